@@ -1,0 +1,85 @@
+// The environments that can be installed: the built-in ones and those of catalog files.
+//
+// Source: spec section 3. Thread-safety: values; share them as const.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pyro/digest.h"
+
+namespace pyro {
+
+/// The catalog version this release implements; an entry's `compatibility` is held against it.
+inline constexpr std::string_view kCatalogVersion = "4.5.0";
+
+/// The only platform there is, and a folder level in the cache.
+inline constexpr std::string_view kPlatform = "linux-x86_64";
+
+/// One entry of the catalog: a named, versioned, bootable Linux and where it comes from.
+///
+/// Every string was checked when the entry was read: `name`, `version` and `source_profile` are
+/// single path components, the `oci_*` fields follow the distribution specification's grammar.
+struct Environment {
+  std::string name;     ///< "debian:12"
+  std::string version;  ///< "1.0.0"
+  std::string description;
+  std::vector<std::string> default_packages;
+  std::string distribution;          ///< "debian"
+  std::string distribution_version;  ///< "12"
+  std::string source_profile;        ///< Folder in a runtime bundle: "debian-git".
+  std::string platform{kPlatform};
+  std::optional<std::string> source_url;      ///< Archive: https, http, file, or a path.
+  std::optional<std::string> oci_registry;    ///< "registry.example:5000"
+  std::optional<std::string> oci_repository;  ///< "team/environment"
+  std::optional<std::string> oci_reference;   ///< Tag or digest.
+  /// Informative, shown by inspect; a runtime bundle's manifest overrides it.
+  std::optional<std::string> source_digest;
+  std::string compatibility = ">=4.5.0,<5.0.0";
+
+  std::optional<Digest> oci_digest;     ///< Pin: what the reference must resolve to.
+  std::optional<Digest> source_sha256;  ///< Pin: of the archive at `source_url`.
+
+  /// The file the entry came from; nothing for a built-in one.
+  std::optional<std::filesystem::path> catalog_file;
+
+  /// Whether `compatibility` admits kCatalogVersion.
+  [[nodiscard]] bool compatible() const;
+};
+
+/// An immutable set of environments, sorted by name.
+class Catalog {
+ public:
+  /// The three environments every pyro knows.
+  [[nodiscard]] static Catalog built_in();
+
+  /// The built-in catalog with `files` laid over it in their order; a later entry of the same name
+  /// replaces an earlier one.
+  /// @throws Error(failed) naming file, entry and field; (filesystem) when a file cannot be read.
+  [[nodiscard]] static Catalog load(std::span<const std::filesystem::path> files);
+
+  [[nodiscard]] const std::vector<Environment>& environments() const noexcept {
+    return environments_;
+  }
+
+  /// The environment called `name`, or null.
+  [[nodiscard]] const Environment* find(std::string_view name) const noexcept;
+
+  /// The environment called `name`.
+  /// @throws Error(not_found) listing the known names, with a did-you-mean as hint.
+  [[nodiscard]] const Environment& require(std::string_view name) const;
+
+  /// The files that were loaded, in order, as absolute paths.
+  [[nodiscard]] const std::vector<std::filesystem::path>& files() const noexcept { return files_; }
+
+ private:
+  friend class CatalogBuilder;
+  std::vector<Environment> environments_;
+  std::vector<std::filesystem::path> files_;
+};
+
+}  // namespace pyro

@@ -1,0 +1,184 @@
+// The local store of environments: from a name to a bootable kernel and root file system on disk.
+//
+// Source: spec sections 4 to 8.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pyro/catalog.h"
+#include "pyro/digest.h"
+#include "pyro/error.h"
+#include "pyro/progress.h"
+
+namespace pyro {
+
+/// How to talk to registries and archive servers. The library reads no environment variables: what
+/// the executable takes from them it puts here.
+struct NetworkOptions {
+  /// Files in the format of docker's config.json; the first that exists counts.
+  std::vector<std::filesystem::path> credential_files;
+  /// A PEM bundle and a hashed directory that replace the system's trust store.
+  std::optional<std::filesystem::path> ca_file;
+  std::optional<std::filesystem::path> ca_directory;
+  /// Hosts that may be sent credentials as a token realm, beside those of spec section 6.
+  std::vector<std::string> trusted_realms;
+};
+
+/// Upper bounds on what an image may unpack to (spec section 6, "Bounds"), in bytes.
+struct ExtractionLimits {
+  std::uint64_t rootfs_bytes = std::uint64_t{64} << 30;
+  std::uint64_t kernel_bytes = std::uint64_t{1} << 30;
+  std::uint64_t initrd_bytes = std::uint64_t{1} << 30;
+  std::uint64_t other_bytes = std::uint64_t{16} << 30;
+  std::uint64_t compressed_bytes = std::uint64_t{64} << 30;
+  std::uint64_t members = 100'000;
+};
+
+struct StoreOptions {
+  /// Where environments live; made when something is pulled.
+  std::filesystem::path cache_dir;
+  Catalog catalog = Catalog::built_in();
+  /// A runtime bundle: `manifest.json` and `profiles/<source profile>/{vmlinux,rootfs.ext4}`.
+  std::optional<std::filesystem::path> runtime_dir;
+  NetworkOptions network;
+  ExtractionLimits limits;
+  /// How long to wait for another process's pull of the same environment; nothing: as long as it
+  /// takes.
+  std::optional<std::chrono::milliseconds> lock_timeout;
+};
+
+/// Where the files of an installed environment are.
+struct InstalledEnvironment {
+  std::string name;
+  std::string version;
+  std::filesystem::path install_dir;
+  std::filesystem::path kernel_image;
+  std::filesystem::path rootfs_image;
+  std::optional<std::filesystem::path> initrd_image;
+  /// `oci://registry/repository@digest`, `bundled-runtime-source`, or an archive's URL.
+  std::string source;
+  std::optional<std::string> source_digest;
+};
+
+/// What `inspect` and `list` know of one environment.
+struct EnvironmentStatus {
+  Environment environment;
+  std::filesystem::path cache_dir;
+  /// Where it is or would be installed.
+  std::filesystem::path install_dir;
+  /// Set when a complete install of this name and version is there.
+  std::optional<InstalledEnvironment> installed;
+  /// Disk space of the artifacts, holes not counted; of the targets where they are links. Set when
+  /// installed.
+  std::optional<std::uint64_t> installed_bytes;
+  /// Installed, but not what the catalog pins: the next pull replaces it.
+  bool outdated = false;
+};
+
+enum class PullMode {
+  ensure,  ///< Nothing to do when it is installed.
+  repair,  ///< Replace it when its artifacts are not what was installed.
+  force,   ///< Resolve, download and replace whatever is there.
+};
+
+struct PullOptions {
+  PullMode mode = PullMode::ensure;
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null.
+  /// Asking it to stop ends the pull with Error(interrupted) and leaves the cache as it was.
+  std::stop_token stop;
+};
+
+/// The outcome of comparing what is on disk with what was installed.
+enum class Verdict {
+  ok,
+  modified,      ///< A size or digest differs.
+  missing,       ///< An artifact, or the whole environment, is not there.
+  unverifiable,  ///< No digests were recorded: installs of the Python reference, bundles.
+};
+
+/// "ok", "modified", "missing", "unverifiable".
+[[nodiscard]] std::string_view to_string(Verdict verdict) noexcept;
+
+struct ArtifactReport {
+  std::string name;  ///< "rootfs.ext4"
+  Verdict verdict = Verdict::ok;
+  std::optional<std::uint64_t> size;  ///< In bytes, as found on disk.
+  std::optional<Digest> digest;       ///< fs-verity digest, as found; nothing when not computed.
+};
+
+struct VerifyReport {
+  std::string name;
+  std::string version;
+  Verdict verdict = Verdict::ok;  ///< The worst of the artifacts'.
+  std::vector<ArtifactReport> artifacts;
+};
+
+struct PruneOptions {
+  bool dry_run = false;
+  /// Also remove installs whose record names a catalog file that is not loaded.
+  bool unknown = false;
+};
+
+struct PruneReport {
+  struct Failure {
+    std::string name;
+    std::string error;
+  };
+  std::vector<std::string> deleted_environment_dirs;  ///< Sorted.
+  std::uint64_t bytes_reclaimed = 0;                  ///< Disk space, not apparent sizes.
+  std::vector<std::string> skipped_in_use;
+  std::vector<std::string> skipped_other_catalog;
+  std::vector<Failure> failed;
+  bool dry_run = false;
+};
+
+/// The store over one cache directory.
+///
+/// Any number of stores, threads and processes may work on one cache directory at the same time;
+/// one store object may be used from one thread at a time. Nothing is read or written before a
+/// function is called.
+class EnvironmentStore {
+ public:
+  explicit EnvironmentStore(StoreOptions options);
+  ~EnvironmentStore();
+  EnvironmentStore(EnvironmentStore&&) noexcept;
+  EnvironmentStore& operator=(EnvironmentStore&&) noexcept;
+
+  [[nodiscard]] const StoreOptions& options() const noexcept;
+
+  /// Every environment of the catalog, sorted by name, installed or not. No network.
+  [[nodiscard]] std::vector<EnvironmentStatus> list() const;
+
+  /// One environment of the catalog. No network.
+  /// @throws Error(not_found) when the catalog does not have it.
+  [[nodiscard]] EnvironmentStatus inspect(std::string_view name) const;
+
+  /// Makes sure `name` is installed and says where (spec section 5). When it is there already this
+  /// costs neither network nor lock nor write. On failure the cache is as it was.
+  /// @throws Error: not_found, network, integrity, filesystem, busy, interrupted, or failed.
+  InstalledEnvironment ensure_installed(std::string_view name, const PullOptions& options = {});
+
+  /// ensure_installed(), then inspect().
+  EnvironmentStatus pull(std::string_view name, const PullOptions& options = {});
+
+  /// Re-reads the artifacts of `name` and compares sizes and fs-verity digests with the install
+  /// record; holes cost nothing.
+  /// @throws Error(not_found) when the catalog does not have it; (interrupted).
+  [[nodiscard]] VerifyReport verify(std::string_view name, std::stop_token stop = {}) const;
+
+  /// Removes what no longer serves (spec section 8). Never follows a link out of the cache.
+  PruneReport prune(const PruneOptions& options = {});
+
+ private:
+  StoreOptions options_;
+};
+
+}  // namespace pyro

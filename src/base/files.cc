@@ -1,0 +1,189 @@
+// Files and directories by descriptor.
+#include "base/files.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <system_error>
+#include <vector>
+
+namespace pyro {
+namespace {
+
+std::string hint_for(int error_number) {
+  switch (error_number) {
+    case ENOSPC:
+    case EDQUOT: return "free some space, or put the cache elsewhere with --cache-dir";
+    case EROFS: return "the file system is mounted read-only; choose another with --cache-dir";
+    case EACCES:
+    case EPERM: return "check the owner and the mode of the directory";
+    default: return {};
+  }
+}
+
+}  // namespace
+
+Fd& Fd::operator=(Fd&& other) noexcept {
+  if (this != &other) {
+    reset();
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+void Fd::reset() noexcept {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+Error system_error(std::string what, int error_number) {
+  Error error(ErrorCode::filesystem, std::generic_category().message(error_number),
+              hint_for(error_number));
+  error.add_context(std::move(what));
+  return error;
+}
+
+Fd open_at(int directory, const std::string& name, int flags, mode_t mode,
+           const std::filesystem::path& path) {
+  Fd fd(::openat(directory, name.c_str(), flags | O_CLOEXEC, mode));
+  if (!fd) throw system_error("cannot open " + path.string(), errno);
+  return fd;
+}
+
+Fd open_directory(const std::filesystem::path& path) {
+  return open_at(AT_FDCWD, path.string(), O_RDONLY | O_DIRECTORY, 0, path);
+}
+
+void make_directories(const std::filesystem::path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw system_error("cannot make the directory " + path.string(), error.value());
+}
+
+Fd make_and_open_directory(const std::filesystem::path& path) {
+  make_directories(path);
+  return open_directory(path);
+}
+
+void sync_file(int fd, const std::filesystem::path& path) {
+  // A failed fsync is final: the kernel may have dropped the dirty pages, so a second one that
+  // succeeds would prove nothing.
+  if (::fsync(fd) != 0) throw system_error("cannot make durable " + path.string(), errno);
+}
+
+void write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw system_error("cannot write " + path.string(), errno);
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
+void pwrite_all(int fd, std::span<const std::byte> bytes, std::uint64_t offset,
+                const std::string& subject) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw system_error("cannot write " + subject, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(n));
+    offset += static_cast<std::uint64_t>(n);
+  }
+}
+
+std::size_t pread_full(int fd, std::span<std::byte> bytes, std::uint64_t offset,
+                       const std::string& subject) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t n =
+        ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw system_error("cannot read " + subject, errno);
+    if (n == 0) break;
+    done += static_cast<std::size_t>(n);
+  }
+  return done;
+}
+
+std::optional<std::string> read_small_file_at(int directory, const std::string& name,
+                                              std::size_t limit) {
+  const Fd fd(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  if (static_cast<std::uint64_t>(status.st_size) > limit) return std::nullopt;
+  std::string content(static_cast<std::size_t>(status.st_size), '\0');
+  content.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(content)), 0, name));
+  return content;
+}
+
+std::vector<std::string> directory_names(int directory, const std::filesystem::path& path) {
+  // fdopendir takes its descriptor over, and reads from where that stands: give it a new one.
+  const int fd = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const auto close = [](DIR* stream) { ::closedir(stream); };
+  const std::unique_ptr<DIR, decltype(close)> stream(fd < 0 ? nullptr : ::fdopendir(fd), close);
+  if (!stream) {
+    const int error = errno;
+    if (fd >= 0) ::close(fd);
+    throw system_error("cannot read the directory " + path.string(), error);
+  }
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(stream.get())) {
+    const std::string_view name = entry->d_name;
+    if (name != "." && name != "..") names.emplace_back(name);
+  }
+  return names;
+}
+
+namespace {
+
+std::optional<Error> remove_directory_content(int directory, const std::filesystem::path& path) {
+  std::optional<Error> first;
+  for (const std::string& name : directory_names(directory, path)) {
+    try {
+      remove_tree_at(directory, name, path / name);
+    } catch (const Error& error) {
+      if (!first) first = error;
+    }
+  }
+  return first;
+}
+
+}  // namespace
+
+void remove_tree_at(int directory, const std::string& name, const std::filesystem::path& path) {
+  if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return;
+  if (errno != EISDIR && errno != EPERM) {
+    throw system_error("cannot remove " + path.string(), errno);
+  }
+  const Fd inner(
+      ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!inner) throw system_error("cannot remove " + path.string(), errno);
+  if (const auto error = remove_directory_content(inner.get(), path)) throw *error;
+  if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+    throw system_error("cannot remove " + path.string(), errno);
+  }
+}
+
+std::uint64_t allocated_bytes_at(int directory, const std::string& name) {
+  struct stat status {};
+  if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return 0;
+  std::uint64_t total = static_cast<std::uint64_t>(status.st_blocks) * 512;
+  if (!S_ISDIR(status.st_mode)) return total;
+  const Fd inner(
+      ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!inner) return total;
+  for (const std::string& child : directory_names(inner.get(), name)) {
+    total += allocated_bytes_at(inner.get(), child);
+  }
+  return total;
+}
+
+bool same_file(const struct stat& a, const struct stat& b) noexcept {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+}  // namespace pyro
