@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "pyro/error.h"
+
 namespace pyro {
 
 /// Header fields in the order they came. Names compare without case (RFC 9110 section 5.1).
@@ -29,17 +31,29 @@ class HttpHeaders {
   std::vector<std::pair<std::string, std::string>> fields_;
 };
 
-struct HttpRequest {
-  std::string url;
-  HttpHeaders headers;
-};
-
 struct HttpResponse {
   int status = 0;
   HttpHeaders headers;
   /// The body where it was not streamed: of every answer but 2xx, at most 64 KiB of it; and of 2xx
-  /// when no sink was given, at most the limit the caller named.
+  /// from get_small().
   std::string body;
+  /// The URL that gave this answer: behind redirects, the last one. May hold secrets: redact().
+  std::string url = {};
+
+  /// Whether this is a 2xx.
+  [[nodiscard]] bool ok() const noexcept { return status >= 200 && status < 300; }
+  /// The media type of Content-Type in lower case, without parameters; empty when there is none.
+  [[nodiscard]] std::string media_type() const;
+};
+
+/// Sees status and headers of a 2xx before its body; what it throws ends the exchange and comes out
+/// of get(). The place to refuse a length or a range that was not asked for.
+using HeadCheck = std::function<void(const HttpResponse&)>;
+
+struct HttpRequest {
+  std::string url;
+  HttpHeaders headers = {};
+  HeadCheck on_head = {};
 };
 
 /// Takes the body of a 2xx answer piece by piece. May block, which holds the sender back; what it
@@ -55,6 +69,17 @@ class HttpClient {
   /// @throws Error(network) when there is no complete answer; Error(interrupted).
   virtual HttpResponse get(const HttpRequest& request, const BodySink& sink) = 0;
 };
+
+/// The peer answered the TLS handshake with something that is not TLS: plain http, most likely.
+/// Nobody was authenticated, and nothing was refused (spec section 6, "TLS").
+class NotTlsError : public Error {
+ public:
+  using Error::Error;
+};
+
+/// A sink that appends to `body`, which must outlive it.
+/// @throws Error(network), out of the sink, when `body` would grow beyond `limit` bytes.
+[[nodiscard]] BodySink bounded_sink(std::string& body, std::size_t limit);
 
 /// get() with the body of a 2xx in the response.
 /// @throws Error(network) also when the body is larger than `limit` bytes.

@@ -1,0 +1,51 @@
+// One image in one registry: which manifest its name means, and the bytes of its layers.
+//
+// Source: spec section 6; OCI distribution specification, "Pull".
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "net/http.h"
+#include "oci/manifest.h"
+#include "oci/reference.h"
+#include "pyro/digest.h"
+#include "pyro/environment_store.h"
+
+namespace pyro {
+
+/// What an image's name meant at one moment; everything after is by digest.
+struct ResolvedImage {
+  Digest digest;           ///< Of the manifest or index that the reference names.
+  Digest manifest_digest;  ///< Of the manifest for this platform; the same where there is no index.
+  Manifest manifest;
+};
+
+/// Finds out by itself how the registry wants to be talked to: the scheme at the first request, a
+/// token or password when asked for one. Not thread-safe.
+class RegistryClient {
+ public:
+  /// `http` must outlive the client. Nothing is sent before a function is called.
+  RegistryClient(HttpClient& http, ImageReference image, const NetworkOptions& options);
+  ~RegistryClient();
+  RegistryClient(RegistryClient&&) noexcept;
+  RegistryClient& operator=(RegistryClient&&) noexcept;
+
+  /// Where a pin is given, it is what is requested, and never the tag.
+  /// @throws Error(network): no such image, no image for this platform, refused credentials, no
+  /// registry there; (integrity): bytes that do not have the digest or the form they must have;
+  /// (failed): a credentials file that cannot be read.
+  [[nodiscard]] ResolvedImage resolve(const std::optional<Digest>& pin = std::nullopt);
+
+  /// The bytes of a layer go to `sink` as they come, not verified; returning means that their size
+  /// and digest are the descriptor's.
+  /// @throws Error(integrity) when they are not, as soon as that is certain; (network); and what
+  /// `sink` throws, as it is.
+  void fetch_blob(const Descriptor& blob, const BodySink& sink);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace pyro
