@@ -1,0 +1,80 @@
+// A catalog file: JSON in, checked environments out.
+#include "catalog/catalog_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+
+#include "base/files.h"
+#include "catalog/entry_reader.h"
+#include "catalog/field_reader.h"
+#include "catalog/strict_json.h"
+#include "pyro/error.h"
+
+namespace pyro {
+namespace {
+
+constexpr std::string_view kFields[] = {"catalog_version", "environments"};
+
+/// At most `limit` bytes from where `fd` stands; a pipe has no size to ask for.
+std::string read_some(int fd, std::size_t limit, const std::filesystem::path& file) {
+  std::string text(limit, '\0');
+  std::size_t size = 0;
+  while (size < limit) {
+    const ssize_t n = ::read(fd, text.data() + size, limit - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) throw system_error("cannot read " + file.string(), errno);
+    if (n == 0) break;
+    size += static_cast<std::size_t>(n);
+  }
+  text.resize(size);
+  return text;
+}
+
+std::vector<Environment> read_environments(const nlohmann::json& document,
+                                           const std::filesystem::path& file) {
+  const FieldReader fields(document, {});
+  fields.refuse_unknown(kFields);
+  static_cast<void>(fields.required("catalog_version"));
+  const auto list = document.find("environments");
+  if (list == document.end()) fields.fail("environments", "is missing");
+  if (!list->is_array()) {
+    fields.fail("environments", std::string("expected an array, found ") + list->type_name());
+  }
+  std::vector<Environment> environments;
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < list->size(); ++i) {
+    environments.push_back(read_entry((*list)[i], i, file));
+    const std::string& name = environments.back().name;
+    if (names.insert(name).second) continue;
+    throw Error(ErrorCode::failed,
+                "environment '" + name + "': field 'name': given by two entries");
+  }
+  return environments;
+}
+
+}  // namespace
+
+std::vector<Environment> parse_catalog(std::string_view text, const std::filesystem::path& file) {
+  try {
+    return read_environments(parse_strict_json(text), file);
+  } catch (const Error& error) {
+    // One line as compilers print it, rather than a chain of causes.
+    throw Error(error.code(), file.string() + ": " + error.what(), error.hint());
+  }
+}
+
+std::vector<Environment> read_catalog_file(const std::filesystem::path& file) {
+  const Fd fd = open_at(AT_FDCWD, file.string(), O_RDONLY, 0, file);
+  const std::string text = read_some(fd.get(), kLargestCatalogFile + 1, file);
+  if (text.size() > kLargestCatalogFile) {
+    throw Error(ErrorCode::failed, file.string() + ": larger than 4 MiB");
+  }
+  return parse_catalog(text, file);
+}
+
+}  // namespace pyro

@@ -1,0 +1,39 @@
+// The grammar of registries, repositories and tags.
+//
+// Source: distribution-spec "Pulling manifests" for repository and tag; the registry part as
+// github.com/distribution/reference reads it.
+#pragma once
+
+#include <string_view>
+
+namespace pyro {
+
+/// `host`, `host:port`, `127.0.0.1:5000`, `[::1]:5000`; no scheme, no path.
+[[nodiscard]] bool is_oci_registry(std::string_view text) noexcept;
+
+/// "team/environment": lower-case components of letters and digits, joined by '.', '_', '__' or
+/// dashes, at most 255 characters.
+[[nodiscard]] bool is_oci_repository(std::string_view text) noexcept;
+
+/// `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`
+[[nodiscard]] bool is_oci_tag(std::string_view text) noexcept;
+
+/// A tag, or a digest as Digest::parse() takes it.
+[[nodiscard]] bool is_oci_reference(std::string_view text) noexcept;
+
+/// Whether `text` is a bare host as in a URL's authority: a DNS name, an IPv4 address, or an IPv6
+/// address in brackets.
+[[nodiscard]] bool is_host(std::string_view text) noexcept;
+
+/// `text` cut before the colon of a port; the port is empty where there is none. Knows brackets.
+struct HostAndPort {
+  std::string_view host;
+  std::string_view port;
+  bool has_port = false;
+};
+[[nodiscard]] HostAndPort split_host_and_port(std::string_view text) noexcept;
+
+/// A decimal number from 1 to 65535.
+[[nodiscard]] bool is_port(std::string_view text) noexcept;
+
+}  // namespace pyro

@@ -1,0 +1,88 @@
+// Tests of the grammar of registries, repositories and tags.
+#include "catalog/oci_names.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace pyro {
+namespace {
+
+using namespace std::string_view_literals;
+
+const std::string kHex(64, 'a');
+
+TEST(OciNames, Registry) {
+  for (const auto good :
+       {"registry-1.docker.io"sv, "localhost"sv, "localhost:5000"sv, "127.0.0.1:1"sv, "[::1]"sv,
+        "[::1]:65535"sv, "[fe80::1]:443"sv, "Registry.Example"sv}) {
+    EXPECT_TRUE(is_oci_registry(good)) << good;
+  }
+  for (const auto bad : {""sv,
+                         "https://ghcr.io"sv,
+                         "ghcr.io/team"sv,
+                         "a..b"sv,
+                         "-a"sv,
+                         "a-"sv,
+                         "a:"sv,
+                         "a:0"sv,
+                         "a:65536"sv,
+                         "a:123456"sv,
+                         "a:x"sv,
+                         "a:1:2"sv,
+                         "::1"sv,
+                         "[::1"sv,
+                         "[::1]x"sv,
+                         "[]"sv,
+                         "[::1]:"sv,
+                         "[fe80::1%eth0]"sv,
+                         "[1.2.3.4]"sv,
+                         "user@host"sv,
+                         "a b"sv,
+                         "a?b"sv,
+                         "a#b"sv,
+                         "a\0b"sv,
+                         "[::1\0]"sv,
+                         "a.b."sv,
+                         "x]y:1"sv}) {
+    EXPECT_FALSE(is_oci_registry(bad)) << bad;
+  }
+  EXPECT_FALSE(is_oci_registry(std::string(64, 'a')));
+  EXPECT_TRUE(is_oci_registry(std::string(63, 'a')));
+}
+
+TEST(OciNames, Repository) {
+  for (const auto good :
+       {"a"sv, "team/environment"sv, "a/b/c"sv, "a.b"sv, "a_b"sv, "a__b"sv, "a---b"sv, "0/1"sv}) {
+    EXPECT_TRUE(is_oci_repository(good)) << good;
+  }
+  for (const auto bad :
+       {""sv, "/"sv, "/a"sv, "a/"sv, "a//b"sv, "A"sv, "a/.."sv, "../a"sv, "a..b"sv, "a___b"sv,
+        "a._b"sv, "-a"sv, "a-"sv, "a b"sv, "a:b"sv, "a%2fb"sv, "a?b"sv}) {
+    EXPECT_FALSE(is_oci_repository(bad)) << bad;
+  }
+  EXPECT_TRUE(is_oci_repository(std::string(255, 'a')));
+  EXPECT_FALSE(is_oci_repository(std::string(256, 'a')));
+}
+
+TEST(OciNames, Tag) {
+  for (const auto good : {"1.0.0"sv, "latest"sv, "_x"sv, "A-b.c_d"sv}) {
+    EXPECT_TRUE(is_oci_tag(good)) << good;
+  }
+  for (const auto bad : {""sv, ".x"sv, "-x"sv, "a/b"sv, "a:b"sv, ".."sv, "a b"sv, "a?"sv}) {
+    EXPECT_FALSE(is_oci_tag(bad)) << bad;
+  }
+  EXPECT_TRUE(is_oci_tag(std::string(128, 'a')));
+  EXPECT_FALSE(is_oci_tag(std::string(129, 'a')));
+}
+
+TEST(OciNames, Reference) {
+  EXPECT_TRUE(is_oci_reference("1.0.0"));
+  EXPECT_TRUE(is_oci_reference("sha256:" + kHex));
+  EXPECT_FALSE(is_oci_reference("sha512:" + kHex + kHex));
+  EXPECT_FALSE(is_oci_reference("sha256:" + kHex + "a"));
+  EXPECT_FALSE(is_oci_reference("sha256:"));
+}
+
+}  // namespace
+}  // namespace pyro

@@ -1,0 +1,91 @@
+// Where an archive may be fetched from.
+#include "catalog/source_url.h"
+
+#include <algorithm>
+
+#include "catalog/characters.h"
+#include "catalog/oci_names.h"
+
+namespace pyro {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string result(text);
+  std::ranges::transform(result, result.begin(), to_lower);
+  return result;
+}
+
+/// The scheme in lower case (RFC 3986 section 3.1); empty for a path.
+std::string scheme_of(std::string_view url) {
+  const std::string_view scheme = url.substr(0, url.find(':'));
+  const auto is_scheme_character = [](char c) { return is_alphanumeric(c) || is_one_of(c, "+-."); };
+  if (scheme.size() == url.size() || scheme.empty() || is_digit(scheme.front()) ||
+      !all_are(scheme, is_scheme_character)) {
+    return {};
+  }
+  return lower(scheme);
+}
+
+/// Everything between "//" and the path.
+std::optional<std::string_view> authority_of(std::string_view url) {
+  url.remove_prefix(url.find(':') + 1);
+  if (!url.starts_with("//")) return std::nullopt;
+  url.remove_prefix(2);
+  return url.substr(0, url.find_first_of("/?#"));
+}
+
+bool is_loopback(std::string_view host) {
+  const std::string name = lower(host);
+  // A DNS name may begin with "127." too: all four numbers must be there.
+  const bool all_numbers = all_are(name, [](char c) { return is_digit(c) || c == '.'; });
+  return name == "localhost" || name.ends_with(".localhost") || name == "[::1]" ||
+         (all_numbers && name.starts_with("127.") && std::ranges::count(name, '.') == 3);
+}
+
+std::optional<std::string> web_complaint(std::string_view url, bool needs_loopback) {
+  const auto authority = authority_of(url);
+  if (!authority) return "a URL needs a host: https://host/path";
+  const HostAndPort server = split_host_and_port(authority->substr(authority->rfind('@') + 1));
+  if (!is_host(server.host) || (server.has_port && !is_port(server.port))) {
+    return "a URL needs a host: https://host/path";
+  }
+  if (needs_loopback && !is_loopback(server.host)) {
+    return "http is fetched only with 'source_sha256' or from this machine; use https";
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> file_complaint(std::string_view url) {
+  const auto authority = authority_of(url);
+  const bool here = !authority || authority->empty() || lower(*authority) == "localhost";
+  const std::string_view rest = url.substr(url.find(':') + 1);
+  if (here && rest.starts_with('/') && !rest.ends_with('/')) return std::nullopt;
+  return "a file URL needs an absolute path on this machine: file:///path";
+}
+
+bool is_forbidden(char c) {
+  return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+}  // namespace
+
+std::optional<std::string> source_url_complaint(std::string_view url, bool has_checksum) {
+  if (url.empty()) return "is empty";
+  if (std::ranges::any_of(url, is_forbidden)) return "contains control characters";
+  const std::string scheme = scheme_of(url);
+  if (scheme.empty()) return std::nullopt;
+  if (scheme == "file") return file_complaint(url);
+  if (scheme != "https" && scheme != "http") {
+    return "scheme '" + scheme + "' is not one of: https, http, file (or a path; './" +
+           std::string(url.substr(0, url.find('/'))) + "' for a file with a colon in its name)";
+  }
+  if (url.find_first_of(" \\") != url.npos) return "contains a space or a backslash";
+  return web_complaint(url, scheme == "http" && !has_checksum);
+}
+
+std::string resolve_source_url(std::string url, const std::filesystem::path& directory) {
+  if (!scheme_of(url).empty()) return url;
+  return (directory / url).lexically_normal().string();
+}
+
+}  // namespace pyro

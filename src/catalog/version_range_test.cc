@@ -1,0 +1,53 @@
+// Tests of VersionRange.
+#include "catalog/version_range.h"
+
+#include <gtest/gtest.h>
+
+namespace pyro {
+namespace {
+
+struct Case {
+  const char* range;
+  const char* version;
+  bool contained;
+};
+
+TEST(VersionRange, Contains) {
+  constexpr Case kCases[] = {
+      {">=4.5.0,<5.0.0", "4.5.0", true},
+      {">=4.5.0,<5.0.0", "4.99", true},
+      {">=4.5.0,<5.0.0", "5.0.0", false},
+      {">=4.5.0,<5.0.0", "4.4.9", false},
+      {">=4.5.0,<5.0.0", "5", false},
+      {" >= 4.5 , < 5 ", "4.5.0", true},
+      {"==4.5", "4.5.0", true},
+      {"==4.5.0", "4.5", true},
+      {"!=4.5.0", "4.5.0", false},
+      {"!=4.5.1", "4.5.0", true},
+      {">4.5.0", "4.5.0", false},
+      {">4.4", "4.5.0", true},
+      {"<=4.5", "4.5.0", true},
+      {"<=4.5", "4.5.1", false},
+      {"<4.10", "4.9", true},
+      {">=5.0.0", "4.5.0", false},
+      {">=0", "4.5.0", true},
+      {">=4.5.0", "4.5.0rc1", false},
+  };
+  for (const Case& c : kCases) {
+    const auto range = VersionRange::parse(c.range);
+    ASSERT_TRUE(range) << c.range;
+    EXPECT_EQ(range->contains(c.version), c.contained) << c.version << " in " << c.range;
+  }
+}
+
+TEST(VersionRange, RefusesWhatItDoesNotKnow) {
+  for (const char* bad : {"",      " ",     ",",         ">=4.5.0,", "4.5.0",        "=4.5.0",
+                          "~=4.5", ">=",    ">=4.5.*",   ">=v4",     ">=4..5",       ">=4.5.",
+                          ">=.5",  ">= =4", "=>4",       ">=4.5 <5", ">=4294967296", "*",
+                          ">=-1",  ">=+1",  ">=4.5.0rc1"}) {
+    EXPECT_FALSE(VersionRange::parse(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace pyro
