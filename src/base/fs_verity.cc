@@ -1,0 +1,106 @@
+// The fs-verity digest, level by level.
+#include "base/fs_verity.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace pyro {
+namespace {
+
+constexpr std::size_t kHashesPerBlock = FsVerity::kBlockSize / Digest::kSize;
+
+// struct fsverity_descriptor: all that the final hash covers beside the root.
+Digest hash_descriptor(Sha256& hash, std::uint64_t size, const Digest::Bytes& root) {
+  std::array<std::byte, 256> descriptor{};
+  descriptor[0] = std::byte{1};   // version
+  descriptor[1] = std::byte{1};   // FS_VERITY_HASH_ALG_SHA256
+  descriptor[2] = std::byte{12};  // log2 of the block size
+  for (std::size_t i = 0; i < 8; ++i) descriptor[8 + i] = static_cast<std::byte>(size >> (8 * i));
+  std::copy(root.begin(), root.end(), descriptor.begin() + 16);
+  hash.update(descriptor);
+  return hash.finish();
+}
+
+}  // namespace
+
+void FsVerity::add_blocks(std::span<const std::byte> bytes) {
+  while (bytes.size() >= kBlockSize) {
+    hash_.update(bytes.first(kBlockSize));
+    add_hash(0, hash_.finish());
+    bytes = bytes.subspan(kBlockSize);
+  }
+  if (bytes.empty()) return;
+  std::array<std::byte, kBlockSize> last{};
+  std::copy(bytes.begin(), bytes.end(), last.begin());
+  hash_.update(last);
+  add_hash(0, hash_.finish());
+}
+
+void FsVerity::add_zero_blocks(std::uint64_t count) { add_equal_hashes(0, count); }
+
+FsVerity::Level& FsVerity::level(std::size_t index) {
+  if (index >= levels_.size()) levels_.resize(index + 1);
+  return levels_[index];
+}
+
+void FsVerity::add_hash(std::size_t index, const Digest& hash) {
+  Level& at = level(index);
+  std::copy(hash.bytes().begin(), hash.bytes().end(), at.hashes.begin() + at.used);
+  at.used += Digest::kSize;
+  if (at.used == kBlockSize) close_block(index);
+}
+
+// Whole blocks of equal hashes go one level up as one equal hash each, so the work is logarithmic.
+void FsVerity::add_equal_hashes(std::size_t index, std::uint64_t count) {
+  while (count > 0 && level(index).used > 0) {
+    add_hash(index, zero_hash(index));
+    --count;
+  }
+  if (count >= kHashesPerBlock) add_equal_hashes(index + 1, count / kHashesPerBlock);
+  for (std::uint64_t rest = count % kHashesPerBlock; rest > 0; --rest) {
+    add_hash(index, zero_hash(index));
+  }
+}
+
+void FsVerity::close_block(std::size_t index) {
+  Level& at = levels_[index];
+  std::fill(at.hashes.begin() + at.used, at.hashes.end(), std::byte{0});
+  at.used = 0;
+  hash_.update(at.hashes);
+  add_hash(index + 1, hash_.finish());
+}
+
+const Digest& FsVerity::zero_hash(std::size_t index) {
+  while (zero_hashes_.size() <= index) {
+    const std::size_t next = zero_hashes_.size();
+    std::array<std::byte, kBlockSize> block{};
+    for (std::size_t i = 0; next > 0 && i < kBlockSize; i += Digest::kSize) {
+      const Digest::Bytes& below = zero_hashes_[next - 1].bytes();
+      std::copy(below.begin(), below.end(), block.begin() + i);
+    }
+    zero_hashes_.push_back(sha256(std::span<const std::byte>(block)));
+  }
+  return zero_hashes_[index];
+}
+
+// The root is the only hash of the first level that has just one; an empty file's is zero.
+Digest::Bytes FsVerity::root(std::uint64_t block_count) {
+  Digest::Bytes root{};
+  if (block_count == 0) return root;
+  std::size_t index = 0;
+  for (; block_count > 1; ++index) {
+    if (level(index).used > 0) close_block(index);
+    block_count = (block_count + kHashesPerBlock - 1) / kHashesPerBlock;
+  }
+  std::copy_n(level(index).hashes.begin(), root.size(), root.begin());
+  return root;
+}
+
+Digest FsVerity::finish(std::uint64_t size) {
+  const Digest digest =
+      hash_descriptor(hash_, size, root((size + kBlockSize - 1) / kBlockSize));
+  levels_.clear();
+  return digest;
+}
+
+}  // namespace pyro

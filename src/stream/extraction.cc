@@ -1,0 +1,90 @@
+// The right-hand side of a pull.
+#include "stream/extraction.h"
+
+#include <utility>
+
+#include "pyro/error.h"
+#include "stream/layer_reader.h"
+
+namespace pyro {
+namespace {
+
+// How much is still taken, and thrown away, once extracting failed.
+constexpr std::uint64_t kMostDiscarded = 64U << 20;
+
+}  // namespace
+
+Extraction::Extraction(std::vector<int> files, const ExtractionLimits& limits)
+    : limits_(limits), writer_(std::move(files)), thread_([this] { run(); }) {}
+
+Extraction::~Extraction() {
+  pipe_.abort();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Extraction::begin_layer(std::string label) {
+  const std::lock_guard lock(mutex_);
+  labels_.push_back(std::move(label));
+}
+
+void Extraction::write(std::span<const std::byte> bytes) {
+  written_ += bytes.size();
+  if (written_ > limits_.compressed_bytes) {
+    throw Error(ErrorCode::integrity, "more than " +
+                                          std::to_string(limits_.compressed_bytes >> 20) +
+                                          " MiB of compressed data");
+  }
+  if (pipe_.write(bytes)) return;
+  discarded_ += bytes.size();
+  if (discarded_ > kMostDiscarded) rethrow_failure();
+}
+
+void Extraction::end_layer() {
+  pipe_.end_stream();
+  rethrow_failure();
+}
+
+std::vector<WrittenArtifact> Extraction::finish() {
+  pipe_.close();
+  thread_.join();
+  rethrow_failure();
+  return std::move(artifacts_);
+}
+
+void Extraction::run() {
+  std::size_t layers = 0;
+  try {
+    extract_layers(layers);
+    return;
+  } catch (Error& error) {
+    const std::lock_guard lock(mutex_);
+    if (layers > 0) error.add_context(labels_[layers - 1]);
+    failure_ = std::make_exception_ptr(error);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    failure_ = std::current_exception();
+  }
+  pipe_.give_up();
+}
+
+void Extraction::extract_layers(std::size_t& current) {
+  MergedView view;
+  ExtractionBudget budget{limits_};
+  while (pipe_.next_stream()) {
+    ++current;
+    LayerReader([this] { return pipe_.next(); }, view, writer_, budget).run();
+  }
+  current = 0;
+  const auto choices = view.choose();
+  const auto digests = writer_.finish();
+  for (const MergedView::Choice& choice : choices) {
+    artifacts_.push_back({choice.kind, choice.file, choice.size, digests[choice.file].value()});
+  }
+}
+
+void Extraction::rethrow_failure() {
+  const std::lock_guard lock(mutex_);
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+}  // namespace pyro

@@ -1,0 +1,138 @@
+// Takes one layer apart.
+#include "stream/layer_reader.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "pyro/error.h"
+#include "stream/member_path.h"
+
+namespace pyro {
+namespace {
+
+constexpr std::string_view kWhiteout = ".wh.";
+constexpr std::string_view kOpaque = ".wh..wh..opq";
+constexpr std::string_view kWhiteoutMetadata = ".wh..wh.";  // of aufs; means nothing here
+
+std::string in_quotes(std::string_view text) { return "'" + std::string(text) + "'"; }
+
+[[noreturn]] void refuse(std::string message, std::string hint = {}) {
+  throw Error(ErrorCode::integrity, std::move(message), std::move(hint));
+}
+
+std::uint64_t limit_of(const ExtractionLimits& limits, std::size_t kind) {
+  if (kind == kRootfs) return limits.rootfs_bytes;
+  return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
+}
+
+std::string mib(std::uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+
+void check_link(const TarMember& member, const std::string& path) {
+  if (artifact_index(base_name_of(path))) {
+    refuse("artifact " + in_quotes(path) + " is a link", "archives must hold the files themselves");
+  }
+  const bool inside = member.type == TarMember::Type::symlink
+                          ? link_stays_inside(path, member.link_target)
+                          : link_stays_inside("", member.link_target);
+  if (!inside) {
+    refuse("link " + in_quotes(path) + " points out of the archive, to " + in_quotes(member.link_target));
+  }
+}
+
+}  // namespace
+
+LayerReader::LayerReader(ByteSource source, MergedView& view, ArtifactWriter& writer,
+                         ExtractionBudget& budget)
+    : decompressor_(open_decompressor(std::move(source))),
+      view_(view),
+      writer_(writer),
+      budget_(budget),
+      tar_([this] { return next_block(); }) {}
+
+void LayerReader::run() {
+  view_.begin_layer();
+  while (const auto next = tar_.next()) {
+    count_member();
+    member(*next);
+  }
+  tar_.finish();
+}
+
+// One buffer of the writer's, filled. Within an artifact the first one is cut short so that the
+// following begin at a block of the file: then blocks are never split between two buffers.
+std::span<const std::byte> LayerReader::next_block() {
+  buffer_ = writer_.acquire();
+  const std::size_t misaligned =
+      in_artifact_ ? artifact_position_ % HoleFinder::kBlockSize : std::size_t{0};
+  const std::size_t size = decompressor_->read(buffer_.first(buffer_.size() - misaligned));
+  if (!in_artifact_) budget_.other_bytes += size;
+  if (budget_.other_bytes > budget_.limits.other_bytes) {
+    refuse("it unpacks to more than " + mib(budget_.limits.other_bytes) + " beside the artifacts");
+  }
+  return buffer_.first(size);
+}
+
+void LayerReader::count_member() {
+  if (++budget_.members > budget_.limits.members) {
+    refuse("it has more than " + std::to_string(budget_.limits.members) + " members");
+  }
+}
+
+void LayerReader::member(const TarMember& member) {
+  const std::string path = normal_member_path(member.path);
+  switch (member.type) {
+    case TarMember::Type::directory: return view_.directory(path);
+    case TarMember::Type::symlink:
+    case TarMember::Type::hardlink: check_link(member, path); return view_.other(path);
+    case TarMember::Type::device: refuse("member " + in_quotes(path) + " is a device");
+    case TarMember::Type::fifo: refuse("member " + in_quotes(path) + " is a FIFO");
+    case TarMember::Type::other: refuse("member " + in_quotes(path) + " is of an unknown type");
+    case TarMember::Type::file: return file(member, path);
+  }
+}
+
+void LayerReader::file(const TarMember& member, const std::string& path) {
+  const std::string_view name = base_name_of(path);
+  if (name.starts_with(kWhiteout)) return whiteout(path);
+  if (const auto kind = artifact_index(name)) return write_artifact(*kind, member, path);
+  view_.other(path);
+}
+
+void LayerReader::whiteout(std::string_view path) {
+  const std::string_view name = base_name_of(path);
+  const std::string_view directory = parent_of(path);
+  if (name == kOpaque) return view_.opaque(directory);
+  if (name.starts_with(kWhiteoutMetadata)) return;
+  std::string hidden(directory);
+  if (!hidden.empty()) hidden += '/';
+  view_.whiteout(hidden += name.substr(kWhiteout.size()));
+}
+
+void LayerReader::write_artifact(std::size_t kind, const TarMember& member,
+                                 const std::string& path) {
+  const std::uint64_t limit = limit_of(budget_.limits, kind);
+  if (member.size > limit) {
+    refuse(in_quotes(path) + " would take " + mib(member.size) + "; the limit is " + mib(limit),
+           kind == kRootfs ? "raise it with --max-size" : "");
+  }
+  writer_.begin(view_.place(kind, path, member.size), member.size, path);
+  HoleFinder holes(writer_, member.size);
+  in_artifact_ = true;
+  artifact_position_ = 0;
+  while (const auto data = tar_.next_data()) {
+    feed(holes, *data);
+    artifact_position_ = holes.position();
+  }
+  in_artifact_ = false;
+  holes.finish();
+  writer_.end();
+}
+
+void LayerReader::feed(HoleFinder& holes, const TarData& data) {
+  const bool in_buffer = data.bytes.data() >= buffer_.data() &&
+                         data.bytes.data() + data.bytes.size() <= buffer_.data() + buffer_.size();
+  // Elsewhere means that libarchive joined two blocks in memory of its own.
+  holes.feed(data.offset, data.bytes, in_buffer ? Lifetime::buffer : Lifetime::call);
+}
+
+}  // namespace pyro

@@ -1,0 +1,54 @@
+// Takes one layer apart: finds its artifacts, checks the rest.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "pyro/environment_store.h"
+#include "stream/artifact_writer.h"
+#include "stream/decompress.h"
+#include "stream/merged_view.h"
+#include "stream/tar_reader.h"
+
+namespace pyro {
+
+/// What all layers of one pull may take together.
+struct ExtractionBudget {
+  const ExtractionLimits& limits;
+  std::uint64_t members = 0;
+  std::uint64_t other_bytes = 0;
+};
+
+/// Reads one compressed layer to its end. Only artifacts are written, into files that are open
+/// already; names are compared, never opened (spec section 6, "Members").
+class LayerReader {
+ public:
+  LayerReader(ByteSource source, MergedView& view, ArtifactWriter& writer,
+              ExtractionBudget& budget);
+
+  /// @throws Error(integrity)
+  void run();
+
+ private:
+  [[nodiscard]] std::span<const std::byte> next_block();
+  void member(const TarMember& member);
+  void whiteout(std::string_view path);
+  void file(const TarMember& member, const std::string& path);
+  void write_artifact(std::size_t kind, const TarMember& member, const std::string& path);
+  void feed(HoleFinder& holes, const TarData& data);
+  void count_member();
+
+  std::unique_ptr<Decompressor> decompressor_;
+  MergedView& view_;
+  ArtifactWriter& writer_;
+  ExtractionBudget& budget_;
+  std::span<std::byte> buffer_;
+  std::uint64_t artifact_position_ = 0;  // in the artifact being written
+  bool in_artifact_ = false;
+  TarReader tar_;  // last: it reads from all the others
+};
+
+}  // namespace pyro

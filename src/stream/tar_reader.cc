@@ -1,0 +1,132 @@
+// A tar stream as members and data blocks, by libarchive.
+#include "stream/tar_reader.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <string_view>
+#include <utility>
+
+#include "pyro/error.h"
+
+namespace pyro {
+namespace {
+
+TarMember::Type type_of(archive_entry* entry) {
+  if (archive_entry_hardlink(entry) != nullptr) return TarMember::Type::hardlink;
+  switch (archive_entry_filetype(entry)) {
+    case AE_IFREG: return TarMember::Type::file;
+    case AE_IFDIR: return TarMember::Type::directory;
+    case AE_IFLNK: return TarMember::Type::symlink;
+    case AE_IFCHR:
+    case AE_IFBLK: return TarMember::Type::device;
+    case AE_IFIFO: return TarMember::Type::fifo;
+    default: return TarMember::Type::other;
+  }
+}
+
+std::string text_or_empty(const char* text) { return text == nullptr ? std::string() : text; }
+
+// libarchive has no code of its own for it, so its words must do.
+bool is_about_character_sets(std::string_view warning) {
+  return warning.find("can't be converted") != std::string_view::npos;
+}
+
+void require_zeros(std::span<const std::byte> bytes) {
+  if (std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; })) return;
+  throw Error(ErrorCode::integrity, "damaged tar archive: something follows its end");
+}
+
+}  // namespace
+
+void TarReader::Free::operator()(archive* handle) const { archive_read_free(handle); }
+
+TarReader::TarReader(BlockSource source)
+    : source_(std::move(source)), archive_(archive_read_new()) {
+  if (!archive_) throw std::bad_alloc();
+  archive_read_support_format_tar(archive_.get());
+  archive_read_set_read_callback(archive_.get(), &TarReader::read_block);
+  archive_read_set_callback_data(archive_.get(), this);
+  header_limit_ = kMostHeaderBytes;
+  check(archive_read_open1(archive_.get()));
+}
+
+TarReader::~TarReader() = default;
+
+long TarReader::read_block(archive* handle, void* self, const void** block) {
+  auto& reader = *static_cast<TarReader*>(self);
+  try {
+    if (reader.header_limit_ != 0 && reader.delivered_ > reader.header_limit_) {
+      throw Error(ErrorCode::integrity, "a member's header is larger than 4 MiB");
+    }
+    reader.block_ = reader.source_();
+    reader.delivered_ += reader.block_.size();
+    *block = reader.block_.data();
+    return static_cast<long>(reader.block_.size());
+  } catch (...) {
+    reader.failure_ = std::current_exception();
+    archive_set_error(handle, EIO, "the source failed");
+    return ARCHIVE_FATAL;
+  }
+}
+
+void TarReader::check(int result) {
+  if (failure_) std::rethrow_exception(failure_);
+  if (result != ARCHIVE_OK && result != ARCHIVE_EOF) fail();
+}
+
+void TarReader::fail() {
+  const std::string why = text_or_empty(archive_error_string(archive_.get()));
+  if (why == "Unrecognized archive format") {
+    throw Error(ErrorCode::integrity, "it is not a tar archive");
+  }
+  throw Error(ErrorCode::integrity, "damaged tar archive: " + why);
+}
+
+std::optional<TarMember> TarReader::next() {
+  if (in_member_) check(archive_read_data_skip(archive_.get()));
+  header_limit_ = delivered_ + kMostHeaderBytes;
+  archive_entry* entry = nullptr;
+  const int result = archive_read_next_header(archive_.get(), &entry);
+  header_limit_ = 0;
+  if (result == ARCHIVE_EOF && !failure_) return std::nullopt;
+  const bool harmless = result == ARCHIVE_WARN &&
+                        is_about_character_sets(text_or_empty(archive_error_string(archive_.get())));
+  if (!harmless) check(result);
+  in_member_ = true;
+  TarMember member;
+  member.path = text_or_empty(archive_entry_pathname(entry));
+  member.type = type_of(entry);
+  member.size = static_cast<std::uint64_t>(std::max<std::int64_t>(archive_entry_size(entry), 0));
+  member.link_target = text_or_empty(member.type == TarMember::Type::hardlink
+                                         ? archive_entry_hardlink(entry)
+                                         : archive_entry_symlink(entry));
+  return member;
+}
+
+std::optional<TarData> TarReader::next_data() {
+  const void* bytes = nullptr;
+  std::size_t size = 0;
+  la_int64_t offset = 0;
+  const int result = archive_read_data_block(archive_.get(), &bytes, &size, &offset);
+  check(result);
+  if (result == ARCHIVE_EOF) return std::nullopt;
+  if (offset < 0) throw Error(ErrorCode::integrity, "damaged tar archive: negative offset");
+  return TarData{static_cast<std::uint64_t>(offset), {static_cast<const std::byte*>(bytes), size}};
+}
+
+// What libarchive was given but did not take.
+std::span<const std::byte> TarReader::unread() const {
+  const auto consumed = static_cast<std::uint64_t>(archive_filter_bytes(archive_.get(), -1));
+  return block_.last(std::min<std::size_t>(block_.size(), delivered_ - consumed));
+}
+
+void TarReader::finish() {
+  require_zeros(unread());
+  for (auto rest = source_(); !rest.empty(); rest = source_()) require_zeros(rest);
+}
+
+}  // namespace pyro
