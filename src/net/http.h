@@ -74,7 +74,7 @@ class HttpClient {
 /// Nobody was authenticated, and nothing was refused (spec section 6, "TLS").
 class NotTlsError : public Error {
  public:
-  using Error::Error;
+  explicit NotTlsError(const Error& error) : Error(error) {}
 };
 
 /// A sink that appends to `body`, which must outlive it.

@@ -1,0 +1,44 @@
+// Letters as protocols see them: ASCII alone, whatever the locale.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace pyro {
+
+[[nodiscard]] constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+[[nodiscard]] constexpr bool is_lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+[[nodiscard]] constexpr bool is_upper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
+[[nodiscard]] constexpr bool is_alnum(char c) {
+  return is_digit(c) || is_lower(c) || is_upper(c);
+}
+/// Visible: neither a space nor a control character, and not beyond ASCII.
+[[nodiscard]] constexpr bool is_graphic(char c) {
+  return c > ' ' && c < '\x7f';
+}
+
+[[nodiscard]] constexpr char to_lower(char c) {
+  return is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+[[nodiscard]] inline std::string to_lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = to_lower(c);
+  return lower;
+}
+
+/// Without spaces and tabs at both ends.
+[[nodiscard]] constexpr std::string_view trim(std::string_view text) {
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+}  // namespace pyro

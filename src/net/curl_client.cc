@@ -1,0 +1,404 @@
+// HTTP by libcurl.
+#include "net/curl_client.h"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <exception>
+#include <system_error>
+
+#include "net/ascii.h"
+#include "net/redact.h"
+#include "net/url.h"
+
+namespace pyro {
+namespace {
+
+constexpr std::size_t kMaxHeaderBytes = std::size_t{256} << 10;
+constexpr std::size_t kMaxHeaderFields = 1000;
+constexpr std::size_t kMaxErrorBody = std::size_t{64} << 10;
+constexpr long kReceiveBuffer = 512L << 10;
+constexpr long kStallBytesPerSecond = 1024;
+
+struct Release {
+  void operator()(CURLM* multi) const noexcept { curl_multi_cleanup(multi); }
+  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
+};
+struct ReleaseEasy {  // CURL and CURLM are both void, so overloads cannot tell them apart.
+  void operator()(CURL* easy) const noexcept { curl_easy_cleanup(easy); }
+};
+using Multi = std::unique_ptr<CURLM, Release>;
+using Easy = std::unique_ptr<CURL, ReleaseEasy>;
+using List = std::unique_ptr<curl_slist, Release>;
+
+/// One get(): what libcurl's callbacks see, and what became of it.
+class Exchange {
+ public:
+  Exchange(const HttpRequest& request, const BodySink& sink) : request_(request), sink_(sink) {}
+
+  /// One line of the header block, as it came.
+  void take_header(std::string_view line);
+  /// False when no more of the body is wanted.
+  bool take_body(std::span<const std::byte> bytes);
+
+  /// Rethrows what a callback threw.
+  void rethrow() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
+  void park() noexcept { failure_ = std::current_exception(); }
+
+  /// Whether the answer can be used although the transfer failed: one that is no 2xx says what it
+  /// has to say in its status.
+  [[nodiscard]] bool is_answered_no() const { return head_done_ && !response_.ok(); }
+  [[nodiscard]] HttpResponse take_response() { return std::move(response_); }
+
+ private:
+  void count_header(std::size_t bytes);
+  void take_status_line(std::string_view line);
+  void take_field(std::string_view line);
+  void finish_head();
+
+  const HttpRequest& request_;
+  const BodySink& sink_;
+  HttpResponse response_;
+  std::size_t header_bytes_ = 0;
+  std::size_t header_fields_ = 0;
+  bool head_done_ = false;
+  std::exception_ptr failure_;
+};
+
+void Exchange::take_header(std::string_view line) {
+  count_header(line.size());
+  if (head_done_) return;  // Trailers.
+  while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
+  if (line.empty()) {
+    if (response_.status >= 200) finish_head();
+  } else if (line.starts_with("HTTP/")) {
+    take_status_line(line);
+  } else {
+    take_field(line);
+  }
+}
+
+// Never reset: an endless row of 1xx answers runs into the same bound.
+void Exchange::count_header(std::size_t bytes) {
+  header_bytes_ += bytes;
+  if (header_bytes_ > kMaxHeaderBytes || ++header_fields_ > kMaxHeaderFields) {
+    throw Error(ErrorCode::network, "the header of the answer is too large");
+  }
+}
+
+void Exchange::take_status_line(std::string_view line) {
+  const std::size_t space = std::min(line.find(' '), line.size() - 1);
+  response_ = {};
+  std::from_chars(line.data() + space + 1, line.data() + line.size(), response_.status);
+}
+
+void Exchange::take_field(std::string_view line) {
+  if (line.front() == ' ' || line.front() == '\t') {
+    // RFC 9112 section 5.2 has done away with it, and each reader joins such lines in its own way.
+    throw Error(ErrorCode::network, "the header of the answer has a folded line");
+  }
+  const std::size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return;
+  response_.headers.add(std::string(trim(line.substr(0, colon))),
+                        std::string(trim(line.substr(colon + 1))));
+}
+
+void Exchange::finish_head() {
+  head_done_ = true;
+  if (!response_.ok()) return;
+  // Nothing but identity was asked for. Undoing another coding would put bytes under the digest
+  // that the registry never named.
+  const std::string coding = to_lower(response_.headers.get("Content-Encoding").value_or(""));
+  if (!coding.empty() && coding != "identity") {
+    throw Error(ErrorCode::network, "the answer came with Content-Encoding " + coding +
+                                        ", which was not asked for; a proxy may have added it");
+  }
+  if (request_.on_head) request_.on_head(response_);
+}
+
+bool Exchange::take_body(std::span<const std::byte> bytes) {
+  if (response_.ok()) {
+    sink_(bytes);
+    return true;
+  }
+  const std::size_t room = kMaxErrorBody - response_.body.size();
+  response_.body.append(reinterpret_cast<const char*>(bytes.data()), std::min(room, bytes.size()));
+  return bytes.size() <= room;
+}
+
+// libcurl is C: nothing may be thrown through it. Taking fewer bytes than offered ends a transfer.
+std::size_t header_callback(char* data, std::size_t size, std::size_t count,
+                            void* exchange) noexcept {
+  auto& self = *static_cast<Exchange*>(exchange);
+  try {
+    self.take_header({data, size * count});
+    return size * count;
+  } catch (...) {
+    self.park();
+    return 0;
+  }
+}
+
+std::size_t body_callback(char* data, std::size_t size, std::size_t count,
+                          void* exchange) noexcept {
+  auto& self = *static_cast<Exchange*>(exchange);
+  try {
+    return self.take_body(std::as_bytes(std::span(data, size * count))) ? size * count : 0;
+  } catch (...) {
+    self.park();
+    return 0;
+  }
+}
+
+/// How libcurl's failures read here; `{}` stands for the host.
+struct Explanation {
+  CURLcode code;
+  std::string_view text;
+  std::string_view hint;
+};
+
+constexpr auto kExplanations = std::to_array<Explanation>({
+    {CURLE_COULDNT_RESOLVE_HOST, "the name {} cannot be resolved",
+     "check the spelling, and this machine's network and DNS"},
+    {CURLE_COULDNT_RESOLVE_PROXY, "the proxy's name cannot be resolved", "check https_proxy"},
+    {CURLE_COULDNT_CONNECT, "cannot connect to {}", "check the network, and proxy settings if any"},
+    {CURLE_SSL_CONNECT_ERROR, "TLS with {} failed", ""},
+    {CURLE_PEER_FAILED_VERIFICATION, "the certificate of {} is not trusted",
+     "if it is signed by an authority of your own, name that one's PEM file in SSL_CERT_FILE"},
+    {CURLE_SSL_CACERT_BADFILE, "the trusted certificates cannot be read",
+     "install the package ca-certificates, or name a PEM file in SSL_CERT_FILE"},
+    {CURLE_PARTIAL_FILE, "{} closed the connection in the middle of the answer", ""},
+    {CURLE_GOT_NOTHING, "{} closed the connection without an answer", ""},
+    {CURLE_RECV_ERROR, "the connection to {} broke", ""},
+    {CURLE_SEND_ERROR, "the connection to {} broke", ""},
+    {CURLE_WEIRD_SERVER_REPLY, "{} does not answer in HTTP", ""},
+    {CURLE_UNSUPPORTED_PROTOCOL, "{} does not answer in HTTP", ""},
+});
+
+constexpr Explanation kUnexplained{CURLE_OK, "the request to {} failed", ""};
+
+std::string with_host(std::string_view text, const std::string& host) {
+  std::string result(text);
+  const std::size_t place = result.find("{}");
+  if (place != std::string::npos) result.replace(place, 2, host);
+  return result;
+}
+
+bool contains_any(std::string_view text, std::initializer_list<std::string_view> parts) {
+  return std::ranges::any_of(
+      parts, [&](std::string_view part) { return text.find(part) != std::string_view::npos; });
+}
+
+bool is_not_tls(CURLcode code, std::string_view detail) {
+  return code == CURLE_SSL_CONNECT_ERROR &&
+         contains_any(detail, {"wrong version number", "http request", "packet length too long"});
+}
+
+/// What is known better than the table's hint.
+std::string_view better_hint(CURLcode code, std::string_view detail, long os_error) {
+  if (code == CURLE_COULDNT_CONNECT && os_error == ECONNREFUSED) {
+    return "nothing listens there: check host and port";
+  }
+  if (code != CURLE_PEER_FAILED_VERIFICATION) return {};
+  if (contains_any(detail, {"expired", "not yet valid"})) {
+    return "check this machine's clock; if that is right, the server's certificate is out of date";
+  }
+  if (contains_any(detail, {"subject name", "does not match"})) {
+    return "the certificate was made for another name: check the host";
+  }
+  return {};
+}
+
+[[noreturn]] void throw_transport_error(CURLcode code, const std::string& host, std::string detail,
+                                        long os_error) {
+  const auto* known = std::ranges::find(kExplanations, code, &Explanation::code);
+  const Explanation& explanation = known == kExplanations.end() ? kUnexplained : *known;
+  if (detail.empty()) detail = curl_easy_strerror(code);
+  if (os_error != 0 && code == CURLE_COULDNT_CONNECT) {
+    detail = std::generic_category().message(static_cast<int>(os_error));
+  }
+  const std::string_view better = better_hint(code, detail, os_error);
+  Error error(ErrorCode::network, detail, std::string(better.empty() ? explanation.hint : better));
+  error.add_context(with_host(explanation.text, host));
+  if (is_not_tls(code, detail)) throw NotTlsError(error);
+  throw error;
+}
+
+void initialise_libcurl() {
+  static const CURLcode result = curl_global_init(CURL_GLOBAL_DEFAULT);
+  if (result != CURLE_OK) throw Error(ErrorCode::failed, "libcurl cannot be initialised");
+}
+
+/// @throws Error(failed) for a field that would break out of its line.
+void append(List& list, const std::string& name, const std::string& value) {
+  const std::string line = name + ": " + value;
+  if (contains_any(line, {"\r", "\n", std::string_view("\0", 1)})) {
+    throw Error(ErrorCode::failed, "the header field " + name + " holds a control character");
+  }
+  curl_slist* const longer = curl_slist_append(list.get(), line.c_str());
+  if (longer == nullptr) throw std::bad_alloc();
+  static_cast<void>(list.release());
+  list.reset(longer);
+}
+
+List header_list(const HttpHeaders& headers) {
+  List list;
+  append(list, "Accept-Encoding", "identity");
+  for (const auto& [name, value] : headers.fields()) append(list, name, value);
+  return list;
+}
+
+}  // namespace
+
+struct CurlClient::Impl {
+  explicit Impl(CurlOptions given);
+
+  HttpResponse get(const HttpRequest& request, const BodySink& sink);
+
+ private:
+  template <typename Value>
+  void set(CURLoption option, Value value);
+  void set_up_protocol();
+  void set_up_trust();
+  void set_up_request(const Url& url, Exchange& exchange, curl_slist* headers);
+  CURLcode perform();
+  CURLcode run();
+  [[noreturn]] void fail(CURLcode code, const Url& url);
+
+  CurlOptions options_;
+  Multi multi_;  // Keeps the connections; outlives the easy handle.
+  Easy easy_;
+  std::array<char, CURL_ERROR_SIZE> detail_{};
+};
+
+CurlClient::Impl::Impl(CurlOptions given) : options_(std::move(given)) {
+  initialise_libcurl();
+  multi_.reset(curl_multi_init());
+  easy_.reset(curl_easy_init());
+  if (!multi_ || !easy_) throw std::bad_alloc();
+  set_up_protocol();
+  set_up_trust();
+}
+
+template <typename Value>
+void CurlClient::Impl::set(CURLoption option, Value value) {
+  const CURLcode result = curl_easy_setopt(easy_.get(), option, value);
+  if (result != CURLE_OK) {
+    throw Error(ErrorCode::failed, "libcurl refuses option " + std::to_string(option) + ": " +
+                                       curl_easy_strerror(result));
+  }
+}
+
+void CurlClient::Impl::set_up_protocol() {
+  set(CURLOPT_PROTOCOLS_STR, "https,http");
+  set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+  set(CURLOPT_FOLLOWLOCATION, 0L);
+  set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
+  set(CURLOPT_PATH_AS_IS, 1L);
+  set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  set(CURLOPT_USERAGENT, options_.user_agent.c_str());
+  set(CURLOPT_BUFFERSIZE, kReceiveBuffer);
+  set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(options_.connect_timeout.count()));
+  set(CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
+  set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options_.stall_timeout.count()));
+  set(CURLOPT_TCP_KEEPALIVE, 1L);
+  set(CURLOPT_NOSIGNAL, 1L);
+  set(CURLOPT_ERRORBUFFER, detail_.data());
+  set(CURLOPT_HEADERFUNCTION, header_callback);
+  set(CURLOPT_WRITEFUNCTION, body_callback);
+}
+
+void CurlClient::Impl::set_up_trust() {
+  set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  set(CURLOPT_SSL_VERIFYPEER, 1L);
+  set(CURLOPT_SSL_VERIFYHOST, 2L);
+  if (!options_.ca_file && !options_.ca_directory) return;
+  const auto path = [](const auto& option) { return option ? option->c_str() : nullptr; };
+  set(CURLOPT_CAINFO, path(options_.ca_file));
+  set(CURLOPT_CAPATH, path(options_.ca_directory));
+}
+
+void CurlClient::Impl::set_up_request(const Url& url, Exchange& exchange, curl_slist* headers) {
+  set(CURLOPT_URL, url.to_string().c_str());
+  set(CURLOPT_HTTPHEADER, headers);
+  set(CURLOPT_HEADERDATA, &exchange);
+  set(CURLOPT_WRITEDATA, &exchange);
+  // An empty proxy overrules the environment: what is meant for this machine, in plain http too,
+  // must not travel to another.
+  set(CURLOPT_PROXY, is_loopback(url.host) ? "" : static_cast<const char*>(nullptr));
+  detail_[0] = '\0';
+}
+
+HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& sink) {
+  const auto url = Url::parse(request.url);
+  if (!url) throw Error(ErrorCode::network, "not an http or https URL: " + redact(request.url));
+  Exchange exchange(request, sink);
+  const List headers = header_list(request.headers);
+  set_up_request(*url, exchange, headers.get());
+  const CURLcode code = perform();
+  exchange.rethrow();
+  if (code != CURLE_OK && !exchange.is_answered_no()) fail(code, *url);
+  HttpResponse response = exchange.take_response();
+  response.url = request.url;
+  return response;
+}
+
+CURLcode CurlClient::Impl::perform() {
+  if (curl_multi_add_handle(multi_.get(), easy_.get()) != CURLM_OK) {
+    throw Error(ErrorCode::failed, "libcurl does not take a transfer");
+  }
+  struct Removal {
+    Impl& self;
+    ~Removal() { curl_multi_remove_handle(self.multi_.get(), self.easy_.get()); }
+  } const removal{*this};
+  return run();
+}
+
+// curl_easy_perform() would sleep for up to a second before it noticed a request to stop.
+CURLcode CurlClient::Impl::run() {
+  const std::stop_callback wake(options_.stop, [this] { curl_multi_wakeup(multi_.get()); });
+  for (int running = 1; running > 0;) {
+    if (options_.stop.stop_requested()) {
+      set(CURLOPT_QUICK_EXIT, 1L);  // A name lookup that hangs is left behind, not waited for.
+      throw Error(ErrorCode::interrupted, "interrupted");
+    }
+    CURLMcode result = curl_multi_perform(multi_.get(), &running);
+    if (result == CURLM_OK && running > 0) {
+      result = curl_multi_poll(multi_.get(), nullptr, 0, 1000, nullptr);
+    }
+    if (result != CURLM_OK) throw Error(ErrorCode::failed, curl_multi_strerror(result));
+  }
+  int more = 0;
+  const CURLMsg* const message = curl_multi_info_read(multi_.get(), &more);
+  return message != nullptr ? message->data.result : CURLE_OK;
+}
+
+void CurlClient::Impl::fail(CURLcode code, const Url& url) {
+  if (code == CURLE_OPERATION_TIMEDOUT) {
+    double connected = 0;
+    curl_easy_getinfo(easy_.get(), CURLINFO_PRETRANSFER_TIME, &connected);
+    const auto limit = connected > 0 ? options_.stall_timeout : options_.connect_timeout;
+    const std::string what =
+        connected > 0 ? " sent less than 1 KiB/s for " : " could not be reached within ";
+    throw Error(ErrorCode::network, url.authority() + what + std::to_string(limit.count()) + " s");
+  }
+  long os_error = 0;
+  curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &os_error);
+  throw_transport_error(code, url.authority(), detail_.data(), os_error);
+}
+
+CurlClient::CurlClient(CurlOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+CurlClient::~CurlClient() = default;
+CurlClient::CurlClient(CurlClient&&) noexcept = default;
+CurlClient& CurlClient::operator=(CurlClient&&) noexcept = default;
+
+HttpResponse CurlClient::get(const HttpRequest& request, const BodySink& sink) {
+  return impl_->get(request, sink);
+}
+
+}  // namespace pyro

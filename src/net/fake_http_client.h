@@ -1,0 +1,79 @@
+// An HttpClient for tests: answers from a table, and remembers what it was asked.
+#pragma once
+
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "net/http.h"
+
+namespace pyro {
+
+/// Answers each URL with the answers scripted for it, in their order; the last one stays. A URL
+/// without a script is answered 404.
+class FakeHttpClient final : public HttpClient {
+ public:
+  /// What a request meets: a response, or a failure of the transport.
+  struct Answer {
+    int status = 200;
+    std::vector<std::pair<std::string, std::string>> headers = {};
+    std::string body = {};
+    std::optional<Error> error = {};
+    bool not_tls = false;
+  };
+
+  FakeHttpClient& on(const std::string& url, Answer answer) {
+    script_[url].push_back(std::move(answer));
+    return *this;
+  }
+
+  HttpResponse get(const HttpRequest& request, const BodySink& sink) override {
+    requests.push_back(request);
+    const Answer answer = next(request.url);
+    if (answer.not_tls) throw NotTlsError(Error(ErrorCode::network, "the peer does not speak TLS"));
+    if (answer.error) throw Error(*answer.error);
+    HttpResponse response{answer.status, {}, {}};
+    for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
+    if (response.ok()) {
+      if (request.on_head) request.on_head(response);
+      deliver(answer.body, sink);
+    } else {
+      response.body = answer.body;
+    }
+    return response;
+  }
+
+  /// How often `url` was asked for.
+  [[nodiscard]] std::size_t count(const std::string& url) const {
+    return static_cast<std::size_t>(
+        std::ranges::count_if(requests, [&](const HttpRequest& r) { return r.url == url; }));
+  }
+
+  std::vector<HttpRequest> requests;
+
+ private:
+  Answer next(const std::string& url) {
+    const auto found = script_.find(url);
+    if (found == script_.end()) return {.status = 404};
+    Answer answer = found->second.front();
+    if (found->second.size() > 1) found->second.pop_front();
+    return answer;
+  }
+
+  /// In two pieces, as a network might.
+  static void deliver(const std::string& body, const BodySink& sink) {
+    const auto bytes = std::as_bytes(std::span(body));
+    const std::size_t half = bytes.size() / 2;
+    if (half > 0) sink(bytes.first(half));
+    if (!bytes.empty()) sink(bytes.subspan(half));
+  }
+
+  std::map<std::string, std::deque<Answer>> script_;
+};
+
+}  // namespace pyro

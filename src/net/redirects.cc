@@ -1,0 +1,103 @@
+// Redirects, followed by hand.
+#include "net/redirects.h"
+
+#include "net/ascii.h"
+#include "net/base64.h"
+#include "net/redact.h"
+#include "net/url.h"
+
+namespace pyro {
+namespace {
+
+bool is_redirect(int status) {
+  return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+Error refusal(const Url& from, const std::string& why) {
+  return Error(ErrorCode::network, from.authority() + " " + why);
+}
+
+/// The URL of the first hop, its user info turned into a header: there the rules on Authorization
+/// hold for it as well.
+Url begin(HttpRequest& hop) {
+  const auto url = Url::parse(hop.url);
+  if (!url) throw Error(ErrorCode::network, "not an http or https URL: " + redact(hop.url));
+  if (!url->userinfo.empty()) {
+    if (url->scheme != "https") throw refusal(*url, "is not sent a password over plain http");
+    std::string login = percent_decode(url->userinfo);
+    if (login.find(':') == std::string::npos) login += ':';
+    hop.headers.add("Authorization", "Basic " + base64_encode(login));
+  }
+  hop.url = url->to_string();
+  return *url;
+}
+
+/// Plain http is for this machine, or for a chain that began elsewhere over plain http.
+void check_scheme(const Url& from, const Url& to) {
+  if (to.scheme == "https") return;
+  if (from.scheme == "https") {
+    throw refusal(from, "redirects from https to plain http, at " + to.authority());
+  }
+  if (is_loopback(from.host) && !is_loopback(to.host)) {
+    throw refusal(from, "redirects to plain http on another machine, " + to.authority());
+  }
+}
+
+Url target(const Url& from, const HttpResponse& response) {
+  const auto location = response.headers.get("Location");
+  if (!location) {
+    throw refusal(from, "answered " + std::to_string(response.status) + " without a Location");
+  }
+  const auto to = resolve(from, trim(*location));
+  if (!to) throw refusal(from, "redirects to what is not a URL of http or https");
+  check_scheme(from, *to);
+  return *to;
+}
+
+HttpResponse get_later_hop(HttpClient& client, const HttpRequest& hop, const BodySink& sink) {
+  try {
+    return client.get(hop, sink);
+  } catch (const NotTlsError& error) {
+    // The caller asks about the host it named, not about where that one sends people.
+    throw Error(error);
+  }
+}
+
+class Follower final : public HttpClient {
+ public:
+  explicit Follower(HttpClient& client) : client_(client) {}
+  HttpResponse get(const HttpRequest& request, const BodySink& sink) override {
+    return follow(client_, request, sink);
+  }
+
+ private:
+  HttpClient& client_;
+};
+
+}  // namespace
+
+HttpResponse follow(HttpClient& client, const HttpRequest& request, const BodySink& sink) {
+  HttpRequest hop = request;
+  Url url = begin(hop);
+  HttpResponse response = client.get(hop, sink);
+  for (int redirects = 0; is_redirect(response.status); ++redirects) {
+    if (redirects == kMaxRedirects) throw refusal(url, "redirects without end");
+    const Url next = target(url, response);
+    if (!same_origin(url, next)) {
+      hop.headers.remove("Authorization");
+      hop.headers.remove("Cookie");
+    }
+    url = next;
+    hop.url = url.to_string();
+    response = get_later_hop(client, hop, sink);
+  }
+  response.url = hop.url;
+  return response;
+}
+
+HttpResponse follow_small(HttpClient& client, const HttpRequest& request, std::size_t limit) {
+  Follower follower(client);
+  return get_small(follower, request, limit);
+}
+
+}  // namespace pyro
