@@ -75,10 +75,10 @@ struct EnvironmentStatus {
   /// Where it is or would be installed.
   std::filesystem::path install_dir;
   /// Set when a complete install of this name and version is there.
-  std::optional<InstalledEnvironment> installed;
+  std::optional<InstalledEnvironment> installed = {};
   /// Disk space of the artifacts, holes not counted; of the targets where they are links. Set when
   /// installed.
-  std::optional<std::uint64_t> installed_bytes;
+  std::optional<std::uint64_t> installed_bytes = {};
   /// Installed, but not what the catalog pins: the next pull replaces it.
   bool outdated = false;
 };
@@ -110,15 +110,15 @@ enum class Verdict {
 struct ArtifactReport {
   std::string name;  ///< "rootfs.ext4"
   Verdict verdict = Verdict::ok;
-  std::optional<std::uint64_t> size;  ///< In bytes, as found on disk.
-  std::optional<Digest> digest;       ///< fs-verity digest, as found; nothing when not computed.
+  std::optional<std::uint64_t> size = {};  ///< In bytes, as found on disk.
+  std::optional<Digest> digest = {};       ///< fs-verity digest, as found, if computed.
 };
 
 struct VerifyReport {
   std::string name;
   std::string version;
   Verdict verdict = Verdict::ok;  ///< The worst of the artifacts'.
-  std::vector<ArtifactReport> artifacts;
+  std::vector<ArtifactReport> artifacts = {};
 };
 
 struct PruneOptions {

@@ -1,0 +1,93 @@
+// A lock between processes on a file that is never removed.
+#include "base/file_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <thread>
+
+namespace pyro {
+namespace {
+
+// flock() has no timeout, and a blocked one cannot be told to stop; so ask again now and then.
+constexpr std::chrono::milliseconds kPollInterval{50};
+
+Fd open_lock(int directory, const std::string& name, const std::filesystem::path& path) {
+  return open_at(directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600, path);
+}
+
+bool try_flock(int fd, const std::filesystem::path& path) {
+  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return false;
+    if (errno != EINTR) throw system_error("cannot lock " + path.string(), errno);
+  }
+  return true;
+}
+
+// A lock on a file that somebody removed meanwhile excludes nobody.
+bool still_there(int fd, int directory, const std::string& name) {
+  struct stat mine {};
+  struct stat there {};
+  return ::fstat(fd, &mine) == 0 &&
+         ::fstatat(directory, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+         same_file(mine, there);
+}
+
+// For whoever waits; the lock itself does not depend on it.
+void write_holder(int fd) {
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0) return;
+}
+
+std::optional<int> read_holder(int directory, const std::string& name) {
+  const auto text = read_small_file_at(directory, name, 32);
+  int pid = 0;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), pid).ec != std::errc()) {
+    return std::nullopt;
+  }
+  return pid;
+}
+
+std::string holder_text(std::optional<int> holder) {
+  return holder ? " (process " + std::to_string(*holder) + ")" : std::string();
+}
+
+}  // namespace
+
+std::optional<FileLock> FileLock::try_acquire(int directory, const std::string& name,
+                                              const std::filesystem::path& path) {
+  while (true) {
+    Fd fd = open_lock(directory, name, path);
+    if (!try_flock(fd.get(), path)) return std::nullopt;
+    if (!still_there(fd.get(), directory, name)) continue;
+    write_holder(fd.get());
+    return FileLock(std::move(fd));
+  }
+}
+
+FileLock FileLock::acquire(int directory, const std::string& name,
+                           const std::filesystem::path& path, const Waiting& waiting) {
+  const auto start = std::chrono::steady_clock::now();
+  bool told = false;
+  while (true) {
+    if (auto lock = try_acquire(directory, name, path)) return std::move(*lock);
+    const auto holder = read_holder(directory, name);
+    if (!told && waiting.on_wait) waiting.on_wait(holder);
+    told = true;
+    if (waiting.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+    if (waiting.timeout && std::chrono::steady_clock::now() - start >= *waiting.timeout) {
+      throw Error(ErrorCode::busy, "another process" + holder_text(holder) + " is installing it",
+                  "try again later, or wait longer with --lock-timeout");
+    }
+    std::this_thread::sleep_for(kPollInterval);
+  }
+}
+
+bool try_lock_directory(int directory) noexcept {
+  return ::flock(directory, LOCK_EX | LOCK_NB) == 0;
+}
+
+}  // namespace pyro

@@ -1,0 +1,31 @@
+// What fetching an environment needs and what it tells afterwards, whatever the source.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+#include "pyro/digest.h"
+#include "pyro/environment_store.h"
+#include "pyro/progress.h"
+
+namespace pyro {
+
+struct FetchContext {
+  const NetworkOptions& network;
+  const ExtractionLimits& limits;
+  ProgressListener& progress;
+  std::stop_token stop;
+};
+
+/// Where the artifacts came from, as the install record keeps it.
+struct Provenance {
+  std::string source;
+  std::optional<std::string> source_digest;
+  /// What the OCI reference resolved to, where that is an index and not the manifest itself.
+  std::optional<Digest> oci_digest;
+  std::uint64_t received_bytes = 0;
+};
+
+}  // namespace pyro

@@ -1,0 +1,85 @@
+// An environment out of an OCI registry.
+#include "source/oci_source.h"
+
+#include <numeric>
+#include <utility>
+
+#include "net/curl_client.h"
+#include "oci/reference.h"
+#include "oci/registry_client.h"
+#include "pyro/error.h"
+
+namespace pyro {
+namespace {
+
+ImageReference reference_of(const Environment& environment) {
+  auto image = ImageReference::make(*environment.oci_registry, *environment.oci_repository,
+                                    *environment.oci_reference);
+  if (!image) throw Error(ErrorCode::failed, "its catalog entry names no valid OCI image");
+  return std::move(*image);
+}
+
+std::uint64_t compressed_size(const Manifest& manifest, const ExtractionLimits& limits) {
+  const std::uint64_t total =
+      std::accumulate(manifest.layers.begin(), manifest.layers.end(), std::uint64_t{0},
+                      [](std::uint64_t sum, const Descriptor& layer) { return sum + layer.size; });
+  if (total > limits.compressed_bytes) {
+    throw Error(ErrorCode::integrity, "its layers are " + std::to_string(total >> 20) +
+                                          " MiB; the limit is " +
+                                          std::to_string(limits.compressed_bytes >> 20) + " MiB");
+  }
+  return total;
+}
+
+std::string label_of(const Manifest& manifest, std::size_t index) {
+  return "layer " + std::to_string(index + 1) + " of " + std::to_string(manifest.layers.size()) +
+         " (" + manifest.layers[index].digest.to_string() + ")";
+}
+
+// The number of bytes received.
+std::uint64_t fetch_layers(RegistryClient& registry, const Manifest& manifest, const FetchContext& context,
+                  Extraction& extraction) {
+  std::uint64_t received = 0;
+  for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
+    extraction.begin_layer(label_of(manifest, i));
+    registry.fetch_blob(manifest.layers[i], [&](std::span<const std::byte> bytes) {
+      extraction.write(bytes);
+      context.progress.received(received += bytes.size());
+    });
+    extraction.end_layer();
+  }
+  return received;
+}
+
+Provenance provenance_of(const ImageReference& image, const ResolvedImage& resolved) {
+  Provenance provenance;
+  provenance.source_digest = resolved.manifest_digest.to_string();
+  provenance.source =
+      "oci://" + image.registry() + "/" + image.repository() + "@" + *provenance.source_digest;
+  if (resolved.digest != resolved.manifest_digest) provenance.oci_digest = resolved.digest;
+  return provenance;
+}
+
+}  // namespace
+
+bool has_oci_source(const Environment& environment) noexcept {
+  return environment.oci_registry && environment.oci_repository && environment.oci_reference;
+}
+
+Provenance fetch_from_oci(const Environment& environment, const FetchContext& context,
+                          Extraction& extraction) {
+  const ImageReference image = reference_of(environment);
+  context.progress.started(environment.name, image.to_string());
+  CurlClient http({.ca_file = context.network.ca_file,
+                   .ca_directory = context.network.ca_directory,
+                   .user_agent = "pyro/" PYRO_VERSION,
+                   .stop = context.stop});
+  RegistryClient registry(http, image, context.network);
+  const ResolvedImage resolved = registry.resolve(environment.oci_digest);
+  context.progress.expecting(compressed_size(resolved.manifest, context.limits));
+  Provenance provenance = provenance_of(image, resolved);
+  provenance.received_bytes = fetch_layers(registry, resolved.manifest, context, extraction);
+  return provenance;
+}
+
+}  // namespace pyro

@@ -1,0 +1,19 @@
+// An environment out of an OCI registry.
+#pragma once
+
+#include "pyro/catalog.h"
+#include "source/fetch.h"
+#include "stream/extraction.h"
+
+namespace pyro {
+
+/// Whether the catalog says enough to pull `environment` from a registry.
+[[nodiscard]] bool has_oci_source(const Environment& environment) noexcept;
+
+/// Resolves the reference, or the pin, and streams the layers into `extraction` (spec section 6).
+/// Returning means that every byte had the digest it must have.
+/// @throws Error
+[[nodiscard]] Provenance fetch_from_oci(const Environment& environment,
+                                        const FetchContext& context, Extraction& extraction);
+
+}  // namespace pyro

@@ -1,0 +1,243 @@
+// The store: decides what has to be done, and has it done.
+#include "pyro/environment_store.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "base/file_lock.h"
+#include "base/files.h"
+#include "source/archive_source.h"
+#include "source/bundle_source.h"
+#include "source/fetch.h"
+#include "source/oci_source.h"
+#include "store/install_record.h"
+#include "store/install_transaction.h"
+#include "store/installation.h"
+#include "store/layout.h"
+#include "store/prune.h"
+#include "store/verify.h"
+#include "stream/extraction.h"
+
+namespace pyro {
+namespace {
+
+std::optional<RuntimeBundle> open_bundle(const StoreOptions& options) {
+  if (!options.runtime_dir) return std::nullopt;
+  return RuntimeBundle(*options.runtime_dir);
+}
+
+EnvironmentStatus status_of(const Environment& environment, const CacheLayout& layout,
+                            const std::optional<RuntimeBundle>& bundle) {
+  EnvironmentStatus status{.environment = environment,
+                           .cache_dir = layout.root(),
+                           .install_dir = layout.install_dir(environment)};
+  if (bundle) {
+    if (auto digest = bundle->digest_of(environment)) status.environment.source_digest = digest;
+  }
+  if (const auto installation = find_installation(status.install_dir, environment)) {
+    status.installed = installation->describe();
+    status.installed_bytes = installation->allocated_bytes;
+    status.outdated = is_outdated(installation->record, environment);
+  }
+  return status;
+}
+
+/// What is there already, if that is all the caller asked for.
+std::optional<InstalledEnvironment> find_satisfying(const Environment& environment,
+                                                    const CacheLayout& layout,
+                                                    const PullOptions& options) {
+  if (options.mode == PullMode::force) return std::nullopt;
+  const auto installation = find_installation(layout.install_dir(environment), environment);
+  if (!installation || is_outdated(installation->record, environment)) return std::nullopt;
+  if (options.mode == PullMode::repair) {
+    const Verdict verdict = verify_installation(layout, environment, options.stop).verdict;
+    if (verdict == Verdict::modified || verdict == Verdict::missing) return std::nullopt;
+  }
+  return installation->describe();
+}
+
+void require_compatible(const Environment& environment) {
+  if (environment.compatible()) return;
+  throw Error(ErrorCode::failed,
+              "environment '" + environment.name + "' is for catalog versions " +
+                  environment.compatibility + ", and this pyro has " + std::string(kCatalogVersion));
+}
+
+std::int64_t seconds_since_1970() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
+
+InstallRecord record_of(const Environment& environment, const Provenance& provenance,
+                        const std::vector<WrittenArtifact>& artifacts) {
+  InstallRecord record;
+  record.catalog_version = kCatalogVersion;
+  record.name = environment.name;
+  record.version = environment.version;
+  record.source = provenance.source;
+  record.source_digest = provenance.source_digest;
+  record.installed_at = seconds_since_1970();
+  record.catalog_file = environment.catalog_file;
+  record.oci_digest = provenance.oci_digest;
+  for (const WrittenArtifact& artifact : artifacts) {
+    record.artifacts.emplace(kArtifactKinds[artifact.kind].name,
+                             InstallRecord::Artifact{artifact.size, artifact.digest});
+  }
+  return record;
+}
+
+/// One install under its environment's lock.
+class Installer {
+ public:
+  Installer(const StoreOptions& options, const CacheLayout& layout, const Environment& environment,
+            const PullOptions& pull)
+      : options_(options),
+        layout_(layout),
+        environment_(environment),
+        pull_(pull),
+        progress_(pull.progress != nullptr ? *pull.progress : silence_) {}
+
+  InstalledEnvironment run() {
+    if (layout_.group_writable()) {
+      progress_.warning("the cache " + layout_.root().string() + " can be written by its group");
+    }
+    const auto bundle = open_bundle(options_);
+    const auto profile = bundle ? bundle->find(environment_) : std::nullopt;
+    require_source(profile.has_value());
+    const Fd locks = make_and_open_directory(layout_.locks_dir());
+    const FileLock lock = acquire_lock(locks.get());
+    // Whoever held the lock may have done the work.
+    if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
+    return profile ? link(*bundle, *profile) : fetch();
+  }
+
+ private:
+  void require_source(bool bundled) const {
+    if (bundled || has_oci_source(environment_) || environment_.source_url) return;
+    throw Error(ErrorCode::not_found, "environment '" + environment_.name +
+                                          "' is not installed and no downloadable source is "
+                                          "configured");
+  }
+
+  FileLock acquire_lock(int locks) {
+    const std::string name =
+        CacheLayout::lock_name(layout_.install_dir(environment_).filename().string());
+    return FileLock::acquire(
+        locks, name, layout_.locks_dir() / name,
+        {.timeout = options_.lock_timeout,
+         .stop = pull_.stop,
+         .on_wait = [&](std::optional<int> holder) {
+           progress_.waiting(environment_.name, holder);
+         }});
+  }
+
+  InstalledEnvironment link(const RuntimeBundle& bundle, const std::filesystem::path& profile) {
+    progress_.started(environment_.name, profile.string());
+    InstallTransaction transaction(layout_, environment_);
+    install_from_bundle(profile, transaction.directory(), transaction.destination());
+    const Provenance provenance{.source = kBundleSource,
+                                .source_digest = bundle.digest_of(environment_),
+                                .oci_digest = std::nullopt};
+    return commit(transaction, provenance, {});
+  }
+
+  InstalledEnvironment fetch() {
+    InstallTransaction transaction(layout_, environment_);
+    Extraction extraction(transaction.open_candidates(), options_.limits);
+    const FetchContext context{options_.network, options_.limits, progress_, pull_.stop};
+    const Provenance provenance = has_oci_source(environment_)
+                                      ? fetch_from_oci(environment_, context, extraction)
+                                      : fetch_from_archive(environment_, context, extraction);
+    const auto artifacts = extraction.finish();
+    transaction.keep(artifacts);
+    return commit(transaction, provenance, artifacts);
+  }
+
+  InstalledEnvironment commit(InstallTransaction& transaction, const Provenance& provenance,
+                              const std::vector<WrittenArtifact>& artifacts) {
+    progress_.committing();
+    transaction.commit(record_of(environment_, provenance, artifacts));
+    const auto installation = find_installation(transaction.destination(), environment_);
+    if (!installation) {
+      throw Error(ErrorCode::failed, transaction.destination().string() +
+                                         " was changed by somebody else while it was installed");
+    }
+    progress_.finished(environment_.name, provenance.received_bytes,
+                       installation->allocated_bytes);
+    return installation->describe();
+  }
+
+  ProgressListener silence_;
+  const StoreOptions& options_;
+  const CacheLayout& layout_;
+  const Environment& environment_;
+  const PullOptions& pull_;
+  ProgressListener& progress_;
+};
+
+}  // namespace
+
+EnvironmentStore::EnvironmentStore(StoreOptions options) : options_(std::move(options)) {}
+EnvironmentStore::~EnvironmentStore() = default;
+EnvironmentStore::EnvironmentStore(EnvironmentStore&&) noexcept = default;
+EnvironmentStore& EnvironmentStore::operator=(EnvironmentStore&&) noexcept = default;
+
+const StoreOptions& EnvironmentStore::options() const noexcept { return options_; }
+
+std::vector<EnvironmentStatus> EnvironmentStore::list() const {
+  const CacheLayout layout(options_.cache_dir);
+  layout.check_root();
+  const auto bundle = open_bundle(options_);
+  std::vector<EnvironmentStatus> statuses;
+  for (const Environment& environment : options_.catalog.environments()) {
+    statuses.push_back(status_of(environment, layout, bundle));
+  }
+  return statuses;
+}
+
+EnvironmentStatus EnvironmentStore::inspect(std::string_view name) const {
+  const Environment& environment = options_.catalog.require(name);
+  const CacheLayout layout(options_.cache_dir);
+  layout.check_root();
+  return status_of(environment, layout, open_bundle(options_));
+}
+
+InstalledEnvironment EnvironmentStore::ensure_installed(std::string_view name,
+                                                        const PullOptions& options) {
+  const Environment& environment = options_.catalog.require(name);
+  require_compatible(environment);
+  const CacheLayout layout(options_.cache_dir);
+  layout.check_root();
+  // A repair verifies under the lock, once.
+  if (options.mode == PullMode::ensure) {
+    if (auto installed = find_satisfying(environment, layout, options)) return *installed;
+  }
+  try {
+    return Installer(options_, layout, environment, options).run();
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::not_found) throw;
+    error.add_context("cannot install " + environment.name);
+    throw;
+  }
+}
+
+EnvironmentStatus EnvironmentStore::pull(std::string_view name, const PullOptions& options) {
+  ensure_installed(name, options);
+  return inspect(name);
+}
+
+VerifyReport EnvironmentStore::verify(std::string_view name, std::stop_token stop) const {
+  const Environment& environment = options_.catalog.require(name);
+  const CacheLayout layout(options_.cache_dir);
+  layout.check_root();
+  return verify_installation(layout, environment, stop);
+}
+
+PruneReport EnvironmentStore::prune(const PruneOptions& options) {
+  const CacheLayout layout(options_.cache_dir);
+  layout.check_root();
+  return prune_cache(layout, options_.catalog, options);
+}
+
+}  // namespace pyro

@@ -1,0 +1,86 @@
+// The install record.
+#include "store/install_record.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/files.h"
+#include "store/layout.h"
+
+namespace pyro {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kLargestRecord = std::size_t{1} << 20;
+
+std::optional<std::string> text_at(const json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || !found->is_string()) return std::nullopt;
+  return found->get<std::string>();
+}
+
+std::optional<InstallRecord::Artifact> parse_artifact(const json& value) {
+  if (!value.is_object()) return std::nullopt;
+  const auto size = value.find("size");
+  const auto digest = Digest::parse(text_at(value, "digest").value_or(""));
+  if (!digest || size == value.end() || !size->is_number_unsigned()) return std::nullopt;
+  return InstallRecord::Artifact{size->get<std::uint64_t>(), *digest};
+}
+
+std::map<std::string, InstallRecord::Artifact> parse_artifacts(const json& object) {
+  std::map<std::string, InstallRecord::Artifact> artifacts;
+  const auto found = object.find("artifacts");
+  if (found == object.end() || !found->is_object()) return artifacts;
+  for (const auto& [name, value] : found->items()) {
+    if (const auto artifact = parse_artifact(value)) artifacts.emplace(name, *artifact);
+  }
+  return artifacts;
+}
+
+}  // namespace
+
+std::optional<InstallRecord> InstallRecord::parse(std::string_view text) {
+  const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!object.is_object()) return std::nullopt;
+  auto name = text_at(object, "name");
+  auto version = text_at(object, "version");
+  if (!name || !version) return std::nullopt;
+  InstallRecord record;
+  record.name = std::move(*name);
+  record.version = std::move(*version);
+  record.catalog_version = text_at(object, "catalog_version").value_or("");
+  record.source = text_at(object, "source").value_or("cache");
+  record.source_digest = text_at(object, "source_digest");
+  if (const auto at = object.find("installed_at"); at != object.end() && at->is_number_integer()) {
+    record.installed_at = at->get<std::int64_t>();
+  }
+  if (const auto file = text_at(object, "catalog_file")) record.catalog_file = *file;
+  record.oci_digest = Digest::parse(text_at(object, "oci_digest").value_or(""));
+  record.artifacts = parse_artifacts(object);
+  return record;
+}
+
+std::optional<InstallRecord> InstallRecord::read(int directory) {
+  const auto text = read_small_file_at(directory, kRecordName, kLargestRecord);
+  return text ? parse(*text) : std::nullopt;
+}
+
+std::string InstallRecord::render() const {
+  json object = {
+      {"catalog_version", catalog_version},
+      {"name", name},
+      {"version", version},
+      {"source", source},
+      {"source_digest", source_digest ? json(*source_digest) : json()},
+      {"installed_at", installed_at},
+  };
+  if (catalog_file) object["catalog_file"] = catalog_file->string();
+  if (oci_digest) object["oci_digest"] = oci_digest->to_string();
+  for (const auto& [name_of, artifact] : artifacts) {
+    object["artifacts"][name_of] = {{"size", artifact.size},
+                                    {"digest", artifact.digest.to_string()}};
+  }
+  return object.dump(2, ' ', /*ensure_ascii=*/true, json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace pyro

@@ -1,0 +1,44 @@
+// The install record, `environment.json`: the proof that an install completed (spec section 4).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "pyro/digest.h"
+
+namespace pyro {
+
+struct InstallRecord {
+  struct Artifact {
+    std::uint64_t size = 0;  ///< In bytes, holes counted.
+    Digest digest;           ///< fs-verity.
+  };
+
+  std::string catalog_version;
+  std::string name;
+  std::string version;
+  std::string source;
+  std::optional<std::string> source_digest;
+  std::int64_t installed_at = 0;  ///< Seconds since 1970.
+
+  // Ours, beyond the reference's six.
+  std::optional<std::filesystem::path> catalog_file;  ///< Nothing for the built-in catalog.
+  std::optional<Digest> oci_digest;                   ///< Of the index, where there was one.
+  std::map<std::string, Artifact> artifacts;          ///< Empty for installs of links.
+
+  /// Reads a record of ours or of the reference; fields of a wrong type count as absent. Nothing
+  /// when it is no JSON object or does not say which environment it is of.
+  [[nodiscard]] static std::optional<InstallRecord> parse(std::string_view text);
+
+  /// The record of the install directory open as `directory`; nothing when there is no readable one.
+  [[nodiscard]] static std::optional<InstallRecord> read(int directory);
+
+  /// Two-space indent, sorted keys, a newline at the end: as the reference writes it.
+  [[nodiscard]] std::string render() const;
+};
+
+}  // namespace pyro

@@ -1,0 +1,72 @@
+// Whether an environment is installed.
+#include "store/installation.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <string_view>
+
+#include "base/files.h"
+#include "source/bundle_source.h"
+#include "stream/artifacts.h"
+
+namespace pyro {
+namespace {
+
+// Through a link: bundles are installed as links.
+std::optional<std::uint64_t> allocated_if_file(int directory, std::string_view name) {
+  struct stat status {};
+  if (::fstatat(directory, std::string(name).c_str(), &status, 0) != 0) return std::nullopt;
+  if (!S_ISREG(status.st_mode)) return std::nullopt;
+  return static_cast<std::uint64_t>(status.st_blocks) * 512;
+}
+
+}  // namespace
+
+InstalledEnvironment Installation::describe() const {
+  InstalledEnvironment installed;
+  installed.name = record.name;
+  installed.version = record.version;
+  installed.install_dir = directory;
+  installed.kernel_image = directory / kArtifactKinds[kKernel].name;
+  installed.rootfs_image = directory / kArtifactKinds[kRootfs].name;
+  if (has_initrd) installed.initrd_image = directory / kArtifactKinds[kInitrd].name;
+  installed.source = record.source;
+  installed.source_digest = record.source_digest;
+  return installed;
+}
+
+std::optional<Installation> find_installation(const std::filesystem::path& directory,
+                                              const Environment& environment) {
+  const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd) return std::nullopt;
+  return find_installation_at(fd.get(), directory, environment.name, environment.version);
+}
+
+std::optional<Installation> find_installation_at(int directory_fd,
+                                                 const std::filesystem::path& directory,
+                                                 const std::string& name,
+                                                 const std::string& version) {
+  auto record = InstallRecord::read(directory_fd);
+  if (!record || record->name != name || record->version != version) return std::nullopt;
+  Installation installation{.directory = directory, .record = std::move(*record)};
+  for (std::size_t kind = 0; kind < kArtifactKinds.size(); ++kind) {
+    const auto allocated = allocated_if_file(directory_fd, kArtifactKinds[kind].name);
+    if (!allocated && kArtifactKinds[kind].required) return std::nullopt;
+    installation.allocated_bytes += allocated.value_or(0);
+    if (kind == kInitrd) installation.has_initrd = allocated.has_value();
+  }
+  return installation;
+}
+
+bool is_outdated(const InstallRecord& record, const Environment& environment) {
+  if (record.source == kBundleSource) return false;
+  const auto digest = Digest::parse(record.source_digest.value_or(""));
+  if (record.source.starts_with("oci://")) {
+    return environment.oci_digest && environment.oci_digest != digest &&
+           environment.oci_digest != record.oci_digest;
+  }
+  return environment.source_sha256 && environment.source_sha256 != digest;
+}
+
+}  // namespace pyro

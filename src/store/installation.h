@@ -1,0 +1,39 @@
+// Whether an environment is installed, and what stands there (spec section 4, "Installed means").
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+
+#include "pyro/catalog.h"
+#include "pyro/environment_store.h"
+#include "store/install_record.h"
+
+namespace pyro {
+
+/// A complete install: its record is of this name and version, every required artifact is a file.
+struct Installation {
+  std::filesystem::path directory;
+  InstallRecord record;
+  bool has_initrd = false;
+  /// Disk space of the artifacts in bytes; of the targets where they are links.
+  std::uint64_t allocated_bytes = 0;
+
+  [[nodiscard]] InstalledEnvironment describe() const;
+};
+
+/// The installation of name and version in `directory`, or nothing. Never an error: what cannot be
+/// read is not installed.
+[[nodiscard]] std::optional<Installation> find_installation(const std::filesystem::path& directory,
+                                                            const Environment& environment);
+
+/// The same, for a directory that is open.
+[[nodiscard]] std::optional<Installation> find_installation_at(
+    int directory_fd, const std::filesystem::path& directory, const std::string& name,
+    const std::string& version);
+
+/// Whether `record` is not of what the catalog pins for the source it came from. An install out of
+/// a bundle has no pin: the pins are those of the registry and of the archive.
+[[nodiscard]] bool is_outdated(const InstallRecord& record, const Environment& environment);
+
+}  // namespace pyro

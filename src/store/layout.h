@@ -1,0 +1,47 @@
+// Every path of the cache: built here, and nowhere else (spec section 4).
+//
+//   <root>/linux-x86_64/<install directory>/{vmlinux,rootfs.ext4,initrd.img,environment.json}
+//   <root>/locks/<install directory>.lock     one per environment, never removed
+//   <root>/staging/<id>/                      an install that is being made, or one that was replaced
+//
+// The reference's prune deletes what it does not know inside the platform folder, so everything of
+// ours is outside.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "pyro/catalog.h"
+
+namespace pyro {
+
+inline constexpr const char* kRecordName = "environment.json";
+/// What the Python reference calls an install in the making, inside the platform folder.
+inline constexpr const char* kReferencePartialPrefix = ".partial-";
+
+class CacheLayout {
+ public:
+  explicit CacheLayout(std::filesystem::path root) : root_(std::move(root)) {}
+
+  [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
+  [[nodiscard]] std::filesystem::path platform_dir() const;
+  [[nodiscard]] std::filesystem::path locks_dir() const;
+  [[nodiscard]] std::filesystem::path staging_dir() const;
+  [[nodiscard]] std::filesystem::path partial_dir() const;
+
+  [[nodiscard]] std::filesystem::path install_dir(const Environment& environment) const;
+  /// The lock of the environment installed in the directory of that name.
+  [[nodiscard]] static std::string lock_name(const std::string& install_directory_name);
+
+  /// Refuses a cache that somebody else could have filled: a root that is world-writable, or whose
+  /// owner is neither the caller nor root. A root that is not there is fine.
+  /// @throws Error(filesystem)
+  void check_root() const;
+  /// Whether a group may write to the root, which deserves a warning.
+  [[nodiscard]] bool group_writable() const;
+
+ private:
+  std::filesystem::path root_;
+};
+
+}  // namespace pyro

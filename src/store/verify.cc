@@ -1,0 +1,157 @@
+// Compares artifacts on disk with what was installed.
+#include "store/verify.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "base/files.h"
+#include "base/fs_verity.h"
+#include "store/install_record.h"
+#include "store/installation.h"
+#include "stream/artifacts.h"
+
+namespace pyro {
+namespace {
+
+constexpr std::size_t kReadSize = std::size_t{1} << 20;
+static_assert(kReadSize % FsVerity::kBlockSize == 0);
+
+std::uint64_t round_down(std::uint64_t offset) { return offset - offset % FsVerity::kBlockSize; }
+
+/// Hashes a file of `size` bytes, reading only where the file system says there is data.
+class FileHasher {
+ public:
+  FileHasher(int fd, std::uint64_t size, std::string subject, const std::stop_token& stop)
+      : fd_(fd), size_(size), subject_(std::move(subject)), stop_(stop) {}
+
+  Digest run() {
+    for (std::uint64_t at = 0; at < size_;) {
+      const std::uint64_t data = std::min(size_, seek(at, SEEK_DATA, size_));
+      const std::uint64_t start = data == size_ ? data : std::max(at, round_down(data));
+      // Whole blocks only; the one that begins in a hole and ends in data is read.
+      const std::uint64_t blocks_end = start == size_ ? round_up(start) : start;
+      verity_.add_zero_blocks((blocks_end - at) / FsVerity::kBlockSize);
+      if (start == size_) break;
+      at = read(start, round_up(std::min(size_, seek(data, SEEK_HOLE, size_))));
+    }
+    return verity_.finish(size_);
+  }
+
+ private:
+  static std::uint64_t round_up(std::uint64_t offset) {
+    return round_down(offset + FsVerity::kBlockSize - 1);
+  }
+
+  // A file system that cannot tell, or a file that shrinks meanwhile: `otherwise`.
+  std::uint64_t seek(std::uint64_t from, int whence, std::uint64_t otherwise) {
+    const off_t found = ::lseek(fd_, static_cast<off_t>(from), whence);
+    if (found >= 0) return static_cast<std::uint64_t>(found);
+    return whence == SEEK_DATA && errno != ENXIO ? from : otherwise;
+  }
+
+  std::uint64_t read(std::uint64_t from, std::uint64_t to) {
+    while (from < to) {
+      if (stop_.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+      const auto wanted =
+          static_cast<std::size_t>(std::min<std::uint64_t>(kReadSize, std::min(to, size_) - from));
+      const std::size_t n = pread_full(fd_, {buffer_.get(), wanted}, from, subject_);
+      verity_.add_blocks({buffer_.get(), n});
+      if (n < wanted) throw Error(ErrorCode::filesystem, subject_ + " changes while it is read");
+      from = round_up(from + n);
+    }
+    return to;
+  }
+
+  int fd_;
+  std::uint64_t size_;
+  std::string subject_;
+  const std::stop_token& stop_;
+  FsVerity verity_;
+  std::unique_ptr<std::byte[]> buffer_ = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
+};
+
+ArtifactReport check_artifact(int directory, const std::string& name,
+                              const InstallRecord::Artifact& expected,
+                              const std::stop_token& stop) {
+  ArtifactReport report{.name = name, .verdict = Verdict::missing};
+  const Fd fd(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return report;
+  report.size = static_cast<std::uint64_t>(status.st_size);
+  report.verdict = Verdict::modified;
+  if (*report.size != expected.size) return report;
+  report.digest = FileHasher(fd.get(), *report.size, name, stop).run();
+  if (*report.digest == expected.digest) report.verdict = Verdict::ok;
+  return report;
+}
+
+ArtifactReport unverifiable(int directory, const std::string& name) {
+  ArtifactReport report{.name = name, .verdict = Verdict::missing};
+  struct stat status {};
+  if (::fstatat(directory, name.c_str(), &status, 0) != 0 || !S_ISREG(status.st_mode)) {
+    return report;
+  }
+  report.size = static_cast<std::uint64_t>(status.st_size);
+  report.verdict = Verdict::unverifiable;
+  return report;
+}
+
+// Every artifact that is required, recorded, or simply there.
+bool is_of_interest(const ArtifactKind& kind, const InstallRecord& record,
+                    const ArtifactReport& report) {
+  return kind.required || record.artifacts.contains(std::string(kind.name)) ||
+         report.verdict != Verdict::missing;
+}
+
+// From good to bad; an environment is as bad as its worst artifact.
+int badness(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::ok: return 0;
+    case Verdict::unverifiable: return 1;
+    case Verdict::modified: return 2;
+    case Verdict::missing: return 3;
+  }
+  return 3;
+}
+
+}  // namespace
+
+std::string_view to_string(Verdict verdict) noexcept {
+  switch (verdict) {
+    case Verdict::ok: return "ok";
+    case Verdict::modified: return "modified";
+    case Verdict::missing: return "missing";
+    case Verdict::unverifiable: return "unverifiable";
+  }
+  return "missing";
+}
+
+VerifyReport verify_installation(const CacheLayout& layout, const Environment& environment,
+                                 const std::stop_token& stop) {
+  VerifyReport report{.name = environment.name, .version = environment.version};
+  const std::filesystem::path path = layout.install_dir(environment);
+  const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const auto record = directory ? InstallRecord::read(directory.get()) : std::nullopt;
+  if (!record || record->name != environment.name || record->version != environment.version) {
+    report.verdict = Verdict::missing;
+    return report;
+  }
+  for (const ArtifactKind& kind : kArtifactKinds) {
+    const std::string name(kind.name);
+    const auto expected = record->artifacts.find(name);
+    ArtifactReport artifact =
+        expected == record->artifacts.end()
+            ? unverifiable(directory.get(), name)
+            : check_artifact(directory.get(), name, expected->second, stop);
+    if (!is_of_interest(kind, *record, artifact)) continue;
+    if (badness(artifact.verdict) > badness(report.verdict)) report.verdict = artifact.verdict;
+    report.artifacts.push_back(std::move(artifact));
+  }
+  return report;
+}
+
+}  // namespace pyro
