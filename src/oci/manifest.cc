@@ -1,0 +1,186 @@
+// What a registry says of an image.
+#include "oci/manifest.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "net/ascii.h"
+#include "oci/strict_json.h"
+#include "pyro/error.h"
+
+namespace pyro {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 53;
+
+constexpr std::array<std::string_view, 2> kIndexTypes = {
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+};
+constexpr std::array<std::string_view, 2> kManifestTypes = {
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+};
+
+bool is_index_type(std::string_view type) {
+  return std::ranges::count(kIndexTypes, type) > 0;
+}
+bool is_manifest_type(std::string_view type) {
+  return std::ranges::count(kManifestTypes, type) > 0;
+}
+
+Error broken(const std::string& rule) {
+  return Error(ErrorCode::integrity, rule);
+}
+
+/// The string called `name`; empty when there is none.
+std::string string_field(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end()) return {};
+  if (!found->is_string()) throw broken("\"" + std::string(name) + "\" is not a string");
+  return found->get<std::string>();
+}
+
+Digest parse_digest(const Json& descriptor) {
+  const std::string text = string_field(descriptor, "digest");
+  if (const auto digest = Digest::parse(text)) return *digest;
+  const std::string algorithm = text.substr(0, text.find(':'));
+  if (text.find(':') != std::string::npos && algorithm != "sha256") {
+    throw broken("a digest uses the algorithm " + algorithm + "; only sha256 is supported");
+  }
+  throw broken("a descriptor's digest is missing or malformed: \"" + text + "\"");
+}
+
+std::uint64_t parse_size(const Json& descriptor) {
+  const auto size = descriptor.find("size");
+  if (size == descriptor.end() || !size->is_number_unsigned() ||
+      size->get<std::uint64_t>() > kMaxSize) {
+    throw broken("a descriptor's size is missing or not a number of bytes");
+  }
+  return size->get<std::uint64_t>();
+}
+
+std::optional<Platform> parse_platform(const Json& descriptor) {
+  const auto platform = descriptor.find("platform");
+  if (platform == descriptor.end() || platform->is_null()) return std::nullopt;
+  if (!platform->is_object()) throw broken("a descriptor's platform is not an object");
+  return Platform{string_field(*platform, "os"), string_field(*platform, "architecture")};
+}
+
+/// BuildKit lists its attestations like images, for the platform unknown/unknown.
+bool is_attestation(const Json& descriptor, const std::optional<Platform>& platform) {
+  if (platform && platform->os == "unknown") return true;
+  const auto annotations = descriptor.find("annotations");
+  return annotations != descriptor.end() && annotations->is_object() &&
+         annotations->contains("vnd.docker.reference.type");
+}
+
+Descriptor parse_descriptor(const Json& json) {
+  if (!json.is_object()) throw broken("a descriptor is not an object");
+  Descriptor descriptor{.media_type = string_field(json, "mediaType"),
+                        .digest = parse_digest(json),
+                        .size = parse_size(json),
+                        .platform = parse_platform(json)};
+  descriptor.attestation = is_attestation(json, descriptor.platform);
+  return descriptor;
+}
+
+std::vector<Descriptor> parse_descriptors(const Json& document, const char* name,
+                                          std::size_t limit) {
+  const Json& list = document.at(name);
+  if (!list.is_array()) throw broken("\"" + std::string(name) + "\" is not a list");
+  if (list.size() > limit) {
+    throw broken("there are " + std::to_string(list.size()) + " " + name + "; at most " +
+                 std::to_string(limit) + " are supported");
+  }
+  std::vector<Descriptor> descriptors;
+  for (const Json& entry : list) descriptors.push_back(parse_descriptor(entry));
+  return descriptors;
+}
+
+void check_schema(const Json& document) {
+  if (!document.is_object()) throw broken("the manifest is not a JSON object");
+  const auto version = document.find("schemaVersion");
+  if (version != document.end() && *version == 1) {
+    throw broken("the image has a manifest of Docker's schema 1, which is no longer in use");
+  }
+  if (version == document.end() || !version->is_number_integer() || *version != 2) {
+    throw broken("the manifest's schemaVersion is not 2");
+  }
+}
+
+/// The document's type by its own word and by the registry's, which must not contradict each other
+/// (distribution specification, "Pulling manifests"). Empty when neither says one we know.
+std::string media_type(const Json& document, std::string_view content_type) {
+  const std::string own = string_field(document, "mediaType");
+  if (!own.empty() && !content_type.empty() && to_lower(own) != content_type) {
+    throw broken("the manifest says that it is " + own + ", but came as " +
+                 std::string(content_type));
+  }
+  if (!own.empty()) {
+    if (is_index_type(own) || is_manifest_type(own)) return own;
+    throw broken("the manifest is of an unsupported type: " + own);
+  }
+  const bool known = is_index_type(content_type) || is_manifest_type(content_type);
+  return known ? std::string(content_type) : std::string();
+}
+
+/// A document that is both would be read differently by different clients (CVE-2021-41190).
+bool is_index(const Json& document, const std::string& type) {
+  const bool has_manifests = document.contains("manifests");
+  const bool has_layers = document.contains("layers");
+  if (has_manifests && has_layers) throw broken("the manifest has both manifests and layers");
+  if (!has_manifests && !has_layers) throw broken("the manifest has neither layers nor manifests");
+  if (has_manifests ? is_manifest_type(type) : is_index_type(type)) {
+    throw broken("the manifest is not what its type says: " + type);
+  }
+  return has_manifests;
+}
+
+bool is_wanted_platform(const Descriptor& entry) {
+  return !entry.attestation && entry.platform && entry.platform->os == "linux" &&
+         (entry.platform->architecture == "amd64" || entry.platform->architecture == "x86_64");
+}
+
+}  // namespace
+
+std::variant<Manifest, Index> parse_manifest(std::string_view json, std::string_view content_type) {
+  const Json document = parse_strict_json(json, ErrorCode::integrity);
+  check_schema(document);
+  const std::string type = media_type(document, content_type);
+  if (is_index(document, type)) {
+    return Index{type, parse_descriptors(document, "manifests", kMaxManifests)};
+  }
+  Manifest manifest{type, parse_descriptors(document, "layers", kMaxLayers)};
+  if (manifest.layers.empty()) throw broken("the image has no layers");
+  return manifest;
+}
+
+const Descriptor* choose_platform(const Index& index) {
+  const auto found = std::ranges::find_if(index.manifests, is_wanted_platform);
+  return found == index.manifests.end() ? nullptr : &*found;
+}
+
+std::vector<Descriptor> entries_without_platform(const Index& index) {
+  std::vector<Descriptor> entries;
+  for (const Descriptor& entry : index.manifests) {
+    const bool readable = is_index_type(entry.media_type) || is_manifest_type(entry.media_type);
+    if (!entry.platform && !entry.attestation && readable) entries.push_back(entry);
+  }
+  return entries;
+}
+
+std::string list_platforms(const Index& index) {
+  std::string list;
+  for (const Descriptor& entry : index.manifests) {
+    if (!entry.platform || entry.attestation) continue;
+    if (!list.empty()) list += ", ";
+    list += entry.platform->os + "/" + entry.platform->architecture;
+  }
+  return list;
+}
+
+}  // namespace pyro

@@ -1,0 +1,176 @@
+#include "oci/manifest.h"
+
+#include <gtest/gtest.h>
+
+#include "pyro/error.h"
+
+namespace pyro {
+namespace {
+
+const std::string kOciIndex = "application/vnd.oci.image.index.v1+json";
+const std::string kOciManifest = "application/vnd.oci.image.manifest.v1+json";
+const std::string kDockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
+const std::string kHex(64, 'a');
+
+std::string entry(const std::string& more = "", const std::string& size = "7") {
+  return R"({"mediaType": ")" + kOciManifest + R"(", "digest": "sha256:)" + kHex +
+         R"(", "size": )" + size + more + "}";
+}
+
+std::string for_platform(const std::string& os, const std::string& architecture) {
+  return entry(R"(, "platform": {"os": ")" + os + R"(", "architecture": ")" + architecture +
+               R"("})");
+}
+
+std::string repeated(const std::string& text, std::size_t count) {
+  std::string list;
+  for (std::size_t i = 0; i < count; ++i) list += (i == 0 ? "" : ",") + text;
+  return list;
+}
+
+std::string manifest_of(const std::string& layers, const std::string& more = "") {
+  return R"({"schemaVersion": 2, "layers": [)" + layers + "]" + more + "}";
+}
+
+std::string index_of(const std::string& entries) {
+  return R"({"schemaVersion": 2, "manifests": [)" + entries + "]}";
+}
+
+Index parse_index(const std::string& entries) {
+  return std::get<Index>(parse_manifest(index_of(entries), ""));
+}
+
+std::string error_of(const std::string& json, const std::string& content_type = "") {
+  try {
+    static_cast<void>(parse_manifest(json, content_type));
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::integrity);
+    return error.message();
+  }
+  return "no error";
+}
+
+TEST(ManifestTest, ReadsAnImage) {
+  const auto parsed = parse_manifest(
+      manifest_of(entry() + "," + entry("", "9007199254740992"),
+                  R"(, "mediaType": ")" + kDockerManifest + R"(", "config": {}, "x": null)"),
+      kDockerManifest);
+  const auto& manifest = std::get<Manifest>(parsed);
+  EXPECT_EQ(manifest.media_type, kDockerManifest);
+  ASSERT_EQ(manifest.layers.size(), 2U);
+  EXPECT_EQ(manifest.layers[0].digest, Digest::parse_hex(kHex));
+  EXPECT_EQ(manifest.layers[0].size, 7U);
+  EXPECT_EQ(manifest.layers[1].size, std::uint64_t{1} << 53);
+}
+
+TEST(ManifestTest, ReadsAnIndex) {
+  const Index index = parse_index(for_platform("linux", "arm64") + "," + entry());
+  ASSERT_EQ(index.manifests.size(), 2U);
+  EXPECT_EQ(index.manifests[0].platform->architecture, "arm64");
+  EXPECT_FALSE(index.manifests[1].platform);
+}
+
+TEST(ManifestTest, TypeMayComeFromEitherSide) {
+  const std::string own = R"(, "mediaType": ")" + kOciManifest + R"(")";
+  EXPECT_EQ(error_of(manifest_of(entry()), kOciManifest), "no error");
+  EXPECT_EQ(error_of(manifest_of(entry(), own), ""), "no error");
+  EXPECT_EQ(error_of(manifest_of(entry()), "application/json"), "no error");
+  EXPECT_EQ(error_of(manifest_of(entry(), own), kDockerManifest),
+            "the manifest says that it is " + kOciManifest + ", but came as " + kDockerManifest);
+  EXPECT_EQ(error_of(manifest_of(entry()), kOciIndex),
+            "the manifest is not what its type says: " + kOciIndex);
+  EXPECT_EQ(error_of(manifest_of(entry(), R"(, "mediaType": "application/x")")),
+            "the manifest is of an unsupported type: application/x");
+  EXPECT_EQ(error_of(manifest_of(entry(), R"(, "mediaType": 1)")), "\"mediaType\" is not a string");
+}
+
+TEST(ManifestTest, RefusesDocumentsThatAreNoManifest) {
+  const struct {
+    std::string json;
+    const char* message;
+  } cases[] = {
+      {"[]", "the manifest is not a JSON object"},
+      {"", "not valid JSON at byte 1"},
+      {"{}", "the manifest's schemaVersion is not 2"},
+      {R"({"schemaVersion": "2"})", "the manifest's schemaVersion is not 2"},
+      {R"({"schemaVersion": 2.0})", "the manifest's schemaVersion is not 2"},
+      {R"({"schemaVersion": 1})",
+       "the image has a manifest of Docker's schema 1, which is no longer in use"},
+      {R"({"schemaVersion": 2})", "the manifest has neither layers nor manifests"},
+      {R"({"schemaVersion": 2, "Layers": []})", "the manifest has neither layers nor manifests"},
+      {manifest_of(entry(), R"(, "manifests": [])"), "the manifest has both manifests and layers"},
+      {manifest_of(entry(), R"(, "layers": [])"), "the JSON has \"layers\" twice in one object"},
+      {R"({"schemaVersion": 2, "layers": {}})", "\"layers\" is not a list"},
+      {manifest_of(""), "the image has no layers"},
+      {manifest_of(repeated(entry(), 65)), "there are 65 layers; at most 64 are supported"},
+      {index_of(repeated(entry(), 257)), "there are 257 manifests; at most 256 are supported"},
+      {manifest_of("1"), "a descriptor is not an object"},
+      {index_of(entry(R"(, "platform": 1)")), "a descriptor's platform is not an object"},
+      {index_of(entry(R"(, "platform": {"os": 1})")), "\"os\" is not a string"},
+  };
+  for (const auto& c : cases) EXPECT_EQ(error_of(c.json), c.message) << c.json;
+  EXPECT_EQ(error_of(manifest_of(repeated(entry(), 64))), "no error");
+  EXPECT_EQ(error_of(index_of(repeated(entry(), 256))), "no error");
+}
+
+TEST(ManifestTest, RefusesSizesThatAreNone) {
+  for (const char* size : {"-1", "1.5", "1e3", "9007199254740993", "9223372036854775808",
+                           "99999999999999999999", "\"7\"", "null", "true"}) {
+    EXPECT_EQ(error_of(manifest_of(entry("", size))),
+              "a descriptor's size is missing or not a number of bytes")
+        << size;
+  }
+  EXPECT_EQ(error_of(manifest_of(R"({"digest": "sha256:)" + kHex + R"("})")),
+            "a descriptor's size is missing or not a number of bytes");
+}
+
+TEST(ManifestTest, RefusesDigestsThatCannotBeChecked) {
+  const auto with_digest = [](const std::string& digest) {
+    return error_of(manifest_of(R"({"size": 1, "digest": ")" + digest + R"("})"));
+  };
+  for (const std::string algorithm : {"sha512", "md5", "SHA256"}) {
+    EXPECT_EQ(with_digest(algorithm + ":" + kHex),
+              "a digest uses the algorithm " + algorithm + "; only sha256 is supported");
+  }
+  for (const std::string& digest :
+       {std::string(), kHex, "sha256:" + kHex.substr(1), "sha256:" + kHex + "a",
+        "sha256:" + std::string(64, 'A'), std::string("sha256:../../x")}) {
+    EXPECT_EQ(with_digest(digest),
+              "a descriptor's digest is missing or malformed: \"" + digest + "\"");
+  }
+}
+
+TEST(PlatformTest, TakesTheFirstThatFits) {
+  const struct {
+    std::string entries;
+    int chosen;  // -1: none
+  } cases[] = {
+      {for_platform("windows", "amd64") + "," + for_platform("linux", "amd64"), 1},
+      {for_platform("linux", "x86_64") + "," + for_platform("linux", "amd64"), 0},
+      {for_platform("linux", "arm64"), -1},
+      {for_platform("unknown", "unknown"), -1},
+      {entry(), -1},
+      {entry(R"(, "platform": {"os": "linux", "architecture": "amd64"},
+               "annotations": {"vnd.docker.reference.type": "attestation-manifest"})"),
+       -1},
+      {"", -1},
+  };
+  for (const auto& c : cases) {
+    const Index index = parse_index(c.entries);
+    const Descriptor* const chosen = choose_platform(index);
+    EXPECT_EQ(chosen, c.chosen < 0 ? nullptr : &index.manifests[static_cast<std::size_t>(c.chosen)])
+        << c.entries;
+  }
+}
+
+TEST(PlatformTest, OffersImagesThatNameNone) {
+  const Index index = parse_index(
+      entry() + "," + for_platform("linux", "arm64") + "," +
+      entry(R"(, "annotations": {"vnd.docker.reference.type": "attestation-manifest"})") +
+      R"(,{"mediaType": "application/x", "size": 1, "digest": "sha256:)" + kHex + R"("})");
+  ASSERT_EQ(entries_without_platform(index).size(), 1U);
+  EXPECT_EQ(list_platforms(index), "linux/arm64");
+}
+
+}  // namespace
+}  // namespace pyro
