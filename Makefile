@@ -1,0 +1,40 @@
+# Every target does its own set-up: on a machine with nothing but make and git, `make demo` works.
+
+PREFIX ?= /usr/local
+
+.PHONY: help pyro demo test check bench install clean
+
+help:
+	@echo 'make demo     build pyro and a real environment, pull it from a real registry'
+	@echo 'make test     build everything and run all tests'
+	@echo 'make check    formatting, lint and layering; the tests under the sanitizers'
+	@echo 'make bench    measure pyro beside its peers'
+	@echo 'make pyro     build the executable: build/release/pyro'
+	@echo 'make install  install the executable and the library below PREFIX=$(PREFIX)'
+
+pyro:
+	@tools/install-deps build
+	@tools/build release -DBUILD_TESTING=OFF
+
+demo: pyro
+	@tools/install-deps demo
+	@tools/demo build/release/pyro
+
+test:
+	@tools/install-deps test
+	@tools/build tests
+	@ctest --preset tests
+
+check:
+	@tools/install-deps check test
+	@tools/check
+
+bench: pyro
+	@tools/install-deps bench
+	@bench/run
+
+install: pyro
+	@cmake --install build/release --prefix $(PREFIX)
+
+clean:
+	@rm -rf build/release build/tests build/asan build/tsan
