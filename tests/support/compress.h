@@ -1,0 +1,25 @@
+// Compresses bytes for tests, in every format that an archive or a layer may come in.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace pyro::testing {
+
+enum class Compression { none, gzip, zstd, xz, bzip2 };
+
+/// The same bytes in, the same bytes out. Several gzip members or zstd frames one after the other
+/// are made by calling this several times.
+std::string compress(std::string_view bytes, Compression compression, int level = 1);
+
+/// A zstd frame that declares a window of 2^window_log bytes and no content size.
+std::string zstd_with_window(std::string_view bytes, int window_log);
+
+/// A zstd frame that decoders pass over.
+std::string zstd_skippable_frame(std::size_t content_size);
+
+/// "", ".gz", ".zst", ".xz", ".bz2".
+std::string file_suffix(Compression compression);
+
+}  // namespace pyro::testing

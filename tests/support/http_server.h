@@ -1,0 +1,89 @@
+// A small HTTP/1.1 server on loopback that can misbehave in every way a response describes.
+//
+// Why not cpp-httplib: it frames bodies itself. It cannot announce another length than it sends,
+// leave out TLS's close_notify, reset a connection, send 1xx floods or broken heads, or answer a
+// client that speaks the wrong protocol; and stopping it waits for idle connections to time out.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "support/certificates.h"
+#include "support/channel.h"
+#include "support/file_descriptor.h"
+#include "support/http_message.h"
+
+namespace pyro::testing {
+
+struct HttpServerOptions {
+  std::optional<KeyPair> tls = {};  ///< Plain http without.
+  bool silent = false;              ///< Accepts connections and never says a byte.
+};
+
+/// Listens from construction to destruction, on 127.0.0.1 and a free port, with a thread for each
+/// connection. The handler is called from these threads.
+class HttpServer {
+ public:
+  using Handler = std::function<HttpResponse(const HttpRequest&)>;
+
+  HttpServer(const HttpServerOptions& options, Handler handler);
+  HttpServer(const HttpServer&) = delete;
+  HttpServer& operator=(const HttpServer&) = delete;
+  ~HttpServer();
+
+  int port() const { return port_; }
+  /// "localhost:PORT", or with another name of this machine.
+  std::string host(const std::string& name = "localhost") const;
+  /// "https://localhost:PORT"
+  std::string url(const std::string& name = "localhost") const;
+
+  int connections() const { return connections_; }
+  /// Peers that did not speak TLS, or refused the certificate during the handshake. (For a wrong
+  /// host name clients may finish the handshake first and then go without a request.)
+  int failed_handshakes() const { return failed_handshakes_; }
+
+ private:
+  struct Connection {
+    std::thread thread;
+    int descriptor = -1;  // guarded by mutex_; -1 when about to be closed
+    bool done = false;    // guarded by mutex_
+  };
+
+  void listen();
+  void accept_all();
+  void start(FileDescriptor socket);
+  void join_finished();
+  void serve(Connection& connection, FileDescriptor socket);
+  void forget_descriptor(Connection& connection);
+  Ending converse(Channel& channel);
+  HttpResponse handle(const HttpRequest& request);
+  std::optional<HttpRequest> read_request(Channel& channel, std::string& pending);
+  bool respond(Channel& channel, const HttpRequest& request, const HttpResponse& response);
+  bool send_body(Channel& channel, const HttpResponse& response);
+  bool pause(std::chrono::milliseconds time);
+
+  const bool silent_;
+  SslContextHandle tls_;
+  Handler handler_;
+  FileDescriptor listener_;
+  int port_ = 0;
+  std::atomic<int> connections_ = 0;
+  std::atomic<int> failed_handshakes_ = 0;
+  std::mutex mutex_;
+  std::condition_variable stopped_;
+  bool stopping_ = false;  // guarded by mutex_
+  std::list<Connection> open_;
+  std::thread acceptor_;
+};
+
+/// A port of 127.0.0.1 where nobody listens.
+int unused_port();
+
+}  // namespace pyro::testing

@@ -1,0 +1,85 @@
+// Debian's docker-registry on loopback, for as long as a test needs it.
+#include "support/real_registry.h"
+
+#include <fmt/format.h>
+
+#include <regex>
+
+namespace pyro::testing {
+namespace {
+
+// It is told to take any free port and says in its log which one it got.
+std::optional<int> port_in(const std::string& log) {
+  static const std::regex kListening(R"(listening on 127\.0\.0\.1:([0-9]+))");
+  std::smatch match;
+  if (!std::regex_search(log, match, kListening)) return std::nullopt;
+  return std::stoi(match[1]);
+}
+
+}  // namespace
+
+RealRegistry::RealRegistry(const CertificateAuthority& authority,
+                           const RealRegistryOptions& options)
+    : options_(options) {
+  if (options_.auth == RealRegistryOptions::Auth::basic) write_password_file();
+  write_file(dir_ / "config.yml", configuration(authority));
+  process_ = std::make_unique<BackgroundProcess>(
+      Command{.argv = {"docker-registry", "serve", (dir_ / "config.yml").string()},
+              .env = {{"OTEL_TRACES_EXPORTER", "none"}}},
+      dir_ / "log");
+  // The socket takes connections from before this line is written.
+  process_->wait_until("docker-registry listens", [this] { return port_in(log()).has_value(); });
+  port_ = *port_in(log());
+}
+
+std::string RealRegistry::host(const std::string& name) const {
+  return fmt::format("{}:{}", name, port_);
+}
+
+std::string RealRegistry::url(const std::string& name) const {
+  return (options_.tls ? "https://" : "http://") + host(name);
+}
+
+std::string RealRegistry::configuration(const CertificateAuthority& authority) const {
+  std::string text = fmt::format(R"(version: 0.1
+log: {{level: info, accesslog: {{disabled: false}}}}
+storage:
+  filesystem: {{rootdirectory: {}}}
+  delete: {{enabled: true}}
+http:
+  addr: 127.0.0.1:0
+  secret: only-for-tests
+  http2: {{disabled: {}}}
+)",
+                                 (dir_ / "storage").string(), !options_.http2);
+  if (options_.tls) {
+    LeafOptions leaf;
+    leaf.file_name = fmt::format("docker-registry-{}", dir_.path().filename().string());
+    const KeyPair pair = authority.issue(leaf);
+    text += fmt::format("  tls: {{certificate: {}, key: {}}}\n", pair.certificate.string(),
+                        pair.key.string());
+  }
+  switch (options_.auth) {
+    case RealRegistryOptions::Auth::open:
+      break;
+    case RealRegistryOptions::Auth::basic:
+      text += fmt::format("auth:\n  htpasswd: {{realm: pyro-test, path: {}}}\n",
+                          (dir_ / "htpasswd").string());
+      break;
+    case RealRegistryOptions::Auth::bearer:
+      text += fmt::format(
+          "auth:\n  token: {{realm: '{}', service: {}, issuer: {}, rootcertbundle: {}}}\n",
+          options_.realm, options_.service, options_.issuer, options_.token_certificates.string());
+      break;
+  }
+  return text;
+}
+
+void RealRegistry::write_password_file() const {
+  // docker-registry takes bcrypt only; at the lowest cost, since it is paid on every request.
+  const auto entry =
+      run_checked({.argv = {"htpasswd", "-Bbn", "-C", "4", options_.user, options_.password}});
+  write_file(dir_ / "htpasswd", entry.out);
+}
+
+}  // namespace pyro::testing
