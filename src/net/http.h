@@ -51,7 +51,7 @@ struct HttpResponse {
 using HeadCheck = std::function<void(const HttpResponse&)>;
 
 struct HttpRequest {
-  std::string url;
+  std::string url = {};
   HttpHeaders headers = {};
   HeadCheck on_head = {};
 };

@@ -1,0 +1,151 @@
+// How to be let in by one registry.
+#include "oci/auth.h"
+
+#include <algorithm>
+#include <array>
+
+#include "net/ascii.h"
+#include "oci/registry_error.h"
+#include "oci/token.h"
+
+namespace pyro {
+namespace {
+
+struct Companion {
+  std::string_view registry;
+  std::string_view realm;
+};
+
+// GitHub's (ghcr.io) and Quay's (quay.io) token servers are on the registry's own host.
+constexpr std::array<Companion, 2> kCompanions = {{
+    {"registry-1.docker.io", "auth.docker.io"},
+    {"registry.gitlab.com", "gitlab.com"},
+}};
+
+bool is_companion(std::string_view registry, std::string_view realm) {
+  return std::ranges::any_of(kCompanions, [&](const Companion& companion) {
+    return companion.registry == registry && companion.realm == realm;
+  });
+}
+
+const Challenge* find_scheme(const std::vector<Challenge>& challenges, std::string_view scheme) {
+  const auto found = std::ranges::find(challenges, scheme, &Challenge::scheme);
+  return found == challenges.end() ? nullptr : &*found;
+}
+
+std::string parameter(const Challenge& challenge, const char* name) {
+  const auto found = challenge.parameters.find(name);
+  return found == challenge.parameters.end() ? std::string() : found->second;
+}
+
+std::string list_schemes(const std::vector<Challenge>& challenges) {
+  std::string list;
+  for (const Challenge& challenge : challenges) list += " " + challenge.scheme;
+  return list;
+}
+
+}  // namespace
+
+bool may_receive_credentials(const Url& realm, const Url& registry,
+                             const std::vector<std::string>& trusted_realms) {
+  if (realm.scheme != "https" || registry.scheme != "https") return false;
+  return realm.host == registry.host || is_companion(registry.host, realm.host) ||
+         std::ranges::any_of(trusted_realms, [&](const std::string& trusted) {
+           return to_lower(trusted) == realm.host || to_lower(trusted) == realm.authority();
+         });
+}
+
+Authenticator::Authenticator(HttpClient& http, ImageReference image, const NetworkOptions& options)
+    : http_(http), image_(std::move(image)), options_(options) {}
+
+void Authenticator::authorize(HttpRequest& request) const {
+  if (!authorization_.empty()) request.headers.add("Authorization", authorization_);
+}
+
+void Authenticator::answer(const HttpResponse& response, const Url& registry) {
+  authorization_.clear();  // Whatever it was, it did not help.
+  if (!lookup_) lookup_ = find_credentials(options_.credential_files, image_.registry());
+  const auto challenges = parse_challenges(response.headers.get_all("WWW-Authenticate"));
+  if (const Challenge* const bearer = find_scheme(challenges, "bearer")) {
+    answer_bearer(*bearer, registry);
+  } else if (find_scheme(challenges, "basic") != nullptr) {
+    answer_basic(registry);
+  } else if (challenges.empty()) {
+    throw Error(ErrorCode::network, "the registry answered 401 without saying how to log in");
+  } else {
+    throw Error(ErrorCode::network,
+                "the registry offers no supported way to log in:" + list_schemes(challenges));
+  }
+}
+
+void Authenticator::answer_bearer(const Challenge& challenge, const Url& registry) {
+  TokenRequest request{.realm = check_realm(challenge, registry),
+                       .service = parameter(challenge, "service"),
+                       .scope = parameter(challenge, "scope")};
+  if (trim(request.scope).empty()) request.scope = "repository:" + image_.repository() + ":pull";
+  // A token bought with a password would travel in the clear, too: over plain http all is
+  // anonymous.
+  if (registry.scheme == "https") request.credentials = lookup_->credentials;
+  sent_credentials_ = request.credentials.has_value();
+  try {
+    authorization_ = "Bearer " + fetch_token(http_, request);
+  } catch (Error& error) {
+    if (sent_credentials_ && lookup_->file) {
+      error.add_hint("the credentials came from " + lookup_->file->string());
+    }
+    throw;
+  }
+}
+
+Url Authenticator::check_realm(const Challenge& challenge, const Url& registry) const {
+  const auto realm = Url::parse(parameter(challenge, "realm"));
+  if (!realm) {
+    throw Error(ErrorCode::network, "the registry names a token server that is not a URL");
+  }
+  const bool this_machine_only = registry.scheme == "http" && is_loopback(realm->host);
+  if (realm->scheme != "https" && !this_machine_only) {
+    throw Error(ErrorCode::network,
+                "the registry names a token server without TLS, " + realm->authority());
+  }
+  if (lookup_->credentials && registry.scheme == "https" &&
+      !may_receive_credentials(*realm, registry, options_.trusted_realms)) {
+    throw Error(ErrorCode::network,
+                "the registry " + image_.registry() + " wants its credentials to be sent to " +
+                    realm->authority(),
+                "if you trust that host with them, add --trust-realm " + realm->host);
+  }
+  return *realm;
+}
+
+void Authenticator::answer_basic(const Url& registry) {
+  if (registry.scheme != "https") {
+    throw Error(ErrorCode::network,
+                "the registry asks for a password over plain http, where none is ever sent",
+                "let the registry speak TLS");
+  }
+  if (!lookup_->credentials) {
+    throw Error(ErrorCode::network, "the registry asks for a login", login_hint());
+  }
+  sent_credentials_ = true;
+  authorization_ = basic_authorization(*lookup_->credentials);
+}
+
+Error Authenticator::refusal(const HttpResponse& response) const {
+  Error error(ErrorCode::network, "the registry answered " + describe_answer(response),
+              login_hint());
+  // Registries do not tell strangers whether a repository exists.
+  error.add_context(sent_credentials_ ? "the registry refused the credentials"
+                                      : "login needed, or there is no " + image_.repository() +
+                                            " in " + image_.registry());
+  return error;
+}
+
+std::string Authenticator::login_hint() const {
+  const std::string login = "`docker login " + image_.registry() + "` stores some";
+  const std::string file = lookup_ && lookup_->file ? lookup_->file->string() : std::string();
+  if (file.empty()) return "no file with credentials was found; " + login;
+  if (sent_credentials_) return "the credentials came from " + file;
+  return "there are no credentials for " + image_.registry() + " in " + file + "; " + login;
+}
+
+}  // namespace pyro

@@ -1,0 +1,55 @@
+// How to be let in by one registry: reacts to its 401, and decides where credentials may go.
+//
+// Source: spec section 6 "Auth"; RFC 9110 section 11; CVE-2020-15157 for what happens to those who
+// send a password to whichever realm asks for it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "net/http.h"
+#include "net/url.h"
+#include "oci/challenge.h"
+#include "oci/credentials.h"
+#include "oci/reference.h"
+#include "pyro/environment_store.h"
+
+namespace pyro {
+
+/// Whether `registry`'s credentials may be sent to `realm`: over https, and to the same host on any
+/// port, to the registry's known companion, or to one of `trusted_realms`.
+[[nodiscard]] bool may_receive_credentials(const Url& realm, const Url& registry,
+                                           const std::vector<std::string>& trusted_realms);
+
+class Authenticator {
+ public:
+  /// `http` must outlive it.
+  Authenticator(HttpClient& http, ImageReference image, const NetworkOptions& options);
+
+  /// Adds what was found out so far.
+  void authorize(HttpRequest& request) const;
+
+  /// Finds out how to answer the challenges of `response`, a 401 of `registry` itself.
+  /// @throws Error(network) when that cannot or must not be done; (failed) for credentials that
+  /// cannot be read.
+  void answer(const HttpResponse& response, const Url& registry);
+
+  /// What to say of a 401 that came although answer() had done its best.
+  [[nodiscard]] Error refusal(const HttpResponse& response) const;
+
+ private:
+  void answer_bearer(const Challenge& challenge, const Url& registry);
+  void answer_basic(const Url& registry);
+  [[nodiscard]] Url check_realm(const Challenge& challenge, const Url& registry) const;
+  [[nodiscard]] std::string login_hint() const;
+
+  HttpClient& http_;
+  ImageReference image_;
+  NetworkOptions options_;
+  std::optional<CredentialLookup> lookup_;  ///< Read when first asked for a login.
+  bool sent_credentials_ = false;
+  std::string authorization_;
+};
+
+}  // namespace pyro

@@ -1,0 +1,200 @@
+#include "oci/auth.h"
+
+#include <gtest/gtest.h>
+#include <stdlib.h>
+
+#include <fstream>
+
+#include "net/fake_http_client.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+
+class AuthTest : public testing::Test {
+ protected:
+  AuthTest() {
+    std::string name = (fs::temp_directory_path() / "pyro-auth-XXXXXX").string();
+    directory_ = ::mkdtemp(name.data());
+  }
+  ~AuthTest() override { fs::remove_all(directory_); }
+
+  /// "user:password" for `registry`.
+  void log_in(const std::string& registry) {
+    const fs::path file = directory_ / "config.json";
+    std::ofstream(file) << R"({"auths": {")" << registry
+                        << R"(": {"username": "user", "password": "password"}}})";
+    options_.credential_files = {file};
+  }
+
+  /// The Authorization field that answers `challenge`, or the error.
+  std::string answer(const std::string& challenge, const std::string& registry = "r.example",
+                     const std::string& scheme = "https") {
+    Authenticator auth(http_, *ImageReference::make(registry, "team/env", "1"), options_);
+    HttpResponse response{401, {}, {}};
+    if (!challenge.empty()) response.headers.add("WWW-Authenticate", challenge);
+    try {
+      auth.answer(response, *Url::parse(scheme + "://" + registry));
+    } catch (const Error& error) {
+      hint_ = error.hint();
+      return error.what();
+    }
+    HttpRequest request;
+    auth.authorize(request);
+    return request.headers.get("Authorization").value_or("nothing");
+  }
+
+  void serve_token(const std::string& url) { http_.on(url, {.body = R"({"token": "T"})"}); }
+
+  std::optional<std::string> sent(std::size_t request) const {
+    return http_.requests.at(request).headers.get("Authorization");
+  }
+
+  fs::path directory_;
+  NetworkOptions options_;
+  FakeHttpClient http_;
+  std::string hint_;
+};
+
+constexpr const char* kUser = "Basic dXNlcjpwYXNzd29yZA==";
+
+TEST(RealmTest, CredentialsGoWhereTheyBelong) {
+  const struct {
+    const char* registry;
+    const char* realm;
+    std::vector<std::string> trusted;
+    bool allowed;
+  } cases[] = {
+      {"https://r.example", "https://r.example/token", {}, true},
+      {"https://r.example:5000", "https://r.example:5001/token", {}, true},
+      {"https://r.example", "https://auth.r.example/token", {}, false},
+      {"https://r.example", "https://evil.test/token", {}, false},
+      {"https://r.example", "http://r.example/token", {}, false},
+      {"http://localhost:5000", "https://localhost:5001/token", {}, false},
+      {"https://registry-1.docker.io", "https://auth.docker.io/token", {}, true},
+      {"https://registry.gitlab.com", "https://gitlab.com/jwt/auth", {}, true},
+      {"https://ghcr.io", "https://ghcr.io/token", {}, true},
+      {"https://quay.io", "https://quay.io/v2/auth", {}, true},
+      {"https://r.example", "https://auth.docker.io/token", {}, false},
+      {"https://auth.docker.io", "https://registry-1.docker.io/", {}, false},
+      {"https://r.example", "https://auth.test/token", {"Auth.Test"}, true},
+      {"https://r.example", "https://auth.test:99/token", {"auth.test:99"}, true},
+      {"https://r.example", "https://sub.auth.test/token", {"auth.test"}, false},
+      {"https://r.example", "http://auth.test/token", {"auth.test"}, false},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(may_receive_credentials(*Url::parse(c.realm), *Url::parse(c.registry), c.trusted),
+              c.allowed)
+        << c.registry << " " << c.realm;
+  }
+}
+
+TEST_F(AuthTest, AnonymousTokensComeFromAnyRealmWithTls) {
+  serve_token("https://auth.test/t?service=s&scope=x");
+  EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",service="s",scope="x")"), "Bearer T");
+  EXPECT_FALSE(sent(0));
+}
+
+TEST_F(AuthTest, WithoutAScopeItAsksToPull) {
+  serve_token("https://auth.test/t?scope=repository%3Ateam%2Fenv%3Apull");
+  EXPECT_EQ(answer(R"(bearer realm="https://auth.test/t")"), "Bearer T");
+}
+
+TEST_F(AuthTest, CredentialsBuyTheTokenWhereTheyMayGo) {
+  log_in("r.example");
+  serve_token("https://r.example:99/t?scope=x");
+  EXPECT_EQ(answer(R"(Bearer realm="https://r.example:99/t",scope="x")"), "Bearer T");
+  EXPECT_EQ(sent(0), kUser);
+}
+
+TEST_F(AuthTest, CredentialsGoNowhereElse) {
+  log_in("r.example");
+  EXPECT_EQ(answer(R"(Bearer realm="https://evil.test/t",scope="x")"),
+            "the registry r.example wants its credentials to be sent to evil.test");
+  EXPECT_EQ(hint_, "if you trust that host with them, add --trust-realm evil.test");
+  EXPECT_TRUE(http_.requests.empty());
+
+  options_.trusted_realms = {"evil.test"};
+  serve_token("https://evil.test/t?scope=x");
+  EXPECT_EQ(answer(R"(Bearer realm="https://evil.test/t",scope="x")"), "Bearer T");
+  EXPECT_EQ(sent(0), kUser);
+}
+
+TEST_F(AuthTest, OtherHostsCredentialsAreNotUsed) {
+  log_in("other.example");
+  serve_token("https://evil.test/t?scope=x");
+  EXPECT_EQ(answer(R"(Bearer realm="https://evil.test/t",scope="x")"), "Bearer T");
+  EXPECT_FALSE(sent(0));
+}
+
+TEST_F(AuthTest, BadRealmsAreNotAsked) {
+  const struct {
+    const char* realm;
+    const char* message;
+  } cases[] = {
+      {"", "the registry names a token server that is not a URL"},
+      {"/token", "the registry names a token server that is not a URL"},
+      {"file:///etc/shadow", "the registry names a token server that is not a URL"},
+      {"http://r.example/t", "the registry names a token server without TLS, r.example"},
+      {"http://localhost/t", "the registry names a token server without TLS, localhost"},
+  };
+  for (const auto& c : cases) {
+    EXPECT_EQ(answer(std::string("Bearer realm=\"") + c.realm + "\""), c.message) << c.realm;
+  }
+  EXPECT_TRUE(http_.requests.empty());
+}
+
+TEST_F(AuthTest, BasicNeedsCredentials) {
+  EXPECT_EQ(answer("Basic realm=\"x\""), "the registry asks for a login");
+  EXPECT_EQ(hint_, "no file with credentials was found; `docker login r.example` stores some");
+  log_in("other.example");
+  EXPECT_EQ(answer("Basic realm=\"x\""), "the registry asks for a login");
+  EXPECT_EQ(hint_, "there are no credentials for r.example in " +
+                       options_.credential_files[0].string() +
+                       "; `docker login r.example` stores some");
+  log_in("r.example");
+  EXPECT_EQ(answer("Basic realm=\"x\""), kUser);
+}
+
+TEST_F(AuthTest, BearerIsPreferred) {
+  log_in("r.example");
+  serve_token("https://r.example/t?scope=x");
+  EXPECT_EQ(answer(R"(Negotiate, Basic realm="b", Bearer realm="https://r.example/t",scope="x")"),
+            "Bearer T");
+}
+
+TEST_F(AuthTest, PlainHttpStaysAnonymous) {
+  log_in("localhost:5000");
+  serve_token("http://localhost:5001/t?scope=x");
+  serve_token("https://auth.test/t?scope=x");
+  EXPECT_EQ(answer(R"(Bearer realm="http://localhost:5001/t",scope="x")", "localhost:5000", "http"),
+            "Bearer T");
+  EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",scope="x")", "localhost:5000", "http"),
+            "Bearer T");
+  EXPECT_FALSE(sent(0));
+  EXPECT_FALSE(sent(1));
+  EXPECT_EQ(answer(R"(Bearer realm="http://auth.test/t",scope="x")", "localhost:5000", "http"),
+            "the registry names a token server without TLS, auth.test");
+  EXPECT_EQ(answer("Basic realm=\"x\"", "localhost:5000", "http"),
+            "the registry asks for a password over plain http, where none is ever sent");
+}
+
+TEST_F(AuthTest, SaysWhatItCannotDo) {
+  EXPECT_EQ(answer(""), "the registry answered 401 without saying how to log in");
+  EXPECT_EQ(answer("Bearer realm=\"unterminated"),
+            "the registry answered 401 without saying how to log in");
+  EXPECT_EQ(answer("Negotiate, NTLM"),
+            "the registry offers no supported way to log in: negotiate ntlm");
+}
+
+TEST_F(AuthTest, ARefusedPasswordNamesItsFile) {
+  log_in("r.example");
+  http_.on("https://r.example/t?scope=x", {.status = 401});
+  EXPECT_EQ(answer(R"(Bearer realm="https://r.example/t",scope="x")"),
+            "cannot get a token from r.example: it answered 401");
+  EXPECT_EQ(hint_, "the credentials came from " + options_.credential_files[0].string());
+}
+
+}  // namespace
+}  // namespace pyro

@@ -1,0 +1,22 @@
+// What a registry or a token server says when it says no.
+//
+// Source: OCI distribution specification, "Error Codes"; limits in section 0 of the reliability
+// notes.
+#pragma once
+
+#include <string>
+
+#include "net/http.h"
+#include "pyro/error.h"
+
+namespace pyro {
+
+/// "403 DENIED: requested access to the resource is denied": the status and, where the body is the
+/// specification's JSON, its codes and messages, at most 8 KiB of them.
+[[nodiscard]] std::string describe_answer(const HttpResponse& response);
+
+/// Error(network) "<who> answered <describe_answer()>" with the URL as cause and what can be done
+/// about that status as hint.
+[[nodiscard]] Error refused_answer(const std::string& who, const HttpResponse& response);
+
+}  // namespace pyro

@@ -1,0 +1,78 @@
+// A bearer token, fetched from the server that a registry's challenge names.
+#include "oci/token.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "net/ascii.h"
+#include "net/redirects.h"
+#include "oci/registry_error.h"
+#include "oci/strict_json.h"
+
+namespace pyro {
+namespace {
+
+constexpr std::size_t kMaxTokenAnswer = std::size_t{128} << 10;
+
+void add_parameter(std::string& query, const char* name, std::string_view value) {
+  if (value.empty()) return;
+  query += query.empty() ? '?' : '&';
+  query += name + ("=" + percent_encode(value));
+}
+
+/// `token`, or `access_token` where that is missing or empty; the specification allows both.
+std::string parse_token(const std::string& body) {
+  const nlohmann::json answer = parse_strict_json(body, ErrorCode::network);
+  for (const char* name : {"token", "access_token"}) {
+    if (!answer.is_object()) break;
+    const auto token = answer.find(name);
+    if (token != answer.end() && token->is_string() &&
+        !token->get_ref<const std::string&>().empty())
+      return token->get<std::string>();
+  }
+  throw Error(ErrorCode::network, "the answer has no token");
+}
+
+/// A line break in a token would be the end of our header and the beginning of somebody else's.
+void check_token(const std::string& token) {
+  if (!std::ranges::all_of(token, is_graphic)) {
+    throw Error(ErrorCode::network, "the token has characters that no token may have");
+  }
+}
+
+std::string get_token(HttpClient& http, const TokenRequest& request) {
+  HttpRequest get{token_url(request)};
+  if (request.credentials) {
+    get.headers.add("Authorization", basic_authorization(*request.credentials));
+  }
+  const HttpResponse response = follow_small(http, get, kMaxTokenAnswer);
+  if (!response.ok()) throw Error(ErrorCode::network, "it answered " + describe_answer(response));
+  std::string token = parse_token(response.body);
+  check_token(token);
+  return token;
+}
+
+}  // namespace
+
+std::string token_url(const TokenRequest& request) {
+  Url url = request.realm;
+  add_parameter(url.query, "service", request.service);
+  for (std::string_view rest = trim(request.scope); !rest.empty();) {
+    const std::string_view entry = rest.substr(0, rest.find(' '));
+    add_parameter(url.query, "scope", entry);
+    rest = trim(rest.substr(entry.size()));
+  }
+  return url.to_string();
+}
+
+std::string fetch_token(HttpClient& http, const TokenRequest& request) {
+  try {
+    return get_token(http, request);
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::interrupted) throw;
+    error.add_context("cannot get a token from " + request.realm.authority());
+    throw Error(error);  // A token server that speaks no TLS says nothing of the registry.
+  }
+}
+
+}  // namespace pyro

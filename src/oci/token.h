@@ -1,0 +1,29 @@
+// A bearer token, fetched from the server that a registry's challenge names.
+//
+// Source: the distribution project's token authentication specification (docs/spec/auth/token.md).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "net/http.h"
+#include "net/url.h"
+#include "oci/credentials.h"
+
+namespace pyro {
+
+struct TokenRequest {
+  Url realm;
+  std::string service = {};  ///< Left out when empty.
+  std::string scope = {};    ///< Entries separated by spaces, sent as one parameter each.
+  /// Whoever fills this in has decided that the realm may have them.
+  std::optional<Credentials> credentials = {};
+};
+
+/// The realm with its own query kept, and service and scope added.
+[[nodiscard]] std::string token_url(const TokenRequest& request);
+
+/// @throws Error(network) naming the token server.
+[[nodiscard]] std::string fetch_token(HttpClient& http, const TokenRequest& request);
+
+}  // namespace pyro

@@ -1,0 +1,82 @@
+#include "oci/token.h"
+
+#include <gtest/gtest.h>
+
+#include "net/fake_http_client.h"
+
+namespace pyro {
+namespace {
+
+const std::string kRealm = "https://auth.example/token";
+
+/// The token, or the error's text.
+std::string token_from(const std::string& body, int status = 200) {
+  FakeHttpClient http;
+  http.on(kRealm, {.status = status, .body = body});
+  try {
+    return fetch_token(http, {.realm = *Url::parse(kRealm)});
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::network);
+    EXPECT_EQ(error.message(), "cannot get a token from auth.example");
+    return error.causes().at(0);
+  }
+}
+
+TEST(TokenTest, AsksForEachScopeAndKeepsTheRealmsQuery) {
+  const struct {
+    const char* realm;
+    const char* service;
+    const char* scope;
+    const char* url;
+  } cases[] = {
+      {"https://h/t", "", "", "https://h/t"},
+      {"https://h", "r.example", "", "https://h/?service=r.example"},
+      {"https://h/t?a=b", "s", "repository:a/b:pull",
+       "https://h/t?a=b&service=s&scope=repository%3Aa%2Fb%3Apull"},
+      {"https://h/t", "", " x:1  y:2,3 ", "https://h/t?scope=x%3A1&scope=y%3A2%2C3"},
+      {"https://h/t", "a&b=c d", "aws", "https://h/t?service=a%26b%3Dc%20d&scope=aws"},
+  };
+  for (const auto& c : cases) {
+    const TokenRequest request{
+        .realm = *Url::parse(c.realm), .service = c.service, .scope = c.scope};
+    EXPECT_EQ(token_url(request), c.url);
+  }
+}
+
+TEST(TokenTest, FindsTheTokenUnderBothNames) {
+  EXPECT_EQ(token_from(R"({"token": "a.b-c_d~e+f/g="})"), "a.b-c_d~e+f/g=");
+  EXPECT_EQ(token_from(R"({"access_token": "x", "expires_in": 60})"), "x");
+  EXPECT_EQ(token_from(R"({"token": "x", "access_token": "y"})"), "x");
+  EXPECT_EQ(token_from(R"({"token": "", "access_token": "y"})"), "y");
+  EXPECT_EQ(token_from(R"({"token": null, "access_token": "y"})"), "y");
+}
+
+TEST(TokenTest, RefusesAnswersWithoutAUsableToken) {
+  for (const char* body : {"{}", "[]", "\"x\"", R"({"token": 1})", R"({"token": ""})"}) {
+    EXPECT_EQ(token_from(body), "the answer has no token") << body;
+  }
+  for (const char* body :
+       {R"({"token": "a\r\nX: y"})", R"({"token": "a\u0000b"})", R"({"token": "a b"})",
+        R"({"token": "\u00e9"})", R"({"token": "\u007f"})"}) {
+    EXPECT_EQ(token_from(body), "the token has characters that no token may have") << body;
+  }
+  EXPECT_EQ(token_from(""), "not valid JSON at byte 1");
+  EXPECT_EQ(token_from("", 204), "not valid JSON at byte 1");
+  EXPECT_EQ(token_from(R"({"details": "incorrect username or password"})", 401),
+            "it answered 401 incorrect username or password");
+  EXPECT_EQ(token_from(R"({"token": ")" + std::string(128 << 10, 'a') + R"("})"),
+            "the answer is longer than 131072 bytes");
+}
+
+TEST(TokenTest, SendsCredentialsToTheRealmButNotOn) {
+  FakeHttpClient http;
+  http.on(kRealm, {.status = 307, .headers = {{"Location", "https://other/t"}}})
+      .on("https://other/t", {.body = R"({"token": "x"})"});
+  EXPECT_EQ(fetch_token(http, {.realm = *Url::parse(kRealm), .credentials = Credentials{"u", "p"}}),
+            "x");
+  EXPECT_EQ(http.requests.at(0).headers.get("Authorization"), "Basic dTpw");
+  EXPECT_FALSE(http.requests.at(1).headers.get("Authorization"));
+}
+
+}  // namespace
+}  // namespace pyro
