@@ -1,0 +1,59 @@
+// The words of a command line, sorted into options and operands.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pyro::cli {
+
+/// Declares options, then parses words against them. The only file that knows CLI11, whose
+/// conveniences it keeps out: an option takes one value or none, never the word after its value;
+/// values are not split at commas or brackets; no operand is mistaken for a command.
+///
+/// A name is "--long" or "-s,--long". Everything after a "--" is an operand.
+class Arguments {
+ public:
+  /// What --help shows of an option.
+  struct Row {
+    std::string names;  ///< "-q, --quiet", "--cache-dir DIR"
+    std::string help;
+  };
+
+  Arguments();
+  ~Arguments();
+  Arguments(const Arguments&) = delete;
+  Arguments& operator=(const Arguments&) = delete;
+
+  void flag(const std::string& names, bool& target, std::string help);
+
+  /// `set` is called once for each time the option is given, in order; it may throw Error(usage).
+  void value(const std::string& names, std::string_view placeholder,
+             std::function<void(const std::string&)> set, std::string help);
+
+  /// Options anywhere among the operands.
+  /// @throws Error(usage) for unknown options and missing values.
+  void parse(const std::vector<std::string>& words);
+
+  /// Options before the first operand; from there on nothing is looked at.
+  void parse_leading(const std::vector<std::string>& words);
+
+  /// After parse(): the operands; after parse_leading(): all words from the first operand on.
+  [[nodiscard]] const std::vector<std::string>& operands() const noexcept { return operands_; }
+
+  [[nodiscard]] const std::vector<Row>& rows() const noexcept { return rows_; }
+
+ private:
+  struct Option;
+  struct Parser;
+
+  void run(std::vector<std::string> words);
+
+  std::unique_ptr<Parser> parser_;
+  std::vector<Row> rows_;
+  std::vector<std::string> operands_;
+};
+
+}  // namespace pyro::cli

@@ -1,0 +1,99 @@
+// Tests of how words become options and operands.
+#include "cli/arguments.h"
+
+#include <gtest/gtest.h>
+
+#include "pyro/error.h"
+
+namespace pyro::cli {
+namespace {
+
+using Words = std::vector<std::string>;
+
+/// What a command line with --json, -q, --dir and --catalog came to.
+struct Parsed {
+  bool json = false;
+  bool quiet = false;
+  std::string dir = {};
+  Words catalogs = {};
+  Words operands = {};
+  std::string error = {};
+  bool operator==(const Parsed&) const = default;
+};
+
+Parsed parse(const Words& words, void (Arguments::*how)(const Words&) = &Arguments::parse) {
+  Parsed parsed;
+  Arguments arguments;
+  arguments.flag("--json", parsed.json, "");
+  arguments.flag("-q,--quiet", parsed.quiet, "");
+  arguments.value(
+      "--dir", "DIR", [&](const std::string& text) { parsed.dir = text; }, "");
+  arguments.value(
+      "--catalog", "FILE", [&](const std::string& text) { parsed.catalogs.push_back(text); }, "");
+  try {
+    (arguments.*how)(words);
+    parsed.operands = arguments.operands();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::usage);
+    parsed.error = error.what();
+  }
+  return parsed;
+}
+
+TEST(Arguments, OptionsAndOperandsMix) {
+  EXPECT_EQ(parse({"a", "--json", "b", "-q"}),
+            (Parsed{.json = true, .quiet = true, .operands = {"a", "b"}}));
+  EXPECT_EQ(parse({"--dir", "x", "--dir=y"}).dir, "y");
+  EXPECT_EQ(parse({}), Parsed{});
+}
+
+TEST(Arguments, AnOptionTakesExactlyOneValue) {
+  const Parsed parsed = parse({"--catalog", "one", "name", "--catalog=two", "other"});
+  EXPECT_EQ(parsed.catalogs, (Words{"one", "two"}));
+  EXPECT_EQ(parsed.operands, (Words{"name", "other"}));
+}
+
+TEST(Arguments, ValuesAreTakenAsTheyAre) {
+  for (const char* value : {"a,b", "[a,b]", "{}", "a=b", "", " ", "-", "true", "%%"}) {
+    EXPECT_EQ(parse({"--dir", value}).dir, value);
+    EXPECT_EQ(parse({value}).operands, Words{value});
+  }
+}
+
+TEST(Arguments, EverythingAfterTheSeparatorIsAnOperand) {
+  EXPECT_EQ(parse({"a", "--", "--json", "--", "-x", ""}),
+            (Parsed{.operands = {"a", "--json", "--", "-x", ""}}));
+}
+
+TEST(Arguments, Refuses) {
+  EXPECT_EQ(parse({"--jsn"}).error, "unknown option '--jsn'");
+  EXPECT_EQ(parse({"a", "-x", "b"}).error, "unknown option '-x'");
+  EXPECT_EQ(parse({"-5"}).error, "unknown option '-5'");
+  EXPECT_EQ(parse({"a", "--dir"}).error, "option '--dir' needs a value");
+  EXPECT_EQ(parse({"--dir", "--", "a"}).error, "option '--dir' needs a value");
+  EXPECT_EQ(parse({"--dir=", "a"}).error, "option '--dir' needs a value");
+  EXPECT_EQ(parse({"--json=maybe"}).error, "option '--json' takes no value");
+}
+
+TEST(Arguments, LeadingOptionsEndAtTheFirstOperand) {
+  const Parsed parsed =
+      parse({"--dir", "x", "env", "--json", "--unknown", "--", "y"}, &Arguments::parse_leading);
+  EXPECT_EQ(parsed, (Parsed{.dir = "x", .operands = {"env", "--json", "--unknown", "--", "y"}}));
+  EXPECT_EQ(parse({"--unknown", "env"}, &Arguments::parse_leading).error,
+            "unknown option '--unknown' before the command");
+  EXPECT_EQ(parse({"--dir", "x"}, &Arguments::parse_leading).operands, Words{});
+}
+
+TEST(Arguments, RowsAreWhatHelpShows) {
+  Arguments arguments;
+  bool flag = false;
+  arguments.flag("-q,--quiet", flag, "say nothing");
+  arguments.value(
+      "--dir", "DIR", [](const std::string&) {}, "where");
+  ASSERT_EQ(arguments.rows().size(), 2U);
+  EXPECT_EQ(arguments.rows()[0].names, "-q, --quiet");
+  EXPECT_EQ(arguments.rows()[1].names, "    --dir DIR");
+}
+
+}  // namespace
+}  // namespace pyro::cli

@@ -1,0 +1,172 @@
+// The command line: finds the command, runs it, catches what it throws.
+#include "cli/cli.h"
+
+#include <algorithm>
+#include <exception>
+#include <memory>
+#include <new>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+
+#include "cli/command.h"
+#include "cli/commands/commands.h"
+#include "cli/error_output.h"
+#include "cli/exit_code.h"
+#include "cli/help.h"
+#include "cli/json_output.h"
+#include "cli/printable.h"
+#include "cli/signals.h"
+#include "pyro/error.h"
+
+namespace pyro::cli {
+namespace {
+
+using Words = std::vector<std::string>;
+
+constexpr const CommandEntry* kCommands[] = {&kListCommand, &kInspectCommand, &kPullCommand,
+                                             &kVerifyCommand, &kPruneCommand};
+
+constexpr const char* kVersionLine = "pyro " PYRO_VERSION "\n";
+
+/// One call of pyro.
+class Invocation {
+ public:
+  Invocation(const Variables& variables, const Terminal& out, const Terminal& err)
+      : variables_(variables), out_(out), err_(err) {}
+
+  int run(const Words& words) {
+    Words rest = take_globals(words);
+    if (globals_.version) return print(kVersionLine);
+    if (rest.empty()) return print(globals_.help ? full_help() : overview(kCommands, out_));
+    const std::string group = rest.front();
+    if (!is_group(group)) fail_unknown(group);
+    rest = take_globals({rest.begin() + 1, rest.end()});
+    if (rest.empty()) return print(globals_.help ? full_help() : overview(kCommands, out_));
+    const CommandEntry& entry = find(group, rest.front());
+    return run_command(entry, {rest.begin() + 1, rest.end()});
+  }
+
+ private:
+  int print(const std::string& text) {
+    out_.write(text);
+    return kDone;
+  }
+
+  std::string full_help() {
+    Arguments arguments;
+    declare(arguments, globals_);
+    return cli::full_help(kCommands, arguments.rows(), out_);
+  }
+
+  /// Reads the options before the first operand; returns the rest.
+  Words take_globals(const Words& words) try {
+    Arguments arguments;
+    declare(arguments, globals_);
+    arguments.parse_leading(words);
+    return arguments.operands();
+  } catch (Error& error) {
+    error.add_hint("options of a command stand after it; see 'pyro --help'");
+    throw;
+  }
+
+  static bool is_group(const std::string& word) {
+    return std::ranges::any_of(kCommands, [&](const auto* entry) { return entry->group == word; });
+  }
+
+  static const CommandEntry& find(const std::string& group, const std::string& name) {
+    const auto found = std::ranges::find_if(kCommands, [&](const CommandEntry* entry) {
+      return entry->group == group && entry->name == name;
+    });
+    if (found == std::end(kCommands)) fail_unknown(group + ' ' + name);
+    return **found;
+  }
+
+  [[noreturn]] static void fail_unknown(const std::string& words) {
+    std::string known;
+    for (const CommandEntry* const entry : kCommands) {
+      known += (known.empty() ? "" : ", ") + entry->words();
+    }
+    throw Error(ErrorCode::usage, "unknown command '" + words + "'; expected one of: " + known,
+                "see 'pyro --help'");
+  }
+
+  int run_command(const CommandEntry& entry, const Words& words) try {
+    const std::unique_ptr<Command> command = entry.make();
+    Arguments arguments;
+    command->declare(arguments);
+    const std::size_t own = arguments.rows().size();
+    declare(arguments, globals_);
+    arguments.parse(words);
+    if (globals_.version) return print(kVersionLine);
+    const auto rows = std::span(arguments.rows());
+    if (globals_.help) {
+      return print(command_help(entry, rows.first(own), rows.subspan(own), out_));
+    }
+    check_operands(entry, arguments.operands());
+    const SignalWatch signals;
+    Context context{store_options(globals_, variables_), signals.token(), out_, err_};
+    if (globals_.verbose) tell_surroundings(context);
+    return command->run(context, arguments.operands());
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::usage) error.add_hint("see 'pyro " + entry.words() + " --help'");
+    throw;
+  }
+
+  static void check_operands(const CommandEntry& entry, const Words& operands) {
+    if (operands.size() < entry.least_operands) {
+      throw Error(ErrorCode::usage, "'pyro " + entry.words() + "' needs a NAME");
+    }
+    if (operands.size() > entry.most_operands) {
+      throw Error(ErrorCode::usage, "unexpected argument '" + operands[entry.most_operands] + "'");
+    }
+  }
+
+  static void tell_surroundings(const Context& context) {
+    std::string text = "pyro: cache " + printable(context.store.cache_dir.string()) + '\n';
+    for (const std::filesystem::path& file : context.store.catalog.files()) {
+      text += "pyro: catalog " + printable(file.string()) + '\n';
+    }
+    if (context.store.runtime_dir) {
+      text += "pyro: runtime bundle " + printable(context.store.runtime_dir->string()) + '\n';
+    }
+    context.err.try_write(text);
+  }
+
+  const Variables& variables_;
+  const Terminal& out_;
+  const Terminal& err_;
+  GlobalOptions globals_;
+};
+
+/// Whether the answer must be JSON even if the command line cannot be understood.
+bool wants_json(const Words& words) {
+  const auto end = std::ranges::find(words, "--");
+  return std::find(words.begin(), end, "--json") != end;
+}
+
+int report(const Error& error, const Words& words, const Terminal& out, const Terminal& err) {
+  if (wants_json(words)) out.try_write(render_json({{"error", error_payload(error)}}));
+  err.try_write(render_error(error, err));
+  return exit_code(error.code());
+}
+
+}  // namespace
+
+int run(const Words& words, const Variables& variables, const Terminal& out,
+        const Terminal& err) noexcept {
+  const auto fail = [&](const Error& error) { return report(error, words, out, err); };
+  try {
+    return Invocation(variables, out, err).run(words);
+  } catch (const Error& error) {
+    return fail(error);
+  } catch (const std::bad_alloc&) {
+    return fail(Error(ErrorCode::failed, "out of memory"));
+  } catch (const std::exception& error) {
+    return fail(Error(ErrorCode::failed, std::string("unexpected failure: ") + error.what()));
+  } catch (...) {
+    return fail(Error(ErrorCode::failed, "unexpected failure"));
+  }
+}
+
+}  // namespace pyro::cli

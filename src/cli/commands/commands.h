@@ -1,0 +1,14 @@
+// The commands there are.
+#pragma once
+
+#include "cli/command.h"
+
+namespace pyro::cli {
+
+extern const CommandEntry kListCommand;
+extern const CommandEntry kInspectCommand;
+extern const CommandEntry kPullCommand;
+extern const CommandEntry kVerifyCommand;
+extern const CommandEntry kPruneCommand;
+
+}  // namespace pyro::cli

@@ -1,0 +1,162 @@
+// pyro env pull: environments into the cache.
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "cli/commands/commands.h"
+#include "cli/commands/outcomes.h"
+#include "cli/json_output.h"
+#include "cli/printable.h"
+#include "cli/progress.h"
+#include "cli/sizes.h"
+#include "pyro/error.h"
+
+namespace pyro::cli {
+namespace {
+
+[[noreturn]] void refuse(const char* option, const std::string& text, const char* expected) {
+  throw Error(ErrorCode::usage,
+              std::string("option '") + option + "': '" + text + "' is not " + expected);
+}
+
+/// Half a line on the screen must go, however the pull ends.
+struct ClearAtEnd {
+  ProgressView* view;
+  ~ClearAtEnd() {
+    if (view != nullptr) view->clear();
+  }
+};
+
+class PullCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override {
+    arguments.flag("--force", force_, "Download and replace whatever is installed");
+    arguments.flag("--repair", repair_, "Replace it if it is not as it was installed");
+    arguments.value(
+        "--progress", "KIND", [this](const std::string& text) { set_progress(text); },
+        "How to show progress: auto, tty, plain, json or none");
+    arguments.flag("-q,--quiet", quiet_, "Show neither progress nor warnings");
+    arguments.value(
+        "--max-size", "SIZE", [this](const std::string& text) { set_max_size(text); },
+        "Accept a root file system up to SIZE (default 64GiB)");
+    arguments.value(
+        "--trust-realm", "HOST", [this](const std::string& text) { add_realm(text); },
+        "Send registry credentials to this token server, too;\nmay be repeated");
+    arguments.value(
+        "--lock-timeout", "SECONDS", [this](const std::string& text) { set_lock_timeout(text); },
+        "Give up after waiting that long for another pull of\nthe same environment");
+    declare_json(arguments);
+  }
+
+  int run(Context& context, const std::vector<std::string>& names) override {
+    if (force_ && repair_) {
+      throw Error(ErrorCode::usage, "options '--force' and '--repair' exclude each other");
+    }
+    apply_to(context.store);
+    EnvironmentStore store(context.store);
+    if (!quiet_) view_ = make_progress(progress_, context.err);
+    Outcomes outcomes(context);
+    outcomes.for_each(names, [&](const std::string& name) { return pull(context, store, name); });
+    if (json()) {
+      const Json& payloads = outcomes.payloads();
+      context.out.write(render_json(names.size() == 1 ? payloads.front() : payloads));
+    }
+    return outcomes.exit_code();
+  }
+
+ private:
+  Json pull(const Context& context, EnvironmentStore& store, const std::string& name) {
+    const bool was_installed = is_installed(store, name);
+    const EnvironmentStatus status = pull_with_progress(context, store, name);
+    if (was_installed && mode() == PullMode::ensure) {
+      say(context, name, "installed already");
+    }
+    if (!json()) context.out.write(status.install_dir.string() + '\n');
+    return pull_payload(status);
+  }
+
+  EnvironmentStatus pull_with_progress(const Context& context, EnvironmentStore& store,
+                                       const std::string& name) {
+    const ClearAtEnd clear{view_.get()};
+    return store.pull(name, {.mode = mode(), .progress = view_.get(), .stop = context.stop});
+  }
+
+  static bool is_installed(const EnvironmentStore& store, const std::string& name) {
+    const EnvironmentStatus status = store.inspect(name);
+    return status.installed && !status.outdated;
+  }
+
+  void say(const Context& context, const std::string& name, const char* what) const {
+    const bool for_people = progress_ != ProgressKind::json && progress_ != ProgressKind::none;
+    if (quiet_ || !for_people) return;
+    context.err.try_write(context.err.paint(Colour::bold, printable(name)) + ": " + what + '\n');
+  }
+
+  [[nodiscard]] PullMode mode() const noexcept {
+    if (force_) return PullMode::force;
+    return repair_ ? PullMode::repair : PullMode::ensure;
+  }
+
+  void apply_to(StoreOptions& store) const {
+    if (max_size_) store.limits.rootfs_bytes = *max_size_;
+    store.lock_timeout = lock_timeout_;
+    store.network.trusted_realms = realms_;
+  }
+
+  void set_progress(const std::string& text) {
+    const auto kind = parse_progress_kind(text);
+    if (!kind) refuse("--progress", text, "one of: auto, tty, plain, json, none");
+    progress_ = *kind;
+  }
+
+  void set_max_size(const std::string& text) {
+    max_size_ = parse_size(text);
+    if (!max_size_) refuse("--max-size", text, "a size like 64GiB");
+  }
+
+  void set_lock_timeout(const std::string& text) {
+    lock_timeout_ = parse_seconds(text);
+    if (!lock_timeout_) refuse("--lock-timeout", text, "a number of seconds");
+  }
+
+  void add_realm(const std::string& text) {
+    if (text.empty() || text.find_first_of("/@?# \t") != text.npos) {
+      refuse("--trust-realm", text, "a host like auth.example.org");
+    }
+    realms_.push_back(text);
+  }
+
+  bool force_ = false;
+  bool repair_ = false;
+  bool quiet_ = false;
+  ProgressKind progress_ = ProgressKind::automatic;
+  std::optional<std::uint64_t> max_size_;
+  std::optional<std::chrono::milliseconds> lock_timeout_;
+  std::vector<std::string> realms_;
+  std::unique_ptr<ProgressView> view_;
+};
+
+}  // namespace
+
+constinit const CommandEntry kPullCommand{
+    .group = "env",
+    .name = "pull",
+    .operands = "NAME...",
+    .least_operands = 1,
+    .most_operands = kAnyNumber,
+    .purpose = "Install environments: download, verify, unpack",
+    .details =
+        "Prints the directory of each installed environment, one a line, in the order of the "
+        "names;\n"
+        "everything else goes to stderr. What is installed already is left alone. Every name is\n"
+        "tried; the exit code is that of the first that failed.\n",
+    .examples =
+        "  pyro env pull debian:12\n"
+        "  dir=$(pyro env pull -q debian:12) && ls \"$dir\"/rootfs.ext4\n"
+        "  pyro env pull --repair debian:12 debian:12-build\n"
+        "  pyro --catalog team.json env pull team:1 --json --progress none\n",
+    .make = make_command<PullCommand>,
+};
+
+}  // namespace pyro::cli

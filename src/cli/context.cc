@@ -1,0 +1,172 @@
+// What a command works with: global options and environment variables.
+#include "cli/context.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "pyro/error.h"
+
+namespace pyro::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Absolute, without "." and doubled or trailing slashes, as the reference prints paths; ".."
+/// stays, since what it means depends on links.
+fs::path tidy(const fs::path& path) {
+  fs::path result;
+  for (const fs::path& part : fs::absolute(path)) {
+    if (!part.empty() && part != ".") result /= part;
+  }
+  return result;
+}
+
+std::optional<fs::path> absolute_variable(const Variables& variables, const char* name) {
+  const auto value = variables(name);
+  if (!value || !value->starts_with('/')) return std::nullopt;
+  return fs::path(*value);
+}
+
+/// A directory of the XDG base directory specification, which has relative values ignored.
+std::optional<fs::path> base_directory(const Variables& variables, const char* name,
+                                       const char* below_home) {
+  if (auto directory = absolute_variable(variables, name)) return directory;
+  const auto home = absolute_variable(variables, "HOME");
+  if (!home) return std::nullopt;
+  return *home / below_home;
+}
+
+fs::path cache_directory(const GlobalOptions& options, const Variables& variables) {
+  if (options.cache_dir) return tidy(*options.cache_dir);
+  if (const auto directory = variables("PYRO_ENVIRONMENT_CACHE_DIR")) return tidy(*directory);
+  if (const auto base = base_directory(variables, "XDG_CACHE_HOME", ".cache")) {
+    return tidy(*base / "pyro-mcp" / "environments");
+  }
+  throw Error(ErrorCode::failed, "cannot tell where the cache is: HOME is not set",
+              "give --cache-dir DIR, or set PYRO_ENVIRONMENT_CACHE_DIR");
+}
+
+std::vector<fs::path> json_files_in(const fs::path& directory) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    // As a shell's *.json: without hidden files, which editors leave behind.
+    const std::string name = entry->path().filename().string();
+    if (name.ends_with(".json") && !name.starts_with('.')) files.push_back(entry->path());
+  }
+  if (error && error != std::errc::no_such_file_or_directory) {
+    throw Error(ErrorCode::filesystem,
+                "cannot read the catalog directory " + directory.string() + ": " + error.message());
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+void append_colon_separated(std::vector<fs::path>& paths, std::string_view list) {
+  while (!list.empty()) {
+    const std::size_t end = list.find(':');
+    if (end != 0) paths.emplace_back(list.substr(0, end));
+    list.remove_prefix(end == list.npos ? list.size() : end + 1);
+  }
+}
+
+std::vector<fs::path> catalog_files(const GlobalOptions& options, const Variables& variables) {
+  std::vector<fs::path> files;
+  if (const auto base = base_directory(variables, "XDG_CONFIG_HOME", ".config")) {
+    files = json_files_in(*base / "pyro" / "catalog.d");
+  }
+  append_colon_separated(files, variables("PYRO_CATALOG").value_or(""));
+  files.insert(files.end(), options.catalogs.begin(), options.catalogs.end());
+  return files;
+}
+
+std::optional<fs::path> runtime_directory(const GlobalOptions& options,
+                                          const Variables& variables) {
+  if (options.runtime_dir) return tidy(*options.runtime_dir);
+  if (const auto directory = variables("PYRO_RUNTIME_BUNDLE_DIR")) return tidy(*directory);
+  return std::nullopt;
+}
+
+/// A variable that names a place means that place alone: who points DOCKER_CONFIG at an empty
+/// directory wants no credentials.
+std::vector<fs::path> credential_files(const Variables& variables) {
+  if (const auto file = variables("REGISTRY_AUTH_FILE")) return {*file};
+  if (const auto directory = variables("DOCKER_CONFIG"))
+    return {fs::path(*directory) / "config.json"};
+  if (const auto home = absolute_variable(variables, "HOME")) {
+    return {*home / ".docker" / "config.json"};
+  }
+  return {};
+}
+
+NetworkOptions network_options(const Variables& variables) {
+  NetworkOptions network;
+  network.credential_files = credential_files(variables);
+  network.ca_file = variables("SSL_CERT_FILE");
+  network.ca_directory = variables("SSL_CERT_DIR");
+  return network;
+}
+
+bool is_utf8(const Variables& variables) {
+  for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
+    const auto locale = variables(name);
+    if (locale)
+      return locale->find("UTF-8") != locale->npos || locale->find("utf8") != locale->npos;
+  }
+  return false;
+}
+
+std::string not_empty(const char* option, const std::string& value) {
+  if (value.empty()) {
+    throw Error(ErrorCode::usage, std::string("option '") + option + "' needs a value");
+  }
+  return value;
+}
+
+}  // namespace
+
+std::optional<std::string> process_variable(const char* name) {
+  const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody sets any.
+  if (value == nullptr || *value == '\0') return std::nullopt;
+  return value;
+}
+
+void declare(Arguments& arguments, GlobalOptions& options) {
+  arguments.value(
+      "--cache-dir", "DIR",
+      [&](const std::string& text) { options.cache_dir = not_empty("--cache-dir", text); },
+      "Keep environments in DIR");
+  arguments.value(
+      "--catalog", "FILE",
+      [&](const std::string& text) { options.catalogs.push_back(not_empty("--catalog", text)); },
+      "Add the environments of a catalog file; may be repeated");
+  arguments.value(
+      "--runtime-dir", "DIR",
+      [&](const std::string& text) { options.runtime_dir = not_empty("--runtime-dir", text); },
+      "Install from the runtime bundle in DIR where it can serve");
+  arguments.flag("-v,--verbose", options.verbose, "Say which cache and catalogs are used");
+  arguments.flag("--version", options.version, "Print the version");
+  arguments.flag("-h,--help", options.help, "Print this help");
+}
+
+Terminal standard_terminal(int fd, const Variables& variables) {
+  const bool interactive = is_terminal(fd) && variables("TERM").value_or("dumb") != "dumb";
+  return Terminal(fd, {.interactive = interactive,
+                       .colour = interactive && !variables("NO_COLOR"),
+                       .unicode = is_utf8(variables)});
+}
+
+StoreOptions store_options(const GlobalOptions& options, const Variables& variables) {
+  StoreOptions store;
+  store.cache_dir = cache_directory(options, variables);
+  store.catalog = Catalog::load(catalog_files(options, variables));
+  store.runtime_dir = runtime_directory(options, variables);
+  store.network = network_options(variables);
+  return store;
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,26 @@
+// What --help prints.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "cli/command.h"
+#include "cli/terminal.h"
+
+namespace pyro::cli {
+
+using Rows = std::span<const Arguments::Row>;
+
+/// `pyro` alone: what it is, the commands, where to start.
+[[nodiscard]] std::string overview(std::span<const CommandEntry* const> commands,
+                                   const Terminal& terminal);
+
+/// `pyro --help`: the overview with global options, variables and exit codes.
+[[nodiscard]] std::string full_help(std::span<const CommandEntry* const> commands, Rows globals,
+                                    const Terminal& terminal);
+
+/// `pyro env pull --help`
+[[nodiscard]] std::string command_help(const CommandEntry& entry, Rows own, Rows globals,
+                                       const Terminal& terminal);
+
+}  // namespace pyro::cli

@@ -1,0 +1,113 @@
+// The JSON documents that pyro prints.
+#include "cli/json_output.h"
+
+#include <nlohmann/json.hpp>
+
+namespace pyro::cli {
+namespace {
+
+template <typename T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+/// The reference's _serialize_environment().
+Json environment_payload(const Environment& environment) {
+  return {{"name", environment.name},
+          {"version", environment.version},
+          {"description", environment.description},
+          {"default_packages", environment.default_packages},
+          {"distribution", environment.distribution},
+          {"distribution_version", environment.distribution_version},
+          {"platform", environment.platform},
+          {"oci_registry", or_null(environment.oci_registry)},
+          {"oci_repository", or_null(environment.oci_repository)},
+          {"oci_reference", or_null(environment.oci_reference)},
+          {"source_digest", or_null(environment.source_digest)},
+          {"compatibility", environment.compatibility}};
+}
+
+Json artifact_payload(const ArtifactReport& artifact) {
+  const Json digest = artifact.digest ? Json(artifact.digest->to_string()) : Json(nullptr);
+  return {{"name", artifact.name},
+          {"status", to_string(artifact.verdict)},
+          {"size", or_null(artifact.size)},
+          {"digest", digest}};
+}
+
+}  // namespace
+
+Json inspect_payload(const EnvironmentStatus& status) {
+  Json payload = environment_payload(status.environment);
+  payload["compatible"] = status.environment.compatible();
+  payload["catalog_version"] = kCatalogVersion;
+  payload["installed"] = status.installed.has_value();
+  payload["cache_dir"] = status.cache_dir.string();
+  payload["install_dir"] = status.install_dir.string();
+  if (!status.installed) return payload;
+  payload["install_manifest"] = (status.install_dir / "environment.json").string();
+  payload["installed_bytes"] = or_null(status.installed_bytes);
+  payload["installed_digest"] = or_null(status.installed->source_digest);
+  if (status.outdated) payload["outdated"] = true;
+  return payload;
+}
+
+Json pull_payload(const EnvironmentStatus& status) {
+  Json payload = inspect_payload(status);
+  if (!status.installed) return payload;
+  payload["install_dir"] = status.installed->install_dir.string();
+  payload["kernel_image"] = status.installed->kernel_image.string();
+  payload["rootfs_image"] = status.installed->rootfs_image.string();
+  payload["source"] = status.installed->source;
+  return payload;
+}
+
+Json list_payload(const std::vector<EnvironmentStatus>& statuses) {
+  Json environments = Json::array();
+  for (const EnvironmentStatus& status : statuses) environments.push_back(inspect_payload(status));
+  return {{"catalog_version", kCatalogVersion}, {"environments", std::move(environments)}};
+}
+
+Json verify_payload(const VerifyReport& report) {
+  Json artifacts = Json::array();
+  for (const ArtifactReport& artifact : report.artifacts) {
+    artifacts.push_back(artifact_payload(artifact));
+  }
+  return {{"name", report.name},
+          {"version", report.version},
+          {"status", to_string(report.verdict)},
+          {"artifacts", std::move(artifacts)}};
+}
+
+Json prune_payload(const PruneReport& report) {
+  Json failed = Json::array();
+  for (const PruneReport::Failure& failure : report.failed) {
+    failed.push_back({{"name", failure.name}, {"error", failure.error}});
+  }
+  return {{"deleted_environment_dirs", report.deleted_environment_dirs},
+          {"count", report.deleted_environment_dirs.size()},
+          {"bytes_reclaimed", report.bytes_reclaimed},
+          {"skipped_in_use", report.skipped_in_use},
+          {"skipped_other_catalog", report.skipped_other_catalog},
+          {"failed", std::move(failed)},
+          {"dry_run", report.dry_run}};
+}
+
+Json error_payload(const Error& error) {
+  const Json hint = error.hint().empty() ? Json(nullptr) : Json(error.hint());
+  return {{"code", to_string(error.code())}, {"message", error.what()}, {"hint", hint}};
+}
+
+Json failure_payload(std::string_view name, const Error& error) {
+  return {{"name", name}, {"error", error_payload(error)}};
+}
+
+std::string render_json(const Json& document) {
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+std::string render_json_line(const Json& document) {
+  return document.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,14 @@
+// pyro: named, verified, bootable Linux environments for microVMs.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "cli/cli.h"
+
+int main(int argc, char** argv) {
+  using namespace pyro::cli;
+  fill_standard_streams();
+  return run({argv + std::min(argc, 1), argv + argc}, process_variable,
+             standard_terminal(STDOUT_FILENO, process_variable),
+             standard_terminal(STDERR_FILENO, process_variable));
+}

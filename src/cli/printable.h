@@ -1,0 +1,20 @@
+// Text from anywhere, made safe to show.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace pyro::cli {
+
+/// `text` with everything escaped that could move a cursor, end a line or turn the reading
+/// direction: control characters, bytes that are not UTF-8, bidirectional overrides.
+[[nodiscard]] std::string printable(std::string_view text);
+
+/// How many columns printable text takes, one for each character.
+[[nodiscard]] std::size_t columns_of(std::string_view text) noexcept;
+
+/// The first `columns` columns of printable text, the last of them `mark` when something was cut.
+[[nodiscard]] std::string cut_to(std::string_view text, std::size_t columns, std::string_view mark);
+
+}  // namespace pyro::cli

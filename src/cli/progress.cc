@@ -1,0 +1,55 @@
+// The choice between the ways to show a pull.
+#include "cli/progress.h"
+
+#include "cli/error_output.h"
+#include "cli/progress_bar.h"
+#include "cli/progress_json.h"
+#include "cli/progress_plain.h"
+
+namespace pyro::cli {
+namespace {
+
+/// No progress; a warning is no progress.
+class WarningsOnly : public ProgressView {
+ public:
+  explicit WarningsOnly(const Terminal& terminal) : terminal_(terminal) {}
+
+  void warning(std::string_view text) noexcept override {
+    terminal_.try_write(render_warning(text, terminal_));
+  }
+
+ private:
+  const Terminal& terminal_;
+};
+
+}  // namespace
+
+std::optional<ProgressKind> parse_progress_kind(std::string_view text) {
+  if (text == "auto") return ProgressKind::automatic;
+  if (text == "tty") return ProgressKind::tty;
+  if (text == "plain") return ProgressKind::plain;
+  if (text == "json") return ProgressKind::json;
+  if (text == "none") return ProgressKind::none;
+  return std::nullopt;
+}
+
+std::unique_ptr<ProgressView> make_progress(ProgressKind kind, const Terminal& terminal) {
+  if (kind == ProgressKind::automatic) {
+    kind = terminal.interactive() ? ProgressKind::tty : ProgressKind::plain;
+  }
+  const Clock clock = std::chrono::steady_clock::now;
+  switch (kind) {
+    case ProgressKind::tty:
+      return std::make_unique<ProgressBar>(terminal, clock);
+    case ProgressKind::json:
+      return std::make_unique<ProgressJson>(terminal, clock);
+    case ProgressKind::none:
+      return std::make_unique<WarningsOnly>(terminal);
+    case ProgressKind::plain:
+    case ProgressKind::automatic:
+      break;
+  }
+  return std::make_unique<ProgressPlain>(terminal, clock);
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,35 @@
+// What a pull looks like while it runs: the choice between the four ways to show it.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "cli/terminal.h"
+#include "pyro/progress.h"
+
+namespace pyro::cli {
+
+enum class ProgressKind { automatic, tty, plain, json, none };
+
+/// "auto", "tty", "plain", "json", "none".
+[[nodiscard]] std::optional<ProgressKind> parse_progress_kind(std::string_view text);
+
+using TimePoint = std::chrono::steady_clock::time_point;
+using Clock = std::function<TimePoint()>;
+
+/// A listener that draws; one serves pull after pull.
+class ProgressView : public ProgressListener {
+ public:
+  /// Takes what is half drawn from the screen, before something else is printed there.
+  virtual void clear() noexcept {}
+};
+
+/// `automatic` is a bar where somebody is looking, else lines. Draws on `terminal`, which must
+/// outlive the view.
+[[nodiscard]] std::unique_ptr<ProgressView> make_progress(ProgressKind kind,
+                                                          const Terminal& terminal);
+
+}  // namespace pyro::cli

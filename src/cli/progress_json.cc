@@ -1,0 +1,73 @@
+// A pull as one JSON object a line.
+#include "cli/progress_json.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace pyro::cli {
+namespace {
+
+constexpr std::chrono::milliseconds kBetweenLines{100};
+
+template <typename T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+void print(const Terminal& terminal, const Json& line) noexcept {
+  terminal.try_write(render_json_line(line));
+}
+
+}  // namespace
+
+ProgressJson::ProgressJson(const Terminal& terminal, Clock clock)
+    : terminal_(terminal), clock_(std::move(clock)) {}
+
+void ProgressJson::started(std::string_view environment, std::string_view source) noexcept {
+  transfer_ = Transfer(environment, clock_());
+  last_line_.reset();
+  print(terminal_, {{"event", "started"}, {"environment", environment}, {"source", source}});
+}
+
+void ProgressJson::expecting(std::uint64_t compressed_bytes) noexcept {
+  transfer_.expect(compressed_bytes);
+  progress();
+}
+
+void ProgressJson::received(std::uint64_t compressed_bytes) noexcept {
+  const TimePoint now = clock_();
+  transfer_.receive(compressed_bytes, now);
+  if (last_line_ && now - *last_line_ < kBetweenLines) return;
+  last_line_ = now;
+  progress();
+}
+
+void ProgressJson::progress() noexcept {
+  print(terminal_, {{"event", "progress"},
+                    {"environment", transfer_.environment()},
+                    {"received_bytes", transfer_.received()},
+                    {"total_bytes", or_null(transfer_.total())}});
+}
+
+void ProgressJson::committing() noexcept {
+  print(terminal_, {{"event", "committing"}, {"environment", transfer_.environment()}});
+}
+
+void ProgressJson::finished(std::string_view environment, std::uint64_t received_bytes,
+                            std::uint64_t installed_bytes) noexcept {
+  print(terminal_, {{"event", "finished"},
+                    {"environment", environment},
+                    {"received_bytes", received_bytes},
+                    {"installed_bytes", installed_bytes}});
+}
+
+void ProgressJson::waiting(std::string_view environment, std::optional<int> holder) noexcept {
+  print(terminal_,
+        {{"event", "waiting"}, {"environment", environment}, {"holder", or_null(holder)}});
+}
+
+void ProgressJson::warning(std::string_view text) noexcept {
+  print(terminal_, {{"event", "warning"}, {"message", text}});
+}
+
+}  // namespace pyro::cli

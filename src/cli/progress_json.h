@@ -1,0 +1,39 @@
+// A pull as one JSON object a line, for programs that show it their own way.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "cli/json_output.h"
+#include "cli/progress.h"
+#include "cli/transfer.h"
+
+namespace pyro::cli {
+
+/// Every line has "event" and "environment": "started" with "source", "progress" with
+/// "received_bytes" and "total_bytes" (null while unknown) at most ten times a second,
+/// "committing", "finished" with "received_bytes" and "installed_bytes", "waiting" with "holder" (a
+/// process id or null). "warning" has a "message" instead of an environment.
+class ProgressJson : public ProgressView {
+ public:
+  ProgressJson(const Terminal& terminal, Clock clock);
+
+  void started(std::string_view environment, std::string_view source) noexcept override;
+  void expecting(std::uint64_t compressed_bytes) noexcept override;
+  void received(std::uint64_t compressed_bytes) noexcept override;
+  void committing() noexcept override;
+  void finished(std::string_view environment, std::uint64_t received_bytes,
+                std::uint64_t installed_bytes) noexcept override;
+  void waiting(std::string_view environment, std::optional<int> holder) noexcept override;
+  void warning(std::string_view text) noexcept override;
+
+ private:
+  void progress() noexcept;
+
+  const Terminal& terminal_;
+  Clock clock_;
+  Transfer transfer_;
+  std::optional<TimePoint> last_line_;
+};
+
+}  // namespace pyro::cli

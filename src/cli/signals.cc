@@ -1,0 +1,79 @@
+// Signals that ask pyro to stop, turned into a stop token.
+#include "cli/signals.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+
+#include "cli/exit_code.h"
+
+namespace pyro::cli {
+namespace {
+
+constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+constexpr char kStop = 's';
+constexpr char kEnd = 'e';
+
+// A handler reaches nothing but globals. std::stop_source::request_stop() takes locks, so a thread
+// calls it; the handler only writes to that thread's pipe.
+int pipe_ends[2] = {-1, -1};
+std::atomic<int> interrupts{0};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+void send(char what) noexcept {
+  const int saved = errno;
+  static_cast<void>(!::write(pipe_ends[1], &what, 1));
+  errno = saved;
+}
+
+extern "C" void on_signal(int number) {
+  if (number == SIGINT && interrupts.fetch_add(1) > 0) {
+    ::_exit(exit_code(ErrorCode::interrupted));
+  }
+  send(kStop);
+}
+
+void handle(int number, void (*handler)(int)) {
+  struct sigaction action {};
+  ::sigaction(number, nullptr, &action);
+  if (action.sa_handler == SIG_IGN) return;
+  action = {};
+  action.sa_handler = handler;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(number, &action, nullptr);
+}
+
+}  // namespace
+
+SignalWatch::SignalWatch() {
+  if (::pipe2(pipe_ends, O_CLOEXEC) != 0) {
+    throw std::system_error(errno, std::generic_category(), "cannot watch for signals");
+  }
+  interrupts = 0;
+  relay_ = std::thread([this] { relay(); });
+  for (const int number : kSignals) handle(number, on_signal);
+  handle(SIGPIPE, SIG_IGN);
+}
+
+SignalWatch::~SignalWatch() {
+  for (const int number : kSignals) handle(number, SIG_DFL);
+  send(kEnd);
+  relay_.join();
+  for (const int fd : pipe_ends) ::close(fd);
+}
+
+void SignalWatch::relay() {
+  char what = kEnd;
+  do {
+    const ssize_t n = ::read(pipe_ends[0], &what, 1);
+    if (n < 0 && errno == EINTR) continue;
+    if (n != 1 || what == kEnd) return;
+    source_.request_stop();
+  } while (true);
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,103 @@
+// Sizes and durations as people write and read them.
+#include "cli/sizes.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cmath>
+#include <string>
+
+namespace pyro::cli {
+namespace {
+
+struct Unit {
+  std::string_view name;
+  double bytes;
+  int decimals;
+};
+
+constexpr double kKibi = 1024;
+constexpr Unit kByte{"B", 1, 0};
+constexpr Unit kUnits[] = {
+    {"TiB", kKibi* kKibi* kKibi* kKibi, 1},
+    {"GiB", kKibi* kKibi* kKibi, 1},
+    {"MiB", kKibi* kKibi, 1},
+    {"KiB", kKibi, 0},
+};
+
+/// The largest unit that leaves a number of at least one, as it will be shown.
+const Unit& unit_for(std::uint64_t bytes) {
+  for (const Unit& unit : kUnits) {
+    if (static_cast<double>(bytes) >= unit.bytes) return unit;
+  }
+  return kByte;
+}
+
+std::string in_unit(std::uint64_t bytes, const Unit& unit) {
+  return fmt::format("{:.{}f}", static_cast<double>(bytes) / unit.bytes, unit.decimals);
+}
+
+std::optional<double> parse_number(std::string_view text) {
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value, std::chars_format::fixed);
+  if (error != std::errc{} || stop != end || !std::isfinite(value) || std::signbit(value)) {
+    return std::nullopt;
+  }
+  return value;
+}
+
+/// What a suffix like "GiB" multiplies with; nothing when it is none.
+std::optional<double> factor_of(std::string_view suffix) {
+  if (suffix.empty() || suffix == "B" || suffix == "b") return 1;
+  constexpr std::string_view kLetters = "kmgtp";
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  std::string rest;
+  for (const char c : suffix.substr(1)) rest += lower(c);
+  const std::size_t power = kLetters.find(lower(suffix.front()));
+  if (power == kLetters.npos || (!rest.empty() && rest != "b" && rest != "ib")) return std::nullopt;
+  return std::pow(rest == "b" ? 1000.0 : kKibi, static_cast<double>(power + 1));
+}
+
+}  // namespace
+
+std::string format_size(std::uint64_t bytes) {
+  const Unit& unit = unit_for(bytes);
+  return fmt::format("{} {}", in_unit(bytes, unit), unit.name);
+}
+
+std::string format_part(std::uint64_t part, std::uint64_t whole) {
+  const Unit& unit = unit_for(whole);
+  return fmt::format("{} of {} {}", in_unit(part, unit), in_unit(whole, unit), unit.name);
+}
+
+std::string format_duration(std::chrono::duration<double> duration) {
+  const double seconds = duration.count();
+  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<std::uint64_t>(std::llround(seconds));
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
+}
+
+std::optional<std::uint64_t> parse_size(std::string_view text) {
+  const std::size_t end = text.find_first_not_of("0123456789.");
+  const auto number = parse_number(text.substr(0, end));
+  std::string_view suffix = end == text.npos ? std::string_view() : text.substr(end);
+  if (suffix.starts_with(' ')) suffix.remove_prefix(1);
+  const auto factor = factor_of(suffix);
+  if (!number || !factor) return std::nullopt;
+  constexpr double kTooLarge = 9223372036854775808.0;  // 2^63: a file's size is signed.
+  const double bytes = std::floor(*number * *factor);
+  if (bytes < 1 || bytes >= kTooLarge) return std::nullopt;
+  return static_cast<std::uint64_t>(bytes);
+}
+
+std::optional<std::chrono::milliseconds> parse_seconds(std::string_view text) {
+  constexpr double kTooLong = 1e9;  // Thirty years.
+  const auto seconds = parse_number(text);
+  if (!seconds || *seconds > kTooLong) return std::nullopt;
+  return std::chrono::milliseconds(std::llround(*seconds * 1000));
+}
+
+}  // namespace pyro::cli

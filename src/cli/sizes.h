@@ -1,0 +1,28 @@
+// Sizes and durations as people write and read them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pyro::cli {
+
+/// "0 B", "12 KiB", "352.0 MiB", "1.2 GiB".
+[[nodiscard]] std::string format_size(std::uint64_t bytes);
+
+/// "35.0 of 350.1 MiB": both in the unit of the second.
+[[nodiscard]] std::string format_part(std::uint64_t part, std::uint64_t whole);
+
+/// "0.4 s", "12 s", "3 min 5 s", "2 h 10 min".
+[[nodiscard]] std::string format_duration(std::chrono::duration<double> duration);
+
+/// "64GiB", "1.5 TiB", "500MB", "10G", plain bytes. A letter alone or with "iB" is a power of
+/// 1024, with "B" a power of 1000. Nothing when it is none of these, is zero or does not fit.
+[[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text);
+
+/// "30", "0.5": seconds, not negative.
+[[nodiscard]] std::optional<std::chrono::milliseconds> parse_seconds(std::string_view text);
+
+}  // namespace pyro::cli

@@ -1,0 +1,72 @@
+// Tests of sizes and durations as people write and read them.
+#include "cli/sizes.h"
+
+#include <gtest/gtest.h>
+
+namespace pyro::cli {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(Sizes, Format) {
+  EXPECT_EQ(format_size(0), "0 B");
+  EXPECT_EQ(format_size(1023), "1023 B");
+  EXPECT_EQ(format_size(1024), "1 KiB");
+  EXPECT_EQ(format_size(std::uint64_t{352} << 20), "352.0 MiB");
+  EXPECT_EQ(format_size((std::uint64_t{5} << 30) / 4), "1.2 GiB");
+  EXPECT_EQ(format_size(std::uint64_t{3} << 40), "3.0 TiB");
+  EXPECT_EQ(format_part(0, std::uint64_t{350} << 20), "0.0 of 350.0 MiB");
+  EXPECT_EQ(format_part(std::uint64_t{512} << 20, std::uint64_t{2} << 30), "0.5 of 2.0 GiB");
+}
+
+TEST(Sizes, Duration) {
+  EXPECT_EQ(format_duration(420ms), "0.4 s");
+  EXPECT_EQ(format_duration(12.4s), "12 s");
+  EXPECT_EQ(format_duration(185s), "3 min 5 s");
+  EXPECT_EQ(format_duration(130min), "2 h 10 min");
+}
+
+TEST(Sizes, Parse) {
+  struct Case {
+    const char* text;
+    std::optional<std::uint64_t> bytes;
+  };
+  constexpr std::uint64_t kOne = 1;
+  constexpr Case kCases[] = {
+      {"64GiB", kOne << 36},
+      {"64G", kOne << 36},
+      {"64 gib", kOne << 36},
+      {"1.5TiB", (kOne << 40) / 2 * 3},
+      {"500MB", 500'000'000},
+      {"1KiB", 1024},
+      {"68719476736", 68719476736},
+      {"7B", 7},
+      {"", std::nullopt},
+      {"0", std::nullopt},
+      {"GiB", std::nullopt},
+      {"-1", std::nullopt},
+      {"+1", std::nullopt},
+      {"1e9", std::nullopt},
+      {"64GiBx", std::nullopt},
+      {"64XB", std::nullopt},
+      {"1..5G", std::nullopt},
+      {"8192PiB", std::nullopt},
+      {"99999999999999999999", std::nullopt},
+      {"nan", std::nullopt},
+      {"64  GiB", std::nullopt},
+      {"0.1", std::nullopt},
+  };
+  for (const Case& c : kCases) EXPECT_EQ(parse_size(c.text), c.bytes) << c.text;
+}
+
+TEST(Sizes, Seconds) {
+  EXPECT_EQ(parse_seconds("30"), 30s);
+  EXPECT_EQ(parse_seconds("0.25"), 250ms);
+  EXPECT_EQ(parse_seconds("0"), 0s);
+  for (const char* bad : {"", "-1", "-0", "1s", "inf", "1e3", "99999999999"}) {
+    EXPECT_EQ(parse_seconds(bad), std::nullopt) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace pyro::cli
