@@ -1,0 +1,390 @@
+#include "oci/registry_client.h"
+
+#include <gtest/gtest.h>
+
+#include <stdexcept>
+
+#include "base/sha256.h"
+#include "net/fake_http_client.h"
+
+namespace pyro {
+namespace {
+
+using Answer = FakeHttpClient::Answer;
+
+const std::string kBase = "https://r.example/v2/team/env/";
+const std::string kOciManifest = "application/vnd.oci.image.manifest.v1+json";
+const std::string kOciIndex = "application/vnd.oci.image.index.v1+json";
+
+std::string descriptor(const std::string& content, const std::string& type,
+                       const std::string& more = "") {
+  return R"({"mediaType": ")" + type + R"(", "digest": ")" + sha256(content).to_string() +
+         R"(", "size": )" + std::to_string(content.size()) + more + "}";
+}
+
+std::string platform(const std::string& os, const std::string& architecture) {
+  return R"(, "platform": {"os": ")" + os + R"(", "architecture": ")" + architecture + R"("})";
+}
+
+std::string manifest_with(const std::string& layer) {
+  return R"({"schemaVersion": 2, "layers": [)" + descriptor(layer, "tar") + "]}";
+}
+
+std::string index_with(const std::string& entries) {
+  return R"({"schemaVersion": 2, "manifests": [)" + entries + "]}";
+}
+
+class RegistryClientTest : public testing::Test {
+ protected:
+  void serve_manifest(const std::string& reference, const std::string& body,
+                      const std::string& type = kOciManifest) {
+    http_.on(kBase + "manifests/" + reference, {.headers = {{"Content-Type", type}}, .body = body});
+  }
+
+  void serve_by_digest(const std::string& body, const std::string& type = kOciManifest) {
+    serve_manifest(sha256(body).to_string(), body, type);
+  }
+
+  RegistryClient client(const std::string& reference = "1",
+                        const std::string& registry = "r.example") {
+    return {http_, *ImageReference::make(registry, "team/env", reference), options_};
+  }
+
+  std::string resolve_error(const std::string& reference = "1",
+                            const std::optional<Digest>& pin = std::nullopt) {
+    try {
+      static_cast<void>(client(reference).resolve(pin));
+    } catch (const Error& error) {
+      code_ = error.code();
+      return error.what();
+    }
+    return "no error";
+  }
+
+  std::string fetch(const Descriptor& blob) {
+    std::string body;
+    try {
+      client().fetch_blob(blob, bounded_sink(body, 1000));
+    } catch (const Error& error) {
+      code_ = error.code();
+      return error.what();
+    }
+    return body;
+  }
+
+  FakeHttpClient http_;
+  NetworkOptions options_;
+  ErrorCode code_ = ErrorCode::failed;
+};
+
+TEST_F(RegistryClientTest, ResolvesATagToAManifest) {
+  const std::string manifest = manifest_with("layer");
+  serve_manifest("1", manifest);
+  const ResolvedImage image = client().resolve();
+  EXPECT_EQ(image.digest, sha256(manifest));
+  EXPECT_EQ(image.manifest_digest, sha256(manifest));
+  EXPECT_EQ(image.manifest.layers.at(0).digest, sha256("layer"));
+  EXPECT_EQ(http_.requests.at(0).headers.get("Accept"), kManifestAccept);
+}
+
+TEST_F(RegistryClientTest, FollowsAnIndexByDigest) {
+  const std::string manifest = manifest_with("layer");
+  const std::string index =
+      index_with(descriptor("x", kOciManifest, platform("linux", "arm64")) + "," +
+                 descriptor(manifest, kOciManifest, platform("linux", "amd64")));
+  serve_manifest("1", index, kOciIndex);
+  serve_by_digest(manifest);
+  const ResolvedImage image = client().resolve();
+  EXPECT_EQ(image.digest, sha256(index));
+  EXPECT_EQ(image.manifest_digest, sha256(manifest));
+  EXPECT_EQ(http_.requests.size(), 2U);
+}
+
+TEST_F(RegistryClientTest, FollowsEntriesWithoutAPlatformOneLevelDown) {
+  const std::string manifest = manifest_with("layer");
+  const std::string other = index_with(descriptor("x", kOciManifest, platform("linux", "arm64")));
+  const std::string inner =
+      index_with(descriptor(manifest, kOciManifest, platform("linux", "amd64")));
+  const std::string outer =
+      index_with(descriptor(other, kOciIndex) + "," + descriptor(inner, kOciIndex));
+  serve_manifest("1", outer, kOciIndex);
+  serve_by_digest(other, kOciIndex);
+  serve_by_digest(inner, kOciIndex);
+  serve_by_digest(manifest);
+  EXPECT_EQ(client().resolve().manifest_digest, sha256(manifest));
+  EXPECT_EQ(client().resolve().digest, sha256(outer));
+}
+
+TEST_F(RegistryClientTest, GoesNoDeeper) {
+  const std::string manifest = manifest_with("layer");
+  const std::string third = index_with(descriptor(manifest, kOciManifest));
+  const std::string second = index_with(descriptor(third, kOciIndex));
+  const std::string first = index_with(descriptor(second, kOciIndex));
+  serve_manifest("1", first, kOciIndex);
+  for (const std::string& index : {second, third}) serve_by_digest(index, kOciIndex);
+  EXPECT_EQ(resolve_error(),
+            "r.example/team/env:1 has no image for linux/amd64: it names no platform at all");
+  EXPECT_EQ(http_.count(kBase + "manifests/" + sha256(manifest).to_string()), 0U);
+}
+
+TEST_F(RegistryClientTest, SaysWhichPlatformsThereAre) {
+  serve_manifest("1",
+                 index_with(descriptor("x", kOciManifest, platform("linux", "arm64")) + "," +
+                            descriptor("y", kOciManifest, platform("windows", "amd64")) + "," +
+                            descriptor("z", kOciManifest, platform("unknown", "unknown"))),
+                 kOciIndex);
+  EXPECT_EQ(resolve_error(),
+            "r.example/team/env:1 has no image for linux/amd64: "
+            "there is only linux/arm64, windows/amd64");
+  EXPECT_EQ(code_, ErrorCode::network);
+}
+
+TEST_F(RegistryClientTest, RequestsThePinAndNeverTheTag) {
+  const std::string manifest = manifest_with("layer");
+  serve_by_digest(manifest);
+  EXPECT_EQ(client().resolve(sha256(manifest)).digest, sha256(manifest));
+  EXPECT_EQ(http_.count(kBase + "manifests/1"), 0U);
+  EXPECT_EQ(client(sha256(manifest).to_string()).resolve().digest, sha256(manifest));
+}
+
+TEST_F(RegistryClientTest, HoldsEveryManifestToItsDigest) {
+  const std::string manifest = manifest_with("layer");
+  const std::string wanted = sha256("other").to_string();
+  serve_manifest(wanted, manifest);
+  const std::string message = "cannot fetch the manifest of r.example/team/env@" + wanted +
+                              ": its digest is " + sha256(manifest).to_string();
+  EXPECT_EQ(resolve_error("1", sha256("other")), message);
+  EXPECT_EQ(code_, ErrorCode::integrity);
+  EXPECT_EQ(resolve_error(wanted), message);
+}
+
+TEST_F(RegistryClientTest, HoldsChildrenToTheirSizeFirst) {
+  const std::string child = manifest_with("layer");
+  const std::string wanted = sha256("short").to_string();
+  serve_manifest("1", index_with(descriptor("short", kOciManifest, platform("linux", "amd64"))),
+                 kOciIndex);
+  serve_manifest(wanted, child);
+  EXPECT_EQ(resolve_error(), "cannot fetch the manifest of r.example/team/env@" + wanted +
+                                 ": it has " + std::to_string(child.size()) +
+                                 " bytes instead of 5");
+  EXPECT_EQ(code_, ErrorCode::integrity);
+}
+
+TEST_F(RegistryClientTest, HoldsTheRegistryToItsOwnWord) {
+  const std::string manifest = manifest_with("layer");
+  const struct {
+    std::string header;
+    bool accepted;
+  } cases[] = {
+      {sha256(manifest).to_string(), true},
+      {"sha512:" + std::string(128, 'a'), true},
+      {sha256("other").to_string(), false},
+      {"garbage", false},
+  };
+  for (const auto& c : cases) {
+    http_ = {};
+    code_ = ErrorCode::failed;
+    http_.on(kBase + "manifests/1",
+             {.headers = {{"Docker-Content-Digest", c.header}}, .body = manifest});
+    EXPECT_EQ(resolve_error() == "no error", c.accepted) << c.header;
+    EXPECT_EQ(code_ == ErrorCode::integrity, !c.accepted) << c.header;
+  }
+}
+
+TEST_F(RegistryClientTest, ExplainsWhatTheRegistrySays) {
+  const struct {
+    Answer answer;
+    const char* cause;
+    ErrorCode code;
+  } cases[] = {
+      {{.status = 404, .body = R"({"errors": [{"code": "MANIFEST_UNKNOWN"}]})"},
+       "it does not exist: the registry answered 404 MANIFEST_UNKNOWN: "
+       "the request was for https://r.example/v2/team/env/manifests/1",
+       ErrorCode::network},
+      {{.status = 403, .body = R"({"errors": [{"code": "DENIED", "message": "no"}]})"},
+       "the registry answered 403 DENIED: no: "
+       "the request was for https://r.example/v2/team/env/manifests/1",
+       ErrorCode::network},
+      {{.headers = {{"Content-Type", "text/html; charset=utf-8"}}, .body = "<html>"},
+       "this is not a registry: it answered with a web page (text/html)",
+       ErrorCode::network},
+      {{.body = "{"}, "not valid JSON at byte 2", ErrorCode::integrity},
+      {{.body = std::string((4 << 20) + 1, ' ')},
+       "the answer is longer than 4194304 bytes",
+       ErrorCode::network},
+      {{.error = Error(ErrorCode::network, "broken")}, "broken", ErrorCode::network},
+      {{.status = 307, .headers = {{"Location", "http://r.example/x"}}},
+       "r.example redirects from https to plain http, at r.example",
+       ErrorCode::network},
+  };
+  for (const auto& c : cases) {
+    http_ = {};
+    http_.on(kBase + "manifests/1", c.answer);
+    EXPECT_EQ(resolve_error(),
+              std::string("cannot fetch the manifest of r.example/team/env:1: ") + c.cause);
+    EXPECT_EQ(code_, c.code);
+  }
+}
+
+TEST_F(RegistryClientTest, AnInterruptionIsLeftAsItIs) {
+  http_.on(kBase + "manifests/1", {.error = Error(ErrorCode::interrupted, "interrupted")});
+  EXPECT_EQ(resolve_error(), "interrupted");
+}
+
+TEST_F(RegistryClientTest, FetchesABlob) {
+  const Descriptor blob{.media_type = "", .digest = sha256("layer"), .size = 5};
+  const std::string url = kBase + "blobs/" + blob.digest.to_string();
+  const std::string about =
+      "cannot fetch the layer r.example/team/env@" + blob.digest.to_string() + ": ";
+  const struct {
+    Answer answer;
+    std::string outcome;
+    ErrorCode code;
+  } cases[] = {
+      {{.body = "layer"}, "layer", ErrorCode::failed},
+      {{.body = "laye"}, about + "it has 4 bytes instead of 5", ErrorCode::integrity},
+      {{.body = "layerx"},
+       about + "it is longer than the 5 bytes it should have",
+       ErrorCode::integrity},
+      {{.body = "lager"},
+       about + "its digest is " + sha256("lager").to_string(),
+       ErrorCode::integrity},
+      {{.headers = {{"Content-Type", "text/html"}}, .body = "<html>"},
+       about + "it is longer than the 5 bytes it should have: what came is a web page (text/html)",
+       ErrorCode::integrity},
+      {{.status = 307, .headers = {{"Location", "https://cdn.example/x?sig=secret"}}},
+       about + "cdn.example, where the registry redirects to, answered 404: "
+               "the request was for https://cdn.example/x",
+       ErrorCode::network},
+  };
+  for (const auto& c : cases) {
+    http_ = {};
+    http_.on(url, c.answer);
+    code_ = ErrorCode::failed;
+    EXPECT_EQ(fetch(blob), c.outcome);
+    EXPECT_EQ(code_, c.code);
+  }
+}
+
+TEST_F(RegistryClientTest, ThrowsTheSinksErrorsAsTheyAre) {
+  const Descriptor blob{.media_type = "", .digest = sha256("layer"), .size = 5};
+  http_.on(kBase + "blobs/" + blob.digest.to_string(), {.body = "layer"});
+  try {
+    client().fetch_blob(blob, [](auto) { throw Error(ErrorCode::filesystem, "disk full"); });
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "disk full");
+  }
+  EXPECT_THROW(client().fetch_blob(blob, [](auto) { throw std::runtime_error("x"); }),
+               std::runtime_error);
+}
+
+class RegistryLoginTest : public RegistryClientTest {
+ protected:
+  static Answer challenge() {
+    return {.status = 401,
+            .headers = {{"WWW-Authenticate", "Bearer realm=\"https://auth.test/t\",scope=\"x\""}}};
+  }
+
+  std::optional<std::string> sent(std::size_t request) const {
+    return http_.requests.at(request).headers.get("Authorization");
+  }
+
+  const std::string manifest_url_ = kBase + "manifests/1";
+  const std::string token_url_ = "https://auth.test/t?scope=x";
+};
+
+TEST_F(RegistryLoginTest, FetchesATokenOnceAndRenewsItOncePerRequest) {
+  const Descriptor blob{.media_type = "", .digest = sha256("layer"), .size = 5};
+  const std::string blob_url = kBase + "blobs/" + blob.digest.to_string();
+  http_.on(manifest_url_, challenge()).on(manifest_url_, {.body = manifest_with("layer")});
+  http_.on(token_url_, {.body = R"({"token": "first"})"});
+  http_.on(token_url_, {.body = R"({"token": "second"})"});
+  http_.on(blob_url, {.body = "layer"}).on(blob_url, challenge()).on(blob_url, {.body = "layer"});
+
+  RegistryClient registry = client();
+  static_cast<void>(registry.resolve());
+  EXPECT_EQ(sent(0), std::nullopt);
+  EXPECT_EQ(sent(2), "Bearer first");
+
+  std::string body;
+  registry.fetch_blob(blob, bounded_sink(body, 5));
+  EXPECT_EQ(http_.count(token_url_), 1U);
+  body.clear();
+  registry.fetch_blob(blob, bounded_sink(body, 5));
+  EXPECT_EQ(body, "layer");
+  EXPECT_EQ(http_.count(token_url_), 2U);
+  EXPECT_EQ(sent(http_.requests.size() - 1), "Bearer second");
+}
+
+TEST_F(RegistryLoginTest, GivesUpAfterTheSecondRefusal) {
+  http_.on(manifest_url_, challenge()).on(token_url_, {.body = R"({"token": "T"})"});
+  EXPECT_EQ(resolve_error(),
+            "cannot fetch the manifest of r.example/team/env:1: login needed, or there is no "
+            "team/env in r.example: the registry answered 401");
+  EXPECT_EQ(code_, ErrorCode::network);
+  EXPECT_EQ(http_.count(manifest_url_), 2U);
+  EXPECT_EQ(http_.count(token_url_), 1U);
+}
+
+TEST_F(RegistryLoginTest, AsksThePingForAMissingChallenge) {
+  http_.on(manifest_url_, {.status = 401}).on(manifest_url_, {.body = manifest_with("layer")});
+  http_.on("https://r.example/v2/", challenge()).on(token_url_, {.body = R"({"token": "T"})"});
+  EXPECT_EQ(resolve_error(), "no error");
+  http_ = {};
+  http_.on(manifest_url_, {.status = 401});
+  EXPECT_EQ(resolve_error(),
+            "cannot fetch the manifest of r.example/team/env:1: "
+            "the registry answered 401 without saying how to log in");
+}
+
+TEST_F(RegistryLoginTest, DoesNotAnswerTheChallengeOfAnotherHost) {
+  http_.on(manifest_url_, {.status = 307, .headers = {{"Location", "https://cdn.example/x"}}});
+  http_.on("https://cdn.example/x", challenge());
+  EXPECT_EQ(resolve_error(),
+            "cannot fetch the manifest of r.example/team/env:1: cdn.example, where the registry "
+            "redirects to, answered 401: the request was for https://cdn.example/x");
+  EXPECT_EQ(http_.count(token_url_), 0U);
+}
+
+TEST_F(RegistryLoginTest, DoesNotSendTheTokenElsewhere) {
+  http_.on(manifest_url_, challenge())
+      .on(manifest_url_, {.status = 307, .headers = {{"Location", "https://cdn.example/x"}}});
+  http_.on(token_url_, {.body = R"({"token": "T"})"});
+  http_.on("https://cdn.example/x", {.body = manifest_with("layer")});
+  EXPECT_EQ(resolve_error(), "no error");
+  EXPECT_EQ(sent(2), "Bearer T");
+  EXPECT_EQ(http_.requests.at(3).url, "https://cdn.example/x");
+  EXPECT_EQ(sent(3), std::nullopt);
+}
+
+TEST_F(RegistryClientTest, PlainHttpIsForThisMachineOnly) {
+  const std::string path = "/v2/team/env/manifests/1";
+  for (const std::string registry : {"localhost:5000", "127.0.0.1:5000", "[::1]:5000"}) {
+    http_ = {};
+    http_.on("https://" + registry + path, {.not_tls = true})
+        .on("http://" + registry + path, {.body = manifest_with("layer")});
+    RegistryClient local = client("1", registry);
+    static_cast<void>(local.resolve());
+    static_cast<void>(local.resolve());
+    EXPECT_EQ(http_.count("https://" + registry + path), 1U);
+    EXPECT_EQ(http_.count("http://" + registry + path), 2U);
+  }
+  http_ = {};
+  http_.on("https://r.example" + path, {.not_tls = true});
+  EXPECT_EQ(resolve_error(),
+            "cannot fetch the manifest of r.example/team/env:1: the peer does not speak TLS");
+  EXPECT_EQ(http_.requests.size(), 1U);
+}
+
+TEST_F(RegistryClientTest, OnlyTheVeryFirstRequestMayFindOutThatThereIsNoTls) {
+  const std::string url = "https://localhost/v2/team/env/manifests/1";
+  http_.on(url, {.error = Error(ErrorCode::network, "certificate")}).on(url, {.not_tls = true});
+  RegistryClient local = client("1", "localhost");
+  EXPECT_THROW(static_cast<void>(local.resolve()), Error);
+  EXPECT_THROW(static_cast<void>(local.resolve()), NotTlsError);
+  EXPECT_EQ(http_.count("http://localhost:443/v2/team/env/manifests/1"), 0U);
+}
+
+}  // namespace
+}  // namespace pyro
