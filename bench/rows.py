@@ -1,0 +1,91 @@
+"""The figures that pyro must reach, and whether it does."""
+from dataclasses import dataclass
+
+MIB = 2**20
+
+
+@dataclass
+class Row:
+    what: str
+    target: str
+    measured: str
+    passed: bool | None  # None: not measured here
+
+    @property
+    def verdict(self):
+        return {True: "pass", False: "MISS", None: "skipped"}[self.passed]
+
+
+def at_most(what, value, limit, show):
+    return Row(what, f"≤ {show(limit)}", show(value), value <= limit)
+
+
+def milliseconds(seconds):
+    return f"{seconds * 1000:.1f} ms"
+
+
+def mebibytes(count):
+    return f"{count / MIB:.1f} MiB"
+
+
+def times(ratio):
+    return f"{ratio:.2f} ×"
+
+
+class Rows:
+    def __init__(self, results, commands, data, layer_sizes):
+        self.results, self.commands, self.data, self.layer_sizes = results, commands, data, layer_sizes
+
+    def all(self):
+        return [
+            self._against_bound("gzip", "igzip alone", 1.25),
+            self._faster_than("gzip", "curl | igzip | bsdtar -xS", 2.7),
+            self._faster_than("gzip", "skopeo copy + umoci unpack", 5.5),
+            self._faster_than("gzip", "crane export | tar -x", 4.5, "set CRANE to the tool"),
+            self._faster_than("gzip", "Python reference", 10, "set PYRO_REFERENCE to a command"),
+            self._against_bound("zstd", "zstd alone", 1.5),
+            self._faster_than("zstd", "curl | zstd | bsdtar -xS", 3.5),
+            *(self._memory(compression) for compression in self.layer_sizes),
+            *(self._disk_after(compression) for compression in self.layer_sizes),
+            *(self._disk_peak(compression) for compression in self.layer_sizes),
+            *self._commands(),
+        ]
+
+    def _pyro(self, compression):
+        return self.results[compression, "pyro env pull"]
+
+    def _against_bound(self, compression, bound, limit):
+        ratio = self._pyro(compression).median / self.results[compression, bound].median
+        return at_most(f"pull of tar+{compression} ÷ {bound.replace(' alone', ' -dc layer >/dev/null')}", ratio, limit, times)
+
+    def _faster_than(self, compression, peer, factor, how_to=""):
+        what = f"{peer} ÷ pull of tar+{compression}"
+        if (compression, peer) not in self.results:
+            return Row(what, f"≥ {factor:.2f} ×", how_to, None)
+        ratio = self.results[compression, peer].median / self._pyro(compression).median
+        return Row(what, f"≥ {factor:.2f} ×", times(ratio), ratio >= factor)
+
+    def _memory(self, compression):
+        return at_most(f"peak memory of the pull, tar+{compression}", self._pyro(compression).memory, 64 * MIB, mebibytes)
+
+    def _disk_after(self, compression):
+        what = f"disk after the pull, tar+{compression} (data + 1 %)"
+        return at_most(what, self._pyro(compression).disk_after, self.data * 1.01, mebibytes)
+
+    def _disk_peak(self, compression):
+        what = f"disk at its fullest, tar+{compression} (data + 1 % + layer)"
+        limit = self.data * 1.01 + self.layer_sizes[compression]
+        return at_most(what, self._pyro(compression).disk_peak, limit, mebibytes)
+
+    def _commands(self):
+        commands = self.commands
+        return [
+            at_most("inspect", commands.inspect, 0.010, milliseconds),
+            at_most("pull of what is installed", commands.pull_installed, 0.010, milliseconds),
+            at_most("requests that both sent", commands.requests, 0, str),
+            at_most("list with 1,000 installed", commands.list_1000, 0.100, milliseconds),
+            # Four times as many may take four times as long, and a quarter more for the noise.
+            at_most("list with 4,000 ÷ with 1,000", commands.list_4000 / commands.list_1000, 5, times),
+            at_most("--version", commands.version, 0.010, milliseconds),
+            at_most("the executable, stripped", commands.stripped_bytes, 5 * MIB, mebibytes),
+        ]
