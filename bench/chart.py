@@ -71,13 +71,15 @@ def pull_chart(report):
     canvas.y = 36
     canvas.text(24, "From a registry to files on disk, synced: seconds, less is better", "title")
     canvas.y += 20
-    canvas.text(24, f"medians of interleaved rounds: {report.rounds}; × as long as pyro; dashed: bounds that no pull can beat", "quiet")
+    how = f"{report.rounds} rounds in turns, medians; ×: as long as pyro takes; dashed: bounds that no pull can beat"
+    canvas.text(24, how, "quiet")
     slowest = max(result.median for result in report.results)
     for compression in report.layer_sizes:
         draw_group(canvas, report, compression, slowest)
     height = canvas.y + 28
+    size = f'width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
     return "\n".join([
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" role="img">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img">',
         "  <title>Time of a pull, pyro beside other tools</title>",
         STYLE,
         f'  <rect x="0.5" y="0.5" width="{WIDTH - 1}" height="{height - 1}" rx="8" class="card"/>',

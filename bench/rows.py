@@ -56,7 +56,8 @@ class Rows:
 
     def _against_bound(self, compression, bound, limit):
         ratio = self._pyro(compression).median / self.results[compression, bound].median
-        return at_most(f"pull of tar+{compression} ÷ {bound.replace(' alone', ' -dc layer >/dev/null')}", ratio, limit, times)
+        command = bound.replace(" alone", " -dc layer >/dev/null")
+        return at_most(f"pull of tar+{compression} ÷ {command}", ratio, limit, times)
 
     def _faster_than(self, compression, peer, factor, how_to=""):
         what = f"{peer} ÷ pull of tar+{compression}"
@@ -66,7 +67,8 @@ class Rows:
         return Row(what, f"≥ {factor:.2f} ×", times(ratio), ratio >= factor)
 
     def _memory(self, compression):
-        return at_most(f"peak memory of the pull, tar+{compression}", self._pyro(compression).memory, 64 * MIB, mebibytes)
+        what = f"peak memory of the pull, tar+{compression}"
+        return at_most(what, self._pyro(compression).memory, 64 * MIB, mebibytes)
 
     def _disk_after(self, compression):
         what = f"disk after the pull, tar+{compression} (data + 1 %)"
