@@ -42,6 +42,7 @@ class Invocation {
     const std::string group = rest.front();
     if (!is_group(group)) fail_unknown(group);
     rest = take_globals({rest.begin() + 1, rest.end()});
+    if (globals_.version) return print(kVersionLine);
     if (rest.empty()) return print(globals_.help ? full_help() : overview(kCommands, out_));
     const CommandEntry& entry = find(group, rest.front());
     return run_command(entry, {rest.begin() + 1, rest.end()});

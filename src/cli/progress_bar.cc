@@ -14,9 +14,14 @@
 namespace pyro::cli {
 namespace {
 
+using Seconds = std::chrono::duration<double>;
+
 constexpr std::chrono::milliseconds kBetweenDraws{100};
 constexpr std::size_t kWidestBar = 30;
-constexpr std::size_t kNarrowestBar = 5;
+constexpr std::size_t kNarrowestBar = 8;
+/// "100 %  350.0 of 350.0 MiB  112.4 MiB/s  12 s left"
+constexpr std::size_t kFiguresWidth = 50;
+constexpr std::string_view kGap = "  ";
 constexpr std::string_view kErase = "\r\x1b[K";
 
 std::string repeat(std::string_view piece, std::size_t count) {
@@ -45,35 +50,54 @@ void ProgressBar::received(std::uint64_t compressed_bytes) noexcept {
   transfer_.receive(compressed_bytes, now);
   if (drawn_ && now - *drawn_ < kBetweenDraws) return;
   drawn_ = now;
-  const std::string name = transfer_.environment();
-  const std::string numbers = figures();
-  // What is left for the bar beside name, numbers and the gaps; the last column stays free, as some
-  // terminals wrap there.
-  const std::size_t taken = columns_of(name) + columns_of(numbers) + 5;
-  const std::size_t room = terminal_.width() - std::min(terminal_.width(), taken);
-  const bool has_bar = transfer_.fraction() && room >= kNarrowestBar;
-  draw(terminal_.paint(Colour::bold, name) + "  " +
-       (has_bar ? bar(std::min(room, kWidestBar)) + "  " : "") +
-       cut_to(numbers, terminal_.width() - std::min(terminal_.width(), columns_of(name) + 3), ""));
+  // The last column stays free, as some terminals wrap there.
+  std::size_t room = terminal_.width() - 1;
+  room -= std::min(room, columns_of(transfer_.environment()) + kGap.size());
+  const std::size_t bar_width = width_of_bar(room);
+  std::string line = terminal_.paint(Colour::bold, transfer_.environment()) + std::string(kGap);
+  if (bar_width > 0) {
+    line += bar(bar_width) + std::string(kGap);
+    room -= bar_width + kGap.size();
+  }
+  draw(line + figures(room));
+}
+
+/// The same for the whole of a pull, whatever the figures, so that the bar only grows.
+std::size_t ProgressBar::width_of_bar(std::size_t room) const {
+  const std::size_t taken = kFiguresWidth + kGap.size();
+  if (!transfer_.fraction() || room < taken + kNarrowestBar) return 0;
+  return std::min(room - taken, kWidestBar);
 }
 
 std::string ProgressBar::bar(std::size_t width) const {
-  const double filled = transfer_.fraction().value_or(0) * static_cast<double>(width);
-  const auto full = static_cast<std::size_t>(std::floor(filled));
-  const std::string_view done = terminal_.unicode() ? "\u2501" : "=";
-  const std::string_view open = terminal_.unicode() ? "\u2501" : "-";
-  return terminal_.paint(Colour::green, repeat(done, full)) +
-         terminal_.paint(Colour::dim, repeat(terminal_.colour() ? open : " ", width - full));
+  const std::string_view piece = terminal_.unicode() ? "\u2501" : "=";
+  const double fraction = transfer_.fraction().value_or(0);
+  const auto filled = [&](std::size_t whole) {
+    return static_cast<std::size_t>(fraction * static_cast<double>(whole));
+  };
+  if (!terminal_.colour()) {
+    const std::size_t done = filled(width - 2);
+    return '[' + repeat(piece, done) + repeat(" ", width - 2 - done) + ']';
+  }
+  const std::size_t done = filled(width);
+  return terminal_.paint(Colour::green, repeat(piece, done)) +
+         terminal_.paint(Colour::dim, repeat(piece, width - done));
 }
 
-std::string ProgressBar::figures() const {
-  std::string text = transfer_.total() ? format_part(transfer_.received(), *transfer_.total())
-                                       : format_size(transfer_.received());
-  if (const auto fraction = transfer_.fraction()) {
-    text = fmt::format("{:3.0f} %  ", std::floor(100 * *fraction)) + text;
-  }
-  if (const auto rate = transfer_.rate()) text += "  " + format_rate(*rate);
-  if (const auto left = transfer_.time_left()) text += "  " + format_duration(*left) + " left";
+std::string ProgressBar::figures(std::size_t room) const {
+  std::string text;
+  // The most wanted first; what does not fit is left out whole.
+  const auto add = [&](const std::string& figure) {
+    const std::string longer = text + (text.empty() ? "" : std::string(kGap)) + figure;
+    if (columns_of(longer) <= room) text = longer;
+  };
+  const auto fraction = transfer_.fraction();
+  if (fraction) add(fmt::format("{:3.0f} %", std::floor(100 * *fraction)));
+  add(transfer_.total() ? format_part(transfer_.received(), *transfer_.total())
+                        : format_size(transfer_.received()));
+  if (const auto rate = transfer_.rate()) add(format_rate(*rate));
+  const double left = std::ceil(transfer_.time_left().value_or(Seconds(0)).count());
+  if (left >= 1) add(format_duration(Seconds(left)) + " left");
   return text;
 }
 

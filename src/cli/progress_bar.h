@@ -30,8 +30,9 @@ class ProgressBar : public ProgressView {
  private:
   void draw(const std::string& line) noexcept;
   void draw_note(std::string_view environment, std::string_view note) noexcept;
+  [[nodiscard]] std::size_t width_of_bar(std::size_t room) const;
   [[nodiscard]] std::string bar(std::size_t width) const;
-  [[nodiscard]] std::string figures() const;
+  [[nodiscard]] std::string figures(std::size_t room) const;
 
   const Terminal& terminal_;
   Clock clock_;

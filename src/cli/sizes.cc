@@ -73,7 +73,7 @@ std::string format_part(std::uint64_t part, std::uint64_t whole) {
 
 std::string format_duration(std::chrono::duration<double> duration) {
   const double seconds = duration.count();
-  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
+  if (seconds < 10 && seconds != std::floor(seconds)) return fmt::format("{:.1f} s", seconds);
   const auto whole = static_cast<std::uint64_t>(std::llround(seconds));
   if (whole < 60) return fmt::format("{} s", whole);
   if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);

@@ -15,7 +15,7 @@ namespace pyro::cli {
 /// "35.0 of 350.1 MiB": both in the unit of the second.
 [[nodiscard]] std::string format_part(std::uint64_t part, std::uint64_t whole);
 
-/// "0.4 s", "12 s", "3 min 5 s", "2 h 10 min".
+/// "0.4 s", "3 s", "12 s", "3 min 5 s", "2 h 10 min".
 [[nodiscard]] std::string format_duration(std::chrono::duration<double> duration);
 
 /// "64GiB", "1.5 TiB", "500MB", "10G", plain bytes. A letter alone or with "iB" is a power of

@@ -21,6 +21,7 @@ TEST(Sizes, Format) {
 
 TEST(Sizes, Duration) {
   EXPECT_EQ(format_duration(420ms), "0.4 s");
+  EXPECT_EQ(format_duration(3s), "3 s");
   EXPECT_EQ(format_duration(12.4s), "12 s");
   EXPECT_EQ(format_duration(185s), "3 min 5 s");
   EXPECT_EQ(format_duration(130min), "2 h 10 min");

@@ -1,0 +1,133 @@
+// Tests of the command line as far as it needs no store: finding the command, help, usage errors.
+#include "cli/cli.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "cli/captured_terminal.h"
+
+namespace pyro::cli {
+namespace {
+
+struct Outcome {
+  int code;
+  std::string out;
+  std::string err;
+};
+
+Outcome pyro(const std::vector<std::string>& words) {
+  CapturedTerminal out;
+  CapturedTerminal err;
+  const Variables variables = [](const char*) { return std::nullopt; };
+  const int code = run(words, variables, out.terminal(), err.terminal());
+  return {code, out.take(), err.take()};
+}
+
+TEST(Cli, Version) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"--version"},
+                                                {"env", "--version"},
+                                                {"env", "pull", "--version"}}) {
+    const Outcome outcome = pyro(words);
+    EXPECT_EQ(outcome.code, 0);
+    EXPECT_EQ(outcome.out, "pyro " PYRO_VERSION "\n");
+    EXPECT_EQ(outcome.err, "");
+  }
+}
+
+TEST(Cli, AloneItIntroducesItself) {
+  const Outcome alone = pyro({});
+  EXPECT_EQ(alone.code, 0);
+  EXPECT_NE(alone.out.find("env pull NAME..."), std::string::npos);
+  EXPECT_EQ(pyro({"env"}).out, alone.out);
+}
+
+TEST(Cli, HelpOfEveryCommandHasExamples) {
+  for (const char* command : {"list", "inspect", "pull", "verify", "prune"}) {
+    const Outcome outcome = pyro({"env", command, "--help"});
+    EXPECT_EQ(outcome.code, 0) << command;
+    EXPECT_NE(outcome.out.find(std::string("  pyro env ") + command + " [OPTIONS]"),
+              std::string::npos);
+    EXPECT_NE(outcome.out.find("\nExamples\n  "), std::string::npos) << command;
+    EXPECT_NE(outcome.out.find("  --json"), std::string::npos) << command;
+    EXPECT_NE(outcome.out.find("  --cache-dir DIR"), std::string::npos) << command;
+    EXPECT_EQ(pyro({"env", command, "-h"}).out, outcome.out);
+    EXPECT_EQ(pyro({"-h", "env", command}).out, outcome.out);
+  }
+  EXPECT_NE(pyro({"--help"}).out.find("\nExit codes\n"), std::string::npos);
+  EXPECT_EQ(pyro({"env", "--help"}).out, pyro({"--help"}).out);
+}
+
+TEST(Cli, UsageErrors) {
+  struct Case {
+    std::vector<std::string> words;
+    const char* err;
+  };
+  const Case cases[] = {
+      {{"evn"},
+       "pyro: error: unknown command 'evn'; expected one of: env list, env inspect, env pull, env "
+       "verify, env prune\n  hint: see 'pyro --help'\n"},
+      {{"env", "pull"},
+       "pyro: error: 'pyro env pull' needs a NAME\n  hint: see 'pyro env pull --help'\n"},
+      {{"env", "inspect", "a", "b"},
+       "pyro: error: unexpected argument 'b'\n  hint: see 'pyro env inspect --help'\n"},
+      {{"env", "list", "--frob"},
+       "pyro: error: unknown option '--frob'\n  hint: see 'pyro env list --help'\n"},
+      {{"env", "pull", "a", "--catalog"},
+       "pyro: error: option '--catalog' needs a value\n  hint: see 'pyro env pull --help'\n"},
+      {{"env", "pull", "a", "--cache-dir", ""},
+       "pyro: error: option '--cache-dir' needs a value\n  hint: see 'pyro env pull --help'\n"},
+      {{"--json", "env", "list"},
+       "pyro: error: unknown option '--json' before the command\n  hint: options of a command "
+       "stand "
+       "after it; see 'pyro --help'\n"},
+      {{"env", "pull", "a", "--max-size", "big"},
+       "pyro: error: option '--max-size': 'big' is not a size like 64GiB\n  hint: see 'pyro env "
+       "pull "
+       "--help'\n"},
+      {{"env", "pull", "a", "--progress", "fancy"},
+       "pyro: error: option '--progress': 'fancy' is not one of: auto, tty, plain, json, none\n  "
+       "hint: see 'pyro env pull --help'\n"},
+      {{"env", "pull", "a", "--lock-timeout=-1"},
+       "pyro: error: option '--lock-timeout': '-1' is not a number of seconds\n  hint: see 'pyro "
+       "env "
+       "pull --help'\n"},
+      {{"env", "pull", "a", "--trust-realm", "https://b/"},
+       "pyro: error: option '--trust-realm': 'https://b/' is not a host like auth.example.org\n  "
+       "hint: see 'pyro env pull --help'\n"},
+      {{"env", "pull", "a", "--force", "--repair", "--cache-dir", "/c"},
+       "pyro: error: options '--force' and '--repair' exclude each other\n  hint: see 'pyro env "
+       "pull "
+       "--help'\n"},
+  };
+  for (const Case& c : cases) {
+    const Outcome outcome = pyro(c.words);
+    EXPECT_EQ(outcome.err, c.err);
+    EXPECT_EQ(outcome.code, 2) << c.err;
+    EXPECT_EQ(outcome.out.empty(), c.words.front() != "--json");
+  }
+}
+
+TEST(Cli, WithJsonEvenUsageErrorsAreADocument) {
+  const Outcome outcome = pyro({"env", "pull", "--json"});
+  EXPECT_EQ(outcome.code, 2);
+  const auto document = nlohmann::json::parse(outcome.out);
+  EXPECT_EQ(document, (nlohmann::json{{"error",
+                                       {{"code", "usage"},
+                                        {"message", "'pyro env pull' needs a NAME"},
+                                        {"hint", "see 'pyro env pull --help'"}}}}));
+  EXPECT_EQ(pyro({"env", "list", "--", "--json"}).out, "");
+}
+
+TEST(Cli, FailuresHaveTheirCode) {
+  const Outcome nowhere = pyro({"env", "list"});
+  EXPECT_EQ(nowhere.code, 1);
+  EXPECT_EQ(nowhere.err,
+            "pyro: error: cannot tell where the cache is: HOME is not set\n"
+            "  hint: give --cache-dir DIR, or set PYRO_ENVIRONMENT_CACHE_DIR\n");
+  const Outcome no_catalog = pyro({"env", "list", "--cache-dir", "/c", "--catalog", "/none.json"});
+  EXPECT_EQ(no_catalog.code, 6);
+}
+
+}  // namespace
+}  // namespace pyro::cli

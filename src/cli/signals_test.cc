@@ -1,0 +1,64 @@
+// Tests of signals turned into a stop token.
+#include "cli/signals.h"
+
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+
+namespace pyro::cli {
+namespace {
+
+bool stops_soon(const std::stop_token& token) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!token.stop_requested() && std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return token.stop_requested();
+}
+
+TEST(Signals, RequestAStop) {
+  for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+    const SignalWatch watch;
+    EXPECT_FALSE(watch.token().stop_requested());
+    ::raise(number);
+    EXPECT_TRUE(stops_soon(watch.token())) << number;
+  }
+}
+
+TEST(SignalsDeathTest, TheSecondInterruptEndsAtOnce) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const SignalWatch watch;
+        ::raise(SIGINT);
+        ::raise(SIGINT);
+      },
+      ::testing::ExitedWithCode(130), "");
+}
+
+TEST(Signals, WhatWasIgnoredStaysIgnored) {
+  ::signal(SIGHUP, SIG_IGN);
+  {
+    const SignalWatch watch;
+    ::raise(SIGHUP);
+    ::raise(SIGTERM);  // Relayed in order: were the other not ignored, it would have come first.
+    EXPECT_TRUE(stops_soon(watch.token()));
+  }
+  EXPECT_EQ(::signal(SIGHUP, SIG_DFL), SIG_IGN);
+}
+
+TEST(Signals, AClosedPipeIsAnErrorAndNoEnd) {
+  const SignalWatch watch;
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  ::close(ends[0]);
+  EXPECT_EQ(::write(ends[1], "x", 1), -1);
+  EXPECT_EQ(errno, EPIPE);
+  ::close(ends[1]);
+}
+
+}  // namespace
+}  // namespace pyro::cli
