@@ -69,6 +69,13 @@ void extract(const std::string& tar, const fs::path& dir, const std::string& pro
   run_checked({.argv = {program, "-xf", "-"}, .cwd = dir, .stdin_text = tar});
 }
 
+// A second reader where it is installed: the archives must not be to one program's taste.
+std::vector<std::string> tar_programs() {
+  std::vector<std::string> programs{"tar"};
+  if (find_program("bsdtar")) programs.emplace_back("bsdtar");
+  return programs;
+}
+
 TEST(TarBuilderTest, PlainMembersAreWhatTarReads) {
   const std::string long_name = std::string(150, 'n') + "/file";
   const std::string tar = TarBuilder()
@@ -95,7 +102,7 @@ TEST(TarBuilderTest, PlainMembersAreWhatTarReads) {
         "etc/.wh.passwd", "var/.wh..wh..opq"}) {
     EXPECT_NE(listed.listing.find(part), std::string::npos) << part << "\n" << listed.listing;
   }
-  EXPECT_EQ(list_tar(tar, "bsdtar").exit_code, 0);
+  for (const std::string& program : tar_programs()) EXPECT_EQ(list_tar(tar, program).exit_code, 0);
 }
 
 TEST(TarBuilderTest, TweaksReachTheHeader) {
@@ -135,7 +142,7 @@ TEST(TarBuilderTest, SparseFormatsAreReadBack) {
                                 .sparse(format, "rootfs.ext4", sparse_file(content))
                                 .file("after", "x")
                                 .finish();
-    for (const char* program : {"tar", "bsdtar"}) {
+    for (const std::string& program : tar_programs()) {
       const TempDir dir;
       extract(tar, dir.path(), program);
       EXPECT_TRUE(read_file(dir / "rootfs.ext4") == content)
@@ -179,7 +186,6 @@ TEST(CompressTest, IsReadByTheSystemsPrograms) {
   for (const auto& [compression, program] : cases) {
     const std::string packed = compress(text, compression);
     EXPECT_EQ(packed, compress(text, compression)) << program;
-    if (!find_program(program)) continue;
     EXPECT_TRUE(run({.argv = {program}, .stdin_text = packed}).out == text) << program;
     EXPECT_TRUE(run({.argv = {program}, .stdin_text = packed + packed}).out == text + text);
   }

@@ -24,8 +24,9 @@ RealRegistry::RealRegistry(const CertificateAuthority& authority,
   if (options_.auth == RealRegistryOptions::Auth::basic) write_password_file();
   write_file(dir_ / "config.yml", configuration(authority));
   process_ = std::make_unique<BackgroundProcess>(
+      // REGISTRY_* variables would change its configuration.
       Command{.argv = {"docker-registry", "serve", (dir_ / "config.yml").string()},
-              .env = {{"OTEL_TRACES_EXPORTER", "none"}}},
+              .clean_env = true},
       dir_ / "log");
   // The socket takes connections from before this line is written.
   process_->wait_until("docker-registry listens", [this] { return port_in(log()).has_value(); });

@@ -7,6 +7,7 @@
 
 #include "support/hash.h"
 #include "support/process.h"
+#include "support/raw_push.h"
 #include "support/skopeo.h"
 #include "support/tar_builder.h"
 #include "support/token_server.h"
@@ -81,6 +82,22 @@ TEST_F(RealRegistryTest, TakesIndexes) {
   EXPECT_EQ(pushed["manifests"].size(), 3u);
 }
 
+TEST_F(RealRegistryTest, TakesAnyImageRaw) {
+  const RealRegistry registry(authority_);
+  const Image docker = ImageBuilder(ImageFormat::docker).layer("tar", Compression::zstd).build();
+  const Image list = IndexBuilder(ImageFormat::docker).add(docker, Platform{}).build();
+  const Image inner = IndexBuilder().add(image_, Platform{}).build();
+  const Image nested = IndexBuilder().add(inner, std::nullopt).add(list, Platform{}).build();
+  for (const Image& image : {docker, list, inner, nested}) {
+    push_raw(image, registry.url(), "raw", "1",
+             {.certificate_file = authority_.certificate_file()});
+    const ProcessResult pushed = skopeo_inspect(registry.host() + "/raw:1", true, skopeo());
+    EXPECT_EQ(pushed.out, image.root.bytes) << pushed.err;
+  }
+  EXPECT_THROW(push_raw(raw_image(media_type::kOciManifest, "{"), registry.url(), "raw", "1"),
+               std::runtime_error);
+}
+
 TEST_F(RealRegistryTest, AsksForBasicCredentials) {
   const RealRegistry registry(authority_, {.auth = RealRegistryOptions::Auth::basic});
   const std::string name = registry.host() + "/tool:1";
@@ -100,6 +117,8 @@ TEST_F(RealRegistryTest, ChecksTokens) {
   EXPECT_EQ(skopeo_inspect(name, true, skopeo()).exit_code, 0);
   EXPECT_NE(skopeo_inspect(name, true, skopeo_as("user", "wrong")).exit_code, 0);
   EXPECT_FALSE(tokens.requests().empty());
+  const std::string token = "Bearer " + tokens.token({"repository:raw:pull,push"});
+  push_raw(image_, registry.url(), "raw", "1", {.authorization = token});
 }
 
 TEST_F(RealRegistryTest, RefusesTokensThatAreNotItsOwn) {

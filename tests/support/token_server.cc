@@ -60,6 +60,10 @@ std::vector<HttpRequest> TokenServer::requests() const {
   return requests_;
 }
 
+std::string TokenServer::token(const std::vector<std::string>& scopes) const {
+  return signed_token(scopes, true, options_.user);
+}
+
 HttpResponse TokenServer::answer(const HttpRequest& request) {
   {
     const std::lock_guard lock(mutex_);

@@ -34,6 +34,9 @@ class TokenServer {
   /// For RealRegistryOptions::token_certificates.
   std::filesystem::path root_certificates() const { return roots_; }
 
+  /// A token for everything in the scopes ("repository:NAME:pull,push"), without asking.
+  std::string token(const std::vector<std::string>& scopes) const;
+
   std::vector<HttpRequest> requests() const;
 
  private:
