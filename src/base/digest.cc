@@ -42,6 +42,8 @@ std::string Digest::hex() const {
   return text;
 }
 
-std::string Digest::to_string() const { return std::string(kPrefix) + hex(); }
+std::string Digest::to_string() const {
+  return std::string(kPrefix) + hex();
+}
 
 }  // namespace pyro

@@ -7,14 +7,22 @@ namespace pyro {
 
 std::string_view to_string(ErrorCode code) noexcept {
   switch (code) {
-    case ErrorCode::failed: return "failed";
-    case ErrorCode::usage: return "usage";
-    case ErrorCode::not_found: return "not_found";
-    case ErrorCode::network: return "network";
-    case ErrorCode::integrity: return "integrity";
-    case ErrorCode::filesystem: return "filesystem";
-    case ErrorCode::busy: return "busy";
-    case ErrorCode::interrupted: return "interrupted";
+    case ErrorCode::failed:
+      return "failed";
+    case ErrorCode::usage:
+      return "usage";
+    case ErrorCode::not_found:
+      return "not_found";
+    case ErrorCode::network:
+      return "network";
+    case ErrorCode::integrity:
+      return "integrity";
+    case ErrorCode::filesystem:
+      return "filesystem";
+    case ErrorCode::busy:
+      return "busy";
+    case ErrorCode::interrupted:
+      return "interrupted";
   }
   return "failed";
 }

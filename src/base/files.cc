@@ -17,11 +17,15 @@ namespace {
 std::string hint_for(int error_number) {
   switch (error_number) {
     case ENOSPC:
-    case EDQUOT: return "free some space, or put the cache elsewhere with --cache-dir";
-    case EROFS: return "the file system is mounted read-only; choose another with --cache-dir";
+    case EDQUOT:
+      return "free some space, or put the cache elsewhere with --cache-dir";
+    case EROFS:
+      return "the file system is mounted read-only; choose another with --cache-dir";
     case EACCES:
-    case EPERM: return "check the owner and the mode of the directory";
-    default: return {};
+    case EPERM:
+      return "check the owner and the mode of the directory";
+    default:
+      return {};
   }
 }
 

@@ -36,7 +36,9 @@ void FsVerity::add_blocks(std::span<const std::byte> bytes) {
   add_hash(0, hash_.finish());
 }
 
-void FsVerity::add_zero_blocks(std::uint64_t count) { add_equal_hashes(0, count); }
+void FsVerity::add_zero_blocks(std::uint64_t count) {
+  add_equal_hashes(0, count);
+}
 
 FsVerity::Level& FsVerity::level(std::size_t index) {
   if (index >= levels_.size()) levels_.resize(index + 1);
@@ -97,8 +99,7 @@ Digest::Bytes FsVerity::root(std::uint64_t block_count) {
 }
 
 Digest FsVerity::finish(std::uint64_t size) {
-  const Digest digest =
-      hash_descriptor(hash_, size, root((size + kBlockSize - 1) / kBlockSize));
+  const Digest digest = hash_descriptor(hash_, size, root((size + kBlockSize - 1) / kBlockSize));
   levels_.clear();
   return digest;
 }

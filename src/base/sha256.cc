@@ -46,8 +46,8 @@ void Sha256::update(std::span<const std::byte> bytes) {
 
 Digest Sha256::finish() {
   Digest::Bytes bytes;
-  require(EVP_DigestFinal_ex(context_->md, reinterpret_cast<unsigned char*>(bytes.data()),
-                             nullptr));
+  require(
+      EVP_DigestFinal_ex(context_->md, reinterpret_cast<unsigned char*>(bytes.data()), nullptr));
   require(EVP_DigestInit_ex(context_->md, nullptr, nullptr));
   return Digest(bytes);
 }
@@ -58,6 +58,8 @@ Digest sha256(std::span<const std::byte> bytes) {
   return hash.finish();
 }
 
-Digest sha256(std::string_view text) { return sha256(std::as_bytes(std::span(text))); }
+Digest sha256(std::string_view text) {
+  return sha256(std::as_bytes(std::span(text)));
+}
 
 }  // namespace pyro

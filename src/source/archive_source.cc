@@ -87,8 +87,8 @@ void download(const std::string& url, const FetchContext& context, ArchiveSink& 
                    .stop = context.stop});
   const HttpResponse response = follow(http, {.url = url}, std::ref(sink));
   if (response.status < 200 || response.status > 299) {
-    throw Error(ErrorCode::network, "the server answered " + std::to_string(response.status) +
-                                        " for " + redact(url));
+    throw Error(ErrorCode::network,
+                "the server answered " + std::to_string(response.status) + " for " + redact(url));
   }
 }
 

@@ -37,8 +37,8 @@ std::string label_of(const Manifest& manifest, std::size_t index) {
 }
 
 // The number of bytes received.
-std::uint64_t fetch_layers(RegistryClient& registry, const Manifest& manifest, const FetchContext& context,
-                  Extraction& extraction) {
+std::uint64_t fetch_layers(RegistryClient& registry, const Manifest& manifest,
+                           const FetchContext& context, Extraction& extraction) {
   std::uint64_t received = 0;
   for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
     extraction.begin_layer(label_of(manifest, i));

@@ -13,7 +13,7 @@ namespace pyro {
 /// Resolves the reference, or the pin, and streams the layers into `extraction` (spec section 6).
 /// Returning means that every byte had the digest it must have.
 /// @throws Error
-[[nodiscard]] Provenance fetch_from_oci(const Environment& environment,
-                                        const FetchContext& context, Extraction& extraction);
+[[nodiscard]] Provenance fetch_from_oci(const Environment& environment, const FetchContext& context,
+                                        Extraction& extraction);
 
 }  // namespace pyro

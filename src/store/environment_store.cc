@@ -59,9 +59,9 @@ std::optional<InstalledEnvironment> find_satisfying(const Environment& environme
 
 void require_compatible(const Environment& environment) {
   if (environment.compatible()) return;
-  throw Error(ErrorCode::failed,
-              "environment '" + environment.name + "' is for catalog versions " +
-                  environment.compatibility + ", and this pyro has " + std::string(kCatalogVersion));
+  throw Error(ErrorCode::failed, "environment '" + environment.name + "' is for catalog versions " +
+                                     environment.compatibility + ", and this pyro has " +
+                                     std::string(kCatalogVersion));
 }
 
 std::int64_t seconds_since_1970() {
@@ -123,13 +123,12 @@ class Installer {
   FileLock acquire_lock(int locks) {
     const std::string name =
         CacheLayout::lock_name(layout_.install_dir(environment_).filename().string());
-    return FileLock::acquire(
-        locks, name, layout_.locks_dir() / name,
-        {.timeout = options_.lock_timeout,
-         .stop = pull_.stop,
-         .on_wait = [&](std::optional<int> holder) {
-           progress_.waiting(environment_.name, holder);
-         }});
+    return FileLock::acquire(locks, name, layout_.locks_dir() / name,
+                             {.timeout = options_.lock_timeout,
+                              .stop = pull_.stop,
+                              .on_wait = [&](std::optional<int> holder) {
+                                progress_.waiting(environment_.name, holder);
+                              }});
   }
 
   InstalledEnvironment link(const RuntimeBundle& bundle, const std::filesystem::path& profile) {
@@ -163,8 +162,7 @@ class Installer {
       throw Error(ErrorCode::failed, transaction.destination().string() +
                                          " was changed by somebody else while it was installed");
     }
-    progress_.finished(environment_.name, provenance.received_bytes,
-                       installation->allocated_bytes);
+    progress_.finished(environment_.name, provenance.received_bytes, installation->allocated_bytes);
     return installation->describe();
   }
 
@@ -183,7 +181,9 @@ EnvironmentStore::~EnvironmentStore() = default;
 EnvironmentStore::EnvironmentStore(EnvironmentStore&&) noexcept = default;
 EnvironmentStore& EnvironmentStore::operator=(EnvironmentStore&&) noexcept = default;
 
-const StoreOptions& EnvironmentStore::options() const noexcept { return options_; }
+const StoreOptions& EnvironmentStore::options() const noexcept {
+  return options_;
+}
 
 std::vector<EnvironmentStatus> EnvironmentStore::list() const {
   const CacheLayout layout(options_.cache_dir);

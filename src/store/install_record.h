@@ -34,7 +34,8 @@ struct InstallRecord {
   /// when it is no JSON object or does not say which environment it is of.
   [[nodiscard]] static std::optional<InstallRecord> parse(std::string_view text);
 
-  /// The record of the install directory open as `directory`; nothing when there is no readable one.
+  /// The record of the install directory open as `directory`; nothing when there is no readable
+  /// one.
   [[nodiscard]] static std::optional<InstallRecord> read(int directory);
 
   /// Two-space indent, sorted keys, a newline at the end: as the reference writes it.

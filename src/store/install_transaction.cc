@@ -24,7 +24,9 @@ std::string random_id() {
   return Digest(bytes).hex().substr(0, 16);
 }
 
-std::string candidate_name(std::size_t file) { return "candidate-" + std::to_string(file); }
+std::string candidate_name(std::size_t file) {
+  return "candidate-" + std::to_string(file);
+}
 
 bool is_link(int directory, const std::string& name) {
   struct stat status {};
@@ -56,8 +58,8 @@ void InstallTransaction::make_staging_directory() {
   if (::mkdirat(staging_.get(), id_.c_str(), 0755) != 0) {
     throw system_error("cannot make the directory " + path.string(), errno);
   }
-  directory_ = Fd(::openat(staging_.get(), id_.c_str(),
-                           O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  directory_ =
+      Fd(::openat(staging_.get(), id_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!directory_ && errno != ENOENT) throw system_error("cannot open " + path.string(), errno);
 }
 
@@ -74,9 +76,8 @@ std::vector<int> InstallTransaction::open_candidates() {
   std::vector<int> files;
   for (std::size_t file = 0; file < MergedView::kFiles; ++file) {
     const std::string name = candidate_name(file);
-    candidates_.push_back(open_at(directory_.get(), name,
-                                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644,
-                                  staging_path_ / id_ / name));
+    candidates_.push_back(open_at(directory_.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+                                  0644, staging_path_ / id_ / name));
     files.push_back(candidates_.back().get());
   }
   return files;
@@ -117,8 +118,8 @@ void InstallTransaction::sync_artifacts() const {
 
 void InstallTransaction::write_record(const InstallRecord& record) const {
   const std::filesystem::path path = staging_path_ / id_ / kRecordName;
-  const Fd file = open_at(directory_.get(), kRecordName,
-                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, path);
+  const Fd file =
+      open_at(directory_.get(), kRecordName, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, path);
   write_all(file.get(), record.render(), path);
   sync_file(file.get(), path);
 }
@@ -131,7 +132,8 @@ void InstallTransaction::publish() {
     return;
   }
   if (errno == EEXIST) return replace();
-  // A file system without the flags of renameat2; rename(2) replaces nothing but an empty directory.
+  // A file system without the flags of renameat2; rename(2) replaces nothing but an empty
+  // directory.
   if (errno == EINVAL && !exists(platform_.get(), name) &&
       ::renameat(staging_.get(), id_.c_str(), platform_.get(), name.c_str()) == 0) {
     published_ = true;
@@ -148,8 +150,8 @@ void InstallTransaction::replace() {
     throw system_error("cannot replace " + destination_.string(), errno);
   }
   published_ = true;
-  const Fd old(::openat(staging_.get(), id_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC |
-                                                          O_NONBLOCK));
+  const Fd old(
+      ::openat(staging_.get(), id_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
   if (old && !try_lock_directory(old.get())) return;  // in use: a later prune removes it
   try {
     remove_tree_at(staging_.get(), id_, staging_path_ / id_);

@@ -12,10 +12,18 @@
 
 namespace pyro {
 
-std::filesystem::path CacheLayout::platform_dir() const { return root_ / kPlatform; }
-std::filesystem::path CacheLayout::locks_dir() const { return root_ / "locks"; }
-std::filesystem::path CacheLayout::staging_dir() const { return root_ / "staging"; }
-std::filesystem::path CacheLayout::partial_dir() const { return root_ / "partial"; }
+std::filesystem::path CacheLayout::platform_dir() const {
+  return root_ / kPlatform;
+}
+std::filesystem::path CacheLayout::locks_dir() const {
+  return root_ / "locks";
+}
+std::filesystem::path CacheLayout::staging_dir() const {
+  return root_ / "staging";
+}
+std::filesystem::path CacheLayout::partial_dir() const {
+  return root_ / "partial";
+}
 
 std::filesystem::path CacheLayout::install_dir(const Environment& environment) const {
   return platform_dir() / install_directory_name(environment);

@@ -2,7 +2,8 @@
 //
 //   <root>/linux-x86_64/<install directory>/{vmlinux,rootfs.ext4,initrd.img,environment.json}
 //   <root>/locks/<install directory>.lock     one per environment, never removed
-//   <root>/staging/<id>/                      an install that is being made, or one that was replaced
+//   <root>/staging/<id>/                      an install that is being made, or one that was
+//   replaced
 //
 // The reference's prune deletes what it does not know inside the platform folder, so everything of
 // ours is outside.

@@ -49,8 +49,9 @@ class Pruner {
     for (const std::string& name : sorted_names(directory.get(), folder)) {
       const Fd entry = open_entry(directory.get(), name);
       if (entry && !try_lock_directory(entry.get())) continue;
-      remove(folder.filename() / name, [&] { remove_tree_at(directory.get(), name, folder / name); },
-             allocated_bytes_at(directory.get(), name));
+      remove(
+          folder.filename() / name, [&] { remove_tree_at(directory.get(), name, folder / name); },
+          allocated_bytes_at(directory.get(), name));
     }
   }
 
@@ -65,16 +66,21 @@ class Pruner {
 
   void prune_entry(int platform, const std::string& name) {
     if (name.starts_with(kReferencePartialPrefix)) {
-      return remove(name, [&] { remove_tree_at(platform, name, layout_.platform_dir() / name); },
-                    allocated_bytes_at(platform, name));
+      return remove(
+          name, [&] { remove_tree_at(platform, name, layout_.platform_dir() / name); },
+          allocated_bytes_at(platform, name));
     }
-    const Fd directory(::openat(platform, name.c_str(),
-                                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const Fd directory(
+        ::openat(platform, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!directory) return;  // not an install: a file or a link that somebody put there
     switch (fate_of(directory.get(), name)) {
-      case Fate::keep: return;
-      case Fate::other_catalog: report_.skipped_other_catalog.push_back(name); return;
-      case Fate::remove: return remove_install(platform, directory.get(), name);
+      case Fate::keep:
+        return;
+      case Fate::other_catalog:
+        report_.skipped_other_catalog.push_back(name);
+        return;
+      case Fate::remove:
+        return remove_install(platform, directory.get(), name);
     }
   }
 
@@ -97,19 +103,23 @@ class Pruner {
     const std::uint64_t bytes = allocated_bytes_at(platform, name);
     if (options_.dry_run) {
       if (is_locked(name, directory)) return in_use(name);
-      return remove(name, [] {}, bytes);
+      return remove(
+          name, [] {}, bytes);
     }
-    remove(name, [&] {
-      const Fd locks = make_and_open_directory(layout_.locks_dir());
-      const std::string lock_name = CacheLayout::lock_name(name);
-      const auto lock =
-          FileLock::try_acquire(locks.get(), lock_name, layout_.locks_dir() / lock_name);
-      if (!lock || !try_lock_directory(directory)) throw InUse{};
-      if (!is_still(platform, name, directory)) throw InUse{};
-      const Fd staging = make_and_open_directory(layout_.staging_dir());
-      move_out(platform, name, staging.get());
-      remove_tree_at(staging.get(), name, layout_.staging_dir() / name);
-    }, bytes);
+    remove(
+        name,
+        [&] {
+          const Fd locks = make_and_open_directory(layout_.locks_dir());
+          const std::string lock_name = CacheLayout::lock_name(name);
+          const auto lock =
+              FileLock::try_acquire(locks.get(), lock_name, layout_.locks_dir() / lock_name);
+          if (!lock || !try_lock_directory(directory)) throw InUse{};
+          if (!is_still(platform, name, directory)) throw InUse{};
+          const Fd staging = make_and_open_directory(layout_.staging_dir());
+          move_out(platform, name, staging.get());
+          remove_tree_at(staging.get(), name, layout_.staging_dir() / name);
+        },
+        bytes);
   }
 
   struct InUse {};

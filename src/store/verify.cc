@@ -20,7 +20,9 @@ namespace {
 constexpr std::size_t kReadSize = std::size_t{1} << 20;
 static_assert(kReadSize % FsVerity::kBlockSize == 0);
 
-std::uint64_t round_down(std::uint64_t offset) { return offset - offset % FsVerity::kBlockSize; }
+std::uint64_t round_down(std::uint64_t offset) {
+  return offset - offset % FsVerity::kBlockSize;
+}
 
 /// Hashes a file of `size` bytes, reading only where the file system says there is data.
 class FileHasher {
@@ -110,10 +112,14 @@ bool is_of_interest(const ArtifactKind& kind, const InstallRecord& record,
 // From good to bad; an environment is as bad as its worst artifact.
 int badness(Verdict verdict) {
   switch (verdict) {
-    case Verdict::ok: return 0;
-    case Verdict::unverifiable: return 1;
-    case Verdict::modified: return 2;
-    case Verdict::missing: return 3;
+    case Verdict::ok:
+      return 0;
+    case Verdict::unverifiable:
+      return 1;
+    case Verdict::modified:
+      return 2;
+    case Verdict::missing:
+      return 3;
   }
   return 3;
 }
@@ -122,10 +128,14 @@ int badness(Verdict verdict) {
 
 std::string_view to_string(Verdict verdict) noexcept {
   switch (verdict) {
-    case Verdict::ok: return "ok";
-    case Verdict::modified: return "modified";
-    case Verdict::missing: return "missing";
-    case Verdict::unverifiable: return "unverifiable";
+    case Verdict::ok:
+      return "ok";
+    case Verdict::modified:
+      return "modified";
+    case Verdict::missing:
+      return "missing";
+    case Verdict::unverifiable:
+      return "unverifiable";
   }
   return "missing";
 }
@@ -143,10 +153,9 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
   for (const ArtifactKind& kind : kArtifactKinds) {
     const std::string name(kind.name);
     const auto expected = record->artifacts.find(name);
-    ArtifactReport artifact =
-        expected == record->artifacts.end()
-            ? unverifiable(directory.get(), name)
-            : check_artifact(directory.get(), name, expected->second, stop);
+    ArtifactReport artifact = expected == record->artifacts.end()
+                                  ? unverifiable(directory.get(), name)
+                                  : check_artifact(directory.get(), name, expected->second, stop);
     if (!is_of_interest(kind, *record, artifact)) continue;
     if (badness(artifact.verdict) > badness(report.verdict)) report.verdict = artifact.verdict;
     report.artifacts.push_back(std::move(artifact));

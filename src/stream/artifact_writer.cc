@@ -52,7 +52,9 @@ void ArtifactWriter::data(std::uint64_t offset, std::span<const std::byte> bytes
   push(std::move(order));
 }
 
-void ArtifactWriter::end() { push({.kind = Order::Kind::end}); }
+void ArtifactWriter::end() {
+  push({.kind = Order::Kind::end});
+}
 
 std::vector<std::optional<Digest>> ArtifactWriter::finish() {
   std::unique_lock lock(mutex_);
@@ -93,11 +95,14 @@ void ArtifactWriter::run(const std::stop_token& stop) {
 
 void ArtifactWriter::carry_out(const Order& order) {
   switch (order.kind) {
-    case Order::Kind::begin: return begin_file(order);
-    case Order::Kind::data: 
+    case Order::Kind::begin:
+      return begin_file(order);
+    case Order::Kind::data:
       return write(order.number, order.owned.empty() ? order.bytes : order.owned);
-    case Order::Kind::end: return end_file();
-    case Order::Kind::release: return;
+    case Order::Kind::end:
+      return end_file();
+    case Order::Kind::release:
+      return;
   }
 }
 

@@ -189,11 +189,16 @@ class Gzip final : public Members {
 
   static std::string_view describe(int result) {
     switch (result) {
-      case ISAL_INCORRECT_CHECKSUM: return "its checksum does not match";
-      case ISAL_UNSUPPORTED_METHOD: return "unknown compression method";
-      case ISAL_INVALID_WRAPPER: return "bad header";
-      case ISAL_INVALID_LOOKBACK: return "it refers to bytes before its start";
-      default: return "bad block or symbol";
+      case ISAL_INCORRECT_CHECKSUM:
+        return "its checksum does not match";
+      case ISAL_UNSUPPORTED_METHOD:
+        return "unknown compression method";
+      case ISAL_INVALID_WRAPPER:
+        return "bad header";
+      case ISAL_INVALID_LOOKBACK:
+        return "it refers to bytes before its start";
+      default:
+        return "bad block or symbol";
     }
   }
 
@@ -294,12 +299,18 @@ class Xz final : public CodecLoop {
     in = in.last(stream_.avail_in);
     out = out.last(stream_.avail_out);
     switch (result) {
-      case LZMA_OK: return;
-      case LZMA_STREAM_END: return finish();
-      case LZMA_MEM_ERROR: throw std::bad_alloc();
-      case LZMA_MEMLIMIT_ERROR: refuse("xz data needs more than 128 MiB of memory");
-      case LZMA_BUF_ERROR: truncated();
-      default: corrupt("bad block or checksum");
+      case LZMA_OK:
+        return;
+      case LZMA_STREAM_END:
+        return finish();
+      case LZMA_MEM_ERROR:
+        throw std::bad_alloc();
+      case LZMA_MEMLIMIT_ERROR:
+        refuse("xz data needs more than 128 MiB of memory");
+      case LZMA_BUF_ERROR:
+        truncated();
+      default:
+        corrupt("bad block or checksum");
     }
   }
 
@@ -325,7 +336,9 @@ std::unique_ptr<Decompressor> open_decompressor(ByteSource source) {
   if (starts_with(head, "\x28\xb5\x2f\xfd") || is_skippable_frame(head)) {
     return std::make_unique<Zstd>(std::move(input));
   }
-  if (starts_with(head, std::string_view("\xfd" "7zXZ\0", 6))) {
+  if (starts_with(head, std::string_view("\xfd"
+                                         "7zXZ\0",
+                                         6))) {
     return std::make_unique<Xz>(std::move(input));
   }
   if (starts_with(head, "BZh")) return std::make_unique<Bzip2>(std::move(input));

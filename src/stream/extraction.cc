@@ -30,9 +30,9 @@ void Extraction::begin_layer(std::string label) {
 void Extraction::write(std::span<const std::byte> bytes) {
   written_ += bytes.size();
   if (written_ > limits_.compressed_bytes) {
-    throw Error(ErrorCode::integrity, "more than " +
-                                          std::to_string(limits_.compressed_bytes >> 20) +
-                                          " MiB of compressed data");
+    throw Error(
+        ErrorCode::integrity,
+        "more than " + std::to_string(limits_.compressed_bytes >> 20) + " MiB of compressed data");
   }
   if (pipe_.write(bytes)) return;
   discarded_ += bytes.size();

@@ -14,7 +14,9 @@ constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
 constexpr std::string_view kWhiteoutMetadata = ".wh..wh.";  // of aufs; means nothing here
 
-std::string in_quotes(std::string_view text) { return "'" + std::string(text) + "'"; }
+std::string in_quotes(std::string_view text) {
+  return "'" + std::string(text) + "'";
+}
 
 [[noreturn]] void refuse(std::string message, std::string hint = {}) {
   throw Error(ErrorCode::integrity, std::move(message), std::move(hint));
@@ -25,7 +27,9 @@ std::uint64_t limit_of(const ExtractionLimits& limits, std::size_t kind) {
   return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
 }
 
-std::string mib(std::uint64_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+std::string mib(std::uint64_t bytes) {
+  return std::to_string(bytes >> 20) + " MiB";
+}
 
 void check_link(const TarMember& member, const std::string& path) {
   if (artifact_index(base_name_of(path))) {
@@ -35,7 +39,8 @@ void check_link(const TarMember& member, const std::string& path) {
                           ? link_stays_inside(path, member.link_target)
                           : link_stays_inside("", member.link_target);
   if (!inside) {
-    refuse("link " + in_quotes(path) + " points out of the archive, to " + in_quotes(member.link_target));
+    refuse("link " + in_quotes(path) + " points out of the archive, to " +
+           in_quotes(member.link_target));
   }
 }
 
@@ -81,13 +86,20 @@ void LayerReader::count_member() {
 void LayerReader::member(const TarMember& member) {
   const std::string path = normal_member_path(member.path);
   switch (member.type) {
-    case TarMember::Type::directory: return view_.directory(path);
+    case TarMember::Type::directory:
+      return view_.directory(path);
     case TarMember::Type::symlink:
-    case TarMember::Type::hardlink: check_link(member, path); return view_.other(path);
-    case TarMember::Type::device: refuse("member " + in_quotes(path) + " is a device");
-    case TarMember::Type::fifo: refuse("member " + in_quotes(path) + " is a FIFO");
-    case TarMember::Type::other: refuse("member " + in_quotes(path) + " is of an unknown type");
-    case TarMember::Type::file: return file(member, path);
+    case TarMember::Type::hardlink:
+      check_link(member, path);
+      return view_.other(path);
+    case TarMember::Type::device:
+      refuse("member " + in_quotes(path) + " is a device");
+    case TarMember::Type::fifo:
+      refuse("member " + in_quotes(path) + " is a FIFO");
+    case TarMember::Type::other:
+      refuse("member " + in_quotes(path) + " is of an unknown type");
+    case TarMember::Type::file:
+      return file(member, path);
   }
 }
 

@@ -41,10 +41,14 @@ void MergedView::directory(std::string_view path) {
   hide([path](std::string_view candidate) { return candidate == path; });
 }
 
-void MergedView::other(std::string_view path) { whiteout(path); }
+void MergedView::other(std::string_view path) {
+  whiteout(path);
+}
 
 void MergedView::whiteout(std::string_view path) {
-  hide([path](std::string_view candidate) { return candidate == path || is_below(candidate, path); });
+  hide([path](std::string_view candidate) {
+    return candidate == path || is_below(candidate, path);
+  });
 }
 
 void MergedView::opaque(std::string_view directory) {
@@ -66,8 +70,8 @@ std::vector<MergedView::Choice> MergedView::choose() const {
     const Candidate* best = shallowest(kind);
     if (best == nullptr) {
       if (!kArtifactKinds[kind].required) continue;
-      throw Error(ErrorCode::integrity, "environment archive did not contain " +
-                                            std::string(kArtifactKinds[kind].name));
+      throw Error(ErrorCode::integrity,
+                  "environment archive did not contain " + std::string(kArtifactKinds[kind].name));
     }
     for (const Candidate& candidate : candidates_) {
       if (&candidate != best && candidate.kind == kind &&

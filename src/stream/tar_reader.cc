@@ -18,17 +18,25 @@ namespace {
 TarMember::Type type_of(archive_entry* entry) {
   if (archive_entry_hardlink(entry) != nullptr) return TarMember::Type::hardlink;
   switch (archive_entry_filetype(entry)) {
-    case AE_IFREG: return TarMember::Type::file;
-    case AE_IFDIR: return TarMember::Type::directory;
-    case AE_IFLNK: return TarMember::Type::symlink;
+    case AE_IFREG:
+      return TarMember::Type::file;
+    case AE_IFDIR:
+      return TarMember::Type::directory;
+    case AE_IFLNK:
+      return TarMember::Type::symlink;
     case AE_IFCHR:
-    case AE_IFBLK: return TarMember::Type::device;
-    case AE_IFIFO: return TarMember::Type::fifo;
-    default: return TarMember::Type::other;
+    case AE_IFBLK:
+      return TarMember::Type::device;
+    case AE_IFIFO:
+      return TarMember::Type::fifo;
+    default:
+      return TarMember::Type::other;
   }
 }
 
-std::string text_or_empty(const char* text) { return text == nullptr ? std::string() : text; }
+std::string text_or_empty(const char* text) {
+  return text == nullptr ? std::string() : text;
+}
 
 // libarchive has no code of its own for it, so its words must do.
 bool is_about_character_sets(std::string_view warning) {
@@ -36,13 +44,16 @@ bool is_about_character_sets(std::string_view warning) {
 }
 
 void require_zeros(std::span<const std::byte> bytes) {
-  if (std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; })) return;
+  if (std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; }))
+    return;
   throw Error(ErrorCode::integrity, "damaged tar archive: something follows its end");
 }
 
 }  // namespace
 
-void TarReader::Free::operator()(archive* handle) const { archive_read_free(handle); }
+void TarReader::Free::operator()(archive* handle) const {
+  archive_read_free(handle);
+}
 
 TarReader::TarReader(BlockSource source)
     : source_(std::move(source)), archive_(archive_read_new()) {
@@ -93,17 +104,18 @@ std::optional<TarMember> TarReader::next() {
   const int result = archive_read_next_header(archive_.get(), &entry);
   header_limit_ = 0;
   if (result == ARCHIVE_EOF && !failure_) return std::nullopt;
-  const bool harmless = result == ARCHIVE_WARN &&
-                        is_about_character_sets(text_or_empty(archive_error_string(archive_.get())));
+  const bool harmless =
+      result == ARCHIVE_WARN &&
+      is_about_character_sets(text_or_empty(archive_error_string(archive_.get())));
   if (!harmless) check(result);
   in_member_ = true;
   TarMember member;
   member.path = text_or_empty(archive_entry_pathname(entry));
   member.type = type_of(entry);
   member.size = static_cast<std::uint64_t>(std::max<std::int64_t>(archive_entry_size(entry), 0));
-  member.link_target = text_or_empty(member.type == TarMember::Type::hardlink
-                                         ? archive_entry_hardlink(entry)
-                                         : archive_entry_symlink(entry));
+  member.link_target =
+      text_or_empty(member.type == TarMember::Type::hardlink ? archive_entry_hardlink(entry)
+                                                             : archive_entry_symlink(entry));
   return member;
 }
 

@@ -18,7 +18,7 @@ struct TarMember {
   enum class Type { file, directory, symlink, hardlink, device, fifo, other };
   std::string path;  ///< As the archive has it: hostile.
   Type type = Type::file;
-  std::uint64_t size = 0;    ///< Of a file, with its holes.
+  std::uint64_t size = 0;   ///< Of a file, with its holes.
   std::string link_target;  ///< Of a symlink or hardlink.
 };
 

@@ -1,0 +1,497 @@
+// Layers of every shape, good and hostile: what is written, and what is refused.
+#include "stream/extraction.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "pyro/error.h"
+#include "support/compress.h"
+#include "support/tar_builder.h"
+#include "support/temp_dir.h"
+
+namespace pyro {
+namespace {
+
+using testing::Compression;
+using testing::SparseFormat;
+using testing::TarBuilder;
+
+/// Extracts layers into a directory of its own.
+class Bench {
+ public:
+  explicit Bench(const ExtractionLimits& limits = {}) : limits_(limits) {
+    for (std::size_t i = 0; i < MergedView::kFiles; ++i) {
+      const auto path = dir_ / std::to_string(i);
+      files_.push_back(open_at(AT_FDCWD, path.string(), O_RDWR | O_CREAT | O_EXCL, 0644, path));
+    }
+  }
+
+  /// The artifacts' content by name.
+  std::map<std::string, std::string> extract(const std::vector<std::string>& layers) {
+    std::vector<int> descriptors;
+    for (const Fd& file : files_) descriptors.push_back(file.get());
+    Extraction extraction(descriptors, limits_);
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      extraction.begin_layer("layer " + std::to_string(i + 1));
+      extraction.write(std::as_bytes(std::span(layers[i])));
+      extraction.end_layer();
+    }
+    std::map<std::string, std::string> content;
+    for (const WrittenArtifact& artifact : extraction.finish()) {
+      const std::string text = testing::read_file(dir_ / std::to_string(artifact.file));
+      EXPECT_EQ(text.size(), artifact.size);
+      content[std::string(kArtifactKinds[artifact.kind].name)] = text;
+    }
+    return content;
+  }
+
+  [[nodiscard]] std::uint64_t allocated(std::size_t kind) const {
+    struct stat status {};
+    ::fstat(files_[kind * MergedView::kMostCandidates].get(), &status);
+    return static_cast<std::uint64_t>(status.st_blocks) * 512;
+  }
+
+ private:
+  testing::TempDir dir_;
+  ExtractionLimits limits_;
+  std::vector<Fd> files_;
+};
+
+std::map<std::string, std::string> extract(const std::vector<std::string>& layers) {
+  return Bench().extract(layers);
+}
+
+using Artifacts = std::map<std::string, std::string>;
+const Artifacts kBoth = {{"vmlinux", "kernel"}, {"rootfs.ext4", "root"}};
+
+TarBuilder both() {
+  return TarBuilder().file("vmlinux", "kernel").file("rootfs.ext4", "root");
+}
+
+// Names a table's row.
+constexpr auto kNameOf = [](const auto& row) { return row.param.name; };
+
+// --- what is taken ---
+
+struct Layout {
+  const char* name;
+  std::vector<std::string> layers;
+  Artifacts expected;
+};
+
+class Accepted : public ::testing::TestWithParam<Layout> {};
+
+TEST_P(Accepted, IsExtracted) {
+  EXPECT_EQ(extract(GetParam().layers), GetParam().expected);
+}
+
+std::string deep(const std::string& name) {
+  return std::string(60, 'd') + "/" + name;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Archives, Accepted,
+    ::testing::Values(
+        Layout{"at_the_top", {both().finish()}, kBoth},
+        Layout{"with_dot_slash",
+               {TarBuilder()
+                    .directory("./")
+                    .file("./vmlinux", "kernel")
+                    .file("./rootfs.ext4", "root")
+                    .finish()},
+               kBoth},
+        Layout{"in_a_folder",
+               {TarBuilder()
+                    .directory("env/")
+                    .file("env/vmlinux", "kernel")
+                    .file("env/rootfs.ext4", "root")
+                    .finish()},
+               kBoth},
+        Layout{"the_shallowest_wins",
+               {TarBuilder()
+                    .file("a/b/vmlinux", "deeper")
+                    .file("a/vmlinux", "kernel")
+                    .file("x/y/rootfs.ext4", "deeper")
+                    .file("rootfs.ext4", "root")
+                    .finish()},
+               kBoth},
+        Layout{"with_an_initrd",
+               {both().file("initrd.img", "modules").finish()},
+               {{"vmlinux", "kernel"}, {"rootfs.ext4", "root"}, {"initrd.img", "modules"}}},
+        Layout{"other_members_are_passed_over",
+               {both()
+                    .directory("etc/")
+                    .file("etc/os-release", "debian")
+                    .symlink("etc/link", "os-release")
+                    .hardlink("etc/hard", "etc/os-release")
+                    .symlink("lib", "usr/lib")
+                    .file("README", std::string(100'000, 'r'))
+                    .finish()},
+               kBoth},
+        Layout{"a_name_that_is_not_quite_it",
+               {both().file("vmlinux.old", "x").file("ROOTFS.EXT4", "x").finish()},
+               kBoth},
+        Layout{"contiguous_file_type",
+               {TarBuilder().member('7', "vmlinux", "kernel").file("rootfs.ext4", "root").finish()},
+               kBoth},
+        Layout{"pax_path",
+               {TarBuilder()
+                    .pax({{"path", deep("vmlinux")}})
+                    .file("x", "kernel")
+                    .file("rootfs.ext4", "root")
+                    .finish()},
+               kBoth},
+        Layout{"gnu_long_name",
+               {TarBuilder()
+                    .gnu_long_name(deep("vmlinux"))
+                    .file("x", "kernel")
+                    .file("rootfs.ext4", "root")
+                    .finish()},
+               kBoth},
+        Layout{"names_in_odd_character_sets",
+               {both()
+                    .pax({{"path", "f\xc3\xbc\xc3\x9f\x65"}})
+                    .file("x", "y")
+                    .file("\xff\xfe", "z")
+                    .finish()},
+               kBoth},
+        Layout{"records_of_10240", {both().finish(10240)}, kBoth},
+        Layout{"no_end_blocks", {both().unfinished()}, kBoth},
+        Layout{"an_empty_artifact",
+               {TarBuilder().file("vmlinux", "").file("rootfs.ext4", "root").finish()},
+               {{"vmlinux", ""}, {"rootfs.ext4", "root"}}}),
+    kNameOf);
+
+INSTANTIATE_TEST_SUITE_P(
+    Layers, Accepted,
+    ::testing::Values(
+        Layout{"one_artifact_each",
+               {TarBuilder().file("vmlinux", "kernel").finish(),
+                TarBuilder().file("rootfs.ext4", "root").finish()},
+               kBoth},
+        Layout{
+            "a_later_layer_replaces",
+            {TarBuilder().file("vmlinux", "older and longer").file("rootfs.ext4", "root").finish(),
+             TarBuilder().file("vmlinux", "kernel").finish()},
+            kBoth},
+        Layout{"a_whiteout_hides_the_shallower_one",
+               {TarBuilder().file("vmlinux", "hidden").file("boot/vmlinux", "kernel").finish(),
+                TarBuilder().whiteout("vmlinux").file("rootfs.ext4", "root").finish()},
+               kBoth},
+        Layout{"a_whiteout_hides_lower_layers_only",
+               {TarBuilder().file("vmlinux", "old").file("rootfs.ext4", "root").finish(),
+                TarBuilder().file("vmlinux", "kernel").whiteout("vmlinux").finish()},
+               kBoth},
+        Layout{"an_opaque_directory",
+               {TarBuilder().file("a/vmlinux", "hidden").file("a/rootfs.ext4", "hidden").finish(),
+                TarBuilder()
+                    .file("a/deep/vmlinux", "kernel")
+                    .opaque_whiteout("a")
+                    .file("a/rootfs.ext4", "root")
+                    .finish()},
+               kBoth},
+        Layout{"a_whiteout_of_the_folder",
+               {TarBuilder().file("a/vmlinux", "hidden").finish(),
+                TarBuilder().whiteout("a").finish(), both().finish()},
+               kBoth},
+        Layout{"a_file_where_the_folder_was",
+               {TarBuilder().file("a/vmlinux", "hidden").finish(),
+                TarBuilder().file("a", "now a file").file("b/c/vmlinux", "kernel").finish(),
+                TarBuilder().file("rootfs.ext4", "root").finish()},
+               kBoth},
+        Layout{"a_folder_where_the_artifact_was",
+               {TarBuilder().file("vmlinux", "hidden").file("b/vmlinux", "kernel").finish(),
+                TarBuilder().directory("vmlinux").file("rootfs.ext4", "root").finish()},
+               kBoth},
+        Layout{
+            "each_compressed_in_its_own_way",
+            {testing::compress(TarBuilder().file("vmlinux", "kernel").finish(), Compression::xz),
+             testing::compress(TarBuilder().file("rootfs.ext4", "old").finish(), Compression::zstd),
+             testing::compress(TarBuilder().file("rootfs.ext4", "root").finish(),
+                               Compression::gzip),
+             testing::compress(TarBuilder().file("etc/x", "x").finish(), Compression::bzip2)},
+            kBoth}),
+    kNameOf);
+
+// --- what is refused ---
+
+struct Refusal {
+  const char* name;
+  std::vector<std::string> layers;
+  std::string says;
+};
+
+class Refused : public ::testing::TestWithParam<Refusal> {};
+
+TEST_P(Refused, WithAMessageThatSaysWhy) {
+  try {
+    extract(GetParam().layers);
+    ADD_FAILURE() << "was extracted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::integrity);
+    EXPECT_NE(std::string(error.what()).find(GetParam().says), std::string::npos) << error.what();
+  }
+}
+
+std::string truncated(std::string archive, std::size_t by) {
+  return archive.substr(0, archive.size() - by);
+}
+
+testing::SparseFile bad_map(std::vector<testing::SparseExtent> extents) {
+  return {.size = 10'000, .extents = std::move(extents), .stored = std::string(10'000, 's')};
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Members, Refused,
+    ::testing::Values(
+        Refusal{
+            "absolute_name", {both().file("/vmlinux", "x").finish()}, "'/vmlinux' has an absolute"},
+        Refusal{"dot_dot", {both().file("../vmlinux", "x").finish()}, "'../vmlinux' has '..'"},
+        Refusal{"dot_dot_inside", {both().file("a/../../x", "x").finish()}, "has '..'"},
+        Refusal{"char_device", {both().char_device("dev/null").finish()}, "'dev/null' is a device"},
+        Refusal{"block_device", {both().block_device("dev/sda").finish()}, "'dev/sda' is a device"},
+        Refusal{"fifo", {both().fifo("pipe").finish()}, "'pipe' is a FIFO"},
+        Refusal{"artifact_is_a_symlink",
+                {TarBuilder().symlink("vmlinux", "boot/vmlinux").finish()},
+                "artifact 'vmlinux' is a link"},
+        Refusal{"artifact_is_a_hardlink",
+                {both().hardlink("a/rootfs.ext4", "rootfs.ext4").finish()},
+                "artifact 'a/rootfs.ext4' is a link"},
+        Refusal{"symlink_that_leaves",
+                {both().symlink("a/b", "../../etc").finish()},
+                "'a/b' points out"},
+        Refusal{
+            "absolute_symlink", {both().symlink("a", "/etc/passwd").finish()}, "'a' points out"},
+        Refusal{"hardlink_that_leaves", {both().hardlink("a", "../x").finish()}, "'a' points out"},
+        Refusal{"twice_in_one_layer",
+                {both().file("vmlinux", "again").finish()},
+                "'vmlinux' is there twice"},
+        Refusal{"twice_by_another_name",
+                {both().file("./vmlinux", "again").finish()},
+                "is there twice"},
+        Refusal{"two_at_one_depth",
+                {TarBuilder()
+                     .file("a/vmlinux", "1")
+                     .file("b/vmlinux", "2")
+                     .file("rootfs.ext4", "r")
+                     .finish()},
+                "'a/vmlinux' and 'b/vmlinux'"},
+        Refusal{"too_many_candidates",
+                {TarBuilder()
+                     .file("a/vmlinux", "1")
+                     .file("b/vmlinux", "2")
+                     .file("c/vmlinux", "3")
+                     .file("d/vmlinux", "4")
+                     .file("e/vmlinux", "5")
+                     .finish()},
+                "more than 4 files called vmlinux"},
+        Refusal{"no_kernel",
+                {TarBuilder().file("rootfs.ext4", "root").finish()},
+                "environment archive did not contain vmlinux"},
+        Refusal{"no_root",
+                {TarBuilder().file("vmlinux", "kernel").finish()},
+                "environment archive did not contain rootfs.ext4"},
+        Refusal{"whited_out",
+                {both().finish(), TarBuilder().whiteout("vmlinux").finish()},
+                "did not contain vmlinux"}),
+    kNameOf);
+
+INSTANTIATE_TEST_SUITE_P(
+    Archives, Refused,
+    ::testing::Values(
+        Refusal{"html",
+                {"<!DOCTYPE html><html><body>Please log in</body></html>"},
+                "not a tar archive"},
+        Refusal{"nothing", {""}, "layer 1"},
+        Refusal{"zip", {std::string("PK\x03\x04") + std::string(600, 'z')}, "not a tar archive"},
+        Refusal{"cut_in_the_data",
+                {truncated(TarBuilder().file("vmlinux", std::string(5000, 'k')).unfinished(), 700)},
+                "damaged tar"},
+        Refusal{"cut_in_a_header", {truncated(both().unfinished(), 800)}, "tar"},
+        Refusal{"wrong_checksum",
+                {both().tweak({.wrong_checksum = true}).file("x", "y").finish()},
+                "tar"},
+        Refusal{"something_after_the_end",
+                {both().finish() + both().finish()},
+                "something follows its end"},
+        Refusal{
+            "garbage_after_the_end", {both().finish() + "garbage"}, "something follows its end"},
+        Refusal{
+            "member_after_one_end_block",
+            {both().unfinished() + std::string(512, '\0') + TarBuilder().file("x", "y").finish()},
+            "something follows its end"},
+        Refusal{"truncated_gzip",
+                {truncated(testing::compress(both().finish(), Compression::gzip), 5)},
+                "gzip data ends too early"},
+        Refusal{"truncated_zstd",
+                {truncated(testing::compress(both().finish(), Compression::zstd), 5)},
+                "zstd data ends too early"},
+        Refusal{"second_layer_named", {both().finish(), "<html>"}, "layer 2: it is not a tar"}),
+    kNameOf);
+
+class SparseFormats : public ::testing::TestWithParam<SparseFormat> {};
+
+TEST_P(SparseFormats, WellFormedMembersAreAccepted) {
+  std::string content(300'000, '\0');
+  content.replace(8192, 5, "begin");
+  content.replace(100'000, 4, "odd!");
+  content.replace(299'990, 10, "at the end");
+  const auto file = testing::sparse_file(content, 512);
+  const auto artifacts = extract({TarBuilder()
+                                      .file("vmlinux", "kernel")
+                                      .sparse(GetParam(), "rootfs.ext4", file)
+                                      .file("README", "after it")
+                                      .finish()});
+  EXPECT_EQ(artifacts.at("rootfs.ext4"), content);
+  EXPECT_EQ(artifacts.at("vmlinux"), "kernel");
+}
+
+TEST_P(SparseFormats, AHoleAtTheEndCountsToTheSize) {
+  const auto file = testing::sparse_file("data" + std::string(50'000, '\0'), 512);
+  const auto artifacts = extract(
+      {TarBuilder().file("vmlinux", "kernel").sparse(GetParam(), "rootfs.ext4", file).finish()});
+  EXPECT_EQ(artifacts.at("rootfs.ext4"), "data" + std::string(50'000, '\0'));
+}
+
+TEST_P(SparseFormats, BadMapsAreRefused) {
+  const std::vector<testing::SparseFile> maps = {
+      bad_map({{0, 4096}, {2048, 4096}}),  // overlap
+      bad_map({{8192, 512}, {0, 512}}),    // run backwards
+      bad_map({{0, 512}, {9'900, 512}}),   // pass the size
+      bad_map({{20'000, 512}, {0, 512}}),  // begin beyond it
+  };
+  for (const auto& map : maps) {
+    EXPECT_THROW(
+        extract(
+            {TarBuilder().file("vmlinux", "k").sparse(GetParam(), "rootfs.ext4", map).finish()}),
+        Error)
+        << map.extents[0].offset << ", " << map.extents[1].offset;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SparseFormats,
+                         ::testing::Values(SparseFormat::gnu_old, SparseFormat::pax_0_0,
+                                           SparseFormat::pax_0_1, SparseFormat::pax_1_0));
+
+// --- bounds ---
+
+void expect_refused(const ExtractionLimits& limits, const std::vector<std::string>& layers,
+                    const std::string& says) {
+  try {
+    Bench(limits).extract(layers);
+    ADD_FAILURE() << "was extracted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::integrity);
+    EXPECT_NE(std::string(error.what()).find(says), std::string::npos) << error.what();
+  }
+}
+
+TEST(Bounds, EachArtifactHasItsOwn) {
+  constexpr std::uint64_t kLimit = 1 << 20;
+  const std::string just(kLimit, 'x');
+  const std::string more(kLimit + 1, 'x');
+  const auto archive = [](const std::string& kernel, const std::string& root,
+                          const std::string& initrd) {
+    return TarBuilder()
+        .file("vmlinux", kernel)
+        .file("rootfs.ext4", root)
+        .file("initrd.img", initrd)
+        .finish();
+  };
+  ExtractionLimits limits;
+  limits.rootfs_bytes = limits.kernel_bytes = limits.initrd_bytes = kLimit;
+  EXPECT_EQ(Bench(limits).extract({archive(just, just, just)}).size(), 3U);
+  expect_refused(limits, {archive(more, just, just)}, "'vmlinux' would take");
+  expect_refused(limits, {archive(just, more, just)}, "'rootfs.ext4' would take");
+  expect_refused(limits, {archive(just, just, more)}, "'initrd.img' would take");
+}
+
+TEST(Bounds, OtherBytesCountTogether) {
+  ExtractionLimits limits;
+  limits.other_bytes = 2 << 20;
+  const std::string megabyte = both().file("a", std::string(1 << 20, 'a')).finish();
+  EXPECT_EQ(Bench(limits).extract({megabyte}), kBoth);
+  expect_refused(limits, {megabyte, TarBuilder().file("b", std::string(1 << 20, 'b')).finish()},
+                 "unpacks to more than 2 MiB");
+}
+
+TEST(Bounds, MembersCountTogether) {
+  ExtractionLimits limits;
+  limits.members = 3;
+  const std::string archive = both().file("a", "a").finish();
+  EXPECT_EQ(Bench(limits).extract({archive}), kBoth);
+  expect_refused(limits, {archive, TarBuilder().directory("d").finish()}, "more than 3 members");
+}
+
+TEST(Bounds, CompressedBytesCountTogether) {
+  ExtractionLimits limits;
+  limits.compressed_bytes = 1 << 20;
+  expect_refused(limits, {both().file("a", std::string(1 << 20, 'a')).finish()}, "compressed data");
+}
+
+TEST(Bounds, AHugeHeaderIsRefused) {
+  std::vector<testing::SparseExtent> extents;
+  for (std::int64_t i = 0; i < 600'000; ++i) extents.push_back({i * 2, 1});
+  const testing::SparseFile map{
+      .size = 1'200'000, .extents = extents, .stored = std::string(600'000, 's')};
+  const std::string archive =
+      TarBuilder().file("vmlinux", "k").sparse(SparseFormat::pax_1_0, "rootfs.ext4", map).finish();
+  EXPECT_THROW(extract({archive}), Error);
+}
+
+// --- the files ---
+
+TEST(Extraction, ZeroBlocksTakeNoDisk) {
+  std::string root(64 << 20, '\0');
+  root.replace(32 << 20, 4, "data");
+  Bench bench;
+  const auto artifacts = bench.extract({testing::compress(
+      TarBuilder().file("vmlinux", "k").file("rootfs.ext4", root).finish(), Compression::gzip)});
+  EXPECT_EQ(artifacts.at("rootfs.ext4"), root);
+  EXPECT_LE(bench.allocated(kRootfs), 16U * 1024);
+}
+
+TEST(Extraction, AReplacedCandidateLeavesNothingInTheHoles) {
+  const std::string old(1 << 20, 'o');
+  std::string root(1 << 20, '\0');
+  root.replace(0, 4, "root");
+  Bench bench;
+  const auto artifacts =
+      bench.extract({TarBuilder().file("vmlinux", "k").file("rootfs.ext4", old).finish(),
+                     TarBuilder().file("rootfs.ext4", root).finish()});
+  EXPECT_EQ(artifacts.at("rootfs.ext4"), root);
+}
+
+TEST(Extraction, GivingUpInTheMiddleEndsAtOnce) {
+  const std::string archive = both().finish();
+  testing::TempDir dir;
+  const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
+  Extraction extraction(std::vector<int>(MergedView::kFiles, file.get()), {});
+  extraction.begin_layer("layer");
+  extraction.write(std::as_bytes(std::span(archive)).first(700));
+}
+
+TEST(Extraction, AFailedWriteIsAFilesystemError) {
+  const Fd full = open_at(AT_FDCWD, "/dev/full", O_WRONLY, 0, "/dev/full");
+  Extraction extraction(std::vector<int>(MergedView::kFiles, full.get()), {});
+  const std::string archive = both().finish();
+  extraction.begin_layer("layer");
+  extraction.write(std::as_bytes(std::span(archive)));
+  try {
+    extraction.end_layer();
+    (void)extraction.finish();
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::filesystem);
+  }
+}
+
+}  // namespace
+}  // namespace pyro

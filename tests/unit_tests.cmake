@@ -1,0 +1,13 @@
+# Unit tests stand beside what they test; each room's are one program.
+foreach(room base net oci stream catalog source store cli)
+  file(GLOB_RECURSE room_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${room}/*_test.cc)
+  if(room_tests)
+    set(libraries pyro fmt::fmt nlohmann_json::nlohmann_json)
+    if(room STREQUAL cli)
+      list(PREPEND libraries pyro_cli)
+    endif()
+    pyro_add_test(${room}_test SOURCES ${room_tests} LIBRARIES ${libraries} LABELS unit)
+    target_include_directories(${room}_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
+    target_compile_definitions(${room}_test PRIVATE PYRO_VERSION="${PROJECT_VERSION}")
+  endif()
+endforeach()
