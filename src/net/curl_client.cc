@@ -6,20 +6,21 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
-#include <exception>
+#include <initializer_list>
+#include <new>
+#include <span>
+#include <string_view>
 #include <system_error>
+#include <utility>
 
-#include "net/ascii.h"
+#include "net/exchange.h"
 #include "net/redact.h"
 #include "net/url.h"
 
 namespace pyro {
 namespace {
 
-constexpr std::size_t kMaxHeaderBytes = std::size_t{256} << 10;
-constexpr std::size_t kMaxHeaderFields = 1000;
-constexpr std::size_t kMaxErrorBody = std::size_t{64} << 10;
+// What it hands out is 16 KiB a time whatever this is; more of it means fewer system calls.
 constexpr long kReceiveBuffer = 512L << 10;
 constexpr long kStallBytesPerSecond = 1024;
 
@@ -33,103 +34,6 @@ struct ReleaseEasy {  // CURL and CURLM are both void, so overloads cannot tell 
 using Multi = std::unique_ptr<CURLM, Release>;
 using Easy = std::unique_ptr<CURL, ReleaseEasy>;
 using List = std::unique_ptr<curl_slist, Release>;
-
-/// One get(): what libcurl's callbacks see, and what became of it.
-class Exchange {
- public:
-  Exchange(const HttpRequest& request, const BodySink& sink) : request_(request), sink_(sink) {}
-
-  /// One line of the header block, as it came.
-  void take_header(std::string_view line);
-  /// False when no more of the body is wanted.
-  bool take_body(std::span<const std::byte> bytes);
-
-  /// Rethrows what a callback threw.
-  void rethrow() const {
-    if (failure_) std::rethrow_exception(failure_);
-  }
-  void park() noexcept { failure_ = std::current_exception(); }
-
-  /// Whether the answer can be used although the transfer failed: one that is no 2xx says what it
-  /// has to say in its status.
-  [[nodiscard]] bool is_answered_no() const { return head_done_ && !response_.ok(); }
-  [[nodiscard]] HttpResponse take_response() { return std::move(response_); }
-
- private:
-  void count_header(std::size_t bytes);
-  void take_status_line(std::string_view line);
-  void take_field(std::string_view line);
-  void finish_head();
-
-  const HttpRequest& request_;
-  const BodySink& sink_;
-  HttpResponse response_;
-  std::size_t header_bytes_ = 0;
-  std::size_t header_fields_ = 0;
-  bool head_done_ = false;
-  std::exception_ptr failure_;
-};
-
-void Exchange::take_header(std::string_view line) {
-  count_header(line.size());
-  if (head_done_) return;  // Trailers.
-  while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
-  if (line.empty()) {
-    if (response_.status >= 200) finish_head();
-  } else if (line.starts_with("HTTP/")) {
-    take_status_line(line);
-  } else {
-    take_field(line);
-  }
-}
-
-// Never reset: an endless row of 1xx answers runs into the same bound.
-void Exchange::count_header(std::size_t bytes) {
-  header_bytes_ += bytes;
-  if (header_bytes_ > kMaxHeaderBytes || ++header_fields_ > kMaxHeaderFields) {
-    throw Error(ErrorCode::network, "the header of the answer is too large");
-  }
-}
-
-void Exchange::take_status_line(std::string_view line) {
-  const std::size_t space = std::min(line.find(' '), line.size() - 1);
-  response_ = {};
-  std::from_chars(line.data() + space + 1, line.data() + line.size(), response_.status);
-}
-
-void Exchange::take_field(std::string_view line) {
-  if (line.front() == ' ' || line.front() == '\t') {
-    // RFC 9112 section 5.2 has done away with it, and each reader joins such lines in its own way.
-    throw Error(ErrorCode::network, "the header of the answer has a folded line");
-  }
-  const std::size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return;
-  response_.headers.add(std::string(trim(line.substr(0, colon))),
-                        std::string(trim(line.substr(colon + 1))));
-}
-
-void Exchange::finish_head() {
-  head_done_ = true;
-  if (!response_.ok()) return;
-  // Nothing but identity was asked for. Undoing another coding would put bytes under the digest
-  // that the registry never named.
-  const std::string coding = to_lower(response_.headers.get("Content-Encoding").value_or(""));
-  if (!coding.empty() && coding != "identity") {
-    throw Error(ErrorCode::network, "the answer came with Content-Encoding " + coding +
-                                        ", which was not asked for; a proxy may have added it");
-  }
-  if (request_.on_head) request_.on_head(response_);
-}
-
-bool Exchange::take_body(std::span<const std::byte> bytes) {
-  if (response_.ok()) {
-    sink_(bytes);
-    return true;
-  }
-  const std::size_t room = kMaxErrorBody - response_.body.size();
-  response_.body.append(reinterpret_cast<const char*>(bytes.data()), std::min(room, bytes.size()));
-  return bytes.size() <= room;
-}
 
 // libcurl is C: nothing may be thrown through it. Taking fewer bytes than offered ends a transfer.
 std::size_t header_callback(char* data, std::size_t size, std::size_t count,
@@ -214,7 +118,7 @@ std::string_view better_hint(CURLcode code, std::string_view detail, long os_err
   return {};
 }
 
-[[noreturn]] void throw_transport_error(CURLcode code, const std::string& host, std::string detail,
+[[noreturn]] void throw_transport_error(CURLcode code, const Url& url, std::string detail,
                                         long os_error) {
   const auto* known = std::ranges::find(kExplanations, code, &Explanation::code);
   const Explanation& explanation = known == kExplanations.end() ? kUnexplained : *known;
@@ -224,7 +128,8 @@ std::string_view better_hint(CURLcode code, std::string_view detail, long os_err
   }
   const std::string_view better = better_hint(code, detail, os_error);
   Error error(ErrorCode::network, detail, std::string(better.empty() ? explanation.hint : better));
-  error.add_context(with_host(explanation.text, host));
+  const bool is_about_the_name = code == CURLE_COULDNT_RESOLVE_HOST;
+  error.add_context(with_host(explanation.text, is_about_the_name ? url.host : url.authority()));
   if (is_not_tls(code, detail)) throw NotTlsError(error);
   throw error;
 }
@@ -389,7 +294,7 @@ void CurlClient::Impl::fail(CURLcode code, const Url& url) {
   }
   long os_error = 0;
   curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &os_error);
-  throw_transport_error(code, url.authority(), detail_.data(), os_error);
+  throw_transport_error(code, url, detail_.data(), os_error);
 }
 
 CurlClient::CurlClient(CurlOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

@@ -89,10 +89,9 @@ void Authenticator::answer_bearer(const Challenge& challenge, const Url& registr
   sent_credentials_ = request.credentials.has_value();
   try {
     authorization_ = "Bearer " + fetch_token(http_, request);
-  } catch (Error& error) {
-    if (sent_credentials_ && lookup_->file) {
-      error.add_hint("the credentials came from " + lookup_->file->string());
-    }
+  } catch (LoginRefused& error) {
+    error.add_context(refusal_text());
+    error.add_hint(login_hint());
     throw;
   }
 }
@@ -133,11 +132,14 @@ void Authenticator::answer_basic(const Url& registry) {
 Error Authenticator::refusal(const HttpResponse& response) const {
   Error error(ErrorCode::network, "the registry answered " + describe_answer(response),
               login_hint());
-  // Registries do not tell strangers whether a repository exists.
-  error.add_context(sent_credentials_ ? "the registry refused the credentials"
-                                      : "login needed, or there is no " + image_.repository() +
-                                            " in " + image_.registry());
+  error.add_context(refusal_text());
   return error;
+}
+
+// Registries do not tell strangers whether a repository exists.
+std::string Authenticator::refusal_text() const {
+  if (sent_credentials_) return "the registry refused the credentials";
+  return "login needed, or there is no " + image_.repository() + " in " + image_.registry();
 }
 
 std::string Authenticator::login_hint() const {

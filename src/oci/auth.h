@@ -42,6 +42,7 @@ class Authenticator {
   void answer_bearer(const Challenge& challenge, const Url& registry);
   void answer_basic(const Url& registry);
   [[nodiscard]] Url check_realm(const Challenge& challenge, const Url& registry) const;
+  [[nodiscard]] std::string refusal_text() const;
   [[nodiscard]] std::string login_hint() const;
 
   HttpClient& http_;

@@ -188,11 +188,27 @@ TEST_F(AuthTest, SaysWhatItCannotDo) {
             "the registry offers no supported way to log in: negotiate ntlm");
 }
 
+TEST_F(AuthTest, ATokenServerMayAskForALogin) {
+  http_.on("https://auth.test/t?scope=x", {.status = 401});
+  EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",scope="x")"),
+            "login needed, or there is no team/env in r.example: "
+            "cannot get a token from auth.test: it answered 401");
+  EXPECT_EQ(hint_, "no file with credentials was found; `docker login r.example` stores some");
+}
+
+TEST_F(AuthTest, ATokenServerInTroubleIsNoMatterOfLogin) {
+  http_.on("https://auth.test/t?scope=x", {.status = 500});
+  EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",scope="x")"),
+            "cannot get a token from auth.test: it answered 500");
+  EXPECT_EQ(hint_, "");
+}
+
 TEST_F(AuthTest, ARefusedPasswordNamesItsFile) {
   log_in("r.example");
   http_.on("https://r.example/t?scope=x", {.status = 401});
-  EXPECT_EQ(answer(R"(Bearer realm="https://r.example/t",scope="x")"),
-            "cannot get a token from r.example: it answered 401");
+  EXPECT_EQ(
+      answer(R"(Bearer realm="https://r.example/t",scope="x")"),
+      "the registry refused the credentials: cannot get a token from r.example: it answered 401");
   EXPECT_EQ(hint_, "the credentials came from " + options_.credential_files[0].string());
 }
 

@@ -40,13 +40,19 @@ void check_token(const std::string& token) {
   }
 }
 
+[[noreturn]] void throw_refusal(const HttpResponse& response) {
+  const Error error(ErrorCode::network, "it answered " + describe_answer(response));
+  if (response.status == 401 || response.status == 403) throw LoginRefused(error);
+  throw error;
+}
+
 std::string get_token(HttpClient& http, const TokenRequest& request) {
   HttpRequest get{token_url(request)};
   if (request.credentials) {
     get.headers.add("Authorization", basic_authorization(*request.credentials));
   }
   const HttpResponse response = follow_small(http, get, kMaxTokenAnswer);
-  if (!response.ok()) throw Error(ErrorCode::network, "it answered " + describe_answer(response));
+  if (!response.ok()) throw_refusal(response);
   std::string token = parse_token(response.body);
   check_token(token);
   return token;
@@ -69,9 +75,10 @@ std::string fetch_token(HttpClient& http, const TokenRequest& request) {
   try {
     return get_token(http, request);
   } catch (Error& error) {
-    if (error.code() == ErrorCode::interrupted) throw;
-    error.add_context("cannot get a token from " + request.realm.authority());
-    throw Error(error);  // A token server that speaks no TLS says nothing of the registry.
+    if (error.code() != ErrorCode::interrupted) {
+      error.add_context("cannot get a token from " + request.realm.authority());
+    }
+    throw;
   }
 }
 

@@ -9,6 +9,7 @@
 #include "net/http.h"
 #include "net/url.h"
 #include "oci/credentials.h"
+#include "pyro/error.h"
 
 namespace pyro {
 
@@ -23,7 +24,13 @@ struct TokenRequest {
 /// The realm with its own query kept, and service and scope added.
 [[nodiscard]] std::string token_url(const TokenRequest& request);
 
-/// @throws Error(network) naming the token server.
+/// The token server wants other credentials, or some.
+class LoginRefused : public Error {
+ public:
+  explicit LoginRefused(const Error& error) : Error(error) {}
+};
+
+/// @throws LoginRefused; Error(network) for all else that goes wrong; both name the token server.
 [[nodiscard]] std::string fetch_token(HttpClient& http, const TokenRequest& request);
 
 }  // namespace pyro
