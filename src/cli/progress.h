@@ -23,8 +23,22 @@ using Clock = std::function<TimePoint()>;
 /// A listener that draws; one serves pull after pull.
 class ProgressView : public ProgressListener {
  public:
+  void started(std::string_view environment, std::string_view source) noexcept final {
+    ++pulls_;
+    begin(environment, source);
+  }
+
+  /// How many pulls began: installed environments are answered without one.
+  [[nodiscard]] int pulls() const noexcept { return pulls_; }
+
   /// Takes what is half drawn from the screen, before something else is printed there.
   virtual void clear() noexcept {}
+
+ private:
+  /// What started() shows.
+  virtual void begin(std::string_view, std::string_view) noexcept {}
+
+  int pulls_ = 0;
 };
 
 /// `automatic` is a bar where somebody is looking, else lines. Draws on `terminal`, which must

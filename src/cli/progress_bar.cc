@@ -35,7 +35,7 @@ std::string repeat(std::string_view piece, std::size_t count) {
 ProgressBar::ProgressBar(const Terminal& terminal, Clock clock)
     : terminal_(terminal), clock_(std::move(clock)) {}
 
-void ProgressBar::started(std::string_view environment, std::string_view source) noexcept {
+void ProgressBar::begin(std::string_view environment, std::string_view source) noexcept {
   transfer_ = Transfer(printable(environment), clock_());
   draw_note(environment, fmt::format("pulling from {}", source));
   drawn_.reset();

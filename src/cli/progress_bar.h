@@ -17,7 +17,6 @@ class ProgressBar : public ProgressView {
   ProgressBar(const Terminal& terminal, Clock clock);
   ~ProgressBar() override { clear(); }
 
-  void started(std::string_view environment, std::string_view source) noexcept override;
   void expecting(std::uint64_t compressed_bytes) noexcept override;
   void received(std::uint64_t compressed_bytes) noexcept override;
   void committing() noexcept override;
@@ -28,6 +27,7 @@ class ProgressBar : public ProgressView {
   void clear() noexcept override;
 
  private:
+  void begin(std::string_view environment, std::string_view source) noexcept override;
   void draw(const std::string& line) noexcept;
   void draw_note(std::string_view environment, std::string_view note) noexcept;
   [[nodiscard]] std::size_t width_of_bar(std::size_t room) const;

@@ -23,7 +23,7 @@ void print(const Terminal& terminal, const Json& line) noexcept {
 ProgressJson::ProgressJson(const Terminal& terminal, Clock clock)
     : terminal_(terminal), clock_(std::move(clock)) {}
 
-void ProgressJson::started(std::string_view environment, std::string_view source) noexcept {
+void ProgressJson::begin(std::string_view environment, std::string_view source) noexcept {
   transfer_ = Transfer(environment, clock_());
   last_line_.reset();
   print(terminal_, {{"event", "started"}, {"environment", environment}, {"source", source}});

@@ -18,7 +18,6 @@ class ProgressJson : public ProgressView {
  public:
   ProgressJson(const Terminal& terminal, Clock clock);
 
-  void started(std::string_view environment, std::string_view source) noexcept override;
   void expecting(std::uint64_t compressed_bytes) noexcept override;
   void received(std::uint64_t compressed_bytes) noexcept override;
   void committing() noexcept override;
@@ -28,6 +27,7 @@ class ProgressJson : public ProgressView {
   void warning(std::string_view text) noexcept override;
 
  private:
+  void begin(std::string_view environment, std::string_view source) noexcept override;
   void progress() noexcept;
 
   const Terminal& terminal_;

@@ -20,7 +20,7 @@ constexpr std::chrono::seconds kLongestSilence{5};
 ProgressPlain::ProgressPlain(const Terminal& terminal, Clock clock)
     : terminal_(terminal), clock_(std::move(clock)) {}
 
-void ProgressPlain::started(std::string_view environment, std::string_view source) noexcept {
+void ProgressPlain::begin(std::string_view environment, std::string_view source) noexcept {
   last_line_ = clock_();
   last_tenths_ = 0;
   transfer_ = Transfer(environment, last_line_);

@@ -14,7 +14,6 @@ class ProgressPlain : public ProgressView {
  public:
   ProgressPlain(const Terminal& terminal, Clock clock);
 
-  void started(std::string_view environment, std::string_view source) noexcept override;
   void expecting(std::uint64_t compressed_bytes) noexcept override;
   void received(std::uint64_t compressed_bytes) noexcept override;
   void finished(std::string_view environment, std::uint64_t received_bytes,
@@ -23,6 +22,7 @@ class ProgressPlain : public ProgressView {
   void warning(std::string_view text) noexcept override;
 
  private:
+  void begin(std::string_view environment, std::string_view source) noexcept override;
   void line(std::string_view environment, std::string_view text) noexcept;
   [[nodiscard]] int tenths() const;
 

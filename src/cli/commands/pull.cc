@@ -68,9 +68,10 @@ class PullCommand : public Command {
  private:
   Json pull(const Context& context, EnvironmentStore& store, const std::string& name) {
     const bool was_installed = is_installed(store, name);
+    const int pulls = view_ ? view_->pulls() : 0;
     const EnvironmentStatus status = pull_with_progress(context, store, name);
-    if (was_installed && mode() == PullMode::ensure) {
-      say(context, name, "installed already");
+    if (was_installed && view_ && view_->pulls() == pulls) {
+      say(context, name, mode() == PullMode::ensure ? "installed already" : "left as it is");
     }
     if (!json()) context.out.write(status.install_dir.string() + '\n');
     return pull_payload(status);
