@@ -4,7 +4,8 @@
 #include <algorithm>
 #include <string_view>
 
-namespace pyro {
+// Its own namespace, as net has functions of these names for its own use.
+namespace pyro::inline catalog_characters {
 
 constexpr bool is_digit(char c) {
   return c >= '0' && c <= '9';
@@ -29,4 +30,4 @@ constexpr bool all_are(std::string_view text, bool (*is)(char)) {
   return std::ranges::all_of(text, is);
 }
 
-}  // namespace pyro
+}  // namespace pyro::inline catalog_characters

@@ -14,6 +14,9 @@ namespace {
 
 using nlohmann::json;
 
+/// A catalog needs four; memory for the rest would be given to whoever wrote the file.
+constexpr std::size_t kDeepest = 64;
+
 /// Where the parser stands: the keys of every open object, the index in every open array.
 class KeyWatch {
  public:
@@ -47,7 +50,12 @@ class KeyWatch {
     std::set<std::string> keys;
   };
 
-  void open(bool is_array) { levels_.push_back({.is_array = is_array, .key = {}, .keys = {}}); }
+  void open(bool is_array) {
+    if (levels_.size() == kDeepest) {
+      throw Error(ErrorCode::failed, "nested deeper than " + std::to_string(kDeepest) + " levels");
+    }
+    levels_.push_back({.is_array = is_array, .key = {}, .keys = {}});
+  }
 
   void count() {
     if (!levels_.empty() && levels_.back().is_array) ++levels_.back().index;
