@@ -172,7 +172,7 @@ class EnvironmentStore {
   /// Re-reads the artifacts of `name` and compares sizes and fs-verity digests with the install
   /// record; holes cost nothing.
   /// @throws Error(not_found) when the catalog does not have it; (interrupted).
-  [[nodiscard]] VerifyReport verify(std::string_view name, std::stop_token stop = {}) const;
+  [[nodiscard]] VerifyReport verify(std::string_view name, const std::stop_token& stop = {}) const;
 
   /// Removes what no longer serves (spec section 8). Never follows a link out of the cache.
   PruneReport prune(const PruneOptions& options = {});

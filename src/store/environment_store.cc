@@ -227,7 +227,7 @@ EnvironmentStatus EnvironmentStore::pull(std::string_view name, const PullOption
   return inspect(name);
 }
 
-VerifyReport EnvironmentStore::verify(std::string_view name, std::stop_token stop) const {
+VerifyReport EnvironmentStore::verify(std::string_view name, const std::stop_token& stop) const {
   const Environment& environment = options_.catalog.require(name);
   const CacheLayout layout(options_.cache_dir);
   layout.check_root();
