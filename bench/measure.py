@@ -13,7 +13,9 @@ OBSERVATION_INTERVAL = 0.005  # seconds
 @dataclass
 class Cost:
     seconds: float
-    largest_process: int  # peak resident bytes of the largest process, as the kernel counted
+    # Peak resident bytes of the largest process, as the kernel counted. Never less than what this program held
+    # when it started the process: the count begins before the exec.
+    largest_process: int
     memory: int = 0  # sum of the peaks of all processes: an upper bound of what they held together
     disk: int = 0  # most bytes allocated in the watched directory at any moment
 
