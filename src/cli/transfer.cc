@@ -46,12 +46,14 @@ std::optional<Seconds> Transfer::time_left() const {
 }
 
 std::string Transfer::summary(std::uint64_t installed_bytes, TimePoint now) const {
+  const std::string on_disk = format_size(installed_bytes) + " on disk";
+  if (received_ == 0) return on_disk;  // Linked or copied: nothing was transferred.
   const Seconds time = now - start_;
   std::string text = fmt::format("{} in {}", format_size(received_), format_duration(time));
-  if (time >= kLeastToMeasure && received_ > 0) {
+  if (time >= kLeastToMeasure) {
     text += fmt::format(" ({})", format_rate(static_cast<double>(received_) / time.count()));
   }
-  return text + ", " + format_size(installed_bytes) + " on disk";
+  return text + ", " + on_disk;
 }
 
 std::string format_rate(double bytes_per_second) {

@@ -48,6 +48,7 @@ TEST(Transfer, MoreThanAnnouncedIsAllThereIs) {
 
 TEST(Transfer, Summary) {
   Transfer transfer("debian:12", kStart);
+  EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s), "352.0 MiB on disk");
   transfer.receive(350 * kMiB, kStart + 2s);
   EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s),
             "350.0 MiB in 2 s (175.0 MiB/s), 352.0 MiB on disk");
