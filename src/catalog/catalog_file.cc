@@ -10,9 +10,9 @@
 #include <string>
 
 #include "base/files.h"
+#include "base/strict_json.h"
 #include "catalog/entry_reader.h"
 #include "catalog/field_reader.h"
-#include "catalog/strict_json.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -61,7 +61,7 @@ std::vector<Environment> read_environments(const nlohmann::json& document,
 
 std::vector<Environment> parse_catalog(std::string_view text, const std::filesystem::path& file) {
   try {
-    return read_environments(parse_strict_json(text), file);
+    return read_environments(parse_strict_json(text, ErrorCode::failed), file);
   } catch (const Error& error) {
     // One line as compilers print it, rather than a chain of causes.
     throw Error(error.code(), file.string() + ": " + error.what(), error.hint());

@@ -4,10 +4,10 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/oci_names.h"
 #include "catalog/field_reader.h"
 #include "catalog/install_name.h"
 #include "catalog/names.h"
-#include "catalog/oci_names.h"
 #include "catalog/source_url.h"
 #include "catalog/version_range.h"
 

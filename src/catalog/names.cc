@@ -1,7 +1,7 @@
 // The grammar of environment names, versions and source profiles.
 #include "catalog/names.h"
 
-#include "catalog/characters.h"
+#include "base/ascii.h"
 
 namespace pyro {
 namespace {
@@ -10,10 +10,10 @@ bool is_stem_character(char c) {
   return is_lower(c) || is_digit(c) || is_one_of(c, "._-");
 }
 bool is_tag_character(char c) {
-  return is_alphanumeric(c) || is_one_of(c, "._-");
+  return is_alnum(c) || is_one_of(c, "._-");
 }
 bool is_version_character(char c) {
-  return is_alphanumeric(c) || is_one_of(c, "._+-");
+  return is_alnum(c) || is_one_of(c, "._+-");
 }
 
 }  // namespace
@@ -27,7 +27,7 @@ bool is_environment_name(std::string_view text) noexcept {
 }
 
 bool is_version(std::string_view text) noexcept {
-  return !text.empty() && is_alphanumeric(text.front()) && all_are(text, is_version_character);
+  return !text.empty() && is_alnum(text.front()) && all_are(text, is_version_character);
 }
 
 bool is_source_profile(std::string_view text) noexcept {

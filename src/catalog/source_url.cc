@@ -3,27 +3,21 @@
 
 #include <algorithm>
 
-#include "catalog/characters.h"
-#include "catalog/oci_names.h"
+#include "base/ascii.h"
+#include "base/oci_names.h"
 
 namespace pyro {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(), to_lower);
-  return result;
-}
-
 /// The scheme in lower case (RFC 3986 section 3.1); empty for a path.
 std::string scheme_of(std::string_view url) {
   const std::string_view scheme = url.substr(0, url.find(':'));
-  const auto is_scheme_character = [](char c) { return is_alphanumeric(c) || is_one_of(c, "+-."); };
+  const auto is_scheme_character = [](char c) { return is_alnum(c) || is_one_of(c, "+-."); };
   if (scheme.size() == url.size() || scheme.empty() || is_digit(scheme.front()) ||
       !all_are(scheme, is_scheme_character)) {
     return {};
   }
-  return lower(scheme);
+  return to_lower(scheme);
 }
 
 /// Everything between "//" and the path.
@@ -35,7 +29,7 @@ std::optional<std::string_view> authority_of(std::string_view url) {
 }
 
 bool is_loopback(std::string_view host) {
-  const std::string name = lower(host);
+  const std::string name = to_lower(host);
   // A DNS name may begin with "127." too: all four numbers must be there.
   const bool all_numbers = all_are(name, [](char c) { return is_digit(c) || c == '.'; });
   return name == "localhost" || name.ends_with(".localhost") || name == "[::1]" ||
@@ -57,7 +51,7 @@ std::optional<std::string> web_complaint(std::string_view url, bool needs_loopba
 
 std::optional<std::string> file_complaint(std::string_view url) {
   const auto authority = authority_of(url);
-  const bool here = !authority || authority->empty() || lower(*authority) == "localhost";
+  const bool here = !authority || authority->empty() || to_lower(*authority) == "localhost";
   const std::string_view rest = url.substr(url.find(':') + 1);
   if (here && rest.starts_with('/') && !rest.ends_with('/')) return std::nullopt;
   return "a file URL needs an absolute path on this machine: file:///path";

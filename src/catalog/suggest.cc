@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "catalog/characters.h"
+#include "base/ascii.h"
 
 namespace pyro {
 

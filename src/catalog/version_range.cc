@@ -6,16 +6,10 @@
 #include <compare>
 #include <utility>
 
-#include "catalog/characters.h"
+#include "base/ascii.h"
 
 namespace pyro {
 namespace {
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && text.front() == ' ') text.remove_prefix(1);
-  while (!text.empty() && text.back() == ' ') text.remove_suffix(1);
-  return text;
-}
 
 /// Calls `each` for the pieces between separators until it returns false.
 template <typename Each>

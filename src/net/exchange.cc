@@ -5,7 +5,7 @@
 #include <charconv>
 #include <string>
 
-#include "net/ascii.h"
+#include "base/ascii.h"
 
 namespace pyro {
 namespace {

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "net/ascii.h"
+#include "base/ascii.h"
 
 namespace pyro {
 namespace {

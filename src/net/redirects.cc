@@ -1,7 +1,7 @@
 // Redirects, followed by hand.
 #include "net/redirects.h"
 
-#include "net/ascii.h"
+#include "base/ascii.h"
 #include "net/base64.h"
 #include "net/redact.h"
 #include "net/url.h"

@@ -7,7 +7,7 @@
 #include <charconv>
 #include <vector>
 
-#include "net/ascii.h"
+#include "base/ascii.h"
 
 namespace pyro {
 namespace {

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <array>
 
-#include "net/ascii.h"
+#include "base/ascii.h"
 #include "oci/registry_error.h"
 #include "oci/token.h"
 

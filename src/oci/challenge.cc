@@ -5,7 +5,7 @@
 #include <optional>
 #include <string_view>
 
-#include "net/ascii.h"
+#include "base/ascii.h"
 
 namespace pyro {
 namespace {

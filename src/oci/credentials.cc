@@ -9,9 +9,9 @@
 #include <system_error>
 
 #include "base/files.h"
-#include "net/ascii.h"
+#include "base/ascii.h"
 #include "net/base64.h"
-#include "oci/strict_json.h"
+#include "base/strict_json.h"
 #include "pyro/error.h"
 
 namespace pyro {

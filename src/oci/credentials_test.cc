@@ -111,8 +111,12 @@ TEST_F(CredentialsTest, NamesTheFileAndNoSecret) {
     std::string content;
     const char* reason;
   } cases[] = {
-      {"{", ": not valid JSON at byte 2"},
-      {"", ": not valid JSON at byte 1"},
+      {"{", ": line 1, column 2: not valid JSON: unexpected end of input; expected string literal"},
+      {"",
+       ": line 1, column 1: not valid JSON: unexpected end of input; expected '[', '{', or a "
+       "literal"},
+      {R"({"auths": {"r": {"auth": "hunter2)",
+       ": line 1, column 32: not valid JSON: invalid string: missing closing quote"},
       {"[]", ": it is not a JSON object"},
       {R"({"auths": []})", ": \"auths\" is not an object"},
       {R"({"auths": {"r": 1}})", ": the entry \"r\" is not an object"},

@@ -5,8 +5,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "net/ascii.h"
-#include "oci/strict_json.h"
+#include "base/ascii.h"
+#include "base/strict_json.h"
 #include "pyro/error.h"
 
 namespace pyro {

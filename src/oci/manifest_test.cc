@@ -90,7 +90,9 @@ TEST(ManifestTest, RefusesDocumentsThatAreNoManifest) {
     const char* message;
   } cases[] = {
       {"[]", "the manifest is not a JSON object"},
-      {"", "not valid JSON at byte 1"},
+      {"",
+       "line 1, column 1: not valid JSON: unexpected end of input; expected '[', '{', or a "
+       "literal"},
       {"{}", "the manifest's schemaVersion is not 2"},
       {R"({"schemaVersion": "2"})", "the manifest's schemaVersion is not 2"},
       {R"({"schemaVersion": 2.0})", "the manifest's schemaVersion is not 2"},
@@ -99,7 +101,7 @@ TEST(ManifestTest, RefusesDocumentsThatAreNoManifest) {
       {R"({"schemaVersion": 2})", "the manifest has neither layers nor manifests"},
       {R"({"schemaVersion": 2, "Layers": []})", "the manifest has neither layers nor manifests"},
       {manifest_of(entry(), R"(, "manifests": [])"), "the manifest has both manifests and layers"},
-      {manifest_of(entry(), R"(, "layers": [])"), "the JSON has \"layers\" twice in one object"},
+      {manifest_of(entry(), R"(, "layers": [])"), "field 'layers': given twice"},
       {R"({"schemaVersion": 2, "layers": {}})", "\"layers\" is not a list"},
       {manifest_of(""), "the image has no layers"},
       {manifest_of(repeated(entry(), 65)), "there are 65 layers; at most 64 are supported"},

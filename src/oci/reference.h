@@ -13,15 +13,6 @@
 
 namespace pyro {
 
-/// `host` or `host:port`; the host a DNS name, an IPv4 address, or an IPv6 address in brackets.
-[[nodiscard]] bool is_valid_registry(std::string_view text);
-
-/// Lower-case components joined by '/': "team/environment".
-[[nodiscard]] bool is_valid_repository(std::string_view text);
-
-/// 1 to 128 of [A-Za-z0-9_.-], not beginning with '.' or '-'.
-[[nodiscard]] bool is_valid_tag(std::string_view text);
-
 /// Registry, repository, and a tag or digest; nothing in it can leave `/v2/<repository>/`.
 class ImageReference {
  public:

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "net/redact.h"
-#include "oci/strict_json.h"
+#include "base/strict_json.h"
 
 namespace pyro {
 namespace {

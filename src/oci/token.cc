@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "net/ascii.h"
+#include "base/ascii.h"
 #include "net/redirects.h"
 #include "oci/registry_error.h"
-#include "oci/strict_json.h"
+#include "base/strict_json.h"
 
 namespace pyro {
 namespace {

@@ -60,8 +60,8 @@ TEST(TokenTest, RefusesAnswersWithoutAUsableToken) {
         R"({"token": "\u00e9"})", R"({"token": "\u007f"})"}) {
     EXPECT_EQ(token_from(body), "the token has characters that no token may have") << body;
   }
-  EXPECT_EQ(token_from(""), "not valid JSON at byte 1");
-  EXPECT_EQ(token_from("", 204), "not valid JSON at byte 1");
+  EXPECT_TRUE(token_from("").starts_with("line 1, column 1: not valid JSON"));
+  EXPECT_TRUE(token_from("", 204).starts_with("line 1, column 1: not valid JSON"));
   EXPECT_EQ(token_from(R"({"details": "incorrect username or password"})", 401),
             "it answered 401 incorrect username or password");
   EXPECT_EQ(token_from(R"({"token": ")" + std::string(128 << 10, 'a') + R"("})"),

@@ -1,5 +1,5 @@
 // Tests of the grammar of registries, repositories and tags.
-#include "catalog/oci_names.h"
+#include "base/oci_names.h"
 
 #include <gtest/gtest.h>
 
@@ -82,6 +82,45 @@ TEST(OciNames, Reference) {
   EXPECT_FALSE(is_oci_reference("sha512:" + kHex + kHex));
   EXPECT_FALSE(is_oci_reference("sha256:" + kHex + "a"));
   EXPECT_FALSE(is_oci_reference("sha256:"));
+}
+
+TEST(OciGrammar, Registries) {
+  for (const char* text : {"registry.example", "registry.example:5000", "localhost", "UPPER.case",
+                           "127.0.0.1:1", "[::1]", "[::1]:5000", "a-b.c", "h:65535"}) {
+    EXPECT_TRUE(is_oci_registry(text)) << text;
+  }
+  for (const char* text :
+       {"",      " ",           "h:",       "h:0",  "h:65536", "h:notaport", "h:5000/x", "::1",
+        "[::1",  "[::1]x",      "[h]",      "[]",   "a..b",    ".a",         "a.",       "-a",
+        "a-",    "a_b",         "user@h",   "h/..", "h?",      "h#",         "h:80:80",  "h\n",
+        "h\x1b", "caf\xc3\xa9", "http://h", "h:+1", "h: 1"}) {
+    EXPECT_FALSE(is_oci_registry(text)) << text;
+  }
+}
+
+TEST(OciGrammar, Repositories) {
+  for (const char* text : {"a", "team/env", "a__b", "a--b", "a---b", "a.b", "a_b", "0/1/2",
+                           "thalesmaciel/pyro-environment-debian-12"}) {
+    EXPECT_TRUE(is_oci_repository(text)) << text;
+  }
+  for (const char* text :
+       {"",    "/",    "a/",  "/a",  "a//b",  "a/./b", "a/../b", "..",         ".a", "a.",
+        "-a",  "a-",   "_a",  "a_",  "a___b", "a..b",  "a.-b",   "a-_b",       "A",  "UPPER/case",
+        "a b", "a%2e", "a\n", "a?b", "a#b",   "a@b",   "a:b",    "caf\xc3\xa9"}) {
+    EXPECT_FALSE(is_oci_repository(text)) << text;
+  }
+}
+
+TEST(OciGrammar, Tags) {
+  for (const std::string& text :
+       {std::string("1.0.0"), std::string("_x"), std::string("A-b.c_d"), std::string(128, 'a')}) {
+    EXPECT_TRUE(is_oci_tag(text)) << text;
+  }
+  for (const std::string& text : {std::string(""), std::string(129, 'a'), std::string(".a"),
+                                  std::string("-a"), std::string("a/b"), std::string("a:b"),
+                                  std::string("a@b"), std::string("a b"), std::string("a\0b", 3)}) {
+    EXPECT_FALSE(is_oci_tag(text)) << text;
+  }
 }
 
 }  // namespace

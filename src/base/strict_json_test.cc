@@ -1,4 +1,5 @@
-#include "oci/strict_json.h"
+// What would be read in two ways is refused.
+#include "base/strict_json.h"
 
 #include <gtest/gtest.h>
 
@@ -26,14 +27,14 @@ TEST(StrictJsonTest, TakesWhatIsUnambiguous) {
 }
 
 TEST(StrictJsonTest, RefusesTheRest) {
-  EXPECT_EQ(error_of(R"({"a": 1, "a": 1})"), "the JSON has \"a\" twice in one object");
-  EXPECT_EQ(error_of(R"({"a": 1, "\u0061": 1})"), "the JSON has \"a\" twice in one object");
-  EXPECT_EQ(error_of(R"([{"b": {"a": 1, "a": 1}}])"), "the JSON has \"a\" twice in one object");
+  EXPECT_EQ(error_of(R"({"a": 1, "a": 1})"), "field 'a': given twice");
+  EXPECT_EQ(error_of(R"({"a": 1, "\u0061": 1})"), "field 'a': given twice");
+  EXPECT_EQ(error_of(R"([{"b": {"a": 1, "a": 1}}])"), "[0].b: field 'a': given twice");
   const std::string deep = std::string(100'000, '[') + std::string(100'000, ']');
-  EXPECT_EQ(error_of(deep), "the JSON is nested too deeply");
+  EXPECT_EQ(error_of(deep), "nested deeper than 64 levels");
   for (const char* text : {"", "{", "{} x", "{'a': 1}", "NaN", "[1e999]", "\"\xff\"", "\"\\ud800\"",
                            "[1,]", "{\"a\" 1}", "// x\n1"}) {
-    EXPECT_TRUE(error_of(text).starts_with("not valid JSON")) << text;
+    EXPECT_NE(error_of(text).find("not valid JSON"), std::string::npos) << text;
   }
 }
 

@@ -1,6 +1,7 @@
 // Letters as protocols see them: ASCII alone, whatever the locale.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,12 @@ namespace pyro {
 }
 [[nodiscard]] constexpr bool is_alnum(char c) {
   return is_digit(c) || is_lower(c) || is_upper(c);
+}
+[[nodiscard]] constexpr bool is_one_of(char c, std::string_view set) {
+  return set.find(c) != std::string_view::npos;
+}
+[[nodiscard]] constexpr bool all_are(std::string_view text, bool (*is)(char)) {
+  return std::ranges::all_of(text, is);
 }
 /// Visible: neither a space nor a control character, and not beyond ASCII.
 [[nodiscard]] constexpr bool is_graphic(char c) {

@@ -1,11 +1,11 @@
 // The grammar of registries, repositories and tags.
-#include "catalog/oci_names.h"
+#include "base/oci_names.h"
 
 #include <arpa/inet.h>
 
 #include <array>
 
-#include "catalog/characters.h"
+#include "base/ascii.h"
 #include "pyro/digest.h"
 
 namespace pyro {
@@ -17,10 +17,10 @@ constexpr std::size_t kMaxHost = 253;  // RFC 1035
 constexpr std::size_t kMaxLabel = 63;
 
 bool is_label_character(char c) {
-  return is_alphanumeric(c) || c == '-';
+  return is_alnum(c) || c == '-';
 }
 bool is_tag_character(char c) {
-  return is_alphanumeric(c) || is_one_of(c, "_.-");
+  return is_alnum(c) || is_one_of(c, "_.-");
 }
 bool is_lower_or_digit(char c) {
   return is_lower(c) || is_digit(c);
