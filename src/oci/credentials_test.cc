@@ -116,7 +116,7 @@ TEST_F(CredentialsTest, NamesTheFileAndNoSecret) {
        ": line 1, column 1: not valid JSON: unexpected end of input; expected '[', '{', or a "
        "literal"},
       {R"({"auths": {"r": {"auth": "hunter2)",
-       ": line 1, column 32: not valid JSON: invalid string: missing closing quote"},
+       ": line 1, column 34: not valid JSON: invalid string: missing closing quote"},
       {"[]", ": it is not a JSON object"},
       {R"({"auths": []})", ": \"auths\" is not an object"},
       {R"({"auths": {"r": 1}})", ": the entry \"r\" is not an object"},
