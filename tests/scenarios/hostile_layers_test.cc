@@ -14,7 +14,7 @@ namespace {
 
 /// The bytes of a layer, one that is good unless the row spoils it.
 struct Layers {
-  ImageBuilder image = {};
+  ImageBuilder image{ImageFormat::oci};
 
   void tar(const TarBuilder& tar, Compression compression = Compression::gzip) {
     image.layer(tar.finish(), compression);
