@@ -132,12 +132,12 @@ TEST_F(BundleTest, InitrdToo) {
 
 TEST_F(BundleTest, IsCopiedWhereLinksAreImpossible) {
   make_bundle(bundle_);
-  fs::resize_file(bundle_ / "profiles/tool/rootfs.ext4", 64 << 20);
+  fs::resize_file(bundle_ / "profiles/tool/rootfs.ext4", 8 << 20);
   variables_["LD_PRELOAD"] = PYRO_NO_SYMLINKS;
   variables_["ASAN_OPTIONS"] = "verify_asan_link_order=0";
   const json pulled = pull_from(bundle_);
   Artifacts expected = sample();
-  expected.rootfs.resize(64 << 20);
+  expected.rootfs.resize(8 << 20);
   EXPECT_FALSE(fs::is_symlink(install_dir() / "vmlinux"));
   EXPECT_FALSE(fs::is_symlink(install_dir() / "rootfs.ext4"));
   expect_installed(expected);
