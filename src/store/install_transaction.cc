@@ -76,7 +76,7 @@ std::vector<int> InstallTransaction::open_candidates() {
   std::vector<int> files;
   for (std::size_t file = 0; file < MergedView::kFiles; ++file) {
     const std::string name = candidate_name(file);
-    candidates_.push_back(open_at(directory_.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
+    candidates_.push_back(open_at(directory_.get(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
                                   0644, staging_path_ / id_ / name));
     files.push_back(candidates_.back().get());
   }

@@ -1,43 +1,34 @@
-// Writes artifacts on a thread of its own: data blocks to the file, their hashes to fs-verity.
+// Writes artifacts on a thread of its own, and has them hashed.
 #pragma once
 
-#include <array>
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
-#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "base/fs_verity.h"
+#include "base/worker.h"
 #include "pyro/digest.h"
 #include "stream/hole_finder.h"
+#include "stream/verity_hasher.h"
 
 namespace pyro {
 
-/// Writing and fs-verity hashing cost about as much as half the inflating; here they run beside it.
-///
-/// The caller decompresses into the buffers it acquires and hands on spans of them: nothing is
-/// copied. A buffer comes back when all that was handed on before the next acquire() is written.
+/// The caller decompresses into the buffer it acquired and hands on spans of it: nothing is copied.
+/// A buffer of which nothing was handed on is given out again at once, warm as it is.
 class ArtifactWriter final : public DataSink {
  public:
   static constexpr std::size_t kBufferSize = 256 * 1024;
   static constexpr std::size_t kBuffers = 16;
 
-  /// `files` are open for writing, stay the caller's, and are named by their index.
+  /// `files` are open for reading and writing, stay the caller's, and are named by their index.
   explicit ArtifactWriter(std::vector<int> files);
-  ~ArtifactWriter() override;
-  ArtifactWriter(const ArtifactWriter&) = delete;
-  ArtifactWriter& operator=(const ArtifactWriter&) = delete;
 
-  /// The next free buffer; gives the last one back.
-  /// @throws what went wrong on the writer's thread.
+  /// The next free buffer; gives the last one up.
+  /// @throws what went wrong on the writer's thread; so do the others.
   [[nodiscard]] std::span<std::byte> acquire();
 
   /// Begins file `index`, which gets `size` bytes, over whatever it held.
@@ -47,19 +38,24 @@ class ArtifactWriter final : public DataSink {
   /// Ends the file begun last.
   void end();
 
-  /// Waits until all is written; the digests of the files that were, by index.
-  /// @throws what went wrong on the writer's thread.
+  /// Waits until all is written and hashed; the fs-verity digests of the files that were, by index.
   [[nodiscard]] std::vector<std::optional<Digest>> finish();
 
  private:
-  struct Order {
-    enum class Kind { begin, data, end, release };
-    Kind kind = Kind::release;
+  using Buffer = std::unique_ptr<std::byte[]>;
+  struct Step {
+    enum class Kind { begin, data, end };
+    Kind kind = Kind::data;
     std::size_t index = 0;
     std::uint64_t number = 0;  // offset, or size
     std::span<const std::byte> bytes = {};
     std::vector<std::byte> owned = {};
     std::string subject = {};
+  };
+  /// What came out of one buffer.
+  struct Batch {
+    Buffer buffer;
+    std::vector<Step> steps;
   };
   /// The file that is being written, on the writer's thread only.
   struct Open {
@@ -67,32 +63,34 @@ class ArtifactWriter final : public DataSink {
     std::uint64_t size = 0;
     std::uint64_t position = 0;  // end of the last data
     std::uint64_t flushed = 0;   // up to where write-back was begun
-    std::string subject;
-    FsVerity verity;
+    std::string subject = {};
+    std::vector<DataRange> written = {};  // and not yet told to the hasher
   };
 
-  void push(Order order);
-  void run(const std::stop_token& stop);
-  void carry_out(const Order& order);
-  void begin_file(const Order& order);
+  void hand_over();
+  [[nodiscard]] Buffer free_buffer();
+
+  void carry_out(Batch& batch);
+  void carry_out(const Step& step);
+  void begin_file(const Step& step);
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
   void end_file();
-  void hole_up_to(std::uint64_t offset);
   void begin_write_back();
+  void tell_hasher();
 
-  std::vector<int> files_;
-  std::vector<std::optional<Digest>> digests_;
-  std::vector<std::unique_ptr<std::byte[]>> buffers_;
-  std::size_t acquired_ = 0;
-  Open open_;
+  // The caller's side.
+  Buffer buffer_;
+  std::vector<Step> steps_;  // of buffer_
 
   std::mutex mutex_;
-  std::condition_variable_any changed_;
-  std::deque<Order> orders_;
-  std::size_t released_ = 0;
-  bool idle_ = true;
-  std::exception_ptr failure_;
-  std::jthread thread_;  // last: it uses all the others
+  std::vector<Buffer> free_buffers_;
+
+  // The writer's side.
+  std::vector<int> files_;
+  std::vector<bool> begun_;
+  Open open_;
+  VerityHasher hasher_;
+  Worker<Batch> worker_;  // last: it uses all the others
 };
 
 }  // namespace pyro
