@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -22,16 +24,15 @@ constexpr std::string_view kFields[] = {"catalog_version", "environments"};
 
 /// At most `limit` bytes from where `fd` stands; a pipe has no size to ask for.
 std::string read_some(int fd, std::size_t limit, const std::filesystem::path& file) {
-  std::string text(limit, '\0');
-  std::size_t size = 0;
-  while (size < limit) {
-    const ssize_t n = ::read(fd, text.data() + size, limit - size);
+  std::string text;
+  std::array<char, 16384> piece;
+  while (text.size() < limit) {
+    const ssize_t n = ::read(fd, piece.data(), std::min(piece.size(), limit - text.size()));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) throw system_error("cannot read " + file.string(), errno);
     if (n == 0) break;
-    size += static_cast<std::size_t>(n);
+    text.append(piece.data(), static_cast<std::size_t>(n));
   }
-  text.resize(size);
   return text;
 }
 

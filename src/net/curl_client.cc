@@ -1,8 +1,6 @@
 // HTTP by libcurl.
 #include "net/curl_client.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -13,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "net/curl_library.h"
 #include "net/exchange.h"
 #include "net/redact.h"
 #include "net/url.h"
@@ -25,11 +24,11 @@ constexpr long kReceiveBuffer = 512L << 10;
 constexpr long kStallBytesPerSecond = 1024;
 
 struct Release {
-  void operator()(CURLM* multi) const noexcept { curl_multi_cleanup(multi); }
-  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
+  void operator()(CURLM* multi) const noexcept { libcurl().multi_cleanup(multi); }
+  void operator()(curl_slist* list) const noexcept { libcurl().slist_free_all(list); }
 };
 struct ReleaseEasy {  // CURL and CURLM are both void, so overloads cannot tell them apart.
-  void operator()(CURL* easy) const noexcept { curl_easy_cleanup(easy); }
+  void operator()(CURL* easy) const noexcept { libcurl().easy_cleanup(easy); }
 };
 using Multi = std::unique_ptr<CURLM, Release>;
 using Easy = std::unique_ptr<CURL, ReleaseEasy>;
@@ -122,7 +121,7 @@ std::string_view better_hint(CURLcode code, std::string_view detail, long os_err
                                         long os_error) {
   const auto* known = std::ranges::find(kExplanations, code, &Explanation::code);
   const Explanation& explanation = known == kExplanations.end() ? kUnexplained : *known;
-  if (detail.empty()) detail = curl_easy_strerror(code);
+  if (detail.empty()) detail = libcurl().easy_strerror(code);
   if (os_error != 0 && code == CURLE_COULDNT_CONNECT) {
     detail = std::generic_category().message(static_cast<int>(os_error));
   }
@@ -134,18 +133,13 @@ std::string_view better_hint(CURLcode code, std::string_view detail, long os_err
   throw error;
 }
 
-void initialise_libcurl() {
-  static const CURLcode result = curl_global_init(CURL_GLOBAL_DEFAULT);
-  if (result != CURLE_OK) throw Error(ErrorCode::failed, "libcurl cannot be initialised");
-}
-
 /// @throws Error(failed) for a field that would break out of its line.
 void append(List& list, const std::string& name, const std::string& value) {
   const std::string line = name + ": " + value;
   if (contains_any(line, {"\r", "\n", std::string_view("\0", 1)})) {
     throw Error(ErrorCode::failed, "the header field " + name + " holds a control character");
   }
-  curl_slist* const longer = curl_slist_append(list.get(), line.c_str());
+  curl_slist* const longer = libcurl().slist_append(list.get(), line.c_str());
   if (longer == nullptr) throw std::bad_alloc();
   static_cast<void>(list.release());
   list.reset(longer);
@@ -182,9 +176,8 @@ struct CurlClient::Impl {
 };
 
 CurlClient::Impl::Impl(CurlOptions given) : options_(std::move(given)) {
-  initialise_libcurl();
-  multi_.reset(curl_multi_init());
-  easy_.reset(curl_easy_init());
+  multi_.reset(libcurl().multi_init());
+  easy_.reset(libcurl().easy_init());
   if (!multi_ || !easy_) throw std::bad_alloc();
   set_up_protocol();
   set_up_trust();
@@ -192,10 +185,10 @@ CurlClient::Impl::Impl(CurlOptions given) : options_(std::move(given)) {
 
 template <typename Value>
 void CurlClient::Impl::set(CURLoption option, Value value) {
-  const CURLcode result = curl_easy_setopt(easy_.get(), option, value);
+  const CURLcode result = libcurl().easy_setopt(easy_.get(), option, value);
   if (result != CURLE_OK) {
     throw Error(ErrorCode::failed, "libcurl refuses option " + std::to_string(option) + ": " +
-                                       curl_easy_strerror(result));
+                                       libcurl().easy_strerror(result));
   }
 }
 
@@ -254,46 +247,46 @@ HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& s
 }
 
 CURLcode CurlClient::Impl::perform() {
-  if (curl_multi_add_handle(multi_.get(), easy_.get()) != CURLM_OK) {
+  if (libcurl().multi_add_handle(multi_.get(), easy_.get()) != CURLM_OK) {
     throw Error(ErrorCode::failed, "libcurl does not take a transfer");
   }
   struct Removal {
     Impl& self;
-    ~Removal() { curl_multi_remove_handle(self.multi_.get(), self.easy_.get()); }
+    ~Removal() { libcurl().multi_remove_handle(self.multi_.get(), self.easy_.get()); }
   } const removal{*this};
   return run();
 }
 
 // curl_easy_perform() would sleep for up to a second before it noticed a request to stop.
 CURLcode CurlClient::Impl::run() {
-  const std::stop_callback wake(options_.stop, [this] { curl_multi_wakeup(multi_.get()); });
+  const std::stop_callback wake(options_.stop, [this] { libcurl().multi_wakeup(multi_.get()); });
   for (int running = 1; running > 0;) {
     if (options_.stop.stop_requested()) {
       set(CURLOPT_QUICK_EXIT, 1L);  // A name lookup that hangs is left behind, not waited for.
       throw Error(ErrorCode::interrupted, "interrupted");
     }
-    CURLMcode result = curl_multi_perform(multi_.get(), &running);
+    CURLMcode result = libcurl().multi_perform(multi_.get(), &running);
     if (result == CURLM_OK && running > 0) {
-      result = curl_multi_poll(multi_.get(), nullptr, 0, 1000, nullptr);
+      result = libcurl().multi_poll(multi_.get(), nullptr, 0, 1000, nullptr);
     }
-    if (result != CURLM_OK) throw Error(ErrorCode::failed, curl_multi_strerror(result));
+    if (result != CURLM_OK) throw Error(ErrorCode::failed, libcurl().multi_strerror(result));
   }
   int more = 0;
-  const CURLMsg* const message = curl_multi_info_read(multi_.get(), &more);
+  const CURLMsg* const message = libcurl().multi_info_read(multi_.get(), &more);
   return message != nullptr ? message->data.result : CURLE_OK;
 }
 
 void CurlClient::Impl::fail(CURLcode code, const Url& url) {
   if (code == CURLE_OPERATION_TIMEDOUT) {
     double connected = 0;
-    curl_easy_getinfo(easy_.get(), CURLINFO_PRETRANSFER_TIME, &connected);
+    libcurl().easy_getinfo(easy_.get(), CURLINFO_PRETRANSFER_TIME, &connected);
     const auto limit = connected > 0 ? options_.stall_timeout : options_.connect_timeout;
     const std::string what =
         connected > 0 ? " sent less than 1 KiB/s for " : " could not be reached within ";
     throw Error(ErrorCode::network, url.authority() + what + std::to_string(limit.count()) + " s");
   }
   long os_error = 0;
-  curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &os_error);
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &os_error);
   throw_transport_error(code, url, detail_.data(), os_error);
 }
 
