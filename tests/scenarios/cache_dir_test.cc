@@ -323,6 +323,45 @@ TEST_F(CacheTest, InterruptedLeavesItAsItWas) {
   }
 }
 
+TEST_F(CacheTest, InterruptedIsToldInJson) {
+  be_slow();
+  const auto pull = start({"env", "pull", "tool:1", "--json"});
+  ASSERT_TRUE(eventually([&] { return asked_for_blob() && staged() > 0; }));
+  pull->send_signal(SIGINT);
+  const ProcessResult result = pull->wait();
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_EQ(parse_json(result.out)["error"]["code"], "interrupted");
+  EXPECT_EQ(staged(), 0u);
+}
+
+TEST_F(CacheTest, InterruptedWhileWaiting) {
+  write_file(lock_file(), "");
+  const HeldLock lock(lock_file());
+  const auto pull = start({"env", "pull", "tool:1"});
+  pull->wait_until("it waits", [&] {
+    return read_file(dir_ / ("err" + std::to_string(started_))).find("waiting") !=
+           std::string::npos;
+  });
+  pull->send_signal(SIGTERM);
+  EXPECT_EQ(pull->wait().exit_code, 130);
+  EXPECT_TRUE(registry_->requests().empty());
+}
+
+TEST_F(CacheTest, ReplacingWhatIsInUseLeavesItToItsUser) {
+  pyro_ok({"env", "pull", "tool:1"});
+  {
+    const HeldLock user(install_dir(), LOCK_SH);
+    registry_->put(kRepository, "1", image_of(other_artifacts(6)));
+    pyro_ok({"env", "pull", "--force", "tool:1"});
+    expect_installed(other_artifacts(6));
+    EXPECT_EQ(staged(), 1u);
+    EXPECT_EQ(pyro_json({"env", "prune"})["count"], 0);
+    EXPECT_EQ(staged(), 1u);
+  }
+  EXPECT_EQ(pyro_json({"env", "prune"})["count"], 1);
+  EXPECT_EQ(staged(), 0u);
+}
+
 TEST_F(CacheTest, KilledLeavesWhatPruneRemoves) {
   be_slow();
   install_by_hand(other_artifacts(20));

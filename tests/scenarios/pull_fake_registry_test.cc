@@ -100,6 +100,29 @@ const std::vector<ImageCase> kImages = {
        m = image.digest();
        return image;
      }},
+    {"SeveralGzipMembers",
+     [](std::string& m) {
+       const std::string tar = tar_of(sample());
+       Image image = ImageBuilder()
+                         .raw_layer(compress(tar.substr(0, 70'000), Compression::gzip) +
+                                        compress(tar.substr(70'000), Compression::gzip),
+                                    layer_media_type(ImageFormat::oci, Compression::gzip))
+                         .build();
+       m = image.digest();
+       return image;
+     }},
+    {"SeveralZstdFrames",
+     [](std::string& m) {
+       const std::string tar = tar_of(sample());
+       Image image = ImageBuilder()
+                         .raw_layer(compress(tar.substr(0, 70'000), Compression::zstd) +
+                                        zstd_skippable_frame(100) +
+                                        compress(tar.substr(70'000), Compression::zstd),
+                                    layer_media_type(ImageFormat::oci, Compression::zstd))
+                         .build();
+       m = image.digest();
+       return image;
+     }},
     {"Index",
      [](std::string& m) {
        return IndexBuilder()
@@ -334,6 +357,32 @@ INSTANTIATE_TEST_SUITE_P(
                                 true}),
     row_name);
 
+TEST_F(PullTest, RealmWithAQueryOfItsOwn) {
+  AuthOptions options = auth(Mode::bearer);
+  options.realm = registry_->token_realm() + "?account=robin";
+  registry_->set_auth(options);
+  offer_entry(image_of(sample()));
+  expect_pulls(image_of(sample()).digest());
+}
+
+TEST_F(PullTest, NamesOfHostsHaveNoCase) {
+  registry_->set_auth(auth(Mode::bearer));
+  log_in(registry_->host());
+  registry_->put(kRepository, "1", image_of(sample()));
+  use_catalog({oci_entry(registry_->host("LocalHost"))});
+  pyro_ok({"env", "pull", "tool:1"});
+  expect_installed(sample());
+}
+
+TEST_F(PullTest, KeysOfAuthsMayBeUrls) {
+  registry_->set_auth(auth(Mode::basic));
+  offer(image_of(sample()));
+  for (const char* tail : {"", "/", "/v1/", "/v2/"}) {
+    log_in(registry_->url() + tail);
+    EXPECT_EQ(pyro({"env", "pull", "--force", "tool:1"}).exit_code, 0) << tail;
+  }
+}
+
 TEST_F(PullTest, AnonymousTokenFromAnotherHost) {
   AuthOptions options = auth(Mode::bearer);
   options.realm = registry_->token_realm("127.0.0.1");
@@ -442,6 +491,15 @@ TEST_F(PullTest, RedirectToAnotherOriginGetsNoAuthorization) {
     expect_installed(sample());
     EXPECT_TRUE(registry_->saw_any_request(Listener::cdn));
     EXPECT_FALSE(registry_->saw_authorization(Listener::cdn));
+  }
+}
+
+TEST_F(PullTest, EveryKindOfRedirect) {
+  offer(image_of(sample()));
+  for (const int status : {301, 302, 303, 307, 308}) {
+    registry_->clear_rules();
+    registry_->add_rule({.kind = RequestKind::blob}, faults::redirect(To::cdn, status));
+    EXPECT_EQ(pyro({"env", "pull", "--force", "tool:1"}).exit_code, 0) << status;
   }
 }
 

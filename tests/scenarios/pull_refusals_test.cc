@@ -13,6 +13,7 @@
 namespace pyro::testing {
 namespace {
 
+namespace fs = std::filesystem;
 using nlohmann::json;
 using Mode = AuthOptions::Mode;
 using To = RedirectFault::To;
@@ -203,6 +204,14 @@ const std::vector<Refusal> kContent = {
      5,
      {"layer"}},
     {"LayerAsPartOfItself", {}, fault_of(kBlob, faults::status(206)), 4, {"layer", "206"}},
+    {"ManifestWithWrongLength",
+     {},
+     fault_of(kManifest, faults::header("Content-Length", "10")),
+     5,
+     {"manifest"}},
+    {"ManifestIsNothing", {}, fault_of(kManifest, faults::status(204)), 4, {"manifest", "204"}},
+    {"LayerIsNothing", {}, fault_of(kBlob, {.body = ""}), 5, {"layer", "0 are offered"}},
+    {"LayerNotModified", {}, fault_of(kBlob, faults::status(304)), 4, {"layer", "304"}},
     {"ManifestIsAPage", {}, fault_of(kManifest, faults::html()), 4, {"web page", "localhost"}},
     {"LayerIsAPage", {}, fault_of(kBlob, faults::html()), 5, {"layer", "web page"}},
     {"LayerIsAPageInTheManifestToo",
@@ -715,6 +724,37 @@ TEST_F(RefusedPullTest, OneDocumentOnFailure) {
   EXPECT_EQ(failed["error"]["code"], "integrity");
   EXPECT_EQ(failed["error"].size(), 3u);
   EXPECT_TRUE(failed["error"].contains("hint"));
+}
+
+TEST_F(RefusedPullTest, CredentialsThatCannotBeRead) {
+  offer(image_of(sample()));
+  registry_->set_auth(auth(Mode::basic));
+  const fs::path file = home() / ".docker/config.json";
+  const std::string host = registry_->host();
+  for (const std::string& text :
+       {std::string("{"), std::string("[]"), std::string(R"({"auths": []})"),
+        R"({"auths": {")" + host + R"(": {"auth": "c2VjcmV0"}}})",
+        R"({"auths": {")" + host + R"(": {"auth": "%%%secret"}}})",
+        R"({"auths": {")" + host + R"(": "secret"}})"}) {
+    write_file(file, text);
+    const ProcessResult result = pyro({"env", "pull", "tool:1"});
+    EXPECT_EQ(result.exit_code, 1) << result.err;
+    expect_says(result.err, {"cannot install tool:1", file.string()});
+    expect_hides(result.err, {"secret", "c2VjcmV0"});
+  }
+  EXPECT_TRUE(cache_state().empty());
+}
+
+TEST_F(RefusedPullTest, RedirectWithAPasswordInIt) {
+  offer(image_of(sample()));
+  const std::string cdn = registry_->url(Listener::cdn);
+  registry_->add_rule({.kind = RequestKind::blob},
+                      faults::redirect_to("https://mallory:top-secret@" + cdn.substr(8) +
+                                          "/redirected/nowhere/blobs/x?signature=top-secret"));
+  const ProcessResult result = pyro({"env", "pull", "tool:1"});
+  EXPECT_EQ(result.exit_code, 4) << result.err;
+  expect_hides(result.err, secrets());
+  EXPECT_FALSE(registry_->saw_authorization(Listener::cdn));
 }
 
 TEST_F(RefusedPullTest, IncompatibleEnvironment) {
