@@ -211,7 +211,10 @@ struct BadArchive {
 };
 
 // Rows that fail because of a bug that is known; see the comment at each.
-const std::set<std::string> kKnownToFail = {};
+const std::set<std::string> kKnownToFail = {
+    // Taken for a scheme "robin"; the hint that this could be a file shows the password.
+    "UserWithoutScheme",
+};
 
 std::string zipped() {
   return compress(tar_of(sample()), Compression::gzip);
@@ -356,6 +359,7 @@ struct BadSource {
 class BadSourceTest : public ArchiveTest, public ::testing::WithParamInterface<BadSource> {};
 
 TEST_P(BadSourceTest, IsRefused) {
+  if (kKnownToFail.contains(GetParam().name)) GTEST_SKIP() << "known to fail";
   write_file(dir_ / "short.tar", tar_of(sample()).substr(0, 700));
   fs::create_directories(dir_ / "folder");
   run_checked({.argv = {"mkfifo", (dir_ / "pipe").string()}});
@@ -363,6 +367,7 @@ TEST_P(BadSourceTest, IsRefused) {
   const ProcessResult result = pyro({"env", "pull", "tool:1", "--catalog", catalog.string()});
   EXPECT_EQ(result.exit_code, GetParam().exit_code) << result.err;
   expect_says(result.err, GetParam().says);
+  expect_hides(result.err, {"top-secret"});
   EXPECT_TRUE(cache_state().empty());
 }
 
@@ -384,6 +389,8 @@ INSTANTIATE_TEST_SUITE_P(
                   {"catalog.json", "source_url"}},
         BadSource{"OtherScheme", "ftp://mirror.example/tool.tar", 1, {"source_url", "ftp"}},
         BadSource{"FileUrlOfAnotherHost", "file://server/tool.tar", 1, {"source_url"}},
+        BadSource{"UserWithoutScheme", "robin:top-secret@mirror.example/x", 1, {"source_url"}},
+        BadSource{"PasswordInABadUrl", "https://robin:top-secret@/x", 1, {"source_url"}},
         BadSource{"Empty", "", 1, {"source_url", "empty"}}),
     row_name);
 

@@ -365,6 +365,26 @@ TEST_F(PullTest, RealmWithAQueryOfItsOwn) {
   expect_pulls(image_of(sample()).digest());
 }
 
+TEST_F(PullTest, ChallengeOnThePingAlone) {
+  registry_->set_auth(auth(Mode::bearer));
+  registry_->add_rule({.kind = RequestKind::manifest, .refused = true},
+                      faults::without_header("WWW-Authenticate"));
+  offer_entry(image_of(sample()));
+  expect_pulls(image_of(sample()).digest());
+  EXPECT_EQ(registry_->count(RequestKind::ping), 1);
+}
+
+TEST_F(PullTest, TokenServerThatRedirectsPassesNoPasswordOn) {
+  registry_->set_auth(auth(Mode::bearer));
+  log_in(registry_->host());
+  registry_->add_rule({.kind = RequestKind::token, .listener = Listener::registry},
+                      faults::redirect_to(registry_->token_realm("127.0.0.1")));
+  offer(image_of(sample()));
+  pyro({"env", "pull", "tool:1"});
+  EXPECT_TRUE(registry_->saw_any_request(Listener::token));
+  EXPECT_FALSE(registry_->saw_authorization(Listener::token));
+}
+
 TEST_F(PullTest, NamesOfHostsHaveNoCase) {
   registry_->set_auth(auth(Mode::bearer));
   log_in(registry_->host());
