@@ -51,8 +51,12 @@ class CacheTest : public RegistryHarness {
     EXPECT_TRUE(registry_->requests().empty());
   }
 
-  /// Answers so slowly that a test can look on: some seconds, unless it is cut short.
-  void be_slow() { registry_->add_rule({.kind = RequestKind::blob}, faults::slow(20'000, 50ms)); }
+  /// Some seconds for a layer, so that a test can look on.
+  void be_slow(std::size_t piece_size = 10'000) {
+    registry_->add_rule({.kind = RequestKind::blob}, faults::slow(piece_size, 50ms));
+  }
+  /// For pulls that are to be cut short, on however busy a machine.
+  void be_very_slow() { be_slow(1'000); }
 
   std::unique_ptr<BackgroundProcess> start(std::vector<std::string> words) const {
     const std::string number = std::to_string(++started_);
@@ -340,7 +344,7 @@ TEST_F(CacheTest, NoMomentWithoutAnInstall) {
 }
 
 TEST_F(CacheTest, InterruptedLeavesItAsItWas) {
-  be_slow();
+  be_very_slow();
   install_by_hand(other_artifacts(20));
   const auto before = cache_state();
   for (const int signal : {SIGINT, SIGTERM}) {
@@ -355,7 +359,7 @@ TEST_F(CacheTest, InterruptedLeavesItAsItWas) {
 }
 
 TEST_F(CacheTest, InterruptedIsToldInJson) {
-  be_slow();
+  be_very_slow();
   const auto pull = start({"env", "pull", "tool:1", "--json"});
   ASSERT_TRUE(eventually([&] { return asked_for_blob() && staged() > 0; }));
   pull->send_signal(SIGINT);
@@ -394,7 +398,7 @@ TEST_F(CacheTest, ReplacingWhatIsInUseLeavesItToItsUser) {
 }
 
 TEST_F(CacheTest, KilledLeavesWhatPruneRemoves) {
-  be_slow();
+  be_very_slow();
   install_by_hand(other_artifacts(20));
   const auto before = cache_state();
   const auto pull = start({"env", "pull", "--force", "tool:1"});

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <regex>
 
 #include "scenarios/registry_harness.h"
 #include "scenarios/transcript.h"
@@ -167,9 +168,7 @@ TEST_F(CommandLineTest, Version) {
   for (const Words& words :
        std::vector<Words>{{"--version"}, {"env", "--version"}, {"env", "list", "--version"}}) {
     const ProcessResult result = pyro_ok(words);
-    EXPECT_TRUE(::testing::internal::RE::FullMatch(
-        result.out, ::testing::internal::RE("pyro [0-9]+\\.[0-9]+\\.[0-9]+\n")))
-        << result.out;
+    EXPECT_TRUE(std::regex_match(result.out, std::regex(R"(pyro \d+\.\d+\.\d+\n)"))) << result.out;
     EXPECT_EQ(result.err, "");
   }
 }
