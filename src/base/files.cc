@@ -63,9 +63,16 @@ Fd open_directory(const std::filesystem::path& path) {
 }
 
 void make_directories(const std::filesystem::path& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) throw system_error("cannot make the directory " + path.string(), error.value());
+  // Not std::filesystem's: that gives write permission to everybody the umask does not exclude.
+  std::filesystem::path so_far;
+  for (const std::filesystem::path& component : path) {
+    so_far /= component;
+    if (::mkdir(so_far.c_str(), 0755) == 0 || errno == EEXIST) continue;
+    const int error_number = errno;
+    std::error_code error;
+    if (std::filesystem::is_directory(so_far, error)) continue;  // one we may only pass through
+    throw system_error("cannot make the directory " + path.string(), error_number);
+  }
 }
 
 Fd make_and_open_directory(const std::filesystem::path& path) {

@@ -84,6 +84,17 @@ bool is_host(std::string_view text) noexcept {
   return text.size() <= kMaxHost && every_part(text, '.', is_label);
 }
 
+bool is_loopback(std::string_view host) {
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  const std::string text(host);
+  in_addr v4{};
+  if (::inet_pton(AF_INET, text.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6{};
+  if (::inet_pton(AF_INET6, text.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
+  const std::string name = to_lower(host);
+  return name == "localhost" || name.ends_with(".localhost");
+}
+
 bool is_port(std::string_view text) noexcept {
   if (text.empty() || text.size() > 5 || !all_are(text, is_digit)) return false;
   unsigned value = 0;

@@ -33,6 +33,10 @@ struct HostAndPort {
 };
 [[nodiscard]] HostAndPort split_host_and_port(std::string_view text) noexcept;
 
+/// This machine: `localhost` and names below it (RFC 6761 section 6.3), 127.0.0.0/8 in its usual
+/// form, and ::1, in brackets or without. No name is looked up.
+[[nodiscard]] bool is_loopback(std::string_view host);
+
 /// A decimal number from 1 to 65535.
 [[nodiscard]] bool is_port(std::string_view text) noexcept;
 

@@ -123,5 +123,15 @@ TEST(OciGrammar, Tags) {
   }
 }
 
+TEST(OciNames, KnowsThisMachine) {
+  for (const char* host : {"localhost", "LOCALHOST", "127.0.0.1", "127.255.0.9", "::1"}) {
+    EXPECT_TRUE(is_loopback(host)) << host;
+  }
+  for (const char* host : {"", "localhost.example", "127.0.0.1.example", "128.0.0.1", "0.0.0.0",
+                           "::2", "127.1", "0x7f.0.0.1", "2130706433", "localhost."}) {
+    EXPECT_FALSE(is_loopback(host)) << host;
+  }
+}
+
 }  // namespace
 }  // namespace pyro

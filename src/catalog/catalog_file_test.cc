@@ -131,9 +131,8 @@ TEST(CatalogFile, NamesFileEntryAndField) {
       {"source_sha256", "1", "'source_sha256': '1' is not 64 lower-case hexadecimal digits"},
       {"source_sha256", kHex, "'source_sha256': pins nothing without 'source_url'"},
       {"source_url", "ftp://a/b",
-       "'source_url': scheme 'ftp' is not one of: https, http, file (or a path; './ftp:' for a "
-       "file "
-       "with a colon in its name)"},
+       "'source_url': scheme 'ftp' is not one of: https, http, file (or a path; './NAME' for a "
+       "file with a colon in its name)"},
       {"source_url", "http://example.org/a.tar",
        "'source_url': http is fetched only with 'source_sha256' or from this machine; use https"},
       {"compatibility", "~=4.5", "'compatibility': '~=4.5' is not a range like '>=4.5.0,<5.0.0'"},

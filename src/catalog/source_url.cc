@@ -28,14 +28,6 @@ std::optional<std::string_view> authority_of(std::string_view url) {
   return url.substr(0, url.find_first_of("/?#"));
 }
 
-bool is_loopback(std::string_view host) {
-  const std::string name = to_lower(host);
-  // A DNS name may begin with "127." too: all four numbers must be there.
-  const bool all_numbers = all_are(name, [](char c) { return is_digit(c) || c == '.'; });
-  return name == "localhost" || name.ends_with(".localhost") || name == "[::1]" ||
-         (all_numbers && name.starts_with("127.") && std::ranges::count(name, '.') == 3);
-}
-
 std::optional<std::string> web_complaint(std::string_view url, bool needs_loopback) {
   const auto authority = authority_of(url);
   if (!authority) return "a URL needs a host: https://host/path";
@@ -70,8 +62,10 @@ std::optional<std::string> source_url_complaint(std::string_view url, bool has_c
   if (scheme.empty()) return std::nullopt;
   if (scheme == "file") return file_complaint(url);
   if (scheme != "https" && scheme != "http") {
-    return "scheme '" + scheme + "' is not one of: https, http, file (or a path; './" +
-           std::string(url.substr(0, url.find('/'))) + "' for a file with a colon in its name)";
+    // Nothing behind the colon is shown: of "user:password@host/file", that is a password.
+    return "scheme '" + scheme +
+           "' is not one of: https, http, file (or a path; './NAME' for a file with a colon in its "
+           "name)";
   }
   if (url.find_first_of(" \\") != url.npos) return "contains a space or a backslash";
   return web_complaint(url, scheme == "http" && !has_checksum);

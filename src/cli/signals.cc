@@ -57,6 +57,8 @@ SignalWatch::SignalWatch() {
   relay_ = std::thread([this] { relay(); });
   for (const int number : kSignals) handle(number, on_signal);
   handle(SIGPIPE, SIG_IGN);
+  // Above a limit on file sizes, let write() fail, so that what was begun is cleaned up.
+  handle(SIGXFSZ, SIG_IGN);
 }
 
 SignalWatch::~SignalWatch() {

@@ -11,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/oci_names.h"
 #include "net/curl_library.h"
 #include "net/exchange.h"
 #include "net/redact.h"

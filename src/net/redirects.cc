@@ -2,6 +2,7 @@
 #include "net/redirects.h"
 
 #include "base/ascii.h"
+#include "base/oci_names.h"
 #include "net/base64.h"
 #include "net/redact.h"
 #include "net/url.h"

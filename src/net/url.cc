@@ -167,15 +167,6 @@ std::optional<Url> resolve(const Url& base, std::string_view location) {
   return url;
 }
 
-bool is_loopback(std::string_view host) {
-  const std::string text(host);
-  in_addr v4{};
-  if (::inet_pton(AF_INET, text.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
-  in6_addr v6{};
-  if (::inet_pton(AF_INET6, text.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
-  return to_lower(host) == "localhost";
-}
-
 std::string percent_encode(std::string_view text) {
   std::string result;
   for (const char c : text) {

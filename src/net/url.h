@@ -36,9 +36,6 @@ struct Url {
 /// beyond ASCII, which servers do send, are percent-encoded. User info is taken from neither.
 [[nodiscard]] std::optional<Url> resolve(const Url& base, std::string_view location);
 
-/// `localhost`, 127.0.0.0/8 in its usual form, and ::1 (no brackets). No name is looked up.
-[[nodiscard]] bool is_loopback(std::string_view host);
-
 /// For an URL's query: everything but RFC 3986's unreserved characters as %XX.
 [[nodiscard]] std::string percent_encode(std::string_view text);
 

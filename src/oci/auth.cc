@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/ascii.h"
+#include "base/oci_names.h"
 #include "oci/registry_error.h"
 #include "oci/token.h"
 

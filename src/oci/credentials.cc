@@ -8,10 +8,10 @@
 #include <span>
 #include <system_error>
 
-#include "base/files.h"
 #include "base/ascii.h"
-#include "net/base64.h"
+#include "base/files.h"
 #include "base/strict_json.h"
+#include "net/base64.h"
 #include "pyro/error.h"
 
 namespace pyro {

@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include "net/redact.h"
 #include "base/strict_json.h"
+#include "net/redact.h"
 
 namespace pyro {
 namespace {

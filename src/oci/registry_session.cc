@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "base/oci_names.h"
 #include "net/redirects.h"
 
 namespace pyro {

@@ -5,9 +5,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/ascii.h"
+#include "base/strict_json.h"
 #include "net/redirects.h"
 #include "oci/registry_error.h"
-#include "base/strict_json.h"
 
 namespace pyro {
 namespace {

@@ -60,11 +60,17 @@ void InstallTransaction::make_staging_directory() {
   }
   directory_ =
       Fd(::openat(staging_.get(), id_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!directory_ && errno != ENOENT) throw system_error("cannot open " + path.string(), errno);
+  if (directory_ || errno == ENOENT) return;
+  const int error_number = errno;
+  ::unlinkat(staging_.get(), id_.c_str(), AT_REMOVEDIR);
+  throw system_error("cannot open " + path.string(), error_number);
 }
 
 InstallTransaction::~InstallTransaction() {
   if (published_) return;
+  // Removing takes descriptors, and want of them may be why it has to be removed.
+  candidates_.clear();
+  directory_.reset();
   try {
     remove_tree_at(staging_.get(), id_, staging_path_ / id_);
   } catch (const Error&) {

@@ -87,14 +87,15 @@ class Pruner {
   Fate fate_of(int directory, const std::string& name) const {
     const auto record = InstallRecord::read(directory);
     if (!record) return Fate::remove;
-    if (record->catalog_file && !is_loaded(catalog_, *record->catalog_file)) {
-      return options_.unknown ? Fate::remove : Fate::other_catalog;
-    }
     const Environment* environment = catalog_.find(record->name);
-    if (environment == nullptr || environment->version != record->version) return Fate::remove;
-    const auto installation = find_installation_at(directory, layout_.platform_dir() / name,
-                                                   record->name, record->version);
-    return installation ? Fate::keep : Fate::remove;
+    if (environment != nullptr && environment->version == record->version) {
+      const bool complete = find_installation_at(directory, layout_.platform_dir() / name,
+                                                 record->name, record->version)
+                                .has_value();
+      return complete ? Fate::keep : Fate::remove;
+    }
+    const bool elsewhere = record->catalog_file && !is_loaded(catalog_, *record->catalog_file);
+    return elsewhere && !options_.unknown ? Fate::other_catalog : Fate::remove;
   }
 
   // Under the environment's lock, as a pull may be about to replace it; out of its place in one

@@ -21,15 +21,6 @@ using namespace std::chrono_literals;
 
 // Rows that fail because of a bug that is known; see the comment at each.
 const std::set<std::string> kKnownToFail = {
-    // make_directories() makes them 0777 less the umask, by std::filesystem::create_directories.
-    "GroupWritable",
-    // The same: the cache it makes is one that it then refuses, as everybody may write to it.
-    "None",
-    // SIGXFSZ ends the process, and what it staged stays; ignored, it would be EFBIG.
-    "ulimit -f 512",
-    // ~InstallTransaction() removes the staged directory while its files are still open, and for
-    // that there is no descriptor left.
-    "ulimit -n 12",
 };
 
 class CacheTest : public RegistryHarness {
