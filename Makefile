@@ -23,7 +23,7 @@ demo: pyro
 test:
 	@tools/install-deps test
 	@tools/build tests
-	@ctest --preset tests
+	@tools/test
 
 check:
 	@tools/install-deps check test

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
 #include <memory>
 #include <string_view>
 
@@ -80,13 +81,20 @@ void read_file(const std::string& path, const FetchContext& context, ArchiveSink
   }
 }
 
+void announce_size(const HttpResponse& head, ProgressListener& progress) {
+  const std::string length = head.headers.get("Content-Length").value_or("");
+  std::uint64_t size = 0;
+  const char* const end = length.data() + length.size();
+  if (std::from_chars(length.data(), end, size).ptr == end && size > 0) progress.expecting(size);
+}
+
 void download(const std::string& url, const FetchContext& context, ArchiveSink& sink) {
-  CurlClient http({.ca_file = context.network.ca_file,
-                   .ca_directory = context.network.ca_directory,
-                   .user_agent = "pyro/" PYRO_VERSION,
-                   .stop = context.stop});
-  const HttpResponse response = follow(http, {.url = url}, std::ref(sink));
-  if (response.status < 200 || response.status > 299) {
+  CurlClient http(curl_options(context));
+  const HttpRequest request{.url = url, .on_head = [&](const HttpResponse& head) {
+                              announce_size(head, context.progress);
+                            }};
+  const HttpResponse response = follow(http, request, std::ref(sink));
+  if (!response.ok()) {
     throw Error(ErrorCode::network,
                 "the server answered " + std::to_string(response.status) + " for " + redact(url));
   }

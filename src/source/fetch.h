@@ -6,6 +6,7 @@
 #include <stop_token>
 #include <string>
 
+#include "net/curl_client.h"
 #include "pyro/digest.h"
 #include "pyro/environment_store.h"
 #include "pyro/progress.h"
@@ -18,6 +19,9 @@ struct FetchContext {
   ProgressListener& progress;
   std::stop_token stop;
 };
+
+/// How an HTTP client serves it.
+[[nodiscard]] CurlOptions curl_options(const FetchContext& context);
 
 /// Where the artifacts came from, as the install record keeps it.
 struct Provenance {

@@ -70,10 +70,7 @@ Provenance fetch_from_oci(const Environment& environment, const FetchContext& co
                           Extraction& extraction) {
   const ImageReference image = reference_of(environment);
   context.progress.started(environment.name, image.to_string());
-  CurlClient http({.ca_file = context.network.ca_file,
-                   .ca_directory = context.network.ca_directory,
-                   .user_agent = "pyro/" PYRO_VERSION,
-                   .stop = context.stop});
+  CurlClient http(curl_options(context));
   RegistryClient registry(http, image, context.network);
   const ResolvedImage resolved = registry.resolve(environment.oci_digest);
   context.progress.expecting(compressed_size(resolved.manifest, context.limits));

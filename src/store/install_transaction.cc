@@ -24,6 +24,10 @@ std::string random_id() {
   return Digest(bytes).hex().substr(0, 16);
 }
 
+constexpr std::string_view kCannotExchange =
+    "this file system cannot exchange two directories in one step: remove the old install, then "
+    "pull";
+
 std::string candidate_name(std::size_t file) {
   return "candidate-" + std::to_string(file);
 }
@@ -153,7 +157,10 @@ void InstallTransaction::replace() {
   const std::string name = destination_.filename().string();
   if (::renameat2(staging_.get(), id_.c_str(), platform_.get(), name.c_str(), RENAME_EXCHANGE) !=
       0) {
-    throw system_error("cannot replace " + destination_.string(), errno);
+    const int error_number = errno;
+    Error error = system_error("cannot replace " + destination_.string(), error_number);
+    if (error_number == EINVAL) error.add_hint(std::string(kCannotExchange));
+    throw error;
   }
   published_ = true;
   const Fd old(

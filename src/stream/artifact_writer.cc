@@ -12,8 +12,9 @@
 namespace pyro {
 namespace {
 
-// Writing back early spreads the I/O over the pull, so that the fsync at its end finds little left.
-constexpr std::uint64_t kWriteBackStep = 8U << 20;
+// Writing back early spreads the I/O over the pull, so that the fsync at its end finds little left;
+// and the hasher need not be woken for every buffer.
+constexpr std::uint64_t kPassOnStep = 8U << 20;
 
 }  // namespace
 
@@ -69,7 +70,6 @@ ArtifactWriter::Buffer ArtifactWriter::free_buffer() {
 
 void ArtifactWriter::carry_out(Batch& batch) {
   for (const Step& step : batch.steps) carry_out(step);
-  tell_hasher();
   if (!batch.buffer) return;
   const std::lock_guard lock(mutex_);
   free_buffers_.push_back(std::move(batch.buffer));
@@ -107,23 +107,19 @@ void ArtifactWriter::write(std::uint64_t offset, std::span<const std::byte> byte
     open_.written.push_back({offset, bytes.size()});
   }
   open_.position = offset + bytes.size();
-  if (open_.position - open_.flushed >= kWriteBackStep) begin_write_back();
+  if (open_.position - open_.flushed >= kPassOnStep) pass_on();
 }
 
 void ArtifactWriter::end_file() {
-  begin_write_back();
-  tell_hasher();
+  pass_on();
   hasher_.end(open_.size);
 }
 
-void ArtifactWriter::begin_write_back() {
+void ArtifactWriter::pass_on() {
   // Advice: where it is not possible, the fsync before publishing does all of it.
   ::sync_file_range(files_[open_.index], static_cast<off_t>(open_.flushed),
                     static_cast<off_t>(open_.position - open_.flushed), SYNC_FILE_RANGE_WRITE);
   open_.flushed = open_.position;
-}
-
-void ArtifactWriter::tell_hasher() {
   if (!open_.written.empty()) hasher_.written(std::exchange(open_.written, {}));
 }
 

@@ -62,9 +62,9 @@ class ArtifactWriter final : public DataSink {
     std::size_t index = 0;
     std::uint64_t size = 0;
     std::uint64_t position = 0;  // end of the last data
-    std::uint64_t flushed = 0;   // up to where write-back was begun
+    std::uint64_t flushed = 0;   // up to where it was passed on, to the disk and to the hasher
     std::string subject = {};
-    std::vector<DataRange> written = {};  // and not yet told to the hasher
+    std::vector<DataRange> written = {};  // since then
   };
 
   void hand_over();
@@ -75,8 +75,7 @@ class ArtifactWriter final : public DataSink {
   void begin_file(const Step& step);
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
   void end_file();
-  void begin_write_back();
-  void tell_hasher();
+  void pass_on();
 
   // The caller's side.
   Buffer buffer_;

@@ -4,7 +4,6 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <set>
 
 #include "scenarios/harness.h"
 #include "support/certificates.h"
@@ -210,10 +209,6 @@ struct BadArchive {
   friend void PrintTo(const BadArchive& self, std::ostream* out) { *out << self.name; }
 };
 
-// Rows that fail because of a bug that is known; see the comment at each.
-const std::set<std::string> kKnownToFail = {
-};
-
 std::string zipped() {
   return compress(tar_of(sample()), Compression::gzip);
 }
@@ -275,7 +270,6 @@ const std::vector<BadArchive> kBad = {
 class BadArchiveTest : public ArchiveTest, public ::testing::WithParamInterface<BadArchive> {
  protected:
   void expect_refused(const std::vector<std::string>& words) {
-    if (kKnownToFail.contains(GetParam().name)) GTEST_SKIP() << "known to fail";
     serve(GetParam().answer());
     use_catalog({archive_entry(server_->url() + kPath + "?signature=top-secret")});
     const auto before = cache_state();
@@ -357,7 +351,6 @@ struct BadSource {
 class BadSourceTest : public ArchiveTest, public ::testing::WithParamInterface<BadSource> {};
 
 TEST_P(BadSourceTest, IsRefused) {
-  if (kKnownToFail.contains(GetParam().name)) GTEST_SKIP() << "known to fail";
   write_file(dir_ / "short.tar", tar_of(sample()).substr(0, 700));
   fs::create_directories(dir_ / "folder");
   run_checked({.argv = {"mkfifo", (dir_ / "pipe").string()}});

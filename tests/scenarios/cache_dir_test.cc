@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <csignal>
-#include <set>
 
 #include "scenarios/held_lock.h"
 #include "scenarios/private_mount.h"
@@ -18,10 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 using namespace std::chrono_literals;
-
-// Rows that fail because of a bug that is known; see the comment at each.
-const std::set<std::string> kKnownToFail = {
-};
 
 class CacheTest : public RegistryHarness {
  protected:
@@ -129,7 +124,6 @@ struct Umask {
 class UmaskTest : public CacheTest, public ::testing::WithParamInterface<Umask> {};
 
 TEST_P(UmaskTest, IsRespected) {
-  if (kKnownToFail.contains(GetParam().name)) GTEST_SKIP() << "known to fail";
   Command pull = command({"env", "pull", "tool:1"});
   const std::vector<std::string> shell{
       "/bin/sh", "-c", std::string("umask ") + GetParam().mask + "; exec \"$@\"", "sh"};
@@ -222,7 +216,6 @@ TEST_F(CacheTest, LimitsOfTheShell) {
   write_file(dir_ / "tool.tar", tar_of(sample()));
   use_catalog({archive_entry((dir_ / "tool.tar").string())});
   for (const char* limit : {"ulimit -f 512", "ulimit -n 12"}) {
-    if (kKnownToFail.contains(limit)) continue;
     SCOPED_TRACE(limit);
     Command pull = command({"env", "pull", "tool:1"});
     const std::vector<std::string> shell{"/bin/sh", "-c", std::string(limit) + "; exec \"$@\"",

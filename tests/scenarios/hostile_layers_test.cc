@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <functional>
-#include <set>
 
 #include "scenarios/registry_harness.h"
 
@@ -32,9 +31,6 @@ struct HostileLayer {
 
   friend void PrintTo(const HostileLayer& self, std::ostream* out) { *out << self.name; }
 };
-
-// Rows that fail because of a bug that is known; see the comment at each.
-const std::set<std::string> kKnownToFail = {};
 
 TarBuilder good() {
   return TarBuilder().file("vmlinux", sample().kernel).file("rootfs.ext4", sample().rootfs);
@@ -292,7 +288,6 @@ class HostileLayerTest : public RegistryHarness,
                          public ::testing::WithParamInterface<HostileLayer> {
  protected:
   void expect_refused(std::vector<std::string> words) {
-    if (kKnownToFail.contains(GetParam().name)) GTEST_SKIP() << "known to fail";
     Layers layers;
     GetParam().make(layers);
     offer(layers.image.build());

@@ -5,7 +5,6 @@
 
 #include <fstream>
 #include <functional>
-#include <set>
 
 #include "scenarios/held_lock.h"
 #include "scenarios/private_mount.h"
@@ -50,12 +49,6 @@ struct Leftover {
   std::vector<std::string> options = {};
 
   friend void PrintTo(const Leftover& self, std::ostream* out) { *out << self.name; }
-};
-
-// Rows that fail because of a bug that is known; see the comment at each.
-const std::set<std::string> kKnownToFail = {
-    // prune asks first whether the record's catalog file is loaded (by its path, so a link to it is
-    // another file), and only then whether the catalog has the environment.
 };
 
 void write_install(const fs::path& folder, const std::string& record) {
@@ -183,7 +176,6 @@ class LeftoverTest : public PruneTest, public ::testing::WithParamInterface<Left
 };
 
 TEST_P(LeftoverTest, GoesOrStays) {
-  if (kKnownToFail.contains(GetParam().name)) GTEST_SKIP() << "known to fail";
   write_install(install_dir("good:1"), record_text("good:1"));
   const auto without = cache_state();
   const std::string name = GetParam().make(cache());
@@ -277,7 +269,6 @@ TEST_F(PruneTest, OneCatalogFileSpelledInSeveralWays) {
   for (const std::string& spelling :
        {team.string(), std::string("team.json"), std::string("./team.json"),
         std::string("folder/../team.json"), std::string("link.json")}) {
-    if (kKnownToFail.contains(spelling)) continue;
     SCOPED_TRACE(spelling);
     expect_pruned(pyro_json({"env", "prune", "--unknown", "--catalog", spelling}), {});
   }
@@ -288,7 +279,6 @@ TEST_F(PruneTest, OneCatalogFileSpelledInSeveralWays) {
 
 // A catalog moved, or another one has the same environment: what list calls installed must stay.
 TEST_F(PruneTest, WhatALoadedCatalogHasIsNotUnknown) {
-  if (kKnownToFail.contains("WhatALoadedCatalogHasIsNotUnknown")) GTEST_SKIP() << "known to fail";
   write_install(install_dir("tool:1"),
                 record_text("tool:1", "1.0.0", {{"catalog_file", "/moved/away.json"}}));
   EXPECT_EQ(pyro_json({"env", "inspect", "tool:1"})["installed"], true);
@@ -462,7 +452,6 @@ class DamageTest : public VerifyTest, public ::testing::WithParamInterface<Damag
 };
 
 TEST_P(DamageTest, IsFoundAndRepaired) {
-  if (kKnownToFail.contains(GetParam().name)) GTEST_SKIP() << "known to fail";
   const json recorded = record()["artifacts"];
   GetParam().harm(install_dir());
   const auto damaged = snapshot(cache());

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <set>
 
 #include "scenarios/registry_harness.h"
 
@@ -37,9 +36,6 @@ struct Refusal {
 
   friend void PrintTo(const Refusal& self, std::ostream* out) { *out << self.name; }
 };
-
-// Rows that fail because of a bug that is known; see the comment at each.
-const std::set<std::string> kKnownToFail = {};
 
 constexpr RequestKind kManifest = RequestKind::manifest;
 constexpr RequestKind kBlob = RequestKind::blob;
@@ -632,14 +628,12 @@ class RefusalTest : public RegistryHarness, public ::testing::WithParamInterface
 };
 
 TEST_P(RefusalTest, LeavesAnEmptyCacheEmpty) {
-  if (kKnownToFail.contains(GetParam().name)) GTEST_SKIP() << "known to fail";
   expect_refused({});
   const json status = pyro_json({"env", "inspect", "tool:1"});
   EXPECT_EQ(status.value("installed", true), false);
 }
 
 TEST_P(RefusalTest, LeavesAnOlderInstallAlone) {
-  if (kKnownToFail.contains(GetParam().name)) GTEST_SKIP() << "known to fail";
   install_by_hand(other_artifacts(20));
   expect_refused({"--force"});
   expect_installed(other_artifacts(20));
