@@ -1,4 +1,5 @@
-// Makes sure an environment is installed and says what to boot: pull_environment CACHE NAME [CATALOG]
+// Makes sure an environment is installed and says what to boot: pull_environment CACHE NAME
+// [CATALOG]
 #include <pyro/environment_store.h>
 
 #include <filesystem>
@@ -12,8 +13,7 @@ int main(int argc, char** argv) {
   }
   try {
     const std::vector<std::filesystem::path> catalogs(argv + 3, argv + argc);
-    pyro::EnvironmentStore store(
-        {.cache_dir = argv[1], .catalog = pyro::Catalog::load(catalogs)});
+    pyro::EnvironmentStore store({.cache_dir = argv[1], .catalog = pyro::Catalog::load(catalogs)});
     const pyro::InstalledEnvironment environment = store.ensure_installed(argv[2]);
     std::cout << "kernel " << environment.kernel_image.string() << "\n"
               << "rootfs " << environment.rootfs_image.string() << "\n";

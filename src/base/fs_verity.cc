@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "base/sha256_lanes.h"
+
 namespace pyro {
 namespace {
 
@@ -24,6 +26,13 @@ Digest hash_descriptor(Sha256& hash, std::uint64_t size, const Digest::Bytes& ro
 }  // namespace
 
 void FsVerity::add_blocks(std::span<const std::byte> bytes) {
+  static_assert(kSha256LaneBytes == kBlockSize);
+  constexpr std::size_t kAtOnce = kSha256Lanes * kBlockSize;
+  for (; has_sha256_lanes() && bytes.size() >= kAtOnce; bytes = bytes.subspan(kAtOnce)) {
+    std::array<Digest::Bytes, kSha256Lanes> hashes;
+    sha256_lanes(bytes.data(), hashes);
+    for (const Digest::Bytes& hash : hashes) add_hash(0, Digest(hash));
+  }
   while (bytes.size() >= kBlockSize) {
     hash_.update(bytes.first(kBlockSize));
     add_hash(0, hash_.finish());
