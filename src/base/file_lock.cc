@@ -86,8 +86,8 @@ FileLock FileLock::acquire(int directory, const std::string& name,
   }
 }
 
-bool try_lock_directory(int directory) noexcept {
-  return ::flock(directory, LOCK_EX | LOCK_NB) == 0;
+bool try_lock_directory(int directory) {
+  return try_flock(directory, "a directory of the cache");
 }
 
 }  // namespace pyro

@@ -34,6 +34,7 @@ class FileLock {
 
 /// An exclusive flock on an open directory, held until the descriptor is closed; false when
 /// somebody else holds one. It says "in use": of staging by a pull, of an install by its user.
-[[nodiscard]] bool try_lock_directory(int directory) noexcept;
+/// @throws Error(filesystem) where there are no locks.
+[[nodiscard]] bool try_lock_directory(int directory);
 
 }  // namespace pyro

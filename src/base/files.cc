@@ -62,12 +62,26 @@ Fd open_directory(const std::filesystem::path& path) {
   return open_at(AT_FDCWD, path.string(), O_RDONLY | O_DIRECTORY, 0, path);
 }
 
+namespace {
+
+// A new name is durable when the directory that holds it is.
+void sync_parent(const std::filesystem::path& path) {
+  const std::filesystem::path parent = path.has_parent_path() ? path.parent_path() : ".";
+  sync_file(open_directory(parent).get(), parent);
+}
+
+}  // namespace
+
 void make_directories(const std::filesystem::path& path) {
   // Not std::filesystem's: that gives write permission to everybody the umask does not exclude.
   std::filesystem::path so_far;
   for (const std::filesystem::path& component : path) {
     so_far /= component;
-    if (::mkdir(so_far.c_str(), 0755) == 0 || errno == EEXIST) continue;
+    if (::mkdir(so_far.c_str(), 0755) == 0) {
+      sync_parent(so_far);
+      continue;
+    }
+    if (errno == EEXIST) continue;
     const int error_number = errno;
     std::error_code error;
     if (std::filesystem::is_directory(so_far, error)) continue;  // one we may only pass through
@@ -127,7 +141,11 @@ std::optional<std::string> read_small_file_at(int directory, const std::string& 
   if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
   if (static_cast<std::uint64_t>(status.st_size) > limit) return std::nullopt;
   std::string content(static_cast<std::size_t>(status.st_size), '\0');
-  content.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(content)), 0, name));
+  try {
+    content.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(content)), 0, name));
+  } catch (const Error&) {
+    return std::nullopt;
+  }
   return content;
 }
 
@@ -167,7 +185,7 @@ std::optional<Error> remove_directory_content(int directory, const std::filesyst
 
 void remove_tree_at(int directory, const std::string& name, const std::filesystem::path& path) {
   if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return;
-  if (errno != EISDIR && errno != EPERM) {
+  if (errno != EISDIR) {
     throw system_error("cannot remove " + path.string(), errno);
   }
   const Fd inner(
@@ -187,8 +205,12 @@ std::uint64_t allocated_bytes_at(int directory, const std::string& name) {
   const Fd inner(
       ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!inner) return total;
-  for (const std::string& child : directory_names(inner.get(), name)) {
-    total += allocated_bytes_at(inner.get(), child);
+  try {
+    for (const std::string& child : directory_names(inner.get(), name)) {
+      total += allocated_bytes_at(inner.get(), child);
+    }
+  } catch (const Error&) {
+    // What cannot be read counts nothing.
   }
   return total;
 }

@@ -63,7 +63,8 @@ void pwrite_all(int fd, std::span<const std::byte> bytes, std::uint64_t offset,
                                      const std::string& subject);
 
 /// The content of a regular file of at most `limit` bytes, not through a final symbolic link and
-/// without blocking on a FIFO; nothing when there is no such file or it is something else.
+/// without blocking on a FIFO; nothing when there is no such file, it is something
+/// else, or it cannot be read.
 [[nodiscard]] std::optional<std::string> read_small_file_at(int directory, const std::string& name,
                                                             std::size_t limit);
 

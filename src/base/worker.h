@@ -27,11 +27,11 @@ class Worker {
         carry_out_(std::move(carry_out)),
         thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
-  /// From now on it works only when a core has nothing else to do; or, with false, as everybody.
-  /// Failing costs speed and nothing else.
-  void work_when_idle(bool when_idle) {
+  /// From now on it works only when a core has nothing else to do. There is no way back: leaving
+  /// that class takes a privilege. Whoever comes to wait for it calls catch_up().
+  void work_when_idle() {
     const sched_param none{};
-    ::pthread_setschedparam(thread_.native_handle(), when_idle ? SCHED_IDLE : SCHED_OTHER, &none);
+    ::pthread_setschedparam(thread_.native_handle(), SCHED_IDLE, &none);
   }
 
   void push(Order order) {
@@ -40,6 +40,30 @@ class Worker {
     if (failure_) std::rethrow_exception(failure_);
     orders_.push_back(std::move(order));
     changed_.notify_all();
+  }
+
+  /// Whether the next push() would wait.
+  [[nodiscard]] bool full() {
+    const std::lock_guard lock(mutex_);
+    return orders_.size() >= capacity_;
+  }
+
+  /// Carries out the waiting orders on the calling thread, whose turn comes sooner; then every
+  /// order is carried out.
+  void catch_up() {
+    std::unique_lock lock(mutex_);
+    helped_ = true;
+    while (changed_.wait(lock, [&] { return failure_ || idle_; }), !failure_ && !orders_.empty()) {
+      Order order = std::move(orders_.front());
+      orders_.pop_front();
+      lock.unlock();
+      std::exception_ptr failure = attempt(order);
+      lock.lock();
+      failure_ = std::move(failure);
+      changed_.notify_all();
+    }
+    helped_ = false;
+    if (failure_) std::rethrow_exception(failure_);
   }
 
   /// Waits until every order is carried out.
@@ -52,7 +76,8 @@ class Worker {
  private:
   void run(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
-    while (changed_.wait(lock, stop, [&] { return !orders_.empty(); }) && !stop.stop_requested()) {
+    while (changed_.wait(lock, stop, [&] { return !orders_.empty() && !helped_; }) &&
+           !stop.stop_requested()) {
       Order order = std::move(orders_.front());
       orders_.pop_front();
       idle_ = false;
@@ -62,7 +87,7 @@ class Worker {
       lock.lock();
       idle_ = true;
       failure_ = std::move(failure);
-      if (failure_ || orders_.empty()) changed_.notify_all();
+      if (failure_ || helped_ || orders_.empty()) changed_.notify_all();
       if (failure_) return;
     }
   }
@@ -81,7 +106,8 @@ class Worker {
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<Order> orders_;
-  bool idle_ = true;
+  bool idle_ = true;     // the thread is between two orders
+  bool helped_ = false;  // ... and takes none, as somebody else does
   std::exception_ptr failure_;
   std::jthread thread_;  // last: it uses all the others
 };

@@ -43,6 +43,18 @@ EnvironmentStatus status_of(const Environment& environment, const CacheLayout& l
   return status;
 }
 
+/// What cannot be verified is left alone; what cannot even be read is not.
+bool needs_repair(const Environment& environment, const CacheLayout& layout,
+                  const std::stop_token& stop) {
+  try {
+    const Verdict verdict = verify_installation(layout, environment, stop).verdict;
+    return verdict == Verdict::modified || verdict == Verdict::missing;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::filesystem) throw;
+    return true;
+  }
+}
+
 /// What is there already, if that is all the caller asked for.
 std::optional<InstalledEnvironment> find_satisfying(const Environment& environment,
                                                     const CacheLayout& layout,
@@ -51,8 +63,7 @@ std::optional<InstalledEnvironment> find_satisfying(const Environment& environme
   const auto installation = find_installation(layout.install_dir(environment), environment);
   if (!installation || is_outdated(installation->record, environment)) return std::nullopt;
   if (options.mode == PullMode::repair) {
-    const Verdict verdict = verify_installation(layout, environment, options.stop).verdict;
-    if (verdict == Verdict::modified || verdict == Verdict::missing) return std::nullopt;
+    if (needs_repair(environment, layout, options.stop)) return std::nullopt;
   }
   return installation->describe();
 }
@@ -104,7 +115,10 @@ class Installer {
     }
     const auto bundle = open_bundle(options_);
     const auto profile = bundle ? bundle->find(environment_) : std::nullopt;
-    require_source(profile.has_value());
+    if (!has_source(profile.has_value())) {
+      if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
+      refuse_without_source();
+    }
     const Fd locks = make_and_open_directory(layout_.locks_dir());
     const FileLock lock = acquire_lock(locks.get());
     // Whoever held the lock may have done the work.
@@ -113,8 +127,11 @@ class Installer {
   }
 
  private:
-  void require_source(bool bundled) const {
-    if (bundled || has_oci_source(environment_) || environment_.source_url) return;
+  [[nodiscard]] bool has_source(bool bundled) const {
+    return bundled || has_oci_source(environment_) || environment_.source_url;
+  }
+
+  [[noreturn]] void refuse_without_source() const {
     throw Error(ErrorCode::not_found, "environment '" + environment_.name +
                                           "' is not installed and no downloadable source is "
                                           "configured");
@@ -144,11 +161,13 @@ class Installer {
   InstalledEnvironment fetch() {
     InstallTransaction transaction(layout_, environment_);
     Extraction extraction(transaction.open_candidates(), options_.limits);
+    const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
     const FetchContext context{options_.network, options_.limits, progress_, pull_.stop};
     const Provenance provenance = has_oci_source(environment_)
                                       ? fetch_from_oci(environment_, context, extraction)
                                       : fetch_from_archive(environment_, context, extraction);
     const auto artifacts = extraction.finish();
+    if (pull_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     transaction.keep(artifacts);
     return commit(transaction, provenance, artifacts);
   }

@@ -28,7 +28,7 @@ struct InstallRecord {
   // Ours, beyond the reference's six.
   std::optional<std::filesystem::path> catalog_file;  ///< Nothing for the built-in catalog.
   std::optional<Digest> oci_digest;                   ///< Of the index, where there was one.
-  std::map<std::string, Artifact> artifacts;          ///< Empty for installs of links.
+  std::map<std::string, Artifact> artifacts;          ///< Empty for installs out of a bundle.
 
   /// Reads a record of ours or of the reference; fields of a wrong type count as absent. Nothing
   /// when it is no JSON object or does not say which environment it is of.

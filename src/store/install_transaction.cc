@@ -32,12 +32,6 @@ std::string candidate_name(std::size_t file) {
   return "candidate-" + std::to_string(file);
 }
 
-bool is_link(int directory, const std::string& name) {
-  struct stat status {};
-  return ::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-         S_ISLNK(status.st_mode);
-}
-
 bool exists(int directory, const std::string& name) {
   struct stat status {};
   return ::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0;
@@ -95,6 +89,9 @@ std::vector<int> InstallTransaction::open_candidates() {
 
 void InstallTransaction::keep(const std::vector<WrittenArtifact>& artifacts) {
   for (const WrittenArtifact& artifact : artifacts) {
+    // By the descriptor that wrote it: a new one would not hear of write-back that failed
+    // meanwhile.
+    sync_file(candidates_[artifact.file].get(), destination_ / kArtifactKinds[artifact.kind].name);
     const std::string from = candidate_name(artifact.file);
     const std::string to(kArtifactKinds[artifact.kind].name);
     if (::renameat(directory_.get(), from.c_str(), directory_.get(), to.c_str()) != 0) {
@@ -108,22 +105,12 @@ void InstallTransaction::keep(const std::vector<WrittenArtifact>& artifacts) {
 }
 
 void InstallTransaction::commit(const InstallRecord& record) {
-  sync_artifacts();
   write_record(record);
   sync_file(directory_.get(), staging_path_ / id_);
-  publish();
+  const bool replaced = publish();
   sync_file(platform_.get(), destination_.parent_path());
   sync_file(staging_.get(), staging_path_);
-}
-
-void InstallTransaction::sync_artifacts() const {
-  for (const ArtifactKind& kind : kArtifactKinds) {
-    const std::string name(kind.name);
-    if (!exists(directory_.get(), name) || is_link(directory_.get(), name)) continue;
-    const std::filesystem::path path = destination_ / name;
-    const Fd file = open_at(directory_.get(), name, O_RDONLY | O_NOFOLLOW, 0, path);
-    sync_file(file.get(), path);
-  }
+  if (replaced) remove_replaced();
 }
 
 void InstallTransaction::write_record(const InstallRecord& record) const {
@@ -134,39 +121,46 @@ void InstallTransaction::write_record(const InstallRecord& record) const {
   sync_file(file.get(), path);
 }
 
-void InstallTransaction::publish() {
+bool InstallTransaction::publish() {
   const std::string name = destination_.filename().string();
   if (::renameat2(staging_.get(), id_.c_str(), platform_.get(), name.c_str(), RENAME_NOREPLACE) ==
       0) {
     published_ = true;
-    return;
+    return false;
   }
-  if (errno == EEXIST) return replace();
+  if (errno == EEXIST) {
+    exchange(name);
+    return true;
+  }
   // A file system without the flags of renameat2; rename(2) replaces nothing but an empty
   // directory.
   if (errno == EINVAL && !exists(platform_.get(), name) &&
       ::renameat(staging_.get(), id_.c_str(), platform_.get(), name.c_str()) == 0) {
     published_ = true;
-    return;
+    return false;
   }
   throw system_error("cannot publish " + destination_.string(), errno);
 }
 
-// The old install and the new one change places; then the old one, by now in staging, is removed.
-void InstallTransaction::replace() {
-  const std::string name = destination_.filename().string();
-  if (::renameat2(staging_.get(), id_.c_str(), platform_.get(), name.c_str(), RENAME_EXCHANGE) !=
+// The old install and the new one change places.
+void InstallTransaction::exchange(const std::string& name) {
+  if (::renameat2(staging_.get(), id_.c_str(), platform_.get(), name.c_str(), RENAME_EXCHANGE) ==
       0) {
-    const int error_number = errno;
-    Error error = system_error("cannot replace " + destination_.string(), error_number);
-    if (error_number == EINVAL) error.add_hint(std::string(kCannotExchange));
-    throw error;
+    published_ = true;
+    return;
   }
-  published_ = true;
-  const Fd old(
-      ::openat(staging_.get(), id_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-  if (old && !try_lock_directory(old.get())) return;  // in use: a later prune removes it
+  const int error_number = errno;
+  Error error = system_error("cannot replace " + destination_.string(), error_number);
+  if (error_number == EINVAL) error.add_hint(std::string(kCannotExchange));
+  throw error;
+}
+
+// The old install is in staging by now, and the exchange is durable.
+void InstallTransaction::remove_replaced() {
   try {
+    const Fd old(
+        ::openat(staging_.get(), id_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+    if (old && !try_lock_directory(old.get())) return;  // in use: a later prune removes it
     remove_tree_at(staging_.get(), id_, staging_path_ / id_);
   } catch (const Error&) {
     // The install succeeded; what is left of the old one is a later prune's.

@@ -33,19 +33,21 @@ class InstallTransaction {
   /// Opens the files that candidates for artifacts are written to (stream/merged_view.h).
   [[nodiscard]] std::vector<int> open_candidates();
 
-  /// Gives the chosen candidates their names and removes the others.
+  /// Makes the chosen candidates durable, gives them their names, and removes the others.
   void keep(const std::vector<WrittenArtifact>& artifacts);
 
-  /// Makes everything durable, the record last, and publishes. Returning means that it stands on
-  /// disk. An install that was there before is removed afterwards, unless somebody uses it.
+  /// Writes the record and publishes; what else is in the directory must be durable. Returning
+  /// means that it stands on disk. An install that was there before is removed afterwards, unless
+  /// somebody uses it.
   void commit(const InstallRecord& record);
 
  private:
   void make_staging_directory();
-  void sync_artifacts() const;
   void write_record(const InstallRecord& record) const;
-  void publish();
-  void replace();
+  /// Whether an install was there before.
+  [[nodiscard]] bool publish();
+  void exchange(const std::string& name);
+  void remove_replaced();
 
   std::filesystem::path destination_;
   std::filesystem::path staging_path_;

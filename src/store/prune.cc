@@ -48,7 +48,10 @@ class Pruner {
     if (!directory) return;
     for (const std::string& name : sorted_names(directory.get(), folder)) {
       const Fd entry = open_entry(directory.get(), name);
-      if (entry && !try_lock_directory(entry.get())) continue;
+      if (entry &&
+          (!try_lock_directory(entry.get()) || !is_still(directory.get(), name, entry.get()))) {
+        continue;
+      }
       remove(
           folder.filename() / name, [&] { remove_tree_at(directory.get(), name, folder / name); },
           allocated_bytes_at(directory.get(), name));
@@ -110,13 +113,13 @@ class Pruner {
     remove(
         name,
         [&] {
-          const Fd locks = make_and_open_directory(layout_.locks_dir());
+          const Fd locks = open_own(layout_.locks_dir());
           const std::string lock_name = CacheLayout::lock_name(name);
           const auto lock =
               FileLock::try_acquire(locks.get(), lock_name, layout_.locks_dir() / lock_name);
           if (!lock || !try_lock_directory(directory)) throw InUse{};
           if (!is_still(platform, name, directory)) throw InUse{};
-          const Fd staging = make_and_open_directory(layout_.staging_dir());
+          const Fd staging = open_own(layout_.staging_dir());
           move_out(platform, name, staging.get());
           remove_tree_at(staging.get(), name, layout_.staging_dir() / name);
         },
@@ -162,6 +165,12 @@ class Pruner {
       throw system_error("cannot remove " + (layout_.platform_dir() / name).string(), errno);
     }
     sync_file(platform, layout_.platform_dir());
+  }
+
+  // One of the cache's folders; a link in its place would lead out of the cache.
+  static Fd open_own(const fs::path& folder) {
+    make_directories(folder);
+    return open_at(AT_FDCWD, folder.string(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, folder);
   }
 
   static Fd open_if_there(const fs::path& folder) {

@@ -2,6 +2,7 @@
 #include "store/verify.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -145,6 +146,9 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
   VerifyReport report{.name = environment.name, .version = environment.version};
   const std::filesystem::path path = layout.install_dir(environment);
   const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  // Until the descriptor is closed, nobody removes what is being read. Failing is no reason to
+  // stop.
+  if (directory) ::flock(directory.get(), LOCK_SH | LOCK_NB);
   const auto record = directory ? InstallRecord::read(directory.get()) : std::nullopt;
   if (!record || record->name != environment.name || record->version != environment.version) {
     report.verdict = Verdict::missing;

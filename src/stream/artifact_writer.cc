@@ -16,6 +16,10 @@ namespace {
 // and the hasher need not be woken for every buffer.
 constexpr std::uint64_t kPassOnStep = 8U << 20;
 
+// A sparse map may scatter a buffer over as many blocks as it has bytes, each of which is a step
+// with a copy of its own.
+constexpr std::size_t kMostSteps = 128;
+
 }  // namespace
 
 ArtifactWriter::ArtifactWriter(std::vector<int> files)
@@ -25,14 +29,13 @@ ArtifactWriter::ArtifactWriter(std::vector<int> files)
       worker_(kBuffers, [this](Batch& batch) { carry_out(batch); }) {}
 
 std::span<std::byte> ArtifactWriter::acquire() {
-  if (!steps_.empty()) hand_over();
+  if (!steps_.empty() || lent_) hand_over();
   if (!buffer_) buffer_ = free_buffer();
   return {buffer_.get(), kBufferSize};
 }
 
 void ArtifactWriter::begin(std::size_t index, std::uint64_t size, std::string subject) {
-  steps_.push_back(
-      {.kind = Step::Kind::begin, .index = index, .number = size, .subject = std::move(subject)});
+  add({.kind = Step::Kind::begin, .index = index, .number = size, .subject = std::move(subject)});
 }
 
 void ArtifactWriter::data(std::uint64_t offset, std::span<const std::byte> bytes,
@@ -42,11 +45,19 @@ void ArtifactWriter::data(std::uint64_t offset, std::span<const std::byte> bytes
     step.owned.assign(bytes.begin(), bytes.end());
     step.bytes = step.owned;
   }
-  steps_.push_back(std::move(step));
+  add(std::move(step));
 }
 
 void ArtifactWriter::end() {
-  steps_.push_back({.kind = Step::Kind::end});
+  add({.kind = Step::Kind::end});
+}
+
+void ArtifactWriter::add(Step step) {
+  steps_.push_back(std::move(step));
+  if (steps_.size() < kMostSteps) return;
+  worker_.push({nullptr, std::move(steps_)});
+  steps_.clear();
+  lent_ = true;
 }
 
 std::vector<std::optional<Digest>> ArtifactWriter::finish() {
@@ -58,6 +69,7 @@ std::vector<std::optional<Digest>> ArtifactWriter::finish() {
 void ArtifactWriter::hand_over() {
   worker_.push({std::move(buffer_), std::move(steps_)});
   steps_.clear();
+  lent_ = false;
 }
 
 ArtifactWriter::Buffer ArtifactWriter::free_buffer() {

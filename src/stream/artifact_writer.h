@@ -67,6 +67,7 @@ class ArtifactWriter final : public DataSink {
     std::vector<DataRange> written = {};  // since then
   };
 
+  void add(Step step);
   void hand_over();
   [[nodiscard]] Buffer free_buffer();
 
@@ -80,6 +81,7 @@ class ArtifactWriter final : public DataSink {
   // The caller's side.
   Buffer buffer_;
   std::vector<Step> steps_;  // of buffer_
+  bool lent_ = false;        // steps of buffer_ were handed over, but not buffer_
 
   std::mutex mutex_;
   std::vector<Buffer> free_buffers_;

@@ -18,8 +18,13 @@ Extraction::Extraction(std::vector<int> files, const ExtractionLimits& limits)
     : limits_(limits), writer_(std::move(files)), thread_([this] { run(); }) {}
 
 Extraction::~Extraction() {
-  pipe_.abort();
+  abort();
   if (thread_.joinable()) thread_.join();
+}
+
+void Extraction::abort() {
+  aborted_ = true;
+  pipe_.abort();
 }
 
 void Extraction::begin_layer(std::string label) {
@@ -69,11 +74,12 @@ void Extraction::run() {
 
 void Extraction::extract_layers(std::size_t& current) {
   MergedView view;
-  ExtractionBudget budget{limits_};
+  ExtractionBudget budget{limits_, aborted_};
   while (pipe_.next_stream()) {
     ++current;
     LayerReader([this] { return pipe_.next(); }, view, writer_, budget).run();
   }
+  if (aborted_) throw Error(ErrorCode::interrupted, "interrupted");
   current = 0;
   const auto choices = view.choose();
   const auto digests = writer_.finish();

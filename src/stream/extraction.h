@@ -6,6 +6,7 @@
 // It is handed descriptors and opens nothing, so that it can run in a process that could not.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -25,8 +26,8 @@ namespace pyro {
 
 class Extraction {
  public:
-  /// `files`: MergedView::kFiles descriptors open for writing; they stay the caller's and must
-  /// outlive this.
+  /// `files`: MergedView::kFiles descriptors open for reading and writing; they stay the caller's
+  /// and must outlive this.
   Extraction(std::vector<int> files, const ExtractionLimits& limits);
   /// Without finish() it is given up, whatever was written being worthless.
   ~Extraction();
@@ -46,6 +47,9 @@ class Extraction {
   /// @throws what went wrong in extracting, as far as it is known by now.
   void end_layer();
 
+  /// Ends it as soon as possible: the others then throw Error(interrupted). From any thread.
+  void abort();
+
   /// Waits for the last block to be written. The artifacts of all layers, merged.
   /// @throws Error(integrity, filesystem)
   [[nodiscard]] std::vector<WrittenArtifact> finish();
@@ -59,6 +63,7 @@ class Extraction {
   std::uint64_t written_ = 0;    // compressed bytes, all layers
   std::uint64_t discarded_ = 0;  // of them, since extracting failed
 
+  std::atomic<bool> aborted_ = false;
   BytePipe pipe_;
   ArtifactWriter writer_;
   std::mutex mutex_;

@@ -327,6 +327,10 @@ INSTANTIATE_TEST_SUITE_P(
             "member_after_one_end_block",
             {both().unfinished() + std::string(512, '\0') + TarBuilder().file("x", "y").finish()},
             "something follows its end"},
+        Refusal{
+            "member_in_the_second_end_block",
+            {both().unfinished() + std::string(512, '\0') + TarBuilder().whiteout("x").finish()},
+            "something follows its end"},
         Refusal{"truncated_gzip",
                 {truncated(testing::compress(both().finish(), Compression::gzip), 5)},
                 "gzip data ends too early"},
@@ -467,6 +471,23 @@ TEST(Extraction, AReplacedCandidateLeavesNothingInTheHoles) {
       bench.extract({TarBuilder().file("vmlinux", "k").file("rootfs.ext4", old).finish(),
                      TarBuilder().file("rootfs.ext4", root).finish()});
   EXPECT_EQ(artifacts.at("rootfs.ext4"), root);
+}
+
+TEST(Extraction, AMapThatScattersABufferIsWrittenPieceByPiece) {
+  testing::SparseFile map{.size = 2'000 * 8192};
+  std::string content(2'000 * 8192, '\0');
+  for (int i = 0; i < 2'000; ++i) {
+    map.extents.push_back({i * 8192 + i, 1});
+    map.stored += static_cast<char>('a' + i % 26);
+    content[static_cast<std::size_t>(i) * 8193] = map.stored.back();
+  }
+  const auto artifacts = extract({TarBuilder()
+                                      .file("vmlinux", "kernel")
+                                      .sparse(SparseFormat::pax_1_0, "rootfs.ext4", map)
+                                      .file("initrd.img", std::string(600'000, 'i'))
+                                      .finish()});
+  EXPECT_TRUE(artifacts.at("rootfs.ext4") == content);
+  EXPECT_TRUE(artifacts.at("initrd.img") == std::string(600'000, 'i'));
 }
 
 TEST(Extraction, GivingUpInTheMiddleEndsAtOnce) {

@@ -66,6 +66,8 @@ void LayerReader::run() {
 // One buffer of the writer's, filled. Within an artifact the first one is cut short so that the
 // following begin at a block of the file: then blocks are never split between two buffers.
 std::span<const std::byte> LayerReader::next_block() {
+  // Here, too: a few compressed bytes may unpack to gigabytes.
+  if (budget_.aborted) throw Error(ErrorCode::interrupted, "interrupted");
   buffer_ = writer_.acquire();
   const std::size_t misaligned =
       in_artifact_ ? artifact_position_ % HoleFinder::kBlockSize : std::size_t{0};

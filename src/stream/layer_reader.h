@@ -1,6 +1,7 @@
 // Takes one layer apart: finds its artifacts, checks the rest.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -18,6 +19,7 @@ namespace pyro {
 /// What all layers of one pull may take together.
 struct ExtractionBudget {
   const ExtractionLimits& limits;
+  const std::atomic<bool>& aborted;
   std::uint64_t members = 0;
   std::uint64_t other_bytes = 0;
 };

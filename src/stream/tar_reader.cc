@@ -39,6 +39,8 @@ std::string text_or_empty(const char* text) {
 }
 
 // libarchive has no code of its own for it, so its words must do.
+constexpr std::size_t kEndBlocks = 1024;
+
 bool is_about_character_sets(std::string_view warning) {
   return warning.find("can't be converted") != std::string_view::npos;
 }
@@ -73,6 +75,8 @@ long TarReader::read_block(archive* handle, void* self, const void** block) {
     if (reader.header_limit_ != 0 && reader.delivered_ > reader.header_limit_) {
       throw Error(ErrorCode::integrity, "a member's header is larger than 4 MiB");
     }
+    const auto tail = reader.block_.last(std::min(reader.block_.size(), kEndBlocks));
+    reader.tail_.assign(tail.begin(), tail.end());
     reader.block_ = reader.source_();
     reader.delivered_ += reader.block_.size();
     *block = reader.block_.data();
@@ -99,6 +103,7 @@ void TarReader::fail() {
 
 std::optional<TarMember> TarReader::next() {
   if (in_member_) check(archive_read_data_skip(archive_.get()));
+  header_at_ = consumed();
   header_limit_ = delivered_ + kMostHeaderBytes;
   archive_entry* entry = nullptr;
   const int result = archive_read_next_header(archive_.get(), &entry);
@@ -130,13 +135,32 @@ std::optional<TarData> TarReader::next_data() {
   return TarData{static_cast<std::uint64_t>(offset), {static_cast<const std::byte*>(bytes), size}};
 }
 
+std::uint64_t TarReader::consumed() const {
+  return static_cast<std::uint64_t>(archive_filter_bytes(archive_.get(), -1));
+}
+
 // What libarchive was given but did not take.
 std::span<const std::byte> TarReader::unread() const {
-  const auto consumed = static_cast<std::uint64_t>(archive_filter_bytes(archive_.get(), -1));
-  return block_.last(std::min<std::size_t>(block_.size(), delivered_ - consumed));
+  return block_.last(std::min<std::size_t>(block_.size(), delivered_ - consumed()));
+}
+
+// libarchive takes two records for the end and looks at the first: a member could hide in the
+// second. They lie in the last block, or in it and the end of the one before.
+void TarReader::check_end_blocks() const {
+  const std::uint64_t end = consumed();
+  const std::uint64_t block_at = delivered_ - block_.size();
+  if (end > block_at) {
+    const std::uint64_t from = std::max(header_at_, block_at);
+    require_zeros(block_.subspan(from - block_at, end - from));
+  }
+  if (header_at_ < block_at) {
+    const auto before = std::min<std::size_t>(tail_.size(), block_at - header_at_);
+    require_zeros(std::span(tail_).last(before));
+  }
 }
 
 void TarReader::finish() {
+  check_end_blocks();
   require_zeros(unread());
   for (auto rest = source_(); !rest.empty(); rest = source_()) require_zeros(rest);
 }

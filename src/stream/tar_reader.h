@@ -9,6 +9,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 struct archive;
 
@@ -63,7 +64,9 @@ class TarReader {
   static long read_block(archive* handle, void* self, const void** block);
   void check(int result);
   [[noreturn]] void fail();
+  [[nodiscard]] std::uint64_t consumed() const;
   [[nodiscard]] std::span<const std::byte> unread() const;
+  void check_end_blocks() const;
 
   struct Free {
     void operator()(archive* handle) const;
@@ -71,6 +74,8 @@ class TarReader {
   BlockSource source_;
   std::unique_ptr<archive, Free> archive_;
   std::span<const std::byte> block_;  // the last that libarchive got
+  std::vector<std::byte> tail_;       // the end of the one before
+  std::uint64_t header_at_ = 0;       // where the header that was read last begins
   std::uint64_t delivered_ = 0;       // bytes libarchive got so far
   std::uint64_t header_limit_ = 0;    // of delivered_, while a header is read; else 0
   bool in_member_ = false;            // libarchive allows no skipping before the first

@@ -11,8 +11,9 @@ namespace pyro {
 namespace {
 
 constexpr std::size_t kReadSize = std::size_t{256} * 1024;
-// Of orders, each of which covers a buffer's worth of data or more.
-constexpr std::size_t kMostBehind = 4096;
+// Of orders, each of which covers at most some 8 MiB of the file: all that may wait takes less than
+// 4 MiB of memory.
+constexpr std::size_t kMostBehind = 256;
 
 }  // namespace
 
@@ -21,7 +22,7 @@ VerityHasher::VerityHasher(std::vector<int> files)
       digests_(files_.size()),
       buffer_(std::make_unique_for_overwrite<std::byte[]>(kReadSize)),
       worker_(kMostBehind, [this](Order& order) { carry_out(order); }) {
-  worker_.work_when_idle(true);
+  worker_.work_when_idle();
 }
 
 void VerityHasher::begin(std::size_t index, std::string subject) {
@@ -29,6 +30,7 @@ void VerityHasher::begin(std::size_t index, std::string subject) {
 }
 
 void VerityHasher::written(std::vector<DataRange> ranges) {
+  if (worker_.full()) worker_.catch_up();
   worker_.push({.kind = Order::Kind::ranges, .ranges = std::move(ranges)});
 }
 
@@ -37,10 +39,7 @@ void VerityHasher::end(std::uint64_t size) {
 }
 
 std::vector<std::optional<Digest>> VerityHasher::finish() {
-  // From here on somebody waits for it.
-  worker_.work_when_idle(false);
-  worker_.drain();
-  worker_.work_when_idle(true);
+  worker_.catch_up();
   return digests_;
 }
 

@@ -32,7 +32,7 @@ class VerityHasher {
 
   /// A file begins, anew if it was there before; the ranges and the end that follow are its.
   void begin(std::size_t index, std::string subject);
-  /// More of it was written; what lies between ranges is a hole. Waits when far behind.
+  /// More of it was written; what lies between ranges is a hole. Lends a hand when far behind.
   /// @throws what went wrong on the hasher's thread; so do the others.
   void written(std::vector<DataRange> ranges);
   /// It is complete.
@@ -56,7 +56,7 @@ class VerityHasher {
   void hash(DataRange range);
   void hole_up_to(std::uint64_t offset);
 
-  // On the hasher's thread only, until it is drained.
+  // Whoever carries out an order: one thread at a time.
   std::vector<int> files_;
   std::vector<std::optional<Digest>> digests_;
   std::unique_ptr<std::byte[]> buffer_;
