@@ -8,8 +8,8 @@ namespace pyro {
 namespace {
 
 /// What the three have in common stands here once.
-Environment debian_12(std::string tag, std::string description, std::vector<std::string> packages,
-                      std::string profile) {
+Environment debian_12(const std::string& tag, std::string description,
+                      std::vector<std::string> packages, std::string profile) {
   Environment environment;
   environment.name = "debian:" + tag;
   environment.version = "1.0.0";

@@ -46,7 +46,7 @@ std::optional<Seconds> Transfer::time_left() const {
 }
 
 std::string Transfer::summary(std::uint64_t installed_bytes, TimePoint now) const {
-  const std::string on_disk = format_size(installed_bytes) + " on disk";
+  std::string on_disk = format_size(installed_bytes) + " on disk";
   if (received_ == 0) return on_disk;  // Linked or copied: nothing was transferred.
   const Seconds time = now - start_;
   std::string text = fmt::format("{} in {}", format_size(received_), format_duration(time));

@@ -115,7 +115,7 @@ void check_schema(const Json& document) {
 /// The document's type by its own word and by the registry's, which must not contradict each other
 /// (distribution specification, "Pulling manifests"). Empty when neither says one we know.
 std::string media_type(const Json& document, std::string_view content_type) {
-  const std::string own = string_field(document, "mediaType");
+  std::string own = string_field(document, "mediaType");
   if (!own.empty() && !content_type.empty() && to_lower(own) != content_type) {
     throw broken("the manifest says that it is " + own + ", but came as " +
                  std::string(content_type));
