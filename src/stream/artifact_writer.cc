@@ -14,11 +14,12 @@ namespace {
 
 // Writing back early spreads the I/O over the pull, so that the fsync at its end finds little left;
 // and the hasher need not be woken for every buffer.
-constexpr std::uint64_t kPassOnStep = 8U << 20;
+constexpr std::uint64_t kHashStep = 8U << 20;
 
 // A sparse map may scatter a buffer over as many blocks as it has bytes, each of which is a step
 // with a copy of its own.
 constexpr std::size_t kMostSteps = 128;
+constexpr std::size_t kMostBatches = 64;
 
 }  // namespace
 
@@ -26,12 +27,12 @@ ArtifactWriter::ArtifactWriter(std::vector<int> files)
     : files_(std::move(files)),
       begun_(files_.size()),
       hasher_(files_),
-      worker_(kBuffers, [this](Batch& batch) { carry_out(batch); }) {}
+      worker_(kMostBatches, [this](const Batch& batch) { carry_out(batch); }) {}
 
-std::span<std::byte> ArtifactWriter::acquire() {
-  if (!steps_.empty() || lent_) hand_over();
-  if (!buffer_) buffer_ = free_buffer();
-  return {buffer_.get(), kBufferSize};
+void ArtifactWriter::pass_on() {
+  if (steps_.empty()) return;
+  const OutputRing::Hold hold = ring_.hold(std::exchange(held_, {}));
+  worker_.push({std::exchange(steps_, {}), hold});
 }
 
 void ArtifactWriter::begin(std::size_t index, std::uint64_t size, std::string subject) {
@@ -44,6 +45,9 @@ void ArtifactWriter::data(std::uint64_t offset, std::span<const std::byte> bytes
   if (lifetime == Lifetime::call) {
     step.owned.assign(bytes.begin(), bytes.end());
     step.bytes = step.owned;
+  } else {
+    const std::byte* const first = held_.empty() ? bytes.data() : held_.data();
+    held_ = {first, bytes.data() + bytes.size()};
   }
   add(std::move(step));
 }
@@ -54,37 +58,22 @@ void ArtifactWriter::end() {
 
 void ArtifactWriter::add(Step step) {
   steps_.push_back(std::move(step));
-  if (steps_.size() < kMostSteps) return;
-  worker_.push({nullptr, std::move(steps_)});
-  steps_.clear();
-  lent_ = true;
+  if (steps_.size() >= kMostSteps) pass_on();
 }
 
 std::vector<std::optional<Digest>> ArtifactWriter::finish() {
-  hand_over();
+  pass_on();
   worker_.drain();
   return hasher_.finish();
 }
 
-void ArtifactWriter::hand_over() {
-  worker_.push({std::move(buffer_), std::move(steps_)});
-  steps_.clear();
-  lent_ = false;
-}
-
-ArtifactWriter::Buffer ArtifactWriter::free_buffer() {
-  const std::lock_guard lock(mutex_);
-  if (free_buffers_.empty()) return std::make_unique_for_overwrite<std::byte[]>(kBufferSize);
-  Buffer buffer = std::move(free_buffers_.back());
-  free_buffers_.pop_back();
-  return buffer;
-}
-
-void ArtifactWriter::carry_out(Batch& batch) {
+void ArtifactWriter::carry_out(const Batch& batch) try {
   for (const Step& step : batch.steps) carry_out(step);
-  if (!batch.buffer) return;
-  const std::lock_guard lock(mutex_);
-  free_buffers_.push_back(std::move(batch.buffer));
+  ring_.release(batch.hold);
+} catch (...) {
+  // Whoever waits for room gets it, and finds out with the next batch.
+  ring_.abandon();
+  throw;
 }
 
 void ArtifactWriter::carry_out(const Step& step) {
@@ -119,15 +108,15 @@ void ArtifactWriter::write(std::uint64_t offset, std::span<const std::byte> byte
     open_.written.push_back({offset, bytes.size()});
   }
   open_.position = offset + bytes.size();
-  if (open_.position - open_.flushed >= kPassOnStep) pass_on();
+  if (open_.position - open_.flushed >= kHashStep) have_hashed();
 }
 
 void ArtifactWriter::end_file() {
-  pass_on();
+  have_hashed();
   hasher_.end(open_.size);
 }
 
-void ArtifactWriter::pass_on() {
+void ArtifactWriter::have_hashed() {
   // Advice: where it is not possible, the fsync before publishing does all of it.
   ::sync_file_range(files_[open_.index], static_cast<off_t>(open_.flushed),
                     static_cast<off_t>(open_.position - open_.flushed), SYNC_FILE_RANGE_WRITE);

@@ -3,8 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,27 +11,27 @@
 #include "base/worker.h"
 #include "pyro/digest.h"
 #include "stream/hole_finder.h"
+#include "stream/output_ring.h"
 #include "stream/verity_hasher.h"
 
 namespace pyro {
 
-/// The caller decompresses into the buffer it acquired and hands on spans of it: nothing is copied.
-/// A buffer of which nothing was handed on is given out again at once, warm as it is.
+/// What is decompressed into its ring is written from there: nothing is copied.
 class ArtifactWriter final : public DataSink {
  public:
-  static constexpr std::size_t kBufferSize = 256 * 1024;
-  static constexpr std::size_t kBuffers = 16;
-
   /// `files` are open for reading and writing, stay the caller's, and are named by their index.
   explicit ArtifactWriter(std::vector<int> files);
 
-  /// The next free buffer; gives the last one up.
+  /// Where to decompress to. Before more is acquired in it, pass_on() what was handed on of it.
+  [[nodiscard]] OutputRing& ring() noexcept { return ring_; }
+
+  /// Has all that was handed on written.
   /// @throws what went wrong on the writer's thread; so do the others.
-  [[nodiscard]] std::span<std::byte> acquire();
+  void pass_on();
 
   /// Begins file `index`, which gets `size` bytes, over whatever it held.
   void begin(std::size_t index, std::uint64_t size, std::string subject);
-  /// What has the lifetime of a buffer must lie in the one acquired last.
+  /// What has the lifetime of a buffer must lie in the ring.
   void data(std::uint64_t offset, std::span<const std::byte> bytes, Lifetime lifetime) override;
   /// Ends the file begun last.
   void end();
@@ -42,7 +40,6 @@ class ArtifactWriter final : public DataSink {
   [[nodiscard]] std::vector<std::optional<Digest>> finish();
 
  private:
-  using Buffer = std::unique_ptr<std::byte[]>;
   struct Step {
     enum class Kind { begin, data, end };
     Kind kind = Kind::data;
@@ -52,10 +49,10 @@ class ArtifactWriter final : public DataSink {
     std::vector<std::byte> owned = {};
     std::string subject = {};
   };
-  /// What came out of one buffer.
+  /// What was handed on at one time.
   struct Batch {
-    Buffer buffer;
     std::vector<Step> steps;
+    OutputRing::Hold hold;  // what they lie in
   };
   /// The file that is being written, on the writer's thread only.
   struct Open {
@@ -68,23 +65,19 @@ class ArtifactWriter final : public DataSink {
   };
 
   void add(Step step);
-  void hand_over();
-  [[nodiscard]] Buffer free_buffer();
 
-  void carry_out(Batch& batch);
+  void carry_out(const Batch& batch);
   void carry_out(const Step& step);
   void begin_file(const Step& step);
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
   void end_file();
-  void pass_on();
+  void have_hashed();
+
+  OutputRing ring_;
 
   // The caller's side.
-  Buffer buffer_;
-  std::vector<Step> steps_;  // of buffer_
-  bool lent_ = false;        // steps of buffer_ were handed over, but not buffer_
-
-  std::mutex mutex_;
-  std::vector<Buffer> free_buffers_;
+  std::vector<Step> steps_;
+  std::span<const std::byte> held_;  // of the ring, by steps_
 
   // The writer's side.
   std::vector<int> files_;

@@ -7,6 +7,8 @@
 #include <span>
 #include <string_view>
 
+#include "stream/output_ring.h"
+
 namespace pyro {
 
 /// Gives the next piece of a stream, valid until the next call; empty at its end.
@@ -16,19 +18,24 @@ class Decompressor {
  public:
   virtual ~Decompressor() = default;
 
-  /// Fills `out` from the front and says how far; less than all of it only at the end of the
-  /// stream, which is reached only when the format's own checks agree and the source has nothing
-  /// but zero padding left.
+  /// The next piece, in the ring's memory and the caller's until the next call; empty at the end of
+  /// the stream, which is reached only when the format's own checks agree and the source has
+  /// nothing but zero padding left. Where pieces can be cut anywhere, `misalignment` and its size
+  /// add up to whole blocks of kBlockSize.
   /// @throws Error(integrity) when the bytes are not what their format demands; whatever the
   /// source throws.
-  [[nodiscard]] virtual std::size_t read(std::span<std::byte> out) = 0;
+  [[nodiscard]] virtual std::span<const std::byte> next(std::size_t misalignment) = 0;
 
   /// "gzip", "zstd", "xz", "bzip2", "none".
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+
+  static constexpr std::size_t kBlockSize = 4096;
+  static constexpr std::size_t kPieceSize = std::size_t{256} << 10;
 };
 
 /// A decompressor for what `source` turns out to hold (spec section 6: content, not media type).
 /// Windows above 2^27 bytes (zstd) and memory above 128 MiB (xz) are refused.
-[[nodiscard]] std::unique_ptr<Decompressor> open_decompressor(ByteSource source);
+/// `ring` must outlive it.
+[[nodiscard]] std::unique_ptr<Decompressor> open_decompressor(ByteSource source, OutputRing& ring);
 
 }  // namespace pyro

@@ -27,16 +27,14 @@ ByteSource source_of(const std::string& data, std::size_t piece) {
   };
 }
 
-std::string decompress(const std::string& data, std::size_t piece = 1 << 18,
-                       std::size_t buffer_size = 1 << 16) {
-  const auto decompressor = open_decompressor(source_of(data, piece));
+std::string decompress(const std::string& data, std::size_t piece = 1 << 18) {
+  OutputRing ring;
+  const auto decompressor = open_decompressor(source_of(data, piece), ring);
   std::string out;
-  std::string buffer(buffer_size, '\0');
-  while (const std::size_t n = decompressor->read(std::as_writable_bytes(std::span(buffer)))) {
-    out.append(buffer, 0, n);
-    if (n < buffer.size()) break;
+  for (auto next = decompressor->next(0); !next.empty(); next = decompressor->next(out.size())) {
+    out.append(reinterpret_cast<const char*>(next.data()), next.size());
   }
-  EXPECT_EQ(decompressor->read(std::as_writable_bytes(std::span(buffer))), 0U);
+  EXPECT_TRUE(decompressor->next(0).empty());
   return out;
 }
 
@@ -66,12 +64,12 @@ class Formats : public ::testing::TestWithParam<Format> {};
 TEST_P(Formats, RoundTripsInPiecesOfAnySize) {
   const std::string text = some_text();
   const std::string packed = compress(text, GetParam().compression);
-  EXPECT_EQ(open_decompressor(source_of(packed, 4096))->name(), GetParam().name);
+  OutputRing ring;
+  EXPECT_EQ(open_decompressor(source_of(packed, 4096), ring)->name(), GetParam().name);
   for (const std::size_t piece :
        {std::size_t{1}, std::size_t{7}, std::size_t{4096}, packed.size()}) {
     EXPECT_EQ(decompress(packed, piece), text) << "in pieces of " << piece;
   }
-  EXPECT_EQ(decompress(packed, 4096, 13), text) << "into small buffers";
 }
 
 TEST_P(Formats, EmptyContentIsFine) {
@@ -146,11 +144,63 @@ TEST(Decompress, ZstdWindowsUpToThe27thPowerAreTaken) {
   EXPECT_NE(refusal_of(testing::zstd_with_window(text, 28)).find("window"), std::string::npos);
 }
 
+// Random enough not to fit the window, with repetitions from near and from as far as it reaches.
+std::string repetitive(std::size_t size) {
+  std::string text;
+  std::uint32_t state = 1;
+  while (text.size() < size) {
+    state = state * 1664525 + 1013904223;
+    const std::size_t back = (state >> 8) % (std::size_t{1} << 20);
+    if (state % 3 != 0 && text.size() > back + 4096) {
+      text += text.substr(text.size() - back - 4096, state % 5000);
+    } else {
+      for (int i = 0; i < 700; ++i) text += static_cast<char>((state = state * 22695477 + 1) >> 24);
+    }
+  }
+  return text;
+}
+
+TEST(Decompress, ZstdLooksBackThroughTheRingHoweverOftenItWraps) {
+  const std::string text = repetitive(std::size_t{24} << 20);
+  for (const int log : {17, 20, 23}) {
+    EXPECT_TRUE(decompress(testing::zstd_with_window(text, log)) == text) << "window 2^" << log;
+  }
+}
+
+TEST(Decompress, ZstdFramesWithEverLargerWindowsFollowEachOther) {
+  const std::string text = repetitive(std::size_t{5} << 20);
+  std::string packed;
+  std::string expected;
+  for (const int log : {18, 23, 20, 24}) {
+    packed += testing::zstd_with_window(text, log);
+    expected += text;
+  }
+  EXPECT_TRUE(decompress(packed) == expected);
+}
+
+TEST(Decompress, PiecesEndWithABlockOfTheFile) {
+  const std::string text = repetitive(std::size_t{3} << 20);
+  for (const Format& format : kPacked) {
+    const std::string packed = compress(text, format.compression);
+    OutputRing ring;
+    const auto decompressor = open_decompressor(source_of(packed, 1 << 18), ring);
+    std::size_t misaligned = 0;
+    std::size_t end = 512;  // of the file, at the front of which a header was cut off
+    for (auto piece = decompressor->next(end); !piece.empty(); piece = decompressor->next(end)) {
+      end += piece.size();
+      misaligned += end % Decompressor::kBlockSize == 0 ? 0 : 1;
+    }
+    EXPECT_LE(misaligned, 6U) << format.name;  // the last, and where zstd's ring wraps
+    EXPECT_EQ(end, text.size() + 512);
+  }
+}
+
 TEST(Decompress, WhatTheSourceThrowsComesThrough) {
   const auto fail = []() -> std::span<const std::byte> {
     throw Error(ErrorCode::network, "the wire was cut");
   };
-  EXPECT_THROW((void)open_decompressor(fail), Error);
+  OutputRing ring;
+  EXPECT_THROW((void)open_decompressor(fail, ring), Error);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ void check_link(const TarMember& member, const std::string& path) {
 
 LayerReader::LayerReader(ByteSource source, MergedView& view, ArtifactWriter& writer,
                          ExtractionBudget& budget)
-    : decompressor_(open_decompressor(std::move(source))),
+    : decompressor_(open_decompressor(std::move(source), writer.ring())),
       view_(view),
       writer_(writer),
       budget_(budget),
@@ -63,20 +63,17 @@ void LayerReader::run() {
   tar_.finish();
 }
 
-// One buffer of the writer's, filled. Within an artifact the first one is cut short so that the
-// following begin at a block of the file: then blocks are never split between two buffers.
+// Within an artifact pieces end with a block of the file, so that no block is split between two.
 std::span<const std::byte> LayerReader::next_block() {
   // Here, too: a few compressed bytes may unpack to gigabytes.
   if (budget_.aborted) throw Error(ErrorCode::interrupted, "interrupted");
-  buffer_ = writer_.acquire();
-  const std::size_t misaligned =
-      in_artifact_ ? artifact_position_ % HoleFinder::kBlockSize : std::size_t{0};
-  const std::size_t size = decompressor_->read(buffer_.first(buffer_.size() - misaligned));
-  if (!in_artifact_) budget_.other_bytes += size;
+  writer_.pass_on();
+  piece_ = decompressor_->next(in_artifact_ ? artifact_position_ : 0);
+  if (!in_artifact_) budget_.other_bytes += piece_.size();
   if (budget_.other_bytes > budget_.limits.other_bytes) {
     refuse("it unpacks to more than " + mib(budget_.limits.other_bytes) + " beside the artifacts");
   }
-  return buffer_.first(size);
+  return piece_;
 }
 
 void LayerReader::count_member() {
@@ -143,10 +140,10 @@ void LayerReader::write_artifact(std::size_t kind, const TarMember& member,
 }
 
 void LayerReader::feed(HoleFinder& holes, const TarData& data) {
-  const bool in_buffer = data.bytes.data() >= buffer_.data() &&
-                         data.bytes.data() + data.bytes.size() <= buffer_.data() + buffer_.size();
+  const bool in_ring = data.bytes.data() >= piece_.data() &&
+                       data.bytes.data() + data.bytes.size() <= piece_.data() + piece_.size();
   // Elsewhere means that libarchive joined two blocks in memory of its own.
-  holes.feed(data.offset, data.bytes, in_buffer ? Lifetime::buffer : Lifetime::call);
+  holes.feed(data.offset, data.bytes, in_ring ? Lifetime::buffer : Lifetime::call);
 }
 
 }  // namespace pyro

@@ -47,7 +47,7 @@ class LayerReader {
   MergedView& view_;
   ArtifactWriter& writer_;
   ExtractionBudget& budget_;
-  std::span<std::byte> buffer_;
+  std::span<const std::byte> piece_;     // given to the tar reader last
   std::uint64_t artifact_position_ = 0;  // in the artifact being written
   bool in_artifact_ = false;
   TarReader tar_;  // last: it reads from all the others

@@ -87,6 +87,8 @@ FakeRegistry::FakeRegistry(const FakeRegistryOptions& options)
     tls = options.self_signed ? self_signed(dir_.path(), options.certificate)
                               : authority_.issue(options.certificate);
   }
+  const std::lock_guard lock(
+      mutex_);  // Whoever handles a request takes it, and then sees them all.
   for (const Listener listener : {Listener::registry, Listener::cdn, Listener::token}) {
     servers_[static_cast<std::size_t>(listener)] = start(listener, tls);
   }

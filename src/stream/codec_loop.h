@@ -1,0 +1,152 @@
+// The loop that all decompressors turn: input in pieces of any size, output into the ring.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "pyro/error.h"
+#include "stream/decompress.h"
+
+namespace pyro {
+
+/// The source with the first bytes put back that were looked at to tell the format.
+class Input {
+ public:
+  explicit Input(ByteSource source) : source_(std::move(source)) {}
+
+  static constexpr std::size_t kLongestMagic = 6;
+
+  /// The first bytes of the stream: kLongestMagic of them, fewer only if there are no more.
+  std::span<const std::byte> peek() {
+    while (head_size_ < head_.size()) {
+      if (rest_.empty()) rest_ = source_();
+      if (rest_.empty()) break;
+      const std::size_t n = std::min(rest_.size(), head_.size() - head_size_);
+      std::copy_n(rest_.begin(), n, head_.begin() + head_size_);
+      head_size_ += n;
+      rest_ = rest_.subspan(n);
+    }
+    return std::span(head_).first(head_size_);
+  }
+
+  /// The next piece; empty at the end.
+  std::span<const std::byte> next() {
+    if (!head_given_) {
+      head_given_ = true;
+      if (head_size_ > 0) return std::span<const std::byte>(head_).first(head_size_);
+    }
+    if (!rest_.empty()) return std::exchange(rest_, {});
+    return source_();
+  }
+
+ private:
+  ByteSource source_;
+  std::array<std::byte, kLongestMagic> head_{};
+  std::size_t head_size_ = 0;
+  bool head_given_ = false;
+  std::span<const std::byte> rest_;
+};
+
+/// The loop all formats share; a codec advances `in` and `out` by what it took and made.
+class CodecLoop : public Decompressor {
+ public:
+  CodecLoop(Input input, OutputRing& ring) : ring_(ring), input_(std::move(input)) {
+    ring_.set_history(0);
+  }
+
+  std::span<const std::byte> next(std::size_t misalignment) override {
+    const auto out = ring_.acquire(kPieceSize).first(kPieceSize - misalignment % kBlockSize);
+    return out.first(fill(out));
+  }
+
+ protected:
+  /// One turn. With `drained` there is no more input to come. Makes progress, calls finish(), or
+  /// throws.
+  virtual void step(std::span<const std::byte>& in, std::span<std::byte>& out, bool drained) = 0;
+
+  /// Turns until less than `least_room` bytes of `out` are left, or `paused` says so, or the stream
+  /// ends; says how many bytes were made.
+  std::size_t fill(std::span<std::byte> out, std::size_t least_room = 1) {
+    const std::size_t room = out.size();
+    while (out.size() >= least_room && !finished_ && !paused_) {
+      if (in_.empty() && !drained_) {
+        in_ = input_.next();
+        drained_ = in_.empty();
+      }
+      step(in_, out, drained_);
+    }
+    return room - out.size();
+  }
+
+  void finish() { finished_ = true; }
+  [[nodiscard]] bool finished() const noexcept { return finished_; }
+  void pause(bool paused) { paused_ = paused; }
+  [[nodiscard]] OutputRing& ring() { return ring_; }
+
+  [[noreturn]] void truncated() const { refuse(" data ends too early"); }
+  [[noreturn]] void corrupt(std::string_view why) const {
+    refuse(" data is damaged: " + std::string(why));
+  }
+  /// "<format><what>"
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw Error(ErrorCode::integrity, std::string(name()) + what);
+  }
+
+ private:
+  OutputRing& ring_;
+  Input input_;
+  std::span<const std::byte> in_;
+  bool drained_ = false;
+  bool finished_ = false;
+  bool paused_ = false;
+};
+
+/// Formats whose files may be several streams one after the other (RFC 1952 section 2.2 and RFC
+/// 8878 section 3 say so; bzip2 tools do so), possibly with zero bytes behind the last.
+class Members : public CodecLoop {
+ public:
+  using CodecLoop::CodecLoop;
+
+ protected:
+  virtual void begin_member() = 0;
+  /// One turn within a member; true when that ended it.
+  virtual bool decode(std::span<const std::byte>& in, std::span<std::byte>& out) = 0;
+  /// Whether a first byte may begin another member.
+  [[nodiscard]] virtual bool begins(std::byte first) const = 0;
+
+ private:
+  void step(std::span<const std::byte>& in, std::span<std::byte>& out, bool drained) final {
+    if (!within_) return between(in, drained);
+    const std::size_t had = in.size() + out.size();
+    if (decode(in, out)) {
+      within_ = false;
+      padding_ = false;
+      first_ = false;
+    } else if (drained && in.size() + out.size() == had) {
+      truncated();
+    }
+  }
+
+  void between(std::span<const std::byte>& in, bool drained) {
+    if (drained) return first_ ? truncated() : finish();
+    while (!first_ && !in.empty() && in.front() == std::byte{0}) {
+      padding_ = true;
+      in = in.subspan(1);
+    }
+    if (in.empty()) return;
+    if (!first_ && (padding_ || !begins(in.front()))) corrupt("something follows its end");
+    begin_member();
+    within_ = true;
+  }
+
+  bool within_ = false;
+  bool padding_ = false;
+  bool first_ = true;
+};
+
+}  // namespace pyro
