@@ -116,7 +116,8 @@ Provenance fetch_from_archive(const Environment& environment, const FetchContext
   const auto path = local_path(source);
   const std::string shown = path ? source : redact(source);
   context.progress.started(environment.name, shown);
-  extraction.begin_layer("archive " + shown);
+  extraction.begin_layer("archive " + shown,
+                         environment.source_sha256 ? Checksums::leave : Checksums::check);
   ArchiveSink sink(extraction, context.progress);
   if (path) {
     read_file(*path, context, sink);

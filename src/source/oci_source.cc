@@ -41,7 +41,7 @@ std::uint64_t fetch_layers(RegistryClient& registry, const Manifest& manifest,
                            const FetchContext& context, Extraction& extraction) {
   std::uint64_t received = 0;
   for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
-    extraction.begin_layer(label_of(manifest, i));
+    extraction.begin_layer(label_of(manifest, i), Checksums::leave);
     registry.fetch_blob(manifest.layers[i], [&](std::span<const std::byte> bytes) {
       extraction.write(bytes);
       context.progress.received(received += bytes.size());

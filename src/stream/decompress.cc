@@ -180,12 +180,13 @@ bool is_skippable_frame(std::span<const std::byte> head) {
 
 }  // namespace
 
-std::unique_ptr<Decompressor> open_decompressor(ByteSource source, OutputRing& ring) {
+std::unique_ptr<Decompressor> open_decompressor(ByteSource source, OutputRing& ring,
+                                                Checksums checksums) {
   Input input(std::move(source));
   const auto head = input.peek();
   if (starts_with(head, "\x1f\x8b")) return std::make_unique<Gzip>(std::move(input), ring);
   if (starts_with(head, "\x28\xb5\x2f\xfd") || is_skippable_frame(head)) {
-    return open_zstd(std::move(input), ring);
+    return open_zstd(std::move(input), ring, checksums);
   }
   if (starts_with(head, std::string_view("\xfd"
                                          "7zXZ\0",

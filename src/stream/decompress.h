@@ -14,6 +14,11 @@ namespace pyro {
 /// Gives the next piece of a stream, valid until the next call; empty at its end.
 using ByteSource = std::function<std::span<const std::byte>()>;
 
+/// Whether checksums are worth their time that a format has beside its own structure. They are not
+/// where the compressed bytes as a whole have a digest to match: zstd's would be a tenth of a pull.
+/// Those that cost nothing are checked all the same.
+enum class Checksums { check, leave };
+
 class Decompressor {
  public:
   virtual ~Decompressor() = default;
@@ -36,6 +41,7 @@ class Decompressor {
 /// A decompressor for what `source` turns out to hold (spec section 6: content, not media type).
 /// Windows above 2^27 bytes (zstd) and memory above 128 MiB (xz) are refused.
 /// `ring` must outlive it.
-[[nodiscard]] std::unique_ptr<Decompressor> open_decompressor(ByteSource source, OutputRing& ring);
+[[nodiscard]] std::unique_ptr<Decompressor> open_decompressor(
+    ByteSource source, OutputRing& ring, Checksums checksums = Checksums::check);
 
 }  // namespace pyro

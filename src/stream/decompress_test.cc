@@ -27,9 +27,10 @@ ByteSource source_of(const std::string& data, std::size_t piece) {
   };
 }
 
-std::string decompress(const std::string& data, std::size_t piece = 1 << 18) {
+std::string decompress(const std::string& data, std::size_t piece = 1 << 18,
+                       Checksums checksums = Checksums::check) {
   OutputRing ring;
-  const auto decompressor = open_decompressor(source_of(data, piece), ring);
+  const auto decompressor = open_decompressor(source_of(data, piece), ring, checksums);
   std::string out;
   for (auto next = decompressor->next(0); !next.empty(); next = decompressor->next(out.size())) {
     out.append(reinterpret_cast<const char*>(next.data()), next.size());
@@ -87,7 +88,7 @@ TEST_P(PackedFormats, TruncationAnywhereIsRefused) {
   }
 }
 
-// zstd frames need not have a checksum: for them it is the layer's digest that tells.
+// zstd frames need not have a checksum (these do, made by compress()).
 class CheckedFormats : public Formats {};
 
 TEST_P(CheckedFormats, AFlippedByteIsRefused) {
@@ -176,6 +177,54 @@ TEST(Decompress, ZstdFramesWithEverLargerWindowsFollowEachOther) {
     expected += text;
   }
   EXPECT_TRUE(decompress(packed) == expected);
+}
+
+// Four bytes of magic, a descriptor, a window of 1 MiB, and blocks as given.
+std::string zstd_frame(const std::string& blocks, char descriptor = '\0') {
+  return "\x28\xb5\x2f\xfd" + std::string(1, descriptor) + "\x50" + blocks;
+}
+
+std::string zstd_block(unsigned type, std::size_t size, const std::string& content, bool last) {
+  const std::size_t bits = size << 3 | type << 1 | (last ? 1U : 0U);
+  std::string block;
+  for (int shift = 0; shift < 24; shift += 8) block += static_cast<char>(bits >> shift);
+  return block + content;
+}
+
+TEST(Decompress, ZstdBlocksOfEveryPlainKind) {
+  std::string blocks;
+  std::string expected;
+  for (int i = 0; i < 40; ++i) {  // more than the ring holds
+    const char run = i % 3 == 0 ? 'x' : '\0';
+    blocks += zstd_block(1, 131072, std::string(1, run), false) + zstd_block(0, 3, "abc", false) +
+              zstd_block(0, 0, "", false);
+    expected += std::string(131072, run) + "abc";
+  }
+  EXPECT_TRUE(decompress(zstd_frame(blocks + zstd_block(1, 7, "y", true))) == expected + "yyyyyyy");
+}
+
+TEST(Decompress, ZstdFramesThatLieAreRefused) {
+  const std::string one = zstd_block(0, 1, "a", true);
+  EXPECT_EQ(decompress(zstd_frame(one)), "a");
+  for (const std::string& damaged : {
+           zstd_frame(zstd_block(3, 1, "a", true)),                     // reserved type
+           zstd_frame(zstd_block(1, 131073, "a", true)),                // larger than may be
+           zstd_frame(zstd_block(2, 0, "", true)),                      // nothing compressed
+           zstd_frame(zstd_block(2, 5, "\xff\xff\xff\xff\xff", true)),  // not compressed
+           zstd_frame(std::string("\x01\0", 2) + one, '\x40'),          // 257 bytes, has 1
+           "\x28\xb5\x2f\xfd" + std::string("\x01\x50\x07") + one,      // dictionary 7
+           zstd_frame(one, '\x08'),                                     // reserved bit
+       }) {
+    EXPECT_NE(refusal_of(damaged).find("zstd data is damaged"), std::string::npos);
+  }
+}
+
+TEST(Decompress, ZstdChecksumsAreForThoseWithoutADigest) {
+  const std::string text = repetitive(std::size_t{3} << 20);
+  std::string packed = testing::zstd_with_window(text, 20);
+  packed.back() = static_cast<char>(packed.back() ^ 1);
+  EXPECT_NE(refusal_of(packed).find("checksum"), std::string::npos);
+  EXPECT_EQ(decompress(packed, 1 << 18, Checksums::leave).size(), text.size());
 }
 
 TEST(Decompress, PiecesEndWithABlockOfTheFile) {

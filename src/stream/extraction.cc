@@ -27,9 +27,14 @@ void Extraction::abort() {
   pipe_.abort();
 }
 
-void Extraction::begin_layer(std::string label) {
+void Extraction::begin_layer(std::string label, Checksums checksums) {
   const std::lock_guard lock(mutex_);
-  labels_.push_back(std::move(label));
+  layers_.push_back({std::move(label), checksums});
+}
+
+Checksums Extraction::checksums_of(std::size_t layer) {
+  const std::lock_guard lock(mutex_);
+  return layers_[layer].checksums;
 }
 
 void Extraction::write(std::span<const std::byte> bytes) {
@@ -63,7 +68,7 @@ void Extraction::run() {
     return;
   } catch (Error& error) {
     const std::lock_guard lock(mutex_);
-    if (layers > 0) error.add_context(labels_[layers - 1]);
+    if (layers > 0) error.add_context(layers_[layers - 1].label);
     failure_ = std::make_exception_ptr(error);
   } catch (...) {
     const std::lock_guard lock(mutex_);
@@ -76,8 +81,8 @@ void Extraction::extract_layers(std::size_t& current) {
   MergedView view;
   ExtractionBudget budget{limits_, aborted_};
   while (pipe_.next_stream()) {
-    ++current;
-    LayerReader([this] { return pipe_.next(); }, view, writer_, budget).run();
+    const Checksums checksums = checksums_of(current++);
+    LayerReader([this] { return pipe_.next(); }, checksums, view, writer_, budget).run();
   }
   if (aborted_) throw Error(ErrorCode::interrupted, "interrupted");
   current = 0;

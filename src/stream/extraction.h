@@ -20,6 +20,7 @@
 #include "stream/artifact_writer.h"
 #include "stream/artifacts.h"
 #include "stream/byte_pipe.h"
+#include "stream/decompress.h"
 #include "stream/merged_view.h"
 
 namespace pyro {
@@ -34,8 +35,9 @@ class Extraction {
   Extraction(const Extraction&) = delete;
   Extraction& operator=(const Extraction&) = delete;
 
-  /// The next layer, or the only archive, begins; `label` is what errors call it.
-  void begin_layer(std::string label);
+  /// The next layer, or the only archive, begins; `label` is what errors call it. Unless the caller
+  /// will hold its bytes against a digest, its own checksums have to be checked.
+  void begin_layer(std::string label, Checksums checksums = Checksums::check);
 
   /// Its next compressed bytes; waits while the other side is busy.
   /// @throws Error(integrity) when more came than the limit allows, or when extracting failed a
@@ -55,8 +57,14 @@ class Extraction {
   [[nodiscard]] std::vector<WrittenArtifact> finish();
 
  private:
+  struct Layer {
+    std::string label;
+    Checksums checksums = Checksums::check;
+  };
+
   void run();
   void extract_layers(std::size_t& current);
+  [[nodiscard]] Checksums checksums_of(std::size_t layer);
   void rethrow_failure();
 
   const ExtractionLimits limits_;
@@ -67,7 +75,7 @@ class Extraction {
   BytePipe pipe_;
   ArtifactWriter writer_;
   std::mutex mutex_;
-  std::vector<std::string> labels_;
+  std::vector<Layer> layers_;
   std::vector<WrittenArtifact> artifacts_;
   std::exception_ptr failure_;
   std::thread thread_;

@@ -46,9 +46,9 @@ void check_link(const TarMember& member, const std::string& path) {
 
 }  // namespace
 
-LayerReader::LayerReader(ByteSource source, MergedView& view, ArtifactWriter& writer,
-                         ExtractionBudget& budget)
-    : decompressor_(open_decompressor(std::move(source), writer.ring())),
+LayerReader::LayerReader(ByteSource source, Checksums checksums, MergedView& view,
+                         ArtifactWriter& writer, ExtractionBudget& budget)
+    : decompressor_(open_decompressor(std::move(source), writer.ring(), checksums)),
       view_(view),
       writer_(writer),
       budget_(budget),

@@ -28,7 +28,7 @@ struct ExtractionBudget {
 /// already; names are compared, never opened (spec section 6, "Members").
 class LayerReader {
  public:
-  LayerReader(ByteSource source, MergedView& view, ArtifactWriter& writer,
+  LayerReader(ByteSource source, Checksums checksums, MergedView& view, ArtifactWriter& writer,
               ExtractionBudget& budget);
 
   /// @throws Error(integrity)

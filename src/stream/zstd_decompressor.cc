@@ -2,6 +2,7 @@
 #include "stream/zstd_decompressor.h"
 
 // Decoding block by block is in the static library only.
+#define ZSTD_DISABLE_DEPRECATE_WARNINGS
 #define ZSTD_STATIC_LINKING_ONLY
 #include <zstd.h>
 
@@ -18,6 +19,8 @@ namespace pyro {
 namespace {
 
 constexpr std::uint64_t kMaxWindow = std::uint64_t{1} << 27;
+constexpr std::size_t kBlockHeaderSize = 3;
+constexpr std::size_t kChecksumSize = 4;
 
 using Bytes = std::span<const std::byte>;
 
@@ -27,13 +30,50 @@ Bytes take(Bytes& from, std::size_t size) {
   return taken;
 }
 
+std::uint32_t little_endian(Bytes bytes) {
+  std::uint32_t value = 0;
+  for (std::size_t i = bytes.size(); i-- > 0;) {
+    value = value << 8 | std::to_integer<std::uint32_t>(bytes[i]);
+  }
+  return value;
+}
+
+bool contains(Bytes outer, Bytes inner) {
+  return inner.data() >= outer.data() && inner.data() + inner.size() <= outer.data() + outer.size();
+}
+
+/// What of `bytes` is before `part`, or behind it: the longer of the two.
+Bytes without(Bytes bytes, Bytes part) {
+  const std::byte* const end = bytes.data() + bytes.size();
+  const std::byte* const part_end = part.data() + part.size();
+  if (part_end <= bytes.data() || part.data() >= end) return bytes;
+  const Bytes before(bytes.data(), std::max(bytes.data(), part.data()));
+  const Bytes behind(std::min(end, part_end), end);
+  return before.size() > behind.size() ? before : behind;
+}
+
+enum class BlockType { raw = 0, rle = 1, compressed = 2, reserved = 3 };
+
+/// RFC 8878 section 3.1.1.2.
+struct BlockHeader {
+  explicit BlockHeader(Bytes bytes) {
+    const std::uint32_t bits = little_endian(bytes);
+    is_last = (bits & 1) != 0;
+    type = static_cast<BlockType>(bits >> 1 & 3);
+    size = bits >> 3;
+  }
+  bool is_last = false;
+  BlockType type = BlockType::raw;
+  std::size_t size = 0;  // of what it makes where it is a run, else of what follows
+};
+
 class Zstd final : public Members {
  public:
-  Zstd(Input input, OutputRing& ring)
-      : Members(std::move(input), ring), context_(ZSTD_createDCtx()) {
+  Zstd(Input input, OutputRing& ring, Checksums checksums)
+      : Members(std::move(input), ring),
+        context_(ZSTD_createDCtx()),
+        wants_checksums_(checksums == Checksums::check) {
     if (!context_) throw std::bad_alloc();
-    // It is checked here (zstd_checksum.h).
-    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_forceIgnoreChecksum, ZSTD_d_ignoreChecksum);
     gathered_.reserve(ZSTD_BLOCKSIZE_MAX);
   }
 
@@ -63,17 +103,11 @@ class Zstd final : public Members {
       if (!ready_.empty()) return false;
       ring().set_history(history_ = window_);
       region_ = {};
+      zeros_ = {};
       pause(false);
     }
     region_ = ring().acquire(kPieceSize, region_.size());
     return ready_.empty() || region_.data() == ready_.data() + ready_.size();
-  }
-
-  void begin_member() override {
-    ZSTD_decompressBegin(context_.get());
-    header_.clear();
-    to_skip_ = 0;
-    is_checked_ = false;
   }
 
   // A frame, or a skippable frame.
@@ -81,30 +115,23 @@ class Zstd final : public Members {
     return first == std::byte{0x28} || (first & std::byte{0xf0}) == std::byte{0x50};
   }
 
-  bool decode(Bytes& in, std::span<std::byte>& out) override {
-    if (to_skip_ > 0) return skip(in);
-    const ZSTD_nextInputType_e kind = ZSTD_nextInputType(context_.get());
-    const Bytes bytes = gather(in, ZSTD_nextSrcSizeToDecompress(context_.get()));
-    if (bytes.empty()) return false;
-    const std::size_t made =
-        ZSTD_decompressContinue(context_.get(), out.data(), out.size(), bytes.data(), bytes.size());
-    if (ZSTD_isError(made)) corrupt(ZSTD_getErrorName(made));
-    if (is_checked_) to_check(out.first(made));
-    out = out.subspan(made);
-    if (kind == ZSTDnit_frameHeader) take_header(bytes);
-    if (kind == ZSTDnit_checksum && is_checked_) compare_checksum(bytes);
-    gathered_.clear();
-    const std::size_t wanted = ZSTD_nextSrcSizeToDecompress(context_.get());
-    if (kind == ZSTDnit_skippableFrame) to_skip_ = wanted;
-    return wanted == 0;
+  void begin_member() override {
+    expect(&Zstd::take_header, ZSTD_FRAMEHEADERSIZE_MIN(ZSTD_f_zstd1));
   }
 
-  /// `size` bytes in a row; none while the input has not brought them all.
+  /// One part of a frame: its header, a block's header, a block, its checksum.
+  bool decode(Bytes& in, std::span<std::byte>& out) override {
+    if (to_skip_ > 0) return skip(in);
+    const Bytes part = gather(in, wanted_);
+    if (part.size() < wanted_) return false;
+    return (this->*state_)(part, out);
+  }
+
+  /// `size` bytes in a row; fewer while the input has not brought them all.
   Bytes gather(Bytes& in, std::size_t size) {
     if (gathered_.empty() && in.size() >= size) return take(in, size);
     const Bytes more = take(in, std::min(in.size(), size - gathered_.size()));
     gathered_.insert(gathered_.end(), more.begin(), more.end());
-    if (gathered_.size() < size) return {};
     return gathered_;
   }
 
@@ -113,19 +140,115 @@ class Zstd final : public Members {
     return to_skip_ == 0;
   }
 
-  /// Comes in two parts, the first of which says how long the second is.
-  void take_header(Bytes bytes) {
-    header_.insert(header_.end(), bytes.begin(), bytes.end());
-    if (ZSTD_nextInputType(context_.get()) != ZSTDnit_blockHeader) return;
-    ZSTD_frameHeader header;
-    if (ZSTD_getFrameHeader(&header, header_.data(), header_.size()) != 0) corrupt("bad header");
+  /// Its first bytes say how long it is: then they are gathered once more, with the others.
+  bool take_header(Bytes part, std::span<std::byte>&) {
+    ZSTD_frameHeader header{};
+    const std::size_t result = ZSTD_getFrameHeader(&header, part.data(), part.size());
+    if (ZSTD_isError(result)) corrupt(ZSTD_getErrorName(result));
+    if (result > 0) {
+      if (gathered_.empty()) gathered_.assign(part.begin(), part.end());
+      wanted_ = result;
+      return false;
+    }
+    if (header.frameType == ZSTD_skippableFrame) return skip_frame(header.frameContentSize);
+    begin_frame(header);
+    return false;
+  }
+
+  bool skip_frame(unsigned long long size) {
+    to_skip_ = size;
+    return to_skip_ == 0;
+  }
+
+  void begin_frame(const ZSTD_frameHeader& header) {
     if (header.windowSize > kMaxWindow) refuse(" data needs a window of more than 128 MiB");
+    if (header.dictID != 0) corrupt("it needs a dictionary");
     window_ = std::max<std::size_t>(header.windowSize, ZSTD_BLOCKSIZE_MAX);
     pause(window_ > history_);
-    is_checked_ = header.checksumFlag != 0;
-    if (!is_checked_) return;
-    if (!checksum_) checksum_.emplace(ring());
-    checksum_->begin();
+    largest_block_ = header.blockSizeMax;
+    content_size_ = header.frameContentSize;
+    made_ = 0;
+    has_checksum_ = header.checksumFlag != 0;
+    if (has_checksum_ && wants_checksums_) {
+      if (!checksum_) checksum_.emplace(ring());
+      checksum_->begin();
+    }
+    ZSTD_decompressBegin(context_.get());
+    expect(&Zstd::take_block_header, kBlockHeaderSize);
+  }
+
+  bool take_block_header(Bytes part, std::span<std::byte>&) {
+    block_ = BlockHeader(part);
+    if (block_.type == BlockType::reserved) corrupt("unknown type of block");
+    if (block_.size > largest_block_) corrupt("a block is too large");
+    const bool is_run = block_.type == BlockType::rle;
+    expect(&Zstd::take_block, is_run ? 1 : block_.size);
+    return false;
+  }
+
+  bool take_block(Bytes part, std::span<std::byte>& out) {
+    const std::size_t made = make_block(part, out);
+    if (has_checksum_ && wants_checksums_) to_check(out.first(made));
+    made_ += made;
+    out = out.subspan(made);
+    return end_block();
+  }
+
+  bool end_block() {
+    expect(&Zstd::take_block_header, kBlockHeaderSize);
+    if (!block_.is_last) return false;
+    if (content_size_ != ZSTD_CONTENTSIZE_UNKNOWN && content_size_ != made_) {
+      corrupt("its size is not what it says");
+    }
+    if (has_checksum_) expect(&Zstd::take_checksum, kChecksumSize);
+    return !has_checksum_;
+  }
+
+  std::size_t make_block(Bytes part, std::span<std::byte> out) {
+    if (block_.type == BlockType::compressed) {
+      zeros_ = without(zeros_, out);
+      const std::size_t made =
+          ZSTD_decompressBlock(context_.get(), out.data(), out.size(), part.data(), part.size());
+      if (ZSTD_isError(made)) corrupt(ZSTD_getErrorName(made));
+      if (made > largest_block_) corrupt("a block is too large");
+      return made;
+    }
+    const auto block = out.first(block_.size);
+    if (block_.type == BlockType::rle && part.front() == std::byte{0}) {
+      make_zeros(block);
+    } else {
+      zeros_ = without(zeros_, block);
+      if (block_.type == BlockType::raw)
+        std::ranges::copy(part, block.begin());
+      else
+        std::ranges::fill(block, part.front());
+    }
+    ZSTD_insertBlock(context_.get(), block.data(), block.size());
+    return block.size();
+  }
+
+  /// Most of an image is zeros. What is known to be zero, from when the ring came by here last, is
+  /// not written again.
+  void make_zeros(std::span<std::byte> block) {
+    if (contains(zeros_, block)) return;
+    std::ranges::fill(block, std::byte{0});
+    const bool follows = zeros_.data() + zeros_.size() == block.data();
+    zeros_ = follows ? Bytes(zeros_.data(), zeros_.size() + block.size()) : Bytes(block);
+  }
+
+  bool take_checksum(Bytes part, std::span<std::byte>&) {
+    have_checked();
+    if (wants_checksums_ && checksum_->finish() != little_endian(part)) {
+      corrupt("its checksum does not match");
+    }
+    return true;
+  }
+
+  using State = bool (Zstd::*)(Bytes part, std::span<std::byte>& out);
+  void expect(State state, std::size_t size) {
+    state_ = state;
+    wanted_ = size;
+    gathered_.clear();
   }
 
   /// Collected until it has to be held: before more is acquired, or where the ring wraps.
@@ -139,37 +262,38 @@ class Zstd final : public Members {
     if (checksum_) checksum_->add(std::exchange(unchecked_, {}));
   }
 
-  void compare_checksum(Bytes stored) {
-    have_checked();
-    std::uint32_t expected = 0;  // little endian
-    for (std::size_t i = stored.size(); i-- > 0;) {
-      expected = expected << 8 | std::to_integer<std::uint32_t>(stored[i]);
-    }
-    if (checksum_->finish() != expected) corrupt("its checksum does not match");
-  }
-
   struct Free {
     void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
   };
   std::unique_ptr<ZSTD_DCtx, Free> context_;
-  std::vector<std::byte> header_;
-  std::vector<std::byte> gathered_;  // of what libzstd wants next, in one piece
-  std::size_t to_skip_ = 0;          // of a skippable frame
+
+  State state_ = &Zstd::take_header;  // takes the next part
+  std::size_t wanted_ = 0;            // ... of so many bytes
+  std::vector<std::byte> gathered_;   // of them, where they do not come in one piece
+  std::uint64_t to_skip_ = 0;         // of a skippable frame
+
+  // The frame and its current block.
+  std::size_t largest_block_ = 0;
+  std::uint64_t content_size_ = 0;
+  std::uint64_t made_ = 0;
+  bool has_checksum_ = false;
+  BlockHeader block_{Bytes()};
 
   std::size_t window_ = 0;       // how far this frame looks back
   std::size_t history_ = 0;      // how far the ring lets it
   std::span<std::byte> region_;  // room for blocks, acquired
   Bytes ready_;                  // blocks before it, not given out yet
+  Bytes zeros_;                  // of the ring's memory
 
-  bool is_checked_ = false;  // this frame has a checksum
-  Bytes unchecked_;          // content of it that was not handed on yet
+  const bool wants_checksums_;
+  Bytes unchecked_;  // content that was not handed on yet
   std::optional<ZstdChecksum> checksum_;
 };
 
 }  // namespace
 
-std::unique_ptr<Decompressor> open_zstd(Input input, OutputRing& ring) {
-  return std::make_unique<Zstd>(std::move(input), ring);
+std::unique_ptr<Decompressor> open_zstd(Input input, OutputRing& ring, Checksums checksums) {
+  return std::make_unique<Zstd>(std::move(input), ring, checksums);
 }
 
 }  // namespace pyro

@@ -97,6 +97,7 @@ std::string zstd_with_window(std::string_view bytes, int window_log) {
                                                                      ZSTD_freeCCtx);
   require_zstd(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, 1));
   require_zstd(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_windowLog, window_log));
+  require_zstd(ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1));
   std::string result(ZSTD_compressBound(bytes.size()) + 1024, '\0');
   ZSTD_outBuffer out{result.data(), result.size(), 0};
   ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
