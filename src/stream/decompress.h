@@ -35,7 +35,8 @@ class Decompressor {
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;
 
   static constexpr std::size_t kBlockSize = 4096;
-  static constexpr std::size_t kPieceSize = std::size_t{256} << 10;
+  /// ISA-L copies some 64 KiB with every call; more than this falls out of the caches.
+  static constexpr std::size_t kPieceSize = std::size_t{1} << 20;
 };
 
 /// A decompressor for what `source` turns out to hold (spec section 6: content, not media type).
