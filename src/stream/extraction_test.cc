@@ -442,9 +442,9 @@ TEST(Bounds, CompressedBytesCountTogether) {
 
 TEST(Bounds, AHugeHeaderIsRefused) {
   std::vector<testing::SparseExtent> extents;
-  for (std::int64_t i = 0; i < 600'000; ++i) extents.push_back({i * 2, 1});
+  for (std::int64_t i = 0; i < 1'000'000; ++i) extents.push_back({i * 2, 1});
   const testing::SparseFile map{
-      .size = 1'200'000, .extents = extents, .stored = std::string(600'000, 's')};
+      .size = 2'000'000, .extents = extents, .stored = std::string(1'000'000, 's')};
   const std::string archive =
       TarBuilder().file("vmlinux", "k").sparse(SparseFormat::pax_1_0, "rootfs.ext4", map).finish();
   EXPECT_THROW(extract({archive}), Error);
