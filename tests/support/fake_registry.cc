@@ -183,10 +183,12 @@ HttpResponse FakeRegistry::handle(Listener listener, const HttpRequest& http) {
   request.kind = kind_of(request);
   const bool guarded = listener == Listener::registry && request.kind != RequestKind::token &&
                        request.kind != RequestKind::redirected;
+  std::unique_lock lock(mutex_);
+  const std::string url = server(listener).url(name_in(http));
+  lock.unlock();
   std::optional<HttpResponse> refusal;
-  if (guarded)
-    refusal = auth_.refuse(http, request.repository, server(listener).url(name_in(http)));
-  const std::lock_guard lock(mutex_);
+  if (guarded) refusal = auth_.refuse(http, request.repository, url);
+  lock.lock();
   const auto faults = faults_for(request, refusal.has_value());
   HttpResponse response =
       refusal ? apply_faults(std::move(*refusal), http, faults, false) : answer(request, faults);
