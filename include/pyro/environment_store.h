@@ -30,6 +30,12 @@ struct NetworkOptions {
   std::optional<std::filesystem::path> ca_directory;
   /// Hosts that may be sent credentials as a token realm, beside those of spec section 6.
   std::vector<std::string> trusted_realms;
+  /// How often in a row a request is made again whose failure may pass: a broken connection, a
+  /// busy server. Bytes that arrived count as progress, and a transfer goes on where it broke off.
+  int retries = 5;
+  /// The first pause before that; the following are each twice as long, up to 30 s. Longer where
+  /// the server asks for it, up to a minute.
+  std::chrono::milliseconds retry_delay{500};
 };
 
 /// Upper bounds on what an image may unpack to (spec section 6, "Bounds"), in bytes.

@@ -1,6 +1,7 @@
 // What a long operation tells while it runs.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -31,6 +32,10 @@ class ProgressListener {
   /// is what the environment takes on disk.
   virtual void finished(std::string_view environment, std::uint64_t received_bytes,
                         std::uint64_t installed_bytes) noexcept;
+
+  /// A request failed and is made again after `pause`; `why` is one line.
+  virtual void retrying(std::string_view environment, std::string_view why,
+                        std::chrono::milliseconds pause) noexcept;
 
   /// Another process holds the environment's lock; `holder` is its process id when known.
   virtual void waiting(std::string_view environment, std::optional<int> holder) noexcept;

@@ -44,6 +44,12 @@ void Sha256::update(std::span<const std::byte> bytes) {
   require(EVP_DigestUpdate(context_->md, bytes.data(), bytes.size()));
 }
 
+Sha256 Sha256::copy() const {
+  Sha256 other;
+  require(EVP_MD_CTX_copy_ex(other.context_->md, context_->md));
+  return other;
+}
+
 Digest Sha256::finish() {
   Digest::Bytes bytes;
   require(

@@ -19,6 +19,9 @@ class Sha256 {
 
   void update(std::span<const std::byte> bytes);
 
+  /// One that has seen the same bytes.
+  [[nodiscard]] Sha256 copy() const;
+
   /// The digest of all bytes since the start or the last finish(); begins anew.
   [[nodiscard]] Digest finish();
 

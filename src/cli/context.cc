@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "cli/sizes.h"
 #include "pyro/error.h"
 
 namespace pyro::cli {
@@ -103,8 +104,27 @@ std::vector<fs::path> credential_files(const Variables& variables) {
   return {};
 }
 
+[[noreturn]] void refuse_variable(const char* name, const std::string& value,
+                                  const char* expected) {
+  throw Error(ErrorCode::usage, std::string(name) + ": '" + value + "' is not " + expected);
+}
+
+void set_patience(NetworkOptions& network, const Variables& variables) {
+  if (const auto text = variables("PYRO_RETRIES")) {
+    const auto retries = parse_count(*text);
+    if (!retries) refuse_variable("PYRO_RETRIES", *text, "a number");
+    network.retries = *retries;
+  }
+  if (const auto text = variables("PYRO_RETRY_DELAY")) {
+    const auto delay = parse_seconds(*text);
+    if (!delay) refuse_variable("PYRO_RETRY_DELAY", *text, "a number of seconds");
+    network.retry_delay = *delay;
+  }
+}
+
 NetworkOptions network_options(const Variables& variables) {
   NetworkOptions network;
+  set_patience(network, variables);
   network.credential_files = credential_files(variables);
   network.ca_file = variables("SSL_CERT_FILE");
   network.ca_directory = variables("SSL_CERT_DIR");

@@ -116,6 +116,11 @@ void ProgressBar::finished(std::string_view environment, std::uint64_t received_
                       transfer_.summary(installed_bytes, now) + '\n');
 }
 
+void ProgressBar::retrying(std::string_view environment, std::string_view why,
+                           std::chrono::milliseconds pause) noexcept {
+  draw_note(environment, fmt::format("trying again in {}: {}", format_duration(pause), why));
+}
+
 void ProgressBar::waiting(std::string_view environment, std::optional<int> holder) noexcept {
   const std::string who = holder ? fmt::format("process {}", *holder) : "another process";
   draw_note(environment, "waiting for " + who + ", which is pulling it");

@@ -22,6 +22,8 @@ class ProgressBar : public ProgressView {
   void committing() noexcept override;
   void finished(std::string_view environment, std::uint64_t received_bytes,
                 std::uint64_t installed_bytes) noexcept override;
+  void retrying(std::string_view environment, std::string_view why,
+                std::chrono::milliseconds pause) noexcept override;
   void waiting(std::string_view environment, std::optional<int> holder) noexcept override;
   void warning(std::string_view text) noexcept override;
   void clear() noexcept override;

@@ -61,6 +61,14 @@ void ProgressJson::finished(std::string_view environment, std::uint64_t received
                     {"installed_bytes", installed_bytes}});
 }
 
+void ProgressJson::retrying(std::string_view environment, std::string_view why,
+                            std::chrono::milliseconds pause) noexcept {
+  print(terminal_, {{"event", "retrying"},
+                    {"environment", environment},
+                    {"message", why},
+                    {"pause_seconds", static_cast<double>(pause.count()) / 1000}});
+}
+
 void ProgressJson::waiting(std::string_view environment, std::optional<int> holder) noexcept {
   print(terminal_,
         {{"event", "waiting"}, {"environment", environment}, {"holder", or_null(holder)}});

@@ -12,8 +12,9 @@ namespace pyro::cli {
 
 /// Every line has "event" and "environment": "started" with "source", "progress" with
 /// "received_bytes" and "total_bytes" (null while unknown) at most ten times a second,
-/// "committing", "finished" with "received_bytes" and "installed_bytes", "waiting" with "holder" (a
-/// process id or null). "warning" has a "message" instead of an environment.
+/// "committing", "finished" with "received_bytes" and "installed_bytes", "retrying" with "message"
+/// and "pause_seconds", "waiting" with "holder" (a process id or null). "warning" has a "message"
+/// instead of an environment.
 class ProgressJson : public ProgressView {
  public:
   ProgressJson(const Terminal& terminal, Clock clock);
@@ -23,6 +24,8 @@ class ProgressJson : public ProgressView {
   void committing() noexcept override;
   void finished(std::string_view environment, std::uint64_t received_bytes,
                 std::uint64_t installed_bytes) noexcept override;
+  void retrying(std::string_view environment, std::string_view why,
+                std::chrono::milliseconds pause) noexcept override;
   void waiting(std::string_view environment, std::optional<int> holder) noexcept override;
   void warning(std::string_view text) noexcept override;
 

@@ -58,6 +58,11 @@ void ProgressPlain::finished(std::string_view environment, std::uint64_t receive
   line(environment, "installed: " + transfer_.summary(installed_bytes, now));
 }
 
+void ProgressPlain::retrying(std::string_view environment, std::string_view why,
+                             std::chrono::milliseconds pause) noexcept {
+  line(environment, fmt::format("{}; trying again in {}", why, format_duration(pause)));
+}
+
 void ProgressPlain::waiting(std::string_view environment, std::optional<int> holder) noexcept {
   const std::string who = holder ? fmt::format("process {}", *holder) : "another process";
   line(environment, "waiting for " + who + ", which is pulling it");

@@ -100,4 +100,13 @@ std::optional<std::chrono::milliseconds> parse_seconds(std::string_view text) {
   return std::chrono::milliseconds(std::llround(*seconds * 1000));
 }
 
+std::optional<int> parse_count(std::string_view text) {
+  constexpr int kMost = 1000;
+  int value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || rest != end || value < 0 || value > kMost) return std::nullopt;
+  return value;
+}
+
 }  // namespace pyro::cli

@@ -25,4 +25,7 @@ namespace pyro::cli {
 /// "30", "0.5": seconds, not negative.
 [[nodiscard]] std::optional<std::chrono::milliseconds> parse_seconds(std::string_view text);
 
+/// "5": not negative, at most 1000.
+[[nodiscard]] std::optional<int> parse_count(std::string_view text);
+
 }  // namespace pyro::cli

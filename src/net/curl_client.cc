@@ -64,27 +64,29 @@ struct Explanation {
   CURLcode code;
   std::string_view text;
   std::string_view hint;
+  bool may_pass = false;
 };
 
 constexpr auto kExplanations = std::to_array<Explanation>({
     {CURLE_COULDNT_RESOLVE_HOST, "the name {} cannot be resolved",
-     "check the spelling, and this machine's network and DNS"},
+     "check the spelling, and this machine's network and DNS", true},
     {CURLE_COULDNT_RESOLVE_PROXY, "the proxy's name cannot be resolved", "check https_proxy"},
-    {CURLE_COULDNT_CONNECT, "cannot connect to {}", "check the network, and proxy settings if any"},
+    {CURLE_COULDNT_CONNECT, "cannot connect to {}", "check the network, and proxy settings if any",
+     true},
     {CURLE_SSL_CONNECT_ERROR, "TLS with {} failed", ""},
     {CURLE_PEER_FAILED_VERIFICATION, "the certificate of {} is not trusted",
      "if it is signed by an authority of your own, name that one's PEM file in SSL_CERT_FILE"},
     {CURLE_SSL_CACERT_BADFILE, "the trusted certificates cannot be read",
      "install the package ca-certificates, or name a PEM file in SSL_CERT_FILE"},
-    {CURLE_PARTIAL_FILE, "{} closed the connection in the middle of the answer", ""},
-    {CURLE_GOT_NOTHING, "{} closed the connection without an answer", ""},
-    {CURLE_RECV_ERROR, "the connection to {} broke", ""},
-    {CURLE_SEND_ERROR, "the connection to {} broke", ""},
+    {CURLE_PARTIAL_FILE, "{} closed the connection in the middle of the answer", "", true},
+    {CURLE_GOT_NOTHING, "{} closed the connection without an answer", "", true},
+    {CURLE_RECV_ERROR, "the connection to {} broke", "", true},
+    {CURLE_SEND_ERROR, "the connection to {} broke", "", true},
     {CURLE_WEIRD_SERVER_REPLY, "{} does not answer in HTTP", ""},
     {CURLE_UNSUPPORTED_PROTOCOL, "{} does not answer in HTTP", ""},
 });
 
-constexpr Explanation kUnexplained{CURLE_OK, "the request to {} failed", ""};
+constexpr Explanation kUnexplained{CURLE_OK, "the request to {} failed", "", false};
 
 std::string with_host(std::string_view text, const std::string& host) {
   std::string result(text);
@@ -101,6 +103,11 @@ bool contains_any(std::string_view text, std::initializer_list<std::string_view>
 bool is_not_tls(CURLcode code, std::string_view detail) {
   return code == CURLE_SSL_CONNECT_ERROR &&
          contains_any(detail, {"wrong version number", "http request", "packet length too long"});
+}
+
+bool is_cut_handshake(CURLcode code, std::string_view detail) {
+  return code == CURLE_SSL_CONNECT_ERROR &&
+         contains_any(detail, {"unexpected eof", "SSL_ERROR_SYSCALL", "reset by peer"});
 }
 
 /// What is known better than the table's hint.
@@ -131,6 +138,7 @@ std::string_view better_hint(CURLcode code, std::string_view detail, long os_err
   const bool is_about_the_name = code == CURLE_COULDNT_RESOLVE_HOST;
   error.add_context(with_host(explanation.text, is_about_the_name ? url.host : url.authority()));
   if (is_not_tls(code, detail)) throw NotTlsError(error);
+  if (explanation.may_pass || is_cut_handshake(code, detail)) throw TransientError(error);
   throw error;
 }
 
@@ -284,7 +292,8 @@ void CurlClient::Impl::fail(CURLcode code, const Url& url) {
     const auto limit = connected > 0 ? options_.stall_timeout : options_.connect_timeout;
     const std::string what =
         connected > 0 ? " sent less than 1 KiB/s for " : " could not be reached within ";
-    throw Error(ErrorCode::network, url.authority() + what + std::to_string(limit.count()) + " s");
+    throw TransientError(
+        Error(ErrorCode::network, url.authority() + what + std::to_string(limit.count()) + " s"));
   }
   long os_error = 0;
   libcurl().easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &os_error);

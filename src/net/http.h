@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/recoverable.h"
 #include "pyro/error.h"
 
 namespace pyro {

@@ -76,22 +76,25 @@ auto about(const std::string& subject, const Work& work) {
 
 class RegistryClient::Impl {
  public:
-  Impl(HttpClient& http, ImageReference image, const NetworkOptions& options)
-      : image_(std::move(image)), session_(http, image_, options) {}
+  Impl(HttpClient& http, ImageReference image, const NetworkOptions& options, RetryOptions retry)
+      : image_(std::move(image)), session_(http, image_, options), retry_(std::move(retry)) {}
 
   ResolvedImage resolve(const std::optional<Digest>& pin);
-  void fetch_blob(const Descriptor& blob, const BodySink& sink);
+  void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay);
 
  private:
   Document fetch_top(const std::optional<Digest>& pin);
   Document fetch_child(const Descriptor& child);
   Document fetch_document(const std::string& reference, const Expectation& expected);
+  HttpResponse get_document(const std::string& reference);
+  void get_rest(const Descriptor& blob, VerifiedBody& body);
   std::optional<PlatformManifest> find_manifest(const Index& index, int levels,
                                                 std::string& platforms);
   [[nodiscard]] std::string by_digest(const Digest& digest) const;
 
   ImageReference image_;
   RegistrySession session_;
+  RetryOptions retry_;
 };
 
 ResolvedImage RegistryClient::Impl::resolve(const std::optional<Digest>& pin) {
@@ -126,6 +129,12 @@ Document RegistryClient::Impl::fetch_child(const Descriptor& child) {
 
 Document RegistryClient::Impl::fetch_document(const std::string& reference,
                                               const Expectation& expected) {
+  const HttpResponse response = Retry(retry_).run([&] { return get_document(reference); });
+  const Digest digest = check_body(response, expected);
+  return {digest, parse_manifest(response.body, response.media_type())};
+}
+
+HttpResponse RegistryClient::Impl::get_document(const std::string& reference) {
   HttpRequest request{.on_head = refuse_web_page};
   request.headers.add("Accept", std::string(kManifestAccept));
   std::string body;
@@ -134,11 +143,10 @@ Document RegistryClient::Impl::fetch_document(const std::string& reference,
   if (response.status != 200) {
     Error error = refused_answer(session_.speaker(response), response);
     if (response.status == 404) error.add_context("it does not exist");
-    throw error;
+    throw_refusal(error, response);
   }
   response.body = std::move(body);
-  const Digest digest = check_body(response, expected);
-  return {digest, parse_manifest(response.body, response.media_type())};
+  return response;
 }
 
 /// The manifest for our platform, in `index` or `levels` below. Adds to `platforms` what else there
@@ -163,14 +171,15 @@ std::optional<PlatformManifest> RegistryClient::Impl::find_manifest(const Index&
   return std::nullopt;
 }
 
-void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& sink) {
+void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& sink,
+                                      const Replay& replay) {
   VerifiedBody body(blob, sink);
-  const HttpRequest request{.on_head = [&](const HttpResponse& head) { body.check_head(head); }};
   try {
-    const HttpResponse response =
-        session_.get("blobs/" + blob.digest.to_string(), request,
-                     [&](std::span<const std::byte> bytes) { body.take(bytes); });
-    if (!response.ok()) throw refused_answer(session_.speaker(response), response);
+    if (replay) replay([&](std::span<const std::byte> bytes) { body.replay(bytes); });
+    Retry(retry_).run_transfer([&] { return body.received(); },
+                               [&] {
+                                 if (!body.is_complete() || blob.size == 0) get_rest(blob, body);
+                               });
     body.finish();
   } catch (Error& error) {
     if (body.sink_failed() || error.code() == ErrorCode::interrupted) throw;
@@ -179,13 +188,23 @@ void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& si
   }
 }
 
+void RegistryClient::Impl::get_rest(const Descriptor& blob, VerifiedBody& body) {
+  HttpRequest request{.on_head = [&](const HttpResponse& head) { body.check_head(head); }};
+  body.prepare(request);
+  const HttpResponse response =
+      session_.get("blobs/" + blob.digest.to_string(), request,
+                   [&](std::span<const std::byte> bytes) { body.take(bytes); });
+  body.check_end(response);
+  if (!response.ok()) throw_refusal(refused_answer(session_.speaker(response), response), response);
+}
+
 std::string RegistryClient::Impl::by_digest(const Digest& digest) const {
   return image_.registry() + "/" + image_.repository() + "@" + digest.to_string();
 }
 
 RegistryClient::RegistryClient(HttpClient& http, ImageReference image,
-                               const NetworkOptions& options)
-    : impl_(std::make_unique<Impl>(http, std::move(image), options)) {}
+                               const NetworkOptions& options, RetryOptions retry)
+    : impl_(std::make_unique<Impl>(http, std::move(image), options, std::move(retry))) {}
 RegistryClient::~RegistryClient() = default;
 RegistryClient::RegistryClient(RegistryClient&&) noexcept = default;
 RegistryClient& RegistryClient::operator=(RegistryClient&&) noexcept = default;
@@ -194,8 +213,9 @@ ResolvedImage RegistryClient::resolve(const std::optional<Digest>& pin) {
   return impl_->resolve(pin);
 }
 
-void RegistryClient::fetch_blob(const Descriptor& blob, const BodySink& sink) {
-  impl_->fetch_blob(blob, sink);
+void RegistryClient::fetch_blob(const Descriptor& blob, const BodySink& sink,
+                                const Replay& replay) {
+  impl_->fetch_blob(blob, sink, replay);
 }
 
 }  // namespace pyro

@@ -3,10 +3,12 @@
 // Source: spec section 6; OCI distribution specification, "Pull".
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
 #include "net/http.h"
+#include "net/retry.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
 #include "pyro/digest.h"
@@ -21,12 +23,16 @@ struct ResolvedImage {
   Manifest manifest;
 };
 
+/// Hands bytes that are there from an earlier time to a sink.
+using Replay = std::function<void(const BodySink&)>;
+
 /// Finds out by itself how the registry wants to be talked to: the scheme at the first request, a
 /// token or password when asked for one. Not thread-safe.
 class RegistryClient {
  public:
   /// `http` must outlive the client. Nothing is sent before a function is called.
-  RegistryClient(HttpClient& http, ImageReference image, const NetworkOptions& options);
+  RegistryClient(HttpClient& http, ImageReference image, const NetworkOptions& options,
+                 RetryOptions retry = {});
   ~RegistryClient();
   RegistryClient(RegistryClient&&) noexcept;
   RegistryClient& operator=(RegistryClient&&) noexcept;
@@ -39,9 +45,12 @@ class RegistryClient {
 
   /// The bytes of a layer go to `sink` as they come, not verified; returning means that their size
   /// and digest are the descriptor's.
-  /// @throws Error(integrity) when they are not, as soon as that is certain; (network); and what
-  /// `sink` throws, as it is.
-  void fetch_blob(const Descriptor& blob, const BodySink& sink);
+  ///
+  /// Bytes of its front that are there from an earlier time come out of `replay`, which hands them
+  /// to the sink it is given; only the others are asked for.
+  /// @throws Error(integrity) when they are not, as soon as that is certain; NeedsRestart when they
+  /// came in several parts; (network); and what `sink` throws, as it is.
+  void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay = {});
 
  private:
   class Impl;

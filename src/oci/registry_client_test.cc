@@ -244,7 +244,10 @@ TEST_F(RegistryClientTest, FetchesABlob) {
     ErrorCode code;
   } cases[] = {
       {{.body = "layer"}, "layer", ErrorCode::failed},
-      {{.body = "laye"}, about + "it has 4 bytes instead of 5", ErrorCode::integrity},
+      {{.body = "laye"}, about + "the answer ended after 4 of 5 bytes", ErrorCode::network},
+      {{.headers = {{"Transfer-Encoding", "chunked"}}, .body = "laye"},
+       about + "it has 4 bytes instead of 5",
+       ErrorCode::integrity},
       {{.body = "layerx"},
        about + "it is longer than the 5 bytes it should have",
        ErrorCode::integrity},

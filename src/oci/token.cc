@@ -7,6 +7,7 @@
 #include "base/ascii.h"
 #include "base/strict_json.h"
 #include "net/redirects.h"
+#include "net/retry.h"
 #include "oci/registry_error.h"
 
 namespace pyro {
@@ -40,10 +41,10 @@ void check_token(const std::string& token) {
   }
 }
 
-[[noreturn]] void throw_refusal(const HttpResponse& response) {
+[[noreturn]] void throw_token_refusal(const HttpResponse& response) {
   const Error error(ErrorCode::network, "it answered " + describe_answer(response));
   if (response.status == 401 || response.status == 403) throw LoginRefused(error);
-  throw error;
+  throw_refusal(error, response);
 }
 
 std::string get_token(HttpClient& http, const TokenRequest& request) {
@@ -52,7 +53,7 @@ std::string get_token(HttpClient& http, const TokenRequest& request) {
     get.headers.add("Authorization", basic_authorization(*request.credentials));
   }
   const HttpResponse response = follow_small(http, get, kMaxTokenAnswer);
-  if (!response.ok()) throw_refusal(response);
+  if (!response.ok()) throw_token_refusal(response);
   std::string token = parse_token(response.body);
   check_token(token);
   return token;

@@ -20,7 +20,11 @@ class VerifiedBodyTest : public testing::Test {
     VerifiedBody body(blob_, sink_);
     try {
       for (const std::string& piece : pieces) body.take(std::as_bytes(std::span(piece)));
+      body.check_end(HttpResponse{200, {}, {}});
       body.finish();
+    } catch (const TransientError& error) {
+      EXPECT_EQ(error.code(), ErrorCode::network);
+      return error.what();
     } catch (const Error& error) {
       EXPECT_EQ(error.code(), ErrorCode::integrity);
       return error.what();
@@ -35,8 +39,8 @@ TEST_F(VerifiedBodyTest, PassesTheBlobOn) {
 }
 
 TEST_F(VerifiedBodyTest, RefusesEverythingElse) {
-  EXPECT_EQ(outcome({}), "it has 0 bytes instead of 11");
-  EXPECT_EQ(outcome({"hello worl"}), "it has 10 bytes instead of 11");
+  EXPECT_EQ(outcome({}), "the answer ended after 0 of 11 bytes");
+  EXPECT_EQ(outcome({"hello worl"}), "the answer ended after 10 of 11 bytes");
   EXPECT_EQ(outcome({"hello world", "!"}), "it is longer than the 11 bytes it should have");
   EXPECT_EQ(outcome({"hello_world"}), "its digest is " + sha256("hello_world").to_string());
 }

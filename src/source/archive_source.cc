@@ -5,15 +5,18 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 #include "base/files.h"
+#include "base/recoverable.h"
 #include "base/sha256.h"
 #include "net/curl_client.h"
 #include "net/redact.h"
 #include "net/redirects.h"
+#include "net/resumable_body.h"
+#include "net/retry.h"
 #include "net/url.h"
 #include "pyro/error.h"
 
@@ -23,26 +26,29 @@ namespace {
 constexpr std::size_t kReadSize = 256 * 1024;
 constexpr std::string_view kFileScheme = "file://";
 
-/// Hashes what goes into the extraction and counts it.
+/// Passes on what arrives, keeps it where its digest is known, and counts it.
 class ArchiveSink {
  public:
-  ArchiveSink(Extraction& extraction, ProgressListener& progress)
-      : extraction_(extraction), progress_(progress) {}
+  ArchiveSink(Extraction& extraction, ProgressListener& progress, Partial* partial)
+      : extraction_(extraction), progress_(progress), partial_(partial) {}
 
   void operator()(std::span<const std::byte> bytes) {
-    hash_.update(bytes);
     extraction_.write(bytes);
+    if (partial_ != nullptr) partial_->append(bytes);
     progress_.received(received_ += bytes.size());
   }
-
-  [[nodiscard]] Digest digest() { return hash_.finish(); }
-  [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
 
  private:
   Extraction& extraction_;
   ProgressListener& progress_;
-  Sha256 hash_;
+  Partial* partial_;
   std::uint64_t received_ = 0;
+};
+
+/// An archive as it was read: what the record keeps of it.
+struct Archive {
+  Digest digest;
+  std::uint64_t size = 0;
 };
 
 // The path a source names, or nothing when it is a URL to be fetched.
@@ -68,36 +74,82 @@ Fd open_archive(const std::string& path, ProgressListener& progress) {
   return fd;
 }
 
-void read_file(const std::string& path, const FetchContext& context, ArchiveSink& sink) {
+Archive read_file(const std::string& path, const FetchContext& context, ArchiveSink sink) {
   const Fd fd = open_archive(path, context.progress);
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
   const std::span<std::byte> space(buffer.get(), kReadSize);
+  Sha256 hash;
   for (std::uint64_t offset = 0;;) {
     if (context.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     const std::size_t n = pread_full(fd.get(), space, offset, path);
-    if (n == 0) return;
+    if (n == 0) return {hash.finish(), offset};
+    hash.update(space.first(n));
     sink(space.first(n));
     offset += n;
   }
 }
 
-void announce_size(const HttpResponse& head, ProgressListener& progress) {
-  const std::string length = head.headers.get("Content-Length").value_or("");
-  std::uint64_t size = 0;
-  const char* const end = length.data() + length.size();
-  if (std::from_chars(length.data(), end, size).ptr == end && size > 0) progress.expecting(size);
-}
+/// One archive over the network, in as many answers as it takes.
+class Download {
+ public:
+  Download(const Environment& environment, const FetchContext& context, const BodySink& sink)
+      : url_(*environment.source_url),
+        context_(context),
+        http_(curl_options(context)),
+        retry_(retry_options(context, environment.name)),
+        body_(sink, environment.source_sha256 ? ResumableBody::Content::addressed
+                                              : ResumableBody::Content::named) {}
 
-void download(const std::string& url, const FetchContext& context, ArchiveSink& sink) {
-  CurlClient http(curl_options(context));
-  const HttpRequest request{.url = url, .on_head = [&](const HttpResponse& head) {
-                              announce_size(head, context.progress);
-                            }};
-  const HttpResponse response = follow(http, request, std::ref(sink));
-  if (!response.ok()) {
-    throw Error(ErrorCode::network,
-                "the server answered " + std::to_string(response.status) + " for " + redact(url));
+  Archive run(Partial* partial) {
+    if (partial != nullptr) {
+      partial->replay([&](std::span<const std::byte> bytes) { body_.replay(bytes); });
+    }
+    retry_.run_transfer([&] { return body_.received(); },
+                        [&] {
+                          const bool is_complete = body_.received() == body_.total();
+                          if (!is_complete || body_.received() == 0) get_rest();
+                        });
+    return {body_.digest(), body_.received()};
   }
+
+  /// What its digest being another one than the catalog's may be blamed on.
+  [[nodiscard]] bool is_stitched() const noexcept { return body_.is_stitched(); }
+
+ private:
+  void get_rest() {
+    HttpRequest request{.url = url_, .on_head = [&](const HttpResponse& head) {
+                          body_.check_head(head);
+                          if (body_.total()) context_.progress.expecting(*body_.total());
+                        }};
+    body_.prepare(request);
+    const HttpResponse response =
+        follow(http_, request, [&](std::span<const std::byte> bytes) { body_.take(bytes); });
+    body_.check_end(response);
+    if (response.ok()) return;
+    throw_refusal(
+        Error(ErrorCode::network,
+              "the server answered " + std::to_string(response.status) + " for " + redact(url_)),
+        response);
+  }
+
+  std::string url_;
+  const FetchContext& context_;
+  CurlClient http_;
+  Retry retry_;
+  ResumableBody body_;
+};
+
+Archive download(const Environment& environment, const FetchContext& context,
+                 Extraction& extraction) {
+  const auto& pin = environment.source_sha256;
+  Partial* const partial =
+      pin ? &context.partials.open(*pin, context.limits.compressed_bytes) : nullptr;
+  Download download(environment, context, ArchiveSink(extraction, context.progress, partial));
+  const Archive archive = download.run(partial);
+  if (pin && *pin != archive.digest && download.is_stitched()) {
+    throw NeedsRestart(Error(ErrorCode::integrity, "the parts of the archive do not fit together"));
+  }
+  return archive;
 }
 
 void require_pinned(const Environment& environment, const Digest& digest) {
@@ -118,19 +170,15 @@ Provenance fetch_from_archive(const Environment& environment, const FetchContext
   context.progress.started(environment.name, shown);
   extraction.begin_layer("archive " + shown,
                          environment.source_sha256 ? Checksums::leave : Checksums::check);
-  ArchiveSink sink(extraction, context.progress);
-  if (path) {
-    read_file(*path, context, sink);
-  } else {
-    download(source, context, sink);
-  }
-  const Digest digest = sink.digest();
-  require_pinned(environment, digest);
+  const Archive archive =
+      path ? read_file(*path, context, ArchiveSink(extraction, context.progress, nullptr))
+           : download(environment, context, extraction);
+  require_pinned(environment, archive.digest);
   extraction.end_layer();
   return {.source = shown,
-          .source_digest = digest.to_string(),
+          .source_digest = archive.digest.to_string(),
           .oci_digest = std::nullopt,
-          .received_bytes = sink.received()};
+          .received_bytes = archive.size};
 }
 
 }  // namespace pyro

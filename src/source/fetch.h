@@ -7,9 +7,11 @@
 #include <string>
 
 #include "net/curl_client.h"
+#include "net/retry.h"
 #include "pyro/digest.h"
 #include "pyro/environment_store.h"
 #include "pyro/progress.h"
+#include "source/partials.h"
 
 namespace pyro {
 
@@ -17,11 +19,16 @@ struct FetchContext {
   const NetworkOptions& network;
   const ExtractionLimits& limits;
   ProgressListener& progress;
+  Partials& partials;
   std::stop_token stop;
 };
 
 /// How an HTTP client serves it.
 [[nodiscard]] CurlOptions curl_options(const FetchContext& context);
+
+/// How often and how patiently it tries again; `environment` is whose progress tells of it.
+[[nodiscard]] RetryOptions retry_options(const FetchContext& context,
+                                         const std::string& environment);
 
 /// Where the artifacts came from, as the install record keeps it.
 struct Provenance {

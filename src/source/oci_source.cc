@@ -36,20 +36,35 @@ std::string label_of(const Manifest& manifest, std::size_t index) {
          " (" + manifest.layers[index].digest.to_string() + ")";
 }
 
-// The number of bytes received.
-std::uint64_t fetch_layers(RegistryClient& registry, const Manifest& manifest,
-                           const FetchContext& context, Extraction& extraction) {
-  std::uint64_t received = 0;
-  for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
-    extraction.begin_layer(label_of(manifest, i), Checksums::leave);
-    registry.fetch_blob(manifest.layers[i], [&](std::span<const std::byte> bytes) {
-      extraction.write(bytes);
-      context.progress.received(received += bytes.size());
-    });
-    extraction.end_layer();
+/// One after the other into `extraction`; counts the bytes.
+class LayerFetcher {
+ public:
+  LayerFetcher(RegistryClient& registry, const FetchContext& context, Extraction& extraction)
+      : registry_(registry), context_(context), extraction_(extraction) {}
+
+  void fetch(const Manifest& manifest, std::size_t index) {
+    const Descriptor& layer = manifest.layers[index];
+    Partial& partial = context_.partials.open(layer.digest, layer.size);
+    extraction_.begin_layer(label_of(manifest, index), Checksums::leave);
+    registry_.fetch_blob(
+        layer,
+        [&](std::span<const std::byte> bytes) {
+          extraction_.write(bytes);
+          partial.append(bytes);
+          context_.progress.received(received_ += bytes.size());
+        },
+        [&](const BodySink& sink) { partial.replay(sink); });
+    extraction_.end_layer();
   }
-  return received;
-}
+
+  [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
+
+ private:
+  RegistryClient& registry_;
+  const FetchContext& context_;
+  Extraction& extraction_;
+  std::uint64_t received_ = 0;
+};
 
 Provenance provenance_of(const ImageReference& image, const ResolvedImage& resolved) {
   Provenance provenance;
@@ -71,11 +86,15 @@ Provenance fetch_from_oci(const Environment& environment, const FetchContext& co
   const ImageReference image = reference_of(environment);
   context.progress.started(environment.name, image.to_string());
   CurlClient http(curl_options(context));
-  RegistryClient registry(http, image, context.network);
+  RegistryClient registry(http, image, context.network, retry_options(context, environment.name));
   const ResolvedImage resolved = registry.resolve(environment.oci_digest);
   context.progress.expecting(compressed_size(resolved.manifest, context.limits));
   Provenance provenance = provenance_of(image, resolved);
-  provenance.received_bytes = fetch_layers(registry, resolved.manifest, context, extraction);
+  LayerFetcher layers(registry, context, extraction);
+  for (std::size_t i = 0; i < resolved.manifest.layers.size(); ++i) {
+    layers.fetch(resolved.manifest, i);
+  }
+  provenance.received_bytes = layers.received();
   return provenance;
 }
 

@@ -7,10 +7,12 @@
 
 #include "base/file_lock.h"
 #include "base/files.h"
+#include "base/recoverable.h"
 #include "source/archive_source.h"
 #include "source/bundle_source.h"
 #include "source/fetch.h"
 #include "source/oci_source.h"
+#include "source/partials.h"
 #include "store/install_record.h"
 #include "store/install_transaction.h"
 #include "store/installation.h"
@@ -159,10 +161,34 @@ class Installer {
   }
 
   InstalledEnvironment fetch() {
+    try {
+      return fetch_once();
+    } catch (const NeedsRestart&) {
+      return fetch_once();
+    }
+  }
+
+  InstalledEnvironment fetch_once() {
+    Partials partials(layout_.partial_dir());
+    try {
+      InstalledEnvironment installed = fetch_into(partials);
+      partials.discard();
+      return installed;
+    } catch (const TransientError& error) {
+      // Only what broke off can be gone on with.
+      if (error.code() != ErrorCode::network) partials.discard();
+      throw;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::interrupted) partials.discard();
+      throw;
+    }
+  }
+
+  InstalledEnvironment fetch_into(Partials& partials) {
     InstallTransaction transaction(layout_, environment_);
     Extraction extraction(transaction.open_candidates(), options_.limits);
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
-    const FetchContext context{options_.network, options_.limits, progress_, pull_.stop};
+    const FetchContext context{options_.network, options_.limits, progress_, partials, pull_.stop};
     const Provenance provenance = has_oci_source(environment_)
                                       ? fetch_from_oci(environment_, context, extraction)
                                       : fetch_from_archive(environment_, context, extraction);

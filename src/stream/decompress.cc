@@ -39,7 +39,8 @@ class Plain final : public CodecLoop {
 
 class Gzip final : public Members {
  public:
-  Gzip(Input input, OutputRing& ring) : Members(std::move(input), ring), state_(new inflate_state) {
+  Gzip(Input input, OutputRing& ring)
+      : Members(std::move(input), ring), storage_(std::make_unique<State>()) {
     isal_inflate_init(state_);
   }
   std::string_view name() const noexcept override { return "gzip"; }
@@ -87,7 +88,7 @@ class Gzip final : public Members {
     inflate_state state;
   };
   std::unique_ptr<State> storage_;
-  inflate_state* state_;
+  inflate_state* const state_ = &storage_->state;
 };
 
 class Bzip2 final : public Members {

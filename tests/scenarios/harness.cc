@@ -142,6 +142,7 @@ std::vector<std::string> without_scaffolding(std::vector<std::string> lines) {
 }
 
 PyroHarness::PyroHarness() {
+  variables_["PYRO_RETRY_DELAY"] = "0.01";
   fs::create_directories(home());
 }
 

@@ -186,8 +186,8 @@ const std::vector<Refusal> kContent = {
     {"LayerCutOffWithoutLength",
      {},
      fault_of(kBlob, {.no_length = true, .cut_after = 1000, .ending = Ending::no_close_notify}),
-     5,
-     {"layer"}},
+     4,
+     {"layer", "ended after"}},
     {"ManifestCutOff", {}, fault_of(kManifest, faults::cut_after(10)), 4, {"manifest"}},
     {"LayerWithWrongLength",
      {},
@@ -593,6 +593,7 @@ class RefusalTest : public RegistryHarness, public ::testing::WithParamInterface
 
   void expect_refused(const std::vector<std::string>& options) {
     set_scene();
+    variables_["PYRO_RETRIES"] = "1";
     const auto before = cache_state();
     std::vector<std::string> words{"env", "pull", "tool:1"};
     words.insert(words.end(), options.begin(), options.end());
@@ -605,15 +606,26 @@ class RefusalTest : public RegistryHarness, public ::testing::WithParamInterface
     expect_hides(result.out + result.err, secrets());
     expect_hides(result.err, {"\x1b", "\x07"});
     EXPECT_LT(result.err.size(), 2000u) << result.err;
-    EXPECT_EQ(cache_state(), before);
+    auto after = cache_state();
+    if (transfer_broke_off()) {
+      EXPECT_EQ(std::erase_if(after, is_partial), 1U)
+          << "what had arrived is kept for the next time";
+    }
+    EXPECT_EQ(after, before);
     expect_only_certain_requests();
+  }
+
+  static bool is_partial(const std::string& line) { return line.starts_with("partial/"); }
+
+  static bool transfer_broke_off() {
+    return std::string(GetParam().name).starts_with("LayerCutOff");
   }
 
   void expect_only_certain_requests() {
     const FakeRegistryOptions& options = GetParam().registry;
     EXPECT_FALSE(registry_->saw_any_request(Listener::plain));
     EXPECT_FALSE(registry_->saw_authorization(Listener::cdn));
-    EXPECT_LE(registry_->count(RequestKind::token), 2);
+    EXPECT_LE(registry_->count(RequestKind::token), 4) << "twice for each of two tries";
     EXPECT_LE(registry_->count(kManifest), 12);
     const bool trusted = !options.self_signed && options.certificate.file_name == "server" &&
                          options.certificate.valid_from < std::chrono::seconds(0) &&

@@ -46,6 +46,12 @@ class PullCommand : public Command {
     arguments.value(
         "--lock-timeout", "SECONDS", [this](const std::string& text) { set_lock_timeout(text); },
         "Give up after waiting that long for another pull of\nthe same environment");
+    arguments.value(
+        "--retries", "N", [this](const std::string& text) { set_retries(text); },
+        "Try again so often in a row when a transfer breaks or\na server is busy (default 5)");
+    arguments.value(
+        "--retry-delay", "SECONDS", [this](const std::string& text) { set_retry_delay(text); },
+        "Wait that long before the first time, then twice as\nlong each (default 0.5)");
     declare_json(arguments);
   }
 
@@ -103,6 +109,8 @@ class PullCommand : public Command {
     if (max_size_) store.limits.rootfs_bytes = *max_size_;
     store.lock_timeout = lock_timeout_;
     store.network.trusted_realms = realms_;
+    if (retries_) store.network.retries = *retries_;
+    if (retry_delay_) store.network.retry_delay = *retry_delay_;
   }
 
   void set_progress(const std::string& text) {
@@ -121,6 +129,16 @@ class PullCommand : public Command {
     if (!lock_timeout_) refuse("--lock-timeout", text, "a number of seconds");
   }
 
+  void set_retries(const std::string& text) {
+    retries_ = parse_count(text);
+    if (!retries_) refuse("--retries", text, "a number");
+  }
+
+  void set_retry_delay(const std::string& text) {
+    retry_delay_ = parse_seconds(text);
+    if (!retry_delay_) refuse("--retry-delay", text, "a number of seconds");
+  }
+
   void add_realm(const std::string& text) {
     if (text.empty() || text.find_first_of("/@?# \t") != text.npos) {
       refuse("--trust-realm", text, "a host like auth.example.org");
@@ -135,6 +153,8 @@ class PullCommand : public Command {
   std::optional<std::uint64_t> max_size_;
   std::optional<std::chrono::milliseconds> lock_timeout_;
   std::vector<std::string> realms_;
+  std::optional<int> retries_;
+  std::optional<std::chrono::milliseconds> retry_delay_;
   std::unique_ptr<ProgressView> view_;
 };
 

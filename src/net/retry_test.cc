@@ -1,0 +1,158 @@
+// What is tried again, how often, and how long after.
+#include "net/retry.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <limits>
+#include <vector>
+
+namespace pyro {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+TransientError broken(std::optional<seconds> retry_after = std::nullopt) {
+  return TransientError(Error(ErrorCode::network, "the wire was cut"), retry_after);
+}
+
+/// How a row of `failures` before the first success goes.
+struct Story {
+  int tries = 0;
+  std::vector<milliseconds> pauses;
+  std::string error;
+};
+
+Story run(int failures, RetryOptions options, std::optional<seconds> retry_after = std::nullopt) {
+  Story story;
+  options.on_pause = [&](const Error&, milliseconds pause) { story.pauses.push_back(pause); };
+  try {
+    Retry(options).run([&] {
+      if (++story.tries <= failures) throw broken(retry_after);
+    });
+  } catch (const Error& error) {
+    story.error = error.what();
+  }
+  return story;
+}
+
+TEST(Retry, TriesUntilItWorks) {
+  EXPECT_EQ(run(0, {.retries = 3}).tries, 1);
+  const Story story = run(3, {.retries = 3, .delay = 1ms});
+  EXPECT_EQ(story.tries, 4);
+  EXPECT_EQ(story.error, "");
+}
+
+TEST(Retry, GivesUpAfterSoManyInARow) {
+  const Story story = run(9, {.retries = 3, .delay = 1ms});
+  EXPECT_EQ(story.tries, 4);
+  EXPECT_EQ(story.error, "gave up after 4 tries: the wire was cut");
+}
+
+TEST(Retry, PausesDoubleLessARandomPart) {
+  const Story story = run(4, {.retries = 4, .delay = 8ms});
+  ASSERT_EQ(story.pauses.size(), 4U);
+  for (std::size_t i = 0; i < story.pauses.size(); ++i) {
+    EXPECT_GE(story.pauses[i], 4ms * (1 << i));
+    EXPECT_LE(story.pauses[i], 8ms * (1 << i));
+  }
+}
+
+TEST(Retry, TheServersWishCounts) {
+  const Story story = run(1, {.retries = 1, .delay = 1ms}, 1s);
+  ASSERT_EQ(story.pauses.size(), 1U);
+  EXPECT_EQ(story.pauses[0], 1s);
+}
+
+TEST(Retry, AWishForMoreThanAMinuteEndsIt) {
+  const Story story = run(1, {.retries = 3, .delay = 1ms}, 300s);
+  EXPECT_EQ(story.tries, 1);
+  EXPECT_EQ(story.error, "it asks to be left alone for 300 s: the wire was cut");
+}
+
+TEST(Retry, WhatIsNotTransientComesThroughAtOnce) {
+  int tries = 0;
+  EXPECT_THROW(Retry({.retries = 3}).run([&] {
+    ++tries;
+    throw Error(ErrorCode::integrity, "no");
+  }),
+               Error);
+  EXPECT_EQ(tries, 1);
+}
+
+TEST(Retry, AStopEndsThePause) {
+  std::stop_source stop;
+  RetryOptions options{.retries = 1, .delay = 1h, .stop = stop.get_token()};
+  options.on_pause = [&](const Error&, milliseconds) { stop.request_stop(); };
+  try {
+    Retry(options).run([] { throw broken(); });
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::interrupted);
+  }
+}
+
+TEST(Retry, ProgressBeginsANewRow) {
+  std::uint64_t received = 0;
+  int tries = 0;
+  Retry({.retries = 2, .delay = 1ms})
+      .run_transfer([&] { return received; },
+                    [&] {
+                      if (++tries == 20) return;
+                      received += 64 << 10;
+                      throw broken();
+                    });
+  EXPECT_EQ(tries, 20);
+  received = tries = 0;
+  EXPECT_THROW(Retry({.retries = 2, .delay = 1ms})
+                   .run_transfer([&] { return received; },
+                                 [&] {
+                                   ++tries;
+                                   ++received;  // too little to count
+                                   throw broken();
+                                 }),
+               TransientError);
+  EXPECT_EQ(tries, 3);
+}
+
+TEST(RetryAfter, SecondsAndDates) {
+  const auto now = std::chrono::system_clock::from_time_t(784111777);  // RFC 9110's example
+  const struct {
+    const char* text;
+    std::optional<seconds> pause;
+  } rows[] = {
+      {"1", 1s},
+      {"120", 120s},
+      {"0", 0s},
+      {" 7 ", 7s},
+      {"-1", std::nullopt},
+      {"abc", std::nullopt},
+      {"", std::nullopt},
+      {"1.5", std::nullopt},
+      {"99999999999999999999", seconds::max()},
+      {"Sun, 06 Nov 1994 08:50:07 GMT", 30s},
+      {"Sunday, 06-Nov-94 08:50:07 GMT", 30s},
+      {"Sun Nov  6 08:50:07 1994", 30s},
+      {"Sun, 06 Nov 1994 08:00:00 GMT", 0s},
+      {"Thu, 01 Jan 1970 00:00:00 GMT", 0s},
+      {"Sun, 06 Nov 1994 08:50:07 GMT; nonsense", std::nullopt},
+  };
+  for (const auto& row : rows) {
+    HttpResponse response{429, {}, {}};
+    if (*row.text != '\0') response.headers.add("Retry-After", row.text);
+    EXPECT_EQ(retry_after(response, now), row.pause) << row.text;
+  }
+}
+
+TEST(TransientStatus, ThoseThatMayPass) {
+  for (const int status : {408, 429, 499, 500, 502, 503, 504, 522})
+    EXPECT_TRUE(is_transient(status));
+  for (const int status : {200, 301, 400, 401, 403, 404, 405, 416, 451, 501, 505}) {
+    EXPECT_FALSE(is_transient(status));
+  }
+}
+
+}  // namespace
+}  // namespace pyro

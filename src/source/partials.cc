@@ -1,0 +1,102 @@
+// What has arrived of layers, kept for the next try.
+#include "source/partials.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "base/file_lock.h"
+#include "pyro/error.h"
+
+namespace pyro {
+namespace {
+
+constexpr std::size_t kReadSize = std::size_t{256} << 10;
+
+/// Nothing when it cannot be had: not a file, or somebody else's for the time being.
+Fd open_locked(int directory, const std::string& name) {
+  while (true) {
+    Fd file(::openat(directory, name.c_str(),
+                     O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644));
+    struct stat opened {};
+    if (!file || ::fstat(file.get(), &opened) != 0 || !S_ISREG(opened.st_mode)) return {};
+    if (!try_lock_directory(file.get())) return {};
+    struct stat there {};
+    const bool is_there = ::fstatat(directory, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+                          same_file(opened, there);
+    if (is_there) return file;  // else a prune took it away between opening and locking
+  }
+}
+
+std::uint64_t size_of(int file) {
+  struct stat status {};
+  return ::fstat(file, &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
+}
+
+/// Not through a link: that would lead out of the cache.
+Fd open_own_directory(const std::filesystem::path& path) try {
+  make_directories(path);
+  return open_at(AT_FDCWD, path.string(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, path);
+} catch (const Error&) {
+  return {};
+}
+
+}  // namespace
+
+Partial::Partial(int directory, std::string name, std::uint64_t size)
+    : directory_(directory), name_(std::move(name)), file_(open_locked(directory_, name_)) {
+  if (!file_) return;
+  kept_ = size_of(file_.get());
+  if (kept_ > size && ::ftruncate(file_.get(), 0) == 0) kept_ = 0;
+}
+
+Partial::~Partial() {
+  if (kept_ == 0) discard();
+}
+
+void Partial::replay(const BodySink& sink) {
+  if (!file_) return;
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
+  const std::uint64_t end = kept_;
+  for (std::uint64_t offset = 0; offset < end;) {
+    const auto wanted = std::min<std::uint64_t>(kReadSize, end - offset);
+    const std::size_t n =
+        pread_full(file_.get(), {buffer.get(), static_cast<std::size_t>(wanted)}, offset, name_);
+    if (n == 0) return;
+    sink({buffer.get(), n});
+    offset += n;
+  }
+}
+
+void Partial::append(std::span<const std::byte> bytes) {
+  const std::uint64_t begin = position_;
+  position_ += bytes.size();
+  if (!file_ || position_ <= kept_) return;
+  const auto fresh = bytes.subspan(static_cast<std::size_t>(std::max(kept_, begin) - begin));
+  try {
+    pwrite_all(file_.get(), fresh, kept_, name_);
+    kept_ = position_;
+  } catch (const Error&) {
+    discard();  // A full disk says so where it matters.
+  }
+}
+
+void Partial::discard() {
+  if (!file_) return;
+  ::unlinkat(directory_, name_.c_str(), 0);
+  file_.reset();
+}
+
+Partial& Partials::open(const Digest& digest, std::uint64_t size) {
+  if (!directory_) directory_ = open_own_directory(path_);
+  return partials_.emplace_back(directory_.get(), digest.hex(), size);
+}
+
+void Partials::discard() {
+  for (Partial& partial : partials_) partial.discard();
+}
+
+}  // namespace pyro
