@@ -1,6 +1,8 @@
 // HTTP by libcurl.
 #include "net/curl_client.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -12,6 +14,7 @@
 #include <utility>
 
 #include "base/oci_names.h"
+#include "net/address.h"
 #include "net/curl_library.h"
 #include "net/exchange.h"
 #include "net/redact.h"
@@ -57,6 +60,21 @@ std::size_t body_callback(char* data, std::size_t size, std::size_t count,
     self.park();
     return 0;
   }
+}
+
+/// Which addresses a request may connect to.
+struct PeerPolicy {
+  bool public_only = false;
+  bool has_refused = false;
+};
+
+curl_socket_t open_socket(void* policy, curlsocktype, curl_sockaddr* address) noexcept {
+  auto& self = *static_cast<PeerPolicy*>(policy);
+  if (self.public_only && !is_public(address->addr)) {
+    self.has_refused = true;
+    return CURL_SOCKET_BAD;
+  }
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
 /// How libcurl's failures read here; `{}` stands for the host.
@@ -174,6 +192,7 @@ struct CurlClient::Impl {
   void set_up_protocol();
   void set_up_trust();
   void set_up_request(const Url& url, Exchange& exchange, curl_slist* headers);
+  [[nodiscard]] bool is_peer_public();
   CURLcode perform();
   CURLcode run();
   [[noreturn]] void fail(CURLcode code, const Url& url);
@@ -182,6 +201,7 @@ struct CurlClient::Impl {
   Multi multi_;  // Keeps the connections; outlives the easy handle.
   Easy easy_;
   std::array<char, CURL_ERROR_SIZE> detail_{};
+  PeerPolicy peers_;
 };
 
 CurlClient::Impl::Impl(CurlOptions given) : options_(std::move(given)) {
@@ -218,6 +238,8 @@ void CurlClient::Impl::set_up_protocol() {
   set(CURLOPT_ERRORBUFFER, detail_.data());
   set(CURLOPT_HEADERFUNCTION, header_callback);
   set(CURLOPT_WRITEFUNCTION, body_callback);
+  set(CURLOPT_OPENSOCKETFUNCTION, open_socket);
+  set(CURLOPT_OPENSOCKETDATA, &peers_);
 }
 
 void CurlClient::Impl::set_up_trust() {
@@ -247,12 +269,20 @@ HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& s
   Exchange exchange(request, sink);
   const List headers = header_list(request.headers);
   set_up_request(*url, exchange, headers.get());
+  peers_ = {.public_only = request.public_peers_only};
   const CURLcode code = perform();
   exchange.rethrow();
   if (code != CURLE_OK && !exchange.is_answered_no()) fail(code, *url);
   HttpResponse response = exchange.take_response();
   response.url = request.url;
+  response.from_public_peer = is_peer_public();
   return response;
+}
+
+bool CurlClient::Impl::is_peer_public() {
+  const char* address = nullptr;
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_PRIMARY_IP, &address);
+  return address != nullptr && is_public(std::string(address));
 }
 
 CURLcode CurlClient::Impl::perform() {
@@ -286,6 +316,11 @@ CURLcode CurlClient::Impl::run() {
 }
 
 void CurlClient::Impl::fail(CURLcode code, const Url& url) {
+  if (peers_.has_refused) {
+    throw Error(ErrorCode::network,
+                url.authority() + " is an address of this machine or of its own network",
+                "a registry on the internet sent us there; it must not");
+  }
   if (code == CURLE_OPERATION_TIMEDOUT) {
     double connected = 0;
     libcurl().easy_getinfo(easy_.get(), CURLINFO_PRETRANSFER_TIME, &connected);

@@ -298,5 +298,19 @@ TEST(CurlClientTest, StopsAtOnceWhenAsked) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, 600ms);
 }
 
+TEST(CurlClientTest, ConnectsToPublicAddressesOnlyWhereTold) {
+  RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
+  CurlClient client;
+  EXPECT_FALSE(get_small(client, {server.url()}, 9).from_public_peer);
+  try {
+    static_cast<void>(get_small(client, {.url = server.url(), .public_peers_only = true}, 9));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(error.message().find("of this machine or of its own network"), std::string::npos);
+  }
+  EXPECT_EQ(server.connections(), 1);
+  EXPECT_EQ(get_small(client, {server.url()}, 9).body, "x") << "it holds for one request";
+}
+
 }  // namespace
 }  // namespace pyro

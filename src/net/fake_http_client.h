@@ -25,6 +25,7 @@ class FakeHttpClient final : public HttpClient {
     std::string body = {};
     std::optional<Error> error = {};
     bool not_tls = false;
+    bool from_public_peer = false;
   };
 
   FakeHttpClient& on(const std::string& url, Answer answer) {
@@ -38,6 +39,7 @@ class FakeHttpClient final : public HttpClient {
     if (answer.not_tls) throw NotTlsError(Error(ErrorCode::network, "the peer does not speak TLS"));
     if (answer.error) throw Error(*answer.error);
     HttpResponse response{answer.status, {}, {}};
+    response.from_public_peer = answer.from_public_peer;
     for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
     if (response.ok()) {
       if (request.on_head) request.on_head(response);

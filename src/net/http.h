@@ -40,6 +40,8 @@ struct HttpResponse {
   std::string body;
   /// The URL that gave this answer: behind redirects, the last one. May hold secrets: redact().
   std::string url = {};
+  /// Whether it came from an address that is everybody's (net/address.h).
+  bool from_public_peer = false;
 
   /// Whether this is a 2xx.
   [[nodiscard]] bool ok() const noexcept { return status >= 200 && status < 300; }
@@ -55,6 +57,9 @@ struct HttpRequest {
   std::string url = {};
   HttpHeaders headers = {};
   HeadCheck on_head = {};
+  /// Whether only such an address may be connected to: a registry on the internet has no business
+  /// sending people to their own machine, or to the network around it.
+  bool public_peers_only = false;
 };
 
 /// Takes the body of a 2xx answer piece by piece. May block, which holds the sender back; what it

@@ -81,12 +81,14 @@ HttpResponse follow(HttpClient& client, const HttpRequest& request, const BodySi
   HttpRequest hop = request;
   Url url = begin(hop);
   HttpResponse response = client.get(hop, sink);
+  const bool is_public = response.from_public_peer;
   for (int redirects = 0; is_redirect(response.status); ++redirects) {
     if (redirects == kMaxRedirects) throw refusal(url, "redirects without end");
     const Url next = target(url, response);
     if (!same_origin(url, next)) {
       hop.headers.remove("Authorization");
       hop.headers.remove("Cookie");
+      hop.public_peers_only = hop.public_peers_only || is_public;
     }
     url = next;
     hop.url = url.to_string();

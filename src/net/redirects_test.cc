@@ -159,5 +159,18 @@ TEST(RedirectsTest, OnlyTheFirstHostMayBeSaidNotToSpeakTls) {
   }
 }
 
+TEST(RedirectsTest, FromTheInternetNeverIntoOurOwnNetwork) {
+  for (const bool is_public : {true, false}) {
+    FakeHttpClient client;
+    FakeHttpClient::Answer first = redirect_to("https://h/b");
+    first.from_public_peer = is_public;
+    client.on("https://h/a", first).on("https://h/b", redirect_to("https://other/c"));
+    static_cast<void>(follow_small(client, {"https://h/a"}, 1));
+    ASSERT_EQ(client.requests.size(), 3U);
+    EXPECT_FALSE(client.requests[1].public_peers_only) << "the same origin may be anywhere";
+    EXPECT_EQ(client.requests[2].public_peers_only, is_public);
+  }
+}
+
 }  // namespace
 }  // namespace pyro

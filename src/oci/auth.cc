@@ -68,7 +68,7 @@ void Authenticator::answer(const HttpResponse& response, const Url& registry) {
   if (!lookup_) lookup_ = find_credentials(options_.credential_files, image_.registry());
   const auto challenges = parse_challenges(response.headers.get_all("WWW-Authenticate"));
   if (const Challenge* const bearer = find_scheme(challenges, "bearer")) {
-    answer_bearer(*bearer, registry);
+    answer_bearer(*bearer, registry, response.from_public_peer);
   } else if (find_scheme(challenges, "basic") != nullptr) {
     answer_basic(registry);
   } else if (challenges.empty()) {
@@ -79,7 +79,7 @@ void Authenticator::answer(const HttpResponse& response, const Url& registry) {
   }
 }
 
-void Authenticator::answer_bearer(const Challenge& challenge, const Url& registry) {
+void Authenticator::answer_bearer(const Challenge& challenge, const Url& registry, bool is_public) {
   TokenRequest request{.realm = check_realm(challenge, registry),
                        .service = parameter(challenge, "service"),
                        .scope = parameter(challenge, "scope")};
@@ -88,6 +88,7 @@ void Authenticator::answer_bearer(const Challenge& challenge, const Url& registr
   // anonymous.
   if (registry.scheme == "https") request.credentials = lookup_->credentials;
   sent_credentials_ = request.credentials.has_value();
+  request.public_peers_only = is_public && !same_origin(request.realm, registry);
   try {
     authorization_ = "Bearer " + fetch_token(http_, request);
   } catch (LoginRefused& error) {

@@ -39,7 +39,7 @@ class Authenticator {
   [[nodiscard]] Error refusal(const HttpResponse& response) const;
 
  private:
-  void answer_bearer(const Challenge& challenge, const Url& registry);
+  void answer_bearer(const Challenge& challenge, const Url& registry, bool is_public);
   void answer_basic(const Url& registry);
   [[nodiscard]] Url check_realm(const Challenge& challenge, const Url& registry) const;
   [[nodiscard]] std::string refusal_text() const;

@@ -19,6 +19,8 @@ struct TokenRequest {
   std::string scope = {};    ///< Entries separated by spaces, sent as one parameter each.
   /// Whoever fills this in has decided that the realm may have them.
   std::optional<Credentials> credentials = {};
+  /// See HttpRequest.
+  bool public_peers_only = false;
 };
 
 /// The realm with its own query kept, and service and scope added.
