@@ -106,9 +106,8 @@ class Checker {
   void check_file(const std::string& name, const FileId& file) {
     const std::size_t changed =
         last_before_publish([&](const SystemCall& call) { return changes_file(call, file); });
-    const bool synced = synced_between(changed, publish_->begin, [&](const SystemCall& call) {
-      return call.file == file;
-    });
+    const bool synced = synced_between(changed, publish_->begin,
+                                       [&](const SystemCall& call) { return call.file == file; });
     if (!synced) complain("published before it was durable: " + name);
     for (const SystemCall& call : calls_) {
       if (call.begin > publish_->begin && changes_file(call, file)) {
@@ -120,8 +119,8 @@ class Checker {
   void check_staged_names() {
     const fs::path& staged = publish_->path;
     if (staged.parent_path() != expected_.staging) complain("not staged: " + staged.string());
-    const std::size_t changed = last_before_publish(
-        [&](const SystemCall& call) { return changes_names_in(call, staged); });
+    const std::size_t changed =
+        last_before_publish([&](const SystemCall& call) { return changes_names_in(call, staged); });
     if (!directory_synced_between(changed, publish_->begin, staged)) {
       complain("published before its names were durable");
     }

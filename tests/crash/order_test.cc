@@ -1,4 +1,6 @@
 // Installs are durable before they are published, and published durably before they are reported.
+#include "crash/order.h"
+
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
@@ -6,7 +8,6 @@
 #include <cerrno>
 #include <set>
 
-#include "crash/order.h"
 #include "crash/tracer.h"
 #include "scenarios/registry_harness.h"
 

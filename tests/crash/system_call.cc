@@ -94,8 +94,7 @@ class Arguments {
   }
 
   fs::path where(int descriptor) const {
-    const std::string link =
-        descriptor == AT_FDCWD ? "cwd" : "fd/" + std::to_string(descriptor);
+    const std::string link = descriptor == AT_FDCWD ? "cwd" : "fd/" + std::to_string(descriptor);
     std::error_code error;
     return fs::read_symlink("/proc/" + std::to_string(thread_) + "/" + link, error);
   }

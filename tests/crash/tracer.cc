@@ -209,8 +209,7 @@ class Tracer {
 }  // namespace
 
 Trace trace(const Command& command, const fs::path& folder, const OnCall& on_call) {
-  return std::async(std::launch::async,
-                    [&] { return Tracer(command, folder, on_call).run(); })
+  return std::async(std::launch::async, [&] { return Tracer(command, folder, on_call).run(); })
       .get();
 }
 

@@ -37,7 +37,8 @@ struct Trace {
 /// Runs `command`, all its threads and children, with what they change below `folder` recorded.
 /// `on_call` is asked about the changes below `folder`, one at a time, in a thread of its own.
 /// @throws std::runtime_error
-Trace trace(const Command& command, const std::filesystem::path& folder, const OnCall& on_call = {});
+Trace trace(const Command& command, const std::filesystem::path& folder,
+            const OnCall& on_call = {});
 
 /// Why no process can be traced here; nothing when they can.
 std::optional<std::string> why_no_tracing();
