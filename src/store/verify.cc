@@ -77,11 +77,19 @@ class FileHasher {
   std::unique_ptr<std::byte[]> buffer_ = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
 };
 
-ArtifactReport check_artifact(int directory, const std::string& name,
+// Whether open(2) found nothing of the kind, rather than being kept from looking.
+bool is_absence(int error_number) {
+  return error_number == ENOENT || error_number == ENOTDIR || error_number == ELOOP ||
+         error_number == ENXIO;
+}
+
+ArtifactReport check_artifact(int directory, const std::filesystem::path& path,
                               const InstallRecord::Artifact& expected,
                               const std::stop_token& stop) {
+  const std::string name = path.filename().string();
   ArtifactReport report{.name = name, .verdict = Verdict::missing};
   const Fd fd(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd && !is_absence(errno)) throw system_error("cannot open " + path.string(), errno);
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return report;
   report.size = static_cast<std::uint64_t>(status.st_size);
@@ -146,6 +154,7 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
   VerifyReport report{.name = environment.name, .version = environment.version};
   const std::filesystem::path path = layout.install_dir(environment);
   const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!directory && !is_absence(errno)) throw system_error("cannot open " + path.string(), errno);
   // Until the descriptor is closed, nobody removes what is being read. Failing is no reason to
   // stop.
   if (directory) ::flock(directory.get(), LOCK_SH | LOCK_NB);
@@ -157,9 +166,10 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
   for (const ArtifactKind& kind : kArtifactKinds) {
     const std::string name(kind.name);
     const auto expected = record->artifacts.find(name);
-    ArtifactReport artifact = expected == record->artifacts.end()
-                                  ? unverifiable(directory.get(), name)
-                                  : check_artifact(directory.get(), name, expected->second, stop);
+    ArtifactReport artifact =
+        expected == record->artifacts.end()
+            ? unverifiable(directory.get(), name)
+            : check_artifact(directory.get(), path / name, expected->second, stop);
     if (!is_of_interest(kind, *record, artifact)) continue;
     if (badness(artifact.verdict) > badness(report.verdict)) report.verdict = artifact.verdict;
     report.artifacts.push_back(std::move(artifact));
