@@ -1,7 +1,6 @@
 // What must hold of a cache after a process, or the whole machine, stopped in the middle.
 #include "crash/cache_check.h"
 
-#include <cstdlib>
 #include <set>
 
 #include "crash/tracer.h"
@@ -103,10 +102,6 @@ void InterruptedHarness::expect_recovery(const Operation& operation) const {
   Names rooms = names_in(cache());
   rooms.erase("partial");
   EXPECT_EQ(rooms, (Names{"linux-x86_64", "locks", "staging"}));
-}
-
-bool long_tests() {
-  return std::getenv("PYRO_LONG_TESTS") != nullptr;
 }
 
 }  // namespace pyro::testing

@@ -36,7 +36,4 @@ class InterruptedHarness : public RegistryHarness {
   void expect_recovery(const Operation& operation) const;
 };
 
-/// Runs of every test, that `make test` has no time for, are done where this is set.
-bool long_tests();
-
 }  // namespace pyro::testing

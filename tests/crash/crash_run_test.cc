@@ -6,13 +6,14 @@
 
 #include "crash/cache_check.h"
 #include "crash/tracer.h"
+#include "support/long_tests.h"
 
 namespace pyro::testing {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kShortStep = 6;
+constexpr int kShortStep = 7;
 
 struct Row {
   const char* name;

@@ -11,13 +11,14 @@
 #include "crash/cache_check.h"
 #include "crash/tracer.h"
 #include "scenarios/private_mount.h"
+#include "support/long_tests.h"
 
 namespace pyro::testing {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kShortStep = 5;
+constexpr int kShortStep = 9;
 
 struct FileSystem {
   const char* name;

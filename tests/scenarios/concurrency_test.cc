@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -16,6 +15,7 @@
 #include "scenarios/held_lock.h"
 #include "scenarios/registry_harness.h"
 #include "support/file_descriptor.h"
+#include "support/long_tests.h"
 
 namespace pyro::testing {
 namespace {
@@ -235,7 +235,7 @@ TEST_F(ConcurrencyTest, PrunesDoNotStumbleOverEachOther) {
 // Under load.
 
 std::chrono::seconds stress_time() {
-  return std::getenv("PYRO_LONG_TESTS") != nullptr ? 60s : 5s;
+  return long_tests() ? 60s : 5s;
 }
 
 class StressTest : public ConcurrencyTest {
