@@ -2,11 +2,12 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: help pyro demo test check bench install clean
+.PHONY: help pyro demo test crash check bench install clean
 
 help:
 	@echo 'make demo     build pyro and a real environment, pull it from a real registry'
 	@echo 'make test     build everything and run all tests'
+	@echo 'make crash    end pyro, and cut the power, at every step of what changes the cache'
 	@echo 'make check    formatting, lint and layering; the tests under the sanitizers'
 	@echo 'make bench    measure pyro beside its peers'
 	@echo 'make pyro     build the executable: build/release/pyro'
@@ -24,6 +25,11 @@ test:
 	@tools/install-deps test
 	@tools/build tests
 	@tools/test
+
+crash:
+	@tools/install-deps test
+	@tools/build tests
+	@tools/crash
 
 check:
 	@tools/install-deps check test

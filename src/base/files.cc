@@ -157,6 +157,7 @@ std::vector<std::string> directory_names(int directory, const std::filesystem::p
   if (!stream) {
     const int error = errno;
     if (fd >= 0) ::close(fd);
+    if (error == ENOENT) return {};  // removed while it was open
     throw system_error("cannot read the directory " + path.string(), error);
   }
   std::vector<std::string> names;
@@ -190,6 +191,7 @@ void remove_tree_at(int directory, const std::string& name, const std::filesyste
   }
   const Fd inner(
       ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!inner && errno == ENOENT) return;  // somebody else removes it, too
   if (!inner) throw system_error("cannot remove " + path.string(), errno);
   if (const auto error = remove_directory_content(inner.get(), path)) throw *error;
   if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
@@ -213,6 +215,13 @@ std::uint64_t allocated_bytes_at(int directory, const std::string& name) {
     // What cannot be read counts nothing.
   }
   return total;
+}
+
+bool is_still_at(const std::filesystem::path& path, int fd) noexcept {
+  struct stat opened {};
+  struct stat there {};
+  return ::fstat(fd, &opened) == 0 && ::lstat(path.c_str(), &there) == 0 &&
+         same_file(opened, there);
 }
 
 bool same_file(const struct stat& a, const struct stat& b) noexcept {

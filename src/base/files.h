@@ -80,6 +80,9 @@ void remove_tree_at(int directory, const std::string& name, const std::filesyste
 [[nodiscard]] std::vector<std::string> directory_names(int directory,
                                                        const std::filesystem::path& path);
 
+/// Whether what is open as `fd` is what `path` leads to, a final symbolic link not followed.
+[[nodiscard]] bool is_still_at(const std::filesystem::path& path, int fd) noexcept;
+
 /// Whether both stats are of one inode.
 [[nodiscard]] bool same_file(const struct stat& a, const struct stat& b) noexcept;
 

@@ -47,7 +47,7 @@ InstallTransaction::InstallTransaction(const CacheLayout& layout, const Environm
   // A prune that comes between making the directory and locking it may take it away: make another.
   do {
     make_staging_directory();
-  } while (!try_lock_directory(directory_.get()) || !exists(staging_.get(), id_));
+  } while (!directory_ || !try_lock_directory(directory_.get()) || !exists(staging_.get(), id_));
 }
 
 void InstallTransaction::make_staging_directory() {

@@ -38,9 +38,13 @@ InstalledEnvironment Installation::describe() const {
 
 std::optional<Installation> find_installation(const std::filesystem::path& directory,
                                               const Environment& environment) {
-  const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return std::nullopt;
-  return find_installation_at(fd.get(), directory, environment.name, environment.version);
+  while (true) {
+    const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) return std::nullopt;
+    auto found = find_installation_at(fd.get(), directory, environment.name, environment.version);
+    // What is replaced just now may be gone before it is read: look at what came for it.
+    if (found || is_still_at(directory, fd.get())) return found;
+  }
 }
 
 std::optional<Installation> find_installation_at(int directory_fd,

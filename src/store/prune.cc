@@ -45,9 +45,14 @@ class Pruner {
   // Staging directories and partial files: litter unless a live process has them locked.
   void prune_leftovers(const fs::path& folder) {
     const Fd directory = open_if_there(folder);
-    if (!directory) return;
+    if (!directory) return could_not_open(folder.filename(), errno);
     for (const std::string& name : sorted_names(directory.get(), folder)) {
       const Fd entry = open_entry(directory.get(), name);
+      // Without a descriptor nobody can say whether it is in use.
+      if (!entry && !is_of_another_kind(errno)) {
+        could_not_open(folder.filename() / name, errno);
+        continue;
+      }
       if (entry &&
           (!try_lock_directory(entry.get()) || !is_still(directory.get(), name, entry.get()))) {
         continue;
@@ -61,7 +66,7 @@ class Pruner {
   void prune_installs() {
     const fs::path folder = layout_.platform_dir();
     const Fd platform = open_if_there(folder);
-    if (!platform) return;
+    if (!platform) return could_not_open(folder.filename(), errno);
     for (const std::string& name : sorted_names(platform.get(), folder)) {
       prune_entry(platform.get(), name);
     }
@@ -75,7 +80,7 @@ class Pruner {
     }
     const Fd directory(
         ::openat(platform, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!directory) return;  // not an install: a file or a link that somebody put there
+    if (!directory) return could_not_open(name, errno);
     switch (fate_of(directory.get(), name)) {
       case Fate::keep:
         return;
@@ -139,6 +144,17 @@ class Pruner {
     } catch (const Error& error) {
       report_.failed.push_back({name.string(), error.what()});
     }
+  }
+
+  // A name of another kind is not ours: a file or a link that somebody put there.
+  void could_not_open(const fs::path& name, int error_number) {
+    if (error_number == ENOENT || is_of_another_kind(error_number)) return;
+    report_.failed.push_back({name.string(), system_error("cannot open it", error_number).what()});
+  }
+
+  // What open(2) says of links, of what is no directory, and of sockets.
+  static bool is_of_another_kind(int error_number) {
+    return error_number == ELOOP || error_number == ENOTDIR || error_number == ENXIO;
   }
 
   void in_use(const std::string& name) { report_.skipped_in_use.push_back(name); }

@@ -77,11 +77,19 @@ class FileHasher {
   std::unique_ptr<std::byte[]> buffer_ = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
 };
 
-ArtifactReport check_artifact(int directory, const std::string& name,
+// Whether open(2) found nothing of the kind, rather than being kept from looking.
+bool is_absence(int error_number) {
+  return error_number == ENOENT || error_number == ENOTDIR || error_number == ELOOP ||
+         error_number == ENXIO;
+}
+
+ArtifactReport check_artifact(int directory, const std::filesystem::path& path,
                               const InstallRecord::Artifact& expected,
                               const std::stop_token& stop) {
+  const std::string name = path.filename().string();
   ArtifactReport report{.name = name, .verdict = Verdict::missing};
   const Fd fd(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  if (!fd && !is_absence(errno)) throw system_error("cannot open " + path.string(), errno);
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return report;
   report.size = static_cast<std::uint64_t>(status.st_size);
@@ -141,15 +149,12 @@ std::string_view to_string(Verdict verdict) noexcept {
   return "missing";
 }
 
-VerifyReport verify_installation(const CacheLayout& layout, const Environment& environment,
-                                 const std::stop_token& stop) {
+namespace {
+
+VerifyReport verify_at(int directory, const std::filesystem::path& path,
+                       const Environment& environment, const std::stop_token& stop) {
   VerifyReport report{.name = environment.name, .version = environment.version};
-  const std::filesystem::path path = layout.install_dir(environment);
-  const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  // Until the descriptor is closed, nobody removes what is being read. Failing is no reason to
-  // stop.
-  if (directory) ::flock(directory.get(), LOCK_SH | LOCK_NB);
-  const auto record = directory ? InstallRecord::read(directory.get()) : std::nullopt;
+  const auto record = InstallRecord::read(directory);
   if (!record || record->name != environment.name || record->version != environment.version) {
     report.verdict = Verdict::missing;
     return report;
@@ -158,13 +163,40 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
     const std::string name(kind.name);
     const auto expected = record->artifacts.find(name);
     ArtifactReport artifact = expected == record->artifacts.end()
-                                  ? unverifiable(directory.get(), name)
-                                  : check_artifact(directory.get(), name, expected->second, stop);
+                                  ? unverifiable(directory, name)
+                                  : check_artifact(directory, path / name, expected->second, stop);
     if (!is_of_interest(kind, *record, artifact)) continue;
     if (badness(artifact.verdict) > badness(report.verdict)) report.verdict = artifact.verdict;
     report.artifacts.push_back(std::move(artifact));
   }
   return report;
+}
+
+}  // namespace
+
+VerifyReport verify_installation(const CacheLayout& layout, const Environment& environment,
+                                 const std::stop_token& stop) {
+  const std::filesystem::path path = layout.install_dir(environment);
+  while (true) {
+    const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!directory) {
+      if (!is_absence(errno)) throw system_error("cannot open " + path.string(), errno);
+      return {.name = environment.name,
+              .version = environment.version,
+              .verdict = Verdict::missing,
+              .artifacts = {}};
+    }
+    // Until the descriptor is closed, nobody removes what is being read. Failing is no reason to
+    // stop.
+    ::flock(directory.get(), LOCK_SH | LOCK_NB);
+    VerifyReport report = verify_at(directory.get(), path, environment, stop);
+    // What was replaced or pruned before it could be locked goes while it is read, and says nothing
+    // about what is installed.
+    if (badness(report.verdict) <= badness(Verdict::unverifiable) ||
+        is_still_at(path, directory.get())) {
+      return report;
+    }
+  }
 }
 
 }  // namespace pyro

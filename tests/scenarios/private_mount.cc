@@ -1,9 +1,15 @@
 // Mounts for tests that need another file system, or one that refuses to be written.
 #include "scenarios/private_mount.h"
 
+#include <fcntl.h>
+#include <linux/btrfs.h>
+#include <linux/loop.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <unistd.h>
+
+#include "support/file_descriptor.h"
 
 namespace pyro::testing {
 namespace {
@@ -15,7 +21,59 @@ bool enter_namespace() {
   return entered;
 }
 
+struct LoopDevice {
+  std::filesystem::path path;
+  FileDescriptor held;  // it is freed when nobody has it open or mounted
+};
+
+LoopDevice attach_once(int file) {
+  const FileDescriptor control(::open("/dev/loop-control", O_RDWR | O_CLOEXEC));
+  const int number = control ? ::ioctl(control.get(), LOOP_CTL_GET_FREE) : -1;
+  if (number < 0) return {};
+  const std::string path = "/dev/loop" + std::to_string(number);
+  FileDescriptor device(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  loop_config config{};
+  config.fd = static_cast<__u32>(file);
+  config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
+  if (!device || ::ioctl(device.get(), LOOP_CONFIGURE, &config) != 0) return {};
+  return {path, std::move(device)};
+}
+
+LoopDevice attach(const std::filesystem::path& file) {
+  const FileDescriptor image(::open(file.c_str(), O_RDWR | O_CLOEXEC));
+  if (!image) return {};
+  // Somebody else may take the number that was free.
+  for (int attempt = 0; attempt < 20; ++attempt) {
+    if (LoopDevice device = attach_once(image.get()); device.held) return device;
+  }
+  return {};
+}
+
+// btrfs remembers what it saw on a device, and refuses an older state of it, as a copy is.
+void forget_btrfs(const std::filesystem::path& device) {
+  const FileDescriptor control(::open("/dev/btrfs-control", O_RDWR | O_CLOEXEC));
+  if (!control) return;
+  btrfs_ioctl_vol_args arguments{};
+  device.string().copy(arguments.name, sizeof arguments.name - 1);
+  ::ioctl(control.get(), BTRFS_IOC_FORGET_DEV, &arguments);
+}
+
 }  // namespace
+
+std::unique_ptr<PrivateMount> PrivateMount::image(const std::filesystem::path& file,
+                                                  const std::filesystem::path& directory,
+                                                  const std::string& type) {
+  if (!enter_namespace()) return nullptr;
+  std::filesystem::create_directories(directory);
+  const LoopDevice device = attach(file);
+  if (!device.held) return nullptr;
+  if (::mount(device.path.c_str(), directory.c_str(), type.c_str(), 0, nullptr) != 0) {
+    return nullptr;
+  }
+  std::unique_ptr<PrivateMount> mounted(new PrivateMount(directory));
+  mounted->device_ = device.path;
+  return mounted;
+}
 
 std::unique_ptr<PrivateMount> PrivateMount::tmpfs(const std::filesystem::path& directory,
                                                   const std::string& options) {
@@ -38,6 +96,7 @@ std::unique_ptr<PrivateMount> PrivateMount::read_only(const std::filesystem::pat
 
 PrivateMount::~PrivateMount() {
   ::umount2(directory_.c_str(), MNT_DETACH);
+  if (!device_.empty()) forget_btrfs(device_);
 }
 
 }  // namespace pyro::testing

@@ -13,6 +13,10 @@ class PrivateMount {
   /// Null when this user may not mount, or the kernel cannot.
   static std::unique_ptr<PrivateMount> tmpfs(const std::filesystem::path& directory,
                                              const std::string& options);
+  /// The file system in a file, by a loop device that goes with the mount.
+  static std::unique_ptr<PrivateMount> image(const std::filesystem::path& file,
+                                             const std::filesystem::path& directory,
+                                             const std::string& type);
   /// What is there already, read-only.
   static std::unique_ptr<PrivateMount> read_only(const std::filesystem::path& directory);
 
@@ -24,6 +28,7 @@ class PrivateMount {
   explicit PrivateMount(std::filesystem::path directory) : directory_(std::move(directory)) {}
 
   std::filesystem::path directory_;
+  std::filesystem::path device_;  // of an image
 };
 
 }  // namespace pyro::testing

@@ -1,0 +1,347 @@
+// Several processes at one cache: they share downloads, wait for each other, and never see a half.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <csignal>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <thread>
+
+#include "scenarios/held_lock.h"
+#include "scenarios/registry_harness.h"
+#include "support/file_descriptor.h"
+#include "support/long_tests.h"
+
+namespace pyro::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+struct OpenFile {
+  int number = -1;
+  fs::path path = {};
+  bool closed_on_exec = false;
+  bool operator==(const OpenFile&) const = default;
+};
+
+std::vector<OpenFile> open_files(pid_t process) {
+  const fs::path proc = "/proc/" + std::to_string(process);
+  std::vector<OpenFile> files;
+  for (const fs::directory_entry& entry : fs::directory_iterator(proc / "fdinfo")) {
+    OpenFile file{.number = std::stoi(entry.path().filename())};
+    std::error_code error;
+    file.path = fs::read_symlink(proc / "fd" / entry.path().filename(), error);
+    std::ifstream info(entry.path());
+    for (std::string word; info >> word;) {
+      if (word != "flags:") continue;
+      info >> word;
+      file.closed_on_exec = (std::stoul(word, nullptr, 8) & O_CLOEXEC) != 0;
+      files.push_back(file);
+    }
+  }
+  return files;
+}
+
+std::vector<pid_t> children(pid_t process) {
+  const std::string number = std::to_string(process);
+  std::istringstream list(read_file("/proc/" + number + "/task/" + number + "/children"));
+  return {std::istream_iterator<pid_t>(list), {}};
+}
+
+class ConcurrencyTest : public RegistryHarness {
+ protected:
+  ConcurrencyTest() { offer(image_of(sample())); }
+
+  using Process = std::unique_ptr<BackgroundProcess>;
+
+  Process start(std::vector<std::string> words) const {
+    const std::string number = std::to_string(++started_);
+    return std::make_unique<BackgroundProcess>(command(std::move(words)), dir_ / ("out" + number),
+                                               dir_ / ("err" + number));
+  }
+
+  /// Some seconds for a layer; with `pause` of a second for ever, as far as a test is concerned.
+  void be_slow(std::chrono::milliseconds pause = 20ms) {
+    registry_->add_rule({.kind = RequestKind::blob}, faults::slow(10'000, pause));
+  }
+
+  /// A pull that holds the lock, and is downloading.
+  Process start_pull() const {
+    Process pull = start({"env", "pull", "tool:1"});
+    pull->wait_until("it downloads", [&] { return registry_->count(RequestKind::blob) > 0; });
+    return pull;
+  }
+
+  /// One that waits for it.
+  Process start_waiting_pull(const std::vector<std::string>& options = {}) const {
+    std::vector<std::string> words{"env", "pull", "tool:1"};
+    words.insert(words.end(), options.begin(), options.end());
+    Process pull = start(words);
+    const fs::path err = dir_ / ("err" + std::to_string(started_));
+    pull->wait_until("it waits",
+                     [&] { return read_file(err).find("waiting") != std::string::npos; });
+    return pull;
+  }
+
+  void expect_one_download_per_blob() const {
+    std::map<std::string, int> gets;
+    for (const RecordedRequest& request : registry_->requests()) {
+      if (request.kind == RequestKind::blob) ++gets[request.reference];
+    }
+    EXPECT_FALSE(gets.empty());
+    for (const auto& [digest, count] : gets) EXPECT_EQ(count, 1) << digest;
+  }
+
+  bool nothing_staged() const { return fs::is_empty(cache() / "staging"); }
+
+  bool is_lock(const OpenFile& file) const { return file.path.parent_path() == cache() / "locks"; }
+
+  mutable int started_ = 0;
+};
+
+TEST_F(ConcurrencyTest, EightPullsDownloadOnce) {
+  be_slow();
+  std::vector<Process> pulls;
+  for (int i = 0; i < 8; ++i) pulls.push_back(start({"env", "pull", "tool:1"}));
+  for (const Process& pull : pulls) {
+    const ProcessResult result = pull->wait();
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.out, install_dir().string() + "\n");
+  }
+  expect_one_download_per_blob();
+  EXPECT_EQ(registry_->count(RequestKind::manifest), 1);
+  expect_installed(sample());
+  EXPECT_TRUE(nothing_staged());
+}
+
+TEST_F(ConcurrencyTest, EightEnvironmentsOfOneImage) {
+  be_slow();
+  std::vector<json> entries;
+  for (int i = 0; i < 8; ++i) {
+    entries.push_back(oci_entry(registry_->host(), kRepository, "1", "tool:" + std::to_string(i)));
+  }
+  use_catalog(entries);
+  std::vector<Process> pulls;
+  for (const json& entry : entries) pulls.push_back(start({"env", "pull", entry["name"]}));
+  for (const Process& pull : pulls) EXPECT_EQ(pull->wait().exit_code, 0);
+  for (const json& entry : entries) expect_installed(sample(), entry["name"]);
+  EXPECT_TRUE(nothing_staged());
+}
+
+TEST_F(ConcurrencyTest, KilledHolderIsSucceededAtOnce) {
+  be_slow(1s);
+  const Process holder = start_pull();
+  const Process waiter = start_waiting_pull();
+  registry_->clear_rules();
+  holder->send_signal(SIGKILL);
+  EXPECT_EQ(holder->wait().signal, SIGKILL);
+  const ProcessResult result = waiter->wait();
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  expect_says(result.err, {"waiting for process " + std::to_string(holder->pid())});
+  expect_installed(sample());
+  EXPECT_EQ(pyro_json({"env", "prune"})["count"], 1) << "what the killed one staged";
+  EXPECT_TRUE(nothing_staged());
+}
+
+TEST_F(ConcurrencyTest, StoppedHolderIsNamedUntilTheTimeout) {
+  be_slow(1s);
+  const Process holder = start_pull();
+  holder->send_signal(SIGSTOP);
+  const auto before = Clock::now();
+  const ProcessResult waited = start_waiting_pull({"--lock-timeout", "1"})->wait();
+  EXPECT_EQ(waited.exit_code, 75) << waited.err;
+  EXPECT_GE(Clock::now() - before, 1s);
+  const std::string pid = std::to_string(holder->pid());
+  expect_says(waited.err, {"waiting for process " + pid, "another process (process " + pid + ")",
+                           "--lock-timeout"});
+  registry_->clear_rules();
+  holder->send_signal(SIGCONT);
+  holder->terminate();
+}
+
+// A removed lock excludes nobody, so both do the work; the cache must not mind.
+TEST_F(ConcurrencyTest, RemovedLockCostsADownloadAndNothingElse) {
+  be_slow();
+  const Process first = start_pull();
+  fs::remove_all(cache() / "locks");
+  const Process second = start({"env", "pull", "tool:1"});
+  EXPECT_EQ(first->wait().exit_code, 0);
+  EXPECT_EQ(second->wait().exit_code, 0);
+  expect_installed(sample());
+  EXPECT_EQ(pyro_json({"env", "verify", "tool:1"})[0]["status"], "ok");
+  pyro_ok({"env", "prune"});
+  EXPECT_TRUE(nothing_staged());
+}
+
+TEST_F(ConcurrencyTest, RemovedCacheIsAnErrorAndNoCrash) {
+  be_slow();
+  const Process pull = start_pull();
+  fs::remove_all(cache());
+  const ProcessResult result = pull->wait();
+  EXPECT_EQ(result.exit_code, 6) << result.err;
+  expect_says(result.err, {"cannot install tool:1"});
+  registry_->clear_rules();
+  pyro_ok({"env", "pull", "tool:1"});
+  expect_installed(sample());
+}
+
+// Nothing that is open, a lock least of all, may live on in a process that pyro starts.
+TEST_F(ConcurrencyTest, NoDescriptorLeaksIntoChildren) {
+  be_slow(1s);
+  const Process pull = start_pull();
+  int locks = 0;
+  for (const OpenFile& file : open_files(pull->pid())) {
+    const bool of_the_cache = file.path.string().starts_with(cache().string());
+    EXPECT_TRUE(!of_the_cache || file.closed_on_exec) << file.number << " " << file.path;
+    locks += is_lock(file) ? 1 : 0;
+  }
+  EXPECT_EQ(locks, 1);
+  const auto ours = open_files(::getpid());  // what whoever started the test left open
+  for (const pid_t child : children(pull->pid())) {
+    for (const OpenFile& file : open_files(child)) {
+      if (std::ranges::find(ours, file) != ours.end()) continue;
+      EXPECT_FALSE(is_lock(file)) << file.path;
+      EXPECT_FALSE(file.path.string().starts_with("socket:")) << "a connection to the registry";
+    }
+  }
+}
+
+TEST_F(ConcurrencyTest, PrunesDoNotStumbleOverEachOther) {
+  for (int i = 0; i < 60; ++i) {
+    const std::string number = std::to_string(i);
+    write_file(platform_dir() / (".partial-" + number) / "a/b/layer", "x");
+    write_file(platform_dir() / ("broken-" + number) / "a/b/vmlinux", "x");
+    write_file(cache() / "staging" / number / "a/b/candidate-0", "x");
+  }
+  std::vector<Process> prunes;
+  for (int i = 0; i < 4; ++i) prunes.push_back(start({"env", "prune", "--json"}));
+  for (const Process& prune : prunes) {
+    const ProcessResult result = prune->wait();
+    EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+  }
+  pyro_ok({"env", "prune"});
+  EXPECT_TRUE(nothing_staged());
+  EXPECT_TRUE(fs::is_empty(platform_dir()));
+}
+
+// Under load.
+
+std::chrono::seconds stress_time() {
+  return long_tests() ? 60s : 5s;
+}
+
+class StressTest : public ConcurrencyTest {
+ protected:
+  StressTest() {
+    registry_->put(kRepository, "2", image_of(second_));
+    write_catalog(team_, {oci_entry(registry_->host(), kRepository, "2", "team:1")});
+    pyro_ok({"env", "pull", "tool:1"});
+  }
+
+  /// Runs the command again and again until the time is over, and hands `check` what came of it.
+  /// Returns how often.
+  int repeat(const std::vector<std::string>& words,
+             const std::function<void(const ProcessResult&)>& check) const {
+    int times = 0;
+    for (; Clock::now() < end_ && !HasFailure(); ++times) check(pyro(words));
+    return times;
+  }
+
+  /// An install that is there the whole time is never anything but whole.
+  static void expect_all_ok(const ProcessResult& result) {
+    EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+    for (const json& report : parse_json(result.out)) EXPECT_EQ(report["status"], "ok") << report;
+  }
+
+  const Artifacts second_ = other_artifacts(6);
+  const fs::path team_ = dir_ / "team.json";
+  const Clock::time_point end_ = Clock::now() + stress_time();
+};
+
+// The pruner does not know the team's environment, and removes it whenever it can; tool:1 is
+// replaced all the time.
+TEST_F(StressTest, PullAgainstPruneAgainstVerify) {
+  const auto succeeds = [](const ProcessResult& result) {
+    EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
+  };
+  // Pruned between its publication and the look at it.
+  const auto succeeds_or_is_disturbed = [](const ProcessResult& result) {
+    EXPECT_TRUE(result.exit_code == 0 || result.exit_code == 1) << result.err;
+    if (result.exit_code == 1) expect_says(result.err, {"was changed by somebody else"});
+  };
+  int pulls = 0;
+  int verifications = 0;
+  std::vector<std::jthread> threads;
+  const auto run_beside = [&](int& times, std::vector<std::string> words, const auto& check) {
+    threads.emplace_back([this, &times, words, check] { times = repeat(words, check); });
+  };
+  int ignored[4];
+  run_beside(pulls, {"env", "pull", "--force", "tool:1"}, succeeds);
+  run_beside(ignored[0], {"env", "pull", "team:1", "--catalog", team_.string()},
+             succeeds_or_is_disturbed);
+  run_beside(ignored[1], {"env", "prune", "--unknown"}, succeeds);
+  run_beside(verifications, {"env", "verify", "--json", "tool:1"}, expect_all_ok);
+  run_beside(ignored[2], {"env", "verify", "--json", "--catalog", team_.string()}, expect_all_ok);
+  run_beside(ignored[3], {"env", "list", "--json"}, [](const ProcessResult& result) {
+    const json environments = parse_json(result.out)["environments"];
+    EXPECT_TRUE(std::ranges::any_of(environments, [](const json& environment) {
+      return environment["name"] == "tool:1" && environment["installed"] == true;
+    })) << result.out;
+  });
+  threads.clear();
+  std::cout << "Stress: " << pulls << " pulls against prunes and " << verifications
+            << " verifications" << std::endl;
+  EXPECT_GT(pulls, 1);
+  EXPECT_GT(verifications, 1);
+  pyro_ok({"env", "prune", "--unknown"});
+  EXPECT_TRUE(nothing_staged());
+}
+
+TEST_F(StressTest, ReaderSeesAMatchingPair) {
+  std::jthread puller([&](const std::stop_token& stop) {
+    for (int i = 0; !stop.stop_requested(); ++i) {
+      registry_->put(kRepository, "1", image_of(i % 2 == 0 ? second_ : sample()));
+      pyro_ok({"env", "pull", "--force", "-q", "tool:1"});
+    }
+  });
+  const auto content = [](int directory, const char* name) {
+    const FileDescriptor file(::openat(directory, name, O_RDONLY | O_CLOEXEC));
+    EXPECT_TRUE(file) << name;
+    std::string bytes(4 << 20, '\0');
+    const ssize_t size = ::pread(file.get(), bytes.data(), bytes.size(), 0);
+    bytes.resize(size < 0 ? 0 : static_cast<std::size_t>(size));
+    return bytes;
+  };
+  int looks[2] = {0, 0};
+  while (Clock::now() < end_ && !HasFailure()) {
+    const FileDescriptor directory(
+        ::open(install_dir().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ASSERT_TRUE(directory);
+    struct stat mine {};
+    struct stat there {};
+    // As the documentation asks of users: a lock, and then a look whether it came in time.
+    if (::flock(directory.get(), LOCK_SH | LOCK_NB) != 0) continue;
+    if (::fstat(directory.get(), &mine) != 0 || ::stat(install_dir().c_str(), &there) != 0 ||
+        mine.st_ino != there.st_ino) {
+      continue;
+    }
+    std::this_thread::sleep_for(20ms);  // time enough to be replaced
+    const bool first = content(directory.get(), "vmlinux") == sample().kernel;
+    EXPECT_TRUE(content(directory.get(), "vmlinux") == (first ? sample() : second_).kernel);
+    EXPECT_TRUE(content(directory.get(), "rootfs.ext4") == (first ? sample() : second_).rootfs);
+    ++looks[first ? 0 : 1];
+  }
+  EXPECT_GT(looks[0], 0);
+  EXPECT_GT(looks[1], 0);
+}
+
+}  // namespace
+}  // namespace pyro::testing
