@@ -1,5 +1,5 @@
 # Unit tests stand beside what they test; each room's are one program.
-foreach(room base net oci stream catalog source store cli)
+foreach(room base net oci stream box catalog source store cli)
   file(GLOB_RECURSE room_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${room}/*_test.cc)
   if(room_tests)
     set(libraries pyro fmt::fmt nlohmann_json::nlohmann_json)
@@ -8,6 +8,10 @@ foreach(room base net oci stream catalog source store cli)
     endif()
     pyro_add_test(${room}_test SOURCES ${room_tests} LIBRARIES ${libraries} LABELS unit)
     target_include_directories(${room}_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
-    target_compile_definitions(${room}_test PRIVATE PYRO_VERSION="${PROJECT_VERSION}")
+    target_compile_definitions(${room}_test PRIVATE PYRO_VERSION="${PROJECT_VERSION}"
+                                                   "PYRO_EXECUTABLE=\"$<TARGET_FILE:pyro_executable>\"")
+    if(room STREQUAL box)
+      add_dependencies(${room}_test pyro_executable)
+    endif()
   endif()
 endforeach()

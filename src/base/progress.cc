@@ -10,5 +10,6 @@ void ProgressListener::committing() noexcept {}
 void ProgressListener::finished(std::string_view, std::uint64_t, std::uint64_t) noexcept {}
 void ProgressListener::waiting(std::string_view, std::optional<int>) noexcept {}
 void ProgressListener::warning(std::string_view) noexcept {}
+void ProgressListener::note(std::string_view) noexcept {}
 
 }  // namespace pyro

@@ -1,5 +1,5 @@
 // Layers of every shape, good and hostile: what is written, and what is refused.
-#include "stream/extraction.h"
+#include "box/extraction.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -12,6 +12,7 @@
 
 #include "base/files.h"
 #include "pyro/error.h"
+#include "stream/merged_view.h"
 #include "support/compress.h"
 #include "support/tar_builder.h"
 #include "support/temp_dir.h"
@@ -37,7 +38,7 @@ class Bench {
   std::map<std::string, std::string> extract(const std::vector<std::string>& layers) {
     std::vector<int> descriptors;
     for (const Fd& file : files_) descriptors.push_back(file.get());
-    Extraction extraction(descriptors, limits_);
+    Extraction extraction(PYRO_EXECUTABLE, descriptors, limits_);
     for (std::size_t i = 0; i < layers.size(); ++i) {
       extraction.begin_layer("layer " + std::to_string(i + 1));
       extraction.write(std::as_bytes(std::span(layers[i])));
@@ -494,14 +495,14 @@ TEST(Extraction, GivingUpInTheMiddleEndsAtOnce) {
   const std::string archive = both().finish();
   testing::TempDir dir;
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
-  Extraction extraction(std::vector<int>(MergedView::kFiles, file.get()), {});
+  Extraction extraction(PYRO_EXECUTABLE, std::vector<int>(MergedView::kFiles, file.get()), {});
   extraction.begin_layer("layer");
   extraction.write(std::as_bytes(std::span(archive)).first(700));
 }
 
 TEST(Extraction, AFailedWriteIsAFilesystemError) {
   const Fd full = open_at(AT_FDCWD, "/dev/full", O_WRONLY, 0, "/dev/full");
-  Extraction extraction(std::vector<int>(MergedView::kFiles, full.get()), {});
+  Extraction extraction(PYRO_EXECUTABLE, std::vector<int>(MergedView::kFiles, full.get()), {});
   const std::string archive = both().finish();
   extraction.begin_layer("layer");
   extraction.write(std::as_bytes(std::span(archive)));
