@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <functional>
+#include <chrono>
+#include <filesystem>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/files.h"
@@ -34,11 +36,13 @@ class Bench {
     }
   }
 
+  void use(const std::filesystem::path& extractor) { extractor_ = extractor; }
+
   /// The artifacts' content by name.
   std::map<std::string, std::string> extract(const std::vector<std::string>& layers) {
     std::vector<int> descriptors;
     for (const Fd& file : files_) descriptors.push_back(file.get());
-    Extraction extraction(PYRO_EXECUTABLE, descriptors, limits_);
+    Extraction extraction(extractor_, descriptors, limits_);
     for (std::size_t i = 0; i < layers.size(); ++i) {
       extraction.begin_layer("layer " + std::to_string(i + 1));
       extraction.write(std::as_bytes(std::span(layers[i])));
@@ -62,6 +66,7 @@ class Bench {
  private:
   testing::TempDir dir_;
   ExtractionLimits limits_;
+  std::filesystem::path extractor_ = PYRO_EXECUTABLE;
   std::vector<Fd> files_;
 };
 
@@ -513,6 +518,96 @@ TEST(Extraction, AFailedWriteIsAFilesystemError) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::filesystem);
   }
+}
+
+// --- the extractor ---
+
+/// What comes of an extraction of good layers, with `program` as extractor.
+Error failure_with(const std::filesystem::path& program) {
+  try {
+    Bench bench;
+    bench.use(program);
+    bench.extract({both().finish(), both().finish()});
+  } catch (const Error& error) {
+    return error;
+  }
+  return {ErrorCode::failed, "it was extracted"};
+}
+
+TEST(Extractor, ThatIsNotThere) {
+  const Error error = failure_with("/no/such/pyro");
+  EXPECT_EQ(error.code(), ErrorCode::filesystem);
+  EXPECT_STREQ(error.what(), "cannot start the extractor /no/such/pyro: No such file or directory");
+}
+
+TEST(Extractor, ThatIsSomethingElse) {
+  const Error error = failure_with("/bin/false");
+  EXPECT_EQ(error.code(), ErrorCode::failed);
+  EXPECT_NE(std::string(error.what()).find("/bin/false did not start (exit code 1)"),
+            std::string::npos)
+      << error.what();
+  EXPECT_NE(error.hint().find("of this version"), std::string::npos);
+}
+
+struct Lie {
+  const char* name;
+  ErrorCode code;
+  std::string says;
+};
+
+class LyingExtractor : public ::testing::TestWithParam<Lie> {};
+
+TEST_P(LyingExtractor, IsNotBelieved) {
+  const testing::TempDir dir;
+  testing::write_file(dir / "liar",
+                      std::string("#!/bin/sh\nexec " PYRO_LIAR " ") + GetParam().name + "\n");
+  std::filesystem::permissions(dir / "liar", std::filesystem::perms::owner_all);
+  const Error error = failure_with(dir / "liar");
+  EXPECT_EQ(error.code(), GetParam().code) << error.what();
+  EXPECT_NE(std::string(error.what()).find(GetParam().says), std::string::npos) << error.what();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, LyingExtractor,
+    ::testing::Values(
+        Lie{"AnotherVersion", ErrorCode::failed, "is of another version"},
+        Lie{"Nonsense", ErrorCode::integrity, "it says what makes no sense"},
+        Lie{"NothingAtAll", ErrorCode::failed, "did not start (exit code 0)"},
+        Lie{"WorksBeforeItIsReady", ErrorCode::integrity, "it works before it is shut in"},
+        Lie{"ReadyTwice", ErrorCode::integrity, "it is ready twice"},
+        Lie{"TakesWhatWasNotGiven", ErrorCode::integrity, "it takes what was not given"},
+        Lie{"DoneAtOnce", ErrorCode::integrity, "it is done before it was given all"},
+        Lie{"WroteNothing", ErrorCode::integrity, "it wrote something else than it says"},
+        Lie{"FailsInALayerThatIsNotThere", ErrorCode::integrity,
+            "it fails in a layer that is not there"},
+        Lie{"Fails", ErrorCode::filesystem, "layer 2: as it was told"},
+        Lie{"Crashes", ErrorCode::integrity, "layer 2: the extractor died (signal 11, SIGSEGV)"},
+        Lie{"IsKilled", ErrorCode::failed, "layer 2: the extractor was killed (signal 9, SIGKILL)"},
+        Lie{"Exits", ErrorCode::failed,
+            "layer 2: the extractor ended in the middle of its work (exit code 3)"}),
+    kNameOf);
+
+TEST(Extractor, ThatDoesNothingCanBeAborted) {
+  const testing::TempDir dir;
+  testing::write_file(dir / "liar", "#!/bin/sh\nexec " PYRO_LIAR " Sleeps\n");
+  std::filesystem::permissions(dir / "liar", std::filesystem::perms::owner_all);
+  const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
+  Extraction extraction(dir / "liar", std::vector<int>(MergedView::kFiles, file.get()), {});
+  std::thread thread([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    extraction.abort();
+  });
+  extraction.begin_layer("layer");
+  const std::vector<std::byte> chunk(kChunkSize);
+  const auto write_for_ever = [&] {
+    while (true) extraction.write(chunk);
+  };
+  try {
+    write_for_ever();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::interrupted);
+  }
+  thread.join();
 }
 
 }  // namespace

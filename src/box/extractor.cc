@@ -2,6 +2,8 @@
 #include "box/extractor.h"
 
 #include <fcntl.h>
+#include <iconv.h>
+#include <langinfo.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -75,7 +77,11 @@ void close_all_others() {
 
 /// Whatever opens a file when it is first used does so now.
 void open_what_libraries_want() {
-  static_cast<void>(sha256(std::string_view()));  // OpenSSL reads its configuration
+  // OpenSSL reads its configuration.
+  static_cast<void>(sha256(std::string_view()));
+  // libarchive has names in pax headers converted, and the C library a list of conversions.
+  const iconv_t conversion = ::iconv_open(::nl_langinfo(CODESET), "UTF-8");
+  if (conversion != reinterpret_cast<iconv_t>(-1)) ::iconv_close(conversion);
 }
 
 Confinement shut_in(const Hello& hello, const Descriptors& descriptors) {

@@ -133,7 +133,7 @@ std::vector<std::byte> write(const Failure& failure) {
 }
 
 Message read_ready(Reader& reader) {
-  Ready ready{.protocol = reader.number<std::uint32_t>(), .confinement = {}};
+  Ready ready{.protocol = reader.number<std::uint32_t>()};
   if (ready.protocol != kProtocol) {
     // What follows is its own affair.
     while (!reader.broken() && !reader.end()) (void)reader.raw(1);

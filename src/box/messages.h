@@ -27,7 +27,7 @@ inline constexpr std::size_t kLargestMessage = std::size_t{64} << 10;
 /// The first one: the box is closed. In every protocol it begins as it does now.
 struct Ready {
   std::uint32_t protocol = kProtocol;
-  Confinement confinement;
+  Confinement confinement = {};
 };
 
 /// A chunk of the ring is free again.
