@@ -257,6 +257,10 @@ void Extraction::refuse(std::string_view why) {
 // `layer` is counted from 1; 0 is none.
 void Extraction::fail(Error error, std::size_t layer) {
   child_.kill();
+  // Other bytes would have made no difference.
+  if (error.code() == ErrorCode::failed || error.code() == ErrorCode::interrupted) {
+    discarded_ = kMostDiscarded;
+  }
   if (layer > 0) error.add_context(layers_[layer - 1].label);
   failure_ = std::make_exception_ptr(std::move(error));
 }

@@ -549,6 +549,14 @@ TEST(Extractor, ThatIsSomethingElse) {
   EXPECT_NE(error.hint().find("of this version"), std::string::npos);
 }
 
+/// An executable in `dir` that is an extractor with that lie.
+std::filesystem::path make_liar(const testing::TempDir& dir, const std::string& lie) {
+  const std::filesystem::path script = dir / "liar";
+  testing::write_file(script, "#!/bin/sh\nexec " PYRO_LIAR " " + lie + "\n");
+  std::filesystem::permissions(script, std::filesystem::perms::owner_all);
+  return script;
+}
+
 struct Lie {
   const char* name;
   ErrorCode code;
@@ -559,10 +567,7 @@ class LyingExtractor : public ::testing::TestWithParam<Lie> {};
 
 TEST_P(LyingExtractor, IsNotBelieved) {
   const testing::TempDir dir;
-  testing::write_file(dir / "liar",
-                      std::string("#!/bin/sh\nexec " PYRO_LIAR " ") + GetParam().name + "\n");
-  std::filesystem::permissions(dir / "liar", std::filesystem::perms::owner_all);
-  const Error error = failure_with(dir / "liar");
+  const Error error = failure_with(make_liar(dir, GetParam().name));
   EXPECT_EQ(error.code(), GetParam().code) << error.what();
   EXPECT_NE(std::string(error.what()).find(GetParam().says), std::string::npos) << error.what();
 }
@@ -587,12 +592,25 @@ INSTANTIATE_TEST_SUITE_P(
             "layer 2: the extractor ended in the middle of its work (exit code 3)"}),
     kNameOf);
 
+TEST(Extractor, WhatItRunsWithoutIsToldOnce) {
+  const testing::TempDir dir;
+  const std::filesystem::path liar = make_liar(dir, "Unconfined");
+  const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
+  std::vector<std::string> notes;
+  for (int i = 0; i < 2; ++i) {
+    Extraction extraction(liar, std::vector<int>(MergedView::kFiles, file.get()), {},
+                          [&](std::string_view note) { notes.emplace_back(note); });
+    EXPECT_THROW((void)extraction.finish(), Error);
+  }
+  EXPECT_EQ(notes, std::vector<std::string>{"the extractor runs without Landlock, seccomp, which "
+                                            "this system does not have"});
+}
+
 TEST(Extractor, ThatDoesNothingCanBeAborted) {
   const testing::TempDir dir;
-  testing::write_file(dir / "liar", "#!/bin/sh\nexec " PYRO_LIAR " Sleeps\n");
-  std::filesystem::permissions(dir / "liar", std::filesystem::perms::owner_all);
+  const std::filesystem::path liar = make_liar(dir, "Sleeps");
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
-  Extraction extraction(dir / "liar", std::vector<int>(MergedView::kFiles, file.get()), {});
+  Extraction extraction(liar, std::vector<int>(MergedView::kFiles, file.get()), {});
   std::thread thread([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     extraction.abort();

@@ -95,6 +95,10 @@ const std::map<std::string, std::function<void()>> kLies = {
        work_to_the_end();
        say(Failure{Error(ErrorCode::filesystem, "as it was told"), 2});
      }},
+    {"Unconfined",
+     [] {
+       say(Ready{.confinement = {true, false, false}});
+     }},
     {"Crashes",
      [] {
        work_until_the_second();

@@ -50,7 +50,7 @@ class ExtractorTest : public RegistryHarness {
     offer(image_of(sample()));
     pyro_ok({"env", "pull", "tool:1"});
     before_ = cache_state();
-    registry_->add_rule({.kind = RequestKind::blob}, faults::slow(512, Milliseconds(20)));
+    registry_->add_rule({.kind = RequestKind::blob}, faults::slow(2048, Milliseconds(20)));
     pull_.emplace(command({"env", "pull", "--force", "tool:1", "--progress", "plain", "-v"}),
                   dir_ / "out", dir_ / "err");
     pull_->wait_until("the extractor is shut in", [&] {
@@ -83,6 +83,7 @@ TEST_F(ExtractorTest, IsShutIn) {
   ASSERT_TRUE(eventually([&] { return status_of(*extractor_)["Seccomp"] == "2"; }));
   auto status = status_of(*extractor_);
   EXPECT_EQ(status["NoNewPrivs"], "1");
+  expect_hides(read_file(dir_ / "err"), {"runs without"});
   std::ifstream variables(fs::path("/proc") / std::to_string(*extractor_) / "environ");
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(variables), {}), "");
 }
