@@ -13,7 +13,9 @@ int main(int argc, char** argv) {
   }
   try {
     const std::vector<std::filesystem::path> catalogs(argv + 3, argv + argc);
-    pyro::EnvironmentStore store({.cache_dir = argv[1], .catalog = pyro::Catalog::load(catalogs)});
+    pyro::EnvironmentStore store({.cache_dir = argv[1],
+                                  .catalog = pyro::Catalog::load(catalogs),
+                                  .extractor = PYRO_EXECUTABLE});
     const pyro::InstalledEnvironment environment = store.ensure_installed(argv[2]);
     std::cout << "kernel " << environment.kernel_image.string() << "\n"
               << "rootfs " << environment.rootfs_image.string() << "\n";

@@ -59,6 +59,10 @@ struct StoreOptions {
   /// How long to wait for another process's pull of the same environment; nothing: as long as it
   /// takes.
   std::optional<std::chrono::milliseconds> lock_timeout;
+  /// The pyro executable, started for each pull to unpack what arrives: in a process that can do
+  /// nothing else, as those bytes may come from anybody. Empty: the one that was installed with
+  /// this library.
+  std::filesystem::path extractor = {};
 };
 
 /// Where the files of an installed environment are.

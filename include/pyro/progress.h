@@ -42,6 +42,9 @@ class ProgressListener {
 
   /// Something the user should know and can act on, in one line.
   virtual void warning(std::string_view text) noexcept;
+
+  /// Something worth knowing, in one line, for those who asked to be told more.
+  virtual void note(std::string_view text) noexcept;
 };
 
 }  // namespace pyro

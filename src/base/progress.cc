@@ -12,5 +12,6 @@ void ProgressListener::retrying(std::string_view, std::string_view,
                                 std::chrono::milliseconds) noexcept {}
 void ProgressListener::waiting(std::string_view, std::optional<int>) noexcept {}
 void ProgressListener::warning(std::string_view) noexcept {}
+void ProgressListener::note(std::string_view) noexcept {}
 
 }  // namespace pyro

@@ -106,7 +106,8 @@ class Invocation {
     }
     check_operands(entry, arguments.operands());
     const SignalWatch signals;
-    Context context{store_options(globals_, variables_), signals.token(), out_, err_};
+    Context context{store_options(globals_, variables_), signals.token(), out_, err_,
+                    globals_.verbose};
     if (globals_.verbose) tell_surroundings(context);
     return command->run(context, arguments.operands());
   } catch (Error& error) {

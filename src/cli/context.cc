@@ -186,6 +186,7 @@ StoreOptions store_options(const GlobalOptions& options, const Variables& variab
   store.catalog = Catalog::load(catalog_files(options, variables));
   store.runtime_dir = runtime_directory(options, variables);
   store.network = network_options(variables);
+  store.extractor = "/proc/self/exe";  // this version, whatever is installed meanwhile
   return store;
 }
 

@@ -39,6 +39,7 @@ struct Context {
   std::stop_token stop;
   Terminal out;
   Terminal err;
+  bool verbose = false;
 };
 
 /// Standard output and standard error. TERM=dumb cannot redraw, NO_COLOR is obeyed.

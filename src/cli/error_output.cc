@@ -21,4 +21,8 @@ std::string render_warning(std::string_view text, const Terminal& terminal) {
   return "pyro: " + terminal.paint(Colour::yellow, "warning:") + ' ' + printable(text) + '\n';
 }
 
+std::string render_note(std::string_view text) {
+  return "pyro: " + printable(text) + '\n';
+}
+
 }  // namespace pyro::cli

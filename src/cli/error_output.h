@@ -16,4 +16,7 @@ namespace pyro::cli {
 /// "pyro: warning: <text>"
 [[nodiscard]] std::string render_warning(std::string_view text, const Terminal& terminal);
 
+/// "pyro: <text>"
+[[nodiscard]] std::string render_note(std::string_view text);
+
 }  // namespace pyro::cli

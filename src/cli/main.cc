@@ -2,11 +2,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <string_view>
 
+#include "box/extractor.h"
 #include "cli/cli.h"
 
 int main(int argc, char** argv) {
   using namespace pyro::cli;
+  if (argc > 1 && std::string_view(argv[1]) == pyro::kExtractorWord) return pyro::run_extractor();
   fill_standard_streams();
   return run({argv + std::min(argc, 1), argv + argc}, process_variable,
              standard_terminal(STDOUT_FILENO, process_variable),

@@ -9,16 +9,20 @@
 namespace pyro::cli {
 namespace {
 
-/// No progress; a warning is no progress.
-class WarningsOnly : public ProgressView {
+/// No progress; neither a warning nor a note is progress.
+class RemarksOnly : public ProgressView {
  public:
-  explicit WarningsOnly(const Terminal& terminal) : terminal_(terminal) {}
+  explicit RemarksOnly(const Terminal& terminal) : terminal_(terminal) {}
 
   void warning(std::string_view text) noexcept override {
     terminal_.try_write(render_warning(text, terminal_));
   }
 
  private:
+  void show_note(std::string_view text) noexcept override {
+    terminal_.try_write(render_note(text));
+  }
+
   const Terminal& terminal_;
 };
 
@@ -44,7 +48,7 @@ std::unique_ptr<ProgressView> make_progress(ProgressKind kind, const Terminal& t
     case ProgressKind::json:
       return std::make_unique<ProgressJson>(terminal, clock);
     case ProgressKind::none:
-      return std::make_unique<WarningsOnly>(terminal);
+      return std::make_unique<RemarksOnly>(terminal);
     case ProgressKind::plain:
     case ProgressKind::automatic:
       break;

@@ -28,6 +28,13 @@ class ProgressView : public ProgressListener {
     begin(environment, source);
   }
 
+  void note(std::string_view text) noexcept final {
+    if (notes_) show_note(text);
+  }
+
+  /// Whether notes are shown: not unless asked for.
+  void show_notes(bool wanted) noexcept { notes_ = wanted; }
+
   /// How many pulls began: installed environments are answered without one.
   [[nodiscard]] int pulls() const noexcept { return pulls_; }
 
@@ -37,8 +44,10 @@ class ProgressView : public ProgressListener {
  private:
   /// What started() shows.
   virtual void begin(std::string_view, std::string_view) noexcept {}
+  virtual void show_note(std::string_view text) noexcept = 0;
 
   int pulls_ = 0;
+  bool notes_ = false;
 };
 
 /// `automatic` is a bar where somebody is looking, else lines. Draws on `terminal`, which must

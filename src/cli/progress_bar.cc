@@ -131,6 +131,11 @@ void ProgressBar::warning(std::string_view text) noexcept {
   terminal_.try_write(render_warning(text, terminal_));
 }
 
+void ProgressBar::show_note(std::string_view text) noexcept {
+  clear();
+  terminal_.try_write(render_note(text));
+}
+
 void ProgressBar::clear() noexcept {
   if (std::exchange(on_screen_, false)) terminal_.try_write(kErase);
 }

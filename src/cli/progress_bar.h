@@ -30,6 +30,7 @@ class ProgressBar : public ProgressView {
 
  private:
   void begin(std::string_view environment, std::string_view source) noexcept override;
+  void show_note(std::string_view text) noexcept override;
   void draw(const std::string& line) noexcept;
   void draw_note(std::string_view environment, std::string_view note) noexcept;
   [[nodiscard]] std::size_t width_of_bar(std::size_t room) const;

@@ -78,4 +78,8 @@ void ProgressJson::warning(std::string_view text) noexcept {
   print(terminal_, {{"event", "warning"}, {"message", text}});
 }
 
+void ProgressJson::show_note(std::string_view text) noexcept {
+  print(terminal_, {{"event", "note"}, {"message", text}});
+}
+
 }  // namespace pyro::cli

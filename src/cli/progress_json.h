@@ -13,8 +13,8 @@ namespace pyro::cli {
 /// Every line has "event" and "environment": "started" with "source", "progress" with
 /// "received_bytes" and "total_bytes" (null while unknown) at most ten times a second,
 /// "committing", "finished" with "received_bytes" and "installed_bytes", "retrying" with "message"
-/// and "pause_seconds", "waiting" with "holder" (a process id or null). "warning" has a "message"
-/// instead of an environment.
+/// and "pause_seconds", "waiting" with "holder" (a process id or null). "warning" and "note" have a
+/// "message" instead of an environment.
 class ProgressJson : public ProgressView {
  public:
   ProgressJson(const Terminal& terminal, Clock clock);
@@ -31,6 +31,7 @@ class ProgressJson : public ProgressView {
 
  private:
   void begin(std::string_view environment, std::string_view source) noexcept override;
+  void show_note(std::string_view text) noexcept override;
   void progress() noexcept;
 
   const Terminal& terminal_;

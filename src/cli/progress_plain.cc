@@ -72,6 +72,10 @@ void ProgressPlain::warning(std::string_view text) noexcept {
   terminal_.try_write(render_warning(text, terminal_));
 }
 
+void ProgressPlain::show_note(std::string_view text) noexcept {
+  terminal_.try_write(render_note(text));
+}
+
 void ProgressPlain::line(std::string_view environment, std::string_view text) noexcept {
   terminal_.try_write(printable(environment) + ": " + printable(text) + '\n');
 }

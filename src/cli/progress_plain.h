@@ -25,6 +25,7 @@ class ProgressPlain : public ProgressView {
 
  private:
   void begin(std::string_view environment, std::string_view source) noexcept override;
+  void show_note(std::string_view text) noexcept override;
   void line(std::string_view environment, std::string_view text) noexcept;
   [[nodiscard]] int tenths() const;
 

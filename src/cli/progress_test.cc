@@ -80,6 +80,23 @@ TEST(Progress, PlainTellsOfOthers) {
             "pyro: warning: evil\\x1b[2J\n");
 }
 
+TEST(Progress, NotesAreForThoseWhoAsked) {
+  for (const ProgressKind kind : {ProgressKind::plain, ProgressKind::tty, ProgressKind::none}) {
+    CapturedTerminal captured;
+    const auto view = make_progress(kind, captured.terminal());
+    view->note("a\x1b");
+    EXPECT_EQ(captured.take(), "");
+    view->show_notes(true);
+    view->note("a\x1b");
+    EXPECT_EQ(captured.take(), "pyro: a\\x1b\n");
+  }
+  CapturedTerminal captured;
+  const auto view = make_progress(ProgressKind::json, captured.terminal());
+  view->show_notes(true);
+  view->note("a");
+  EXPECT_EQ(captured.take(), "{\"event\":\"note\",\"message\":\"a\"}\n");
+}
+
 TEST(Progress, BarIsDrawnAtMostTenTimesASecond) {
   CapturedTerminal captured({.interactive = true});
   Time time;

@@ -1,9 +1,9 @@
 // An environment out of an OCI registry.
 #pragma once
 
+#include "box/extraction.h"
 #include "pyro/catalog.h"
 #include "source/fetch.h"
-#include "stream/extraction.h"
 
 namespace pyro {
 

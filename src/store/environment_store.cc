@@ -8,6 +8,7 @@
 #include "base/file_lock.h"
 #include "base/files.h"
 #include "base/recoverable.h"
+#include "box/extraction.h"
 #include "source/archive_source.h"
 #include "source/bundle_source.h"
 #include "source/fetch.h"
@@ -19,7 +20,6 @@
 #include "store/layout.h"
 #include "store/prune.h"
 #include "store/verify.h"
-#include "stream/extraction.h"
 
 namespace pyro {
 namespace {
@@ -27,6 +27,10 @@ namespace {
 std::optional<RuntimeBundle> open_bundle(const StoreOptions& options) {
   if (!options.runtime_dir) return std::nullopt;
   return RuntimeBundle(*options.runtime_dir);
+}
+
+std::filesystem::path extractor_of(const StoreOptions& options) {
+  return options.extractor.empty() ? PYRO_INSTALLED_EXECUTABLE : options.extractor;
 }
 
 EnvironmentStatus status_of(const Environment& environment, const CacheLayout& layout,
@@ -186,7 +190,8 @@ class Installer {
 
   InstalledEnvironment fetch_into(Partials& partials) {
     InstallTransaction transaction(layout_, environment_);
-    Extraction extraction(transaction.open_candidates(), options_.limits);
+    Extraction extraction(extractor_of(options_), transaction.open_candidates(), options_.limits,
+                          [&](std::string_view text) { progress_.note(text); });
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
     const FetchContext context{options_.network, options_.limits, progress_, partials, pull_.stop};
     const Provenance provenance = has_oci_source(environment_)

@@ -65,8 +65,6 @@ void LayerReader::run() {
 
 // Within an artifact pieces end with a block of the file, so that no block is split between two.
 std::span<const std::byte> LayerReader::next_block() {
-  // Here, too: a few compressed bytes may unpack to gigabytes.
-  if (budget_.aborted) throw Error(ErrorCode::interrupted, "interrupted");
   writer_.pass_on();
   piece_ = decompressor_->next(in_artifact_ ? artifact_position_ : 0);
   if (!in_artifact_) budget_.other_bytes += piece_.size();

@@ -1,7 +1,6 @@
 // Takes one layer apart: finds its artifacts, checks the rest.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -19,7 +18,6 @@ namespace pyro {
 /// What all layers of one pull may take together.
 struct ExtractionBudget {
   const ExtractionLimits& limits;
-  const std::atomic<bool>& aborted;
   std::uint64_t members = 0;
   std::uint64_t other_bytes = 0;
 };

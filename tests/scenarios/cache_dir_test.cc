@@ -327,11 +327,6 @@ TEST_F(CacheTest, NoMomentWithoutAnInstall) {
   EXPECT_EQ(pull->wait().exit_code, 0);
 }
 
-std::vector<std::string> without_partials(std::vector<std::string> lines) {
-  std::erase_if(lines, [](const std::string& line) { return line.starts_with("partial/"); });
-  return lines;
-}
-
 TEST_F(CacheTest, InterruptedLeavesItAsItWas) {
   be_very_slow();
   install_by_hand(other_artifacts(20));

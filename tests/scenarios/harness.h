@@ -62,6 +62,9 @@ std::string reference_json(const nlohmann::json& record);
 /// the cache's own folders. Anything in staging stays in.
 std::vector<std::string> without_scaffolding(std::vector<std::string> lines);
 
+/// Removes what an interrupted pull keeps for the next one.
+std::vector<std::string> without_partials(std::vector<std::string> lines);
+
 /// Whether a file has the bytes, without printing megabytes when it has not.
 ::testing::AssertionResult holds(const std::filesystem::path& file, std::string_view bytes);
 

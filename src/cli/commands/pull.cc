@@ -62,6 +62,7 @@ class PullCommand : public Command {
     apply_to(context.store);
     EnvironmentStore store(context.store);
     if (!quiet_) view_ = make_progress(progress_, context.err);
+    if (view_) view_->show_notes(context.verbose);
     Outcomes outcomes(context);
     outcomes.for_each(names, [&](const std::string& name) { return pull(context, store, name); });
     if (json()) {

@@ -1,17 +1,20 @@
 // Layers of every shape, good and hostile: what is written, and what is refused.
-#include "stream/extraction.h"
+#include "box/extraction.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include <functional>
+#include <chrono>
+#include <filesystem>
 #include <map>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/files.h"
 #include "pyro/error.h"
+#include "stream/merged_view.h"
 #include "support/compress.h"
 #include "support/tar_builder.h"
 #include "support/temp_dir.h"
@@ -33,11 +36,13 @@ class Bench {
     }
   }
 
+  void use(const std::filesystem::path& extractor) { extractor_ = extractor; }
+
   /// The artifacts' content by name.
   std::map<std::string, std::string> extract(const std::vector<std::string>& layers) {
     std::vector<int> descriptors;
     for (const Fd& file : files_) descriptors.push_back(file.get());
-    Extraction extraction(descriptors, limits_);
+    Extraction extraction(extractor_, descriptors, limits_);
     for (std::size_t i = 0; i < layers.size(); ++i) {
       extraction.begin_layer("layer " + std::to_string(i + 1));
       extraction.write(std::as_bytes(std::span(layers[i])));
@@ -61,6 +66,7 @@ class Bench {
  private:
   testing::TempDir dir_;
   ExtractionLimits limits_;
+  std::filesystem::path extractor_ = PYRO_EXECUTABLE;
   std::vector<Fd> files_;
 };
 
@@ -494,14 +500,14 @@ TEST(Extraction, GivingUpInTheMiddleEndsAtOnce) {
   const std::string archive = both().finish();
   testing::TempDir dir;
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
-  Extraction extraction(std::vector<int>(MergedView::kFiles, file.get()), {});
+  Extraction extraction(PYRO_EXECUTABLE, std::vector<int>(MergedView::kFiles, file.get()), {});
   extraction.begin_layer("layer");
   extraction.write(std::as_bytes(std::span(archive)).first(700));
 }
 
 TEST(Extraction, AFailedWriteIsAFilesystemError) {
   const Fd full = open_at(AT_FDCWD, "/dev/full", O_WRONLY, 0, "/dev/full");
-  Extraction extraction(std::vector<int>(MergedView::kFiles, full.get()), {});
+  Extraction extraction(PYRO_EXECUTABLE, std::vector<int>(MergedView::kFiles, full.get()), {});
   const std::string archive = both().finish();
   extraction.begin_layer("layer");
   extraction.write(std::as_bytes(std::span(archive)));
@@ -512,6 +518,114 @@ TEST(Extraction, AFailedWriteIsAFilesystemError) {
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::filesystem);
   }
+}
+
+// --- the extractor ---
+
+/// What comes of an extraction of good layers, with `program` as extractor.
+Error failure_with(const std::filesystem::path& program) {
+  try {
+    Bench bench;
+    bench.use(program);
+    bench.extract({both().finish(), both().finish()});
+  } catch (const Error& error) {
+    return error;
+  }
+  return {ErrorCode::failed, "it was extracted"};
+}
+
+TEST(Extractor, ThatIsNotThere) {
+  const Error error = failure_with("/no/such/pyro");
+  EXPECT_EQ(error.code(), ErrorCode::filesystem);
+  EXPECT_STREQ(error.what(), "cannot start the extractor /no/such/pyro: No such file or directory");
+}
+
+TEST(Extractor, ThatIsSomethingElse) {
+  const Error error = failure_with("/bin/false");
+  EXPECT_EQ(error.code(), ErrorCode::failed);
+  EXPECT_NE(std::string(error.what()).find("/bin/false did not start (exit code 1)"),
+            std::string::npos)
+      << error.what();
+  EXPECT_NE(error.hint().find("of this version"), std::string::npos);
+}
+
+/// An executable in `dir` that is an extractor with that lie.
+std::filesystem::path make_liar(const testing::TempDir& dir, const std::string& lie) {
+  const std::filesystem::path script = dir / "liar";
+  testing::write_file(script, "#!/bin/sh\nexec " PYRO_LIAR " " + lie + "\n");
+  std::filesystem::permissions(script, std::filesystem::perms::owner_all);
+  return script;
+}
+
+struct Lie {
+  const char* name;
+  ErrorCode code;
+  std::string says;
+};
+
+class LyingExtractor : public ::testing::TestWithParam<Lie> {};
+
+TEST_P(LyingExtractor, IsNotBelieved) {
+  const testing::TempDir dir;
+  const Error error = failure_with(make_liar(dir, GetParam().name));
+  EXPECT_EQ(error.code(), GetParam().code) << error.what();
+  EXPECT_NE(std::string(error.what()).find(GetParam().says), std::string::npos) << error.what();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, LyingExtractor,
+    ::testing::Values(
+        Lie{"AnotherVersion", ErrorCode::failed, "is of another version"},
+        Lie{"Nonsense", ErrorCode::integrity, "it says what makes no sense"},
+        Lie{"NothingAtAll", ErrorCode::failed, "did not start (exit code 0)"},
+        Lie{"WorksBeforeItIsReady", ErrorCode::integrity, "it works before it is shut in"},
+        Lie{"ReadyTwice", ErrorCode::integrity, "it is ready twice"},
+        Lie{"TakesWhatWasNotGiven", ErrorCode::integrity, "it takes what was not given"},
+        Lie{"DoneAtOnce", ErrorCode::integrity, "it is done before it was given all"},
+        Lie{"WroteNothing", ErrorCode::integrity, "it wrote something else than it says"},
+        Lie{"FailsInALayerThatIsNotThere", ErrorCode::integrity,
+            "it fails in a layer that is not there"},
+        Lie{"Fails", ErrorCode::filesystem, "layer 2: as it was told"},
+        Lie{"Crashes", ErrorCode::integrity, "layer 2: the extractor died (signal 11, SIGSEGV)"},
+        Lie{"IsKilled", ErrorCode::failed, "layer 2: the extractor was killed (signal 9, SIGKILL)"},
+        Lie{"Exits", ErrorCode::failed,
+            "layer 2: the extractor ended in the middle of its work (exit code 3)"}),
+    kNameOf);
+
+TEST(Extractor, WhatItRunsWithoutIsToldOnce) {
+  const testing::TempDir dir;
+  const std::filesystem::path liar = make_liar(dir, "Unconfined");
+  const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
+  std::vector<std::string> notes;
+  for (int i = 0; i < 2; ++i) {
+    Extraction extraction(liar, std::vector<int>(MergedView::kFiles, file.get()), {},
+                          [&](std::string_view note) { notes.emplace_back(note); });
+    EXPECT_THROW((void)extraction.finish(), Error);
+  }
+  EXPECT_EQ(notes, std::vector<std::string>{"the extractor runs without Landlock, seccomp, which "
+                                            "this system does not have"});
+}
+
+TEST(Extractor, ThatDoesNothingCanBeAborted) {
+  const testing::TempDir dir;
+  const std::filesystem::path liar = make_liar(dir, "Sleeps");
+  const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
+  Extraction extraction(liar, std::vector<int>(MergedView::kFiles, file.get()), {});
+  std::thread thread([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    extraction.abort();
+  });
+  extraction.begin_layer("layer");
+  const std::vector<std::byte> chunk(kChunkSize);
+  const auto write_for_ever = [&] {
+    while (true) extraction.write(chunk);
+  };
+  try {
+    write_for_ever();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::interrupted);
+  }
+  thread.join();
 }
 
 }  // namespace

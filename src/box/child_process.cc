@@ -1,0 +1,131 @@
+// A program that this process started.
+#include "box/child_process.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <utility>
+
+namespace pyro {
+namespace {
+
+/// What the child does before it executes the program.
+class Preparation {
+ public:
+  explicit Preparation(int socket) {
+    ::posix_spawn_file_actions_init(&files_);
+    ::posix_spawnattr_init(&attributes_);
+    give_descriptors(socket);
+    block_signals();
+  }
+  ~Preparation() {
+    ::posix_spawnattr_destroy(&attributes_);
+    ::posix_spawn_file_actions_destroy(&files_);
+  }
+  Preparation(const Preparation&) = delete;
+  Preparation& operator=(const Preparation&) = delete;
+
+  [[nodiscard]] const posix_spawn_file_actions_t* files() const { return &files_; }
+  [[nodiscard]] const posix_spawnattr_t* attributes() const { return &attributes_; }
+
+ private:
+  void give_descriptors(int socket) {
+    ::posix_spawn_file_actions_adddup2(&files_, socket, kSocketOfChild);
+    ::posix_spawn_file_actions_addopen(&files_, STDIN_FILENO, "/dev/null", O_RDWR, 0);
+    ::posix_spawn_file_actions_adddup2(&files_, STDIN_FILENO, STDOUT_FILENO);
+#ifndef PYRO_SANITIZED  // which report there
+    ::posix_spawn_file_actions_adddup2(&files_, STDIN_FILENO, STDERR_FILENO);
+#endif
+  }
+
+  // Those that a terminal or a supervisor sends to all processes are this one's to answer; and
+  // where a limit or a closed socket is met, a call should fail instead.
+  void block_signals() {
+    sigset_t blocked;
+    ::sigfillset(&blocked);
+    for (const int crash : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT}) {
+      ::sigdelset(&blocked, crash);
+    }
+    ::posix_spawnattr_setsigmask(&attributes_, &blocked);
+    ::posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK);
+  }
+
+  posix_spawn_file_actions_t files_{};
+  posix_spawnattr_t attributes_{};
+};
+
+/// What execve() takes.
+std::vector<char*> pointers(std::vector<std::string>& texts) {
+  std::vector<char*> result;
+  for (std::string& text : texts) result.push_back(text.data());
+  result.push_back(nullptr);
+  return result;
+}
+
+/// Variables may hold secrets, so there is none but the one without which an executable may not
+/// find its libraries.
+std::vector<std::string> environment() {
+  const char* const libraries = std::getenv("LD_LIBRARY_PATH");  // NOLINT(concurrency-mt-unsafe)
+  if (libraries == nullptr) return {};
+  return {std::string("LD_LIBRARY_PATH=") + libraries};
+}
+
+pid_t spawn(const std::filesystem::path& program, std::vector<std::string> arguments, int socket) {
+  const Preparation preparation(socket);
+  std::vector<std::string> variables = environment();
+  pid_t pid = -1;
+  const int error =
+      ::posix_spawn(&pid, program.c_str(), preparation.files(), preparation.attributes(),
+                    pointers(arguments).data(), pointers(variables).data());
+  if (error != 0) throw system_error("cannot start the extractor " + program.string(), error);
+  return pid;
+}
+
+}  // namespace
+
+ChildProcess::ChildProcess(const std::filesystem::path& program,
+                           const std::vector<std::string>& arguments, int socket) {
+  const pid_t pid = spawn(program, arguments, socket);
+  handle_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (handle_) return;
+  const int error = errno;
+  ::kill(pid, SIGKILL);
+  ::waitpid(pid, nullptr, 0);
+  throw system_error("cannot watch over the extractor", error);
+}
+
+ChildProcess::~ChildProcess() {
+  kill();
+  wait();
+}
+
+// By its handle, never by its number: a host program that waits for all of its children may have
+// made that number another process's.
+void ChildProcess::kill() noexcept {
+  ::syscall(SYS_pidfd_send_signal, handle_.get(), SIGKILL, nullptr, 0);
+}
+
+ProcessEnd ChildProcess::wait() noexcept {
+  if (std::exchange(ended_, true)) return end_;
+  pollfd ended{handle_.get(), POLLIN, 0};
+  while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
+  }
+  siginfo_t info{};
+  // Fails where a host program had its end already, or ignores that of all children.
+  if (::waitid(P_PIDFD, static_cast<id_t>(handle_.get()), &info, WEXITED) != 0) return end_;
+  if (info.si_code == CLD_EXITED) {
+    end_.exit_code = info.si_status;
+  } else {
+    end_.signal = info.si_status;
+  }
+  return end_;
+}
+
+}  // namespace pyro

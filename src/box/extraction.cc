@@ -1,0 +1,279 @@
+// The right-hand side of a pull, as seen from its left-hand side.
+#include "box/extraction.h"
+
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include "box/extractor.h"
+#include "pyro/error.h"
+
+namespace pyro {
+namespace {
+
+// How much is still taken, and thrown away, once extracting failed.
+constexpr std::uint64_t kMostDiscarded = 64U << 20;
+
+constexpr char kWrongExecutable[] = "it must be the pyro executable of this version";
+
+/// The two ends of a socket for datagrams, which say when the other end is gone.
+std::pair<Fd, Fd> make_sockets() {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
+    throw system_error("cannot make a socket for the extractor", errno);
+  }
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+std::string name_of_signal(int signal) {
+  const char* const name = ::sigabbrev_np(signal);
+  return std::to_string(signal) + (name == nullptr ? "" : ", SIG" + std::string(name));
+}
+
+bool is_crash(int signal) {
+  constexpr std::array kCrashes = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
+  return std::ranges::find(kCrashes, signal) != kCrashes.end();
+}
+
+/// What of `confinement` is missing; nothing when it is complete.
+std::string gaps_in(const Confinement& confinement) {
+  std::string gaps;
+  const auto check = [&](bool in_force, const char* name) {
+    if (!in_force) gaps += (gaps.empty() ? "" : ", ") + std::string(name);
+  };
+  check(confinement.no_new_privileges, "no_new_privs");
+  check(confinement.landlock, "Landlock");
+  check(confinement.seccomp, "seccomp");
+  return gaps;
+}
+
+std::uint64_t limit_of(const ExtractionLimits& limits, std::size_t kind) {
+  if (kind == kRootfs) return limits.rootfs_bytes;
+  return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
+}
+
+bool is_as_told(const WrittenArtifact& artifact, int file, const ExtractionLimits& limits) {
+  struct stat status {};
+  return artifact.size <= limit_of(limits, artifact.kind) && ::fstat(file, &status) == 0 &&
+         static_cast<std::uint64_t>(status.st_size) == artifact.size;
+}
+
+}  // namespace
+
+Extraction::Extraction(const std::filesystem::path& extractor, std::vector<int> files,
+                       const ExtractionLimits& limits, Note note)
+    : Extraction(make_sockets(), extractor, std::move(files), limits, std::move(note)) {}
+
+// The extractor's end of the socket must be open nowhere else, or its death would go unnoticed: it
+// is closed with `sockets`.
+Extraction::Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& extractor,
+                       std::vector<int> files, const ExtractionLimits& limits, Note note)
+    : extractor_(extractor),
+      files_(std::move(files)),
+      limits_(limits),
+      note_(std::move(note)),
+      message_(kLargestMessage),
+      socket_(std::move(sockets.first)),
+      pipe_(socket_.get()),
+      child_(extractor_, {"pyro", kExtractorWord}, sockets.second.get()) {
+  std::vector<int> descriptors{pipe_.file()};
+  descriptors.insert(descriptors.end(), files_.begin(), files_.end());
+  send_hello(socket_.get(), {kProtocol, ::getpid(), limits_}, descriptors);
+}
+
+void Extraction::abort() noexcept {
+  aborted_ = true;
+  child_.kill();
+}
+
+void Extraction::begin_layer(std::string label, Checksums checksums) {
+  layers_.push_back({std::move(label), pipe_.produced()});
+  pipe_.begin_layer(checksums);
+}
+
+void Extraction::write(std::span<const std::byte> bytes) {
+  written_ += bytes.size();
+  if (written_ > limits_.compressed_bytes) {
+    throw Error(
+        ErrorCode::integrity,
+        "more than " + std::to_string(limits_.compressed_bytes >> 20) + " MiB of compressed data");
+  }
+  const std::size_t size = bytes.size();
+  while (!bytes.empty() && wait_for_room()) bytes = bytes.subspan(pipe_.fill(bytes));
+  if (bytes.empty()) return;
+  discarded_ += size;
+  if (discarded_ > kMostDiscarded) rethrow_failure();
+}
+
+void Extraction::end_layer() {
+  if (wait_for_room()) pipe_.end_layer();
+  rethrow_failure();
+}
+
+std::vector<WrittenArtifact> Extraction::finish() {
+  pipe_.end();
+  all_given_ = true;
+  while (hear(Wait::yes)) {
+  }
+  if (aborted_) throw Error(ErrorCode::interrupted, "interrupted");
+  rethrow_failure();
+  return std::move(*artifacts_);
+}
+
+// False once the extractor is no more. Looks for news with every chunk.
+bool Extraction::wait_for_room() {
+  if (pipe_.at_chunk()) {
+    while (hear(Wait::no)) {
+    }
+  }
+  while (!failure_ && !pipe_.has_room()) static_cast<void>(hear(Wait::yes));
+  return !failure_;
+}
+
+// Takes the next message. False when there is none, or none any more.
+bool Extraction::hear(Wait wait) {
+  if (failure_ || artifacts_) return false;
+  const auto size = receive(wait);
+  if (!size) return false;
+  if (*size == 0) {
+    take_end();
+  } else if (const auto message = decode(std::span(message_).first(*size))) {
+    take(*message);
+  } else {
+    refuse("it says what makes no sense");
+  }
+  return true;
+}
+
+// The size of the next message; 0 when there will be no other. Nothing: none yet.
+std::optional<std::size_t> Extraction::receive(Wait wait) {
+  while (true) {
+    const ssize_t n =
+        ::recv(socket_.get(), message_.data(), message_.size(), MSG_DONTWAIT | MSG_TRUNC);
+    // One that was cut makes no sense, whatever is left of it.
+    if (n >= 0) return std::min(static_cast<std::size_t>(n), message_.size());
+    // The latter says that it ended with something unread; what it sent before is still to come.
+    if (errno == EINTR || errno == ECONNRESET) continue;
+    if (errno != EAGAIN) return 0;
+    if (wait == Wait::no) return std::nullopt;
+    if (!wait_for_message()) return 0;
+  }
+}
+
+// Not for the socket's end alone: a host program may have forked and so have it open, too.
+bool Extraction::wait_for_message() {
+  std::array<pollfd, 2> waiting = {{{socket_.get(), POLLIN, 0}, {child_.handle(), POLLIN, 0}}};
+  while (::poll(waiting.data(), waiting.size(), -1) < 0 && errno == EINTR) {
+  }
+  return waiting[0].revents != 0;
+}
+
+void Extraction::take(const Message& message) {
+  if (const auto* ready = std::get_if<Ready>(&message)) return take_ready(*ready);
+  if (!ready_) return refuse("it works before it is shut in");
+  if (std::holds_alternative<Taken>(message)) {
+    if (!pipe_.taken()) refuse("it takes what was not given");
+  } else if (const auto* success = std::get_if<Success>(&message)) {
+    take_success(*success);
+  } else {
+    take_failure(std::get<Failure>(message));
+  }
+}
+
+void Extraction::take_ready(const Ready& ready) {
+  if (ready.protocol != kProtocol) {
+    return fail(
+        Error(ErrorCode::failed, "the extractor " + extractor_.string() + " is of another version",
+              kWrongExecutable),
+        0);
+  }
+  if (std::exchange(ready_, true)) return refuse("it is ready twice");
+  static std::atomic<bool> told = false;
+  const std::string gaps = gaps_in(ready.confinement);
+  if (gaps.empty() || !note_ || told.exchange(true)) return;
+  note_("the extractor runs without " + gaps + ", which this system does not have");
+}
+
+void Extraction::take_success(const Success& success) {
+  if (!all_given_ || pipe_.consumed() != pipe_.produced()) {
+    return refuse("it is done before it was given all");
+  }
+  // Nothing that it might still do to the files may happen after they were looked at.
+  child_.kill();
+  child_.wait();
+  for (const WrittenArtifact& artifact : success.artifacts) {
+    if (!is_as_told(artifact, files_[artifact.file], limits_)) {
+      return refuse("it wrote something else than it says");
+    }
+  }
+  artifacts_ = success.artifacts;
+}
+
+void Extraction::take_failure(const Failure& failure) {
+  if (failure.layer > layers_.size()) return refuse("it fails in a layer that is not there");
+  fail(failure.error, failure.layer);
+}
+
+// It ended without having said how it went.
+void Extraction::take_end() {
+  child_.kill();
+  const ProcessEnd end = child_.wait();
+  if (aborted_) return fail(Error(ErrorCode::interrupted, "interrupted"), 0);
+  fail(error_of(end), layer_in_work());
+}
+
+Error Extraction::error_of(const ProcessEnd& end) const {
+  if (is_crash(end.signal)) {
+    return {ErrorCode::integrity, "the extractor died (signal " + name_of_signal(end.signal) + ")",
+            "the archive may be made to attack whoever unpacks it"};
+  }
+  if (end.signal != 0) {
+    return {ErrorCode::failed,
+            "the extractor was killed (signal " + name_of_signal(end.signal) + ")",
+            end.signal == SIGKILL ? "the system may have run out of memory" : ""};
+  }
+  const std::string code =
+      end.exit_code < 0 ? "" : " (exit code " + std::to_string(end.exit_code) + ")";
+  if (ready_) return {ErrorCode::failed, "the extractor ended in the middle of its work" + code};
+  return {ErrorCode::failed, "the extractor " + extractor_.string() + " did not start" + code,
+          kWrongExecutable};
+}
+
+// Only somebody who got hold of the extractor would have it say that.
+void Extraction::refuse(std::string_view why) {
+  fail(Error(ErrorCode::integrity, "the extractor is not to be trusted: " + std::string(why),
+             "the archive may be made to attack whoever unpacks it"),
+       layer_in_work());
+}
+
+// `layer` is counted from 1; 0 is none.
+void Extraction::fail(Error error, std::size_t layer) {
+  child_.kill();
+  // Other bytes would have made no difference.
+  if (error.code() == ErrorCode::failed || error.code() == ErrorCode::interrupted) {
+    discarded_ = kMostDiscarded;
+  }
+  if (layer > 0) error.add_context(layers_[layer - 1].label);
+  failure_ = std::make_exception_ptr(std::move(error));
+}
+
+// That of the oldest chunk that was not given back.
+std::size_t Extraction::layer_in_work() const {
+  std::size_t layer = layers_.size();
+  while (layer > 1 && layers_[layer - 1].first_chunk > pipe_.consumed()) --layer;
+  return layer;
+}
+
+void Extraction::rethrow_failure() const {
+  if (failure_) std::rethrow_exception(failure_);
+}
+
+}  // namespace pyro

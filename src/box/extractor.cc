@@ -1,0 +1,157 @@
+// The process that untrusted bytes are unpacked in.
+#include "box/extractor.h"
+
+#include <fcntl.h>
+#include <iconv.h>
+#include <langinfo.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <exception>
+#include <new>
+#include <optional>
+#include <span>
+
+#include "base/sha256.h"
+#include "box/child_process.h"
+#include "box/messages.h"
+#include "box/shared_pipe.h"
+#include "stream/merged_view.h"
+
+namespace pyro {
+namespace {
+
+constexpr std::size_t kDescriptors = 1 + MergedView::kFiles;
+constexpr int kNotStartedByPyro = 2;
+
+/// Room for a message of ancillary data: the descriptors (unix(7)).
+struct Attachment {
+  static constexpr std::size_t kSize = kDescriptors * sizeof(int);
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(kSize)> bytes{};
+};
+
+msghdr message_of(iovec& content, Attachment& attachment) {
+  msghdr message{};
+  message.msg_iov = &content;
+  message.msg_iovlen = 1;
+  message.msg_control = attachment.bytes.data();
+  message.msg_controllen = attachment.bytes.size();
+  return message;
+}
+
+using Descriptors = std::array<int, kDescriptors>;
+
+std::optional<Descriptors> attached(const msghdr& message) {
+  const cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || header->cmsg_type != SCM_RIGHTS ||
+      header->cmsg_len != CMSG_LEN(Attachment::kSize)) {
+    return std::nullopt;
+  }
+  Descriptors descriptors;
+  std::memcpy(descriptors.data(), CMSG_DATA(header), Attachment::kSize);
+  return descriptors;
+}
+
+/// They get the numbers that follow the socket's.
+std::optional<Descriptors> receive_hello(Hello& hello) {
+  Attachment attachment;
+  iovec content{&hello, sizeof hello};
+  msghdr message = message_of(content, attachment);
+  if (::recvmsg(kSocketOfChild, &message, 0) < static_cast<ssize_t>(sizeof hello.protocol)) {
+    return std::nullopt;
+  }
+  return attached(message);
+}
+
+/// The host program may have left open what it did not mean to pass on.
+void close_all_others() {
+  if (::close_range(kSocketOfChild + 1, ~0U, 0) == 0) return;
+  for (int fd = kSocketOfChild + 1; fd < 1024; ++fd) ::close(fd);  // before Linux 5.9
+}
+
+/// Whatever opens a file when it is first used does so now.
+void open_what_libraries_want() {
+  // OpenSSL reads its configuration.
+  static_cast<void>(sha256(std::string_view()));
+  // libarchive has names in pax headers converted, and the C library a list of conversions.
+  const iconv_t conversion = ::iconv_open(::nl_langinfo(CODESET), "UTF-8");
+  if (conversion != reinterpret_cast<iconv_t>(-1)) ::iconv_close(conversion);
+}
+
+Confinement shut_in(const Hello& hello, const Descriptors& descriptors) {
+  ::prctl(PR_SET_NAME, "pyro-extractor");
+  ::prctl(PR_SET_DUMPABLE, 0);
+  open_what_libraries_want();
+  const ExtractionLimits& limits = hello.limits;
+  const int last = *std::ranges::max_element(descriptors);
+  return confine(
+      {.largest_file = std::max({limits.rootfs_bytes, limits.kernel_bytes, limits.initrd_bytes}),
+       .descriptors = static_cast<unsigned>(last) + 1},
+      Forbidden::kills);
+}
+
+// What cannot be told has no listener any more.
+void tell(const Message& message) {
+  const auto bytes = encode(message);
+  static_cast<void>(!::write(kSocketOfChild, bytes.data(), bytes.size()));
+}
+
+Message outcome_of(SharedPipeReader& pipe, const Hello& hello, const Descriptors& descriptors) {
+  const auto fail = [&](const Error& error) { return Failure{error, pipe.layer()}; };
+  try {
+    return Success{
+        extract_layers(pipe, {descriptors.begin() + 1, descriptors.end()}, hello.limits)};
+  } catch (const Error& error) {
+    return fail(error);
+  } catch (const std::bad_alloc&) {
+    return fail(Error(ErrorCode::failed, "out of memory"));
+  } catch (const std::exception& error) {
+    return fail(Error(ErrorCode::failed, std::string("unexpected failure: ") + error.what()));
+  }
+}
+
+int serve() {
+  // Before the parent is asked for: it must not end unnoticed in between.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  close_all_others();
+  Hello hello;
+  const auto descriptors = receive_hello(hello);
+  if (!descriptors) return kNotStartedByPyro;
+  if (hello.protocol != kProtocol) {
+    tell(Ready{});
+    return kNotStartedByPyro;
+  }
+  if (::getppid() != hello.parent) return 0;
+  SharedPipeReader pipe(kSocketOfChild, descriptors->front(), [] { tell(Taken{}); });
+  tell(Ready{.confinement = shut_in(hello, *descriptors)});
+  tell(outcome_of(pipe, hello, *descriptors));
+  // Without taking down what the kernel takes down faster.
+  ::_exit(0);
+}
+
+}  // namespace
+
+void send_hello(int socket, const Hello& hello, const std::vector<int>& descriptors) {
+  Attachment attachment;
+  iovec content{const_cast<Hello*>(&hello), sizeof hello};
+  const msghdr message = message_of(content, attachment);
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(Attachment::kSize);
+  std::memcpy(CMSG_DATA(header), descriptors.data(), Attachment::kSize);
+  while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0 && errno == EINTR) {
+  }
+}
+
+int run_extractor() noexcept try { return serve(); } catch (...) {
+  return kNotStartedByPyro;
+}
+
+}  // namespace pyro

@@ -1,0 +1,35 @@
+// The process that untrusted bytes are unpacked in.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <type_traits>
+#include <vector>
+
+#include "base/files.h"
+#include "pyro/environment_store.h"
+
+namespace pyro {
+
+/// The first argument that makes an extractor of the executable. In no help: it is of use to nobody
+/// but pyro.
+inline constexpr char kExtractorWord[] = "extract-in-box";
+
+/// What an extractor is told first, with the ring's descriptor and the artifacts' attached.
+struct Hello {
+  std::uint32_t protocol = 0;
+  pid_t parent = 0;
+  ExtractionLimits limits;
+};
+// No padding, in which bytes of the sender's memory would go along.
+static_assert(std::has_unique_object_representations_v<Hello>);
+
+/// Over a socket. What cannot be sent has no reader any more, of which the caller will hear.
+void send_hello(int socket, const Hello& hello, const std::vector<int>& descriptors);
+
+/// Serves whoever started this process: shuts itself in, reads layers, writes artifacts, tells how
+/// it went. The exit code.
+[[nodiscard]] int run_extractor() noexcept;
+
+}  // namespace pyro

@@ -1,0 +1,212 @@
+// What the extractor tells, as bytes and back.
+#include "box/messages.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "stream/merged_view.h"
+
+namespace pyro {
+namespace {
+
+enum class Type : std::uint8_t { ready, taken, success, failure };
+
+constexpr std::size_t kLongestText = 4096;
+constexpr std::size_t kMostCauses = 8;
+static_assert((kMostCauses + 2) * (kLongestText + 4) + 16 <= kLargestMessage);
+
+/// Those an extractor may fail with, as they are sent.
+constexpr std::array kCodes = {ErrorCode::integrity, ErrorCode::filesystem, ErrorCode::failed,
+                               ErrorCode::interrupted};
+
+class Writer {
+ public:
+  explicit Writer(Type type) { number(static_cast<std::uint8_t>(type)); }
+
+  template <typename Number>
+  void number(Number value) {
+    raw(std::as_bytes(std::span(&value, 1)));
+  }
+
+  void text(std::string_view text) {
+    text = text.substr(0, kLongestText);
+    number(static_cast<std::uint32_t>(text.size()));
+    raw(std::as_bytes(std::span(text)));
+  }
+
+  void raw(std::span<const std::byte> bytes) {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+  }
+
+  std::vector<std::byte> take() { return std::move(bytes_); }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+/// After a read that did not succeed all others give zeros, and end() is false.
+class Reader {
+ public:
+  explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
+
+  template <typename Number>
+  Number number() {
+    Number value{};
+    const auto from = raw(sizeof value);
+    if (!from.empty()) std::memcpy(&value, from.data(), sizeof value);
+    return value;
+  }
+
+  /// One that is at most `most`.
+  template <typename Number>
+  Number number(Number most) {
+    const auto value = number<Number>();
+    if (value > most) broken_ = true;
+    return broken_ ? Number{} : value;
+  }
+
+  std::string text() {
+    const auto size = number<std::uint32_t>(kLongestText);
+    const auto from = raw(size);
+    return {reinterpret_cast<const char*>(from.data()), from.size()};
+  }
+
+  std::span<const std::byte> raw(std::size_t size) {
+    if (broken_ || size > bytes_.size()) {
+      broken_ = true;
+      return {};
+    }
+    return std::exchange(bytes_, bytes_.subspan(size)).first(size);
+  }
+
+  void refuse() { broken_ = true; }
+  [[nodiscard]] bool broken() const { return broken_; }
+  [[nodiscard]] bool end() const { return !broken_ && bytes_.empty(); }
+
+ private:
+  std::span<const std::byte> bytes_;
+  bool broken_ = false;
+};
+
+std::vector<std::byte> write(const Ready& ready) {
+  Writer writer(Type::ready);
+  writer.number(ready.protocol);
+  writer.number<std::uint8_t>(ready.confinement.no_new_privileges);
+  writer.number<std::uint8_t>(ready.confinement.landlock);
+  writer.number<std::uint8_t>(ready.confinement.seccomp);
+  return writer.take();
+}
+
+std::vector<std::byte> write(const Taken&) {
+  return Writer(Type::taken).take();
+}
+
+std::vector<std::byte> write(const Success& success) {
+  Writer writer(Type::success);
+  writer.number(static_cast<std::uint8_t>(success.artifacts.size()));
+  for (const WrittenArtifact& artifact : success.artifacts) {
+    writer.number(static_cast<std::uint8_t>(artifact.kind));
+    writer.number(static_cast<std::uint8_t>(artifact.file));
+    writer.number(artifact.size);
+    writer.raw(artifact.digest.bytes());
+  }
+  return writer.take();
+}
+
+std::vector<std::byte> write(const Failure& failure) {
+  const Error& error = failure.error;
+  auto code = std::ranges::find(kCodes, error.code());
+  if (code == kCodes.end()) code = std::ranges::find(kCodes, ErrorCode::failed);
+  const std::size_t causes = std::min(error.causes().size(), kMostCauses);
+  Writer writer(Type::failure);
+  writer.number(static_cast<std::uint8_t>(code - kCodes.begin()));
+  writer.number(failure.layer);
+  writer.text(error.hint());
+  writer.number(static_cast<std::uint8_t>(causes));
+  writer.text(error.message());
+  for (std::size_t i = 0; i < causes; ++i) writer.text(error.causes()[i]);
+  return writer.take();
+}
+
+Message read_ready(Reader& reader) {
+  Ready ready{.protocol = reader.number<std::uint32_t>()};
+  if (ready.protocol != kProtocol) {
+    // What follows is its own affair.
+    while (!reader.broken() && !reader.end()) (void)reader.raw(1);
+    return ready;
+  }
+  ready.confinement.no_new_privileges = reader.number<std::uint8_t>(1) != 0;
+  ready.confinement.landlock = reader.number<std::uint8_t>(1) != 0;
+  ready.confinement.seccomp = reader.number<std::uint8_t>(1) != 0;
+  return ready;
+}
+
+WrittenArtifact read_artifact(Reader& reader) {
+  const std::size_t kind = reader.number<std::uint8_t>(kArtifactKinds.size() - 1);
+  const std::size_t file = reader.number<std::uint8_t>(MergedView::kFiles - 1);
+  if (file / MergedView::kMostCandidates != kind) reader.refuse();
+  const auto size = reader.number<std::uint64_t>();
+  Digest::Bytes digest{};
+  std::ranges::copy(reader.raw(digest.size()), digest.begin());
+  return {kind, file, size, Digest(digest)};
+}
+
+Message read_success(Reader& reader) {
+  std::vector<WrittenArtifact> artifacts;
+  std::array<bool, kArtifactKinds.size()> there{};
+  for (auto left = reader.number<std::uint8_t>(kArtifactKinds.size()); left > 0; --left) {
+    artifacts.push_back(read_artifact(reader));
+    if (std::exchange(there[artifacts.back().kind], true)) reader.refuse();
+  }
+  for (std::size_t kind = 0; kind < there.size(); ++kind) {
+    if (kArtifactKinds[kind].required && !there[kind]) reader.refuse();
+  }
+  return Success{std::move(artifacts)};
+}
+
+Message read_failure(Reader& reader) {
+  const ErrorCode code = kCodes[reader.number<std::uint8_t>(kCodes.size() - 1)];
+  const auto layer = reader.number<std::uint32_t>();
+  std::string hint = reader.text();
+  std::vector<std::string> texts(reader.number<std::uint8_t>(kMostCauses) + std::size_t{1});
+  for (std::string& text : texts) text = reader.text();
+  // The innermost is what it was thrown with; the others were put in front.
+  Error error(code, std::move(texts.back()), std::move(hint));
+  for (texts.pop_back(); !texts.empty(); texts.pop_back()) error.add_context(texts.back());
+  return Failure{std::move(error), layer};
+}
+
+Message read(Type type, Reader& reader) {
+  switch (type) {
+    case Type::ready:
+      return read_ready(reader);
+    case Type::taken:
+      return Taken{};
+    case Type::success:
+      return read_success(reader);
+    case Type::failure:
+      return read_failure(reader);
+  }
+  reader.refuse();
+  return Taken{};
+}
+
+}  // namespace
+
+std::vector<std::byte> encode(const Message& message) {
+  return std::visit([](const auto& content) { return write(content); }, message);
+}
+
+std::optional<Message> decode(std::span<const std::byte> bytes) {
+  Reader reader(bytes);
+  const auto type = static_cast<Type>(reader.number<std::uint8_t>());
+  Message message = read(type, reader);
+  if (!reader.end()) return std::nullopt;
+  return message;
+}
+
+}  // namespace pyro

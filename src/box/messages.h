@@ -1,0 +1,57 @@
+// What the extractor tells whoever started it, as bytes and back.
+//
+// Each message is one datagram. The extractor handles hostile bytes, so what it says is hostile,
+// too: nothing is taken from a message that was not checked.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "box/confinement.h"
+#include "pyro/error.h"
+#include "stream/artifacts.h"
+
+namespace pyro {
+
+/// Raised with every change to what is said between the two: the executable that is started may be
+/// another version's.
+inline constexpr std::uint32_t kProtocol = 1;
+
+/// Of any message.
+inline constexpr std::size_t kLargestMessage = std::size_t{64} << 10;
+
+/// The first one: the box is closed. In every protocol it begins as it does now.
+struct Ready {
+  std::uint32_t protocol = kProtocol;
+  Confinement confinement = {};
+};
+
+/// A chunk of the ring is free again.
+struct Taken {};
+
+/// The last one, when all went well.
+struct Success {
+  std::vector<WrittenArtifact> artifacts;
+};
+
+/// The last one, when it did not.
+struct Failure {
+  Error error;
+  /// The layer it is about, counted from 1; 0 when it is about all of them.
+  std::uint32_t layer = 0;
+};
+
+using Message = std::variant<Ready, Taken, Success, Failure>;
+
+/// Texts of errors are cut, so that every message is small enough.
+[[nodiscard]] std::vector<std::byte> encode(const Message& message);
+
+/// Nothing unless it is what encode() could have made. Of artifacts: every required kind is there,
+/// none twice, and each in one of its own files.
+[[nodiscard]] std::optional<Message> decode(std::span<const std::byte> bytes);
+
+}  // namespace pyro

@@ -1,0 +1,181 @@
+// What an extractor may say, and what nobody believes.
+#include "box/messages.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace pyro {
+namespace {
+
+Digest digest_of(unsigned char byte) {
+  Digest::Bytes bytes;
+  bytes.fill(std::byte{byte});
+  return Digest(bytes);
+}
+
+const std::vector<WrittenArtifact> kArtifacts = {{kKernel, 1, 24'576, digest_of(1)},
+                                                 {kRootfs, 7, std::uint64_t{3} << 33, digest_of(2)},
+                                                 {kInitrd, 8, 0, digest_of(3)}};
+
+Error nested() {
+  Error error(ErrorCode::filesystem, "No space left on device", "free some space");
+  error.add_context("cannot write rootfs.ext4").add_context("layer 1");
+  return error;
+}
+
+template <typename T>
+T there_and_back(const T& message) {
+  const auto decoded = decode(encode(message));
+  EXPECT_TRUE(decoded && std::holds_alternative<T>(*decoded));
+  return decoded && std::holds_alternative<T>(*decoded) ? std::get<T>(*decoded) : message;
+}
+
+TEST(Messages, ReadyComesBack) {
+  for (const Confinement& confinement :
+       {Confinement{true, true, true}, Confinement{true, false, true}, Confinement{}}) {
+    const Ready ready = there_and_back(Ready{.confinement = confinement});
+    EXPECT_EQ(ready.protocol, kProtocol);
+    EXPECT_EQ(ready.confinement, confinement);
+  }
+}
+
+TEST(Messages, TakenComesBack) {
+  there_and_back(Taken{});
+}
+
+TEST(Messages, SuccessComesBack) {
+  const auto artifacts = there_and_back(Success{kArtifacts}).artifacts;
+  ASSERT_EQ(artifacts.size(), kArtifacts.size());
+  for (std::size_t i = 0; i < artifacts.size(); ++i) {
+    EXPECT_EQ(artifacts[i].kind, kArtifacts[i].kind);
+    EXPECT_EQ(artifacts[i].file, kArtifacts[i].file);
+    EXPECT_EQ(artifacts[i].size, kArtifacts[i].size);
+    EXPECT_EQ(artifacts[i].digest, kArtifacts[i].digest);
+  }
+}
+
+TEST(Messages, FailureComesBack) {
+  const Failure failure = there_and_back(Failure{nested(), 3});
+  EXPECT_EQ(failure.layer, 3U);
+  EXPECT_EQ(failure.error.code(), ErrorCode::filesystem);
+  EXPECT_EQ(failure.error.message(), nested().message());
+  EXPECT_EQ(failure.error.causes(), nested().causes());
+  EXPECT_EQ(failure.error.hint(), nested().hint());
+}
+
+TEST(Messages, ACodeThatIsNotItsOwnBecomesAFailure) {
+  const Failure failure = there_and_back(Failure{Error(ErrorCode::network, "no"), 0});
+  EXPECT_EQ(failure.error.code(), ErrorCode::failed);
+}
+
+TEST(Messages, LongTextsAreCut) {
+  Error error(ErrorCode::integrity, std::string(1 << 20, 'x'), std::string(1 << 20, 'h'));
+  for (int i = 0; i < 20; ++i) error.add_context(std::string(1 << 16, 'c'));
+  EXPECT_LE(encode(Failure{error, 1}).size(), kLargestMessage);
+  const Failure failure = there_and_back(Failure{error, 1});
+  EXPECT_EQ(failure.error.message(), std::string(4096, 'c'));
+  EXPECT_EQ(failure.error.causes().size(), 8U);
+}
+
+TEST(Messages, AnotherVersionsReadyIsRead) {
+  for (const char* rest : {"", "what a later version has to say"}) {
+    auto bytes = encode(Ready{.protocol = kProtocol + 1});
+    bytes.resize(5);
+    for (const char* c = rest; *c != '\0'; ++c) bytes.push_back(static_cast<std::byte>(*c));
+    const auto message = decode(bytes);
+    ASSERT_TRUE(message) << rest;
+    EXPECT_EQ(std::get<Ready>(*message).protocol, kProtocol + 1);
+  }
+}
+
+// --- hostile ones ---
+
+using Bytes = std::vector<std::byte>;
+
+Bytes bytes_of(std::initializer_list<unsigned> values) {
+  Bytes bytes;
+  for (const unsigned value : values) bytes.push_back(static_cast<std::byte>(value));
+  return bytes;
+}
+
+/// Of kArtifacts, changed.
+Bytes success_with(const std::function<void(std::vector<WrittenArtifact>&)>& change) {
+  std::vector<WrittenArtifact> artifacts = kArtifacts;
+  change(artifacts);
+  return encode(Success{artifacts});
+}
+
+/// Of nested(), with a 32-bit number put somewhere.
+Bytes failure_with(std::size_t at, std::uint32_t number) {
+  Bytes bytes = encode(Failure{nested(), 1});
+  std::ranges::copy(std::as_bytes(std::span(&number, 1)), bytes.begin() + static_cast<long>(at));
+  return bytes;
+}
+
+Bytes changed(Bytes bytes, std::size_t at, unsigned value) {
+  bytes[at] = static_cast<std::byte>(value);
+  return bytes;
+}
+
+Bytes longer(Bytes bytes) {
+  bytes.push_back({});
+  return bytes;
+}
+
+struct Hostile {
+  const char* name;
+  Bytes bytes;
+};
+
+class HostileMessage : public ::testing::TestWithParam<Hostile> {};
+
+TEST_P(HostileMessage, IsRefused) {
+  EXPECT_FALSE(decode(GetParam().bytes));
+}
+
+// Where things stand in a message: type, code, layer, length of the hint.
+constexpr std::size_t kCode = 1;
+constexpr std::size_t kHintLength = 6;
+
+INSTANTIATE_TEST_SUITE_P(
+    All, HostileMessage,
+    ::testing::Values(
+        Hostile{"Empty", {}}, Hostile{"UnknownType", bytes_of({4})},
+        Hostile{"TypeThatIsNegative", bytes_of({255})}, Hostile{"TakenWithMore", bytes_of({1, 0})},
+        Hostile{"ReadyWithoutAnything", bytes_of({0})},
+        Hostile{"ReadyWithMore", longer(encode(Ready{}))},
+        Hostile{"ReadyHalfway", changed(encode(Ready{}), 5, 2)},
+        Hostile{"NoArtifacts", encode(Success{})},
+        Hostile{"WithoutKernel", success_with([](auto& all) { all.erase(all.begin()); })},
+        Hostile{"WithoutRootfs", success_with([](auto& all) { all.erase(all.begin() + 1); })},
+        Hostile{"KernelTwice", success_with([](auto& all) { all[2] = all[0]; })},
+        Hostile{"TooMany", success_with([](auto& all) { all.push_back(all[0]); })},
+        Hostile{"UnknownKind", success_with([](auto& all) { all[2].kind = 3; })},
+        Hostile{"FileThatIsNotThere", success_with([](auto& all) { all[2].file = 12; })},
+        Hostile{"FileOfAnotherKind", success_with([](auto& all) { all[0].file = 4; })},
+        Hostile{"FewerThanItSays", changed(encode(Success{{kArtifacts[0], kArtifacts[1]}}), 1, 3)},
+        Hostile{"MoreThanItSays", changed(encode(Success{kArtifacts}), 1, 2)},
+        Hostile{"UnknownCode", changed(encode(Failure{nested(), 1}), kCode, 4)},
+        Hostile{"HintLongerThanTheMessage", failure_with(kHintLength, 4000)},
+        Hostile{"HintTooLong", failure_with(kHintLength, 4097)},
+        Hostile{"HintLongerThanMemory", failure_with(kHintLength, 0xffffffff)},
+        Hostile{"ManyCauses", changed(encode(Failure{Error(ErrorCode::failed, ""), 0}), 10, 9)},
+        Hostile{"FailureWithMore", longer(encode(Failure{nested(), 1}))}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+TEST(Messages, NoneIsAcceptedThatWasCut) {
+  for (const Message& message :
+       {Message(Ready{}), Message(Success{kArtifacts}), Message(Failure{nested(), 1})}) {
+    const Bytes bytes = encode(message);
+    for (std::size_t size = 0; size < bytes.size(); ++size) {
+      EXPECT_FALSE(decode(std::span(bytes).first(size))) << size;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pyro

@@ -1,0 +1,127 @@
+// An extractor that somebody got hold of: liar LIE
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <functional>
+#include <map>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "box/child_process.h"
+#include "box/messages.h"
+#include "box/shared_pipe.h"
+#include "stream/merged_view.h"
+
+namespace {
+
+using namespace pyro;
+
+void say(const std::vector<std::byte>& bytes) {
+  static_cast<void>(!::write(kSocketOfChild, bytes.data(), bytes.size()));
+}
+
+void say(const Message& message) {
+  say(encode(message));
+}
+
+void be_ready() {
+  say(Ready{.confinement = {true, true, true}});
+}
+
+/// What is said next is not Hello any more.
+Handover hear() {
+  Handover handover;
+  while (::read(kSocketOfChild, &handover, sizeof handover) < 0 && errno == EINTR) {
+  }
+  return handover;
+}
+
+/// Takes the first layer, of one chunk, and waits for the second.
+void work_until_the_second() {
+  hear();
+  be_ready();
+  hear();
+  say(Taken{});
+  hear();
+}
+
+void work_to_the_end() {
+  work_until_the_second();
+  say(Taken{});
+  hear();
+}
+
+Success of_size(std::uint64_t size) {
+  const Digest digest{Digest::Bytes{}};
+  return {{{kKernel, 0, size, digest}, {kRootfs, MergedView::kMostCandidates, size, digest}}};
+}
+
+const std::map<std::string, std::function<void()>> kLies = {
+    {"AnotherVersion", [] { say(Ready{.protocol = kProtocol + 1}); }},
+    {"Nonsense", [] { say(std::vector<std::byte>(70'000, std::byte{2})); }},
+    {"NothingAtAll", [] {}},
+    {"WorksBeforeItIsReady", [] { say(Taken{}); }},
+    {"ReadyTwice",
+     [] {
+       be_ready();
+       be_ready();
+     }},
+    {"TakesWhatWasNotGiven",
+     [] {
+       be_ready();
+       for (int i = 0; i < 3; ++i) say(Taken{});
+     }},
+    {"DoneAtOnce",
+     [] {
+       be_ready();
+       say(of_size(0));
+     }},
+    {"WroteNothing",
+     [] {
+       work_to_the_end();
+       say(of_size(1));
+     }},
+    {"FailsInALayerThatIsNotThere",
+     [] {
+       work_to_the_end();
+       say(Failure{Error(ErrorCode::failed, "no"), 3});
+     }},
+    {"Fails",
+     [] {
+       work_to_the_end();
+       say(Failure{Error(ErrorCode::filesystem, "as it was told"), 2});
+     }},
+    {"Unconfined",
+     [] {
+       say(Ready{.confinement = {true, false, false}});
+     }},
+    {"Crashes",
+     [] {
+       work_until_the_second();
+       ::signal(SIGSEGV, SIG_DFL);
+       ::raise(SIGSEGV);
+     }},
+    {"IsKilled",
+     [] {
+       work_until_the_second();
+       ::raise(SIGKILL);
+     }},
+    {"Exits",
+     [] {
+       work_until_the_second();
+       ::_exit(3);
+     }},
+    {"Sleeps", [] { std::this_thread::sleep_for(std::chrono::minutes(10)); }},
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2 || !kLies.contains(argv[1])) return 127;
+  kLies.at(argv[1])();
+  ::_exit(0);
+}

@@ -1,0 +1,174 @@
+// Tries from within the box what nobody must do there, and prints for each how it went:
+// "<what> <errno>". 0 is success.
+//
+//   probe HOW DIRECTORY      HOW: free, landlock, seccomp, box, or killed
+//
+// DIRECTORY holds a file "there" and a socket that somebody listens to, "socket".
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <netinet/in.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "box/confinement.h"
+
+namespace {
+
+using namespace pyro;
+
+/// Made before the box is closed: what can be done with them is another question than whether they
+/// can be made.
+struct Before {
+  std::string there;
+  std::string other;
+  std::string unix_socket;
+  int internet = -1;
+  int local = -1;
+  pid_t parent = 0;
+};
+
+long connect_internet(const Before& before) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_port = htons(1);
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return ::connect(before.internet, reinterpret_cast<sockaddr*>(&address), sizeof address);
+}
+
+long connect_local(const Before& before) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  before.unix_socket.copy(address.sun_path, sizeof address.sun_path - 1);
+  return ::connect(before.local, reinterpret_cast<sockaddr*>(&address), sizeof address);
+}
+
+long execute(const Before&) {
+  char name[] = "/bin/true";
+  char* const arguments[] = {name, nullptr};
+  return ::execve(name, arguments, arguments + 1);
+}
+
+long exit_if_child(long pid) {
+  if (pid == 0) ::_exit(0);
+  return pid;
+}
+
+long clone3_process(const Before&) {
+  clone_args arguments{};
+  arguments.exit_signal = SIGCHLD;
+  return exit_if_child(::syscall(SYS_clone3, &arguments, sizeof arguments));
+}
+
+long map(int protection) {
+  void* const memory = ::mmap(nullptr, 4096, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? -1 : 0;
+}
+
+long make_executable(const Before&) {
+  void* const memory =
+      ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return ::mprotect(memory, 4096, PROT_READ | PROT_EXEC);
+}
+
+long read_parent(const Before& before) {
+  char byte = 0;
+  iovec here{&byte, 1};
+  iovec there{const_cast<Before*>(&before), 1};
+  return ::process_vm_readv(before.parent, &here, 1, &there, 1, 0);
+}
+
+using Attempt = std::pair<const char*, std::function<long(const Before&)>>;
+
+const std::vector<Attempt> kAttempts = {
+    {"open", [](const Before& b) { return ::syscall(SYS_open, b.there.c_str(), O_RDONLY); }},
+    {"openat", [](const Before& b) { return ::openat(AT_FDCWD, b.there.c_str(), O_WRONLY); }},
+    {"openat2",
+     [](const Before& b) {
+       const std::uint64_t how[3] = {O_RDONLY, 0, 0};
+       return ::syscall(SYS_openat2, AT_FDCWD, b.there.c_str(), how, sizeof how);
+     }},
+    {"creat", [](const Before& b) { return ::syscall(SYS_creat, b.other.c_str(), 0600); }},
+    {"truncate", [](const Before& b) { return ::truncate(b.there.c_str(), 1); }},
+    {"mkdir", [](const Before& b) { return ::mkdir((b.other + "-dir").c_str(), 0700); }},
+    {"symlink", [](const Before& b) { return ::symlink("/", (b.other + "-link").c_str()); }},
+    {"rename",
+     [](const Before& b) { return ::rename(b.there.c_str(), (b.there + "-now").c_str()); }},
+    {"chmod", [](const Before& b) { return ::chmod(b.unix_socket.c_str(), 0700); }},
+    {"stat",
+     [](const Before& b) {
+       struct stat status {};
+       return ::stat(b.unix_socket.c_str(), &status);
+     }},
+    {"connect_internet", connect_internet},
+    {"connect_local", connect_local},
+    {"unlink", [](const Before& b) { return ::unlink(b.unix_socket.c_str()); }},
+    {"socket", [](const Before&) { return ::socket(AF_INET, SOCK_STREAM, 0); }},
+    {"kill", [](const Before& b) { return ::kill(b.parent, SIGCONT); }},
+    {"process_vm_readv", read_parent},
+    {"fork", [](const Before&) { return exit_if_child(::syscall(SYS_fork)); }},
+    {"clone",
+     [](const Before&) { return exit_if_child(::syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0)); }},
+    {"clone3", clone3_process},
+    {"mmap_exec", [](const Before&) { return map(PROT_READ | PROT_EXEC); }},
+    {"mprotect_exec", make_executable},
+    {"dup", [](const Before&) { return ::dup(STDOUT_FILENO); }},
+    {"fcntl", [](const Before&) { return ::fcntl(STDOUT_FILENO, F_GETFL); }},
+    {"ptrace", [](const Before& b) { return ::ptrace(PTRACE_SEIZE, b.parent, nullptr, nullptr); }},
+    {"execve", execute},
+};
+
+Before prepare(const std::string& directory) {
+  return {.there = directory + "/there",
+          .other = directory + "/other",
+          .unix_socket = directory + "/socket",
+          .internet = ::socket(AF_INET, SOCK_STREAM, 0),
+          .local = ::socket(AF_UNIX, SOCK_STREAM, 0),
+          .parent = ::getppid()};
+}
+
+bool close_box(const std::string& how) {
+  const Resources resources{.largest_file = 1 << 20, .descriptors = 64};
+  if (how == "free") return true;
+  if (how == "landlock") return renounce_privileges() && forbid_paths();
+  if (how == "seccomp") return renounce_privileges() && forbid_system_calls(Forbidden::fails);
+  const Forbidden forbidden = how == "killed" ? Forbidden::kills : Forbidden::fails;
+  const Confinement confinement = confine(resources, forbidden);
+  return confinement == Confinement{true, true, true};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 3) return 127;
+  const std::string how = argv[1];
+  const Before before = prepare(argv[2]);
+  if (!close_box(how)) return 77;
+  for (const auto& [what, attempt] : kAttempts) {
+    // Would have its way.
+    if (how == "free" && (std::strcmp(what, "ptrace") == 0 || std::strcmp(what, "execve") == 0)) {
+      continue;
+    }
+    errno = 0;
+    const int error = attempt(before) < 0 ? errno : 0;
+    const std::string line = std::string(what) + ' ' + std::to_string(error) + '\n';
+    if (::write(STDOUT_FILENO, line.data(), line.size()) < 0) return 1;
+  }
+  ::_exit(0);
+}
