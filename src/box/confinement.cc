@@ -40,7 +40,7 @@ Confinement confine(const Resources& resources, Forbidden forbidden) {
   confinement.no_new_privileges = renounce_privileges();
   confinement.landlock = forbid_paths();
   limit_resources(resources);  // Landlock takes a descriptor for a while
-#ifndef PYRO_SANITIZED  // whose runtime opens files and starts threads of its own
+#ifndef PYRO_SANITIZED         // whose runtime opens files and starts threads of its own
   confinement.seccomp = forbid_system_calls(forbidden);
 #else
   static_cast<void>(forbidden);
