@@ -85,7 +85,7 @@ class ListedTest : public ConfinementTest, public ::testing::WithParamInterface<
 TEST_P(ListedTest, EveryAttemptIsRefused) {
   const auto result = probe(GetParam());
   if (result.exit_code == kNotInThisKernel) {
-    GTEST_SKIP() << "this kernel does not have all of it, or sanitizers leave some of it out";
+    GTEST_SKIP() << "this kernel does not have all of it";
   }
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto all = errors(result);
@@ -106,7 +106,7 @@ INSTANTIATE_TEST_SUITE_P(All, ListedTest, ::testing::Values("seccomp", "box"),
 TEST_F(ConfinementTest, TheFirstAttemptIsTheLast) {
   const auto result = probe("killed");
   if (result.exit_code == kNotInThisKernel) {
-    GTEST_SKIP() << "this kernel does not have all of it, or sanitizers leave some of it out";
+    GTEST_SKIP() << "this kernel does not have all of it";
   }
   EXPECT_EQ(result.signal, SIGSYS);
   EXPECT_EQ(result.out, "");

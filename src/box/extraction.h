@@ -47,7 +47,8 @@ class Extraction {
   /// Its next compressed bytes; waits while the other side is busy.
   /// @throws Error(integrity) when more came than the limit allows, or when extracting failed a
   /// while ago. It does not throw at once: a caller that hashes the bytes gets to find out that
-  /// they are the wrong ones, which is the better thing to say.
+  /// they are the wrong ones, which is the better thing to say. With the next chunk where other
+  /// bytes would have made no difference: when it was killed or given up.
   void write(std::span<const std::byte> bytes);
 
   /// The layer is complete and its digest was right.
