@@ -75,8 +75,7 @@ long TarReader::read_block(archive* handle, void* self, const void** block) {
     if (reader.header_limit_ != 0 && reader.delivered_ > reader.header_limit_) {
       throw Error(ErrorCode::integrity, "a member's header is larger than 4 MiB");
     }
-    const auto tail = reader.block_.last(std::min(reader.block_.size(), kEndBlocks));
-    reader.tail_.assign(tail.begin(), tail.end());
+    reader.keep_tail();
     reader.block_ = reader.source_();
     reader.delivered_ += reader.block_.size();
     *block = reader.block_.data();
@@ -144,8 +143,15 @@ std::span<const std::byte> TarReader::unread() const {
   return block_.last(std::min<std::size_t>(block_.size(), delivered_ - consumed()));
 }
 
+// Blocks may be a byte long.
+void TarReader::keep_tail() {
+  const auto end = block_.last(std::min(block_.size(), kEndBlocks));
+  tail_.insert(tail_.end(), end.begin(), end.end());
+  if (tail_.size() > kEndBlocks) tail_.erase(tail_.begin(), tail_.end() - kEndBlocks);
+}
+
 // libarchive takes two records for the end and looks at the first: a member could hide in the
-// second. They lie in the last block, or in it and the end of the one before.
+// second. They lie in the last block, or in it and the end of those before.
 void TarReader::check_end_blocks() const {
   const std::uint64_t end = consumed();
   const std::uint64_t block_at = delivered_ - block_.size();

@@ -64,6 +64,7 @@ class TarReader {
   static long read_block(archive* handle, void* self, const void** block);
   void check(int result);
   [[noreturn]] void fail();
+  void keep_tail();
   [[nodiscard]] std::uint64_t consumed() const;
   [[nodiscard]] std::span<const std::byte> unread() const;
   void check_end_blocks() const;
@@ -74,7 +75,7 @@ class TarReader {
   BlockSource source_;
   std::unique_ptr<archive, Free> archive_;
   std::span<const std::byte> block_;  // the last that libarchive got
-  std::vector<std::byte> tail_;       // the end of the one before
+  std::vector<std::byte> tail_;       // the end of those before
   std::uint64_t header_at_ = 0;       // where the header that was read last begins
   std::uint64_t delivered_ = 0;       // bytes libarchive got so far
   std::uint64_t header_limit_ = 0;    // of delivered_, while a header is read; else 0
