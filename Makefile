@@ -1,13 +1,15 @@
 # Every target does its own set-up: on a machine with nothing but make and git, `make demo` works.
 
 PREFIX ?= /usr/local
+SECONDS ?= 60
 
-.PHONY: help pyro demo test check bench install clean
+.PHONY: help pyro demo test check fuzz bench install clean
 
 help:
 	@echo 'make demo     build pyro and a real environment, pull it from a real registry'
 	@echo 'make test     build everything and run all tests'
 	@echo 'make check    formatting, lint and layering; the tests under the sanitizers'
+	@echo 'make fuzz     hostile input of every kind: each of the fuzzers for SECONDS=$(SECONDS)'
 	@echo 'make bench    measure pyro beside its peers'
 	@echo 'make pyro     build the executable: build/release/pyro'
 	@echo 'make install  install the executable and the library below PREFIX=$(PREFIX)'
@@ -29,6 +31,11 @@ check:
 	@tools/install-deps check test
 	@tools/check
 
+fuzz:
+	@tools/install-deps fuzz
+	@tools/build fuzz
+	@tools/fuzz $(SECONDS)
+
 bench: pyro
 	@tools/install-deps bench
 	@bench/run
@@ -37,4 +44,4 @@ install: pyro
 	@cmake --install build/release --prefix $(PREFIX)
 
 clean:
-	@rm -rf build/release build/tests build/asan build/tsan
+	@rm -rf build/release build/tests build/asan build/tsan build/fuzz

@@ -1,0 +1,55 @@
+// What the fuzz targets have in common: claims that end the process, and input in pieces.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "pyro/error.h"
+#include "stream/decompress.h"
+
+/// libFuzzer calls it, and so does run_corpus.cc.
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
+namespace pyro::fuzz {
+
+using Bytes = std::span<const std::byte>;
+
+/// Ends the process, saying what is wrong; so the input is kept.
+[[noreturn]] void fail(std::string_view what);
+
+inline void require(bool holds, std::string_view claim) {
+  if (!holds) fail(claim);
+}
+
+/// Whether `function` returned: else it threw an Error of this code that says something. What else
+/// it throws ends the process.
+template <typename Function>
+[[nodiscard]] bool accepts(ErrorCode code, const Function& function) {
+  try {
+    function();
+    return true;
+  } catch (const Error& error) {
+    require(error.code() == code, "a refusal has the code that was promised");
+    require(!error.message().empty(), "a refusal says why");
+    return false;
+  }
+}
+
+[[nodiscard]] inline std::string_view as_text(const std::uint8_t* data, std::size_t size) {
+  return {reinterpret_cast<const char*>(data), size};
+}
+
+/// The first byte says how the others are cut: boundaries are where bugs live.
+struct CutInput {
+  CutInput(const std::uint8_t* data, std::size_t size);
+  std::uint8_t cut = 0;
+  Bytes bytes;
+};
+
+/// `bytes`, which must outlive it, in pieces of sizes that follow from `cut`; 0 leaves them in one.
+/// Each piece has memory of its own, which is gone with the next call.
+[[nodiscard]] ByteSource in_pieces(Bytes bytes, std::uint8_t cut);
+
+}  // namespace pyro::fuzz
