@@ -134,6 +134,16 @@ INSTANTIATE_TEST_SUITE_P(Packed, PackedFormats, ::testing::ValuesIn(kPacked), na
 INSTANTIATE_TEST_SUITE_P(Checked, CheckedFormats,
                          ::testing::Values(kPacked[0], kPacked[2], kPacked[3]), name_of);
 
+TEST(Decompress, GzipFlagsOfTheFutureAreRefused) {
+  for (const int flag : {0x20, 0x40, 0x80}) {
+    std::string packed = compress("text", Compression::gzip);
+    packed[3] = static_cast<char>(packed[3] | flag);
+    EXPECT_EQ(refusal_of(packed), "gzip data is damaged: bad header") << flag;
+    EXPECT_EQ(refusal_of(compress("text", Compression::gzip) + packed),
+              "gzip data is damaged: bad header");
+  }
+}
+
 TEST(Decompress, ZstdSkippableFramesArePassedOver) {
   const std::string skippable = testing::zstd_skippable_frame(1000);
   EXPECT_EQ(decompress(skippable + compress("text", Compression::zstd) + skippable), "text");
