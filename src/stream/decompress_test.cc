@@ -229,6 +229,23 @@ TEST(Decompress, ZstdFramesThatLieAreRefused) {
   }
 }
 
+// No literals, and one sequence: three bytes from a megabyte before.
+const std::string kLooksBackFar("\x00\x01\x54\x00\x14\x00\x00\x00\x10", 9);
+
+TEST(Decompress, ZstdLooksBackNoFurtherThanItsFrame) {
+  const std::string far = zstd_block(2, kLooksBackFar.size(), kLooksBackFar, true);
+  const std::string empty = zstd_block(0, 0, "", false);
+  const std::string empty_run = zstd_block(1, 0, "x", false);
+  for (const std::string& before :
+       {std::string(), empty, empty_run, empty + empty_run, zstd_block(0, 3, "abc", false),
+        empty + zstd_block(1, 9, "x", false)}) {
+    EXPECT_NE(refusal_of(zstd_frame(before + far)).find("zstd data is damaged"), std::string::npos);
+  }
+  std::string megabyte;
+  for (int i = 0; i < 8; ++i) megabyte += zstd_block(1, 131072, "y", false) + empty;
+  EXPECT_EQ(decompress(zstd_frame(megabyte + far)), std::string((1 << 20) + 3, 'y'));
+}
+
 TEST(Decompress, ZstdChecksumsAreForThoseWithoutADigest) {
   const std::string text = repetitive(std::size_t{3} << 20);
   std::string packed = testing::zstd_with_window(text, 20);
