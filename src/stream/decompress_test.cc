@@ -134,6 +134,16 @@ INSTANTIATE_TEST_SUITE_P(Packed, PackedFormats, ::testing::ValuesIn(kPacked), na
 INSTANTIATE_TEST_SUITE_P(Checked, CheckedFormats,
                          ::testing::Values(kPacked[0], kPacked[2], kPacked[3]), name_of);
 
+TEST(Decompress, GzipFlagsOfTheFutureAreRefused) {
+  for (const int flag : {0x20, 0x40, 0x80}) {
+    std::string packed = compress("text", Compression::gzip);
+    packed[3] = static_cast<char>(packed[3] | flag);
+    EXPECT_EQ(refusal_of(packed), "gzip data is damaged: bad header") << flag;
+    EXPECT_EQ(refusal_of(compress("text", Compression::gzip) + packed),
+              "gzip data is damaged: bad header");
+  }
+}
+
 TEST(Decompress, ZstdSkippableFramesArePassedOver) {
   const std::string skippable = testing::zstd_skippable_frame(1000);
   EXPECT_EQ(decompress(skippable + compress("text", Compression::zstd) + skippable), "text");
@@ -217,6 +227,23 @@ TEST(Decompress, ZstdFramesThatLieAreRefused) {
        }) {
     EXPECT_NE(refusal_of(damaged).find("zstd data is damaged"), std::string::npos);
   }
+}
+
+// No literals, and one sequence: three bytes from a megabyte before.
+const std::string kLooksBackFar("\x00\x01\x54\x00\x14\x00\x00\x00\x10", 9);
+
+TEST(Decompress, ZstdLooksBackNoFurtherThanItsFrame) {
+  const std::string far = zstd_block(2, kLooksBackFar.size(), kLooksBackFar, true);
+  const std::string empty = zstd_block(0, 0, "", false);
+  const std::string empty_run = zstd_block(1, 0, "x", false);
+  for (const std::string& before :
+       {std::string(), empty, empty_run, empty + empty_run, zstd_block(0, 3, "abc", false),
+        empty + zstd_block(1, 9, "x", false)}) {
+    EXPECT_NE(refusal_of(zstd_frame(before + far)).find("zstd data is damaged"), std::string::npos);
+  }
+  std::string megabyte;
+  for (int i = 0; i < 8; ++i) megabyte += zstd_block(1, 131072, "y", false) + empty;
+  EXPECT_EQ(decompress(zstd_frame(megabyte + far)), std::string((1 << 20) + 3, 'y'));
 }
 
 TEST(Decompress, ZstdChecksumsAreForThoseWithoutADigest) {

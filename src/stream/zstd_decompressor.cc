@@ -223,7 +223,9 @@ class Zstd final : public Members {
       else
         std::ranges::fill(block, part.front());
     }
-    ZSTD_insertBlock(context_.get(), block.data(), block.size());
+    // After an empty one libzstd would take what follows for more of what it knows, of which there
+    // is nothing: it would look back to anywhere.
+    if (!block.empty()) ZSTD_insertBlock(context_.get(), block.data(), block.size());
     return block.size();
   }
 

@@ -53,6 +53,13 @@ const std::vector<int>& files() {
   return made;
 }
 
+/// So is it: threads take longer still. Checksums would leave a thread behind where a layer is
+/// refused, which may hold on to the ring.
+ArtifactWriter& writer() {
+  static ArtifactWriter made(files());
+  return made;
+}
+
 struct Extracted {
   std::vector<MergedView::Choice> choices;
   std::vector<std::optional<Digest>> digests;
@@ -63,16 +70,16 @@ std::optional<Extracted> extract(const std::vector<Bytes>& layers, std::uint8_t 
   std::optional<Extracted> extracted;
   const bool sound = accepts(ErrorCode::integrity, [&] {
     const std::atomic<bool> aborted = false;
-    ArtifactWriter writer(files());
     MergedView view;
     ExtractionBudget budget{kLimits, aborted};
     for (const Bytes layer : layers) {
-      LayerReader(in_pieces(layer, cut), Checksums::check, view, writer, budget).run();
+      LayerReader(in_pieces(layer, cut), Checksums::leave, view, writer(), budget).run();
     }
-    auto choices = view.choose();
-    extracted = {std::move(choices), writer.finish()};
+    extracted = {view.choose(), {}};
   });
-  if (!sound) extracted.reset();
+  auto digests = writer().finish();
+  if (!sound) return std::nullopt;
+  extracted->digests = std::move(digests);
   return extracted;
 }
 
@@ -91,7 +98,7 @@ class Model {
   /// One that was taken already, so that it is sound and within the limits.
   void add(Bytes layer) {
     OutputRing ring;
-    const auto decompressor = open_decompressor(in_pieces(layer, 0), ring);
+    const auto decompressor = open_decompressor(in_pieces(layer, 0), ring, Checksums::leave);
     TarReader reader([&] { return decompressor->next(0); });
     Files upper;
     while (const auto member = reader.next()) lay(*member, reader, upper);

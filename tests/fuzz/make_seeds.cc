@@ -280,7 +280,7 @@ void zstd_frames(const std::filesystem::path& root) {
   const std::string skippable = zstd_skippable_frame(20);
   corpus.add_stream("skippable", skippable + compress("x", Compression::zstd) + skippable);
   corpus.add_stream("only-skippable", zstd_skippable_frame(0));
-  corpus.add_stream("window", zstd_with_window("text", 27));
+  corpus.add_stream("window", zstd_with_window("text", 23));
   corpus.add_stream("large-window", zstd_with_window("text", 28));
   corpus.add_stream("unchecked", zstd_unchecked(some_text(), 10));
   corpus.add_stream("growing", zstd_unchecked("one", 17) + zstd_unchecked("two", 18) +

@@ -10,8 +10,8 @@
 
 namespace pyro::fuzz {
 
-/// A few bytes may unpack to gigabytes; this much is looked at.
-inline constexpr std::size_t kMostOutput = std::size_t{8} << 20;
+/// A few bytes may unpack to gigabytes; this much is looked at. Enough for the ring to wrap twice.
+inline constexpr std::size_t kMostOutput = std::size_t{3} << 20;
 
 struct Unpacked {
   enum class End { complete, refused, too_long };
@@ -30,7 +30,7 @@ struct Unpacked {
 void require_same(const Unpacked& ours, const Unpacked& theirs);
 
 /// Whether boundaries make no difference; what comes of it in one piece.
-Unpacked check_cuts(const CutInput& input);
+Unpacked check_cuts(const CutInput& input, Checksums checksums = Checksums::check);
 
 /// Takes one stream off the front of what is packed, appends what it holds to the output, and says
 /// whether it is sound. May stop when the output is longer than kMostOutput.
