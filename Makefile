@@ -2,11 +2,13 @@
 
 PREFIX ?= /usr/local
 
-.PHONY: help pyro demo test check bench install clean
+.PHONY: help pyro demo test hostile hostile-mutants check bench install clean
 
 help:
 	@echo 'make demo     build pyro and a real environment, pull it from a real registry'
 	@echo 'make test     build everything and run all tests'
+	@echo 'make hostile  run the catalogue of faults, and print what became of each'
+	@echo 'make hostile-mutants  take guards away one by one: each must turn a row red'
 	@echo 'make check    formatting, lint and layering; the tests under the sanitizers'
 	@echo 'make bench    measure pyro beside its peers'
 	@echo 'make pyro     build the executable: build/release/pyro'
@@ -25,6 +27,16 @@ test:
 	@tools/build tests
 	@tools/test
 
+hostile:
+	@tools/install-deps test
+	@tools/build tests
+	@tests/hostile/run
+
+hostile-mutants:
+	@tools/install-deps test
+	@tools/build tests
+	@tests/hostile/mutants/run
+
 check:
 	@tools/install-deps check test
 	@tools/check
@@ -37,4 +49,4 @@ install: pyro
 	@cmake --install build/release --prefix $(PREFIX)
 
 clean:
-	@rm -rf build/release build/tests build/asan build/tsan
+	@rm -rf build/release build/tests build/asan build/tsan build/mutants
