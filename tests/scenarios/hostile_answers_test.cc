@@ -371,6 +371,19 @@ class HostileAnswerTest : public HostileHarness {
   }
 };
 
+TEST_F(HostileAnswerTest, AnotherImageInPlaceOfThePinnedOne) {
+  const Image pinned = image_of(sample());
+  const Image other = image_of(other_artifacts(3));
+  registry_->put(kRepository, "other", other);
+  registry_->put(kRepository, "1", pinned);
+  registry_->add_rule({.kind = kManifest},
+                      {.body = other.root.bytes, .drop_headers = {"Docker-Content-Digest"}});
+  json made = oci_entry(registry_->host());
+  made["oci_digest"] = pinned.digest();
+  use_catalog({made});
+  expect_refused(5, {"manifest", "its digest is " + other.digest()});
+}
+
 TEST_F(HostileAnswerTest, ThereAndBackAgainWithoutCredentials) {
   const Image image = image_of(sample());
   registry_->set_auth(auth(Mode::bearer));
