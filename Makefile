@@ -3,11 +3,13 @@
 PREFIX ?= /usr/local
 SECONDS ?= 60
 
-.PHONY: help pyro demo test crash fuzz check bench install clean
+.PHONY: help pyro demo test hostile hostile-mutants crash fuzz check bench install clean
 
 help:
 	@echo 'make demo     build pyro and a real environment, pull it from a real registry'
 	@echo 'make test     build everything and run all tests'
+	@echo 'make hostile  run the catalogue of faults, and print what became of each'
+	@echo 'make hostile-mutants  take guards away one by one: each must turn a row red'
 	@echo 'make crash    end pyro, and cut the power, at every step of what changes the cache'
 	@echo 'make check    formatting, lint and layering; the tests under the sanitizers'
 	@echo 'make fuzz     hostile input of every kind: each of the fuzzers for SECONDS=$(SECONDS)'
@@ -27,6 +29,16 @@ test:
 	@tools/install-deps test
 	@tools/build tests
 	@tools/test
+
+hostile:
+	@tools/install-deps test
+	@tools/build tests
+	@tests/hostile/run
+
+hostile-mutants:
+	@tools/install-deps test
+	@tools/build tests
+	@tests/hostile/mutants/run
 
 crash:
 	@tools/install-deps test
@@ -50,4 +62,4 @@ install: pyro
 	@cmake --install build/release --prefix $(PREFIX)
 
 clean:
-	@rm -rf build/release build/tests build/asan build/tsan build/fuzz
+	@rm -rf build/release build/tests build/asan build/tsan build/fuzz build/mutants

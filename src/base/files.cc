@@ -189,6 +189,8 @@ void remove_tree_at(int directory, const std::string& name, const std::filesyste
   if (errno != EISDIR) {
     throw system_error("cannot remove " + path.string(), errno);
   }
+  // An empty one goes without a descriptor, of which there may be none left.
+  if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0) return;
   const Fd inner(
       ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!inner && errno == ENOENT) return;  // somebody else removes it, too

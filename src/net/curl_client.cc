@@ -131,7 +131,7 @@ bool is_cut_handshake(CURLcode code, std::string_view detail) {
 /// What is known better than the table's hint.
 std::string_view better_hint(CURLcode code, std::string_view detail, long os_error) {
   if (code == CURLE_COULDNT_CONNECT && os_error == ECONNREFUSED) {
-    return "nothing listens there: check host and port";
+    return "nothing listens there: check host and port, and proxy settings if any";
   }
   if (code != CURLE_PEER_FAILED_VERIFICATION) return {};
   if (contains_any(detail, {"expired", "not yet valid"})) {

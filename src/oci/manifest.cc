@@ -101,8 +101,20 @@ std::vector<Descriptor> parse_descriptors(const Json& document, const char* name
   return descriptors;
 }
 
+/// Some clients match the names of fields without regard to case: they would see other layers.
+void refuse_other_spellings(const Json& document) {
+  for (const auto& [name, value] : document.items()) {
+    const std::string plain = to_lower(name);
+    if (name != plain && (plain == "layers" || plain == "manifests")) {
+      throw broken("the manifest has a field \"" + name + "\", which some read as \"" + plain +
+                   "\"");
+    }
+  }
+}
+
 void check_schema(const Json& document) {
   if (!document.is_object()) throw broken("the manifest is not a JSON object");
+  refuse_other_spellings(document);
   const auto version = document.find("schemaVersion");
   if (version != document.end() && *version == 1) {
     throw broken("the image has a manifest of Docker's schema 1, which is no longer in use");

@@ -14,10 +14,6 @@ constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
 constexpr std::string_view kWhiteoutMetadata = ".wh..wh.";  // of aufs; means nothing here
 
-std::string in_quotes(std::string_view text) {
-  return "'" + std::string(text) + "'";
-}
-
 [[noreturn]] void refuse(std::string message, std::string hint = {}) {
   throw Error(ErrorCode::integrity, std::move(message), std::move(hint));
 }

@@ -19,16 +19,22 @@ std::string_view take_component(std::string_view& path) {
 
 }  // namespace
 
+std::string in_quotes(std::string_view name) {
+  constexpr std::size_t kMostShown = 400;
+  if (name.size() <= kMostShown) return "'" + std::string(name) + "'";
+  return "'" + std::string(name.substr(0, kMostShown)) + "...'";
+}
+
 std::string normal_member_path(std::string_view name) {
   if (name.starts_with('/')) {
-    throw Error(ErrorCode::integrity, "member '" + std::string(name) + "' has an absolute name");
+    throw Error(ErrorCode::integrity, "member " + in_quotes(name) + " has an absolute name");
   }
   std::string normal;
   for (std::string_view rest = name; !rest.empty();) {
     const std::string_view component = take_component(rest);
     if (component.empty() || component == ".") continue;
     if (component == "..") {
-      throw Error(ErrorCode::integrity, "member '" + std::string(name) + "' has '..' in its name");
+      throw Error(ErrorCode::integrity, "member " + in_quotes(name) + " has '..' in its name");
     }
     if (!normal.empty()) normal += '/';
     normal += component;

@@ -10,6 +10,9 @@ namespace pyro {
 /// @throws Error(integrity) for an absolute name and for one with a ".." component.
 [[nodiscard]] std::string normal_member_path(std::string_view name);
 
+/// A name as messages show it: one of megabytes is an attack on whoever reads them.
+[[nodiscard]] std::string in_quotes(std::string_view name);
+
 /// Whether the target of a symbolic link at `path` stays within the archive, as text.
 [[nodiscard]] bool link_stays_inside(std::string_view path, std::string_view target);
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 
 #include "support/hash.h"
 
@@ -15,6 +16,19 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
+
+// What every command may take at most, whatever it is given. Sanitizers need many times more.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr long kMostMemoryKib = std::numeric_limits<long>::max();
+#else
+constexpr long kMostMemoryKib = 64 * 1024;
+#endif
+
+// Another one than was built with these tests: an installed one, or one with a guard taken away.
+std::string executable() {
+  const char* const other = std::getenv("PYRO_TEST_EXECUTABLE");
+  return other == nullptr ? PYRO_EXECUTABLE : other;
+}
 
 std::string install_name(const std::string& name, const std::string& version) {
   std::string folder = name;
@@ -152,7 +166,7 @@ PyroHarness::PyroHarness() {
 }
 
 Command PyroHarness::command(std::vector<std::string> words, const Variables& variables) const {
-  Command made{.argv = {PYRO_EXECUTABLE}, .clean_env = true, .cwd = dir_.path()};
+  Command made{.argv = {executable()}, .clean_env = true, .cwd = dir_.path()};
   made.argv.insert(made.argv.end(), words.begin(), words.end());
   made.env = {{"HOME", home().string()},
               {"XDG_CACHE_HOME", (home() / ".cache").string()},
@@ -169,6 +183,7 @@ ProcessResult PyroHarness::pyro(std::vector<std::string> words, const Variables&
   ProcessResult result = run(command(std::move(words), variables));
   EXPECT_EQ(result.signal, 0);
   EXPECT_FALSE(result.timed_out);
+  EXPECT_LE(result.max_rss_kib, kMostMemoryKib);
   return result;
 }
 

@@ -1,0 +1,82 @@
+// Loaded into a program, makes system calls fail or the clock lie, as the environment says:
+//   PYRO_TEST_FAIL="CALL ERRNO FROM"  fsync, flock or renameat2, from the FROM-th call on
+//   PYRO_TEST_CLOCK=SECONDS           what the time is
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+template <typename Function>
+Function* next(Function*, const char* name) {
+  return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+}
+
+std::atomic<int> calls{0};
+
+bool fails(const char* call) {
+  const char* const wanted = std::getenv("PYRO_TEST_FAIL");
+  const std::size_t length = std::strlen(call);
+  if (wanted == nullptr || std::strncmp(wanted, call, length) != 0) return false;
+  char* rest = nullptr;
+  const long error = std::strtol(wanted + length, &rest, 10);
+  if (++calls < std::strtol(rest, nullptr, 10)) return false;
+  errno = static_cast<int>(error);
+  return true;
+}
+
+bool told(time_t& seconds) {
+  const char* const text = std::getenv("PYRO_TEST_CLOCK");
+  if (text != nullptr) seconds = std::strtoll(text, nullptr, 10);
+  return text != nullptr;
+}
+
+}  // namespace
+
+extern "C" {
+
+int fsync(int fd) {
+  static auto* const real = next(&::fsync, "fsync");
+  return fails("fsync") ? -1 : real(fd);
+}
+
+int flock(int fd, int operation) noexcept {
+  static auto* const real = next(&::flock, "flock");
+  return fails("flock") ? -1 : real(fd, operation);
+}
+
+int renameat2(int from_fd, const char* from, int to_fd, const char* to, unsigned flags) noexcept {
+  static auto* const real = next(&::renameat2, "renameat2");
+  return fails("renameat2") ? -1 : real(from_fd, from, to_fd, to, flags);
+}
+
+int clock_gettime(clockid_t clock, timespec* now) noexcept {
+  static auto* const real = next(&::clock_gettime, "clock_gettime");
+  const int result = real(clock, now);
+  if (clock == CLOCK_REALTIME) static_cast<void>(told(now->tv_sec));
+  return result;
+}
+
+int gettimeofday(timeval* now, void* zone) noexcept {
+  static auto* const real = next(&::gettimeofday, "gettimeofday");
+  const int result = real(now, zone);
+  static_cast<void>(told(now->tv_sec));
+  return result;
+}
+
+time_t time(time_t* into) noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  if (into != nullptr) *into = now.tv_sec;
+  return now.tv_sec;
+}
+
+}  // extern "C"

@@ -1,0 +1,378 @@
+// What a layer may hold: compressed bytes that lie, members that must be refused, and odd ones that
+// must not be.
+#include <gtest/gtest.h>
+
+#include "scenarios/hostile_harness.h"
+
+namespace pyro::testing {
+namespace {
+
+using Make = std::function<void(ImageBuilder&)>;
+
+struct Layer {
+  const char* name;
+  Make make;
+  std::vector<std::string> says = {};
+
+  friend void PrintTo(const Layer& self, std::ostream* out) { *out << self.name; }
+};
+
+TarBuilder good() {
+  return TarBuilder().file("vmlinux", sample().kernel).file("rootfs.ext4", sample().rootfs);
+}
+
+Make bytes(const std::string& bytes) {
+  return [bytes](ImageBuilder& image) {
+    image.raw_layer(bytes, layer_media_type(ImageFormat::oci, Compression::gzip));
+  };
+}
+
+Make tar(const TarBuilder& tar) {
+  return [tar](ImageBuilder& image) { image.layer(tar.finish()); };
+}
+
+/// A member in front of a good environment: what comes first may spoil what follows.
+Make first(const std::function<void(TarBuilder&)>& add) {
+  TarBuilder built;
+  add(built);
+  return tar(built.file("vmlinux", sample().kernel).file("rootfs.ext4", sample().rootfs));
+}
+
+Make after_good(const std::function<void(TarBuilder&)>& add) {
+  TarBuilder built = good();
+  add(built);
+  return tar(built);
+}
+
+/// The root file system with a header as `tweaks` says.
+Make rootfs_header(const HeaderTweaks& tweaks) {
+  return tar(TarBuilder().file("vmlinux", "k").tweak(tweaks).file("rootfs.ext4", "data"));
+}
+
+/// The size field, twelve bytes of any kind.
+Make rootfs_size(const std::string& field) {
+  return rootfs_header({.patches = {{124, field}}});
+}
+
+Make pax_before_rootfs(const std::string& body) {
+  return tar(TarBuilder().file("vmlinux", "k").pax_raw(body).file("rootfs.ext4", "data"));
+}
+
+std::string gzip_of(const std::string& text) {
+  return compress(text, Compression::gzip);
+}
+
+std::string with_byte_changed(std::string text, std::size_t from_end) {
+  text[text.size() - from_end] = static_cast<char>(text[text.size() - from_end] ^ 1);
+  return text;
+}
+
+/// A zstd frame of runs: 128 KiB of zeros in four bytes, `count` times.
+std::string zstd_bomb(std::size_t count) {
+  std::string frame("\x28\xb5\x2f\xfd\x00\x58", 6);  // a window of 2 MiB, no size, no checksum
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint32_t header = (128U * 1024U << 3) | (1U << 1) | (i + 1 == count ? 1U : 0U);
+    for (int shift = 0; shift < 24; shift += 8) frame += static_cast<char>(header >> shift & 0xff);
+    frame += '\0';
+  }
+  return frame;
+}
+
+/// "FEXTRA" as large as it can be, before a good member.
+std::string gzip_with_extra_field(const std::string& text) {
+  std::string packed = gzip_of(text);
+  packed[3] = static_cast<char>(packed[3] | 4);
+  return packed.substr(0, 10) + "\xff\xff" + std::string(0xffff, 'x') + packed.substr(10);
+}
+
+std::uint32_t crc32(std::string_view text) {
+  std::uint32_t crc = ~0U;
+  for (const char c : text) {
+    crc ^= static_cast<unsigned char>(c);
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320U : 0U);
+  }
+  return ~crc;
+}
+
+/// The size of the dictionary stands in the header of the first block, which has a checksum.
+std::string xz_with_dictionary_of_512mib() {
+  std::string packed = compress(good().finish(), Compression::xz);
+  const std::size_t header = 12;
+  const std::size_t size = (static_cast<unsigned char>(packed[header]) + 1U) * 4 - 4;
+  packed[packed.find("\x21\x01", header) + 2] = 34;
+  const std::uint32_t crc = crc32(std::string_view(packed).substr(header, size));
+  for (std::size_t i = 0; i < 4; ++i) {
+    packed[header + size + i] = static_cast<char>(crc >> (8 * i) & 0xff);
+  }
+  return packed;
+}
+
+std::string repeated(const std::string& text, int times) {
+  std::string all;
+  all.reserve(text.size() * static_cast<std::size_t>(times));
+  for (int i = 0; i < times; ++i) all += text;
+  return all;
+}
+
+Make sparse(SparseFormat format, const SparseFile& file) {
+  return tar(TarBuilder().file("vmlinux", "k").sparse(format, "rootfs.ext4", file));
+}
+
+SparseFile scattered(int extents) {
+  SparseFile file{.size = std::int64_t{extents} * 8192};
+  for (int i = 0; i < extents; ++i) file.extents.push_back({std::int64_t{i} * 8192, 1});
+  file.stored.assign(static_cast<std::size_t>(extents), 'x');
+  return file;
+}
+
+const std::vector<Layer> kRefused = {
+    // Compressed bytes.
+    {"GzipCutInItsHeader", bytes(gzip_of(good().finish()).substr(0, 7)), {"gzip"}},
+    {"GzipSizeInItsTrailer", bytes(with_byte_changed(gzip_of(good().finish()), 2)), {"gzip"}},
+    {"GzipInGzip", bytes(gzip_of(gzip_of(good().finish()))), {"not a tar archive"}},
+    {"GzipOfAnotherMethod", bytes("\x1f\x8b\x07" + std::string(100, 'x')), {"gzip"}},
+    {"ZstdNothingButSkippableFrames", bytes(zstd_skippable_frame(5000)), {"not a tar archive"}},
+    {"ZstdWindowOf2GiB",
+     bytes(std::string("\x28\xb5\x2f\xfd\x00\xa8", 6) + std::string(100, '\0')),
+     {"window"}},
+    {"ZstdReservedBlock", bytes(std::string("\x28\xb5\x2f\xfd\x00\x58\x07\x00\x00", 9)), {"zstd"}},
+    {"ZstdWithADictionary",
+     bytes(std::string("\x28\xb5\x2f\xfd\x01\x58\x2a\x01\x00\x00\x00", 11)),
+     {"layer 1 of 1"}},
+    {"ZstdSizeThatLies",
+     bytes(std::string("\x28\xb5\x2f\xfd\x20\x05\x09\x00\x00ab", 11)),
+     {"zstd"}},
+    {"XzWithAWrongCheck",
+     bytes(with_byte_changed(compress(good().finish(), Compression::xz), 30)),
+     {"xz"}},
+    {"XzThatWantsTooMuchMemory", bytes(xz_with_dictionary_of_512mib()), {"128 MiB of memory"}},
+    {"Lz4", bytes("\x04\x22\x4d\x18" + noise(2000)), {"tar archive"}},
+    {"Zip", bytes("PK\x03\x04" + noise(2000)), {"tar archive"}},
+    {"BombBesideTheArtifacts",
+     [](ImageBuilder& image) {
+       const std::string head =
+           TarBuilder()
+               .tweak({.claimed_size = std::uint64_t{20} << 30, .base256_size = true})
+               .file("big", "")
+               .unfinished();
+       bytes(compress(head, Compression::zstd) + zstd_bomb(20UL << 13))(image);
+     },
+     {"unpacks to more than 16384 MiB"}},
+    {"HeaderOfAGibibyte",
+     [](ImageBuilder& image) {
+       const std::string head = TarBuilder()
+                                    .tweak({.claimed_size = std::uint64_t{1} << 30, .type = 'L'})
+                                    .file("././@LongLink", "")
+                                    .unfinished();
+       bytes(compress(head, Compression::zstd) + zstd_bomb(1UL << 13))(image);
+     },
+     {"layer 1 of 1"}},
+    // Names.
+    {"NotUtf8AndUpwards", first([](TarBuilder& t) { t.file("\xff/../../x", "x"); }), {"'..'"}},
+    {"EscapeSequenceInAName", first([](TarBuilder& t) { t.fifo("\x1b[2J\x07"); }), {"FIFO"}},
+    {"PrefixAndName",
+     first([](TarBuilder& t) { t.tweak({.prefix = "a/.."}).file("x", "x"); }),
+     {"'..'"}},
+    {"DotDotBehindManyFolders",
+     first([](TarBuilder& t) {
+       const std::string deep = repeated(std::string(254, 'd') + "/", 17);
+       t.gnu_long_name(deep + "../x").file("x", "x");
+     }),
+     {"'..'"}},
+    // Links.
+    {"LinkThenFileOfItsName",
+     tar(TarBuilder()
+             .symlink("vmlinux", "/etc/passwd")
+             .file("vmlinux", "k")
+             .file("rootfs.ext4", "r")),
+     {"'vmlinux' is a link"}},
+    {"FolderThatIsALinkUpwards",
+     tar(TarBuilder().symlink("d", "..").file("d/vmlinux", "k").file("d/rootfs.ext4", "r")),
+     {"points out of the archive"}},
+    {"LinkOfTheTop", first([](TarBuilder& t) { t.symlink(".", "/"); }), {"points out"}},
+    {"HardlinkToAnAbsoluteName",
+     first([](TarBuilder& t) { t.hardlink("passwd", "/etc/passwd"); }),
+     {"points out of the archive"}},
+    {"HardlinkWithData",
+     tar(TarBuilder().member('1', "rootfs.ext4", "evil", "/etc/passwd").file("vmlinux", "k")),
+     {"'rootfs.ext4' is a link"}},
+    {"PaxLinkPath",
+     first([](TarBuilder& t) {
+       t.pax({{"linkpath", "../../../etc"}}).symlink("l", "x");
+     }),
+     {"points out of the archive"}},
+    {"LongLinkUpwards",
+     first([](TarBuilder& t) {
+       t.gnu_long_link(repeated("x/../", 40) + "../../etc").symlink("l", "x");
+     }),
+     {"points out of the archive"}},
+    // Headers.
+    {"SizeNegative", rootfs_size("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xf0"), {"layer 1"}},
+    {"SizeOf63Bits",
+     rootfs_size(std::string("\x80\0\0\0\x7f\xff\xff\xff\xff\xff\xff\xff", 12)),
+     {"layer 1"}},
+    {"SizeBeyond64Bits",
+     rootfs_size("\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
+     {"layer 1"}},
+    {"LongNameOf8GiB",
+     tar(TarBuilder()
+             .tweak({.claimed_size = std::uint64_t{8} << 30, .base256_size = true})
+             .member('L', "././@LongLink", "x")
+             .file("vmlinux", "k")),
+     {"layer 1"}},
+    {"LongNameCutOff",
+     [](ImageBuilder& image) {
+       image.layer(good().unfinished() +
+                   TarBuilder().gnu_long_name(std::string(2000, 'a')).unfinished().substr(0, 700));
+     },
+     {"tar"}},
+    {"PaxRecordThatLies", pax_before_rootfs("9999999999 path=x\n"), {"layer 1"}},
+    {"PaxRecordWithoutEnd", pax_before_rootfs("20 path=xxxxxxxxxxxx"), {"layer 1"}},
+    {"PaxRecordOfLengthZero", pax_before_rootfs("0 path=x\n"), {"layer 1"}},
+    {"PaxSizeNegative",
+     tar(TarBuilder().file("vmlinux", "k").pax({{"size", "-1"}}).file("rootfs.ext4", "data")),
+     {"layer 1"}},
+    {"Device", after_good([](TarBuilder& t) { t.member('3', "null"); }), {"device"}},
+    // Sparse maps.
+    {"SparseMapOfNonsense",
+     pax_before_rootfs(pax_record("GNU.sparse.map", "1,2,x,y") +
+                       pax_record("GNU.sparse.size", "100")),
+     {"layer 1"}},
+    {"SparseNegative",
+     sparse(SparseFormat::pax_0_1, {.size = 9000, .extents = {{-4096, 4}}, .stored = "data"}),
+     {"layer 1"}},
+    // Ends.
+    {"MemberAfterOneEndBlock",
+     [](ImageBuilder& image) {
+       image.layer(good().unfinished() + std::string(512, '\0') +
+                   TarBuilder().file("vmlinux", "evil").finish());
+     },
+     {"layer 1"}},
+    {"CutInTheData",
+     [](ImageBuilder& image) {
+       const std::string whole = good().unfinished();
+       image.layer(whole.substr(0, whole.size() - 600));
+     },
+     {"tar"}},
+    {"AllZeros", [](ImageBuilder& image) { image.layer(std::string(1 << 20, '\0')); }, {"vmlinux"}},
+    {"Of511Bytes",
+     [](ImageBuilder& image) { image.layer(good().finish().substr(0, 511)); },
+     {"tar"}},
+    {"GibibytesOfZeros", bytes(zstd_bomb(2UL << 13)), {"vmlinux"}},
+    {"AHundredThousandFolders",
+     [](ImageBuilder& image) {
+       const std::string one = TarBuilder().directory("d").unfinished();
+       image.layer(good().raw(repeated(one, 100'000)).finish());
+     },
+     {"100000 members"}},
+};
+
+class RefusedLayer : public HostileHarness, public ::testing::WithParamInterface<Layer> {
+ protected:
+  void set_scene() {
+    ImageBuilder image;
+    GetParam().make(image);
+    offer(image.build());
+  }
+};
+
+TEST_P(RefusedLayer, ChangesNothing) {
+  set_scene();
+  expect_refused(5, GetParam().says);
+}
+
+TEST_P(RefusedLayer, LeavesAnInstallAlone) {
+  set_scene();
+  expect_refused_over_an_install(5, GetParam().says);
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, RefusedLayer, ::testing::ValuesIn(kRefused), row_name);
+
+// --- odd, and yet right ---
+
+const std::vector<Layer> kTolerated = {
+    {"GzipWithAnExtraField", bytes(gzip_with_extra_field(good().finish()))},
+    {"GzipWithZerosBehind", bytes(gzip_of(good().finish()) + std::string(5000, '\0'))},
+    {"ZstdOfTenThousandEmptyFrames", bytes(repeated(compress("", Compression::zstd), 10'000) +
+                                           compress(good().finish(), Compression::zstd))},
+    {"PlainUnderTheTypeOfGzip", bytes(good().finish())},
+    {"XzUnderTheTypeOfGzip", bytes(compress(good().finish(), Compression::xz))},
+    {"WithDotSlash",
+     tar(TarBuilder().file("./vmlinux", sample().kernel).file("././rootfs.ext4", sample().rootfs))},
+    {"NamesThatAreNearlyIt", first([](TarBuilder& t) {
+       t.file("ROOTFS.EXT4", "x").file("rootfs.ext4.bak", "x").file(" vmlinux", "x");
+     })},
+    {"NamesOfNoCharacterSet", first([](TarBuilder& t) { t.file("\xff\xfe\x80", "x"); })},
+    {"NameOf4097Bytes",
+     first([](TarBuilder& t) { t.gnu_long_name(std::string(4097, 'n')).file("n", "x"); })},
+    {"NameOf100BytesWithoutEnd", first([](TarBuilder& t) { t.file(std::string(100, 'n'), "x"); })},
+    {"FoldersOfAllModes", first([](TarBuilder& t) {
+       t.tweak({.mode = 0}).directory("closed").tweak({.mode = 07777}).directory("open");
+     })},
+    {"LinksInside", first([](TarBuilder& t) {
+       t.symlink("lib", "usr/lib").symlink("a/b", "../usr").hardlink("h", "vmlinux");
+     })},
+    {"FolderOverALink", first([](TarBuilder& t) { t.symlink("d", "usr").directory("d"); })},
+    {"ContiguousFiles", tar(TarBuilder()
+                                .member('7', "vmlinux", sample().kernel)
+                                .member('7', "rootfs.ext4", sample().rootfs))},
+    {"UnknownPaxKeys", first([](TarBuilder& t) {
+       t.pax({{"VENDOR.key", "value"}, {"SCHILY.xattr.user.x", "y"}}).file("x", "x");
+     })},
+    {"PaxSizeInsteadOfTheHeaders", tar(TarBuilder()
+                                           .file("vmlinux", sample().kernel)
+                                           .pax({{"size", std::to_string(sample().rootfs.size())}})
+                                           .tweak({.claimed_size = 0})
+                                           .file("rootfs.ext4", sample().rootfs))},
+    {"OldHeaders", tar(TarBuilder()
+                           .tweak({.magic = TarMagic::v7})
+                           .file("vmlinux", sample().kernel)
+                           .file("rootfs.ext4", sample().rootfs))},
+    // libarchive ends a name at a zero byte and passes over names for all members.
+    {"ZeroByteInAPaxPath", tar(TarBuilder()
+                                   .file("vmlinux", sample().kernel)
+                                   .pax({{"path", std::string("rootfs.ext4\0evil", 16)}})
+                                   .file("x", sample().rootfs))},
+    {"GlobalPaxPathUpwards", first([](TarBuilder& t) {
+       t.pax_global({{"path", "../../x"}}).file("x", "x");
+     })},
+    {"GibibytesOfZerosBehindTheEnd",
+     bytes(compress(good().finish(), Compression::zstd) + zstd_bomb(2UL << 13))},
+    {"WithoutEndBlocks", [](ImageBuilder& image) { image.layer(good().unfinished()); }},
+    {"MegabytesOfEndBlocks",
+     [](ImageBuilder& image) { image.layer(good().finish() + std::string(8 << 20, '\0')); }},
+};
+
+class ToleratedLayer : public HostileHarness, public ::testing::WithParamInterface<Layer> {};
+
+TEST_P(ToleratedLayer, IsInstalled) {
+  ImageBuilder image;
+  GetParam().make(image);
+  offer(image.build());
+  pyro_ok({"env", "pull", "tool:1"});
+  expect_installed(sample());
+  EXPECT_EQ(pyro_json({"env", "verify", "tool:1"})[0]["status"], "ok");
+}
+
+INSTANTIATE_TEST_SUITE_P(Layers, ToleratedLayer, ::testing::ValuesIn(kTolerated), row_name);
+
+class ScatteredLayer : public HostileHarness {};
+
+TEST_F(ScatteredLayer, OfAHundredThousandPiecesIsBounded) {
+  ImageBuilder image;
+  sparse(SparseFormat::pax_1_0, scattered(100'000))(image);
+  offer(image.build());
+  const ProcessResult result = pyro({"env", "pull", "tool:1"});
+  EXPECT_TRUE(result.exit_code == 0 || result.exit_code == 5) << result.err;
+  EXPECT_LT(result.wall_time.count(), 20);
+}
+
+TEST_F(ScatteredLayer, RootFileSystemsAreNotLookedInto) {
+  const Artifacts odd{.kernel = "k", .rootfs = std::string(1000, 'x')};
+  offer(image_of(odd));
+  pyro_ok({"env", "pull", "tool:1"});
+  expect_installed(odd);
+}
+
+}  // namespace
+}  // namespace pyro::testing
