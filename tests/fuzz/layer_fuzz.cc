@@ -69,9 +69,8 @@ struct Extracted {
 std::optional<Extracted> extract(const std::vector<Bytes>& layers, std::uint8_t cut) {
   std::optional<Extracted> extracted;
   const bool sound = accepts(ErrorCode::integrity, [&] {
-    const std::atomic<bool> aborted = false;
     MergedView view;
-    ExtractionBudget budget{kLimits, aborted};
+    ExtractionBudget budget{kLimits};
     for (const Bytes layer : layers) {
       LayerReader(in_pieces(layer, cut), Checksums::leave, view, writer(), budget).run();
     }
