@@ -36,6 +36,9 @@ struct NetworkOptions {
   /// The first pause before that; the following are each twice as long, up to 30 s. Longer where
   /// the server asks for it, up to a minute.
   std::chrono::milliseconds retry_delay{500};
+  /// From when on a transfer is kept for the next try, should this one be interrupted: what took
+  /// less is sooner fetched again than written twice.
+  std::chrono::milliseconds keep_after{2000};
 };
 
 /// Upper bounds on what an image may unpack to (spec section 6, "Bounds"), in bytes.

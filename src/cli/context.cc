@@ -120,6 +120,11 @@ void set_patience(NetworkOptions& network, const Variables& variables) {
     if (!delay) refuse_variable("PYRO_RETRY_DELAY", *text, "a number of seconds");
     network.retry_delay = *delay;
   }
+  if (const auto text = variables("PYRO_KEEP_AFTER")) {
+    const auto delay = parse_seconds(*text);
+    if (!delay) refuse_variable("PYRO_KEEP_AFTER", *text, "a number of seconds");
+    network.keep_after = *delay;
+  }
 }
 
 NetworkOptions network_options(const Variables& variables) {

@@ -87,7 +87,9 @@ class RegistryClient::Impl {
   Document fetch_child(const Descriptor& child);
   Document fetch_document(const std::string& reference, const Expectation& expected);
   HttpResponse get_document(const std::string& reference);
+  void get_front(const Descriptor& blob, VerifiedBody& body, std::uint64_t size);
   void get_rest(const Descriptor& blob, VerifiedBody& body);
+  void get_rest(const Descriptor& blob, VerifiedBody& body, const BodySink& sink);
   std::optional<PlatformManifest> find_manifest(const Index& index, int levels,
                                                 std::string& platforms);
   [[nodiscard]] std::string by_digest(const Digest& digest) const;
@@ -175,7 +177,15 @@ void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& si
                                       const Replay& replay) {
   VerifiedBody body(blob, sink);
   try {
-    if (replay) replay([&](std::span<const std::byte> bytes) { body.replay(bytes); });
+    if (replay.run) {
+      get_front(blob, body, replay.begin);
+      std::uint64_t known = body.received() - std::min(replay.begin, body.received());
+      replay.run([&](std::span<const std::byte> bytes) {
+        const auto again = static_cast<std::size_t>(std::min<std::uint64_t>(known, bytes.size()));
+        known -= again;
+        body.replay(bytes.subspan(again));
+      });
+    }
     Retry(retry_).run_transfer([&] { return body.received(); },
                                [&] {
                                  if (!body.is_complete() || blob.size == 0) get_rest(blob, body);
@@ -188,12 +198,32 @@ void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& si
   }
 }
 
+/// At least the first `size` bytes; the answer, which would bring all of them, is ended there.
+void RegistryClient::Impl::get_front(const Descriptor& blob, VerifiedBody& body,
+                                     std::uint64_t size) {
+  struct Enough {};
+  const auto take = [&](std::span<const std::byte> bytes) {
+    body.take(bytes);
+    if (body.received() >= size) throw Enough{};
+  };
+  const auto get = [&] {
+    try {
+      if (body.received() < size) get_rest(blob, body, take);
+    } catch (const Enough&) {
+    }
+  };
+  Retry(retry_).run_transfer([&] { return body.received(); }, get);
+}
+
 void RegistryClient::Impl::get_rest(const Descriptor& blob, VerifiedBody& body) {
+  get_rest(blob, body, [&](std::span<const std::byte> bytes) { body.take(bytes); });
+}
+
+void RegistryClient::Impl::get_rest(const Descriptor& blob, VerifiedBody& body,
+                                    const BodySink& sink) {
   HttpRequest request{.on_head = [&](const HttpResponse& head) { body.check_head(head); }};
   body.prepare(request);
-  const HttpResponse response =
-      session_.get("blobs/" + blob.digest.to_string(), request,
-                   [&](std::span<const std::byte> bytes) { body.take(bytes); });
+  const HttpResponse response = session_.get("blobs/" + blob.digest.to_string(), request, sink);
   body.check_end(response);
   if (!response.ok()) throw_refusal(refused_answer(session_.speaker(response), response), response);
 }

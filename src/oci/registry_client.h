@@ -23,8 +23,11 @@ struct ResolvedImage {
   Manifest manifest;
 };
 
-/// Hands bytes that are there from an earlier time to a sink.
-using Replay = std::function<void(const BodySink&)>;
+/// Bytes of a blob that are there from an earlier time.
+struct Replay {
+  std::uint64_t begin = 0;  ///< Where in the blob they lie.
+  std::function<void(const BodySink&)> run = {};
+};
 
 /// Finds out by itself how the registry wants to be talked to: the scheme at the first request, a
 /// token or password when asked for one. Not thread-safe.
@@ -46,8 +49,7 @@ class RegistryClient {
   /// The bytes of a layer go to `sink` as they come, not verified; returning means that their size
   /// and digest are the descriptor's.
   ///
-  /// Bytes of its front that are there from an earlier time come out of `replay`, which hands them
-  /// to the sink it is given; only the others are asked for.
+  /// Only what does not come out of `replay` is asked for.
   /// @throws Error(integrity) when they are not, as soon as that is certain; NeedsRestart when they
   /// came in several parts; (network); and what `sink` throws, as it is.
   void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay = {});

@@ -101,7 +101,8 @@ class Download {
                                               : ResumableBody::Content::named) {}
 
   Archive run(Partial* partial) {
-    if (partial != nullptr) {
+    // One without its front is fetched anew; a registry's layers can do better.
+    if (partial != nullptr && partial->begin() == 0) {
       partial->replay([&](std::span<const std::byte> bytes) { body_.replay(bytes); });
     }
     retry_.run_transfer([&] { return body_.received(); },

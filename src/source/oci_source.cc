@@ -46,14 +46,13 @@ class LayerFetcher {
     const Descriptor& layer = manifest.layers[index];
     Partial& partial = context_.partials.open(layer.digest, layer.size);
     extraction_.begin_layer(label_of(manifest, index), Checksums::leave);
-    registry_.fetch_blob(
-        layer,
-        [&](std::span<const std::byte> bytes) {
-          extraction_.write(bytes);
-          partial.append(bytes);
-          context_.progress.received(received_ += bytes.size());
-        },
-        [&](const BodySink& sink) { partial.replay(sink); });
+    registry_.fetch_blob(layer,
+                         [&](std::span<const std::byte> bytes) {
+                           extraction_.write(bytes);
+                           partial.append(bytes);
+                           context_.progress.received(received_ += bytes.size());
+                         },
+                         {partial.begin(), [&](const BodySink& sink) { partial.replay(sink); }});
     extraction_.end_layer();
   }
 

@@ -15,6 +15,7 @@ namespace pyro {
 namespace {
 
 constexpr std::size_t kReadSize = std::size_t{256} << 10;
+constexpr std::uint64_t kBlockSize = 4096;
 
 /// Nothing when it cannot be had: not a file, or somebody else's for the time being.
 Fd open_locked(int directory, const std::string& name) {
@@ -29,6 +30,12 @@ Fd open_locked(int directory, const std::string& name) {
                           same_file(opened, there);
     if (is_there) return file;  // else a prune took it away between opening and locking
   }
+}
+
+/// Where the first byte lies that was written; a block's first.
+std::uint64_t first_data(int file) {
+  const off_t offset = ::lseek(file, 0, SEEK_DATA);
+  return offset < 0 ? 0 : static_cast<std::uint64_t>(offset);
 }
 
 std::uint64_t size_of(int file) {
@@ -46,22 +53,27 @@ Fd open_own_directory(const std::filesystem::path& path) try {
 
 }  // namespace
 
-Partial::Partial(int directory, std::string name, std::uint64_t size)
-    : directory_(directory), name_(std::move(name)), file_(open_locked(directory_, name_)) {
+Partial::Partial(int directory, std::string name, std::uint64_t size,
+                 std::chrono::milliseconds keep_after)
+    : directory_(directory),
+      name_(std::move(name)),
+      file_(open_locked(directory_, name_)),
+      keep_from_(std::chrono::steady_clock::now() + keep_after) {
   if (!file_) return;
-  kept_ = size_of(file_.get());
-  if (kept_ > size && ::ftruncate(file_.get(), 0) == 0) kept_ = 0;
+  end_ = size_of(file_.get());
+  if (end_ > size && ::ftruncate(file_.get(), 0) == 0) end_ = 0;
+  begin_ = end_ == 0 ? 0 : first_data(file_.get());
 }
 
 Partial::~Partial() {
-  if (kept_ == 0) discard();
+  if (end_ == 0) discard();
 }
 
 void Partial::replay(const BodySink& sink) {
   if (!file_) return;
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
-  const std::uint64_t end = kept_;
-  for (std::uint64_t offset = 0; offset < end;) {
+  const std::uint64_t end = end_;
+  for (std::uint64_t offset = begin_; offset < end;) {
     const auto wanted = std::min<std::uint64_t>(kReadSize, end - offset);
     const std::size_t n =
         pread_full(file_.get(), {buffer.get(), static_cast<std::size_t>(wanted)}, offset, name_);
@@ -72,13 +84,22 @@ void Partial::replay(const BodySink& sink) {
 }
 
 void Partial::append(std::span<const std::byte> bytes) {
-  const std::uint64_t begin = position_;
+  const std::uint64_t from = position_;
   position_ += bytes.size();
-  if (!file_ || position_ <= kept_) return;
-  const auto fresh = bytes.subspan(static_cast<std::size_t>(std::max(kept_, begin) - begin));
+  if (!file_ || position_ <= end_) return;
+  if (end_ == 0) {
+    if (std::chrono::steady_clock::now() < keep_from_) return;
+    // At a block, so that the hole in front says where it began.
+    const std::uint64_t begin = (from + kBlockSize - 1) / kBlockSize * kBlockSize;
+    if (begin >= position_) return;
+    begin_ = end_ = begin;
+  }
+  // With what was fetched anew of the front, the file has to wait for its own part to go by.
+  if (from > end_) return;
   try {
-    pwrite_all(file_.get(), fresh, kept_, name_);
-    kept_ = position_;
+    const auto fresh = bytes.subspan(static_cast<std::size_t>(std::max(end_, from) - from));
+    pwrite_all(file_.get(), fresh, end_, name_);
+    end_ = position_;
   } catch (const Error&) {
     discard();  // A full disk says so where it matters.
   }
@@ -92,7 +113,7 @@ void Partial::discard() {
 
 Partial& Partials::open(const Digest& digest, std::uint64_t size) {
   if (!directory_) directory_ = open_own_directory(path_);
-  return partials_.emplace_back(directory_.get(), digest.hex(), size);
+  return partials_.emplace_back(directory_.get(), digest.hex(), size, keep_after_);
 }
 
 void Partials::discard() {

@@ -173,7 +173,7 @@ class Installer {
   }
 
   InstalledEnvironment fetch_once() {
-    Partials partials(layout_.partial_dir());
+    Partials partials(layout_.partial_dir(), options_.network.keep_after);
     try {
       InstalledEnvironment installed = fetch_into(partials);
       partials.discard();

@@ -162,6 +162,7 @@ std::vector<std::string> without_scaffolding(std::vector<std::string> lines) {
 
 PyroHarness::PyroHarness() {
   variables_["PYRO_RETRY_DELAY"] = "0.01";
+  variables_["PYRO_KEEP_AFTER"] = "0";
   fs::create_directories(home());
 }
 

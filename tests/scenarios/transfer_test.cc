@@ -1,7 +1,9 @@
 // Transfers that break, stall or are refused for the moment: what is tried again, what goes on
 // where it broke off, and what is kept for the next time.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -22,6 +24,13 @@ Match the(Match match, int first, int last) {
   match.first = first;
   match.last = last;
   return match;
+}
+
+/// As a pull leaves it that began to keep what came after a while.
+void punch_hole(const std::filesystem::path& file, off_t size) {
+  const int fd = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size), 0);
+  ::close(fd);
 }
 
 class TransferTest : public RegistryHarness {
@@ -254,6 +263,23 @@ TEST_F(TransferTest, WhatBrokeOffGoesOnTheNextTime) {
   expect_clean_install();
 }
 
+TEST_F(TransferTest, WhatWasNotKeptOfItsFrontIsFetchedAnew) {
+  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(300'000));
+  EXPECT_EQ(pyro({"env", "pull", "tool:1", "--retries", "0"}).exit_code, 4);
+  punch_hole(files_in(cache() / "partial")[0], 65'536);
+  registry_->forget_requests();
+  pyro_ok({"env", "pull", "tool:1"});
+  EXPECT_EQ(ranges(), (std::vector<std::string>{"all", "bytes=300000-"}));
+  expect_clean_install();
+}
+
+TEST_F(TransferTest, AShortTransferIsNotKept) {
+  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(300'000));
+  const Variables patient{{"PYRO_KEEP_AFTER", "60"}};
+  EXPECT_EQ(pyro({"env", "pull", "tool:1", "--retries", "0"}, patient).exit_code, 4);
+  EXPECT_EQ(partials(), 0U);
+}
+
 TEST_F(TransferTest, KilledGoesOnTheNextTime) {
   registry_->add_rule(kBlob, faults::slow(50'000, std::chrono::milliseconds(200)));
   BackgroundProcess pull(command({"env", "pull", "tool:1"}), dir_ / "out");
@@ -300,6 +326,9 @@ const std::vector<Leftover> kLeftovers = {
     {"WithATailOfZeros", [](const auto& file, auto) { fs::resize_file(file, 310'000); }},
     {"Longer", [](const auto& file, auto size) { fs::resize_file(file, size + 1); }},
     {"AsLongAsTheBlob", [](const auto& file, auto size) { fs::resize_file(file, size); }},
+    {"WithoutItsFront", [](const auto& file, auto) { punch_hole(file, 131'072); }},
+    {"WithAFrontOfAFewBytes", [](const auto& file, auto) { punch_hole(file, 4096); }},
+    {"AllHole", [](const auto& file, auto) { punch_hole(file, 303'104); }},
     {"OtherBytes", [](const auto& file, auto) { write_file(file, std::string(300'000, 'x')); }},
     {"ADirectory",
      [](const auto& file, auto) {
