@@ -13,6 +13,7 @@
 #include <csignal>
 #include <utility>
 
+#include "base/mib.h"
 #include "box/extractor.h"
 #include "pyro/error.h"
 
@@ -102,9 +103,8 @@ void Extraction::begin_layer(std::string label, Checksums checksums) {
 void Extraction::write(std::span<const std::byte> bytes) {
   written_ += bytes.size();
   if (written_ > limits_.compressed_bytes) {
-    throw Error(
-        ErrorCode::integrity,
-        "more than " + std::to_string(limits_.compressed_bytes >> 20) + " MiB of compressed data");
+    throw Error(ErrorCode::integrity,
+                "more than " + mib(limits_.compressed_bytes) + " of compressed data");
   }
   const std::size_t size = bytes.size();
   while (!bytes.empty() && wait_for_room()) bytes = bytes.subspan(pipe_.fill(bytes));

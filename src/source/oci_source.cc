@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/mib.h"
 #include "net/curl_client.h"
 #include "oci/reference.h"
 #include "oci/registry_client.h"
@@ -24,9 +25,8 @@ std::uint64_t compressed_size(const Manifest& manifest, const ExtractionLimits& 
       std::accumulate(manifest.layers.begin(), manifest.layers.end(), std::uint64_t{0},
                       [](std::uint64_t sum, const Descriptor& layer) { return sum + layer.size; });
   if (total > limits.compressed_bytes) {
-    throw Error(ErrorCode::integrity, "its layers are " + std::to_string(total >> 20) +
-                                          " MiB; the limit is " +
-                                          std::to_string(limits.compressed_bytes >> 20) + " MiB");
+    throw Error(ErrorCode::integrity,
+                "its layers are " + mib(total) + "; the limit is " + mib(limits.compressed_bytes));
   }
   return total;
 }

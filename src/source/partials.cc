@@ -94,10 +94,8 @@ void Partial::append(std::span<const std::byte> bytes) {
     if (begin >= position_) return;
     begin_ = end_ = begin;
   }
-  // With what was fetched anew of the front, the file has to wait for its own part to go by.
-  if (from > end_) return;
   try {
-    const auto fresh = bytes.subspan(static_cast<std::size_t>(std::max(end_, from) - from));
+    const auto fresh = bytes.subspan(static_cast<std::size_t>(end_ - from));
     pwrite_all(file_.get(), fresh, end_, name_);
     end_ = position_;
   } catch (const Error&) {

@@ -16,6 +16,8 @@ namespace {
 
 using testing::compress;
 using testing::Compression;
+using testing::zstd_block;
+using testing::zstd_frame;
 
 // Gives `data` in pieces of `piece` bytes.
 ByteSource source_of(const std::string& data, std::size_t piece) {
@@ -187,18 +189,6 @@ TEST(Decompress, ZstdFramesWithEverLargerWindowsFollowEachOther) {
     expected += text;
   }
   EXPECT_TRUE(decompress(packed) == expected);
-}
-
-// Four bytes of magic, a descriptor, a window of 1 MiB, and blocks as given.
-std::string zstd_frame(const std::string& blocks, char descriptor = '\0') {
-  return "\x28\xb5\x2f\xfd" + std::string(1, descriptor) + "\x50" + blocks;
-}
-
-std::string zstd_block(unsigned type, std::size_t size, const std::string& content, bool last) {
-  const std::size_t bits = size << 3 | type << 1 | (last ? 1U : 0U);
-  std::string block;
-  for (int shift = 0; shift < 24; shift += 8) block += static_cast<char>(bits >> shift);
-  return block + content;
 }
 
 TEST(Decompress, ZstdBlocksOfEveryPlainKind) {

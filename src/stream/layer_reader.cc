@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/mib.h"
 #include "pyro/error.h"
 #include "stream/member_path.h"
 
@@ -21,10 +22,6 @@ constexpr std::string_view kWhiteoutMetadata = ".wh..wh.";  // of aufs; means no
 std::uint64_t limit_of(const ExtractionLimits& limits, std::size_t kind) {
   if (kind == kRootfs) return limits.rootfs_bytes;
   return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
-}
-
-std::string mib(std::uint64_t bytes) {
-  return std::to_string(bytes >> 20) + " MiB";
 }
 
 void check_link(const TarMember& member, const std::string& path) {

@@ -254,18 +254,6 @@ void add_packed(const Corpus& corpus, Compression compression) {
   corpus.add_stream("cut-off", packed.substr(0, packed.size() / 2));
 }
 
-/// Four bytes of magic, a descriptor, a window of 1 MiB, and blocks as given.
-std::string zstd_frame(const std::string& blocks, char descriptor = '\0') {
-  return "\x28\xb5\x2f\xfd" + std::string(1, descriptor) + "\x50" + blocks;
-}
-
-std::string zstd_block(unsigned type, std::size_t size, const std::string& content, bool last) {
-  const std::size_t bits = size << 3 | type << 1 | (last ? 1U : 0U);
-  std::string block;
-  for (int shift = 0; shift < 24; shift += 8) block += static_cast<char>(bits >> shift);
-  return block + content;
-}
-
 /// The frame of `text` without the checksum, which no fuzzer would get right.
 std::string zstd_unchecked(std::string_view text, int window_log) {
   std::string frame = zstd_with_window(text, window_log);

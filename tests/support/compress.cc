@@ -106,6 +106,17 @@ std::string zstd_with_window(std::string_view bytes, int window_log) {
   return result;
 }
 
+std::string zstd_frame(const std::string& blocks, char descriptor) {
+  return "\x28\xb5\x2f\xfd" + std::string(1, descriptor) + "\x50" + blocks;
+}
+
+std::string zstd_block(unsigned type, std::size_t size, const std::string& content, bool last) {
+  const std::size_t bits = size << 3 | type << 1 | (last ? 1U : 0U);
+  std::string block;
+  for (int shift = 0; shift < 24; shift += 8) block += static_cast<char>(bits >> shift);
+  return block + content;
+}
+
 std::string zstd_skippable_frame(std::size_t content_size) {
   std::string frame("\x50\x2a\x4d\x18", 4);
   for (int shift = 0; shift < 32; shift += 8) frame += static_cast<char>(content_size >> shift);

@@ -16,6 +16,11 @@ std::string compress(std::string_view bytes, Compression compression, int level 
 /// A zstd frame that declares a window of 2^window_log bytes and no content size.
 std::string zstd_with_window(std::string_view bytes, int window_log);
 
+/// By hand: four bytes of magic, a descriptor, a window of 1 MiB, and blocks as given.
+std::string zstd_frame(const std::string& blocks, char descriptor = '\0');
+/// A header that says so, and the content.
+std::string zstd_block(unsigned type, std::size_t size, const std::string& content, bool last);
+
 /// A zstd frame that decoders pass over.
 std::string zstd_skippable_frame(std::size_t content_size);
 
