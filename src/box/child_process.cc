@@ -1,17 +1,12 @@
-// A program that this process started.
+// How the extractor is started.
 #include "box/child_process.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
-#include <utility>
 
 namespace pyro {
 namespace {
@@ -77,7 +72,10 @@ std::vector<std::string> environment() {
   return {std::string("LD_LIBRARY_PATH=") + libraries};
 }
 
-pid_t spawn(const std::filesystem::path& program, std::vector<std::string> arguments, int socket) {
+}  // namespace
+
+pid_t start_child(const std::filesystem::path& program, std::vector<std::string> arguments,
+                  int socket) {
   const Preparation preparation(socket);
   std::vector<std::string> variables = environment();
   pid_t pid = -1;
@@ -86,46 +84,6 @@ pid_t spawn(const std::filesystem::path& program, std::vector<std::string> argum
                     pointers(arguments).data(), pointers(variables).data());
   if (error != 0) throw system_error("cannot start the extractor " + program.string(), error);
   return pid;
-}
-
-}  // namespace
-
-ChildProcess::ChildProcess(const std::filesystem::path& program,
-                           const std::vector<std::string>& arguments, int socket) {
-  const pid_t pid = spawn(program, arguments, socket);
-  handle_ = Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
-  if (handle_) return;
-  const int error = errno;
-  ::kill(pid, SIGKILL);
-  ::waitpid(pid, nullptr, 0);
-  throw system_error("cannot watch over the extractor", error);
-}
-
-ChildProcess::~ChildProcess() {
-  kill();
-  wait();
-}
-
-// By its handle, never by its number: a host program that waits for all of its children may have
-// made that number another process's.
-void ChildProcess::kill() noexcept {
-  ::syscall(SYS_pidfd_send_signal, handle_.get(), SIGKILL, nullptr, 0);
-}
-
-ProcessEnd ChildProcess::wait() noexcept {
-  if (std::exchange(ended_, true)) return end_;
-  pollfd ended{handle_.get(), POLLIN, 0};
-  while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
-  }
-  siginfo_t info{};
-  // Fails where a host program had its end already, or ignores that of all children.
-  if (::waitid(P_PIDFD, static_cast<id_t>(handle_.get()), &info, WEXITED) != 0) return end_;
-  if (info.si_code == CLD_EXITED) {
-    end_.exit_code = info.si_status;
-  } else {
-    end_.signal = info.si_status;
-  }
-  return end_;
 }
 
 }  // namespace pyro

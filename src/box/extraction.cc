@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/mib.h"
+#include "box/child_process.h"
 #include "box/extractor.h"
 #include "pyro/error.h"
 
@@ -84,7 +85,7 @@ Extraction::Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& e
       message_(kLargestMessage),
       socket_(std::move(sockets.first)),
       pipe_(socket_.get()),
-      child_(extractor_, {"pyro", kExtractorWord}, sockets.second.get()) {
+      child_(start_child(extractor_, {"pyro", kExtractorWord}, sockets.second.get()), "the extractor") {
   std::vector<int> descriptors{pipe_.file()};
   descriptors.insert(descriptors.end(), files_.begin(), files_.end());
   send_hello(socket_.get(), {kProtocol, ::getpid(), limits_}, descriptors);
@@ -170,7 +171,7 @@ std::optional<std::size_t> Extraction::receive(Wait wait) {
 
 // Not for the socket's end alone: a host program may have forked and so have it open, too.
 bool Extraction::wait_for_message() {
-  std::array<pollfd, 2> waiting = {{{socket_.get(), POLLIN, 0}, {child_.handle(), POLLIN, 0}}};
+  std::array<pollfd, 2> waiting = {{{socket_.get(), POLLIN, 0}, {child_.descriptor(), POLLIN, 0}}};
   while (::poll(waiting.data(), waiting.size(), -1) < 0 && errno == EINTR) {
   }
   return waiting[0].revents != 0;

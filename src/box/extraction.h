@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "base/files.h"
-#include "box/child_process.h"
+#include "base/process_handle.h"
 #include "box/messages.h"
 #include "box/shared_pipe.h"
 #include "pyro/environment_store.h"
@@ -107,7 +107,7 @@ class Extraction {
   std::atomic<bool> aborted_ = false;
   Fd socket_;
   SharedPipeWriter pipe_;
-  ChildProcess child_;
+  ProcessHandle child_;
 };
 
 }  // namespace pyro

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "base/files.h"
@@ -23,6 +24,17 @@ std::filesystem::path CacheLayout::staging_dir() const {
 }
 std::filesystem::path CacheLayout::partial_dir() const {
   return root_ / "partial";
+}
+std::filesystem::path CacheLayout::prepared_dir() const {
+  return root_ / "prepared";
+}
+std::string CacheLayout::prepared_name(const std::string& environment) {
+  std::string name = environment;
+  std::ranges::replace(name, ':', '_');
+  return name;
+}
+std::filesystem::path CacheLayout::host_dir() const {
+  return root_ / "host";
 }
 
 std::filesystem::path CacheLayout::install_dir(const Environment& environment) const {

@@ -2,8 +2,9 @@
 //
 //   <root>/linux-x86_64/<install directory>/{vmlinux,rootfs.ext4,initrd.img,environment.json}
 //   <root>/locks/<install directory>.lock     one per environment, never removed
-//   <root>/staging/<id>/                      an install that is being made, or one that was
-//   replaced
+//   <root>/staging/<id>/                      what is being made, or was replaced
+//   <root>/prepared/<name>/                   saved states of machines (vm/prepared_state.h)
+//   <root>/host/                              what was found out about this host
 //
 // The reference's prune deletes what it does not know inside the platform folder, so everything of
 // ours is outside.
@@ -29,6 +30,10 @@ class CacheLayout {
   [[nodiscard]] std::filesystem::path locks_dir() const;
   [[nodiscard]] std::filesystem::path staging_dir() const;
   [[nodiscard]] std::filesystem::path partial_dir() const;
+  [[nodiscard]] std::filesystem::path prepared_dir() const;
+  /// In there, whatever the version: that of the environment of this name.
+  [[nodiscard]] static std::string prepared_name(const std::string& environment);
+  [[nodiscard]] std::filesystem::path host_dir() const;
 
   [[nodiscard]] std::filesystem::path install_dir(const Environment& environment) const;
   /// The lock of the environment installed in the directory of that name.

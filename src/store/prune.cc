@@ -37,6 +37,7 @@ class Pruner {
     prune_leftovers(layout_.staging_dir());
     prune_leftovers(layout_.partial_dir());
     prune_installs();
+    prune_prepared();
     std::ranges::sort(report_.deleted_environment_dirs);
     return std::move(report_);
   }
@@ -70,6 +71,37 @@ class Pruner {
     for (const std::string& name : sorted_names(platform.get(), folder)) {
       prune_entry(platform.get(), name);
     }
+  }
+
+  // Saved states of what is installed no longer, in any version. Who goes on from one has it open.
+  void prune_prepared() {
+    const fs::path folder = layout_.prepared_dir();
+    const Fd prepared = open_if_there(folder);
+    if (!prepared) return could_not_open(folder.filename(), errno);
+    const std::vector<std::string> wanted = prepared_names_of_installs();
+    for (const std::string& name : sorted_names(prepared.get(), folder)) {
+      if (std::ranges::find(wanted, name) != wanted.end()) continue;
+      remove(
+          folder.filename() / name,
+          [&] { remove_tree_at(prepared.get(), name, folder / name); },
+          allocated_bytes_at(prepared.get(), name));
+    }
+  }
+
+  [[nodiscard]] std::vector<std::string> prepared_names_of_installs() const {
+    std::vector<std::string> names;
+    const fs::path folder = layout_.platform_dir();
+    const Fd platform = open_if_there(folder);
+    if (!platform) return names;
+    for (const std::string& name : sorted_names(platform.get(), folder)) {
+      const auto& gone = report_.deleted_environment_dirs;  // as a dry run has it
+      if (std::ranges::find(gone, name) != gone.end()) continue;
+      const Fd directory(
+          ::openat(platform.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      const auto record = directory ? InstallRecord::read(directory.get()) : std::nullopt;
+      if (record) names.push_back(CacheLayout::prepared_name(record->name));
+    }
+    return names;
   }
 
   void prune_entry(int platform, const std::string& name) {

@@ -1,0 +1,165 @@
+// Machines: an installed environment, booted, with one command run in it.
+//
+// Source: spec section 9, `pyro run` and `pyro prepare`.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pyro/environment_store.h"
+
+namespace pyro {
+
+/// What executes a guest's instructions.
+enum class Accelerator {
+  kvm,  ///< The processor.
+  tcg,  ///< QEMU in software: slower, and by QEMU's own policy no security boundary.
+};
+
+/// "kvm", "tcg".
+[[nodiscard]] std::string_view to_string(Accelerator accelerator) noexcept;
+
+enum class GuestNetwork {
+  none,
+  user,  ///< Outgoing connections through QEMU's own NAT, with the rights of the calling user.
+};
+
+struct MachineOptions {
+  unsigned cpus = 1;
+  unsigned memory_mib = 512;
+  GuestNetwork network = GuestNetwork::none;
+  /// The machine monitor, qemu-system-x86_64. Empty: there is none on this host.
+  std::filesystem::path monitor = {};
+  /// Leave /dev/kvm alone.
+  bool without_kvm = false;
+  /// How long a guest may take to boot before it is given up and tried once more.
+  std::chrono::milliseconds boot_timeout{60'000};
+};
+
+/// `from` and `to` are paths on either side. As with cp(1): an existing directory, or a name that
+/// ends with '/', is copied into.
+struct Copy {
+  std::string from;
+  std::string to;
+};
+
+struct RunOptions {
+  MachineOptions machine;
+  /// The program, looked up in the guest's PATH, and its arguments, passed on byte for byte.
+  std::vector<std::string> command;
+  /// "NAME=value", on top of PATH, HOME, USER, LOGNAME and LANG.
+  std::vector<std::string> variables = {};
+  /// Where it runs; empty: its home directory.
+  std::string directory = {};
+
+  /// Descriptors for its standard streams, not owned. Input of -1 is empty.
+  int input = -1;
+  int output = 1;
+  int error_output = 2;
+  /// Its streams are a terminal; what it says all goes to `output`.
+  bool terminal = false;
+  /// A terminal whose size the command's takes on and follows, or -1.
+  int window = -1;
+
+  std::vector<Copy> copy_in = {};   ///< Before the command, from the host to the guest.
+  std::vector<Copy> copy_out = {};  ///< After it, from the guest to the host.
+
+  /// For the command; then the machine ends.
+  std::optional<std::chrono::milliseconds> timeout = {};
+  /// Boot, even if a prepared state would serve.
+  bool cold = false;
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null.
+  /// Asking it to stop ends the machine with Error(interrupted).
+  std::stop_token stop = {};
+};
+
+struct RunReport {
+  /// As a shell would say it: 128 + n for a signal, 124 timed out, 126 not executable, 127 not
+  /// found.
+  int exit_code = 0;
+  int signal = 0;  ///< That ended the command, or 0.
+  bool timed_out = false;
+  /// Why the command could not be started, in one line; empty when it was.
+  std::string refusal = {};
+  bool warm = false;  ///< It went on from a prepared state.
+  Accelerator accelerator = Accelerator::tcg;
+  std::chrono::microseconds ready_after{};    ///< Until the guest took commands.
+  std::chrono::microseconds command_time{};   ///< From there until the command ended.
+  std::chrono::microseconds total_time{};
+};
+
+/// Installs `name` if needed, boots it, runs the command and ends the machine. Nothing of what the
+/// guest changed is kept, and the environment cannot be pruned meanwhile.
+///
+/// Any number of runs may go on at the same time, each in its own thread or process. A run must
+/// stay on the thread it began on, as the machine ends with it.
+/// @throws Error: those of ensure_installed(); failed, when no machine can be had or it broke.
+RunReport run_in_machine(EnvironmentStore& store, std::string_view name, const RunOptions& options);
+
+struct PrepareOptions {
+  MachineOptions machine;
+  bool force = false;  ///< Make it anew, whatever is there.
+  ProgressListener* progress = nullptr;
+  std::stop_token stop = {};
+};
+
+/// One step of a preparation.
+struct PrepareStep {
+  std::string name;
+  std::chrono::microseconds time{};
+};
+
+struct PrepareReport {
+  std::string name;
+  std::string version;
+  bool prepared_before = false;  ///< All of it matched, and nothing was done.
+  std::filesystem::path manifest;
+  Accelerator accelerator = Accelerator::tcg;
+  std::uint64_t state_bytes = 0;  ///< Disk space of the saved state.
+  std::vector<PrepareStep> steps;
+};
+
+/// Makes the next runs of `name` fast: installs it, boots it, saves the machine's state, and proves
+/// that commands run from there.
+/// @throws Error: as run_in_machine().
+PrepareReport prepare_machine(EnvironmentStore& store, std::string_view name,
+                              const PrepareOptions& options);
+
+enum class Readiness {
+  cold,   ///< Not installed, or never prepared.
+  warm,   ///< A run starts from the saved state.
+  stale,  ///< Something has changed since.
+};
+
+/// "cold", "warm", "stale".
+[[nodiscard]] std::string_view to_string(Readiness readiness) noexcept;
+
+struct ReadinessReport {
+  Readiness readiness = Readiness::cold;
+  bool installed = false;
+  /// Why it is not warm, in one line each.
+  std::vector<std::string> reasons;
+};
+
+/// Whether a run of `name` with a machine like this would start from a saved state. No network.
+/// @throws Error(not_found) when the catalog does not have it.
+[[nodiscard]] ReadinessReport machine_readiness(const EnvironmentStore& store,
+                                                std::string_view name,
+                                                const MachineOptions& options);
+
+/// Whether KVM runs guests here, found out by running one.
+struct KvmReport {
+  bool usable = false;
+  std::string reason;  ///< Why not, in one line.
+};
+
+/// Answers from what was found out since this host booted, if anything was.
+[[nodiscard]] KvmReport probe_kvm(const std::filesystem::path& cache_dir);
+
+}  // namespace pyro

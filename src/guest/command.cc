@@ -1,0 +1,261 @@
+#include "guest/command.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+
+#include "guest/process.h"
+
+namespace pyro::guest {
+namespace {
+
+/// A descriptor that is closed once.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() { close(); }
+
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
+  void set(int fd) {
+    close();
+    fd_ = fd;
+  }
+  void close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+  }
+
+ private:
+  int fd_;
+};
+
+class Run {
+ public:
+  Run(Channel& channel, const CommandRequest& request, const RunPayload& run)
+      : channel_(channel), request_(request), run_(run) {}
+
+  void to_its_end() {
+    block_child_signal();
+    if (start()) {
+      while (!ended_) wait_once();
+      drain();
+      channel_.write_fixed(FrameType::exited, exit_);
+    }
+    unblock_child_signal();
+  }
+
+ private:
+  void block_child_signal() {
+    sigset_t signals;
+    ::sigemptyset(&signals);
+    ::sigaddset(&signals, SIGCHLD);
+    ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+    children_.set(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  }
+
+  void unblock_child_signal() {
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  }
+
+  bool start() {
+    StandardStreams child{};
+    const bool opened = run_.terminal != 0 ? open_terminal(child) : open_pipes(child);
+    StartFailure failure{errno, "cannot make the command's streams"};
+    if (opened) failure = start_process(request_, child, run_.terminal != 0, pid_);
+    for (const int fd : {child.in, child.out, child.error}) ::close(fd);
+    if (opened && failure.error_number == 0) return true;
+    channel_.write_fixed(FrameType::refused, RefusalPayload{failure.error_number}, failure.what);
+    return false;
+  }
+
+  bool open_terminal(StandardStreams& child) {
+    output_.set(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
+    int unlocked = 0;
+    unsigned number = 0;
+    if (!output_.is_open() || ::ioctl(output_.get(), TIOCSPTLCK, &unlocked) != 0 ||
+        ::ioctl(output_.get(), TIOCGPTN, &number) != 0) {
+      return false;
+    }
+    resize(run_.window);
+    const std::string name = "/dev/pts/" + std::to_string(number);
+    child.in = ::open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
+    child.out = ::dup(child.in);
+    child.error = ::dup(child.in);
+    if (run_.input != 0) input_.set(::fcntl(output_.get(), F_DUPFD_CLOEXEC, 0));
+    return child.in >= 0;
+  }
+
+  bool open_pipes(StandardStreams& child) {
+    return open_input(child.in) && open_output(output_, child.out) &&
+           open_output(error_output_, child.error);
+  }
+
+  bool open_input(int& child) {
+    if (run_.input == 0) {
+      child = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+      return child >= 0;
+    }
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+    child = ends[0];
+    input_.set(ends[1]);
+    ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
+    return true;
+  }
+
+  static bool open_output(Descriptor& ours, int& child) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+    ours.set(ends[0]);
+    child = ends[1];
+    ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+    ::fcntl(ends[0], F_SETPIPE_SZ, 256 << 10);
+    return true;
+  }
+
+  void wait_once() {
+    enum { kChannel, kChildren, kOutput, kErrorOutput, kInput, kCount };
+    pollfd fds[kCount] = {{channel_.descriptor(), POLLIN, 0},
+                          {children_.get(), POLLIN, 0},
+                          {output_.get(), POLLIN, 0},
+                          {error_output_.get(), POLLIN, 0},
+                          {pending_.empty() ? -1 : input_.get(), POLLOUT, 0}};
+    if (::poll(fds, kCount, -1) < 0) return;
+    if (fds[kOutput].revents != 0) forward(output_, FrameType::output);
+    if (fds[kErrorOutput].revents != 0) forward(error_output_, FrameType::error_output);
+    if (fds[kInput].revents != 0) feed();
+    if (fds[kChannel].revents != 0) obey(channel_.read());
+    if (fds[kChildren].revents != 0) reap();
+  }
+
+  void forward(Descriptor& stream, FrameType type) {
+    if (!stream.is_open()) return;
+    const long got = channel_.forward(type, stream.get());
+    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
+    // A terminal that all of its programs have closed says EIO; the command itself may live on.
+    stream.close();
+  }
+
+  void obey(const Frame& frame) {
+    std::string_view payload = frame.payload;
+    switch (frame.type) {
+      case FrameType::input:
+        return take_input(payload);
+      case FrameType::closed:
+        return stop_listening(fixed_part<StreamPayload>(payload).stream);
+      case FrameType::resize:
+        return resize(fixed_part<WindowPayload>(payload));
+      case FrameType::signal:
+        ::kill(-pid_, static_cast<int>(fixed_part<NumberPayload>(payload).number));
+        return;
+      default:
+        return;
+    }
+  }
+
+  void take_input(std::string_view bytes) {
+    if (!bytes.empty()) {
+      if (input_.is_open()) pending_ += bytes;
+      else give_back(bytes.size());
+      return feed();
+    }
+    input_ended_ = true;
+    if (run_.terminal != 0) pending_ += '\4';  // end of file, as it is typed
+    feed();
+  }
+
+  void feed() {
+    while (input_.is_open() && !pending_.empty()) {
+      const long put = ::write(input_.get(), pending_.data(), pending_.size());
+      if (put < 0 && errno == EAGAIN) return;
+      if (put < 0 && errno == EINTR) continue;
+      const std::size_t gone = put < 0 ? pending_.size() : static_cast<std::size_t>(put);
+      pending_.erase(0, gone);
+      give_back(gone);
+      if (put < 0) input_.close();  // nobody reads it any more
+    }
+    if (input_ended_ && pending_.empty()) input_.close();
+  }
+
+  void give_back(std::size_t bytes) {
+    channel_.write_fixed(FrameType::taken, NumberPayload{static_cast<std::uint32_t>(bytes)});
+  }
+
+  void stop_listening(Stream stream) {
+    if (stream == Stream::output) output_.close();
+    if (stream == Stream::error_output) error_output_.close();
+  }
+
+  void resize(const WindowPayload& window) {
+    if (run_.terminal == 0 || !output_.is_open()) return;
+    winsize size{};
+    size.ws_row = window.rows;
+    size.ws_col = window.columns;
+    ::ioctl(output_.get(), TIOCSWINSZ, &size);
+  }
+
+  // As init, it is the parent of all that have lost theirs.
+  void reap() {
+    signalfd_siginfo ignored;
+    while (::read(children_.get(), &ignored, sizeof ignored) > 0) {
+    }
+    int status = 0;
+    for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+      if (pid == pid_) note_end(status);
+    }
+  }
+
+  void note_end(int status) {
+    ended_ = true;
+    if (WIFSIGNALED(status)) exit_.signal = static_cast<std::uint32_t>(WTERMSIG(status));
+    else exit_.code = static_cast<std::uint32_t>(WEXITSTATUS(status));
+    ::kill(-1, SIGKILL);
+    while (::waitpid(-1, nullptr, 0) > 0) {
+    }
+  }
+
+  // Everybody who could write is dead, so there is an end to what is left.
+  void drain() {
+    while (output_.is_open() && channel_.forward(FrameType::output, output_.get()) > 0) {
+    }
+    while (error_output_.is_open() &&
+           channel_.forward(FrameType::error_output, error_output_.get()) > 0) {
+    }
+  }
+
+  Channel& channel_;
+  const CommandRequest& request_;
+  const RunPayload run_;
+  Descriptor children_;
+  Descriptor input_;
+  Descriptor output_;
+  Descriptor error_output_;
+  std::string pending_;
+  bool input_ended_ = false;
+  bool ended_ = false;
+  pid_t pid_ = -1;
+  ExitPayload exit_;
+};
+
+}  // namespace
+
+void run_command(Channel& channel, const CommandRequest& request, const RunPayload& run) {
+  Run(channel, request, run).to_its_end();
+}
+
+}  // namespace pyro::guest

@@ -1,0 +1,108 @@
+// Init of every machine: makes it ready, then does what pyro asks for over the channel.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <string>
+
+#include "guest/channel.h"
+#include "guest/command.h"
+#include "guest/machine.h"
+#include "guest/tree.h"
+
+namespace pyro::guest {
+namespace {
+
+class Server {
+ public:
+  explicit Server(Channel& channel) : channel_(channel) {}
+
+  [[noreturn]] void run() {
+    for (;;) handle(channel_.read());
+  }
+
+ private:
+  void handle(const Frame& frame) {
+    std::string_view payload = frame.payload;
+    switch (frame.type) {
+      case FrameType::start: {
+        const auto start = fixed_part<StartPayload>(payload);
+        return begin(start, std::string(payload));
+      }
+      case FrameType::argument:
+        request_.arguments.emplace_back(payload);
+        return;
+      case FrameType::variable:
+        request_.variables.emplace_back(payload);
+        return;
+      case FrameType::directory:
+        request_.directory = payload;
+        return;
+      case FrameType::run:
+        run_command(channel_, request_, fixed_part<RunPayload>(payload));
+        request_ = {};
+        return;
+      case FrameType::put:
+        return put_tree(channel_, std::string(payload));
+      case FrameType::get:
+        return get_tree(channel_, std::string(payload));
+      case FrameType::reach: {
+        const auto whom = fixed_part<ReachPayload>(payload);
+        return reach(whom, payload);
+      }
+      default:
+        return;  // what was meant for a command that has ended by now
+    }
+  }
+
+  void begin(const StartPayload& start, const std::string& host_name) {
+    wake_up(start, host_name);
+    request_ = {};
+    channel_.write_fixed(FrameType::ready, NumberPayload{kProtocolVersion});
+  }
+
+  void reach(const ReachPayload& whom, std::string_view words) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = whom.address;
+    address.sin_port = whom.port;
+    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool said =
+        ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+        ::send(socket, words.data(), words.size(), MSG_NOSIGNAL) >= 0;
+    const int error = errno;
+    ::close(socket);
+    if (said) return channel_.write(FrameType::done);
+    channel_.write_fixed(FrameType::refused, RefusalPayload{error}, "cannot reach the host");
+  }
+
+  Channel& channel_;
+  CommandRequest request_;
+};
+
+// A kernel without a console starts init without them.
+void fill_standard_streams() {
+  while (::open("/dev/null", O_RDWR) <= STDERR_FILENO) {
+    if (::access("/dev/null", F_OK) != 0) return;
+  }
+}
+
+}  // namespace
+}  // namespace pyro::guest
+
+int main() {
+  using namespace pyro::guest;
+  static Channel channel;
+  ::signal(SIGPIPE, SIG_IGN);
+  mount_kernel_file_systems();
+  fill_standard_streams();
+  load_modules();
+  channel.open();
+  report_to(channel);
+  enter_root_file_system();
+  set_up_network();
+  Server(channel).run();
+}

@@ -1,0 +1,104 @@
+// Kernel modules from the initrd, in the order that modules.dep asks for.
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "guest/machine.h"
+
+namespace pyro::guest {
+namespace {
+
+// Either bus that machines are built with; a name with '_' also stands for one with '-'.
+constexpr std::string_view kWanted[] = {"virtio_pci", "virtio_mmio", "virtio_blk",
+                                        "virtio_console", "virtio_net", "virtio_rng",
+                                        "overlay", "ext4"};
+
+std::string read_file(const std::string& path) {
+  std::string content;
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return content;
+  char piece[16 << 10];
+  for (long got = 0; (got = ::read(file, piece, sizeof piece)) > 0;) {
+    content.append(piece, static_cast<std::size_t>(got));
+  }
+  ::close(file);
+  return content;
+}
+
+/// "kernel/drivers/char/hw_random/virtio-rng.ko.xz" to "virtio_rng".
+std::string module_name(std::string_view path) {
+  std::string name(path.substr(path.rfind('/') + 1));
+  name = name.substr(0, name.find('.'));
+  for (char& c : name) {
+    if (c == '-') c = '_';
+  }
+  return name;
+}
+
+/// The next piece of `text` up to `separator`, which is taken off.
+std::string_view take(std::string_view& text, char separator) {
+  const std::size_t end = text.find(separator);
+  const std::string_view piece = text.substr(0, end);
+  text.remove_prefix(end == text.npos ? text.size() : end + 1);
+  return piece;
+}
+
+class Loader {
+ public:
+  Loader() {
+    utsname names{};
+    ::uname(&names);
+    folder_ = std::string("/lib/modules/") + names.release + '/';
+    index_ = read_file(folder_ + "modules.dep");
+  }
+
+  void load(std::string_view name) {
+    std::string_view rest = index_;
+    while (!rest.empty()) {
+      std::string_view line = take(rest, '\n');
+      const std::string_view path = take(line, ':');
+      if (module_name(path) == name) return load_with_needs(path, line);
+    }
+  }
+
+ private:
+  // modules.dep lists what a module needs, indirectly too: last what has to be loaded first.
+  void load_with_needs(std::string_view path, std::string_view needs) {
+    std::vector<std::string_view> order{path};
+    while (!needs.empty()) {
+      if (const std::string_view need = take(needs, ' '); !need.empty()) order.push_back(need);
+    }
+    for (auto it = order.rbegin(); it != order.rend(); ++it) insert(*it);
+  }
+
+  // A failure shows soon enough in what then does not appear; most are of modules that are in.
+  void insert(std::string_view path) {
+    if (std::ranges::find(tried_, path) != tried_.end()) return;
+    tried_.push_back(path);
+    const int file = ::open((folder_ + std::string(path)).c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return;
+    constexpr int kCompressed = 4;  // MODULE_INIT_COMPRESSED_FILE
+    const bool plain = path.ends_with(".ko");
+    ::syscall(SYS_finit_module, file, "", plain ? 0 : kCompressed);
+    ::close(file);
+  }
+
+  std::string folder_;
+  std::string index_;
+  std::vector<std::string_view> tried_;
+};
+
+}  // namespace
+
+void load_modules() {
+  Loader loader;
+  for (const std::string_view name : kWanted) loader.load(name);
+}
+
+}  // namespace pyro::guest

@@ -1,0 +1,86 @@
+// The network, as far as a guest has one: the loopback interface, and QEMU's user network, whose
+// addresses are fixed (QEMU's documentation, "Using the user mode network stack").
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "guest/machine.h"
+
+namespace pyro::guest {
+namespace {
+
+constexpr const char* kAddress = "10.0.2.15";
+constexpr const char* kNetmask = "255.255.255.0";
+constexpr const char* kGateway = "10.0.2.2";
+constexpr std::string_view kNameServers = "nameserver 10.0.2.3\n";
+
+sockaddr_in address(const char* text) {
+  sockaddr_in result{};
+  result.sin_family = AF_INET;
+  ::inet_pton(AF_INET, text, &result.sin_addr);
+  return result;
+}
+
+ifreq request_for(const char* interface) {
+  ifreq request{};
+  std::strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
+  return request;
+}
+
+bool bring_up(int socket, const char* interface) {
+  ifreq request = request_for(interface);
+  if (::ioctl(socket, SIOCGIFFLAGS, &request) != 0) return false;
+  request.ifr_flags = static_cast<short>(request.ifr_flags | IFF_UP);
+  return ::ioctl(socket, SIOCSIFFLAGS, &request) == 0;
+}
+
+void set_address(int socket, const char* interface, unsigned long what, const char* text) {
+  ifreq request = request_for(interface);
+  const sockaddr_in value = address(text);
+  std::memcpy(&request.ifr_addr, &value, sizeof value);
+  ::ioctl(socket, what, &request);
+}
+
+void set_default_route(int socket) {
+  rtentry route{};
+  const sockaddr_in any = address("0.0.0.0");
+  const sockaddr_in gateway = address(kGateway);
+  std::memcpy(&route.rt_dst, &any, sizeof any);
+  std::memcpy(&route.rt_genmask, &any, sizeof any);
+  std::memcpy(&route.rt_gateway, &gateway, sizeof gateway);
+  route.rt_flags = RTF_UP | RTF_GATEWAY;
+  ::ioctl(socket, SIOCADDRT, &route);
+}
+
+// The environment's may be a link to what a service would have written.
+void set_name_servers() {
+  ::unlink("/etc/resolv.conf");
+  const int file = ::open("/etc/resolv.conf", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (file < 0) return;
+  static_cast<void>(!::write(file, kNameServers.data(), kNameServers.size()));
+  ::close(file);
+}
+
+}  // namespace
+
+void set_up_network() {
+  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (socket < 0) return;
+  bring_up(socket, "lo");
+  set_address(socket, "eth0", SIOCSIFADDR, kAddress);
+  if (bring_up(socket, "eth0")) {
+    set_address(socket, "eth0", SIOCSIFNETMASK, kNetmask);
+    set_default_route(socket);
+    set_name_servers();
+  }
+  ::close(socket);
+}
+
+}  // namespace pyro::guest

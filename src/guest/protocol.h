@@ -1,0 +1,131 @@
+// What pyro and the program in the guest say to each other, over one virtio-serial port.
+//
+// Both send frames: a header of eight bytes, then `size` bytes of payload. Numbers are little
+// endian, texts are bytes without a terminator. Whatever comes from the guest is untrusted.
+//
+// A machine serves one conversation after another, each of which begins with `start`: after booting,
+// and again whenever it goes on from a saved state. A conversation is any number of these, one
+// after the other:
+//
+//   host                                          guest
+//   start                                         ready
+//   argument..., variable..., directory, run      output..., error_output..., taken..., then exited,
+//     and meanwhile input, closed, resize, signal   or refused when the command cannot be run
+//   put, then a tree                              done or refused
+//   get                                           a tree, then done, or refused
+//   reach                                         done or refused
+//
+// A tree is entry, data..., entry, data..., and last an empty frame `tree_end`.
+//
+// Flow control: the guest takes `input` as far as kInputWindow goes beyond what it said to have
+// `taken`; everything else is slowed down by the port itself.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pyro::guest {
+
+inline constexpr std::uint32_t kProtocolVersion = 1;
+/// The port's name, as QEMU is told it and as the guest's /sys/class/virtio-ports shows it.
+inline constexpr const char* kPortName = "pyro.guest";
+
+/// Room for the longest word that a Linux command may have (MAX_ARG_STRLEN).
+inline constexpr std::uint32_t kLargestPayload = 128 << 10;
+/// How much of a stream is put into one frame: with its header it fills one of the port's buffers.
+inline constexpr std::size_t kStreamPiece = (32 << 10) - 8;
+inline constexpr std::uint32_t kInputWindow = 256 << 10;
+inline constexpr std::size_t kSeedBytes = 64;
+
+enum class FrameType : std::uint8_t {
+  // From the host.
+  start = 1,   ///< StartPayload, then the host name.
+  argument,    ///< A word of the command.
+  variable,    ///< "NAME=value", on top of a few that every command has.
+  directory,   ///< Where the command runs; left out: the home directory.
+  run,         ///< RunPayload.
+  input,       ///< Bytes for standard input; none: its end.
+  closed,      ///< StreamPayload: nobody reads it any more.
+  resize,      ///< WindowPayload.
+  signal,      ///< NumberPayload: for the command's process group.
+  put,         ///< The path that the tree to come is to have.
+  get,         ///< The path of a tree.
+  reach,       ///< ReachPayload, then what to say to whom is connected to.
+
+  // From either.
+  entry = 64,  ///< EntryPayload, then its path below the tree's root; of a link also NUL and target.
+  data,        ///< Bytes of the file that the last entry is.
+  tree_end,
+
+  // From the guest.
+  ready = 128,   ///< NumberPayload: kProtocolVersion.
+  output,        ///< Of the command's standard output, or of its terminal.
+  error_output,  ///< Of its standard error.
+  taken,         ///< NumberPayload: so many more bytes of input have been taken.
+  exited,        ///< ExitPayload.
+  refused,       ///< RefusalPayload, then what could not be done.
+  left_out,      ///< A path that no tree can have: a device, a socket.
+  done,
+  trouble,       ///< Why this machine is of no use; it ends.
+};
+
+struct FrameHeader {
+  std::uint32_t size = 0;
+  FrameType type{};
+  std::uint8_t reserved[3] = {};
+};
+static_assert(sizeof(FrameHeader) == 8);
+
+struct StartPayload {
+  std::int64_t nanoseconds_since_1970 = 0;
+  std::uint8_t seed[kSeedBytes] = {};
+};
+
+struct WindowPayload {
+  std::uint16_t rows = 0;
+  std::uint16_t columns = 0;
+};
+
+struct RunPayload {
+  WindowPayload window;
+  std::uint8_t terminal = 0;  ///< Standard streams are a terminal.
+  std::uint8_t input = 0;     ///< Standard input will be sent; otherwise it is /dev/null.
+  std::uint8_t reserved[2] = {};
+};
+
+enum class Stream : std::uint32_t { output = 1, error_output = 2 };
+
+struct StreamPayload {
+  Stream stream{};
+};
+
+struct NumberPayload {
+  std::uint32_t number = 0;
+};
+
+struct ReachPayload {
+  std::uint32_t address = 0;  ///< IPv4, in network byte order.
+  std::uint16_t port = 0;     ///< In network byte order.
+  std::uint16_t reserved = 0;
+};
+
+struct ExitPayload {
+  std::uint32_t code = 0;
+  std::uint32_t signal = 0;  ///< 0 when it exited by itself.
+};
+
+struct RefusalPayload {
+  std::int32_t error_number = 0;
+};
+
+enum class EntryKind : std::uint8_t { file = 1, directory, link };
+
+struct EntryPayload {
+  std::int64_t modified = 0;  ///< Seconds since 1970.
+  std::uint16_t mode = 0;     ///< The permission bits.
+  EntryKind kind{};
+  std::uint8_t reserved[5] = {};
+};
+static_assert(sizeof(EntryPayload) == 16 && sizeof(StartPayload) == 72 && sizeof(RunPayload) == 8);
+
+}  // namespace pyro::guest

@@ -1,0 +1,17 @@
+// Files and trees, copied into the guest and out of it.
+#pragma once
+
+#include <string_view>
+
+#include "guest/channel.h"
+
+namespace pyro::guest {
+
+/// Takes the tree that follows. `payload` is where to, NUL, and the name that it gets when that is
+/// a directory, as with cp(1).
+void put_tree(Channel& channel, std::string_view payload);
+
+/// Sends the file or tree at `path`. What no tree can have (devices, pipes, sockets) is left out.
+void get_tree(Channel& channel, std::string_view path);
+
+}  // namespace pyro::guest

@@ -1,0 +1,43 @@
+// An installed environment in use.
+#include "store/held_installation.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <string>
+
+#include "pyro/error.h"
+#include "stream/artifacts.h"
+
+namespace pyro {
+namespace {
+
+Fd open_artifact(const HeldInstallation& held, std::size_t kind) {
+  const std::string name(kArtifactKinds[kind].name);
+  return open_at(held.directory.get(), name, O_RDONLY | O_NONBLOCK, 0,
+                 held.installation.directory / name);
+}
+
+}  // namespace
+
+std::optional<HeldInstallation> hold_installation(const std::filesystem::path& directory,
+                                                  const Environment& environment) {
+  while (true) {
+    Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) return std::nullopt;
+    const bool locked = ::flock(fd.get(), LOCK_SH | LOCK_NB) == 0;
+    // Replaced or removed between opening and locking: look again.
+    if (!is_still_at(directory, fd.get())) continue;
+    if (!locked) throw Error(ErrorCode::busy, directory.string() + " is being removed");
+    auto found =
+        find_installation_at(fd.get(), directory, environment.name, environment.version);
+    if (!found) return std::nullopt;
+    HeldInstallation held{.installation = std::move(*found), .directory = std::move(fd)};
+    held.kernel = open_artifact(held, kKernel);
+    held.rootfs = open_artifact(held, kRootfs);
+    if (held.installation.has_initrd) held.initrd = open_artifact(held, kInitrd);
+    return held;
+  }
+}
+
+}  // namespace pyro

@@ -1,0 +1,25 @@
+// An installed environment in use: its files open, and its directory locked against prune.
+#pragma once
+
+#include <optional>
+
+#include "base/files.h"
+#include "store/installation.h"
+
+namespace pyro {
+
+struct HeldInstallation {
+  Installation installation;
+  Fd directory;  ///< With a shared lock: others may use it, too.
+  Fd kernel;
+  Fd rootfs;
+  Fd initrd;  ///< Empty where there is none.
+};
+
+/// For reading; a pull may replace the install meanwhile, and what is open stays as it is. Nothing
+/// when it is not installed.
+/// @throws Error(filesystem) when a file cannot be opened; Error(busy) while it is being removed.
+[[nodiscard]] std::optional<HeldInstallation> hold_installation(
+    const std::filesystem::path& directory, const Environment& environment);
+
+}  // namespace pyro

@@ -1,0 +1,48 @@
+// What is asked of a guest: the short requests. Commands and copies have files of their own.
+#include "vm/conversation.h"
+
+#include <arpa/inet.h>
+#include <sys/random.h>
+
+#include <cerrno>
+#include <filesystem>
+
+namespace pyro {
+
+void begin_conversation(GuestLink& link, std::string_view host_name, Deadline deadline) {
+  guest::StartPayload start;
+  start.nanoseconds_since_1970 = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                     std::chrono::system_clock::now().time_since_epoch())
+                                     .count();
+  if (::getrandom(start.seed, sizeof start.seed, 0) != sizeof start.seed) {
+    throw system_error("cannot get random bytes", errno);
+  }
+  link.send_fixed(guest::FrameType::start, start, host_name);
+  while (true) {
+    GuestFrame frame = link.next(deadline);
+    // A machine that goes on may have had something left to say.
+    if (frame.type != guest::FrameType::ready) continue;
+    if (fixed_part<guest::NumberPayload>(frame.payload).number == guest::kProtocolVersion) return;
+    throw Error(ErrorCode::failed, "the guest speaks another version of the protocol");
+  }
+}
+
+std::string copied_name(const std::string& path) {
+  const auto normal = std::filesystem::path(path).lexically_normal();
+  const std::string name =
+      (normal.has_filename() ? normal : normal.parent_path()).filename().string();
+  return name == "." || name == ".." || name == "/" ? "" : name;
+}
+
+void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Deadline deadline) {
+  constexpr const char* kHostOnUserNetwork = "10.0.2.2";
+  guest::ReachPayload whom;
+  ::inet_pton(AF_INET, kHostOnUserNetwork, &whom.address);
+  whom.port = htons(port);
+  link.send_fixed(guest::FrameType::reach, whom, words);
+  GuestFrame frame = link.next(deadline);
+  if (frame.type == guest::FrameType::done) return;
+  throw Error(ErrorCode::failed, "the guest's network does not work");
+}
+
+}  // namespace pyro

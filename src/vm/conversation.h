@@ -1,0 +1,43 @@
+// What is asked of a guest, in whole requests.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "vm/guest_link.h"
+
+namespace pyro {
+
+/// How a command ended.
+struct CommandEnd {
+  int code = 0;
+  int signal = 0;
+  bool timed_out = false;
+  int refused = 0;  ///< The error number of what kept it from starting.
+  std::string refusal;
+};
+
+/// Wakes the guest up: clock, random numbers, host name. Every machine is told so first.
+void begin_conversation(GuestLink& link, std::string_view host_name, Deadline deadline);
+
+/// Runs the command of `options` to its end.
+/// @throws Error(interrupted) when it was asked to stop; the command has been told so first.
+[[nodiscard]] CommandEnd run_command(GuestLink& link, const RunOptions& options);
+
+/// What a copy of `path` is called in a directory; empty when the path does not say.
+[[nodiscard]] std::string copied_name(const std::string& path);
+
+/// Copies from the host to the guest. @throws Error naming the path that failed.
+void copy_in(GuestLink& link, const Copy& copy);
+
+/// Copies from the guest to the host: nothing is written outside of `copy.to`, whatever the guest
+/// says. `note` hears of what is left out.
+void copy_out(GuestLink& link, const Copy& copy,
+              const std::function<void(std::string_view)>& note);
+
+/// Has the guest connect to the host's loopback port over the user network, and say `words`.
+void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Deadline deadline);
+
+}  // namespace pyro

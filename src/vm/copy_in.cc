@@ -1,0 +1,120 @@
+// Copies a file or tree from the host into a guest.
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include "vm/conversation.h"
+
+namespace pyro {
+namespace {
+
+using guest::EntryKind;
+using guest::FrameType;
+
+constexpr mode_t kPermissions = 0777;
+
+/// Sends what is below an open directory. Links are sent as they are, and never followed.
+class TreeSender {
+ public:
+  TreeSender(GuestLink& link, std::string root) : link_(link), root_(std::move(root)) {}
+
+  // The root itself is followed: who names a link means what it leads to.
+  void send() {
+    const Fd root = open_at(AT_FDCWD, root_, O_RDONLY | O_NONBLOCK, 0, root_);
+    struct stat status {};
+    if (::fstat(root.get(), &status) != 0) throw system_error("cannot read " + root_, errno);
+    if (S_ISDIR(status.st_mode)) send_directory(root.get(), "", status);
+    else if (S_ISREG(status.st_mode)) send_file(root.get(), "", status);
+    else throw Error(ErrorCode::usage, root_ + " is neither a file nor a directory");
+  }
+
+ private:
+  [[nodiscard]] std::string full(const std::string& path) const {
+    return path.empty() ? root_ : root_ + '/' + path;
+  }
+
+  void send_entry(EntryKind kind, const std::string& text, const struct stat& status) {
+    guest::EntryPayload entry;
+    entry.modified = status.st_mtime;
+    entry.mode = static_cast<std::uint16_t>(status.st_mode & kPermissions);
+    entry.kind = kind;
+    link_.send_fixed(FrameType::entry, entry, text);
+    link_.send_all();
+  }
+
+  void send_file(int file, const std::string& path, const struct stat& status) {
+    send_entry(EntryKind::file, path, status);
+    std::array<char, guest::kStreamPiece> piece;
+    while (true) {
+      const ssize_t got = ::read(file, piece.data(), piece.size());
+      if (got < 0 && errno == EINTR) continue;
+      if (got < 0) throw system_error("cannot read " + full(path), errno);
+      if (got == 0) return;
+      link_.send(FrameType::data, {piece.data(), static_cast<std::size_t>(got)});
+      link_.send_all();
+    }
+  }
+
+  void send_directory(int directory, const std::string& path, const struct stat& status) {
+    send_entry(EntryKind::directory, path, status);
+    auto names = directory_names(directory, full(path));
+    std::ranges::sort(names);
+    for (const std::string& name : names) {
+      send_child(directory, name, path.empty() ? name : path + '/' + name);
+    }
+  }
+
+  void send_child(int directory, const std::string& name, const std::string& path) {
+    struct stat status {};
+    if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+      throw system_error("cannot read " + full(path), errno);
+    }
+    if (S_ISLNK(status.st_mode)) return send_link(directory, name, path, status);
+    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return;  // sockets and the like
+    const Fd child =
+        open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, full(path));
+    if (S_ISDIR(status.st_mode)) return send_directory(child.get(), path, status);
+    send_file(child.get(), path, status);
+  }
+
+  void send_link(int directory, const std::string& name, const std::string& path,
+                 const struct stat& status) {
+    std::array<char, 4096> target;
+    const ssize_t size = ::readlinkat(directory, name.c_str(), target.data(), target.size());
+    if (size < 0) throw system_error("cannot read " + full(path), errno);
+    send_entry(EntryKind::link,
+               path + '\0' + std::string(target.data(), static_cast<std::size_t>(size)), status);
+  }
+
+  GuestLink& link_;
+  const std::string root_;
+};
+
+}  // namespace
+
+void copy_in(GuestLink& link, const Copy& copy) {
+  try {
+    TreeSender sender(link, copy.from);
+    link.send(FrameType::put, copy.to + '\0' + copied_name(copy.from));
+    sender.send();
+    link.send(FrameType::tree_end);
+    GuestFrame frame = link.next();
+    if (frame.type == FrameType::done) return;
+    if (frame.type != FrameType::refused) {
+      throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
+    }
+    const int error = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
+    throw Error(ErrorCode::failed,
+                system_error("the guest cannot write " + std::string(frame.payload), error).what());
+  } catch (Error& error) {
+    error.add_context("cannot copy " + copy.from + " to " + copy.to + " in the guest");
+    throw;
+  }
+}
+
+}  // namespace pyro

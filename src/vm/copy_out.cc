@@ -1,0 +1,55 @@
+// Copies a file or tree from a guest to the host.
+#include <optional>
+
+#include "vm/conversation.h"
+#include "vm/tree_receiver.h"
+
+namespace pyro {
+namespace {
+
+using guest::FrameType;
+
+[[noreturn]] void fail(std::string_view payload) {
+  const int error = fixed_part<guest::RefusalPayload>(payload).error_number;
+  throw Error(ErrorCode::failed,
+              system_error("the guest cannot read " + std::string(payload), error).what());
+}
+
+}  // namespace
+
+void copy_out(GuestLink& link, const Copy& copy,
+              const std::function<void(std::string_view)>& note) {
+  try {
+    link.send(FrameType::get, copy.from);
+    std::optional<TreeReceiver> tree;
+    while (true) {
+      const GuestFrame frame = link.next();
+      switch (frame.type) {
+        case FrameType::entry:
+          if (!tree) tree.emplace(copy.to, copied_name(copy.from), note);
+          tree->entry(frame.payload);
+          break;
+        case FrameType::data:
+          if (tree) tree->data(frame.payload);
+          break;
+        case FrameType::tree_end:
+          if (tree) tree->finish();
+          break;
+        case FrameType::left_out:
+          note(std::string(frame.payload) + " in the guest is no file, directory or link: left out");
+          break;
+        case FrameType::refused:
+          fail(frame.payload);
+        case FrameType::done:
+          return;
+        default:
+          throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
+      }
+    }
+  } catch (Error& error) {
+    error.add_context("cannot copy " + copy.from + " out of the guest to " + copy.to);
+    throw;
+  }
+}
+
+}  // namespace pyro

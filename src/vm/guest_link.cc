@@ -1,0 +1,153 @@
+// Frames to a guest and from it.
+#include "vm/guest_link.h"
+
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+namespace pyro {
+namespace {
+
+constexpr std::size_t kHeader = sizeof(guest::FrameHeader);
+constexpr std::size_t kBacklog = 512 << 10;
+
+int poll_timeout(Deadline deadline) {
+  if (!deadline) return -1;
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now());
+  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000));
+}
+
+}  // namespace
+
+GuestLink::GuestLink(Machine& machine, const std::stop_token& stop)
+    : machine_(machine),
+      stop_(stop),
+      wake_up_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      on_stop_(stop, [fd = wake_up_.get()] { ::eventfd_write(fd, 1); }) {
+  if (!wake_up_) throw system_error("cannot make an eventfd", errno);
+}
+
+void GuestLink::send(guest::FrameType type, std::string_view payload) {
+  const guest::FrameHeader header{static_cast<std::uint32_t>(payload.size()), type, {}};
+  std::array<char, kHeader> bytes;
+  std::memcpy(bytes.data(), &header, kHeader);
+  out_.append(bytes.data(), kHeader);
+  out_ += payload;
+}
+
+void GuestLink::flush() {
+  while (unsent() > 0) {
+    const ssize_t put =
+        ::send(machine_.channel(), out_.data() + sent_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (put < 0 && errno == EINTR) continue;
+    // Whoever is gone is noticed when reading, after what it had still to say.
+    if (put < 0) break;
+    sent_ += static_cast<std::size_t>(put);
+  }
+  if (unsent() == 0) {
+    out_.clear();
+    sent_ = 0;
+  }
+}
+
+void GuestLink::send_all() {
+  constexpr std::size_t kLittle = 256 << 10;
+  while (unsent() > kLittle) {
+    if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+    wait({}, {});
+    if (ended_) lost("the machine ended");
+  }
+}
+
+void GuestLink::receive() {
+  constexpr std::size_t kPiece = 256 << 10;
+  in_.erase(0, taken_);
+  taken_ = 0;
+  const std::size_t size = in_.size();
+  in_.resize(size + kPiece);
+  const ssize_t got = ::recv(machine_.channel(), in_.data() + size, kPiece, MSG_DONTWAIT);
+  in_.resize(size + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) ended_ = true;
+}
+
+std::optional<GuestFrame> GuestLink::take() {
+  const std::size_t left = in_.size() - taken_;
+  guest::FrameHeader header;
+  if (left >= kHeader) std::memcpy(&header, in_.data() + taken_, kHeader);
+  if (left >= kHeader && header.size > guest::kLargestPayload) {
+    throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
+  }
+  if (left < kHeader || left - kHeader < header.size) {
+    if (ended_) lost("the machine ended");
+    return std::nullopt;
+  }
+  const std::string_view payload(in_.data() + taken_ + kHeader, header.size);
+  taken_ += kHeader + header.size;
+  if (header.type == guest::FrameType::trouble) {
+    throw Error(ErrorCode::failed, "the guest gives up: " + std::string(payload));
+  }
+  return GuestFrame{header.type, payload};
+}
+
+bool GuestLink::wait(std::span<pollfd> others, Deadline deadline) {
+  flush();
+  // What nobody takes is left to the guest: it has to wait.
+  const bool has_room = in_.size() - taken_ < kBacklog;
+  const int wanted = (has_room ? POLLIN : 0) | (unsent() > 0 ? POLLOUT : 0);
+  std::vector<pollfd> waiting{
+      {ended_ || wanted == 0 ? -1 : machine_.channel(), static_cast<short>(wanted), 0},
+      {wake_up_.get(), POLLIN, 0},
+      {machine_.console(), POLLIN, 0},
+      {machine_.complaints(), POLLIN, 0}};
+  const std::size_t own = waiting.size();
+  waiting.insert(waiting.end(), others.begin(), others.end());
+  const int ready = ::poll(waiting.data(), waiting.size(), poll_timeout(deadline));
+  if (ready < 0 && errno != EINTR) throw system_error("cannot wait for the guest", errno);
+  if (ready <= 0) return ready < 0;
+  std::copy(waiting.begin() + static_cast<std::ptrdiff_t>(own), waiting.end(), others.begin());
+  if ((waiting[0].revents & ~POLLOUT) != 0) receive();
+  eventfd_t requests = 0;
+  if (waiting[1].revents != 0) ::eventfd_read(wake_up_.get(), &requests);
+  if (waiting[2].revents != 0 || waiting[3].revents != 0) machine_.note_words();
+  return true;
+}
+
+GuestFrame GuestLink::next(Deadline deadline) {
+  while (true) {
+    if (const auto frame = take()) return *frame;
+    if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+    if (!wait({}, deadline)) lost(kNoSign);
+  }
+}
+
+void GuestLink::lost(const std::string& what) {
+  // What it had to say may have come together with its end.
+  pollfd ended{machine_.process(), POLLIN, 0};
+  constexpr int kMoment = 100;  // ms
+  if (ended_) ::poll(&ended, 1, kMoment);
+  machine_.note_words();
+  MachineLost error(ErrorCode::failed, excerpt());
+  if (error.message().empty()) throw MachineLost(ErrorCode::failed, what);
+  error.add_context(what);
+  throw error;
+}
+
+// The last line or two: a kernel says why it panics, and QEMU why it does not start.
+std::string GuestLink::excerpt() const {
+  constexpr std::size_t kLongest = 400;
+  std::string words = machine_.last_words();
+  while (!words.empty() && (words.back() == '\n' || words.back() == '\r')) words.pop_back();
+  const std::size_t panic = words.find("Kernel panic");
+  if (panic != words.npos) {
+    words = words.substr(panic);
+    words = words.substr(0, words.find_first_of("\r\n"));
+  }
+  if (words.size() > kLongest) words = words.substr(words.size() - kLongest);
+  return words;
+}
+
+}  // namespace pyro

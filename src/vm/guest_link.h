@@ -1,0 +1,103 @@
+// Frames to a guest and from it, and waiting for them: the host's end of guest/protocol.h. What
+// comes from there may be anything.
+#pragma once
+
+#include <poll.h>
+
+#include <chrono>
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/files.h"
+#include "guest/protocol.h"
+#include "vm/monitor.h"
+
+namespace pyro {
+
+using Clock = std::chrono::steady_clock;
+using Deadline = std::optional<Clock::time_point>;
+
+struct GuestFrame {
+  guest::FrameType type{};
+  std::string_view payload;  ///< Valid until the next wait.
+};
+
+/// What a MachineLost says when a deadline passed.
+inline constexpr const char* kNoSign = "the guest gave no sign in time";
+
+/// Thrown when the machine is gone, or never came.
+class MachineLost : public Error {
+ public:
+  using Error::Error;
+};
+
+class GuestLink {
+ public:
+  GuestLink(Machine& machine, const std::stop_token& stop);
+
+  void send(guest::FrameType type, std::string_view payload = {});
+
+  template <typename Payload>
+  void send_fixed(guest::FrameType type, const Payload& fixed, std::string_view rest = {}) {
+    std::string payload(sizeof fixed, '\0');
+    std::memcpy(payload.data(), &fixed, sizeof fixed);
+    payload += rest;
+    send(type, payload);
+  }
+
+  /// Bytes that the guest has yet to take.
+  [[nodiscard]] std::size_t unsent() const noexcept { return out_.size() - sent_; }
+  /// Waits until there is little of them.
+  void send_all();
+
+  /// The next frame that has arrived in full.
+  /// @throws Error(failed) for what is no frame, MachineLost, and when the guest gives up.
+  [[nodiscard]] std::optional<GuestFrame> take();
+
+  /// Waits until a frame may be there, one of `others` is ready, or a stop is requested; false
+  /// when the deadline came first.
+  bool wait(std::span<pollfd> others, Deadline deadline);
+
+  /// The next frame, however long it takes.
+  /// @throws Error(interrupted); MachineLost after the deadline.
+  GuestFrame next(Deadline deadline = {});
+
+  [[nodiscard]] bool stop_requested() const noexcept { return stop_.stop_requested(); }
+
+ private:
+  void flush();
+  void receive();
+  [[noreturn]] void lost(const std::string& what);
+  [[nodiscard]] std::string excerpt() const;
+
+  Machine& machine_;
+  std::stop_token stop_;
+  Fd wake_up_;
+  std::stop_callback<std::function<void()>> on_stop_;
+  std::string out_;
+  std::size_t sent_ = 0;
+  std::string in_;
+  std::size_t taken_ = 0;
+  bool ended_ = false;
+};
+
+/// The fixed part of a payload; the rest stays in `payload`.
+/// @throws Error(failed) when it is shorter
+template <typename Payload>
+Payload fixed_part(std::string_view& payload) {
+  if (payload.size() < sizeof(Payload)) {
+    throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
+  }
+  Payload result{};
+  std::memcpy(&result, payload.data(), sizeof result);
+  payload.remove_prefix(sizeof result);
+  return result;
+}
+
+}  // namespace pyro

@@ -1,0 +1,34 @@
+// How a monitor is started: with the descriptors it is given and nothing else, within limits, and
+// ending with whoever started it.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace pyro {
+
+struct MonitorLimits {
+  std::uint64_t address_space = 0;  ///< In bytes.
+  std::uint64_t largest_file = 0;   ///< That it may write, in bytes.
+};
+
+struct MonitorStart {
+  std::filesystem::path program;
+  std::vector<std::string> arguments;  ///< Without the program's name.
+  /// `descriptors[i]` is open as kFirstMonitorDescriptor + i; -1 is passed over.
+  std::vector<int> descriptors;
+  int complaints = -1;  ///< Its standard output and error.
+  MonitorLimits limits;
+};
+
+inline constexpr int kFirstMonitorDescriptor = 3;
+
+/// In a session of its own, so that no terminal sends it signals.
+/// @throws Error(failed) when it cannot be started
+[[nodiscard]] pid_t start_monitor(const MonitorStart& start);
+
+}  // namespace pyro

@@ -1,0 +1,26 @@
+// QEMU's command line for a machine.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "vm/monitor.h"
+
+namespace pyro {
+
+/// Under which numbers QEMU has what it is given; no argument has a path in it.
+enum class QemuDescriptor { channel, console, control, kernel, initramfs, rootfs, memory, devices };
+inline constexpr std::size_t kQemuDescriptors = 8;
+
+enum class QemuStart {
+  boot,
+  boot_to_save,  ///< The memory is in a file, which is written to.
+  resume,        ///< The memory is in a file, which is not.
+};
+
+[[nodiscard]] std::vector<std::string> qemu_arguments(const MachineShape& shape, QemuStart start);
+
+/// The commands (QMP) that make a machine that was started for it go on from its state.
+[[nodiscard]] std::string qemu_resume_commands();
+
+}  // namespace pyro

@@ -1,0 +1,261 @@
+// One command in a guest: its streams, its signals, its end.
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include "vm/conversation.h"
+
+namespace pyro {
+namespace {
+
+using guest::FrameType;
+
+/// How long a command that is told to end may take over it.
+constexpr std::chrono::milliseconds kGrace{400};
+/// How often the size of a terminal is looked at.
+constexpr std::chrono::milliseconds kWindowInterval{200};
+
+/// Where a stream of the guest goes. It is never waited for in write(2).
+class Outlet {
+ public:
+  explicit Outlet(int fd) : fd_(fd) {
+    struct stat status {};
+    is_file_ = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
+  }
+
+  void add(std::string_view bytes) {
+    if (!closed_) pending_ += bytes;
+    if (is_file_) drain();
+  }
+
+  /// What to poll: nothing while there is nothing to write.
+  [[nodiscard]] int wanted() const noexcept { return pending_.empty() ? -1 : fd_; }
+  [[nodiscard]] bool idle() const noexcept { return pending_.empty(); }
+
+  /// Once poll(2) says that it can be written to: then a pipe takes PIPE_BUF bytes.
+  void drain() {
+    constexpr std::size_t kSure = 4096;
+    std::size_t done = 0;
+    while (done < pending_.size()) {
+      const std::size_t piece = pending_.size() - done;
+      const ssize_t put =
+          ::write(fd_, pending_.data() + done, is_file_ ? piece : std::min(piece, kSure));
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0 && errno == EAGAIN) break;
+      if (put < 0) return close(errno);
+      done += static_cast<std::size_t>(put);
+      if (!is_file_ && !can_take_more()) break;
+    }
+    pending_.erase(0, done);
+  }
+
+  /// Whether the reader has just gone away; true once.
+  bool went_away() noexcept { return std::exchange(went_away_, false); }
+
+ private:
+  [[nodiscard]] bool can_take_more() const {
+    pollfd state{fd_, POLLOUT, 0};
+    return ::poll(&state, 1, 0) == 1 && (state.revents & POLLOUT) != 0;
+  }
+
+  void close(int error_number) {
+    pending_.clear();
+    closed_ = went_away_ = true;
+    if (error_number != EPIPE) {
+      throw system_error("cannot write what the command says", error_number);
+    }
+  }
+
+  int fd_;
+  bool is_file_ = false;
+  bool closed_ = false;
+  bool went_away_ = false;
+  std::string pending_;
+};
+
+class CommandRun {
+ public:
+  CommandRun(GuestLink& link, const RunOptions& options)
+      : link_(link),
+        options_(options),
+        output_(options.output),
+        error_output_(options.error_output),
+        input_open_(options.input >= 0) {}
+
+  CommandEnd to_its_end() {
+    request();
+    if (options_.timeout) deadline_ = Clock::now() + *options_.timeout;
+    while (!ended_ || !output_.idle() || !error_output_.idle()) {
+      take_frames();
+      if (ended_ && output_.idle() && error_output_.idle()) break;
+      wait();
+    }
+    if (interrupted_) throw Error(ErrorCode::interrupted, "interrupted");
+    return end_;
+  }
+
+ private:
+  void request() {
+    for (const std::string& word : options_.command) send_word(FrameType::argument, word);
+    for (const std::string& variable : options_.variables) {
+      send_word(FrameType::variable, variable);
+    }
+    if (!options_.directory.empty()) send_word(FrameType::directory, options_.directory);
+    guest::RunPayload run;
+    run.terminal = options_.terminal ? 1 : 0;
+    run.input = input_open_ ? 1 : 0;
+    run.window = window_ = current_window();
+    link_.send_fixed(FrameType::run, run);
+  }
+
+  void send_word(FrameType type, const std::string& word) {
+    if (word.size() >= guest::kLargestPayload) {
+      throw Error(ErrorCode::usage, "a word of the command is longer than Linux allows");
+    }
+    link_.send(type, word);
+  }
+
+  // Only as far as what came before is put out: a slow reader slows the guest down.
+  void take_frames() {
+    while (!ended_ && output_.idle() && error_output_.idle()) {
+      const auto frame = link_.take();
+      if (!frame) return;
+      handle(*frame);
+    }
+  }
+
+  void handle(GuestFrame frame) {
+    switch (frame.type) {
+      case FrameType::output:
+        return output_.add(frame.payload);
+      case FrameType::error_output:
+        return error_output_.add(frame.payload);
+      case FrameType::taken:
+        unanswered_ -= std::min<std::uint64_t>(
+            unanswered_, fixed_part<guest::NumberPayload>(frame.payload).number);
+        return;
+      case FrameType::exited: {
+        const auto end = fixed_part<guest::ExitPayload>(frame.payload);
+        end_.code = static_cast<int>(end.code & 0xff);
+        end_.signal = static_cast<int>(end.signal & 0x7f);
+        ended_ = true;
+        return;
+      }
+      case FrameType::refused:
+        end_.refused = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
+        end_.refusal = frame.payload;
+        ended_ = true;
+        return;
+      default:
+        throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
+    }
+  }
+
+  void wait() {
+    enum { kInput, kOutput, kErrorOutput, kCount };
+    const bool may_send = input_open_ && unanswered_ < guest::kInputWindow && !ended_;
+    std::array<pollfd, kCount> fds = {{{may_send ? options_.input : -1, POLLIN, 0},
+                                       {output_.wanted(), POLLOUT, 0},
+                                       {error_output_.wanted(), POLLOUT, 0}}};
+    const bool in_time = link_.wait(fds, next_deadline());
+    if (in_time && fds[kInput].revents != 0) forward_input();
+    if (in_time && fds[kOutput].revents != 0) put_out(output_, guest::Stream::output);
+    if (in_time && fds[kErrorOutput].revents != 0) {
+      put_out(error_output_, guest::Stream::error_output);
+    }
+    if (options_.window >= 0) follow_window();
+    keep_time();
+  }
+
+  void put_out(Outlet& outlet, guest::Stream stream) {
+    outlet.drain();
+    if (outlet.went_away()) {
+      link_.send_fixed(FrameType::closed, guest::StreamPayload{stream});
+    }
+  }
+
+  void forward_input() {
+    std::array<char, guest::kStreamPiece> piece;
+    const std::size_t room = guest::kInputWindow - unanswered_;
+    const ssize_t got = ::read(options_.input, piece.data(), std::min(piece.size(), room));
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    const auto size = static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+    link_.send(FrameType::input, {piece.data(), size});
+    unanswered_ += size;
+    if (size == 0) input_open_ = false;
+  }
+
+  [[nodiscard]] guest::WindowPayload current_window() const {
+    winsize size{};
+    if (options_.window < 0 || ::ioctl(options_.window, TIOCGWINSZ, &size) != 0) return {24, 80};
+    return {size.ws_row, size.ws_col};
+  }
+
+  void follow_window() {
+    const guest::WindowPayload now = current_window();
+    if (now.rows == window_.rows && now.columns == window_.columns) return;
+    window_ = now;
+    link_.send_fixed(FrameType::resize, now);
+  }
+
+  [[nodiscard]] Deadline next_deadline() const {
+    if (options_.window < 0 || end_at_) return end_at_ ? end_at_ : deadline_;
+    const auto look = Clock::now() + kWindowInterval;
+    return deadline_ ? std::min(*deadline_, look) : look;
+  }
+
+  // A command is told to end, and then made to: with its machine.
+  void keep_time() {
+    const auto now = Clock::now();
+    if (end_at_) {
+      if (now >= *end_at_) finish();
+    } else if (link_.stop_requested()) {
+      interrupted_ = true;
+      tell_to_end(SIGINT);
+    } else if (deadline_ && now >= *deadline_) {
+      end_.timed_out = true;
+      tell_to_end(SIGTERM);
+    }
+  }
+
+  void tell_to_end(int signal) {
+    link_.send_fixed(FrameType::signal,
+                     guest::NumberPayload{static_cast<std::uint32_t>(signal)});
+    end_at_ = Clock::now() + kGrace;
+  }
+
+  // Whoever does not read what is left by now never will.
+  void finish() {
+    if (interrupted_) throw Error(ErrorCode::interrupted, "interrupted");
+    ended_ = true;
+    output_ = Outlet(options_.output);
+    error_output_ = Outlet(options_.error_output);
+  }
+
+  GuestLink& link_;
+  const RunOptions& options_;
+  Outlet output_;
+  Outlet error_output_;
+  bool input_open_;
+  std::size_t unanswered_ = 0;
+  guest::WindowPayload window_;
+  Deadline deadline_;
+  Deadline end_at_;
+  bool interrupted_ = false;
+  bool ended_ = false;
+  CommandEnd end_;
+};
+
+}  // namespace
+
+CommandEnd run_command(GuestLink& link, const RunOptions& options) {
+  return CommandRun(link, options).to_its_end();
+}
+
+}  // namespace pyro

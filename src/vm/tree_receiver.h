@@ -1,0 +1,63 @@
+// Writes a tree that a guest sends, and nothing outside of it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/files.h"
+#include "guest/protocol.h"
+
+namespace pyro {
+
+/// The guest's names are untrusted. Each is looked up from the tree's own directory, part by part,
+/// without following a link; links are made only if they stay within the tree; set-user-id bits
+/// and owners are not taken over. What stood in the way of a file or link is replaced.
+class TreeReceiver {
+ public:
+  using Note = std::function<void(std::string_view)>;
+
+  /// `to` as with cp(1): an existing directory, or a name that ends with '/', is copied into, under
+  /// the name `name`.
+  TreeReceiver(const std::string& to, const std::string& name, Note note);
+
+  /// @throws Error(failed) for what no honest guest sends; Error(filesystem).
+  void entry(std::string_view payload);
+  void data(std::string_view bytes);
+  void finish();
+
+ private:
+  struct Place {
+    Fd directory;
+    std::string name;
+  };
+
+  [[nodiscard]] Place place_of(const std::string& path);
+  [[nodiscard]] std::string shown(const std::string& path) const;
+  void make_directory(const std::string& path, const guest::EntryPayload& entry);
+  void make_file(const std::string& path, const guest::EntryPayload& entry);
+  void make_link(const std::string& path, const std::string& target);
+  void finish_file();
+  static void clear_way(const Place& place);
+
+  struct Directory {
+    Fd handle;
+    guest::EntryPayload entry;
+  };
+
+  Note note_;
+  Fd parent_;         ///< That the tree is made in.
+  std::string name_;  ///< What it is called there.
+  std::string path_;  ///< Both, for messages.
+  Fd root_;           ///< Of a tree that is a directory.
+  Fd file_;
+  guest::EntryPayload file_entry_;
+  std::string file_path_;
+  std::vector<std::pair<std::string, guest::EntryPayload>> directories_;
+  std::uint64_t entries_ = 0;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace pyro

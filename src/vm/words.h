@@ -1,0 +1,27 @@
+// The end of what somebody says over a descriptor: kept short, however much it is.
+#pragma once
+
+#include <string>
+
+#include "base/files.h"
+
+namespace pyro {
+
+class Words {
+ public:
+  Words() = default;
+  explicit Words(Fd source) : source_(std::move(source)) {}
+
+  [[nodiscard]] int descriptor() const noexcept { return source_.get(); }
+
+  /// Takes in what there is, without waiting. After the end the descriptor is -1.
+  void take_in();
+
+  [[nodiscard]] const std::string& last() const noexcept { return last_; }
+
+ private:
+  Fd source_;
+  std::string last_;
+};
+
+}  // namespace pyro
