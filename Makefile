@@ -28,6 +28,7 @@ demo: pyro
 test:
 	@tools/install-deps test
 	@tools/build tests
+	@tools/build-test-environment
 	@tools/test
 
 hostile:

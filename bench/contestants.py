@@ -11,7 +11,7 @@ PYRO, PEER, BOUND = "pyro", "peer", "bound"
 
 # Everybody ends with the files on disk: pyro syncs by itself, the others are followed by this. Only the
 # artifacts and their directory, so that nobody pays for what else the machine has to write.
-SYNC = 'sync "{directory}"/vmlinux "{directory}"/rootfs.ext4 "{directory}"'
+SYNC = 'sync "{directory}"/vmlinux "{directory}"/rootfs.ext4 "{directory}"/initrd.img "{directory}"'
 DOWNLOAD = 'curl -sSf --noproxy "*" --cacert "$CA" "$LAYER_URL"'
 
 
@@ -98,7 +98,7 @@ def bounds(compression, decoder):
 
 
 def write_bound():
-    script = 'exec "$PYTHON" -I -S "$WRITE_DATA" "$OUT" "$ENVIRONMENT"/vmlinux "$ENVIRONMENT"/rootfs.ext4'
+    script = 'exec "$PYTHON" -I -S "$WRITE_DATA" "$OUT" "$ENVIRONMENT"/{vmlinux,rootfs.ext4,initrd.img}'
     return Contestant("write and sync alone", "gzip", BOUND, script, ".")
 
 

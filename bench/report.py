@@ -82,18 +82,19 @@ class Report:
 
 
 METHOD = """\
-A real Debian 12 (`tools/build-environment`: a 2 GiB `rootfs.ext4` and its kernel, together {data:.0f} MiB of
-blocks that are not zero) is one layer of an image in Debian's `docker-registry`, on loopback, over TLS, on
-the same cores as everything else. Each contestant brings both files from there onto the disk:
+A real Debian 12 (`tools/build-environment`: a 2 GiB `rootfs.ext4`, its kernel and an initrd, together
+{data:.0f} MiB of blocks that are not zero) is one layer of an image in Debian's `docker-registry`, on
+loopback, over TLS, on the same cores as everything else. Each contestant brings the three files from there
+onto the disk:
 
 * **In turns**, {rounds} rounds, each beginning with another contestant; the median counts.
 * **From the same state**: an empty directory, nothing waiting to be written, the layer in the page cache.
-* **Synced**: the time ends when both files and their directory are on disk.
+* **Synced**: the time ends when the files and their directory are on disk.
 * **The same result**: in a round before the timed ones, every output is compared byte for byte.
 * **Memory** is the sum of the peaks (`VmHWM`) of all processes of a contestant, the shell of a pipeline
   included, so an upper bound of what they held at one time; seen every 5 ms in the round before. For pyro
   the kernel's own count of each timed run (`ru_maxrss`) is taken in, too.
-* **Disk** is what lies on it when all is done: the two files, and what else a contestant leaves.
+* **Disk** is what lies on it when all is done: the three files, and what else a contestant leaves.
 
 The bounds keep nothing: the decoder alone, the network alone, and the data alone copied from the page cache
 into new files with the same holes, and synced.

@@ -9,7 +9,7 @@ from statistics import median
 import contestants
 import measure
 
-ARTIFACTS = ("vmlinux", "rootfs.ext4")
+ARTIFACTS = ("vmlinux", "rootfs.ext4", "initrd.img")
 
 
 @dataclass
