@@ -13,11 +13,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <exception>
-#include <new>
 #include <optional>
 #include <span>
 
+#include "base/caught.h"
 #include "base/sha256.h"
 #include "box/child_process.h"
 #include "box/messages.h"
@@ -103,16 +102,11 @@ void tell(const Message& message) {
 }
 
 Message outcome_of(SharedPipeReader& pipe, const Hello& hello, const Descriptors& descriptors) {
-  const auto fail = [&](const Error& error) { return Failure{error, pipe.layer()}; };
   try {
     return Success{
         extract_layers(pipe, {descriptors.begin() + 1, descriptors.end()}, hello.limits)};
-  } catch (const Error& error) {
-    return fail(error);
-  } catch (const std::bad_alloc&) {
-    return fail(Error(ErrorCode::failed, "out of memory"));
-  } catch (const std::exception& error) {
-    return fail(Error(ErrorCode::failed, std::string("unexpected failure: ") + error.what()));
+  } catch (...) {
+    return Failure{caught_error(), pipe.layer()};
   }
 }
 
