@@ -80,7 +80,8 @@ void open_what_libraries_want() {
   static_cast<void>(sha256(std::string_view()));
   // libarchive has names in pax headers converted, and the C library a list of conversions.
   const iconv_t conversion = ::iconv_open(::nl_langinfo(CODESET), "UTF-8");
-  if (conversion != reinterpret_cast<iconv_t>(-1)) ::iconv_close(conversion);
+  const auto none = reinterpret_cast<iconv_t>(-1);  // NOLINT(performance-no-int-to-ptr): POSIX
+  if (conversion != none) ::iconv_close(conversion);
 }
 
 Confinement shut_in(const Hello& hello, const Descriptors& descriptors) {
