@@ -9,9 +9,6 @@
 namespace pyro {
 namespace {
 
-/// A window of 128 MiB, stacks, and the address space that malloc sets aside for each thread.
-constexpr rlim_t kMostMemory = rlim_t{1} << 30;
-
 void lower(__rlimit_resource resource, rlim_t most) {
   rlimit limit{};
   if (::getrlimit(resource, &limit) != 0) return;
@@ -24,6 +21,8 @@ void lower(__rlimit_resource resource, rlim_t most) {
 
 void limit_resources(const Resources& resources) {
 #ifndef PYRO_SANITIZED  // whose shadow memory takes terabytes of addresses
+  // A window of 128 MiB, stacks, and the address space that malloc sets aside for each thread.
+  constexpr rlim_t kMostMemory = rlim_t{1} << 30;
   lower(RLIMIT_AS, kMostMemory);
 #endif
   lower(RLIMIT_FSIZE, resources.largest_file);

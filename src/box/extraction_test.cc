@@ -386,6 +386,35 @@ TEST_P(SparseFormats, BadMapsAreRefused) {
   }
 }
 
+TEST_P(SparseFormats, MapsOfMoreThanThereIsAreRefused) {
+  const std::string data(512, 'd');
+  const std::vector<testing::SparseFile> maps = {
+      {.size = 10'000, .extents = {{0, 512}, {4096, 512}}, .stored = data},  // an extent too many
+      {.size = 10'000, .extents = {{0, 4096}}, .stored = data},              // cut in one
+      {.size = 10'000, .extents = {{0, 10'000}}, .stored = data},            // all of the file
+      {.size = 10'000, .extents = {{0, 512}, {4096, 512}}},                  // nothing stored
+  };
+  for (const auto& map : maps) {
+    const std::string archive =
+        TarBuilder().file("vmlinux", "k").sparse(GetParam(), "rootfs.ext4", map).finish();
+    try {
+      extract({archive});
+      ADD_FAILURE() << map.extents.back().offset << ", " << map.stored.size();
+    } catch (const Error& error) {
+      EXPECT_NE(std::string(error.what()).find("has more than it holds"), std::string::npos)
+          << error.what();
+    }
+  }
+}
+
+TEST_P(SparseFormats, NothingButAHoleIsAccepted) {
+  const auto artifacts = extract({TarBuilder()
+                                      .file("vmlinux", "kernel")
+                                      .sparse(GetParam(), "rootfs.ext4", {.size = 10'000})
+                                      .finish()});
+  EXPECT_EQ(artifacts.at("rootfs.ext4"), std::string(10'000, '\0'));
+}
+
 INSTANTIATE_TEST_SUITE_P(All, SparseFormats,
                          ::testing::Values(SparseFormat::gnu_old, SparseFormat::pax_0_0,
                                            SparseFormat::pax_0_1, SparseFormat::pax_1_0));

@@ -13,11 +13,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
-#include <exception>
-#include <new>
 #include <optional>
 #include <span>
 
+#include "base/caught.h"
 #include "base/sha256.h"
 #include "box/child_process.h"
 #include "box/messages.h"
@@ -81,7 +80,8 @@ void open_what_libraries_want() {
   static_cast<void>(sha256(std::string_view()));
   // libarchive has names in pax headers converted, and the C library a list of conversions.
   const iconv_t conversion = ::iconv_open(::nl_langinfo(CODESET), "UTF-8");
-  if (conversion != reinterpret_cast<iconv_t>(-1)) ::iconv_close(conversion);
+  const auto none = reinterpret_cast<iconv_t>(-1);  // NOLINT(performance-no-int-to-ptr): POSIX
+  if (conversion != none) ::iconv_close(conversion);
 }
 
 Confinement shut_in(const Hello& hello, const Descriptors& descriptors) {
@@ -103,16 +103,11 @@ void tell(const Message& message) {
 }
 
 Message outcome_of(SharedPipeReader& pipe, const Hello& hello, const Descriptors& descriptors) {
-  const auto fail = [&](const Error& error) { return Failure{error, pipe.layer()}; };
   try {
     return Success{
         extract_layers(pipe, {descriptors.begin() + 1, descriptors.end()}, hello.limits)};
-  } catch (const Error& error) {
-    return fail(error);
-  } catch (const std::bad_alloc&) {
-    return fail(Error(ErrorCode::failed, "out of memory"));
-  } catch (const std::exception& error) {
-    return fail(Error(ErrorCode::failed, std::string("unexpected failure: ") + error.what()));
+  } catch (...) {
+    return Failure{caught_error(), pipe.layer()};
   }
 }
 

@@ -2,13 +2,12 @@
 #include "cli/cli.h"
 
 #include <algorithm>
-#include <exception>
 #include <memory>
-#include <new>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <utility>
 
+#include "base/caught.h"
 #include "cli/command.h"
 #include "cli/commands/commands.h"
 #include "cli/error_output.h"
@@ -157,17 +156,10 @@ int report(const Error& error, const Words& words, const Terminal& out, const Te
 
 int run(const Words& words, const Variables& variables, const Terminal& out,
         const Terminal& err) noexcept {
-  const auto fail = [&](const Error& error) { return report(error, words, out, err); };
   try {
     return Invocation(variables, out, err).run(words);
-  } catch (const Error& error) {
-    return fail(error);
-  } catch (const std::bad_alloc&) {
-    return fail(Error(ErrorCode::failed, "out of memory"));
-  } catch (const std::exception& error) {
-    return fail(Error(ErrorCode::failed, std::string("unexpected failure: ") + error.what()));
   } catch (...) {
-    return fail(Error(ErrorCode::failed, "unexpected failure"));
+    return report(caught_error(), words, out, err);
   }
 }
 

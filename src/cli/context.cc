@@ -50,6 +50,16 @@ fs::path cache_directory(const GlobalOptions& options, const Variables& variable
               "give --cache-dir DIR, or set PYRO_ENVIRONMENT_CACHE_DIR");
 }
 
+/// Nobody named it on a command line, so that it is no pipe that somebody writes to: reading one
+/// would not end. Links are followed; what cannot be looked at is not to be opened either, and says
+/// so then.
+void require_regular_file(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (!fs::exists(status) || fs::is_regular_file(status)) return;
+  throw Error(ErrorCode::filesystem, "catalog " + path.string() + " is not a regular file");
+}
+
 std::vector<fs::path> json_files_in(const fs::path& directory) {
   std::vector<fs::path> files;
   std::error_code error;
@@ -64,6 +74,7 @@ std::vector<fs::path> json_files_in(const fs::path& directory) {
                 "cannot read the catalog directory " + directory.string() + ": " + error.message());
   }
   std::ranges::sort(files);
+  std::ranges::for_each(files, require_regular_file);
   return files;
 }
 

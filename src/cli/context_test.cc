@@ -128,6 +128,24 @@ TEST_F(ContextCatalogs, DefaultDirectoryIsBelowHome) {
   EXPECT_NO_THROW(static_cast<void>(store_options({}, variables({{"HOME", root_ / "none"}}))));
 }
 
+TEST_F(ContextCatalogs, OfTheDirectoryAreFiles) {
+  const fs::path linked = root_ / ".config/pyro/catalog.d/linked.json";
+  const fs::path odd = root_ / ".config/pyro/catalog.d/odd.json";
+  const fs::path file = catalog("elsewhere.json");
+  fs::create_directories(linked.parent_path());
+  fs::create_symlink(file, linked);
+  const Variables home = variables({{"HOME", root_}});
+  EXPECT_EQ(store_options({}, home).catalog.files(), std::vector{linked});
+  fs::create_directory(odd);
+  try {
+    static_cast<void>(store_options({}, home));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::filesystem);
+    EXPECT_EQ(error.message(), "catalog " + odd.string() + " is not a regular file");
+  }
+}
+
 TEST(Context, ColourNeedsATerminal) {
   const Terminal terminal =
       standard_terminal(-1, variables({{"TERM", "xterm"}, {"LANG", "C.UTF-8"}}));

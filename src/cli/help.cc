@@ -16,9 +16,17 @@ constexpr std::pair<const char*, const char*> kVariables[] = {
     {"PYRO_ENVIRONMENT_CACHE_DIR", "the cache, else $XDG_CACHE_HOME/pyro-mcp/environments"},
     {"PYRO_CATALOG", "catalog files, separated by colons"},
     {"PYRO_RUNTIME_BUNDLE_DIR", "a runtime bundle to install from"},
+    {"PYRO_RETRIES, PYRO_RETRY_DELAY", "as --retries and --retry-delay of 'env pull'"},
+    {"PYRO_KEEP_AFTER", "seconds after which a transfer is worth going on with (2)"},
     {"REGISTRY_AUTH_FILE", "registry credentials, else $DOCKER_CONFIG/config.json"},
+    {"DOCKER_CONFIG", "the directory of Docker's settings, else ~/.docker"},
     {"SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust instead of the system's"},
+    {"https_proxy, no_proxy", "the proxy, and the hosts without one, as for curl"},
+    {"XDG_CACHE_HOME", "where caches are, else ~/.cache"},
+    {"XDG_CONFIG_HOME", "where pyro/catalog.d/*.json is, else ~/.config"},
     {"NO_COLOR", "no colours"},
+    {"TERM", "dumb: neither colours nor a progress bar"},
+    {"LC_ALL, LC_CTYPE, LANG", "a UTF-8 locale: more than ASCII is shown"},
 };
 
 constexpr std::pair<const char*, const char*> kExitCodes[] = {

@@ -46,7 +46,7 @@ std::optional<ContentRange> parse_content_range(std::string_view text) {
 
 /// What names this very representation: a strong ETag, else the date of its last change.
 std::string validator_of(const HttpResponse& response) {
-  const std::string tag = response.headers.get("ETag").value_or("");
+  std::string tag = response.headers.get("ETag").value_or("");
   if (tag.starts_with('"')) return tag;
   return response.headers.get("Last-Modified").value_or("");
 }

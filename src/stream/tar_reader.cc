@@ -34,6 +34,18 @@ TarMember::Type type_of(archive_entry* entry) {
   }
 }
 
+/// The bytes that a member holds by its sparse map; nothing where it has none.
+std::optional<std::uint64_t> mapped_bytes(archive_entry* entry) {
+  if (archive_entry_sparse_reset(entry) == 0) return std::nullopt;
+  std::uint64_t mapped = 0;
+  la_int64_t offset = 0;
+  la_int64_t length = 0;
+  while (archive_entry_sparse_next(entry, &offset, &length) == ARCHIVE_OK) {
+    mapped += static_cast<std::uint64_t>(std::max<la_int64_t>(length, 0));
+  }
+  return mapped;
+}
+
 std::string text_or_empty(const char* text) {
   return text == nullptr ? std::string() : text;
 }
@@ -113,10 +125,14 @@ std::optional<TarMember> TarReader::next() {
       is_about_character_sets(text_or_empty(archive_error_string(archive_.get())));
   if (!harmless) check(result);
   in_member_ = true;
+  held_ = 0;
   TarMember member;
   member.path = text_or_empty(archive_entry_pathname(entry));
   member.type = type_of(entry);
   member.size = static_cast<std::uint64_t>(std::max<std::int64_t>(archive_entry_size(entry), 0));
+  const auto mapped = mapped_bytes(entry);
+  has_map_ = mapped.has_value();
+  claimed_ = mapped.value_or(member.size);
   member.link_target =
       text_or_empty(member.type == TarMember::Type::hardlink ? archive_entry_hardlink(entry)
                                                              : archive_entry_symlink(entry));
@@ -129,9 +145,21 @@ std::optional<TarData> TarReader::next_data() {
   la_int64_t offset = 0;
   const int result = archive_read_data_block(archive_.get(), &bytes, &size, &offset);
   check(result);
-  if (result == ARCHIVE_EOF) return std::nullopt;
+  if (result == ARCHIVE_EOF) {
+    check_claim();
+    return std::nullopt;
+  }
+  held_ += size;
   if (offset < 0) throw Error(ErrorCode::integrity, "damaged tar archive: negative offset");
   return TarData{static_cast<std::uint64_t>(offset), {static_cast<const std::byte*>(bytes), size}};
+}
+
+// libarchive takes what a map has too much for holes. It drops a map of all of the file in one
+// piece, so that a member with neither map nor data may as well be a single hole.
+void TarReader::check_claim() const {
+  const bool is_a_hole = held_ == 0 && !has_map_;
+  if (held_ >= claimed_ || is_a_hole) return;
+  throw Error(ErrorCode::integrity, "damaged tar archive: its sparse map has more than it holds");
 }
 
 std::uint64_t TarReader::consumed() const {

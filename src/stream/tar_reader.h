@@ -31,8 +31,8 @@ struct TarData {
 
 /// Reads one tar stream: ustar, pax, GNU, v7, with sparse members in all their forms.
 ///
-/// Whatever libarchive warns of is an error here, except for names in odd character sets, and a
-/// header may take at most kMostHeaderBytes.
+/// Whatever libarchive warns of is an error here, except for names in odd character sets. A header
+/// may take at most kMostHeaderBytes, and a sparse map say no more than there is.
 class TarReader {
  public:
   /// Headers carry no more than a path, a link and a sparse map; libarchive itself bounds a pax
@@ -68,6 +68,7 @@ class TarReader {
   [[nodiscard]] std::uint64_t consumed() const;
   [[nodiscard]] std::span<const std::byte> unread() const;
   void check_end_blocks() const;
+  void check_claim() const;
 
   struct Free {
     void operator()(archive* handle) const;
@@ -79,6 +80,9 @@ class TarReader {
   std::uint64_t header_at_ = 0;       // where the header that was read last begins
   std::uint64_t delivered_ = 0;       // bytes libarchive got so far
   std::uint64_t header_limit_ = 0;    // of delivered_, while a header is read; else 0
+  bool has_map_ = false;              // of the current member: it is sparse
+  std::uint64_t claimed_ = 0;         // bytes it holds by its map, or its size
+  std::uint64_t held_ = 0;            // ... and those that came so far
   bool in_member_ = false;            // libarchive allows no skipping before the first
   std::exception_ptr failure_;        // of the source, parked while C is on the stack
 };

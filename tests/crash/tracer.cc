@@ -174,6 +174,8 @@ class Tracer {
       case Verdict::skip:
         in_progress.skipped = true;
         return set_register(thread, offsetof(user, regs.orig_rax), -1UL);
+      case Verdict::shorten:
+        return halve_register(thread, offsetof(user, regs.rdx));
       case Verdict::end:
         trace_.ended = true;
         return kill_all();
@@ -182,6 +184,12 @@ class Tracer {
 
   static void set_register(pid_t thread, std::size_t offset, unsigned long value) {
     if (::ptrace(PTRACE_POKEUSER, thread, offset, value) != 0) fail("cannot write a register");
+  }
+
+  // Never to nothing, which would be no progress.
+  static void halve_register(pid_t thread, std::size_t offset) {
+    const auto value = static_cast<unsigned long>(::ptrace(PTRACE_PEEKUSER, thread, offset, 0));
+    set_register(thread, offset, value - value / 2);
   }
 
   // A call that its process has begun and stands before is not carried out any more.

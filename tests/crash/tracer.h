@@ -15,8 +15,9 @@ namespace pyro::testing {
 /// What is to become of a process that stands before a call, or after it.
 enum class Verdict {
   go_on,
-  skip,  ///< Only before: the call does nothing, and says that it succeeded.
-  end,   ///< Every process of the command is killed where it stands.
+  skip,     ///< Only before: the call does nothing, and says that it succeeded.
+  shorten,  ///< Only before a write or pwrite64: it takes half of its bytes.
+  end,      ///< Every process of the command is killed where it stands.
 };
 
 enum class Moment { before, after };

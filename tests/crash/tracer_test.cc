@@ -99,5 +99,12 @@ TEST_F(TracerTest, SkipsACallThatThenSucceeds) {
   EXPECT_TRUE(exists("second"));
 }
 
+TEST_F(TracerTest, ShortensAWrite) {
+  const Trace traced = shell("echo hello >a", at("write", Moment::before, Verdict::shorten));
+  EXPECT_EQ(read_file(dir_ / "a"), "hello\n");
+  EXPECT_THAT(summary(traced), ElementsAre("openat a", "write a", "write a", "write a"));
+  EXPECT_EQ(traced.calls[1].result, 3);
+}
+
 }  // namespace
 }  // namespace pyro::testing

@@ -1,6 +1,7 @@
 // Loaded into a program, makes system calls fail or the clock lie, as the environment says:
-//   PYRO_TEST_FAIL="CALL ERRNO FROM"  fsync, flock or renameat2, from the FROM-th call on
+//   PYRO_TEST_FAIL="CALL ERRNO FROM"  fsync, flock, renameat2 or close, from the FROM-th call on
 //   PYRO_TEST_CLOCK=SECONDS           what the time is
+//   PYRO_TEST_STORM=MICROSECONDS      how often a signal breaks into what waits
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/file.h>
@@ -10,6 +11,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 
@@ -39,9 +41,28 @@ bool told(time_t& seconds) {
   return text != nullptr;
 }
 
+// Calls that wait end with EINTR: the handler is not one after which they go on by themselves.
+[[gnu::constructor]] void begin_storm() {
+  const char* const text = std::getenv("PYRO_TEST_STORM");
+  if (text == nullptr) return;
+  struct sigaction action {};
+  action.sa_handler = [](int) {};
+  ::sigaction(SIGALRM, &action, nullptr);
+  const timeval pause{.tv_sec = 0, .tv_usec = std::strtol(text, nullptr, 10)};
+  const itimerval timer{.it_interval = pause, .it_value = pause};
+  ::setitimer(ITIMER_REAL, &timer, nullptr);
+}
+
 }  // namespace
 
 extern "C" {
+
+// The descriptor is gone all the same, as on Linux it always is.
+int close(int fd) {
+  static auto* const real = next(&::close, "close");
+  const int result = real(fd);
+  return fails("close") ? -1 : result;
+}
 
 int fsync(int fd) {
   static auto* const real = next(&::fsync, "fsync");

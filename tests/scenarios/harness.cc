@@ -18,10 +18,12 @@ using nlohmann::json;
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 // What every command may take at most, whatever it is given. Sanitizers need many times more.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef PYRO_SANITIZED
 constexpr long kMostMemoryKib = std::numeric_limits<long>::max();
+constexpr Milliseconds kMostTime{100'000};
 #else
 constexpr long kMostMemoryKib = 64 * 1024;
+constexpr Milliseconds kMostTime{30'000};
 #endif
 
 // Another one than was built with these tests: an installed one, or one with a guard taken away.
@@ -167,7 +169,7 @@ PyroHarness::PyroHarness() {
 }
 
 Command PyroHarness::command(std::vector<std::string> words, const Variables& variables) const {
-  Command made{.argv = {executable()}, .clean_env = true, .cwd = dir_.path()};
+  Command made{.argv = {executable()}, .clean_env = true, .cwd = dir_.path(), .timeout = kMostTime};
   made.argv.insert(made.argv.end(), words.begin(), words.end());
   made.env = {{"HOME", home().string()},
               {"XDG_CACHE_HOME", (home() / ".cache").string()},

@@ -1,5 +1,6 @@
 // References and catalogs that must be refused before anything is asked for.
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <fstream>
 
@@ -159,6 +160,25 @@ TEST_F(HostileCatalogTest, OfAGibibyteIsNotRead) {
 
 TEST_F(HostileCatalogTest, ThatIsAnEndlessDeviceIsNotRead) {
   expect_refused(1, {"/dev/zero"}, {"env", "pull", "tool:1", "--catalog", "/dev/zero"});
+}
+
+TEST_F(HostileCatalogTest, ThatIsAPipeNobodyNamedIsNotWaitedFor) {
+  fs::create_directories(catalog_file().parent_path());
+  ASSERT_EQ(::mkfifo(catalog_file().c_str(), 0644), 0);
+  expect_refused(6, {catalog_file().string(), "not a regular file"});
+  fs::remove(catalog_file());
+  fs::create_symlink("/dev/zero", catalog_file());
+  expect_refused(6, {catalog_file().string(), "not a regular file"});
+}
+
+TEST_F(HostileCatalogTest, ThatIsAPipeSomebodyNamedIsRead) {
+  const fs::path file = write_catalog(dir_ / "team.json", {oci_entry("registry.example")});
+  Command piped = command({"env", "inspect", "tool:1", "--catalog", "/dev/stdin"});
+  const std::vector<std::string> shell{"/bin/sh", "-c", "cat \"$0\" | \"$@\"", file.string()};
+  piped.argv.insert(piped.argv.begin(), shell.begin(), shell.end());
+  const ProcessResult result = run(piped);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  expect_says(result.out, {"tool:1"});
 }
 
 TEST_F(HostileCatalogTest, TwoOfOneNameAreNamed) {

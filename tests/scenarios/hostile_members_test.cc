@@ -140,7 +140,7 @@ const std::vector<Layer> kRefused = {
      bytes(std::string("\x28\xb5\x2f\xfd\x01\x58\x2a\x01\x00\x00\x00", 11)),
      {"layer 1 of 1"}},
     {"ZstdSizeThatLies",
-     bytes(std::string("\x28\xb5\x2f\xfd\x20\x05\x09\x00\x00ab", 11)),
+     bytes(std::string("\x28\xb5\x2f\xfd\x20\x05\x09\x00\x00", 9) + "ab"),
      {"zstd"}},
     {"XzWithAWrongCheck",
      bytes(with_byte_changed(compress(good().finish(), Compression::xz), 30)),

