@@ -56,4 +56,7 @@ class Arguments {
   std::vector<std::string> operands_;
 };
 
+/// @throws Error(usage) "option '--memory': 'x' is not <expected>"
+[[noreturn]] void refuse_value(const char* option, const std::string& text, const char* expected);
+
 }  // namespace pyro::cli

@@ -23,8 +23,9 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-constexpr const CommandEntry* kCommands[] = {&kListCommand, &kInspectCommand, &kPullCommand,
-                                             &kVerifyCommand, &kPruneCommand};
+constexpr const CommandEntry* kCommands[] = {&kListCommand,   &kInspectCommand, &kPullCommand,
+                                             &kVerifyCommand, &kPruneCommand,   &kPrepareCommand,
+                                             &kRunCommand,    &kShellCommand};
 
 constexpr const char* kVersionLine = "pyro " PYRO_VERSION "\n";
 
@@ -39,12 +40,23 @@ class Invocation {
     if (globals_.version) return print(kVersionLine);
     if (rest.empty()) return print(globals_.help ? full_help() : overview(kCommands, out_));
     const std::string group = rest.front();
+    if (const CommandEntry* const entry = find("", group)) {
+      return run_command(*entry, {rest.begin() + 1, rest.end()});
+    }
     if (!is_group(group)) fail_unknown(group);
     rest = take_globals({rest.begin() + 1, rest.end()});
     if (globals_.version) return print(kVersionLine);
     if (rest.empty()) return print(globals_.help ? full_help() : overview(kCommands, out_));
-    const CommandEntry& entry = find(group, rest.front());
-    return run_command(entry, {rest.begin() + 1, rest.end()});
+    const CommandEntry* const entry = find(group, rest.front());
+    if (entry == nullptr) fail_unknown(group + ' ' + rest.front());
+    return run_command(*entry, {rest.begin() + 1, rest.end()});
+  }
+
+  /// Of a failure of the command that was given, as far as it is known.
+  [[nodiscard]] int exit_code_of(const Error& error) const {
+    const bool own = entry_ != nullptr && entry_->guest_command_failure &&
+                     error.code() != ErrorCode::interrupted;
+    return own ? *entry_->guest_command_failure : exit_code(error.code());
   }
 
  private:
@@ -71,15 +83,15 @@ class Invocation {
   }
 
   static bool is_group(const std::string& word) {
-    return std::ranges::any_of(kCommands, [&](const auto* entry) { return entry->group == word; });
+    return !word.empty() &&
+           std::ranges::any_of(kCommands, [&](const auto* entry) { return entry->group == word; });
   }
 
-  static const CommandEntry& find(const std::string& group, const std::string& name) {
+  static const CommandEntry* find(std::string_view group, std::string_view name) {
     const auto found = std::ranges::find_if(kCommands, [&](const CommandEntry* entry) {
       return entry->group == group && entry->name == name;
     });
-    if (found == std::end(kCommands)) fail_unknown(group + ' ' + name);
-    return **found;
+    return found == std::end(kCommands) ? nullptr : *found;
   }
 
   [[noreturn]] static void fail_unknown(const std::string& words) {
@@ -91,7 +103,10 @@ class Invocation {
                 "see 'pyro --help'");
   }
 
-  int run_command(const CommandEntry& entry, const Words& words) try {
+  int run_command(const CommandEntry& entry, Words words) try {
+    entry_ = &entry;
+    const auto guest_command =
+        entry.guest_command_failure ? take_guest_command(words) : std::optional<Words>();
     const std::unique_ptr<Command> command = entry.make();
     Arguments arguments;
     command->declare(arguments);
@@ -105,13 +120,27 @@ class Invocation {
     }
     check_operands(entry, arguments.operands());
     const SignalWatch signals;
-    Context context{store_options(globals_, variables_), signals.token(), out_, err_,
-                    globals_.verbose};
+    Context context{store_options(globals_, variables_),
+                    signals.token(),
+                    out_,
+                    err_,
+                    globals_.verbose,
+                    variables_,
+                    guest_command};
     if (globals_.verbose) tell_surroundings(context);
     return command->run(context, arguments.operands());
   } catch (Error& error) {
     if (error.code() == ErrorCode::usage) error.add_hint("see 'pyro " + entry.words() + " --help'");
     throw;
+  }
+
+  /// What follows the first "--", byte for byte.
+  static std::optional<Words> take_guest_command(Words& words) {
+    const auto separator = std::ranges::find(words, "--");
+    if (separator == words.end()) return std::nullopt;
+    const Words command(separator + 1, words.end());
+    words.erase(separator, words.end());
+    return command;
   }
 
   static void check_operands(const CommandEntry& entry, const Words& operands) {
@@ -138,6 +167,7 @@ class Invocation {
   const Terminal& out_;
   const Terminal& err_;
   GlobalOptions globals_;
+  const CommandEntry* entry_ = nullptr;
 };
 
 /// Whether the answer must be JSON even if the command line cannot be understood.
@@ -146,20 +176,22 @@ bool wants_json(const Words& words) {
   return std::find(words.begin(), end, "--json") != end;
 }
 
-int report(const Error& error, const Words& words, const Terminal& out, const Terminal& err) {
+void report(const Error& error, const Words& words, const Terminal& out, const Terminal& err) {
   if (wants_json(words)) out.try_write(render_json({{"error", error_payload(error)}}));
   err.try_write(render_error(error, err));
-  return exit_code(error.code());
 }
 
 }  // namespace
 
 int run(const Words& words, const Variables& variables, const Terminal& out,
         const Terminal& err) noexcept {
+  Invocation invocation(variables, out, err);
   try {
-    return Invocation(variables, out, err).run(words);
+    return invocation.run(words);
   } catch (...) {
-    return report(caught_error(), words, out, err);
+    const Error error = caught_error();
+    report(error, words, out, err);
+    return invocation.exit_code_of(error);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +37,7 @@ class Command {
 
 /// A row of the table of commands: all that help and parsing know of one.
 struct CommandEntry {
-  std::string_view group;     ///< "env"
+  std::string_view group;     ///< "env"; empty for a command of one word.
   std::string_view name;      ///< "pull"
   std::string_view operands;  ///< "NAME..."
   std::size_t least_operands;
@@ -45,9 +46,14 @@ struct CommandEntry {
   std::string_view details;  ///< Shown by its own help below the purpose; lines with newlines.
   std::string_view examples;
   std::unique_ptr<Command> (*make)();
+  /// What follows "--" is a command for a guest, and every failure but an interruption exits with
+  /// this code; the command's own codes are the others.
+  std::optional<int> guest_command_failure = std::nullopt;
 
-  /// "env pull"
-  [[nodiscard]] std::string words() const { return std::string(group) + ' ' + std::string(name); }
+  /// "env pull", "run"
+  [[nodiscard]] std::string words() const {
+    return group.empty() ? std::string(name) : std::string(group) + ' ' + std::string(name);
+  }
 };
 
 inline constexpr std::size_t kAnyNumber = std::numeric_limits<std::size_t>::max();

@@ -40,6 +40,9 @@ struct Context {
   Terminal out;
   Terminal err;
   bool verbose = false;
+  Variables variables = {};
+  /// What stood behind "--", for a command that is to run in a guest; nothing without a "--".
+  std::optional<std::vector<std::string>> guest_command = {};
 };
 
 /// Standard output and standard error. TERM=dumb cannot redraw, NO_COLOR is obeyed.

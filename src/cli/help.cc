@@ -20,6 +20,8 @@ constexpr std::pair<const char*, const char*> kVariables[] = {
     {"PYRO_KEEP_AFTER", "seconds after which a transfer is worth going on with (2)"},
     {"REGISTRY_AUTH_FILE", "registry credentials, else $DOCKER_CONFIG/config.json"},
     {"DOCKER_CONFIG", "the directory of Docker's settings, else ~/.docker"},
+    {"PYRO_QEMU", "the machine monitor, else qemu-system-x86_64 in $PATH"},
+    {"PYRO_KVM", "off: machines leave /dev/kvm alone"},
     {"SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust instead of the system's"},
     {"https_proxy, no_proxy", "the proxy, and the hosts without one, as for curl"},
     {"XDG_CACHE_HOME", "where caches are, else ~/.cache"},

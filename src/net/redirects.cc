@@ -2,8 +2,8 @@
 #include "net/redirects.h"
 
 #include "base/ascii.h"
+#include "base/base64.h"
 #include "base/oci_names.h"
-#include "net/base64.h"
 #include "net/redact.h"
 #include "net/url.h"
 

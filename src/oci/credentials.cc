@@ -9,9 +9,9 @@
 #include <system_error>
 
 #include "base/ascii.h"
+#include "base/base64.h"
 #include "base/files.h"
 #include "base/strict_json.h"
-#include "net/base64.h"
 #include "pyro/error.h"
 
 namespace pyro {

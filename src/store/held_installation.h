@@ -11,9 +11,9 @@ namespace pyro {
 struct HeldInstallation {
   Installation installation;
   Fd directory;  ///< With a shared lock: others may use it, too.
-  Fd kernel;
-  Fd rootfs;
-  Fd initrd;  ///< Empty where there is none.
+  Fd kernel = {};
+  Fd rootfs = {};
+  Fd initrd = {};  ///< Empty where there is none.
 };
 
 /// For reading; a pull may replace the install meanwhile, and what is open stays as it is. Nothing

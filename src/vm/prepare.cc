@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <type_traits>
 #include <utility>
 
 #include "base/file_lock.h"
@@ -101,15 +102,15 @@ class Preparation {
 
  private:
   template <typename Action>
-  auto timed(const char* step, Action action) {
+  std::invoke_result_t<Action> timed(const char* step, Action action) {
     const auto begin = Clock::now();
     struct Note {
       PrepareReport& report;
       const char* step;
       Clock::time_point begin;
       ~Note() {
-        report.steps.push_back({step, std::chrono::duration_cast<std::chrono::microseconds>(
-                                          Clock::now() - begin)});
+        report.steps.push_back(
+            {step, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin)});
       }
     } note{report_, step, begin};
     return action();
@@ -175,9 +176,8 @@ class Preparation {
 
   void save(const HeldInstallation& held, const PreparedState& state) {
     LiveMachine live = timed("boot", [&] {
-      return boot_machine(monitor_, shape_, held, state.memory.get(),
-                          options_.machine.boot_timeout, options_.stop,
-                          [&](std::string_view text) { progress_.warning(text); });
+      return boot_machine(monitor_, shape_, held, state.memory.get(), options_.machine.boot_timeout,
+                          options_.stop, [&](std::string_view text) { progress_.warning(text); });
     });
     shape_ = live.shape;
     timed("warm up", [&] { run_trivial(*live.link); });
@@ -192,8 +192,7 @@ class Preparation {
   }
 
   void prove(const HeldInstallation& held, const PreparedState& state) {
-    LiveMachine live =
-        resume_machine(monitor_, shape_, held, state, kProofPatience, options_.stop);
+    LiveMachine live = resume_machine(monitor_, shape_, held, state, kProofPatience, options_.stop);
     run_trivial(*live.link);
     if (shape_.network == GuestNetwork::user) prove_network(*live.link);
   }
@@ -225,7 +224,8 @@ class Preparation {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     json steps = json::array();
     for (const PrepareStep& step : report_.steps) {
-      steps.push_back({{"name", step.name}, {"seconds", step.time.count() / 1e6}});
+      steps.push_back(
+          {{"name", step.name}, {"seconds", static_cast<double>(step.time.count()) / 1e6}});
     }
     return {{"conditions", state_conditions(held, shape_, options_.machine.monitor)},
             {"monitor_version", qemu_version(options_.machine.monitor)},
@@ -274,8 +274,7 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
   ReadinessReport report;
   const auto held = hold_installation(layout.install_dir(environment), environment);
   report.installed = held.has_value();
-  const auto directory =
-      prepared_state_dir(layout, environment.name, options.network);
+  const auto directory = prepared_state_dir(layout, environment.name, options.network);
   if (!held) {
     report.reasons.emplace_back("it is not installed");
     return report;

@@ -15,11 +15,6 @@
 namespace pyro::cli {
 namespace {
 
-[[noreturn]] void refuse(const char* option, const std::string& text, const char* expected) {
-  throw Error(ErrorCode::usage,
-              std::string("option '") + option + "': '" + text + "' is not " + expected);
-}
-
 /// Half a line on the screen must go, however the pull ends.
 struct ClearAtEnd {
   ProgressView* view;
@@ -116,33 +111,33 @@ class PullCommand : public Command {
 
   void set_progress(const std::string& text) {
     const auto kind = parse_progress_kind(text);
-    if (!kind) refuse("--progress", text, "one of: auto, tty, plain, json, none");
+    if (!kind) refuse_value("--progress", text, "one of: auto, tty, plain, json, none");
     progress_ = *kind;
   }
 
   void set_max_size(const std::string& text) {
     max_size_ = parse_size(text);
-    if (!max_size_) refuse("--max-size", text, "a size like 64GiB");
+    if (!max_size_) refuse_value("--max-size", text, "a size like 64GiB");
   }
 
   void set_lock_timeout(const std::string& text) {
     lock_timeout_ = parse_seconds(text);
-    if (!lock_timeout_) refuse("--lock-timeout", text, "a number of seconds");
+    if (!lock_timeout_) refuse_value("--lock-timeout", text, "a number of seconds");
   }
 
   void set_retries(const std::string& text) {
     retries_ = parse_count(text);
-    if (!retries_) refuse("--retries", text, "a number");
+    if (!retries_) refuse_value("--retries", text, "a number");
   }
 
   void set_retry_delay(const std::string& text) {
     retry_delay_ = parse_seconds(text);
-    if (!retry_delay_) refuse("--retry-delay", text, "a number of seconds");
+    if (!retry_delay_) refuse_value("--retry-delay", text, "a number of seconds");
   }
 
   void add_realm(const std::string& text) {
     if (text.empty() || text.find_first_of("/@?# \t") != text.npos) {
-      refuse("--trust-realm", text, "a host like auth.example.org");
+      refuse_value("--trust-realm", text, "a host like auth.example.org");
     }
     realms_.push_back(text);
   }

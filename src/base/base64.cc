@@ -1,5 +1,5 @@
 // Base64.
-#include "net/base64.h"
+#include "base/base64.h"
 
 #include <cstdint>
 

@@ -1,0 +1,61 @@
+// What commands that have to do with machines let one choose of them.
+#include "cli/commands/machine_arguments.h"
+
+#include <unistd.h>
+
+#include <charconv>
+#include <optional>
+
+namespace pyro::cli {
+namespace {
+
+constexpr const char* kMonitor = "qemu-system-x86_64";
+
+std::optional<unsigned> parse_number(const std::string& text, unsigned least, unsigned most) {
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (number < least || number > most) return std::nullopt;
+  return number;
+}
+
+std::filesystem::path find_in_path(const std::string& path) {
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find(':', begin), path.size());
+    const std::string directory = path.substr(begin, end - begin);
+    const std::filesystem::path program = std::filesystem::path(directory) / kMonitor;
+    if (directory.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
+    begin = end + 1;
+  }
+  return {};
+}
+
+}  // namespace
+
+void declare_machine_size(Arguments& arguments, MachineOptions& options) {
+  arguments.value(
+      "--cpus", "N",
+      [&](const std::string& text) {
+        const auto number = parse_number(text, 1, 64);
+        if (!number) refuse_value("--cpus", text, "a number from 1 to 64");
+        options.cpus = *number;
+      },
+      "Processors of the machine (default 1)");
+  arguments.value(
+      "--memory", "MIB",
+      [&](const std::string& text) {
+        const auto number = parse_number(text, 128, 1 << 20);
+        if (!number) refuse_value("--memory", text, "a number of MiB from 128 to 1048576");
+        options.memory_mib = *number;
+      },
+      "Memory of the machine (default 512); what a command\nwrites to files takes up to half of "
+      "it");
+}
+
+void find_monitor(const Variables& variables, MachineOptions& options) {
+  options.monitor = variables("PYRO_QEMU").value_or("");
+  if (options.monitor.empty()) options.monitor = find_in_path(variables("PATH").value_or(""));
+  options.without_kvm = variables("PYRO_KVM").value_or("") == "off";
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,19 @@
+// What commands that have to do with machines let one choose of them.
+#pragma once
+
+#include <string>
+
+#include "cli/arguments.h"
+#include "cli/context.h"
+#include "pyro/machine.h"
+
+namespace pyro::cli {
+
+/// --cpus and --memory.
+void declare_machine_size(Arguments& arguments, MachineOptions& options);
+
+/// The monitor to use: $PYRO_QEMU, else qemu-system-x86_64 in $PATH; empty where there is none.
+/// PYRO_KVM=off leaves /dev/kvm alone.
+void find_monitor(const Variables& variables, MachineOptions& options);
+
+}  // namespace pyro::cli

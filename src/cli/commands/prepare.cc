@@ -1,0 +1,96 @@
+// pyro prepare: the next runs of an environment, made fast.
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/commands/commands.h"
+#include "cli/commands/machine_arguments.h"
+#include "cli/exit_code.h"
+#include "cli/json_output.h"
+#include "cli/printable.h"
+#include "cli/progress.h"
+#include "cli/sizes.h"
+#include "pyro/machine.h"
+
+namespace pyro::cli {
+namespace {
+
+constexpr const char* kDefaultEnvironment = "debian:12";
+
+Json payload_of(const PrepareReport& report) {
+  Json steps = Json::array();
+  for (const PrepareStep& step : report.steps) {
+    steps.push_back(
+        {{"name", step.name}, {"seconds", static_cast<double>(step.time.count()) / 1e6}});
+  }
+  return {{"name", report.name},
+          {"version", report.version},
+          {"prepared_before", report.prepared_before},
+          {"accelerator", to_string(report.accelerator)},
+          {"manifest", report.manifest.string()},
+          {"state_bytes", report.state_bytes},
+          {"steps", std::move(steps)}};
+}
+
+class PrepareCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override {
+    arguments.flag("--force", options_.force, "Make it anew, whatever is there");
+    arguments.flag("--network", network_, "Prepare a machine with the user network");
+    declare_machine_size(arguments, options_.machine);
+    declare_json(arguments);
+  }
+
+  int run(Context& context, const std::vector<std::string>& operands) override {
+    const std::string name = operands.empty() ? kDefaultEnvironment : operands.front();
+    if (network_) options_.machine.network = GuestNetwork::user;
+    find_monitor(context.variables, options_.machine);
+    const auto view =
+        make_progress(json() ? ProgressKind::none : ProgressKind::automatic, context.err);
+    view->show_notes(context.verbose);
+    options_.progress = view.get();
+    options_.stop = context.stop;
+    EnvironmentStore store(context.store);
+    const PrepareReport report = prepare_machine(store, name, options_);
+    context.out.write(json() ? render_json(payload_of(report)) : text_of(report, context.out));
+    return kDone;
+  }
+
+ private:
+  static std::string text_of(const PrepareReport& report, const Terminal& terminal) {
+    const std::string name = terminal.paint(Colour::bold, printable(report.name));
+    if (report.prepared_before) return name + ": prepared already\n";
+    std::string text = name + ": prepared, " + format_size(report.state_bytes) + " on disk\n";
+    for (const PrepareStep& step : report.steps) {
+      text += "  " + step.name +
+              std::string(10 - std::min<std::size_t>(step.name.size(), 10), ' ') +
+              format_duration(step.time) + '\n';
+    }
+    return text;
+  }
+
+  PrepareOptions options_;
+  bool network_ = false;
+};
+
+}  // namespace
+
+constinit const CommandEntry kPrepareCommand{
+    .group = "",
+    .name = "prepare",
+    .operands = "[NAME]",
+    .least_operands = 0,
+    .most_operands = 1,
+    .purpose = "Make the next runs of an environment fast",
+    .details =
+        "Installs the environment (debian:12 unless told otherwise), boots a machine, saves its\n"
+        "state, and proves that commands run from it. 'pyro run' then starts from there as long "
+        "as\n"
+        "nothing has changed; 'pyro doctor --environment NAME' tells.\n",
+    .examples =
+        "  pyro prepare\n"
+        "  pyro prepare debian:12-build --memory 2048\n"
+        "  pyro prepare debian:12 --network\n",
+    .make = make_command<PrepareCommand>,
+};
+
+}  // namespace pyro::cli
