@@ -89,8 +89,8 @@ struct RunReport {
   std::string refusal = {};
   bool warm = false;  ///< It went on from a prepared state.
   Accelerator accelerator = Accelerator::tcg;
-  std::chrono::microseconds ready_after{};    ///< Until the guest took commands.
-  std::chrono::microseconds command_time{};   ///< From there until the command ended.
+  std::chrono::microseconds ready_after{};   ///< Until the guest took commands.
+  std::chrono::microseconds command_time{};  ///< From there until the command ended.
   std::chrono::microseconds total_time{};
 };
 
@@ -160,6 +160,7 @@ struct KvmReport {
 };
 
 /// Answers from what was found out since this host booted, if anything was.
-[[nodiscard]] KvmReport probe_kvm(const std::filesystem::path& cache_dir);
+[[nodiscard]] KvmReport probe_kvm(const std::filesystem::path& cache_dir,
+                                  const std::filesystem::path& monitor);
 
 }  // namespace pyro

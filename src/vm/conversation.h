@@ -34,8 +34,7 @@ void copy_in(GuestLink& link, const Copy& copy);
 
 /// Copies from the guest to the host: nothing is written outside of `copy.to`, whatever the guest
 /// says. `note` hears of what is left out.
-void copy_out(GuestLink& link, const Copy& copy,
-              const std::function<void(std::string_view)>& note);
+void copy_out(GuestLink& link, const Copy& copy, const std::function<void(std::string_view)>& note);
 
 /// Has the guest connect to the host's loopback port over the user network, and say `words`.
 void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Deadline deadline);

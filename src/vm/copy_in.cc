@@ -28,9 +28,12 @@ class TreeSender {
     const Fd root = open_at(AT_FDCWD, root_, O_RDONLY | O_NONBLOCK, 0, root_);
     struct stat status {};
     if (::fstat(root.get(), &status) != 0) throw system_error("cannot read " + root_, errno);
-    if (S_ISDIR(status.st_mode)) send_directory(root.get(), "", status);
-    else if (S_ISREG(status.st_mode)) send_file(root.get(), "", status);
-    else throw Error(ErrorCode::usage, root_ + " is neither a file nor a directory");
+    if (S_ISDIR(status.st_mode))
+      send_directory(root.get(), "", status);
+    else if (S_ISREG(status.st_mode))
+      send_file(root.get(), "", status);
+    else
+      throw Error(ErrorCode::usage, root_ + " is neither a file nor a directory");
   }
 
  private:
@@ -76,8 +79,7 @@ class TreeSender {
     }
     if (S_ISLNK(status.st_mode)) return send_link(directory, name, path, status);
     if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return;  // sockets and the like
-    const Fd child =
-        open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, full(path));
+    const Fd child = open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, full(path));
     if (S_ISDIR(status.st_mode)) return send_directory(child.get(), path, status);
     send_file(child.get(), path, status);
   }

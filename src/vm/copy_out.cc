@@ -36,7 +36,8 @@ void copy_out(GuestLink& link, const Copy& copy,
           if (tree) tree->finish();
           break;
         case FrameType::left_out:
-          note(std::string(frame.payload) + " in the guest is no file, directory or link: left out");
+          note(std::string(frame.payload) +
+               " in the guest is no file, directory or link: left out");
           break;
         case FrameType::refused:
           fail(frame.payload);

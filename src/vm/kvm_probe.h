@@ -1,12 +1,11 @@
-// Whether /dev/kvm runs guests. It may open, answer and make a machine, and still never run one:
-// only a guest that did something counts.
+// What is known of /dev/kvm; probe_kvm() itself is in pyro/machine.h.
 #pragma once
 
 #include "pyro/machine.h"
 
 namespace pyro {
 
-/// Runs a guest of two instructions in a child process, under a deadline.
-[[nodiscard]] KvmReport run_kvm_guest();
+/// Until this host boots again, probe_kvm() answers that.
+void remember_kvm(const std::filesystem::path& cache_dir, const KvmReport& report);
 
 }  // namespace pyro

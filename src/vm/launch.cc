@@ -1,4 +1,4 @@
-// Which machine an environment gets, and how it comes up.
+// From an environment to a machine that takes commands.
 #include "vm/launch.h"
 
 #include <unistd.h>
@@ -7,34 +7,15 @@
 
 #include "vm/conversation.h"
 #include "vm/initramfs.h"
+#include "vm/kvm_probe.h"
 
 namespace pyro {
 namespace {
 
-LiveMachine boot_once(MachineMonitor& monitor, const MachineShape& shape,
-                      const HeldInstallation& held, std::optional<int> memory,
-                      std::chrono::milliseconds patience, const std::stop_token& stop) {
-  const Deadline deadline = Clock::now() + patience;
-  const Fd initramfs = make_initramfs(held.initrd.get());
-  const MachineFiles files{held.kernel.get(), initramfs.get(), held.rootfs.get()};
-  LiveMachine live{shape, monitor.boot(shape, files, memory), nullptr};
-  live.link = std::make_unique<GuestLink>(*live.machine, stop);
-  begin_conversation(*live.link, host_name_for(held.installation.record.name), deadline);
-  return live;
-}
+/// How long a machine that goes on from its state may take.
+constexpr std::chrono::seconds kResumePatience{15};
 
-}  // namespace
-
-MachineShape shape_for(const MachineOptions& options, const std::filesystem::path& cache_dir) {
-  MachineShape shape{.cpus = options.cpus, .memory_mib = options.memory_mib,
-                     .network = options.network};
-  if (!options.without_kvm && probe_kvm(cache_dir).usable) {
-    shape.accelerator = Accelerator::kvm;
-    shape.type = MachineType::microvm;
-  }
-  return shape;
-}
-
+/// What boots wherever anything does.
 MachineShape safe_shape(MachineShape shape) {
   shape.accelerator = Accelerator::tcg;
   shape.type = MachineType::q35;
@@ -49,6 +30,7 @@ void require_monitor(const MachineOptions& options) {
               "install it: apt install qemu-system-x86");
 }
 
+/// "debian-12": letters, digits and hyphens.
 std::string host_name_for(std::string_view environment) {
   constexpr std::size_t kLongest = 63;
   std::string name;
@@ -58,32 +40,85 @@ std::string host_name_for(std::string_view environment) {
   return name;
 }
 
-LiveMachine boot_machine(MachineMonitor& monitor, const MachineShape& shape,
-                         const HeldInstallation& held, std::optional<int> memory,
-                         std::chrono::milliseconds patience, const std::stop_token& stop,
-                         const std::function<void(std::string_view)>& warn) {
-  try {
-    return boot_once(monitor, shape, held, memory, patience, stop);
-  } catch (const MachineLost& error) {
-    // What ended by itself on the safe machine would do so again.
-    const bool timed_out = error.message() == kNoSign;
-    if (shape == safe_shape(shape) && !timed_out) throw;
-    warn(std::string("the machine did not come up (") + error.what() + "): trying another");
+}  // namespace
+
+MachineShape shape_for(const MachineOptions& options, const CacheLayout& layout) {
+  MachineShape shape{
+      .cpus = options.cpus, .memory_mib = options.memory_mib, .network = options.network};
+  if (!options.without_kvm && probe_kvm(layout.root(), options.monitor).usable) {
+    shape.accelerator = Accelerator::kvm;
+    shape.type = MachineType::microvm;
   }
-  return boot_once(monitor, safe_shape(shape), held, memory, patience, stop);
+  return shape;
 }
 
-LiveMachine resume_machine(MachineMonitor& monitor, const MachineShape& shape,
-                           const HeldInstallation& held, const PreparedState& state,
-                           std::chrono::milliseconds patience, const std::stop_token& stop) {
-  const Deadline deadline = Clock::now() + patience;
+Launcher::Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
+                   ProgressListener* progress, std::stop_token stop)
+    : store_(store),
+      environment_(store.options().catalog.require(name)),
+      layout_(store.options().cache_dir),
+      options_(options),
+      progress_(progress != nullptr ? *progress : silence_),
+      stop_(std::move(stop)),
+      monitor_(options.monitor) {
+  require_monitor(options);
+}
+
+HeldInstallation Launcher::hold() {
+  const PullOptions pull{.progress = &progress_, .stop = stop_};
+  while (true) {
+    const InstalledEnvironment installed = store_.ensure_installed(environment_.name, pull);
+    // A prune may have come in between.
+    if (auto held = hold_installation(installed.install_dir, environment_)) {
+      return std::move(*held);
+    }
+  }
+}
+
+MachineShape Launcher::shape() const {
+  return shape_for(options_, layout_);
+}
+
+LiveMachine Launcher::boot(const MachineShape& shape, const HeldInstallation& held,
+                           std::optional<int> memory) {
+  const MachineShape safe = safe_shape(shape);
+  std::string why;
+  try {
+    return boot_once(shape, held, memory);
+  } catch (const MachineLost& error) {
+    // What ended by itself on the safe machine would do so again.
+    if (shape == safe && error.message() != kNoSign) throw;
+    why = error.what();
+  }
+  progress_.warning("the machine did not come up (" + why + "): trying another");
+  LiveMachine live = boot_once(safe, held, memory);
+  if (shape.accelerator == Accelerator::kvm) {
+    remember_kvm(layout_.root(), {false, "/dev/kvm opens, but a guest did not come up: " + why});
+  }
+  return live;
+}
+
+LiveMachine Launcher::boot_once(const MachineShape& shape, const HeldInstallation& held,
+                                std::optional<int> memory) {
   const Fd initramfs = make_initramfs(held.initrd.get());
   const MachineFiles files{held.kernel.get(), initramfs.get(), held.rootfs.get()};
-  LiveMachine live{shape,
-                   monitor.resume(shape, files, {state.memory.get(), state.devices.get()}),
-                   nullptr};
-  live.link = std::make_unique<GuestLink>(*live.machine, stop);
-  begin_conversation(*live.link, host_name_for(held.installation.record.name), deadline);
+  return greet(shape, monitor_.boot(shape, files, memory), options_.boot_timeout);
+}
+
+LiveMachine Launcher::resume(const MachineShape& shape, const HeldInstallation& held,
+                             const PreparedState& state) {
+  ::lseek(state.devices.get(), 0, SEEK_SET);  // it is read as a stream
+  const Fd initramfs = make_initramfs(held.initrd.get());
+  const MachineFiles files{held.kernel.get(), initramfs.get(), held.rootfs.get()};
+  return greet(shape, monitor_.resume(shape, files, {state.memory.get(), state.devices.get()}),
+               kResumePatience);
+}
+
+LiveMachine Launcher::greet(const MachineShape& shape, std::unique_ptr<Machine> machine,
+                            std::chrono::milliseconds patience) {
+  LiveMachine live{shape, std::move(machine), nullptr};
+  live.link = std::make_unique<GuestLink>(*live.machine, stop_);
+  begin_conversation(*live.link, host_name_for(environment_.name), Clock::now() + patience);
   return live;
 }
 

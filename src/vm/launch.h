@@ -1,30 +1,17 @@
-// What runs and preparations have in common: which machine an environment gets.
+// What runs and preparations have in common: from an environment to a machine that takes commands.
 #pragma once
 
-#include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
 #include "store/held_installation.h"
 #include "vm/guest_link.h"
-#include "vm/monitor.h"
 #include "vm/prepared_state.h"
+#include "vm/qemu.h"
 
 namespace pyro {
-
-/// The fastest that works here.
-[[nodiscard]] MachineShape shape_for(const MachineOptions& options,
-                                     const std::filesystem::path& cache_dir);
-
-/// What boots wherever anything does.
-[[nodiscard]] MachineShape safe_shape(MachineShape shape);
-
-/// @throws Error(failed) where there is none
-void require_monitor(const MachineOptions& options);
-
-/// "debian-12": letters, digits and hyphens.
-[[nodiscard]] std::string host_name_for(std::string_view environment);
 
 /// A machine that takes commands.
 struct LiveMachine {
@@ -33,19 +20,49 @@ struct LiveMachine {
   std::unique_ptr<GuestLink> link;
 };
 
-/// Boots; a guest that gives no sign in time is tried once more on the safe machine, with a word to
-/// `warn`.
-/// @throws Error(failed), (interrupted)
-[[nodiscard]] LiveMachine boot_machine(
-    MachineMonitor& monitor, const MachineShape& shape, const HeldInstallation& held,
-    std::optional<int> memory, std::chrono::milliseconds patience, const std::stop_token& stop,
-    const std::function<void(std::string_view)>& warn);
+class Launcher {
+ public:
+  /// @throws Error(failed) where there is no monitor; (not_found) for an unknown environment
+  Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
+           ProgressListener* progress, std::stop_token stop);
 
-/// Goes on from a state that matches.
-/// @throws MachineLost when it does not come up; Error(interrupted)
-[[nodiscard]] LiveMachine resume_machine(MachineMonitor& monitor, const MachineShape& shape,
-                                         const HeldInstallation& held, const PreparedState& state,
-                                         std::chrono::milliseconds patience,
-                                         const std::stop_token& stop);
+  [[nodiscard]] const Environment& environment() const noexcept { return environment_; }
+  [[nodiscard]] const CacheLayout& layout() const noexcept { return layout_; }
+  [[nodiscard]] ProgressListener& progress() noexcept { return progress_; }
+
+  /// Installs it if it is not.
+  [[nodiscard]] HeldInstallation hold();
+
+  /// The fastest machine that works here.
+  [[nodiscard]] MachineShape shape() const;
+
+  /// With a `memory` file, for a machine that is to be saved. A guest that gives no sign in time is
+  /// tried once more on a machine that boots wherever anything does, with a warning.
+  [[nodiscard]] LiveMachine boot(const MachineShape& shape, const HeldInstallation& held,
+                                 std::optional<int> memory = std::nullopt);
+
+  /// Goes on from a state that matches.
+  /// @throws MachineLost when it does not come up
+  [[nodiscard]] LiveMachine resume(const MachineShape& shape, const HeldInstallation& held,
+                                   const PreparedState& state);
+
+ private:
+  [[nodiscard]] LiveMachine boot_once(const MachineShape& shape, const HeldInstallation& held,
+                                      std::optional<int> memory);
+  [[nodiscard]] LiveMachine greet(const MachineShape& shape, std::unique_ptr<Machine> machine,
+                                  std::chrono::milliseconds patience);
+
+  ProgressListener silence_;
+  EnvironmentStore& store_;
+  const Environment environment_;
+  const CacheLayout layout_;
+  const MachineOptions& options_;
+  ProgressListener& progress_;
+  const std::stop_token stop_;
+  Qemu monitor_;
+};
+
+/// The fastest machine that works here.
+[[nodiscard]] MachineShape shape_for(const MachineOptions& options, const CacheLayout& layout);
 
 }  // namespace pyro

@@ -64,8 +64,10 @@ bool arrange(std::vector<int>& descriptors, int complaints) {
   }
   for (std::size_t i = 0; i < descriptors.size(); ++i) {
     const int wanted = kFirstMonitorDescriptor + static_cast<int>(i);
-    if (descriptors[i] < 0) ::close(wanted);
-    else if (::dup2(descriptors[i], wanted) < 0) return false;
+    if (descriptors[i] < 0)
+      ::close(wanted);
+    else if (::dup2(descriptors[i], wanted) < 0)
+      return false;
   }
   if (::close_range(static_cast<unsigned>(beyond), ~0U, 0) != 0) {
     for (int fd = beyond; fd < 1024; ++fd) ::close(fd);  // before Linux 5.9

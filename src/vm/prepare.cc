@@ -18,7 +18,6 @@
 #include "vm/conversation.h"
 #include "vm/launch.h"
 #include "vm/prepared_state.h"
-#include "vm/qemu.h"
 
 namespace pyro {
 namespace {
@@ -79,21 +78,18 @@ class Listener {
 class Preparation {
  public:
   Preparation(EnvironmentStore& store, std::string_view name, const PrepareOptions& options)
-      : store_(store),
+      : lock_timeout_(store.options().lock_timeout),
         options_(options),
-        environment_(store.options().catalog.require(name)),
-        layout_(store.options().cache_dir),
-        progress_(options.progress != nullptr ? *options.progress : silence_),
-        monitor_(options.machine.monitor) {
-    report_.name = environment_.name;
-    report_.version = environment_.version;
+        launcher_(store, name, options.machine, options.progress, options.stop),
+        layout_(launcher_.layout()) {
+    report_.name = launcher_.environment().name;
+    report_.version = launcher_.environment().version;
   }
 
   PrepareReport run() {
-    require_monitor(options_.machine);
-    const HeldInstallation held = timed("install", [&] { return hold(); });
-    shape_ = shape_for(options_.machine, layout_.root());
-    directory_ = prepared_state_dir(layout_, environment_.name, shape_.network);
+    const HeldInstallation held = timed("install", [&] { return launcher_.hold(); });
+    shape_ = launcher_.shape();
+    directory_ = prepared_state_dir(layout_, report_.name, shape_.network);
     const FileLock lock = acquire_lock();
     if (!options_.force && is_prepared(held)) return std::move(report_);
     make(held);
@@ -116,24 +112,14 @@ class Preparation {
     return action();
   }
 
-  HeldInstallation hold() {
-    const PullOptions pull{.progress = options_.progress, .stop = options_.stop};
-    while (true) {
-      const InstalledEnvironment installed = store_.ensure_installed(environment_.name, pull);
-      if (auto held = hold_installation(installed.install_dir, environment_)) {
-        return std::move(*held);
-      }
-    }
-  }
-
   FileLock acquire_lock() {
     const Fd locks = make_and_open_directory(layout_.locks_dir());
     const std::string name = directory_.parent_path().filename().string() + ".prepare.lock";
     return FileLock::acquire(locks.get(), name, layout_.locks_dir() / name,
-                             {.timeout = store_.options().lock_timeout,
+                             {.timeout = lock_timeout_,
                               .stop = options_.stop,
                               .on_wait = [&](std::optional<int> holder) {
-                                progress_.waiting(environment_.name, holder);
+                                launcher_.progress().waiting(report_.name, holder);
                               }});
   }
 
@@ -175,10 +161,8 @@ class Preparation {
   }
 
   void save(const HeldInstallation& held, const PreparedState& state) {
-    LiveMachine live = timed("boot", [&] {
-      return boot_machine(monitor_, shape_, held, state.memory.get(), options_.machine.boot_timeout,
-                          options_.stop, [&](std::string_view text) { progress_.warning(text); });
-    });
+    LiveMachine live =
+        timed("boot", [&] { return launcher_.boot(shape_, held, state.memory.get()); });
     shape_ = live.shape;
     timed("warm up", [&] { run_trivial(*live.link); });
     timed("save", [&] { live.machine->save(state.devices.get()); });
@@ -192,7 +176,7 @@ class Preparation {
   }
 
   void prove(const HeldInstallation& held, const PreparedState& state) {
-    LiveMachine live = resume_machine(monitor_, shape_, held, state, kProofPatience, options_.stop);
+    LiveMachine live = launcher_.resume(shape_, held, state);
     run_trivial(*live.link);
     if (shape_.network == GuestNetwork::user) prove_network(*live.link);
   }
@@ -236,13 +220,10 @@ class Preparation {
             {"steps", steps}};
   }
 
-  ProgressListener silence_;
-  EnvironmentStore& store_;
+  const std::optional<std::chrono::milliseconds> lock_timeout_;
   const PrepareOptions& options_;
-  const Environment environment_;
-  const CacheLayout layout_;
-  ProgressListener& progress_;
-  Qemu monitor_;
+  Launcher launcher_;
+  const CacheLayout& layout_;
   MachineShape shape_;
   std::filesystem::path directory_;
   PrepareReport report_;
@@ -279,7 +260,7 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
     report.reasons.emplace_back("it is not installed");
     return report;
   }
-  const MachineShape shape = shape_for(options, layout.root());
+  const MachineShape shape = shape_for(options, layout);
   StateLookup lookup =
       find_prepared_state(directory, state_conditions(*held, shape, options.monitor));
   if (lookup.state) {

@@ -115,8 +115,7 @@ json state_conditions(const HeldInstallation& held, const MachineShape& shape,
   return conditions;
 }
 
-std::filesystem::path prepared_state_dir(const CacheLayout& layout,
-                                         const std::string& environment,
+std::filesystem::path prepared_state_dir(const CacheLayout& layout, const std::string& environment,
                                          GuestNetwork network) {
   return layout.prepared_dir() / CacheLayout::prepared_name(environment) /
          (network == GuestNetwork::user ? "user" : "none");
@@ -124,8 +123,7 @@ std::filesystem::path prepared_state_dir(const CacheLayout& layout,
 
 StateLookup find_prepared_state(const std::filesystem::path& directory, const json& conditions) {
   StateLookup lookup;
-  const Fd folder(
-      ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder) return lookup;
   lookup.exists = true;
   const auto text = read_small_file_at(folder.get(), kManifestName, kLargestManifest);

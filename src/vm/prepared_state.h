@@ -36,7 +36,7 @@ inline constexpr const char* kManifestName = "manifest.json";
 
 [[nodiscard]] std::filesystem::path prepared_state_dir(const CacheLayout& layout,
                                                        const std::string& environment,
-                                         GuestNetwork network);
+                                                       GuestNetwork network);
 
 struct PreparedState {
   std::filesystem::path directory;

@@ -29,24 +29,12 @@ constexpr std::string_view kSubject = "the machine monitor";
 constexpr std::uint64_t kOverhead = std::uint64_t{4} << 30;
 constexpr std::uint64_t kLargestDeviceState = std::uint64_t{64} << 20;
 
-struct SocketPair {
-  Fd ours;
-  Fd theirs;
-};
-
 SocketPair socket_pair(int flags) {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0) {
     throw system_error("cannot make a socket", errno);
   }
   ::fcntl(ends[0], F_SETFL, flags);
-  return {Fd(ends[0]), Fd(ends[1])};
-}
-
-SocketPair make_pipe() {
-  std::array<int, 2> ends{};
-  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("cannot make a pipe", errno);
-  ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
@@ -137,10 +125,9 @@ class QemuMachine : public Machine {
 
   void save(int devices) override {
     control_.call({{"execute", "qmp_capabilities"}});
-    control_.call(
-        {{"execute", "migrate-set-capabilities"},
-         {"arguments",
-          {{"capabilities", {{{"capability", "x-ignore-shared"}, {"state", true}}}}}}});
+    control_.call({{"execute", "migrate-set-capabilities"},
+                   {"arguments",
+                    {{"capabilities", {{{"capability", "x-ignore-shared"}, {"state", true}}}}}}});
     control_.call({{"execute", "getfd"}, {"arguments", {{"fdname", "devices"}}}}, devices);
     control_.call({{"execute", "migrate"}, {"arguments", {{"uri", "fd:devices"}}}});
     wait_until_saved();
@@ -156,14 +143,13 @@ class QemuMachine : public Machine {
         console_(std::move(console.ours)),
         complaints_(std::move(complaints.ours)),
         control_(std::move(control.ours)),
-        process_(start_monitor(
-                     {.program = program,
-                      .arguments = qemu_arguments(shape, start),
-                      .descriptors = {channel.theirs.get(), console.theirs.get(),
-                                      control.theirs.get(), files.kernel, files.initramfs,
-                                      files.rootfs, state.memory, state.devices},
-                      .complaints = complaints.theirs.get(),
-                      .limits = limits(shape, start)}),
+        process_(start_monitor({.program = program,
+                                .arguments = qemu_arguments(shape, start),
+                                .descriptors = {channel.theirs.get(), console.theirs.get(),
+                                                control.theirs.get(), files.kernel, files.initramfs,
+                                                files.rootfs, state.memory, state.devices},
+                                .complaints = complaints.theirs.get(),
+                                .limits = limits(shape, start)}),
                  std::string(kSubject)) {
     // What is said before QEMU listens waits in the socket.
     if (start == QemuStart::resume) control_.send(qemu_resume_commands());
@@ -224,7 +210,7 @@ std::string qemu_version(const std::filesystem::path& program) {
   if (::poll(&ended, 1, kPatience) != 1) return {};
   if (process.wait().exit_code != 0) return {};
   said.take_in();
-  return said.last().substr(0, said.last().find('\n'));
+  return first_line(said.last());
 }
 
 }  // namespace pyro

@@ -5,6 +5,7 @@
 
 #include "guest/protocol.h"
 #include "vm/monitor_process.h"
+#include "vm/stub_kernel.h"
 
 namespace pyro {
 namespace {
@@ -49,8 +50,7 @@ class Builder {
   void add_surroundings() {
     words_.insert(words_.end(), {"-nodefaults", "-no-user-config", "-no-reboot"});
     add("-display", "none");
-    add("-sandbox",
-        "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+    add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
     add("-name", "pyro");
   }
 
@@ -74,10 +74,9 @@ class Builder {
   void add_memory() {
     add("-m", std::to_string(shape_.memory_mib));
     if (start_ == QemuStart::boot) return;
-    add("-object",
-        fmt::format("memory-backend-file,id=memory,size={}M,mem-path={},share={}",
-                    shape_.memory_mib, path_of(QemuDescriptor::memory),
-                    start_ == QemuStart::resume ? "off" : "on"));
+    add("-object", fmt::format("memory-backend-file,id=memory,size={}M,mem-path={},share={}",
+                               shape_.memory_mib, path_of(QemuDescriptor::memory),
+                               start_ == QemuStart::resume ? "off" : "on"));
   }
 
   void add_kernel() {
@@ -131,14 +130,33 @@ std::vector<std::string> qemu_arguments(const MachineShape& shape, QemuStart sta
   return Builder(shape, start).build();
 }
 
+std::vector<std::string> qemu_probe_arguments() {
+  return {"-nodefaults",
+          "-no-user-config",
+          "-no-reboot",
+          "-display",
+          "none",
+          "-machine",
+          "microvm",
+          "-accel",
+          "kvm",
+          "-cpu",
+          "host",
+          "-m",
+          "64",
+          "-kernel",
+          path_of(QemuDescriptor{}),
+          "-device",
+          fmt::format("isa-debug-exit,iobase={:#x},iosize=4", kStubPort)};
+}
+
 // The memory is mapped, not read: x-ignore-shared leaves it out of the stream of the state.
 std::string qemu_resume_commands() {
-  return fmt::format(
-      R"({{"execute":"qmp_capabilities"}})"
-      R"({{"execute":"migrate-set-capabilities","arguments":{{"capabilities":)"
-      R"([{{"capability":"x-ignore-shared","state":true}}]}}}})"
-      R"({{"execute":"migrate-incoming","arguments":{{"uri":"fd:{}"}}}})",
-      number_of(QemuDescriptor::devices));
+  return fmt::format(R"({{"execute":"qmp_capabilities"}})"
+                     R"({{"execute":"migrate-set-capabilities","arguments":{{"capabilities":)"
+                     R"([{{"capability":"x-ignore-shared","state":true}}]}}}})"
+                     R"({{"execute":"migrate-incoming","arguments":{{"uri":"fd:{}"}}}})",
+                     number_of(QemuDescriptor::devices));
 }
 
 }  // namespace pyro

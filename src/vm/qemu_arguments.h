@@ -20,6 +20,10 @@ enum class QemuStart {
 
 [[nodiscard]] std::vector<std::string> qemu_arguments(const MachineShape& shape, QemuStart start);
 
+/// For a machine that is given nothing but the stub kernel (vm/stub_kernel.h), as its first
+/// descriptor, and runs it with KVM.
+[[nodiscard]] std::vector<std::string> qemu_probe_arguments();
+
 /// The commands (QMP) that make a machine that was started for it go on from its state.
 [[nodiscard]] std::string qemu_resume_commands();
 

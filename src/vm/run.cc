@@ -2,18 +2,13 @@
 #include <exception>
 #include <utility>
 
-#include "store/held_installation.h"
-#include "store/layout.h"
 #include "vm/conversation.h"
 #include "vm/launch.h"
 #include "vm/prepared_state.h"
-#include "vm/qemu.h"
 
 namespace pyro {
 namespace {
 
-/// How long a machine that goes on from its state may take before it is booted instead.
-constexpr std::chrono::seconds kResumePatience{15};
 constexpr int kTimedOut = 124;
 constexpr int kNotExecutable = 126;
 constexpr int kNotFound = 127;
@@ -26,17 +21,12 @@ std::chrono::microseconds since(Clock::time_point begin) {
 class MachineRun {
  public:
   MachineRun(EnvironmentStore& store, std::string_view name, const RunOptions& options)
-      : store_(store),
-        options_(options),
-        environment_(store.options().catalog.require(name)),
-        layout_(store.options().cache_dir),
-        progress_(options.progress != nullptr ? *options.progress : silence_),
-        monitor_(options.machine.monitor) {}
+      : options_(options),
+        launcher_(store, name, options.machine, options.progress, options.stop) {}
 
   RunReport run() {
     const auto begin = Clock::now();
-    require_monitor(options_.machine);
-    const HeldInstallation held = hold();
+    const HeldInstallation held = launcher_.hold();
     LiveMachine live = start(held);
     report_.accelerator = live.shape.accelerator;
     report_.ready_after = since(begin);
@@ -49,43 +39,31 @@ class MachineRun {
   }
 
  private:
-  HeldInstallation hold() {
-    const PullOptions pull{.progress = options_.progress, .stop = options_.stop};
-    while (true) {
-      const InstalledEnvironment installed = store_.ensure_installed(environment_.name, pull);
-      if (auto held = hold_installation(installed.install_dir, environment_)) {
-        return std::move(*held);
-      }
-    }
-  }
-
   LiveMachine start(const HeldInstallation& held) {
-    const MachineShape shape = shape_for(options_.machine, layout_.root());
+    const MachineShape shape = launcher_.shape();
     if (!options_.cold) {
       if (auto live = go_on(held, shape)) return std::move(*live);
     }
-    return boot_machine(monitor_, shape, held, std::nullopt, options_.machine.boot_timeout,
-                        options_.stop,
-                        [this](std::string_view text) { progress_.warning(text); });
+    return launcher_.boot(shape, held);
   }
 
   std::optional<LiveMachine> go_on(const HeldInstallation& held, const MachineShape& shape) {
     const auto directory =
-        prepared_state_dir(layout_, environment_.name, shape.network);
-    const auto conditions = state_conditions(held, shape, options_.machine.monitor);
-    const StateLookup lookup = find_prepared_state(directory, conditions);
+        prepared_state_dir(launcher_.layout(), launcher_.environment().name, shape.network);
+    const StateLookup lookup =
+        find_prepared_state(directory, state_conditions(held, shape, options_.machine.monitor));
     if (!lookup.state) {
       tell_why_cold(lookup);
       return std::nullopt;
     }
     try {
-      LiveMachine live = resume_machine(monitor_, shape, held, *lookup.state, kResumePatience,
-                                        options_.stop);
+      LiveMachine live = launcher_.resume(shape, held, *lookup.state);
       report_.warm = true;
       return live;
     } catch (const MachineLost& error) {
-      progress_.warning(std::string("the prepared state does not work (") + error.what() +
-                        "): booting; make it anew with 'pyro prepare --force'");
+      launcher_.progress().warning(std::string("the prepared state does not work (") +
+                                   error.what() +
+                                   "): booting; make it anew with 'pyro prepare --force'");
       return std::nullopt;
     }
   }
@@ -95,9 +73,9 @@ class MachineRun {
     for (const std::string& difference : lookup.differences) {
       why += (why.empty() ? "" : "; ") + difference;
     }
-    progress_.note("booting " + environment_.name + ": " +
-                   (lookup.exists ? "its prepared state is stale: " + why
-                                  : "no state of it was prepared"));
+    launcher_.progress().note(
+        "booting " + launcher_.environment().name + ": " +
+        (lookup.exists ? "its prepared state is stale: " + why : "no state of it was prepared"));
   }
 
   void converse(GuestLink& link) {
@@ -125,22 +103,17 @@ class MachineRun {
   void take_copies(GuestLink& link) {
     for (const Copy& copy : options_.copy_out) {
       try {
-        copy_out(link, copy, [this](std::string_view text) { progress_.warning(text); });
+        copy_out(link, copy, [this](std::string_view text) { launcher_.progress().warning(text); });
       } catch (const Error& error) {
         if (error.code() == ErrorCode::interrupted) throw;
-        if (report_.exit_code != 0) progress_.warning(error.what());
+        if (report_.exit_code != 0) launcher_.progress().warning(error.what());
         if (!failure_) failure_ = std::current_exception();
       }
     }
   }
 
-  ProgressListener silence_;
-  EnvironmentStore& store_;
   const RunOptions& options_;
-  const Environment environment_;
-  const CacheLayout layout_;
-  ProgressListener& progress_;
-  Qemu monitor_;
+  Launcher launcher_;
   RunReport report_;
   std::exception_ptr failure_;
 };

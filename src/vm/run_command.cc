@@ -225,8 +225,7 @@ class CommandRun {
   }
 
   void tell_to_end(int signal) {
-    link_.send_fixed(FrameType::signal,
-                     guest::NumberPayload{static_cast<std::uint32_t>(signal)});
+    link_.send_fixed(FrameType::signal, guest::NumberPayload{static_cast<std::uint32_t>(signal)});
     end_at_ = Clock::now() + kGrace;
   }
 

@@ -131,8 +131,8 @@ void TreeReceiver::make_directory(const std::string& path, const guest::EntryPay
 void TreeReceiver::make_file(const std::string& path, const guest::EntryPayload& entry) {
   const Place place = place_of(path);
   clear_way(place);
-  file_ = open_at(place.directory.get(), place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW,
-                  0600, shown(path));
+  file_ = open_at(place.directory.get(), place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
+                  shown(path));
   file_entry_ = entry;
   file_path_ = path;
 }

@@ -1,5 +1,6 @@
 #include "vm/words.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,6 +19,17 @@ void Words::take_in() {
     last_.append(piece.data(), static_cast<std::size_t>(got));
     if (last_.size() > kKept) last_.erase(0, last_.size() - kKept);
   }
+}
+
+SocketPair make_pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("cannot make a pipe", errno);
+  ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+std::string first_line(const std::string& text) {
+  return text.substr(0, text.find_first_of("\r\n"));
 }
 
 }  // namespace pyro

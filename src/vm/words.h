@@ -24,4 +24,13 @@ class Words {
   std::string last_;
 };
 
+/// Two ends of a pipe or socket; ours does not block.
+struct SocketPair {
+  Fd ours;
+  Fd theirs;
+};
+[[nodiscard]] SocketPair make_pipe();
+
+[[nodiscard]] std::string first_line(const std::string& text);
+
 }  // namespace pyro
