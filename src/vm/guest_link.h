@@ -74,7 +74,6 @@ class GuestLink {
   void flush();
   void receive();
   [[noreturn]] void lost(const std::string& what);
-  [[nodiscard]] std::string excerpt() const;
 
   Machine& machine_;
   std::stop_token stop_;
