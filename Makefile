@@ -48,6 +48,7 @@ crash:
 
 check:
 	@tools/install-deps check test
+	@tools/build-test-environment
 	@tools/check
 
 fuzz:
