@@ -118,9 +118,11 @@ bool GuestLink::wait(std::span<pollfd> others, Deadline deadline) {
 
 GuestFrame GuestLink::next(Deadline deadline) {
   while (true) {
-    // Also for a guest that never stops sending.
-    if (deadline && Clock::now() >= *deadline) lost(kNoSign);
-    if (const auto frame = take()) return *frame;
+    if (const auto frame = take()) {
+      // Whoever never stops talking gives no other sign either.
+      if (deadline && Clock::now() >= *deadline) lost(kNoSign);
+      return *frame;
+    }
     if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     if (!wait({}, deadline)) lost(kNoSign);
   }

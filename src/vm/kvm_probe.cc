@@ -60,11 +60,13 @@ std::string boot_id() {
   return id;
 }
 
-std::optional<KvmReport> recall(const std::filesystem::path& directory) {
+std::optional<KvmReport> recall(const std::filesystem::path& directory) try {
   const auto text = read_small_file_at(AT_FDCWD, (directory / kRecord).string(), 4096);
   const auto document = nlohmann::json::parse(text.value_or(""), nullptr, false);
   if (!document.is_object() || document.value("boot_id", "") != boot_id()) return std::nullopt;
   return KvmReport{document.value("usable", false), document.value("reason", "")};
+} catch (const nlohmann::json::exception&) {
+  return std::nullopt;  // not ours
 }
 
 }  // namespace

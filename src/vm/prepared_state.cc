@@ -84,8 +84,8 @@ Fd open_state_file(int directory, const char* name) {
 
 /// The state's own files are as they were published.
 bool is_whole(const PreparedState& state) {
-  const auto& files = state.manifest.value("state", json::object());
-  return state.memory && state.devices &&
+  const json files = state.manifest.value("state", json::object());
+  return state.memory && state.devices && files.is_object() &&
          files.value("memory", json()) == file_identity(state.memory.get()) &&
          files.value("devices", json()) == file_identity(state.devices.get());
 }

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -37,11 +38,20 @@ void check_path(const std::string& path) {
   }
 }
 
-/// Whether a link at `path` to `target` stays in the tree.
+/// Whether a link at `path` to `target` stays in the tree. Upwards it may lead only at first, from
+/// where it is: what ".." means after a name depends on whether that is a link.
 bool stays_within(const std::string& path, const std::string& target) {
   if (target.empty() || target.front() == '/') return false;
-  const auto end = (std::filesystem::path(path).parent_path() / target).lexically_normal();
-  return end.begin() == end.end() || *end.begin() != "..";
+  auto depth = std::ranges::count(path, '/');
+  bool named = false;
+  for (const auto& part : std::filesystem::path(target)) {
+    if (part == "..") {
+      if (named || depth-- == 0) return false;
+    } else if (part != "." && !part.empty()) {
+      named = true;
+    }
+  }
+  return true;
 }
 
 Fd open_beneath(int directory, const std::string& path, int flags) {
@@ -138,6 +148,7 @@ void TreeReceiver::make_file(const std::string& path, const guest::EntryPayload&
 }
 
 void TreeReceiver::make_link(const std::string& path, const std::string& target) {
+  if (path.empty()) refuse("a tree that is a link");
   if (!stays_within(path, target)) {
     return note_(shown(path) + " is a link that leads out of what is copied: left out");
   }

@@ -1,0 +1,122 @@
+// For tests: a machine without a monitor, and the guest's end of its port in the test's hands.
+#pragma once
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/files.h"
+#include "guest/protocol.h"
+#include "vm/monitor.h"
+
+namespace pyro {
+
+/// A frame as it goes over the port.
+inline std::string frame_bytes(guest::FrameType type, std::string_view payload = {}) {
+  const guest::FrameHeader header{static_cast<std::uint32_t>(payload.size()), type, {}};
+  std::string bytes(sizeof header, '\0');
+  std::memcpy(bytes.data(), &header, sizeof header);
+  return bytes.append(payload);
+}
+
+/// The bytes of a payload's fixed part, and what follows it.
+template <typename Payload>
+std::string payload_bytes(const Payload& fixed, std::string_view rest = {}) {
+  std::string bytes(sizeof fixed, '\0');
+  std::memcpy(bytes.data(), &fixed, sizeof fixed);
+  return bytes.append(rest);
+}
+
+class FakeGuest : public Machine {
+ public:
+  FakeGuest() {
+    int ends[2];
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+      throw std::runtime_error("socketpair failed");
+    }
+    host_ = Fd(ends[0]);
+    guest_ = Fd(ends[1]);
+    ended_ = Fd(::eventfd(0, EFD_CLOEXEC));
+  }
+
+  // The host's view.
+  [[nodiscard]] int channel() const noexcept override { return host_.get(); }
+  [[nodiscard]] int console() const noexcept override { return -1; }
+  [[nodiscard]] int complaints() const noexcept override { return -1; }
+  [[nodiscard]] int process() const noexcept override { return ended_.get(); }
+  void note_words() override {}
+  [[nodiscard]] std::string last_words() const override { return words_; }
+  void save(int) override {}
+  void kill() noexcept override {}
+
+  // The guest's.
+  void say_bytes(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t put = ::send(guest_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (put < 0) throw std::runtime_error("the host does not listen");
+      bytes.remove_prefix(static_cast<std::size_t>(put));
+    }
+  }
+  void say(guest::FrameType type, std::string_view payload = {}) {
+    say_bytes(frame_bytes(type, payload));
+  }
+  template <typename Payload>
+  void say_fixed(guest::FrameType type, const Payload& fixed, std::string_view rest = {}) {
+    say(type, payload_bytes(fixed, rest));
+  }
+
+  /// How many of `bytes` the port takes without a wait.
+  std::size_t say_what_fits(std::string_view bytes) {
+    const ssize_t put =
+        ::send(guest_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    return put < 0 ? 0 : static_cast<std::size_t>(put);
+  }
+
+  struct Heard {
+    guest::FrameType type{};
+    std::string payload;
+  };
+
+  /// The next frame of the host; nothing when there is none for as long as `patience`.
+  std::optional<Heard> hear(int patience = 5000) {
+    pollfd ready{guest_.get(), POLLIN, 0};
+    if (::poll(&ready, 1, patience) != 1) return std::nullopt;
+    guest::FrameHeader header;
+    if (!read_all(&header, sizeof header)) return std::nullopt;
+    Heard heard{header.type, std::string(header.size, '\0')};
+    if (!read_all(heard.payload.data(), header.size)) return std::nullopt;
+    return heard;
+  }
+  /// Passes over all before it.
+  std::optional<Heard> hear_of(guest::FrameType type) {
+    auto heard = hear();
+    while (heard && heard->type != type) heard = hear();
+    return heard;
+  }
+
+  void end(std::string last_words = {}) {
+    words_ = std::move(last_words);
+    guest_.reset();
+    ::eventfd_write(ended_.get(), 1);
+  }
+
+ private:
+  bool read_all(void* to, std::size_t size) {
+    return size == 0 || ::recv(guest_.get(), to, size, MSG_WAITALL) == static_cast<ssize_t>(size);
+  }
+
+  Fd host_;
+  Fd guest_;
+  Fd ended_;
+  std::string words_;
+};
+
+}  // namespace pyro

@@ -1,0 +1,175 @@
+// Tests of frames to and from a guest that may say anything, at any pace.
+#include "vm/guest_link.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "vm/conversation.h"
+#include "vm/fake_guest.h"
+
+namespace pyro {
+namespace {
+
+using guest::FrameType;
+using ::testing::HasSubstr;
+using namespace std::chrono_literals;
+
+class GuestLinkTest : public ::testing::Test {
+ protected:
+  /// What next() throws; empty when it does not.
+  std::string failure(Deadline deadline = Clock::now() + 5s) {
+    try {
+      link_.next(deadline);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return {};
+  }
+
+  FakeGuest guest_;
+  std::stop_source stop_;
+  GuestLink link_{guest_, stop_.get_token()};
+};
+
+TEST_F(GuestLinkTest, FramesArriveWhereverTheyAreCut) {
+  const std::string both =
+      frame_bytes(FrameType::output, "first") + frame_bytes(FrameType::error_output);
+  for (std::size_t cut = 0; cut <= both.size(); ++cut) {
+    std::jthread guest([&] {
+      guest_.say_bytes(both.substr(0, cut));
+      std::this_thread::sleep_for(2ms);
+      guest_.say_bytes(both.substr(cut));
+    });
+    const GuestFrame first = link_.next(Clock::now() + 5s);
+    EXPECT_EQ(first.type, FrameType::output) << cut;
+    EXPECT_EQ(first.payload, "first") << cut;
+    const GuestFrame second = link_.next(Clock::now() + 5s);
+    EXPECT_EQ(second.type, FrameType::error_output) << cut;
+    EXPECT_EQ(second.payload, "") << cut;
+  }
+}
+
+TEST_F(GuestLinkTest, TheLargestFrameArrives) {
+  const std::string most(guest::kLargestPayload, 'x');
+  std::jthread guest([&] { guest_.say(FrameType::output, most); });
+  EXPECT_EQ(link_.next(Clock::now() + 5s).payload, most);
+}
+
+TEST_F(GuestLinkTest, ALargerOneIsRefusedByItsHeader) {
+  const guest::FrameHeader header{guest::kLargestPayload + 1, FrameType::output, {}};
+  guest_.say_bytes(payload_bytes(header));
+  EXPECT_THAT(failure(), HasSubstr("does not keep to the protocol"));
+}
+
+TEST_F(GuestLinkTest, AFixedPartThatIsCutShortIsRefused) {
+  std::string_view payload = "abc";
+  EXPECT_THROW(fixed_part<guest::NumberPayload>(payload), Error);
+}
+
+TEST_F(GuestLinkTest, AGuestSaysWhyItGivesUp) {
+  guest_.say(FrameType::trouble, "no disk appeared");
+  EXPECT_THAT(failure(), HasSubstr("the guest gives up: no disk appeared"));
+}
+
+TEST_F(GuestLinkTest, WhatAMachineSaidBeforeItsEndIsTaken) {
+  guest_.say(FrameType::output, "last");
+  guest_.end();
+  EXPECT_EQ(link_.next().payload, "last");
+  EXPECT_THROW(link_.next(), MachineLost);
+}
+
+struct LastWords {
+  const char* name;
+  const char* words;
+  const char* told;
+
+  friend void PrintTo(const LastWords& self, std::ostream* out) { *out << self.name; }
+};
+
+class LastWordsTest : public GuestLinkTest, public ::testing::WithParamInterface<LastWords> {};
+
+TEST_P(LastWordsTest, AreTold) {
+  guest_.end(GetParam().words);
+  EXPECT_EQ(failure(), GetParam().told);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Machines, LastWordsTest,
+    ::testing::Values(
+        LastWords{"Silent", "", "the machine ended"},
+        LastWords{"Line", "qemu: no such file\r\n", "the machine ended: qemu: no such file"},
+        LastWords{"Panic", "[1.0] x\r\n[1.1] Kernel panic - not syncing: init\r\n[1.2] y\r\n",
+                  "the machine ended: Kernel panic - not syncing: init"}),
+    [](const auto& row) { return row.param.name; });
+
+TEST_F(GuestLinkTest, WordsWithoutEndAreCut) {
+  guest_.end(std::string(4096, 'x'));
+  EXPECT_LT(failure().size(), 500u);
+}
+
+TEST_F(GuestLinkTest, ADeadlineEndsAWait) {
+  EXPECT_EQ(failure(Clock::now() + 20ms), kNoSign);
+}
+
+TEST_F(GuestLinkTest, AGuestThatNeverStopsTalkingDoesNotOutlastTheDeadline) {
+  for (int i = 0; i < 100; ++i) guest_.say(FrameType::output, "junk");
+  guest_.say_fixed(FrameType::ready, guest::NumberPayload{guest::kProtocolVersion});
+  EXPECT_THROW(begin_conversation(link_, "host", Clock::now()), MachineLost);
+}
+
+TEST_F(GuestLinkTest, AStopEndsAWait) {
+  std::jthread user([&] {
+    std::this_thread::sleep_for(20ms);
+    stop_.request_stop();
+  });
+  EXPECT_THAT(failure(), HasSubstr("interrupted"));
+}
+
+TEST_F(GuestLinkTest, AGuestThatTakesNothingIsStoppedToo) {
+  link_.send(FrameType::data, std::string(guest::kLargestPayload, 'x'));
+  for (int i = 0; i < 8; ++i) {
+    link_.send(FrameType::data, std::string(guest::kLargestPayload, 'x'));
+  }
+  std::jthread user([&] {
+    std::this_thread::sleep_for(20ms);
+    stop_.request_stop();
+  });
+  EXPECT_THROW(link_.send_all(), Error);
+}
+
+TEST_F(GuestLinkTest, WhatNobodyTakesIsLeftToTheGuest) {
+  const std::string piece = frame_bytes(FrameType::output, std::string(30 << 10, 'x'));
+  std::size_t said = 0;
+  for (int i = 0; i < 500; ++i) {
+    said += guest_.say_what_fits(piece);
+    link_.wait({}, Clock::now());
+  }
+  EXPECT_LT(said, 2u << 20);
+}
+
+TEST_F(GuestLinkTest, AConversationBeginsWithTheClockASeedAndAName) {
+  std::jthread guest([&] {
+    const auto heard = guest_.hear_of(FrameType::start);
+    ASSERT_TRUE(heard);
+    std::string_view payload = heard->payload;
+    const auto start = fixed_part<guest::StartPayload>(payload);
+    const std::chrono::nanoseconds now = std::chrono::system_clock::now().time_since_epoch();
+    EXPECT_NEAR(static_cast<double>(start.nanoseconds_since_1970), static_cast<double>(now.count()),
+                5e9);
+    EXPECT_NE(payload_bytes(start).substr(8), std::string(guest::kSeedBytes, '\0'));
+    EXPECT_EQ(payload, "debian-12");
+    guest_.say(FrameType::output, "left over");
+    guest_.say_fixed(FrameType::ready, guest::NumberPayload{guest::kProtocolVersion});
+  });
+  begin_conversation(link_, "debian-12", Clock::now() + 5s);
+}
+
+TEST_F(GuestLinkTest, AnotherVersionOfTheProtocolIsRefused) {
+  guest_.say_fixed(FrameType::ready, guest::NumberPayload{guest::kProtocolVersion + 1});
+  EXPECT_THROW(begin_conversation(link_, "host", Clock::now() + 5s), Error);
+}
+
+}  // namespace
+}  // namespace pyro

@@ -1,0 +1,116 @@
+// Tests of QEMU's command line: nothing of the user's is in it, and little that nobody needs.
+#include "vm/qemu_arguments.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "vm/monitor_process.h"
+
+namespace pyro {
+namespace {
+
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::IsSupersetOf;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+using Case = std::tuple<Accelerator, MachineType, GuestNetwork, QemuStart>;
+
+class QemuArgumentsTest : public ::testing::TestWithParam<Case> {
+ protected:
+  QemuArgumentsTest() {
+    std::tie(shape_.accelerator, shape_.type, shape_.network, start_) = GetParam();
+    words_ = qemu_arguments(shape_, start_);
+  }
+
+  MachineShape shape_;
+  QemuStart start_{};
+  std::vector<std::string> words_;
+};
+
+TEST_P(QemuArgumentsTest, NothingIsThereThatWasNotAskedFor) {
+  EXPECT_THAT(words_, IsSupersetOf({"-nodefaults", "-no-user-config", "-no-reboot"}));
+}
+
+TEST_P(QemuArgumentsTest, TheSandboxDeniesAllThatItCan) {
+  const auto option = std::ranges::find(words_, "-sandbox");
+  ASSERT_NE(option, words_.end());
+  for (const char* part :
+       {"on", "obsolete=deny", "elevateprivileges=deny", "spawn=deny", "resourcecontrol=deny"}) {
+    EXPECT_THAT(*std::next(option), HasSubstr(part));
+  }
+}
+
+TEST_P(QemuArgumentsTest, FilesAreDescriptors) {
+  for (const std::string& word : words_) {
+    for (std::size_t slash = word.find('/'); slash != word.npos; slash = word.find('/', slash)) {
+      const std::string rest = word.substr(slash);
+      EXPECT_TRUE(rest.starts_with("/proc/self/fd/") || rest.starts_with("/dev/fdset/1")) << word;
+      slash = std::min(word.find(',', slash), word.size());
+    }
+  }
+}
+
+TEST_P(QemuArgumentsTest, TheDiskCannotBeWritten) {
+  const auto disk = std::ranges::find(words_, "-blockdev");
+  ASSERT_NE(disk, words_.end());
+  EXPECT_THAT(*std::next(disk), HasSubstr("read-only=on"));
+}
+
+TEST_P(QemuArgumentsTest, ThereIsANetworkWhenItWasAskedFor) {
+  const bool wanted = shape_.network == GuestNetwork::user;
+  EXPECT_EQ(std::ranges::count(words_, "-netdev"), wanted ? 1 : 0);
+  EXPECT_EQ(std::ranges::count_if(
+                words_, [](const std::string& word) { return word.starts_with("virtio-net"); }),
+            wanted ? 1 : 0);
+}
+
+TEST_P(QemuArgumentsTest, OnlyAMachineThatIsToBeSavedWritesItsMemory) {
+  const auto memory = std::ranges::find_if(
+      words_, [](const std::string& word) { return word.starts_with("memory-backend-file"); });
+  ASSERT_EQ(memory == words_.end(), start_ == QemuStart::boot);
+  if (memory == words_.end()) return;
+  EXPECT_THAT(*memory, HasSubstr(start_ == QemuStart::resume ? "share=off" : "share=on"));
+}
+
+TEST_P(QemuArgumentsTest, ItTakesOrdersOnlyForAState) {
+  EXPECT_EQ(std::ranges::count(words_, "-mon"), start_ == QemuStart::boot ? 0 : 1);
+}
+
+TEST_P(QemuArgumentsTest, TheAcceleratorIsTheOneThatWasChosen) {
+  const auto accelerator = std::ranges::find(words_, "-accel");
+  ASSERT_NE(accelerator, words_.end());
+  EXPECT_THAT(*std::next(accelerator), StartsWith(std::string(to_string(shape_.accelerator))));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Machines, QemuArgumentsTest,
+    ::testing::Combine(::testing::Values(Accelerator::tcg, Accelerator::kvm),
+                       ::testing::Values(MachineType::q35, MachineType::microvm),
+                       ::testing::Values(GuestNetwork::none, GuestNetwork::user),
+                       ::testing::Values(QemuStart::boot, QemuStart::boot_to_save,
+                                         QemuStart::resume)));
+
+TEST(QemuCommandLineTest, ThePortIsCalledWhatTheGuestLooksFor) {
+  EXPECT_THAT(qemu_arguments({}, QemuStart::boot),
+              Contains(HasSubstr("virtserialport,chardev=channel,name=pyro.guest")));
+}
+
+TEST(QemuCommandLineTest, TheShapeIsWhatWasAskedFor) {
+  const auto words = qemu_arguments({.cpus = 3, .memory_mib = 777}, QemuStart::resume);
+  EXPECT_THAT(words, Contains("3"));
+  EXPECT_THAT(words, Contains("777"));
+  EXPECT_THAT(words, Contains(HasSubstr("size=777M")));
+}
+
+TEST(QemuCommandLineTest, TheStateIsReadFromItsDescriptor) {
+  const int number = kFirstMonitorDescriptor + static_cast<int>(QemuDescriptor::devices);
+  EXPECT_THAT(qemu_resume_commands(), HasSubstr("fd:" + std::to_string(number)));
+  EXPECT_THAT(qemu_resume_commands(), Not(HasSubstr("/")));
+}
+
+}  // namespace
+}  // namespace pyro

@@ -1,0 +1,329 @@
+// Tests of one command in a guest that is the test itself.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <csignal>
+#include <functional>
+#include <thread>
+
+#include "vm/conversation.h"
+#include "vm/fake_guest.h"
+
+namespace pyro {
+namespace {
+
+using guest::FrameType;
+using ::testing::HasSubstr;
+using namespace std::chrono_literals;
+
+Fd memory_file(std::string_view content = {}) {
+  Fd file(::memfd_create("test", MFD_CLOEXEC));
+  write_all(file.get(), content, "test");
+  ::lseek(file.get(), 0, SEEK_SET);
+  return file;
+}
+
+std::string content_of(const Fd& file) {
+  std::string bytes(static_cast<std::size_t>(::lseek(file.get(), 0, SEEK_END)), '\0');
+  EXPECT_EQ(::pread(file.get(), bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  return bytes;
+}
+
+std::pair<Fd, Fd> pipe_ends() {
+  int ends[2];
+  EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  return {Fd(ends[0]), Fd(ends[1])};
+}
+
+class RunCommandTest : public ::testing::Test {
+ protected:
+  RunCommandTest() { std::signal(SIGPIPE, SIG_IGN); }
+
+  CommandEnd run() {
+    options_.output = output_.get();
+    options_.error_output = error_output_.get();
+    GuestLink link(guest_, stop_.get_token());
+    return run_command(link, options_);
+  }
+
+  std::string failure() {
+    try {
+      static_cast<void>(run());
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return {};
+  }
+
+  void say_exit(std::uint32_t code, std::uint32_t signal = 0) {
+    guest_.say_fixed(FrameType::exited, guest::ExitPayload{code, signal});
+  }
+
+  /// How many bytes of input arrive until there is a pause, or their end.
+  std::size_t hear_input() {
+    std::size_t size = 0;
+    while (const auto heard = guest_.hear(200)) {
+      if (heard->type != FrameType::input) continue;
+      if (heard->payload.empty()) break;
+      size += heard->payload.size();
+    }
+    return size;
+  }
+
+  FakeGuest guest_;
+  std::stop_source stop_;
+  RunOptions options_{.machine = {}, .command = {"program", "", "[a,b]", "--"}};
+  Fd output_ = memory_file();
+  Fd error_output_ = memory_file();
+};
+
+TEST_F(RunCommandTest, TheRequestIsWhatWasAskedFor) {
+  options_.variables = {"A=1", "A="};
+  options_.directory = "/work";
+  say_exit(0);
+  static_cast<void>(run());
+  std::vector<std::string> told;
+  for (auto heard = guest_.hear(0); heard; heard = guest_.hear(0)) {
+    if (heard->type == FrameType::run) break;
+    told.push_back(std::to_string(static_cast<int>(heard->type)) + ' ' + heard->payload);
+  }
+  EXPECT_THAT(told, ::testing::ElementsAre("2 program", "2 ", "2 [a,b]", "2 --", "3 A=1",
+                                           "3 A=", "4 /work"));
+}
+
+TEST_F(RunCommandTest, StreamsAreKeptApart) {
+  guest_.say(FrameType::output, std::string("a\0", 2));
+  guest_.say(FrameType::error_output, "e");
+  guest_.say(FrameType::output, "b");
+  say_exit(0);
+  static_cast<void>(run());
+  EXPECT_EQ(content_of(output_), std::string("a\0b", 3));
+  EXPECT_EQ(content_of(error_output_), "e");
+}
+
+TEST_F(RunCommandTest, ItsEndIsTold) {
+  say_exit(7);
+  EXPECT_EQ(run().code, 7);
+  say_exit(0, SIGKILL);
+  EXPECT_EQ(run().signal, SIGKILL);
+  say_exit(0x1234, 0xff);
+  const CommandEnd odd = run();
+  EXPECT_EQ(odd.code, 0x34) << "what no process has is cut";
+  EXPECT_EQ(odd.signal, 0x7f);
+}
+
+TEST_F(RunCommandTest, ARefusalIsTold) {
+  guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOENT}, "cannot run program");
+  const CommandEnd end = run();
+  EXPECT_EQ(end.refused, ENOENT);
+  EXPECT_EQ(end.refusal, "cannot run program");
+}
+
+struct Nonsense {
+  const char* name;
+  std::string bytes;
+
+  friend void PrintTo(const Nonsense& self, std::ostream* out) { *out << self.name; }
+};
+
+class NonsenseTest : public RunCommandTest, public ::testing::WithParamInterface<Nonsense> {};
+
+TEST_P(NonsenseTest, IsRefused) {
+  guest_.say_bytes(GetParam().bytes);
+  EXPECT_THAT(failure(), HasSubstr("does not keep to the protocol"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Guests, NonsenseTest,
+    ::testing::Values(Nonsense{"Text", "GET / HTTP/1.1\r\n\r\n"},
+                      Nonsense{"UnknownFrame", frame_bytes(FrameType{77})},
+                      Nonsense{"OneOfOurs", frame_bytes(FrameType::argument, "x")},
+                      Nonsense{"AnEndCutShort", frame_bytes(FrameType::exited, "abc")},
+                      Nonsense{"ARefusalCutShort", frame_bytes(FrameType::refused)},
+                      Nonsense{"TakenCutShort", frame_bytes(FrameType::taken, "x")}),
+    [](const auto& row) { return row.param.name; });
+
+TEST_F(RunCommandTest, AMachineThatEndsMeanwhileIsLost) {
+  guest_.say(FrameType::output, "so far");
+  guest_.end("Kernel panic - not syncing");
+  EXPECT_THAT(failure(), HasSubstr("Kernel panic"));
+  EXPECT_EQ(content_of(output_), "so far");
+}
+
+TEST_F(RunCommandTest, OnlyTheFirstEndCounts) {
+  say_exit(3);
+  say_exit(4);
+  EXPECT_EQ(run().code, 3);
+}
+
+TEST_F(RunCommandTest, AReaderThatIsGoneIsToldToTheGuest) {
+  auto [reader, writer] = pipe_ends();
+  reader.reset();
+  output_ = std::move(writer);
+  guest_.say(FrameType::output, "to nobody");
+  std::jthread guest([&] {
+    const auto heard = guest_.hear_of(FrameType::closed);
+    ASSERT_TRUE(heard);
+    EXPECT_EQ(heard->payload, payload_bytes(guest::StreamPayload{guest::Stream::output}));
+    guest_.say(FrameType::output, "still to nobody");
+    say_exit(0, SIGPIPE);
+  });
+  EXPECT_EQ(run().signal, SIGPIPE);
+}
+
+TEST_F(RunCommandTest, ASlowReaderSlowsTheGuestDown) {
+  auto [reader, writer] = pipe_ends();
+  output_ = std::move(writer);
+  options_.timeout = 300ms;
+  std::size_t said = 0;
+  std::jthread guest([&] {
+    const std::string piece = frame_bytes(FrameType::output, std::string(30 << 10, 'x'));
+    for (int i = 0; i < 400; ++i) {
+      said += guest_.say_what_fits(piece);
+      std::this_thread::sleep_for(1ms);
+    }
+  });
+  EXPECT_TRUE(run().timed_out);
+  guest.join();
+  EXPECT_LT(said, 2u << 20);
+}
+
+TEST_F(RunCommandTest, ADiskThatIsFullEndsIt) {
+  output_ = Fd(::open("/dev/full", O_WRONLY | O_CLOEXEC));
+  guest_.say(FrameType::output, "x");
+  EXPECT_THAT(failure(), HasSubstr("No space left on device"));
+}
+
+TEST_F(RunCommandTest, NoMoreInputIsSentThanTheWindowHas) {
+  const Fd input = memory_file(std::string(1 << 20, 'x'));
+  options_.input = input.get();
+  std::jthread guest([&] {
+    EXPECT_EQ(hear_input(), guest::kInputWindow);
+    guest_.say_fixed(FrameType::taken, guest::NumberPayload{1000});
+    EXPECT_EQ(hear_input(), 1000u);
+    // More than was sent: it counts as all of it.
+    guest_.say_fixed(FrameType::taken, guest::NumberPayload{~0U});
+    EXPECT_EQ(hear_input(), guest::kInputWindow);
+    say_exit(0);
+  });
+  static_cast<void>(run());
+}
+
+TEST_F(RunCommandTest, TheEndOfInputIsTold) {
+  const Fd input = memory_file("abc");
+  options_.input = input.get();
+  std::jthread guest([&] {
+    EXPECT_EQ(guest_.hear_of(FrameType::input)->payload, "abc");
+    EXPECT_EQ(guest_.hear_of(FrameType::input)->payload, "");
+    say_exit(0);
+  });
+  static_cast<void>(run());
+}
+
+TEST_F(RunCommandTest, WithoutInputNoneIsSent) {
+  std::jthread guest([&] {
+    const auto heard = guest_.hear_of(FrameType::run);
+    ASSERT_TRUE(heard);
+    EXPECT_EQ(static_cast<int>(heard->payload[offsetof(guest::RunPayload, input)]), 0);
+    EXPECT_FALSE(guest_.hear(50));
+    say_exit(0);
+  });
+  static_cast<void>(run());
+}
+
+TEST_F(RunCommandTest, ACommandThatTakesTooLongIsToldToEnd) {
+  options_.timeout = 50ms;
+  std::jthread guest([&] {
+    const auto heard = guest_.hear_of(FrameType::signal);
+    ASSERT_TRUE(heard);
+    EXPECT_EQ(heard->payload, payload_bytes(guest::NumberPayload{SIGTERM}));
+    guest_.say(FrameType::output, "bye");
+    say_exit(0, SIGTERM);
+  });
+  EXPECT_TRUE(run().timed_out);
+  EXPECT_EQ(content_of(output_), "bye");
+}
+
+TEST_F(RunCommandTest, OneThatTakesNoNoticeIsLeft) {
+  options_.timeout = 50ms;
+  const auto begin = Clock::now();
+  EXPECT_TRUE(run().timed_out);
+  EXPECT_LT(Clock::now() - begin, 1s);
+}
+
+TEST_F(RunCommandTest, AStopIsPassedOn) {
+  std::jthread guest([&] {
+    static_cast<void>(guest_.hear_of(FrameType::run));
+    stop_.request_stop();
+    const auto heard = guest_.hear_of(FrameType::signal);
+    ASSERT_TRUE(heard);
+    EXPECT_EQ(heard->payload, payload_bytes(guest::NumberPayload{SIGINT}));
+    say_exit(0, SIGINT);
+  });
+  EXPECT_EQ(failure(), "interrupted");
+}
+
+TEST_F(RunCommandTest, AWordThatLinuxWouldNotTakeIsRefused) {
+  options_.command.push_back(std::string(guest::kLargestPayload, 'x'));
+  EXPECT_THAT(failure(), HasSubstr("longer than Linux allows"));
+}
+
+struct CopiedName {
+  const char* path;
+  const char* name;
+};
+
+TEST(CopiedNameTest, IsThePathsLastPart) {
+  for (const auto& [path, name] : {CopiedName{"a", "a"},
+                                   {"/a/b", "b"},
+                                   {"a/b/", "b"},
+                                   {"a/./", "a"},
+                                   {"a/b/..", "a"},
+                                   {".", ""},
+                                   {"..", ""},
+                                   {"/", ""},
+                                   {"a/..", ""},
+                                   {"../..", ""}}) {
+    EXPECT_EQ(copied_name(path), name) << path;
+  }
+}
+
+// --- copies out of the guest, as far as they are no tree ---
+
+class CopyOutTest : public RunCommandTest {
+ protected:
+  std::string failure() {
+    try {
+      GuestLink link(guest_, stop_.get_token());
+      copy_out(link, {"/in/guest", "/nonexistent/\x01"},
+               [&](std::string_view note) { notes_.emplace_back(note); });
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return {};
+  }
+
+  std::vector<std::string> notes_;
+};
+
+TEST_F(CopyOutTest, ARefusalNamesThePath) {
+  guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOENT}, "/in/guest");
+  EXPECT_THAT(failure(), HasSubstr("the guest cannot read /in/guest: No such file"));
+}
+
+TEST_F(CopyOutTest, NonsenseIsRefused) {
+  guest_.say(FrameType::output, "x");
+  EXPECT_THAT(failure(), HasSubstr("does not keep to the protocol"));
+}
+
+TEST_F(CopyOutTest, WhatIsLeftOutIsTold) {
+  guest_.say(FrameType::left_out, "/in/guest/socket");
+  guest_.say(FrameType::done);
+  EXPECT_EQ(failure(), "");
+  EXPECT_THAT(notes_, ::testing::ElementsAre(HasSubstr("/in/guest/socket")));
+}
+
+}  // namespace
+}  // namespace pyro

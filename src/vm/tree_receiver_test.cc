@@ -1,0 +1,267 @@
+// Tests of trees that a guest sends: whatever it says, nothing is written outside of DST.
+#include "vm/tree_receiver.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <functional>
+
+#include "support/temp_dir.h"
+#include "vm/fake_guest.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+using guest::EntryKind;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using testing::read_file;
+using testing::write_file;
+
+constexpr auto kFile = EntryKind::file;
+constexpr auto kDirectory = EntryKind::directory;
+constexpr auto kLink = EntryKind::link;
+constexpr std::int64_t kTime = 1'600'000'000;
+
+/// One entry, with what comes after it.
+struct Sent {
+  std::string path;
+  EntryKind kind = kFile;
+  std::string content = {};  ///< Of a link: its target.
+  std::uint16_t mode = 0755;
+
+  [[nodiscard]] std::string payload() const {
+    guest::EntryPayload entry;
+    entry.modified = kTime;
+    entry.mode = mode;
+    entry.kind = kind;
+    return payload_bytes(entry, kind == kLink ? path + '\0' + content : path);
+  }
+};
+
+const Sent kRoot{"", kDirectory};
+
+class TreeReceiverTest : public ::testing::Test {
+ protected:
+  TreeReceiverTest() {
+    write_file(outside() / "secret", "untouched");
+    fs::create_directory(host());
+  }
+
+  [[nodiscard]] fs::path outside() const { return dir_ / "outside"; }
+  [[nodiscard]] fs::path host() const { return dir_ / "host"; }
+  [[nodiscard]] fs::path to() const { return host() / "dst"; }
+
+  /// What is refused of it; empty when all was taken.
+  std::string receive(const std::vector<Sent>& tree, std::string to = {}) {
+    if (to.empty()) to = this->to().string();
+    try {
+      TreeReceiver receiver(to, "name", [&](std::string_view note) { notes_.emplace_back(note); });
+      for (const Sent& sent : tree) {
+        receiver.entry(sent.payload());
+        if (sent.kind == kFile && !sent.content.empty()) receiver.data(sent.content);
+      }
+      receiver.finish();
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return {};
+  }
+
+  static struct stat status_of(const fs::path& path) {
+    struct stat status {};
+    EXPECT_EQ(::lstat(path.c_str(), &status), 0) << path;
+    return status;
+  }
+
+  testing::TempDir dir_;
+  std::vector<std::string> notes_;
+};
+
+// --- what no honest guest sends ---
+
+struct Hostile {
+  const char* name;
+  std::vector<Sent> tree;
+  const char* refusal;
+  std::function<void(const fs::path& dst, const fs::path& outside)> before = nullptr;
+
+  friend void PrintTo(const Hostile& self, std::ostream* out) { *out << self.name; }
+};
+
+class HostileTreeTest : public TreeReceiverTest, public ::testing::WithParamInterface<Hostile> {};
+
+TEST_P(HostileTreeTest, WritesNothingOutside) {
+  const fs::path name = host() / "name";
+  if (GetParam().before) GetParam().before(name, outside());
+  const auto before = testing::snapshot(outside());
+  EXPECT_THAT(receive(GetParam().tree, host().string()), HasSubstr(GetParam().refusal));
+  EXPECT_EQ(testing::snapshot(outside()), before);
+  for (const auto& entry : fs::directory_iterator(host())) EXPECT_EQ(entry.path(), name);
+  EXPECT_FALSE(fs::exists(dir_ / "evil"));
+  EXPECT_FALSE(fs::is_symlink(name));
+}
+
+const auto kLinkedDirectory = [](const fs::path& dst, const fs::path& outside) {
+  fs::create_directories(dst);
+  fs::create_directory_symlink(outside, dst / "d");
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    Guests, HostileTreeTest,
+    ::testing::Values(
+        Hostile{"Absolute", {kRoot, {"/evil"}}, "a path that leads elsewhere"},
+        Hostile{"Upwards", {kRoot, {"../evil"}}, "a path that leads elsewhere"},
+        Hostile{"UpwardsInTheMiddle",
+                {kRoot, {"a", kDirectory}, {"a/../../evil"}},
+                "a path that leads elsewhere"},
+        Hostile{"UpwardsAtTheEnd", {kRoot, {"a/..", kDirectory}}, "a path that leads elsewhere"},
+        Hostile{"Dot", {kRoot, {"./evil"}}, "a path that leads elsewhere"},
+        Hostile{"EmptyPart", {kRoot, {"a", kDirectory}, {"a//evil"}}, "a path that leads"},
+        Hostile{"SlashAtTheEnd", {kRoot, {"a/", kDirectory}}, "a path that leads elsewhere"},
+        Hostile{"BelowAFile", {{""}, {"evil"}}, "below what is no directory"},
+        Hostile{"BelowAFileOfTheTree", {kRoot, {"a"}, {"a/evil"}}, "Not a directory"},
+        Hostile{"BelowNothing", {kRoot, {"a/evil"}}, "No such file"},
+        Hostile{"SecondRoot", {kRoot, kRoot}, "a tree without a beginning"},
+        Hostile{"NoRoot", {{"evil"}}, "a tree without a beginning"},
+        Hostile{"UnknownKind", {kRoot, {"a", EntryKind{9}}}, "a file of an unknown kind"},
+        Hostile{"NoKind", {{"", EntryKind{0}}}, "a file of an unknown kind"},
+        Hostile{"ThroughALinkThatWasThere", {kRoot, {"d/evil"}}, "cannot open", kLinkedDirectory},
+        Hostile{
+            "OntoALinkThatWasThere", {kRoot, {"d", kDirectory}}, "cannot open", kLinkedDirectory},
+        Hostile{"ThroughALinkThatItSent",
+                {kRoot, {"a", kDirectory}, {"d", kLink, "a"}, {"d/evil"}},
+                "cannot open"},
+        Hostile{"OntoALinkThatItSent",
+                {kRoot, {"a", kDirectory}, {"d", kLink, "a"}, {"d", kDirectory}},
+                "cannot open"},
+        Hostile{"AFileInPlaceOfADirectory",
+                {kRoot, {"d"}},
+                "File exists",
+                [](const fs::path& dst, const fs::path&) { write_file(dst / "d/mine", "x"); }},
+        Hostile{"ALinkInPlaceOfADirectory",
+                {kRoot, {"d", kLink, "x"}},
+                "File exists",
+                [](const fs::path& dst, const fs::path&) { write_file(dst / "d/mine", "x"); }},
+        Hostile{"ALinkAsTheWholeTree", {{"", kLink, "secret"}}, "a tree that is a link"},
+        Hostile{"TooDeep", {kRoot, {std::string(100'000, 'a')}}, "too long"}),
+    [](const auto& row) { return row.param.name; });
+
+TEST_F(TreeReceiverTest, AnEntryThatIsCutShortIsRefused) {
+  TreeReceiver receiver(to().string(), "name", nullptr);
+  EXPECT_THROW(receiver.entry("abc"), Error);
+}
+
+TEST_F(TreeReceiverTest, DataWithoutAFileIsRefused) {
+  TreeReceiver receiver(to().string(), "name", nullptr);
+  EXPECT_THROW(receiver.data("abc"), Error);
+  receiver.entry(kRoot.payload());
+  EXPECT_THROW(receiver.data("abc"), Error) << "a directory has none";
+}
+
+TEST_F(TreeReceiverTest, AFilesDataEndsWithTheTree) {
+  TreeReceiver receiver(to().string(), "name", nullptr);
+  receiver.entry(Sent{""}.payload());
+  receiver.finish();
+  EXPECT_THROW(receiver.data("abc"), Error);
+}
+
+// --- links ---
+
+struct Link {
+  const char* name;
+  std::vector<Sent> links;  ///< Of which the last is it.
+  bool stays;
+
+  friend void PrintTo(const Link& self, std::ostream* out) { *out << self.name; }
+};
+
+class LinkTest : public TreeReceiverTest, public ::testing::WithParamInterface<Link> {};
+
+TEST_P(LinkTest, IsMadeIfItStaysWithin) {
+  std::vector<Sent> tree{kRoot, {"p", kDirectory}, {"p/q", kDirectory}};
+  tree.insert(tree.end(), GetParam().links.begin(), GetParam().links.end());
+  EXPECT_EQ(receive(tree), "");
+  EXPECT_EQ(fs::is_symlink(to() / GetParam().links.back().path), GetParam().stays);
+  EXPECT_EQ(notes_.size(), GetParam().stays ? 0u : 1u);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Targets, LinkTest,
+    ::testing::Values(
+        Link{"Sibling", {{"l", kLink, "p"}}, true}, Link{"Dangling", {{"l", kLink, "no"}}, true},
+        Link{"UpAndDown", {{"p/q/l", kLink, "../q"}}, true},
+        Link{"TheRoot", {{"p/q/l", kLink, "../.."}}, true},
+        Link{"Dots", {{"p/l", kLink, ".././p/q"}}, true}, Link{"Itself", {{"l", kLink, "."}}, true},
+        Link{"Absolute", {{"l", kLink, "/etc/passwd"}}, false},
+        Link{"Empty", {{"l", kLink, ""}}, false}, Link{"Above", {{"l", kLink, ".."}}, false},
+        Link{"AboveFromWithin", {{"p/l", kLink, "../../x"}}, false},
+        Link{"DownAndAbove", {{"l", kLink, "p/../../x"}}, false},
+        // What leads up from a link is not what its text says.
+        Link{"AboveThroughAnother",
+             {{"p/q/up", kLink, "../.."}, {"l", kLink, "p/q/up/../../secret"}},
+             false}),
+    [](const auto& row) { return row.param.name; });
+
+// --- honest trees ---
+
+TEST_F(TreeReceiverTest, ATreeArrivesWithModesAndTimes) {
+  const std::vector<Sent> tree{kRoot,
+                               {"a", kDirectory, "", 0500},
+                               {"a/program", kFile, std::string("\0\xff\n", 3), 0751},
+                               {"a/empty", kFile, "", 0600},
+                               {"link", kLink, "a/program"}};
+  EXPECT_EQ(receive(tree), "");
+  EXPECT_EQ(read_file(to() / "a/program"), std::string("\0\xff\n", 3));
+  EXPECT_EQ(fs::read_symlink(to() / "link"), "a/program");
+  EXPECT_EQ(status_of(to() / "a/program").st_mode, S_IFREG | 0751u);
+  EXPECT_EQ(status_of(to() / "a/empty").st_size, 0);
+  EXPECT_EQ(status_of(to() / "a").st_mode, S_IFDIR | 0500u);
+  for (const char* path : {"", "a", "a/program", "a/empty"}) {
+    EXPECT_EQ(status_of(to() / path).st_mtime, kTime) << path;
+  }
+  EXPECT_THAT(notes_, IsEmpty());
+  fs::permissions(to() / "a", fs::perms::owner_all);  // so that it can be removed
+}
+
+TEST_F(TreeReceiverTest, RightsToBecomeSomebodyElseAreNotTakenOver) {
+  EXPECT_EQ(receive({kRoot, {"program", kFile, "x", 06755}, {"d", kDirectory, "", 07777}}), "");
+  EXPECT_EQ(status_of(to() / "program").st_mode, S_IFREG | 0755u);
+  EXPECT_EQ(status_of(to() / "d").st_mode, S_IFDIR | 0777u);
+}
+
+TEST_F(TreeReceiverTest, AFileReplacesALinkAndDoesNotFollowIt) {
+  fs::create_symlink(outside() / "secret", to());
+  EXPECT_EQ(receive({{"", kFile, "new"}}), "");
+  EXPECT_TRUE(fs::is_regular_file(fs::symlink_status(to())));
+  EXPECT_EQ(read_file(to()), "new");
+  EXPECT_EQ(read_file(outside() / "secret"), "untouched");
+}
+
+TEST_F(TreeReceiverTest, AFileOfATreeReplacesALinkOrPipeOfThatName) {
+  const fs::path there = host() / "name";
+  fs::create_directory(there);
+  fs::create_symlink(outside() / "secret", there / "a");
+  ASSERT_EQ(::mkfifo((there / "b").c_str(), 0600), 0);
+  EXPECT_EQ(receive({kRoot, {"a", kFile, "new"}, {"b", kFile, "new"}}, host().string()), "");
+  EXPECT_EQ(read_file(there / "a"), "new");
+  EXPECT_EQ(read_file(there / "b"), "new");
+  EXPECT_EQ(read_file(outside() / "secret"), "untouched");
+}
+
+TEST_F(TreeReceiverTest, WhatHasAnotherNameStays) {
+  write_file(host() / "name/mine", "mine");
+  EXPECT_EQ(receive({kRoot, {"theirs", kFile, "theirs"}}, host().string()), "");
+  EXPECT_EQ(read_file(host() / "name/mine"), "mine");
+  EXPECT_EQ(read_file(host() / "name/theirs"), "theirs");
+}
+
+TEST_F(TreeReceiverTest, MissingDirectoriesAboveItAreMade) {
+  EXPECT_EQ(receive({{"", kFile, "x"}}, (host() / "a/b/c").string()), "");
+  EXPECT_EQ(read_file(host() / "a/b/c"), "x");
+}
+
+}  // namespace
+}  // namespace pyro
