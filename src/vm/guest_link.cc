@@ -48,17 +48,20 @@ void GuestLink::flush() {
     if (put < 0) break;
     sent_ += static_cast<std::size_t>(put);
   }
-  if (unsent() == 0) {
-    out_.clear();
+  // Seldom, as what is left moves.
+  if (sent_ >= unsent()) {
+    out_.erase(0, sent_);
     sent_ = 0;
   }
 }
 
 void GuestLink::send_all() {
   constexpr std::size_t kLittle = 256 << 10;
+  flush();
   while (unsent() > kLittle) {
     if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-    wait({}, {});
+    wait_flushed({}, {});
+    flush();
     if (ended_) lost("the machine ended");
   }
 }
@@ -95,6 +98,10 @@ std::optional<GuestFrame> GuestLink::take() {
 
 bool GuestLink::wait(std::span<pollfd> others, Deadline deadline) {
   flush();
+  return wait_flushed(others, deadline);
+}
+
+bool GuestLink::wait_flushed(std::span<pollfd> others, Deadline deadline) {
   // What nobody takes is left to the guest: it has to wait.
   const bool has_room = in_.size() - taken_ < kBacklog;
   const int wanted = (has_room ? POLLIN : 0) | (unsent() > 0 ? POLLOUT : 0);

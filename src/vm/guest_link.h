@@ -72,6 +72,7 @@ class GuestLink {
 
  private:
   void flush();
+  bool wait_flushed(std::span<pollfd> others, Deadline deadline);
   void receive();
   [[noreturn]] void lost(const std::string& what);
 

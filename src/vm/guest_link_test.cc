@@ -139,6 +139,24 @@ TEST_F(GuestLinkTest, AGuestThatTakesNothingIsStoppedToo) {
   EXPECT_THROW(link_.send_all(), Error);
 }
 
+TEST_F(GuestLinkTest, AllIsSentAtThePaceOfTheGuest) {
+  const std::string piece(guest::kStreamPiece, 'x');
+  constexpr int kPieces = 500;
+  std::jthread guest([&] {
+    for (int i = 0; i < kPieces; ++i) ASSERT_TRUE(guest_.hear());
+    guest_.say(FrameType::done);
+  });
+  std::jthread watchdog([&](const std::stop_token& over) {
+    for (int i = 0; i < 1000 && !over.stop_requested(); ++i) std::this_thread::sleep_for(10ms);
+    stop_.request_stop();
+  });
+  for (int i = 0; i < kPieces; ++i) {
+    link_.send(FrameType::data, piece);
+    link_.send_all();
+  }
+  EXPECT_EQ(link_.next(Clock::now() + 5s).type, FrameType::done);
+}
+
 TEST_F(GuestLinkTest, WhatNobodyTakesIsLeftToTheGuest) {
   const std::string piece = frame_bytes(FrameType::output, std::string(30 << 10, 'x'));
   std::size_t said = 0;

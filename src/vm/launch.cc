@@ -23,7 +23,11 @@ MachineShape safe_shape(MachineShape shape) {
 }
 
 void require_monitor(const MachineOptions& options) {
-  if (!options.monitor.empty() && ::access(options.monitor.c_str(), X_OK) == 0) return;
+  std::error_code none;
+  if (std::filesystem::is_regular_file(options.monitor, none) &&
+      ::access(options.monitor.c_str(), X_OK) == 0) {
+    return;
+  }
   throw Error(ErrorCode::failed,
               options.monitor.empty() ? "there is no qemu-system-x86_64 on this host"
                                       : "cannot run " + options.monitor.string(),
