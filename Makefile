@@ -3,10 +3,11 @@
 PREFIX ?= /usr/local
 SECONDS ?= 60
 
-.PHONY: help pyro demo test hostile hostile-mutants crash fuzz check bench install clean
+.PHONY: help pyro demo smoke-daily-loop test hostile hostile-mutants crash fuzz check bench install clean
 
 help:
 	@echo 'make demo     build pyro and a real environment, pull it from a real registry'
+	@echo 'make smoke-daily-loop  prove the daily loop with a real guest'
 	@echo 'make test     build everything and run all tests'
 	@echo 'make hostile  run the catalogue of faults, and print what became of each'
 	@echo 'make hostile-mutants  take guards away one by one: each must turn a row red'
@@ -24,6 +25,11 @@ pyro:
 demo: pyro
 	@tools/install-deps demo
 	@tools/demo build/release/pyro
+
+smoke-daily-loop: pyro
+	@tools/install-deps test
+	@tools/build-test-environment
+	@tools/smoke-daily-loop build/release/pyro
 
 test:
 	@tools/install-deps test
