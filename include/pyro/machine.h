@@ -160,7 +160,8 @@ struct KvmReport {
   std::string reason;  ///< Why not, in one line.
 };
 
-/// Answers from what was found out since this host booted, if anything was.
+/// Answers from what was found out since this host booted, if the cache says so; with an empty
+/// `cache_dir` nothing is remembered.
 [[nodiscard]] KvmReport probe_kvm(const std::filesystem::path& cache_dir,
                                   const std::filesystem::path& monitor);
 

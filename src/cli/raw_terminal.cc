@@ -3,8 +3,9 @@
 
 namespace pyro::cli {
 
-RawTerminal::RawTerminal(int fd) : fd_(::tcgetattr(fd, &before_) == 0 ? fd : -1) {
-  if (fd_ < 0) return;
+RawTerminal::RawTerminal(int fd) {
+  if (::tcgetattr(fd, &before_) != 0) return;
+  fd_ = fd;
   termios raw = before_;
   ::cfmakeraw(&raw);
   ::tcsetattr(fd_, TCSANOW, &raw);

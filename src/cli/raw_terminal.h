@@ -15,7 +15,7 @@ class RawTerminal {
   RawTerminal& operator=(const RawTerminal&) = delete;
 
  private:
-  int fd_;
+  int fd_ = -1;
   termios before_{};
 };
 

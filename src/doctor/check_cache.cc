@@ -25,16 +25,22 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kLittleSpace = std::uint64_t{5} << 30;
 constexpr std::size_t kPiece = 4096;
 
-/// A directory to try things in: where the cache stages, or beside where it would be made.
+/// `path`, or what of it is there.
+fs::path nearest_existing(const fs::path& path) {
+  fs::path there = fs::absolute(path);
+  while (!fs::exists(there)) there = there.parent_path();
+  return there;
+}
+
+/// A directory to try things in: where the cache stages, or where that would be made.
 class Scratch {
  public:
   explicit Scratch(const CacheLayout& layout) {
-    if (fs::exists(layout.root())) {
+    if (fs::exists(layout.staging_dir())) {
       staging_.emplace(layout);
       return;
     }
-    fs::path above = layout.root().parent_path();
-    while (!fs::exists(above)) above = above.parent_path();
+    const fs::path above = nearest_existing(layout.root());
     std::string name = (above / ".pyro-doctor-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) {
       throw system_error("cannot write to " + above.string(), errno);
@@ -72,8 +78,10 @@ bool makes_holes(const Scratch& scratch) {
   constexpr std::uint64_t kSize = 1 << 20;
   const Fd file = scratch.make_file("holes");
   write_piece(file, kSize - kPiece);
+  // Before, no file system has decided where the data goes.
+  sync_file(file.get(), "a file to try things with");
   struct stat status {};
-  return ::fstat(file.get(), &status) == 0 &&
+  return ::lseek(file.get(), 0, SEEK_DATA) > 0 && ::fstat(file.get(), &status) == 0 &&
          static_cast<std::uint64_t>(status.st_blocks) * 512 < kSize / 2;
 }
 
@@ -125,10 +133,9 @@ void check_file_system(const CacheLayout& layout, Findings& findings) {
 }
 
 void check_space(const CacheLayout& layout, Findings& findings) {
-  fs::path there = layout.root();
-  while (!fs::exists(there)) there = there.parent_path();
   struct statvfs space {};
-  if (::statvfs(there.c_str(), &space) != 0) throw system_error("cannot tell the space", errno);
+  if (::statvfs(nearest_existing(layout.root()).c_str(), &space) != 0)
+    throw system_error("cannot tell the space", errno);
   const std::uint64_t free = std::uint64_t{space.f_bavail} * space.f_frsize;
   const bool enough = free >= kLittleSpace;
   findings.push_back({.name = "space",
@@ -137,9 +144,17 @@ void check_space(const CacheLayout& layout, Findings& findings) {
                       .remedy = enough ? "" : "free some: pyro env prune"});
 }
 
+void unfit(Findings& findings, std::string why, std::string remedy) {
+  if (remedy.empty()) remedy = "choose another with --cache-dir";
+  findings.push_back({.name = "cache",
+                      .health = Health::missing,
+                      .message = std::move(why),
+                      .remedy = std::move(remedy)});
+}
+
 }  // namespace
 
-void check_cache(const StoreOptions& options, Findings& findings) {
+bool check_cache(const StoreOptions& options, Findings& findings) {
   const CacheLayout layout(options.cache_dir);
   try {
     layout.check_root();
@@ -153,6 +168,7 @@ void check_cache(const StoreOptions& options, Findings& findings) {
                                    (there ? "" : ", which is made when it is needed") +
                                    (shared ? ", which its group may write to" : ""),
                         .remedy = shared ? "chmod g-w " + layout.root().string() : ""});
+    return true;
   } catch (const Error& error) {
     findings.push_back(
         {.name = "cache",
@@ -160,11 +176,9 @@ void check_cache(const StoreOptions& options, Findings& findings) {
          .message = error.what(),
          .remedy = error.hint().empty() ? "choose another with --cache-dir" : error.hint()});
   } catch (const fs::filesystem_error& error) {
-    findings.push_back({.name = "cache",
-                        .health = Health::missing,
-                        .message = error.what(),
-                        .remedy = "choose another with --cache-dir"});
+    unfit(findings, error.what(), {});
   }
+  return false;
 }
 
 }  // namespace pyro

@@ -35,14 +35,15 @@ std::string kvm_remedy(const std::string& reason) {
   return "have the host of this machine fix nested virtualization; PYRO_KVM=off leaves it alone";
 }
 
-void check_kvm(const StoreOptions& options, const MachineOptions& machine, Findings& findings) {
+void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
+               Findings& findings) {
   if (machine.without_kvm) {
     findings.push_back({.name = "kvm",
                         .health = Health::warning,
                         .message = "switched off by PYRO_KVM",
                         .remedy = "unset PYRO_KVM"});
   } else {
-    const KvmReport report = probe_kvm(options.cache_dir, machine.monitor);
+    const KvmReport report = probe_kvm(cache_is_fit ? options.cache_dir : "", machine.monitor);
     findings.push_back({.name = "kvm",
                         .health = report.usable ? Health::ok : Health::warning,
                         .message = report.usable ? "it runs guests" : report.reason,
@@ -58,10 +59,10 @@ void check_kvm(const StoreOptions& options, const MachineOptions& machine, Findi
 
 }  // namespace
 
-void check_machines(const StoreOptions& options, const MachineOptions& machine,
+void check_machines(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
                     Findings& findings) try {
   check_monitor(machine.monitor, findings);
-  check_kvm(options, machine, findings);
+  check_kvm(options, machine, cache_is_fit, findings);
 } catch (const Error& error) {
   findings.push_back(
       {.name = "monitor", .health = Health::missing, .message = error.what(), .remedy = kInstall});

@@ -3,6 +3,7 @@
 // Source: OCI distribution specification, "Determining Support".
 #include <set>
 
+#include "base/oci_names.h"
 #include "doctor/checks.h"
 #include "net/curl_client.h"
 
@@ -33,7 +34,8 @@ Finding ask(HttpClient& http, const std::string& registry) {
     finding.message = "it answers with status " + std::to_string(answer.status);
   } catch (const NotTlsError&) {
     finding.message = "it answers without TLS";
-    return finding;
+    if (is_loopback(split_host_and_port(registry).host))
+      return finding;  // which may (spec section 6)
   } catch (const Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;
     finding.message = error.what();
@@ -49,6 +51,7 @@ void check_registries(const StoreOptions& options, const std::stop_token& stop,
                       Findings& findings) {
   CurlClient http({.ca_file = options.network.ca_file,
                    .ca_directory = options.network.ca_directory,
+                   .user_agent = "pyro/" PYRO_VERSION,
                    .stop = stop});
   for (const std::string& registry : registries_of(options.catalog)) {
     findings.push_back(ask(http, registry));

@@ -9,11 +9,14 @@ namespace pyro {
 
 using Findings = std::vector<Finding>;
 
-/// Owner, rights and space of the cache, and what its file system can do.
-void check_cache(const StoreOptions& options, Findings& findings);
+/// Owner, rights and space of the cache, and what its file system can do; false when it must not be
+/// used, or cannot.
+[[nodiscard]] bool check_cache(const StoreOptions& options, Findings& findings);
 
-/// The monitor, and what it runs guests with.
-void check_machines(const StoreOptions& options, const MachineOptions& machine, Findings& findings);
+/// The monitor, and what it runs guests with. What the cache says of KVM is believed only if the
+/// cache is fit to be used.
+void check_machines(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
+                    Findings& findings);
 
 void check_registries(const StoreOptions& options, const std::stop_token& stop, Findings& findings);
 

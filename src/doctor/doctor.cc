@@ -36,8 +36,8 @@ std::string_view to_string(Health health) noexcept {
 std::vector<Finding> examine_host(const EnvironmentStore& store, const DoctorOptions& options) {
   Findings findings;
   check_platform(findings);
-  check_cache(store.options(), findings);
-  check_machines(store.options(), options.machine, findings);
+  const bool cache_is_fit = check_cache(store.options(), findings);
+  check_machines(store.options(), options.machine, cache_is_fit, findings);
   if (options.check_registries) check_registries(store.options(), options.stop, findings);
   return findings;
 }

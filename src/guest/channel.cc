@@ -14,7 +14,8 @@ namespace {
 constexpr const char* kPorts = "/sys/class/virtio-ports";
 
 bool has_name(const std::string& port, std::string_view wanted) {
-  const int file = ::open((std::string(kPorts) + '/' + port + "/name").c_str(), O_RDONLY);
+  const int file =
+      ::open((std::string(kPorts) + '/' + port + "/name").c_str(), O_RDONLY | O_CLOEXEC);
   if (file < 0) return false;
   char name[64];
   const long size = ::read(file, name, sizeof name);

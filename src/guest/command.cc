@@ -94,8 +94,8 @@ class Run {
     resize(run_.window);
     const std::string name = "/dev/pts/" + std::to_string(number);
     child.in = ::open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    child.out = ::dup(child.in);
-    child.error = ::dup(child.in);
+    child.out = ::fcntl(child.in, F_DUPFD_CLOEXEC, 0);
+    child.error = ::fcntl(child.in, F_DUPFD_CLOEXEC, 0);
     if (run_.input != 0) input_.set(::fcntl(output_.get(), F_DUPFD_CLOEXEC, 0));
     return child.in >= 0;
   }
@@ -170,8 +170,10 @@ class Run {
 
   void take_input(std::string_view bytes) {
     if (!bytes.empty()) {
-      if (input_.is_open()) pending_ += bytes;
-      else give_back(bytes.size());
+      if (input_.is_open())
+        pending_ += bytes;
+      else
+        give_back(bytes.size());
       return feed();
     }
     input_ended_ = true;
@@ -222,8 +224,10 @@ class Run {
 
   void note_end(int status) {
     ended_ = true;
-    if (WIFSIGNALED(status)) exit_.signal = static_cast<std::uint32_t>(WTERMSIG(status));
-    else exit_.code = static_cast<std::uint32_t>(WEXITSTATUS(status));
+    if (WIFSIGNALED(status))
+      exit_.signal = static_cast<std::uint32_t>(WTERMSIG(status));
+    else
+      exit_.code = static_cast<std::uint32_t>(WEXITSTATUS(status));
     ::kill(-1, SIGKILL);
     while (::waitpid(-1, nullptr, 0) > 0) {
     }

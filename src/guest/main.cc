@@ -85,6 +85,7 @@ class Server {
 
 // A kernel without a console starts init without them.
 void fill_standard_streams() {
+  // NOLINTNEXTLINE(android-cloexec-open): that they are inherited is what they are for.
   while (::open("/dev/null", O_RDWR) <= STDERR_FILENO) {
     if (::access("/dev/null", F_OK) != 0) return;
   }

@@ -15,9 +15,8 @@ namespace pyro::guest {
 namespace {
 
 // Either bus that machines are built with; a name with '_' also stands for one with '-'.
-constexpr std::string_view kWanted[] = {"virtio_pci", "virtio_mmio", "virtio_blk",
-                                        "virtio_console", "virtio_net", "virtio_rng",
-                                        "overlay", "ext4"};
+constexpr std::string_view kWanted[] = {"virtio_pci", "virtio_mmio", "virtio_blk", "virtio_console",
+                                        "virtio_net", "virtio_rng",  "overlay",    "ext4"};
 
 std::string read_file(const std::string& path) {
   std::string content;

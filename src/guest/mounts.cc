@@ -51,9 +51,8 @@ void move_into_new_root(const char* name) {
 }
 
 void change_root() {
-  const bool changed = ::chdir("/new") == 0 &&
-                       ::mount(".", "/", nullptr, MS_MOVE, nullptr) == 0 && ::chroot(".") == 0 &&
-                       ::chdir("/") == 0;
+  const bool changed = ::chdir("/new") == 0 && ::mount(".", "/", nullptr, MS_MOVE, nullptr) == 0 &&
+                       ::chroot(".") == 0 && ::chdir("/") == 0;
   require(changed ? 0 : errno, "cannot change to the new root");
 }
 

@@ -97,12 +97,15 @@ KvmReport probe_kvm(const std::filesystem::path& cache_dir, const std::filesyste
     return {false, errno == ENOENT ? "there is no /dev/kvm"
                                    : system_error("cannot open /dev/kvm", errno).what()};
   }
-  if (auto known = recall(CacheLayout(cache_dir).host_dir())) return *known;
+  const bool has_cache = !cache_dir.empty();
+  if (auto known = has_cache ? recall(CacheLayout(cache_dir).host_dir()) : std::nullopt) {
+    return *known;
+  }
   if (monitor.empty() || ::access(monitor.c_str(), X_OK) != 0) {
     return {false, "there is no monitor to try it with"};
   }
-  const KvmReport report = run_guest(monitor);
-  remember_kvm(cache_dir, report);
+  KvmReport report = run_guest(monitor);
+  if (has_cache) remember_kvm(cache_dir, report);
   return report;
 }
 

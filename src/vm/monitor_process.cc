@@ -57,7 +57,7 @@ bool arrange(std::vector<int>& descriptors, int complaints) {
   for (int& fd : descriptors) {
     if (fd >= 0) fd = ::fcntl(fd, F_DUPFD, beyond);
   }
-  const int null = ::open("/dev/null", O_RDWR);
+  const int null = ::open("/dev/null", O_RDWR | O_CLOEXEC);
   if (::dup2(null, STDIN_FILENO) < 0 || ::dup2(complaints, STDOUT_FILENO) < 0 ||
       ::dup2(complaints, STDERR_FILENO) < 0) {
     return false;

@@ -57,9 +57,10 @@ class DoctorCommand : public Command {
     if (network_) options_.machine.network = GuestNetwork::user;
     options_.stop = context.stop;
     const EnvironmentStore store(context.store);
-    std::optional<ReadinessReport> readiness;
-    if (environment_) readiness = machine_readiness(store, *environment_, options_.machine);
+    if (environment_) static_cast<void>(context.store.catalog.require(*environment_));
     const auto findings = examine_host(store, options_);
+    std::optional<ReadinessReport> readiness;
+    if (environment_) readiness = readiness_of(store);
     const bool fit = std::ranges::none_of(findings, is_missing);
     context.out.write(json() ? render_json(document(findings, fit, readiness))
                              : text(findings, readiness, context.out));
@@ -67,6 +68,13 @@ class DoctorCommand : public Command {
   }
 
  private:
+  // A cache that cannot be used has been told among the findings.
+  [[nodiscard]] ReadinessReport readiness_of(const EnvironmentStore& store) const try {
+    return machine_readiness(store, *environment_, options_.machine);
+  } catch (const Error& error) {
+    return {.readiness = Readiness::cold, .installed = false, .reasons = {error.what()}};
+  }
+
   [[nodiscard]] Json document(const std::vector<Finding>& findings, bool fit,
                               const std::optional<ReadinessReport>& readiness) const {
     Json list = Json::array();

@@ -23,7 +23,7 @@ std::filesystem::path find_in_path(const std::string& path) {
   for (std::size_t begin = 0; begin <= path.size();) {
     const std::size_t end = std::min(path.find(':', begin), path.size());
     const std::string directory = path.substr(begin, end - begin);
-    const std::filesystem::path program = std::filesystem::path(directory) / kMonitor;
+    std::filesystem::path program = std::filesystem::path(directory) / kMonitor;
     if (directory.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
     begin = end + 1;
   }

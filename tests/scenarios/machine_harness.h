@@ -1,0 +1,54 @@
+// Machines that really boot: the executable, with a small environment and a state that was prepared
+// once for all tests.
+#pragma once
+
+#include <functional>
+
+#include "scenarios/harness.h"
+
+namespace pyro::testing {
+
+inline constexpr const char* kKernel = "vmlinux";
+inline constexpr const char* kRootfs = "rootfs.ext4";
+inline constexpr const char* kInitrd = "initrd.img";
+
+/// Every run is under emulation, of "tool:1". Skipped where there is no QEMU, or no environment to
+/// boot (CONTRIBUTING.md).
+class MachineHarness : public PyroHarness {
+ protected:
+  MachineHarness();
+  static void SetUpTestSuite();
+  void SetUp() override;
+
+  /// `pyro prepare [OPTION...] tool:1`, which must succeed.
+  void prepare(const std::vector<std::string>& options = {}) const;
+
+  /// `pyro run [OPTION...] tool:1 -- WORD...`
+  Command run_command(const std::vector<std::string>& words,
+                      const std::vector<std::string>& options = {}) const;
+  ProcessResult run_in_guest(const std::vector<std::string>& words,
+                             const std::vector<std::string>& options = {},
+                             const std::string& input = {}) const;
+  /// With the guest's sh.
+  ProcessResult run_script(const std::string& script, const std::vector<std::string>& options = {},
+                           const std::string& input = {}) const;
+
+  /// That all tests share; what is in it stays as it is.
+  static std::filesystem::path shared_cache();
+  static std::filesystem::path shared_install();
+  static std::filesystem::path shared_state();
+
+  /// From here on in cache(), with an install of its own: its files are those of shared_install(),
+  /// so they may be replaced but not written to.
+  void use_own_cache();
+  /// Takes the prepared state along. `spoil` changes it before its manifest is written.
+  void take_state(const std::function<void(const std::filesystem::path& state)>& spoil);
+
+  /// That `parent` has started and not waited for.
+  static std::vector<pid_t> children_of(pid_t parent);
+};
+
+/// Waits a little for it.
+bool soon(const std::function<bool()>& condition);
+
+}  // namespace pyro::testing

@@ -1,0 +1,181 @@
+// Machines that cannot be, guests that misbehave: told in a line, and nothing is left.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "scenarios/machine_harness.h"
+#include "support/hash.h"
+
+namespace pyro::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class RunFaultsTest : public MachineHarness {
+ protected:
+  static void replace(const fs::path& file, std::string_view bytes) {
+    fs::remove(file);
+    write_file(file, bytes);
+  }
+
+  void expect_no_litter() const {
+    const fs::path staging = cache() / "staging";
+    EXPECT_TRUE(!fs::exists(staging) || fs::is_empty(staging));
+  }
+};
+
+TEST_F(RunFaultsTest, AMonitorThatIsNotThere) {
+  for (const char* const path : {"/nonexistent", "/etc/passwd", "/tmp"}) {
+    variables_["PYRO_QEMU"] = path;
+    const ProcessResult result = run_in_guest({"true"});
+    EXPECT_EQ(result.exit_code, 125) << path;
+    expect_says(result.err, {path});
+  }
+  variables_["PYRO_QEMU"] = "";
+  expect_says(run_in_guest({"true"}).err,
+              {"there is no qemu-system-x86_64", "apt install qemu-system-x86"});
+}
+
+TEST_F(RunFaultsTest, AMonitorThatIsNone) {
+  variables_["PYRO_QEMU"] = "/bin/false";
+  const ProcessResult result = run_in_guest({"true"});
+  EXPECT_EQ(result.exit_code, 125);
+  EXPECT_THAT(result.err, HasSubstr("the machine ended"));
+}
+
+// --- environments ---
+
+struct BadArtifact {
+  const char* name;
+  const char* artifact;
+  std::string bytes;
+  const char* told;
+
+  friend void PrintTo(const BadArtifact& self, std::ostream* out) { *out << self.name; }
+};
+
+class BadArtifactTest : public RunFaultsTest, public ::testing::WithParamInterface<BadArtifact> {};
+
+TEST_P(BadArtifactTest, IsToldAndNothingIsLeft) {
+  use_own_cache();
+  replace(install_dir() / GetParam().artifact, GetParam().bytes);
+  const auto before = tree(install_dir());
+  const ProcessResult result = run_in_guest({"true"});
+  EXPECT_EQ(result.exit_code, 125) << result.err;
+  EXPECT_THAT(result.err, HasSubstr(GetParam().told));
+  const ProcessResult prepared = run(command({"prepare", "--memory", "192", "tool:1"}));
+  EXPECT_EQ(prepared.exit_code, 1) << prepared.err;
+  EXPECT_THAT(prepared.err, HasSubstr(GetParam().told));
+  EXPECT_FALSE(fs::exists(cache() / "prepared/tool_1/none"));
+  EXPECT_EQ(tree(install_dir()), before);
+  expect_no_litter();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Artifacts, BadArtifactTest,
+    ::testing::Values(BadArtifact{"KernelOfText", kKernel, "this is no kernel\n", "kernel"},
+                      BadArtifact{"KernelOfZeros", kKernel, std::string(1 << 20, '\0'), "kernel"},
+                      BadArtifact{"RootfsOfZeros", kRootfs, std::string(1 << 20, '\0'),
+                                  "the guest gives up: cannot mount rootfs.ext4"},
+                      BadArtifact{"RootfsOfText", kRootfs, "this is no file system\n",
+                                  "rootfs.ext4"},
+                      BadArtifact{"InitrdOfNoise", kInitrd, noise(100'000), "Kernel panic"}),
+    row_name);
+
+// --- saved states ---
+
+struct BadState {
+  const char* name;
+  std::function<void(const fs::path& state)> spoil;
+
+  friend void PrintTo(const BadState& self, std::ostream* out) { *out << self.name; }
+};
+
+class BadStateTest : public RunFaultsTest, public ::testing::WithParamInterface<BadState> {};
+
+TEST_P(BadStateTest, AMachineBootsInstead) {
+  use_own_cache();
+  take_state(GetParam().spoil);
+  const ProcessResult result = run_in_guest({"echo", "fine"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, "fine\n");
+  EXPECT_THAT(result.err, HasSubstr("the prepared state does not work"));
+  EXPECT_THAT(result.err, HasSubstr("pyro prepare --force"));
+  expect_no_litter();
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    States, BadStateTest,
+    ::testing::Values(
+        BadState{"DevicesCutShort",
+                 [](const fs::path& state) { fs::resize_file(state / "devices", 5000); }},
+        BadState{"DevicesOfNothing",
+                 [](const fs::path& state) { fs::resize_file(state / "devices", 0); }},
+        BadState{"DevicesOfNoise",
+                 [](const fs::path& state) { write_file(state / "devices", noise(300'000)); }},
+        BadState{"MemoryCutShort",
+                 [](const fs::path& state) { fs::resize_file(state / "memory", 1 << 20); }}),
+    row_name);
+
+TEST_F(RunFaultsTest, AStateThatWorksAndOneThatIsNoLongerWhatItWas) {
+  use_own_cache();
+  take_state([](const fs::path&) {});
+  EXPECT_EQ(parse_json(run_in_guest({"true"}, {"--json"}).out)["started"], "warm");
+  fs::resize_file(cache() / "prepared/tool_1/none/memory", 1 << 20);
+  EXPECT_EQ(parse_json(run_in_guest({"true"}, {"--json"}).out)["started"], "cold");
+}
+
+// --- guests ---
+
+TEST_F(RunFaultsTest, AGuestThatPanics) {
+  const ProcessResult result =
+      run_script("echo before; sleep 0.2; echo c > /proc/sysrq-trigger; sleep 10");
+  EXPECT_EQ(result.exit_code, 125);
+  EXPECT_EQ(result.out, "before\n");
+  EXPECT_THAT(result.err, HasSubstr("Kernel panic"));
+}
+
+TEST_F(RunFaultsTest, AGuestThatTurnsItselfOff) {
+  const ProcessResult result = run_script("echo b > /proc/sysrq-trigger; sleep 10");
+  EXPECT_EQ(result.exit_code, 125);
+  EXPECT_THAT(result.err, HasSubstr("the machine ended"));
+}
+
+TEST_F(RunFaultsTest, AGuestThatFloodsItsConsole) {
+  const ProcessResult result =
+      run_script("yes > /dev/console & yes > /dev/ttyS0 & sleep 1; echo fine");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, "fine\n");
+  EXPECT_EQ(result.err, "");
+}
+
+TEST_F(RunFaultsTest, AGuestThatFillsItsDisk) {
+  const ProcessResult result =
+      run_script("dd if=/dev/zero of=/big bs=1M; echo \"ended with $?\"; ls / | wc -l");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out, HasSubstr("ended with 1\n"));
+  EXPECT_THAT(result.err, HasSubstr("No space left on device"));
+}
+
+TEST_F(RunFaultsTest, AGuestThatUsesUpItsMemory) {
+  const ProcessResult result =
+      run_script("tail /dev/zero; echo \"ended with $?\"", {"--timeout", "20"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "ended with 137\n");
+}
+
+TEST_F(RunFaultsTest, OutputThatCannotBeWritten) {
+  Command full = run_command({"echo", "x"});
+  full.argv.insert(full.argv.begin(), {"sh", "-c", "exec \"$@\" > /dev/full", "sh"});
+  full.env["PATH"] = "/usr/bin:/bin";
+  const ProcessResult result = run(full);
+  EXPECT_EQ(result.exit_code, 125);
+  EXPECT_THAT(result.err, HasSubstr("No space left on device"));
+}
+
+}  // namespace
+}  // namespace pyro::testing

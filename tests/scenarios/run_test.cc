@@ -1,0 +1,568 @@
+// Commands in machines that really boot.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cctype>
+#include <csignal>
+#include <memory>
+#include <sstream>
+#include <thread>
+
+#include "scenarios/machine_harness.h"
+#include "support/file_descriptor.h"
+#include "support/hash.h"
+#include "support/spawn.h"
+
+namespace pyro::testing {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using namespace std::chrono_literals;
+
+/// The second that people are promised, and half of another for a busy machine.
+constexpr std::chrono::duration<double> kAtOnce{1.5};
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+class RunTest : public MachineHarness {
+ protected:
+  /// Of all that machines are started from.
+  static std::string digests() {
+    Command sum{.argv = {"sha256sum", (shared_state() / "memory").string()}};
+    for (const char* const name : {kKernel, kRootfs, kInitrd}) {
+      sum.argv.push_back((shared_install() / name).string());
+    }
+    return run(sum).out;
+  }
+
+  /// A command that says "up" and then does not end by itself.
+  std::unique_ptr<BackgroundProcess> start_endless(const std::vector<std::string>& options = {}) {
+    auto process = std::make_unique<BackgroundProcess>(
+        run_command({"sh", "-c", "echo up; sleep 100"}, options),
+        dir_ / ("output." + std::to_string(++started_)));
+    process->wait_until("the guest to say something",
+                        [&] { return process->output().find("up") != std::string::npos; });
+    return process;
+  }
+
+ private:
+  int started_ = 0;
+};
+
+// --- how it ends ---
+
+struct End {
+  const char* name;
+  std::vector<std::string> command;
+  int code;
+  const char* told = "";  ///< On standard error.
+  std::vector<std::string> options = {};
+
+  friend void PrintTo(const End& self, std::ostream* out) { *out << self.name; }
+};
+
+class RunEndTest : public RunTest, public ::testing::WithParamInterface<End> {};
+
+TEST_P(RunEndTest, IsItsExitCode) {
+  const ProcessResult result = run_in_guest(GetParam().command, GetParam().options);
+  EXPECT_EQ(result.exit_code, GetParam().code) << result.err;
+  EXPECT_EQ(result.out, "");
+  if (*GetParam().told == '\0')
+    EXPECT_EQ(result.err, "");
+  else
+    EXPECT_THAT(result.err, HasSubstr(GetParam().told));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Commands, RunEndTest,
+    ::testing::Values(
+        End{"Success", {"true"}, 0}, End{"Failure", {"false"}, 1},
+        End{"OwnCode", {"sh", "-c", "exit 42"}, 42},
+        End{"LargestCode", {"sh", "-c", "exit 255"}, 255},
+        End{"Killed", {"sh", "-c", "kill -9 $$"}, 137},
+        End{"Terminated", {"sh", "-c", "kill $$"}, 143},
+        End{"NotFound", {"no-such-program"}, 127, "cannot run no-such-program"},
+        End{"NotFoundByPath", {"/no/such"}, 127, "cannot run /no/such"},
+        End{"NotExecutable", {"/usr/local/bin/not-executable"}, 126, "Permission denied"},
+        End{"Directory", {"/etc"}, 126, "Permission denied"},
+        End{"NoSuchDirectory", {"true"}, 127, "/no/such", {"-w", "/no/such"}},
+        End{"Timeout", {"sleep", "60"}, 124, "was ended after", {"--timeout", "0.5"}},
+        End{"TimeoutThatIsIgnored",
+            {"sh", "-c", "trap '' TERM; sleep 60"},
+            124,
+            "was ended after",
+            {"--timeout", "0.5"}},
+        End{"TimeoutThatIsLongEnough", {"true"}, 0, "", {"--timeout", "60"}}),
+    row_name);
+
+TEST_F(RunTest, WhatItIsToldWrongIsACodeOfItsOwn) {
+  for (const std::vector<std::string>& words : {std::vector<std::string>{"run"},
+                                                {"run", "tool:1"},
+                                                {"run", "tool:1", "--"},
+                                                {"run", "tool:1", "true"},
+                                                {"run", "unknown:1", "--", "true"},
+                                                {"run", "--no-such", "tool:1", "--", "true"},
+                                                {"run", "--timeout", "x", "tool:1", "--", "true"},
+                                                {"run", "--memory", "1", "tool:1", "--", "true"},
+                                                {"run", "--copy-in", "x", "tool:1", "--", "true"},
+                                                {"run", "-e", "=x", "tool:1", "--", "true"}}) {
+    const ProcessResult result = run(command(words));
+    EXPECT_EQ(result.exit_code, 125) << result.err;
+    EXPECT_NE(result.err, "");
+    EXPECT_EQ(result.out, "");
+  }
+}
+
+// --- streams ---
+
+TEST_F(RunTest, StreamsAreKeptApart) {
+  const ProcessResult result = run_script("echo out; echo err >&2; cat; exit 3", {}, "in\n");
+  EXPECT_EQ(result.exit_code, 3);
+  EXPECT_EQ(result.out, "out\nin\n");
+  EXPECT_EQ(result.err, "err\n");
+}
+
+TEST_F(RunTest, EveryByteArrivesBothWays) {
+  std::string bytes = noise(3 << 20, 7);
+  for (int i = 0; i < 256; ++i) bytes += static_cast<char>(i);
+  const ProcessResult result = run_script("tee /dev/stderr", {}, bytes);
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_TRUE(result.out == bytes) << result.out.size();
+  EXPECT_TRUE(result.err == bytes) << result.err.size();
+}
+
+TEST_F(RunTest, InputThatNobodyReadsKeepsNobody) {
+  const ProcessResult result = run_script("head -c 3; exec <&-; sleep 0.1", {}, noise(4 << 20));
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, noise(4 << 20).substr(0, 3));
+}
+
+TEST_F(RunTest, EmptyInputEnds) {
+  EXPECT_EQ(run_in_guest({"cat"}).exit_code, 0);
+}
+
+TEST_F(RunTest, AReaderThatLeavesEndsTheWriter) {
+  Command piped = run_command({"yes"});
+  piped.argv.insert(piped.argv.begin(),
+                    {"bash", "-c", "\"$@\" | head -n 1; exit ${PIPESTATUS[0]}", "bash"});
+  piped.env["PATH"] = "/usr/bin:/bin";
+  const ProcessResult result = run(piped);
+  EXPECT_EQ(result.exit_code, 141) << result.err;
+  EXPECT_EQ(result.out, "y\n");
+}
+
+TEST_F(RunTest, WhatABackgroundProcessKeepsOpenKeepsNobody) {
+  const ProcessResult result = run_script("sleep 100 & echo done");
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, "done\n");
+}
+
+// --- words ---
+
+TEST_F(RunTest, WordsArriveAsTheyStand) {
+  const std::vector<std::string> words{
+      "[a,b]", "",      "--",  "-t",       "--json",
+      "a b",   "$HOME", "'\"", "x\ny",     "\xff\xfe",
+      "run",   "[",     "]",   "--memory", std::string(100'000, 'w')};
+  std::vector<std::string> command{"sh", "-c", "printf '<%s>' \"$@\"", "sh"};
+  std::string wanted;
+  for (const std::string& word : words) {
+    command.push_back(word);
+    wanted += '<' + word + '>';
+  }
+  EXPECT_EQ(run_in_guest(command).out, wanted);
+}
+
+TEST_F(RunTest, ATestIsACommand) {
+  EXPECT_EQ(run_in_guest({"[", "-f", "/etc/passwd", "]"}).exit_code, 0);
+  EXPECT_EQ(run_in_guest({"[", "-f", "/etc/no", "]"}).exit_code, 1);
+}
+
+TEST_F(RunTest, AScriptWithoutAHashBangRuns) {
+  const ProcessResult result = run_in_guest({"no-hash-bang", "a", "b"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(result.out, "no hash-bang, arguments: a b\n");
+}
+
+TEST_F(RunTest, VariablesAndDirectoryAreWhatWasAskedFor) {
+  const std::string script = "echo \"$A|$B|$HOME|$USER|$PATH\"; pwd";
+  EXPECT_EQ(run_script(script, {"-e", "A=1=2", "-e", "B=", "-e", "A=last", "-w", "/usr/bin"}).out,
+            "last||/root|root|/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
+            "/usr/bin\n");
+  EXPECT_EQ(run_in_guest({"pwd"}).out, "/root\n");
+}
+
+TEST_F(RunTest, NothingOfTheHostsVariablesIsThere) {
+  Command with_secret = run_command({"env"});
+  with_secret.env["SECRET"] = "hunter2";
+  EXPECT_THAT(run(with_secret).out, Not(HasSubstr("hunter2")));
+}
+
+// --- copies ---
+
+class RunCopyTest : public RunTest {
+ protected:
+  RunCopyTest() {
+    write_file(from() / "program", "#!/bin/sh\necho ran\n");
+    fs::permissions(from() / "program", fs::perms(0755));
+    write_file(from() / "deep/er/bytes", noise(300'000) + std::string("\0\n", 2));
+    write_file(from() / "empty", "");
+    fs::create_directory(from() / "hollow");
+    fs::create_symlink("deep/er", from() / "link");
+  }
+
+  fs::path from() const { return dir_ / "from"; }
+  std::string path(const std::string& name) const { return (dir_ / name).string(); }
+};
+
+TEST_F(RunCopyTest, ATreeComesBackAsItWas) {
+  const ProcessResult result =
+      run_in_guest({"/work/program"},
+                   {"--copy-in", from().string() + ":/work", "--copy-out", "/work:" + path("to")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "ran\n");
+  EXPECT_EQ(tree(dir_ / "to"), tree(from()));
+  EXPECT_TRUE(holds(dir_ / "to/deep/er/bytes", read_file(from() / "deep/er/bytes")));
+  EXPECT_EQ(std::chrono::floor<std::chrono::seconds>(fs::last_write_time(dir_ / "to/empty")),
+            std::chrono::floor<std::chrono::seconds>(fs::last_write_time(from() / "empty")));
+}
+
+TEST_F(RunCopyTest, WhatIsADirectoryIsCopiedInto) {
+  fs::create_directory(dir_ / "to");
+  const ProcessResult result =
+      run_in_guest({"cat", "/tmp/empty", "/tmp/from/program"},
+                   {"--copy-in", path("from/empty") + ":/tmp", "--copy-in",
+                    from().string() + ":/tmp/", "--copy-out", "/tmp/from/program:" + path("to"),
+                    "--copy-out", "/etc/passwd:" + path("new/")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, read_file(from() / "program"));
+  EXPECT_TRUE(holds(dir_ / "to/program", read_file(from() / "program")));
+  EXPECT_TRUE(fs::exists(dir_ / "new/passwd"));
+}
+
+TEST_F(RunCopyTest, WhatAFailedCommandLeftIsCopiedToo) {
+  const ProcessResult result =
+      run_script("echo why > /log; exit 9", {"--copy-out", "/log:" + path("log")});
+  EXPECT_EQ(result.exit_code, 9);
+  EXPECT_TRUE(holds(dir_ / "log", "why\n"));
+}
+
+TEST_F(RunCopyTest, WhatIsNotThereIsTold) {
+  const ProcessResult out = run_in_guest({"true"}, {"--copy-out", "/no/such:" + path("to")});
+  EXPECT_EQ(out.exit_code, 125);
+  EXPECT_THAT(out.err, HasSubstr("the guest cannot read /no/such: No such file"));
+  const ProcessResult in = run_in_guest({"touch", "/tmp/x"}, {"--copy-in", path("no") + ":/tmp"});
+  EXPECT_EQ(in.exit_code, 125);
+  EXPECT_THAT(in.err, HasSubstr(path("no")));
+}
+
+TEST_F(RunCopyTest, WhatIsNoFileIsLeftOut) {
+  const ProcessResult result = run_script(
+      "mkdir /d; mkfifo \"/d/p$(printf '\\033')[31m\"; ln -s /etc/passwd /d/l; touch /d/f",
+      {"--copy-out", "/d:" + path("to")});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, HasSubstr("left out"));
+  EXPECT_THAT(result.err, HasSubstr("leads out of what is copied"));
+  EXPECT_THAT(result.err, Not(HasSubstr("\033"))) << "what a guest says is no order to a terminal";
+  EXPECT_EQ(tree(dir_ / "to").size(), 1u);
+}
+
+TEST_F(RunCopyTest, AFullGuestIsTold) {
+  const FileDescriptor file(::open(path("huge").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_EQ(::ftruncate(file.get(), 200 << 20), 0);
+  const ProcessResult result = run_in_guest({"true"}, {"--copy-in", path("huge") + ":/huge"});
+  EXPECT_EQ(result.exit_code, 125);
+  EXPECT_THAT(result.err, HasSubstr("No space left on device"));
+}
+
+// --- terminals ---
+
+/// A terminal that pyro runs in.
+class PseudoTerminal {
+ public:
+  PseudoTerminal(unsigned short rows, unsigned short columns)
+      : master_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)) {
+    ::grantpt(master_.get());
+    ::unlockpt(master_.get());
+    slave_ = FileDescriptor(::open(::ptsname(master_.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    resize(rows, columns);
+  }
+
+  int slave() const { return slave_.get(); }
+  const std::string& seen() const { return seen_; }
+
+  void resize(unsigned short rows, unsigned short columns) {
+    const winsize size{rows, columns, 0, 0};
+    ::ioctl(master_.get(), TIOCSWINSZ, &size);
+  }
+  void type(std::string_view keys) {
+    EXPECT_EQ(::write(master_.get(), keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
+  }
+  bool shows(const std::string& text) {
+    return soon([&] {
+      char piece[4096];
+      const ssize_t got = ::read(master_.get(), piece, sizeof piece);
+      if (got > 0) seen_.append(piece, static_cast<std::size_t>(got));
+      return seen_.find(text) != std::string::npos;
+    });
+  }
+  /// Whether keys are turned into lines, as a terminal does by itself.
+  bool is_cooked() const {
+    termios modes{};
+    ::tcgetattr(slave_.get(), &modes);
+    return (modes.c_lflag & ICANON) != 0;
+  }
+
+ private:
+  FileDescriptor master_;
+  FileDescriptor slave_;
+  std::string seen_;
+};
+
+int exit_code_of(pid_t pid) {
+  int status = 0;
+  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(RunTest, ATerminalIsOneInside) {
+  const ProcessResult result =
+      run_script("test -t 0 && test -t 1 && test -t 2 && stty size", {"-t"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "24 80\r\n");
+  EXPECT_NE(run_script("test -t 0 || test -t 1").exit_code, 0) << "none unless asked for";
+}
+
+TEST_F(RunTest, ATerminalHasTheSizeAndTheKeysOfOurs) {
+  PseudoTerminal terminal(33, 77);
+  const Command started = run_command(
+      {"sh", "-c", "stty size; read line; stty size; echo \"got $line\"; sleep 100"}, {"-it"});
+  const pid_t pid =
+      spawn(started.argv, started, {terminal.slave(), terminal.slave(), terminal.slave()});
+  EXPECT_TRUE(terminal.shows("33 77")) << terminal.seen();
+  EXPECT_FALSE(terminal.is_cooked());
+  terminal.resize(40, 100);
+  std::this_thread::sleep_for(500ms);
+  terminal.type("word\r");
+  EXPECT_TRUE(terminal.shows("40 100")) << terminal.seen();
+  EXPECT_TRUE(terminal.shows("got word")) << terminal.seen();
+  terminal.type("\x03");
+  EXPECT_EQ(exit_code_of(pid), 130);
+  EXPECT_TRUE(terminal.is_cooked()) << "it is given back as it was";
+}
+
+TEST_F(RunTest, AShellIsATerminalsShell) {
+  PseudoTerminal terminal(24, 80);
+  const Command started = command({"shell", "--memory", "192", "tool:1"});
+  const pid_t pid =
+      spawn(started.argv, started, {terminal.slave(), terminal.slave(), terminal.slave()});
+  EXPECT_TRUE(terminal.shows("# ")) << terminal.seen();
+  terminal.type("echo $((6*7))x; exit 5\r");
+  EXPECT_TRUE(terminal.shows("42x")) << terminal.seen();
+  EXPECT_EQ(exit_code_of(pid), 5);
+}
+
+// --- being stopped ---
+
+TEST_F(RunTest, CtrlCEndsItAtOnce) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const auto endless = start_endless();
+    const auto begin = std::chrono::steady_clock::now();
+    endless->send_signal(signal);
+    const ProcessResult result = endless->wait();
+    EXPECT_EQ(result.exit_code, 130) << endless->output();
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, kAtOnce);
+  }
+}
+
+TEST_F(RunTest, ATimeoutEndsItAtOnce) {
+  const json report = parse_json(
+      run_script("trap '' TERM; while true; do :; done", {"--timeout", "1", "--json"}).out);
+  EXPECT_EQ(report["exit_code"], 124);
+  EXPECT_EQ(report["timed_out"], true);
+  EXPECT_GE(report["seconds"]["command"], 1.0);
+  EXPECT_LT(report["seconds"]["command"], 1 + kAtOnce.count());
+}
+
+TEST_F(RunTest, AMachineEndsWithWhoStartedIt) {
+  const auto endless = start_endless();
+  const auto children = children_of(endless->pid());
+  ASSERT_EQ(children.size(), 1u);
+  endless->send_signal(SIGKILL);
+  endless->wait();
+  EXPECT_TRUE(soon([&] { return ::kill(children[0], 0) != 0; }));
+}
+
+// --- what is left ---
+
+TEST_F(RunTest, NothingOfARunIsLeftForTheNext) {
+  const std::string before = digests();
+  EXPECT_EQ(run_script("rm /etc/passwd; echo x > /new; echo y > /tmp/new; hostname other; "
+                       "dd if=/dev/urandom of=/dev/shm/x bs=1M count=20 2>/dev/null")
+                .exit_code,
+            0);
+  const ProcessResult next =
+      run_script("cat /etc/passwd; ls /new /tmp/new /dev/shm/x 2>/dev/null; hostname");
+  EXPECT_THAT(next.out, HasSubstr("root:x:0:0"));
+  EXPECT_THAT(next.out, Not(HasSubstr("new")));
+  EXPECT_THAT(next.out, HasSubstr("\ntool-1\n"));
+  EXPECT_EQ(digests(), before);
+}
+
+TEST_F(RunTest, TheEnvironmentCannotBeWrittenTo) {
+  EXPECT_NE(run_script("dd if=/dev/zero of=/dev/vda bs=4096 count=1").exit_code, 0);
+}
+
+TEST_F(RunTest, TwoMachinesFromOneStateAreDifferent) {
+  const std::string script =
+      "head -c 16 /dev/urandom | od -An -tx1; cat /proc/sys/kernel/random/boot_id "
+      "/proc/sys/kernel/random/uuid; date +%s";
+  const auto first = lines_of(run_script(script).out);
+  const auto second = lines_of(run_script(script).out);
+  ASSERT_EQ(first.size(), 4u);
+  ASSERT_EQ(second.size(), 4u);
+  for (const std::size_t line : {0, 1, 2}) EXPECT_NE(first[line], second[line]);
+  EXPECT_NEAR(std::stod(second[3]), static_cast<double>(std::time(nullptr)), 5);
+}
+
+TEST_F(RunTest, ManyAtTheSameTime) {
+  std::vector<std::unique_ptr<BackgroundProcess>> runs;
+  for (int i = 0; i < 8; ++i) {
+    const std::string number = std::to_string(i);
+    runs.push_back(std::make_unique<BackgroundProcess>(
+        run_command({"sh", "-c", "echo " + number + " > /n; sleep 1; cat /n; exit " + number}),
+        dir_ / number));
+  }
+  for (int i = 0; i < 8; ++i) {
+    EXPECT_EQ(runs[static_cast<std::size_t>(i)]->wait().exit_code, i);
+    EXPECT_EQ(read_file(dir_ / std::to_string(i)), std::to_string(i) + '\n');
+  }
+}
+
+TEST_F(RunTest, WhatIsInUseIsNotPruned) {
+  use_own_cache();
+  auto endless = start_endless();
+  const Variables elsewhere = {{"XDG_CONFIG_HOME", (dir_ / "no").string()}};
+  const ProcessResult during = pyro_ok({"env", "prune"}, elsewhere);
+  EXPECT_THAT(during.out, HasSubstr("in use"));
+  endless->send_signal(SIGINT);
+  endless->wait();
+  pyro_ok({"env", "prune"}, elsewhere);
+  EXPECT_FALSE(fs::exists(install_dir()));
+  EXPECT_TRUE(fs::is_empty(cache() / "staging"));
+}
+
+TEST_F(RunTest, AStateGoesWithItsEnvironment) {
+  use_own_cache();
+  take_state([](const fs::path&) {});
+  fs::remove_all(install_dir());
+  pyro_ok({"env", "prune"});
+  EXPECT_FALSE(fs::exists(cache() / "prepared/tool_1"));
+}
+
+// --- reports ---
+
+TEST_F(RunTest, AReportSaysWhatHappened) {
+  const ProcessResult result = run_script("echo out; printf '\\377' >&2; kill -15 $$", {"--json"});
+  EXPECT_EQ(result.exit_code, 143);
+  const json report = parse_json(result.out);
+  EXPECT_EQ(report["name"], "tool:1");
+  EXPECT_EQ(report["exit_code"], 143);
+  EXPECT_EQ(report["signal"], SIGTERM);
+  EXPECT_EQ(report["timed_out"], false);
+  EXPECT_EQ(report["stdout"], "out\n");
+  EXPECT_EQ(report["stderr_base64"], "/w==");
+  EXPECT_EQ(report["started"], "warm");
+  EXPECT_EQ(report["accelerator"], "tcg");
+  for (const char* const key : {"ready", "command", "total"}) {
+    EXPECT_GT(report["seconds"][key], 0.0) << key;
+  }
+}
+
+TEST_F(RunTest, ColdIsWhatWasAskedFor) {
+  const json report = parse_json(run_in_guest({"true"}, {"--cold", "--json"}).out);
+  EXPECT_EQ(report["started"], "cold");
+}
+
+TEST_F(RunTest, AMachineOfAnotherShapeBoots) {
+  const ProcessResult result =
+      run(command({"-v", "run", "--memory", "256", "--cpus", "2", "tool:1", "--", "nproc"}));
+  EXPECT_EQ(result.out, "2\n");
+  EXPECT_THAT(result.err, HasSubstr("its prepared state is stale: a machine of another shape"));
+}
+
+TEST_F(RunTest, WhatIsPreparedIsPreparedOnce) {
+  const ProcessResult again = run(command({"prepare", "--memory", "192", "tool:1"}));
+  EXPECT_EQ(again.out, "tool:1: prepared already\n");
+}
+
+// --- networks ---
+
+/// A port of this host's loopback interface that says what it heard.
+class Echo {
+ public:
+  Echo() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    EXPECT_EQ(::bind(socket_.get(), generic, size), 0);
+    EXPECT_EQ(::listen(socket_.get(), 1), 0);
+    EXPECT_EQ(::getsockname(socket_.get(), generic, &size), 0);
+    port_ = ntohs(address.sin_port);
+    thread_ = std::jthread([this] { serve(); });
+  }
+
+  std::string port() const { return std::to_string(port_); }
+
+ private:
+  void serve() const {
+    pollfd ready{socket_.get(), POLLIN, 0};
+    if (::poll(&ready, 1, 20'000) != 1) return;
+    const FileDescriptor guest(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    char words[64];
+    const ssize_t got = ::read(guest.get(), words, sizeof words);
+    const std::string answer =
+        "heard " + std::string(words, static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    static_cast<void>(!::write(guest.get(), answer.data(), answer.size()));
+  }
+
+  FileDescriptor socket_;
+  std::uint16_t port_ = 0;
+  std::jthread thread_;
+};
+
+TEST_F(RunTest, ThereIsNoNetworkUnlessAskedFor) {
+  EXPECT_EQ(run_in_guest({"ls", "/sys/class/net"}).out, "lo\n");
+}
+
+TEST_F(RunTest, TheUserNetworkReachesTheHost) {
+  prepare({"--network"});
+  const Echo echo;
+  const ProcessResult result =
+      run_script("echo hello | nc 10.0.2.2 " + echo.port(), {"--network", "user", "--json"});
+  const json report = parse_json(result.out);
+  EXPECT_EQ(report["stdout"], "heard hello\n") << result.out;
+  EXPECT_EQ(report["started"], "warm");
+}
+
+}  // namespace
+}  // namespace pyro::testing
