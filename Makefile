@@ -3,12 +3,12 @@
 PREFIX ?= /usr/local
 SECONDS ?= 60
 
-.PHONY: help pyro demo smoke-daily-loop test hostile hostile-mutants crash fuzz check bench install clean
+.PHONY: help pyro demo test smoke-daily-loop hostile hostile-mutants crash fuzz check bench install clean
 
 help:
 	@echo 'make demo     build pyro and a real environment, pull it from a real registry'
-	@echo 'make smoke-daily-loop  prove the daily loop with a real guest'
 	@echo 'make test     build everything and run all tests'
+	@echo 'make smoke-daily-loop  prepare, run, replace, prepare again, with a real guest'
 	@echo 'make hostile  run the catalogue of faults, and print what became of each'
 	@echo 'make hostile-mutants  take guards away one by one: each must turn a row red'
 	@echo 'make crash    end pyro, and cut the power, at every step of what changes the cache'
@@ -26,16 +26,16 @@ demo: pyro
 	@tools/install-deps demo
 	@tools/demo build/release/pyro
 
-smoke-daily-loop: pyro
-	@tools/install-deps test
-	@tools/build-test-environment
-	@tools/smoke-daily-loop build/release/pyro
-
 test:
 	@tools/install-deps test
 	@tools/build tests
 	@tools/build-test-environment
 	@tools/test
+
+smoke-daily-loop: pyro
+	@tools/install-deps test
+	@tools/build-test-environment
+	@tools/smoke-daily-loop build/release/pyro
 
 hostile:
 	@tools/install-deps test
@@ -54,6 +54,7 @@ crash:
 
 check:
 	@tools/install-deps check test
+	@tools/build-test-environment
 	@tools/check
 
 fuzz:

@@ -1,13 +1,10 @@
 """Times the commands that should feel immediate: one at a time, many times, the median counts."""
 import json
-import os
 import pathlib
 import shutil
 import subprocess
 from dataclasses import dataclass
 from statistics import median
-
-import measure
 
 INSTALLED_FILES = {"vmlinux": b"\x7fELF", "rootfs.ext4": bytes(1024)}
 
@@ -26,45 +23,24 @@ class CommandTimes:
 
 
 class Commands:
-    def __init__(self, registry, pyro, work, runs):
-        self.registry, self.pyro, self.work, self.runs = registry, pyro, work, runs
-        self.environment = {
-            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
-            "HOME": str(work / "home"),
-            "LC_ALL": "C",
-            "SSL_CERT_FILE": str(registry.authority),
-        }
+    def __init__(self, installed, work, runs):
+        self.installed, self.work, self.runs = installed, work, runs
+        self.registry, self.pyro = installed.registry, installed.pyro
 
     def measure(self):
-        cache = self.work / "commands"
-        catalog = self.registry.images["zstd"].catalog
-        self._once(cache, catalog, "pull", "-q", "debian:12")
         requests = self.registry.requests()
-        times = CommandTimes(
-            version=self._median("--version"),
-            inspect=self._median(*self._arguments(cache, catalog, "inspect", "debian:12")),
-            pull_installed=self._median(*self._arguments(cache, catalog, "pull", "debian:12")),
+        return CommandTimes(
+            version=self._median([self.pyro, "--version"]),
+            inspect=self._median(self.installed.command("env", "inspect", "debian:12")),
+            pull_installed=self._median(self.installed.command("env", "pull", "debian:12")),
             requests=self.registry.requests() - requests,
             list_1000=self._list(1000),
             list_4000=self._list(4000),
             stripped_bytes=self._stripped_size(),
         )
-        shutil.rmtree(cache)
-        return times
 
-    @staticmethod
-    def _arguments(cache, catalog, *command):
-        return "--cache-dir", cache, "--catalog", catalog, "env", *command
-
-    def _once(self, *arguments):
-        return self._run(self._arguments(*arguments))
-
-    def _run(self, arguments):
-        with open(self.work / "log", "wb") as log:
-            return measure.run([self.pyro, *arguments], self.environment, log).seconds
-
-    def _median(self, *arguments):
-        return median(self._run(arguments) for _ in range(self.runs))
+    def _median(self, command):
+        return median(self.installed.seconds(command) for _ in range(self.runs))
 
     def _list(self, count):
         """The time of `list` with so many environments, all of them installed."""
@@ -73,7 +49,7 @@ class Commands:
         catalog.write_text(json.dumps({"catalog_version": "bench", "environments": entries}))
         for entry in entries:
             install(cache, entry, catalog)
-        seconds = self._median(*self._arguments(cache, catalog, "list"))
+        seconds = self._median([self.pyro, "--cache-dir", cache, "--catalog", catalog, "env", "list"])
         shutil.rmtree(cache)
         return seconds
 

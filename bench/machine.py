@@ -6,7 +6,7 @@ import platform
 import subprocess
 
 LIBRARIES = ("libcurl4", "libssl3", "libisal2", "libzstd1", "libarchive13")
-TOOLS = ("docker-registry", "curl", "isal", "zstd", "libarchive-tools", "tar", "skopeo", "umoci")
+TOOLS = ("docker-registry", "curl", "isal", "zstd", "libarchive-tools", "tar", "skopeo", "umoci", "qemu-system-x86")
 
 
 def output(*command, otherwise="unknown"):

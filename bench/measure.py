@@ -34,6 +34,27 @@ def allocated_bytes(directory):
     return total
 
 
+def process_tree(root):
+    """A process and all that came from it, by number."""
+    pending = [root]
+    while pending:
+        pid = pending.pop()
+        yield pid
+        with contextlib.suppress(OSError):
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/children") as children:
+                    pending.extend(map(int, children.read().split()))
+
+
+def process_field(pid, file, name):
+    """A line such as "VmHWM:  1234 kB" of a file in /proc/PID, in bytes; none, once the process is gone."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/{file}") as lines:
+        for line in lines:
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
 @dataclass
 class Observer:
     """Looks at a process tree every few milliseconds.
@@ -48,22 +69,10 @@ class Observer:
     disk: int = 0
     done: threading.Event = field(default_factory=threading.Event)
 
-    def tree(self):
-        pending = [self.root]
-        while pending:
-            pid = pending.pop()
-            yield pid
-            with contextlib.suppress(OSError):
-                for task in os.listdir(f"/proc/{pid}/task"):
-                    with open(f"/proc/{pid}/task/{task}/children") as children:
-                        pending.extend(map(int, children.read().split()))
-
     def look(self):
-        for pid in self.tree():
-            with contextlib.suppress(OSError), open(f"/proc/{pid}/status") as status:
-                for line in status:
-                    if line.startswith("VmHWM:"):
-                        self.peaks[pid] = int(line.split()[1]) * 1024
+        for pid in process_tree(self.root):
+            if peak := process_field(pid, "status", "VmHWM"):
+                self.peaks[pid] = peak
         self.disk = max(self.disk, allocated_bytes(self.directory))
 
     def watch(self):

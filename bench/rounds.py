@@ -31,7 +31,6 @@ class Rounds:
     def __init__(self, registry, pyro, work, say):
         self.registry, self.pyro, self.work, self.say = registry, pyro, work, say
         self.results = {c.key: Result(c) for c in contestants.all_contestants()}
-        (work / "home").mkdir()
 
     def run(self, count):
         """One observed round, then `count` timed ones, each starting with another contestant."""

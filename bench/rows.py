@@ -20,6 +20,10 @@ def at_most(what, value, limit, show):
     return Row(what, f"≤ {show(limit)}", show(value), value <= limit)
 
 
+def at_least(what, value, limit, show):
+    return Row(what, f"≥ {show(limit)}", show(value), value >= limit)
+
+
 def milliseconds(seconds):
     return f"{seconds * 1000:.1f} ms"
 
@@ -30,6 +34,29 @@ def mebibytes(count):
 
 def times(ratio):
     return f"{ratio:.2f} ×"
+
+
+def megabytes_per_second(rate):
+    return f"{rate / 1e6:.1f} MB/s"
+
+
+def machine_rows(figures):
+    runs, under = f"{figures.runs} runs", f"under {figures.accelerator}"
+    return [
+        at_most(f"run of true {under}, booted", figures.cold, 2.2, milliseconds),
+        at_most(f"run of true {under}, prepared", figures.warm, 0.18, milliseconds),
+        at_least("run of true, booted ÷ prepared", figures.cold / figures.warm, 10, times),
+        at_most(f"run of git --version {under}, prepared", figures.git, 0.3, milliseconds),
+        at_most("8 idle guests, memory prepared ÷ booted", figures.idle_warm / figures.idle_cold, 0.25, times),
+        at_least("1 GB through standard output", figures.output_rate, 30e6, megabytes_per_second),
+        Row("1 GB, byte for byte", "the same", "the same" if figures.output_identical else "another",
+            figures.output_identical),
+        at_most("1 GB, peak memory of pyro", figures.output_memory, 64 * MIB, mebibytes),
+        at_most(f"{runs} in turn that failed", figures.failed_in_turn, 0, str),
+        at_most(f"{runs}, 8 at a time, that failed", figures.failed_together, 0, str),
+        at_most("processes left by these", figures.processes_left, 0, str),
+        at_most("files and sockets left by these", figures.files_left, 0, str),
+    ]
 
 
 class Rows:
@@ -64,7 +91,7 @@ class Rows:
         if (compression, peer) not in self.results:
             return Row(what, f"≥ {factor:.2f} ×", how_to, None)
         ratio = self.results[compression, peer].median / self._pyro(compression).median
-        return Row(what, f"≥ {factor:.2f} ×", times(ratio), ratio >= factor)
+        return at_least(what, ratio, factor, times)
 
     def _memory(self, compression):
         what = f"peak memory of the pull, tar+{compression}"

@@ -98,7 +98,8 @@ struct RunReport {
 /// guest changed is kept, and the environment cannot be pruned meanwhile.
 ///
 /// Any number of runs may go on at the same time, each in its own thread or process. A run must
-/// stay on the thread it began on, as the machine ends with it.
+/// stay on the thread it began on, as the machine ends with it. A program that passes on output to
+/// pipes has to ignore SIGPIPE; a reader that goes away is then the command's to notice.
 /// @throws Error: those of ensure_installed(); failed, when no machine can be had or it broke.
 RunReport run_in_machine(EnvironmentStore& store, std::string_view name, const RunOptions& options);
 

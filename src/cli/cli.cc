@@ -25,7 +25,7 @@ using Words = std::vector<std::string>;
 
 constexpr const CommandEntry* kCommands[] = {&kListCommand,   &kInspectCommand, &kPullCommand,
                                              &kVerifyCommand, &kPruneCommand,   &kPrepareCommand,
-                                             &kRunCommand,    &kShellCommand};
+                                             &kRunCommand,    &kShellCommand,   &kDoctorCommand};
 
 constexpr const char* kVersionLine = "pyro " PYRO_VERSION "\n";
 

@@ -41,6 +41,7 @@ constexpr std::pair<const char*, const char*> kExitCodes[] = {
     {"6", "local file system"},
     {"75", "busy: another process holds what is needed"},
     {"130", "interrupted"},
+    {"of 'run'", "the command's own; 124 to 127 as 'pyro run --help' says"},
 };
 
 std::string heading(const Terminal& terminal, std::string_view text) {
@@ -95,6 +96,8 @@ std::string overview(std::span<const CommandEntry* const> commands, const Termin
   return introduction(commands, terminal) + heading(terminal, "Start here") +
          "  pyro env list              what there is\n"
          "  pyro env pull debian:12    bring one here\n"
+         "  pyro run debian:12 -- uname -a\n"
+         "                             run a command in it\n"
          "  pyro --help                options, variables, exit codes\n";
 }
 

@@ -141,24 +141,12 @@ void GuestLink::lost(const std::string& what) {
   constexpr int kMoment = 100;  // ms
   if (ended_) ::poll(&ended, 1, kMoment);
   machine_.note_words();
-  MachineLost error(ErrorCode::failed, excerpt());
-  if (error.message().empty()) throw MachineLost(ErrorCode::failed, what);
+  constexpr std::size_t kLongest = 400;
+  const std::string words = machine_.last_words().substr(0, kLongest);
+  if (words.empty()) throw MachineLost(ErrorCode::failed, what);
+  MachineLost error(ErrorCode::failed, words);
   error.add_context(what);
   throw error;
-}
-
-// The last line or two: a kernel says why it panics, and QEMU why it does not start.
-std::string GuestLink::excerpt() const {
-  constexpr std::size_t kLongest = 400;
-  std::string words = machine_.last_words();
-  while (!words.empty() && (words.back() == '\n' || words.back() == '\r')) words.pop_back();
-  const std::size_t panic = words.find("Kernel panic");
-  if (panic != words.npos) {
-    words = words.substr(panic);
-    words = words.substr(0, words.find_first_of("\r\n"));
-  }
-  if (words.size() > kLongest) words = words.substr(words.size() - kLongest);
-  return words;
 }
 
 }  // namespace pyro

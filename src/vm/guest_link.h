@@ -75,7 +75,6 @@ class GuestLink {
   bool wait_flushed(std::span<pollfd> others, Deadline deadline);
   void receive();
   [[noreturn]] void lost(const std::string& what);
-  [[nodiscard]] std::string excerpt() const;
 
   Machine& machine_;
   std::stop_token stop_;

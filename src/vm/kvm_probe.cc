@@ -73,6 +73,7 @@ std::optional<KvmReport> recall(const std::filesystem::path& directory) try {
 
 // A cache that cannot be written makes it slower, not wrong.
 void remember_kvm(const std::filesystem::path& cache_dir, const KvmReport& report) try {
+  if (!std::filesystem::exists(cache_dir)) return;  // it is made by a pull
   const auto directory = CacheLayout(cache_dir).host_dir();
   const Fd folder = make_and_open_directory(directory);
   const std::string text =
@@ -97,7 +98,9 @@ KvmReport probe_kvm(const std::filesystem::path& cache_dir, const std::filesyste
                                    : system_error("cannot open /dev/kvm", errno).what()};
   }
   if (auto known = recall(CacheLayout(cache_dir).host_dir())) return *known;
-  if (monitor.empty()) return {false, "there is no monitor to try it with"};
+  if (monitor.empty() || ::access(monitor.c_str(), X_OK) != 0) {
+    return {false, "there is no monitor to try it with"};
+  }
   const KvmReport report = run_guest(monitor);
   remember_kvm(cache_dir, report);
   return report;

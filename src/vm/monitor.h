@@ -58,8 +58,8 @@ class Machine {
   /// Takes in what console and monitor have said, so that neither has to wait.
   virtual void note_words() = 0;
 
-  /// The last of it, with control characters as they came: what the monitor complained of, else
-  /// what was on the guest's console.
+  /// The line of it that tells most of how the machine ended: of the monitor's complaints, else of
+  /// the guest's console. It may hold any bytes.
   [[nodiscard]] virtual std::string last_words() const = 0;
 
   /// Writes what is not in the memory file, and stops the machine. For machines that were booted

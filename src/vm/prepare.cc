@@ -31,12 +31,18 @@ std::uint64_t allocated_bytes(int fd) {
   return ::fstat(fd, &status) == 0 ? static_cast<std::uint64_t>(status.st_blocks) * 512 : 0;
 }
 
-/// A program that every environment has, run for its effects on nothing but caches.
-RunOptions trivial_command() {
-  return {.machine = {},
-          .command = {"true"},
-          .input = -1,
-          .timeout = std::chrono::milliseconds(kProofPatience)};
+/// Runs a program that every environment has, for its effects on nothing but caches.
+void run_trivial(GuestLink& link) {
+  const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
+  const RunOptions options{.machine = {},
+                           .command = {"true"},
+                           .output = null.get(),
+                           .error_output = null.get(),
+                           .timeout = std::chrono::milliseconds(kProofPatience)};
+  const CommandEnd end = run_command(link, options);
+  if (end.code == 0 && end.signal == 0 && end.refused == 0 && !end.timed_out) return;
+  throw Error(ErrorCode::failed, "'true' does not work in the guest" +
+                                     (end.refusal.empty() ? "" : ": " + end.refusal));
 }
 
 /// A port of the host's that a guest on the user network is to find.
@@ -166,13 +172,6 @@ class Preparation {
     shape_ = live.shape;
     timed("warm up", [&] { run_trivial(*live.link); });
     timed("save", [&] { live.machine->save(state.devices.get()); });
-  }
-
-  static void run_trivial(GuestLink& link) {
-    const CommandEnd end = run_command(link, trivial_command());
-    if (end.code == 0 && end.signal == 0 && end.refused == 0 && !end.timed_out) return;
-    throw Error(ErrorCode::failed, "'true' does not work in the guest" +
-                                       (end.refusal.empty() ? "" : ": " + end.refusal));
   }
 
   void prove(const HeldInstallation& held, const PreparedState& state) {

@@ -13,5 +13,6 @@ extern const CommandEntry kPruneCommand;
 extern const CommandEntry kPrepareCommand;
 extern const CommandEntry kRunCommand;
 extern const CommandEntry kShellCommand;
+extern const CommandEntry kDoctorCommand;
 
 }  // namespace pyro::cli

@@ -2,6 +2,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -34,13 +35,12 @@ class Capture {
 
   /// As text, or in base64 under another key where it is no UTF-8. Up to 64 MiB of it.
   void add_to(Json& document, const std::string& key) const {
-    constexpr std::size_t kMost = 64 << 20;
-    std::string bytes(kMost + 1, '\0');
-    bytes.resize(pread_full(file_.get(), std::as_writable_bytes(std::span(bytes)), 0, key));
-    if (bytes.size() > kMost) {
-      bytes.resize(kMost);
-      document[key + "_truncated"] = true;
-    }
+    constexpr std::uint64_t kMost = 64 << 20;
+    const auto size =
+        static_cast<std::uint64_t>(std::max<off_t>(::lseek(descriptor(), 0, SEEK_END), 0));
+    std::string bytes(std::min(size, kMost), '\0');
+    bytes.resize(pread_full(descriptor(), std::as_writable_bytes(std::span(bytes)), 0, key));
+    if (size > kMost) document[key + "_truncated"] = true;
     if (is_utf8(bytes))
       document[key] = std::move(bytes);
     else

@@ -1,0 +1,153 @@
+// pyro doctor: whether this host can do the job.
+#include "pyro/doctor.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "cli/commands/commands.h"
+#include "cli/commands/machine_arguments.h"
+#include "cli/exit_code.h"
+#include "cli/json_output.h"
+#include "cli/printable.h"
+#include "cli/table.h"
+
+namespace pyro::cli {
+namespace {
+
+Json payload_of(const Finding& finding) {
+  Json payload = {
+      {"name", finding.name}, {"status", to_string(finding.health)}, {"message", finding.message}};
+  payload["remedy"] = finding.remedy.empty() ? Json(nullptr) : Json(finding.remedy);
+  return payload;
+}
+
+Cell cell_of(Health health) {
+  const Colour colour = health == Health::ok        ? Colour::green
+                        : health == Health::warning ? Colour::yellow
+                                                    : Colour::red;
+  return {std::string(to_string(health)), colour};
+}
+
+Cell cell_of(Readiness readiness) {
+  return {std::string(to_string(readiness)),
+          readiness == Readiness::warm ? Colour::green : Colour::yellow};
+}
+
+bool is_missing(const Finding& finding) {
+  return finding.health == Health::missing;
+}
+
+class DoctorCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override {
+    arguments.value(
+        "--environment", "NAME", [this](const std::string& text) { environment_ = text; },
+        "Also tell whether NAME is ready to run: cold, warm or\nstale");
+    arguments.flag("--check-registry", options_.check_registries,
+                   "Also ask the catalog's registries whether they are\nthere");
+    declare_machine_size(arguments, options_.machine);
+    arguments.flag("--network", network_, "Of machines with the user network");
+    declare_json(arguments);
+  }
+
+  int run(Context& context, const std::vector<std::string>&) override {
+    find_monitor(context.variables, options_.machine);
+    if (network_) options_.machine.network = GuestNetwork::user;
+    options_.stop = context.stop;
+    const EnvironmentStore store(context.store);
+    std::optional<ReadinessReport> readiness;
+    if (environment_) readiness = machine_readiness(store, *environment_, options_.machine);
+    const auto findings = examine_host(store, options_);
+    const bool fit = std::ranges::none_of(findings, is_missing);
+    context.out.write(json() ? render_json(document(findings, fit, readiness))
+                             : text(findings, readiness, context.out));
+    return fit ? kDone : exit_code(ErrorCode::failed);
+  }
+
+ private:
+  [[nodiscard]] Json document(const std::vector<Finding>& findings, bool fit,
+                              const std::optional<ReadinessReport>& readiness) const {
+    Json list = Json::array();
+    for (const Finding& finding : findings) list.push_back(payload_of(finding));
+    Json result = {{"ok", fit}, {"findings", std::move(list)}, {"environment", nullptr}};
+    if (readiness) {
+      result["environment"] = {{"name", *environment_},
+                               {"installed", readiness->installed},
+                               {"readiness", to_string(readiness->readiness)},
+                               {"reasons", readiness->reasons}};
+    }
+    return result;
+  }
+
+  [[nodiscard]] std::string text(const std::vector<Finding>& findings,
+                                 const std::optional<ReadinessReport>& readiness,
+                                 const Terminal& terminal) const {
+    std::string result;
+    for (const Finding& finding : findings) result += lines_of(finding, terminal);
+    if (!readiness) return result;
+    result += lines_of(
+        *environment_, cell_of(readiness->readiness), join(readiness->reasons),
+        readiness->readiness == Readiness::warm ? "" : "pyro prepare " + *environment_, terminal);
+    return result;
+  }
+
+  static std::string join(const std::vector<std::string>& reasons) {
+    std::string joined;
+    for (const std::string& reason : reasons) joined += (joined.empty() ? "" : "; ") + reason;
+    return joined.empty() ? "the next run starts from a saved state" : joined;
+  }
+
+  static std::string lines_of(const Finding& finding, const Terminal& terminal) {
+    return lines_of(finding.name, cell_of(finding.health), finding.message, finding.remedy,
+                    terminal);
+  }
+
+  /// "name       status   message", and below it what to do.
+  static std::string lines_of(const std::string& name, const Cell& status,
+                              const std::string& message, const std::string& remedy,
+                              const Terminal& terminal) {
+    constexpr std::size_t kName = 12;
+    constexpr std::size_t kStatus = 9;
+    const auto padded = [](const std::string& word, std::size_t width) {
+      return std::string(word.size() < width ? width - word.size() : 1, ' ');
+    };
+    std::string lines = printable(name) + padded(name, kName) +
+                        terminal.paint(*status.colour, status.text) + padded(status.text, kStatus) +
+                        printable(message) + '\n';
+    if (!remedy.empty()) {
+      lines +=
+          std::string(kName + kStatus, ' ') + terminal.paint(Colour::dim, printable(remedy)) + '\n';
+    }
+    return lines;
+  }
+
+  DoctorOptions options_;
+  std::optional<std::string> environment_;
+  bool network_ = false;
+};
+
+}  // namespace
+
+constinit const CommandEntry kDoctorCommand{
+    .group = "",
+    .name = "doctor",
+    .operands = "",
+    .least_operands = 0,
+    .most_operands = 0,
+    .purpose = "Tell whether this host can do the job",
+    .details =
+        "Tries what can be tried: the cache's file system, the machine monitor, KVM. Below a\n"
+        "finding stands what to do about it. The exit code is 1 when something needed is\n"
+        "missing. An environment is cold when it is not installed or was never prepared, warm "
+        "when\n"
+        "a run would start from its saved state, and stale when something has changed since.\n",
+    .examples =
+        "  pyro doctor\n"
+        "  pyro doctor --environment debian:12\n"
+        "  pyro doctor --json | jq '.findings[] | select(.status != \"ok\")'\n",
+    .make = make_command<DoctorCommand>,
+};
+
+}  // namespace pyro::cli

@@ -1,0 +1,170 @@
+// The cache: whether it may be used, and what its file system can do.
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/fsverity.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <optional>
+
+#include "base/files.h"
+#include "base/mib.h"
+#include "doctor/checks.h"
+#include "store/layout.h"
+#include "store/staging_directory.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kLittleSpace = std::uint64_t{5} << 30;
+constexpr std::size_t kPiece = 4096;
+
+/// A directory to try things in: where the cache stages, or beside where it would be made.
+class Scratch {
+ public:
+  explicit Scratch(const CacheLayout& layout) {
+    if (fs::exists(layout.root())) {
+      staging_.emplace(layout);
+      return;
+    }
+    fs::path above = layout.root().parent_path();
+    while (!fs::exists(above)) above = above.parent_path();
+    std::string name = (above / ".pyro-doctor-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) {
+      throw system_error("cannot write to " + above.string(), errno);
+    }
+    path_ = name;
+    directory_ = open_directory(path_);
+  }
+  ~Scratch() {
+    std::error_code ignored;
+    if (!path_.empty()) fs::remove_all(path_, ignored);
+  }
+  Scratch(const Scratch&) = delete;
+  Scratch& operator=(const Scratch&) = delete;
+
+  [[nodiscard]] int descriptor() const {
+    return staging_ ? staging_->descriptor() : directory_.get();
+  }
+
+  [[nodiscard]] Fd make_file(const char* name) const {
+    return open_at(descriptor(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, name);
+  }
+
+ private:
+  std::optional<StagingDirectory> staging_;
+  fs::path path_;
+  Fd directory_;
+};
+
+void write_piece(const Fd& file, std::uint64_t offset) {
+  const std::vector<std::byte> bytes(kPiece, std::byte{1});
+  pwrite_all(file.get(), bytes, offset, "a file to try things with");
+}
+
+bool makes_holes(const Scratch& scratch) {
+  constexpr std::uint64_t kSize = 1 << 20;
+  const Fd file = scratch.make_file("holes");
+  write_piece(file, kSize - kPiece);
+  struct stat status {};
+  return ::fstat(file.get(), &status) == 0 &&
+         static_cast<std::uint64_t>(status.st_blocks) * 512 < kSize / 2;
+}
+
+bool exchanges_directories(const Scratch& scratch) {
+  const int at = scratch.descriptor();
+  return ::mkdirat(at, "one", 0700) == 0 && ::mkdirat(at, "other", 0700) == 0 &&
+         ::renameat2(at, "one", at, "other", RENAME_EXCHANGE) == 0;
+}
+
+bool shares_blocks(const Scratch& scratch) {
+  const Fd from = scratch.make_file("from");
+  const Fd to = scratch.make_file("to");
+  write_piece(from, 0);
+  return ::ioctl(to.get(), FICLONE, from.get()) == 0;
+}
+
+// A file may be sealed only while nobody has it open for writing.
+bool has_verity(const Scratch& scratch) {
+  write_piece(scratch.make_file("verity"), 0);
+  const Fd file = open_at(scratch.descriptor(), "verity", O_RDONLY, 0, "verity");
+  fsverity_enable_arg how{};
+  how.version = 1;
+  how.hash_algorithm = FS_VERITY_HASH_ALG_SHA256;
+  how.block_size = kPiece;
+  return ::ioctl(file.get(), FS_IOC_ENABLE_VERITY, &how) == 0;
+}
+
+void add(Findings& findings, const char* name, bool works, Health otherwise, const char* yes,
+         const char* no, const char* remedy) {
+  findings.push_back({.name = name,
+                      .health = works ? Health::ok : otherwise,
+                      .message = works ? yes : no,
+                      .remedy = works ? "" : remedy});
+}
+
+void check_file_system(const CacheLayout& layout, Findings& findings) {
+  const Scratch scratch(layout);
+  add(findings, "holes", makes_holes(scratch), Health::missing, "zeros take no disk",
+      "every zero of an image takes disk",
+      "put the cache on ext4, xfs, btrfs or tmpfs, with --cache-dir");
+  add(findings, "exchange", exchanges_directories(scratch), Health::warning,
+      "installs are replaced in one step", "an install cannot be replaced in one step",
+      "put the cache on ext4, xfs, btrfs or tmpfs, with --cache-dir");
+  // Nothing to do about these: they make some things cheaper.
+  add(findings, "reflink", shares_blocks(scratch), Health::ok, "copies share their blocks",
+      "copies take space of their own", "");
+  add(findings, "fs-verity", has_verity(scratch), Health::ok, "the kernel can seal files",
+      "the kernel cannot seal files here; 'pyro env verify' reads them", "");
+}
+
+void check_space(const CacheLayout& layout, Findings& findings) {
+  fs::path there = layout.root();
+  while (!fs::exists(there)) there = there.parent_path();
+  struct statvfs space {};
+  if (::statvfs(there.c_str(), &space) != 0) throw system_error("cannot tell the space", errno);
+  const std::uint64_t free = std::uint64_t{space.f_bavail} * space.f_frsize;
+  const bool enough = free >= kLittleSpace;
+  findings.push_back({.name = "space",
+                      .health = enough ? Health::ok : Health::warning,
+                      .message = mib(free) + " free",
+                      .remedy = enough ? "" : "free some: pyro env prune"});
+}
+
+}  // namespace
+
+void check_cache(const StoreOptions& options, Findings& findings) {
+  const CacheLayout layout(options.cache_dir);
+  try {
+    layout.check_root();
+    const bool there = fs::exists(layout.root());
+    check_space(layout, findings);
+    check_file_system(layout, findings);
+    const bool shared = layout.group_writable();
+    findings.push_back({.name = "cache",
+                        .health = shared ? Health::warning : Health::ok,
+                        .message = layout.root().string() +
+                                   (there ? "" : ", which is made when it is needed") +
+                                   (shared ? ", which its group may write to" : ""),
+                        .remedy = shared ? "chmod g-w " + layout.root().string() : ""});
+  } catch (const Error& error) {
+    findings.push_back(
+        {.name = "cache",
+         .health = Health::missing,
+         .message = error.what(),
+         .remedy = error.hint().empty() ? "choose another with --cache-dir" : error.hint()});
+  } catch (const fs::filesystem_error& error) {
+    findings.push_back({.name = "cache",
+                        .health = Health::missing,
+                        .message = error.what(),
+                        .remedy = "choose another with --cache-dir"});
+  }
+}
+
+}  // namespace pyro

@@ -1,0 +1,70 @@
+// What guests are run with.
+#include <unistd.h>
+
+#include <cerrno>
+
+#include "doctor/checks.h"
+#include "vm/qemu.h"
+
+namespace pyro {
+namespace {
+
+constexpr const char* kInstall = "apt install qemu-system-x86";
+
+void check_monitor(const std::filesystem::path& monitor, Findings& findings) {
+  const std::string version = monitor.empty() ? "" : qemu_version(monitor);
+  const bool works = version.starts_with("QEMU");
+  std::string message = version + ", " + monitor.string();
+  if (!works) {
+    message = monitor.empty() ? "there is no qemu-system-x86_64"
+                              : monitor.string() + " does not say that it is QEMU";
+  }
+  findings.push_back({.name = "monitor",
+                      .health = works ? Health::ok : Health::missing,
+                      .message = std::move(message),
+                      .remedy = works ? "" : kInstall});
+}
+
+std::string kvm_remedy(const std::string& reason) {
+  if (reason.find("ermission") != reason.npos)
+    return "add yourself to the group: adduser $USER kvm";
+  if (::access("/dev/kvm", F_OK) != 0) {
+    return "switch virtualization on in the firmware, or nested virtualization in the host of "
+           "this machine; then: modprobe kvm";
+  }
+  return "have the host of this machine fix nested virtualization; PYRO_KVM=off leaves it alone";
+}
+
+void check_kvm(const StoreOptions& options, const MachineOptions& machine, Findings& findings) {
+  if (machine.without_kvm) {
+    findings.push_back({.name = "kvm",
+                        .health = Health::warning,
+                        .message = "switched off by PYRO_KVM",
+                        .remedy = "unset PYRO_KVM"});
+  } else {
+    const KvmReport report = probe_kvm(options.cache_dir, machine.monitor);
+    findings.push_back({.name = "kvm",
+                        .health = report.usable ? Health::ok : Health::warning,
+                        .message = report.usable ? "it runs guests" : report.reason,
+                        .remedy = report.usable ? "" : kvm_remedy(report.reason)});
+  }
+  if (findings.back().health == Health::ok) return;
+  findings.push_back({.name = "isolation",
+                      .health = Health::warning,
+                      .message = "guests run under software emulation: slower, and by QEMU's own "
+                                 "policy no security boundary",
+                      .remedy = "do not run hostile code here without another boundary"});
+}
+
+}  // namespace
+
+void check_machines(const StoreOptions& options, const MachineOptions& machine,
+                    Findings& findings) try {
+  check_monitor(machine.monitor, findings);
+  check_kvm(options, machine, findings);
+} catch (const Error& error) {
+  findings.push_back(
+      {.name = "monitor", .health = Health::missing, .message = error.what(), .remedy = kInstall});
+}
+
+}  // namespace pyro

@@ -1,0 +1,58 @@
+// Whether the catalog's registries are there.
+//
+// Source: OCI distribution specification, "Determining Support".
+#include <set>
+
+#include "doctor/checks.h"
+#include "net/curl_client.h"
+
+namespace pyro {
+namespace {
+
+constexpr std::size_t kLargestAnswer = 64 << 10;
+
+std::set<std::string> registries_of(const Catalog& catalog) {
+  std::set<std::string> registries;
+  for (const Environment& environment : catalog.environments()) {
+    if (environment.oci_registry) registries.insert(*environment.oci_registry);
+  }
+  return registries;
+}
+
+/// Logging in is for pulls: being asked to is an answer.
+Finding ask(HttpClient& http, const std::string& registry) {
+  constexpr int kUnauthorized = 401;
+  Finding finding{.name = "registry " + registry, .health = Health::ok, .message = {}};
+  try {
+    const HttpResponse answer =
+        get_small(http, {.url = "https://" + registry + "/v2/"}, kLargestAnswer);
+    if (answer.ok() || answer.status == kUnauthorized) {
+      finding.message = "it answers";
+      return finding;
+    }
+    finding.message = "it answers with status " + std::to_string(answer.status);
+  } catch (const NotTlsError&) {
+    finding.message = "it answers without TLS";
+    return finding;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::interrupted) throw;
+    finding.message = error.what();
+  }
+  finding.health = Health::missing;
+  finding.remedy = "check this machine's network, DNS and proxy, and SSL_CERT_FILE";
+  return finding;
+}
+
+}  // namespace
+
+void check_registries(const StoreOptions& options, const std::stop_token& stop,
+                      Findings& findings) {
+  CurlClient http({.ca_file = options.network.ca_file,
+                   .ca_directory = options.network.ca_directory,
+                   .stop = stop});
+  for (const std::string& registry : registries_of(options.catalog)) {
+    findings.push_back(ask(http, registry));
+  }
+}
+
+}  // namespace pyro
