@@ -62,6 +62,8 @@ struct RunOptions {
   int input = -1;
   int output = 1;
   int error_output = 2;
+  /// How much of either is passed on, in bytes; what comes after is dropped.
+  std::optional<std::uint64_t> output_limit = {};
   /// Its streams are a terminal; what it says all goes to `output`.
   bool terminal = false;
   /// A terminal whose size the command's takes on and follows, or -1.

@@ -38,18 +38,6 @@ SocketPair socket_pair(int flags) {
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
-/// Of a console: why a kernel panicked, or what the guest's init gave up with, else the last line.
-std::string telling_line(const std::string& text) {
-  for (const std::string_view beginning : {"Kernel panic", "pyro: "}) {
-    const std::size_t at = text.find(beginning);
-    if (at != text.npos) return first_line(text.substr(at));
-  }
-  const std::size_t end = text.find_last_not_of("\r\n ");
-  if (end == text.npos) return {};
-  const std::size_t before = text.find_last_of("\r\n", end);
-  return text.substr(before == text.npos ? 0 : before + 1, end - before);
-}
-
 /// QEMU's machine protocol, as far as saving takes it: one JSON document a line.
 class Control {
  public:

@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <limits>
 
 #include "vm/conversation.h"
 
@@ -24,12 +25,15 @@ constexpr std::chrono::milliseconds kWindowInterval{200};
 /// Where a stream of the guest goes. It is never waited for in write(2).
 class Outlet {
  public:
-  explicit Outlet(int fd) : fd_(fd) {
+  Outlet(int fd, std::optional<std::uint64_t> limit)
+      : fd_(fd), room_(limit.value_or(std::numeric_limits<std::uint64_t>::max())) {
     struct stat status {};
     is_file_ = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
   }
 
   void add(std::string_view bytes) {
+    bytes = bytes.substr(0, room_);
+    room_ -= bytes.size();
     if (!closed_) pending_ += bytes;
     if (is_file_) drain();
   }
@@ -73,6 +77,7 @@ class Outlet {
   }
 
   int fd_;
+  std::uint64_t room_;
   bool is_file_ = false;
   bool closed_ = false;
   bool went_away_ = false;
@@ -84,8 +89,8 @@ class CommandRun {
   CommandRun(GuestLink& link, const RunOptions& options)
       : link_(link),
         options_(options),
-        output_(options.output),
-        error_output_(options.error_output),
+        output_(options.output, options.output_limit),
+        error_output_(options.error_output, options.output_limit),
         input_open_(options.input >= 0) {}
 
   CommandEnd to_its_end() {
@@ -235,8 +240,8 @@ class CommandRun {
   void finish() {
     if (interrupted_) throw Error(ErrorCode::interrupted, "interrupted");
     ended_ = true;
-    output_ = Outlet(options_.output);
-    error_output_ = Outlet(options_.error_output);
+    output_ = Outlet(options_.output, 0);
+    error_output_ = Outlet(options_.error_output, 0);
   }
 
   GuestLink& link_;

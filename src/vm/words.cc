@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <string_view>
 
 namespace pyro {
 
@@ -30,6 +31,17 @@ SocketPair make_pipe() {
 
 std::string first_line(const std::string& text) {
   return text.substr(0, text.find_first_of("\r\n"));
+}
+
+std::string telling_line(const std::string& text) {
+  for (const std::string_view beginning : {"Kernel panic", "pyro: "}) {
+    const std::size_t at = text.find(beginning);
+    if (at != text.npos) return first_line(text.substr(at));
+  }
+  const std::size_t end = text.find_last_not_of("\r\n ");
+  if (end == text.npos) return {};
+  const std::size_t before = text.find_last_of("\r\n", end);
+  return text.substr(before == text.npos ? 0 : before + 1, end - before);
 }
 
 }  // namespace pyro

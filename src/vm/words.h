@@ -33,4 +33,7 @@ struct SocketPair {
 
 [[nodiscard]] std::string first_line(const std::string& text);
 
+/// Of a guest's console: why the kernel panicked, or what init gave up with, else the last line.
+[[nodiscard]] std::string telling_line(const std::string& text);
+
 }  // namespace pyro

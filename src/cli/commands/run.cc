@@ -24,6 +24,9 @@ namespace {
 
 constexpr int kFailed = 125;
 
+/// So much of what a command says is kept.
+constexpr std::uint64_t kMost = 64 << 20;
+
 /// What a command says, kept in memory for one JSON document.
 class Capture {
  public:
@@ -33,9 +36,8 @@ class Capture {
 
   [[nodiscard]] int descriptor() const noexcept { return file_.get(); }
 
-  /// As text, or in base64 under another key where it is no UTF-8. Up to 64 MiB of it.
+  /// As text, or in base64 under another key where it is no UTF-8.
   void add_to(Json& document, const std::string& key) const {
-    constexpr std::uint64_t kMost = 64 << 20;
     const auto size =
         static_cast<std::uint64_t>(std::max<off_t>(::lseek(descriptor(), 0, SEEK_END), 0));
     std::string bytes(std::min(size, kMost), '\0');
@@ -154,6 +156,7 @@ class RunCommand : public Command {
     if (interactive_ || !is_terminal(STDIN_FILENO)) options_.input = STDIN_FILENO;
     options_.output = output.descriptor();
     options_.error_output = error_output.descriptor();
+    options_.output_limit = kMost + 1;  // by which it shows that there was more
     const RunReport report = run_in_machine(store, name, options_);
     Json document = {{"name", name}, {"exit_code", report.exit_code}};
     document["signal"] = report.signal != 0 ? Json(report.signal) : Json(nullptr);
