@@ -74,8 +74,11 @@ void set_up_network() {
   const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (socket < 0) return;
   bring_up(socket, "lo");
-  set_address(socket, "eth0", SIOCSIFADDR, kAddress);
-  if (bring_up(socket, "eth0")) {
+  // Asking for an interface that is not there has the kernel start modprobe, which takes a fifth of
+  // the whole boot.
+  if (::access("/sys/class/net/eth0", F_OK) == 0) {
+    set_address(socket, "eth0", SIOCSIFADDR, kAddress);
+    bring_up(socket, "eth0");
     set_address(socket, "eth0", SIOCSIFNETMASK, kNetmask);
     set_default_route(socket);
     set_name_servers();
