@@ -3,6 +3,7 @@
 // Source: spec section 9, `pyro doctor`.
 #pragma once
 
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -33,6 +34,8 @@ struct DoctorOptions {
   MachineOptions machine;
   /// Also ask each registry of the catalog whether it is there. Nothing else uses the network.
   bool check_registries = false;
+  /// Then only that of this environment.
+  std::optional<std::string> environment = {};
   std::stop_token stop = {};
 };
 

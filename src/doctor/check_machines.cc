@@ -1,7 +1,8 @@
 // What guests are run with.
 #include <unistd.h>
 
-#include <cerrno>
+#include <cstdio>
+#include <utility>
 
 #include "doctor/checks.h"
 #include "vm/qemu.h"
@@ -11,17 +12,29 @@ namespace {
 
 constexpr const char* kInstall = "apt install qemu-system-x86";
 
+/// What saving states takes (vm/qemu.h).
+bool is_recent(const std::string& version) {
+  int major = 0;
+  int minor = 0;
+  if (std::sscanf(version.c_str(), "QEMU emulator version %d.%d", &major, &minor) != 2)
+    return false;
+  return std::pair(major, minor) >= std::pair(7, 2);
+}
+
+std::string complaint_about(const std::filesystem::path& monitor, const std::string& version) {
+  if (monitor.empty()) return "there is no qemu-system-x86_64";
+  if (::access(monitor.c_str(), X_OK) != 0) return monitor.string() + " cannot be run";
+  if (!version.starts_with("QEMU")) return monitor.string() + " does not say that it is QEMU";
+  return is_recent(version) ? "" : version + " is older than 7.2";
+}
+
 void check_monitor(const std::filesystem::path& monitor, Findings& findings) {
   const std::string version = monitor.empty() ? "" : qemu_version(monitor);
-  const bool works = version.starts_with("QEMU");
-  std::string message = version + ", " + monitor.string();
-  if (!works) {
-    message = monitor.empty() ? "there is no qemu-system-x86_64"
-                              : monitor.string() + " does not say that it is QEMU";
-  }
+  const std::string complaint = complaint_about(monitor, version);
+  const bool works = complaint.empty();
   findings.push_back({.name = "monitor",
                       .health = works ? Health::ok : Health::missing,
-                      .message = std::move(message),
+                      .message = works ? version + ", " + monitor.string() : complaint,
                       .remedy = works ? "" : kInstall});
 }
 

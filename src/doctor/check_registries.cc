@@ -12,9 +12,11 @@ namespace {
 
 constexpr std::size_t kLargestAnswer = 64 << 10;
 
-std::set<std::string> registries_of(const Catalog& catalog) {
+std::set<std::string> registries_of(const Catalog& catalog,
+                                    const std::optional<std::string>& wanted) {
   std::set<std::string> registries;
   for (const Environment& environment : catalog.environments()) {
+    if (wanted && environment.name != *wanted) continue;
     if (environment.oci_registry) registries.insert(*environment.oci_registry);
   }
   return registries;
@@ -47,13 +49,13 @@ Finding ask(HttpClient& http, const std::string& registry) {
 
 }  // namespace
 
-void check_registries(const StoreOptions& options, const std::stop_token& stop,
+void check_registries(const StoreOptions& options, const DoctorOptions& wanted,
                       Findings& findings) {
   CurlClient http({.ca_file = options.network.ca_file,
                    .ca_directory = options.network.ca_directory,
                    .user_agent = "pyro/" PYRO_VERSION,
-                   .stop = stop});
-  for (const std::string& registry : registries_of(options.catalog)) {
+                   .stop = wanted.stop});
+  for (const std::string& registry : registries_of(options.catalog, wanted.environment)) {
     findings.push_back(ask(http, registry));
   }
 }

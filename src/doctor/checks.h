@@ -18,6 +18,6 @@ using Findings = std::vector<Finding>;
 void check_machines(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
                     Findings& findings);
 
-void check_registries(const StoreOptions& options, const std::stop_token& stop, Findings& findings);
+void check_registries(const StoreOptions& options, const DoctorOptions& wanted, Findings& findings);
 
 }  // namespace pyro

@@ -38,7 +38,7 @@ std::vector<Finding> examine_host(const EnvironmentStore& store, const DoctorOpt
   check_platform(findings);
   const bool cache_is_fit = check_cache(store.options(), findings);
   check_machines(store.options(), options.machine, cache_is_fit, findings);
-  if (options.check_registries) check_registries(store.options(), options.stop, findings);
+  if (options.check_registries) check_registries(store.options(), options, findings);
   return findings;
 }
 

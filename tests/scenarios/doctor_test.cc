@@ -38,6 +38,13 @@ TEST_F(DoctorTest, WithoutAMonitorSomethingNeededIsMissing) {
   EXPECT_EQ(finding(document, "monitor")["remedy"], "apt install qemu-system-x86");
 }
 
+TEST_F(DoctorTest, AnOldMonitorIsAsGoodAsNone) {
+  write_file(home() / "qemu", "#!/bin/sh\necho 'QEMU emulator version 7.1.9'\n");
+  ::chmod((home() / "qemu").c_str(), 0755);
+  variables_["PYRO_QEMU"] = (home() / "qemu").string();
+  expect_says(finding(examine({}, 1), "monitor")["message"], {"7.1.9 is older than 7.2"});
+}
+
 TEST_F(DoctorTest, SaysThatEmulationIsNoBoundary) {
   variables_["PYRO_KVM"] = "off";
   const ProcessResult result = pyro({"doctor"});
@@ -66,7 +73,11 @@ TEST_F(DoctorTest, ACacheThatEverybodyMayWriteToIsMissing) {
 TEST_F(DoctorTest, AsksRegistriesOnlyWhenTold) {
   pyro({"doctor"});
   EXPECT_TRUE(registry_->requests().empty());
-  const json document = examine({"--check-registry"}, pyro({"doctor"}).exit_code);
+  // A monitor that is there, so that the registry decides.
+  write_file(home() / "qemu", "#!/bin/sh\necho 'QEMU emulator version 9.1.0'\n");
+  ::chmod((home() / "qemu").c_str(), 0755);
+  variables_["PYRO_QEMU"] = (home() / "qemu").string();
+  const json document = examine({"--check-registry", "--environment", "tool:1"}, 0);
   EXPECT_EQ(finding(document, "registry " + registry_->host("localhost"))["message"], "it answers");
 }
 

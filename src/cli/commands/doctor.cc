@@ -46,7 +46,8 @@ class DoctorCommand : public Command {
         "--environment", "NAME", [this](const std::string& text) { environment_ = text; },
         "Also tell whether NAME is ready to run: cold, warm or\nstale");
     arguments.flag("--check-registry", options_.check_registries,
-                   "Also ask the catalog's registries whether they are\nthere");
+                   "Also ask the catalog's registries whether they are\nthere; with --environment, "
+                   "only its own");
     declare_machine_size(arguments, options_.machine);
     arguments.flag("--network", network_, "Of machines with the user network");
     declare_json(arguments);
@@ -58,6 +59,7 @@ class DoctorCommand : public Command {
     options_.stop = context.stop;
     const EnvironmentStore store(context.store);
     if (environment_) static_cast<void>(context.store.catalog.require(*environment_));
+    options_.environment = environment_;
     const auto findings = examine_host(store, options_);
     std::optional<ReadinessReport> readiness;
     if (environment_) readiness = readiness_of(store);
