@@ -85,7 +85,8 @@ Extraction::Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& e
       message_(kLargestMessage),
       socket_(std::move(sockets.first)),
       pipe_(socket_.get()),
-      child_(start_child(extractor_, {"pyro", kExtractorWord}, sockets.second.get()), "the extractor") {
+      child_(start_child(extractor_, {"pyro", kExtractorWord}, sockets.second.get()),
+             "the extractor") {
   std::vector<int> descriptors{pipe_.file()};
   descriptors.insert(descriptors.end(), files_.begin(), files_.end());
   send_hello(socket_.get(), {kProtocol, ::getpid(), limits_}, descriptors);

@@ -3,13 +3,14 @@
 // Both send frames: a header of eight bytes, then `size` bytes of payload. Numbers are little
 // endian, texts are bytes without a terminator. Whatever comes from the guest is untrusted.
 //
-// A machine serves one conversation after another, each of which begins with `start`: after booting,
-// and again whenever it goes on from a saved state. A conversation is any number of these, one
-// after the other:
+// A machine serves one conversation after another, each of which begins with `start`: after
+// booting, and again whenever it goes on from a saved state. A conversation is any number of these,
+// one after the other:
 //
 //   host                                          guest
 //   start                                         ready
-//   argument..., variable..., directory, run      output..., error_output..., taken..., then exited,
+//   argument..., variable..., directory, run      output..., error_output..., taken..., then
+//   exited,
 //     and meanwhile input, closed, resize, signal   or refused when the command cannot be run
 //   put, then a tree                              done or refused
 //   get                                           a tree, then done, or refused
@@ -39,22 +40,23 @@ inline constexpr std::size_t kSeedBytes = 64;
 
 enum class FrameType : std::uint8_t {
   // From the host.
-  start = 1,   ///< StartPayload, then the host name.
-  argument,    ///< A word of the command.
-  variable,    ///< "NAME=value", on top of a few that every command has.
-  directory,   ///< Where the command runs; left out: the home directory.
-  run,         ///< RunPayload.
-  input,       ///< Bytes for standard input; none: its end.
-  closed,      ///< StreamPayload: nobody reads it any more.
-  resize,      ///< WindowPayload.
-  signal,      ///< NumberPayload: for the command's process group.
-  put,         ///< The path that the tree to come is to have.
-  get,         ///< The path of a tree.
-  reach,       ///< ReachPayload, then what to say to whom is connected to.
+  start = 1,  ///< StartPayload, then the host name.
+  argument,   ///< A word of the command.
+  variable,   ///< "NAME=value", on top of a few that every command has.
+  directory,  ///< Where the command runs; left out: the home directory.
+  run,        ///< RunPayload.
+  input,      ///< Bytes for standard input; none: its end.
+  closed,     ///< StreamPayload: nobody reads it any more.
+  resize,     ///< WindowPayload.
+  signal,     ///< NumberPayload: for the command's process group.
+  put,        ///< The path that the tree to come is to have.
+  get,        ///< The path of a tree.
+  reach,      ///< ReachPayload, then what to say to whom is connected to.
 
   // From either.
-  entry = 64,  ///< EntryPayload, then its path below the tree's root; of a link also NUL and target.
-  data,        ///< Bytes of the file that the last entry is.
+  entry =
+      64,  ///< EntryPayload, then its path below the tree's root; of a link also NUL and target.
+  data,    ///< Bytes of the file that the last entry is.
   tree_end,
 
   // From the guest.
@@ -66,7 +68,7 @@ enum class FrameType : std::uint8_t {
   refused,       ///< RefusalPayload, then what could not be done.
   left_out,      ///< A path that no tree can have: a device, a socket.
   done,
-  trouble,       ///< Why this machine is of no use; it ends.
+  trouble,  ///< Why this machine is of no use; it ends.
 };
 
 struct FrameHeader {

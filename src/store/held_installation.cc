@@ -29,8 +29,7 @@ std::optional<HeldInstallation> hold_installation(const std::filesystem::path& d
     // Replaced or removed between opening and locking: look again.
     if (!is_still_at(directory, fd.get())) continue;
     if (!locked) throw Error(ErrorCode::busy, directory.string() + " is being removed");
-    auto found =
-        find_installation_at(fd.get(), directory, environment.name, environment.version);
+    auto found = find_installation_at(fd.get(), directory, environment.name, environment.version);
     if (!found) return std::nullopt;
     HeldInstallation held{.installation = std::move(*found), .directory = std::move(fd)};
     held.kernel = open_artifact(held, kKernel);

@@ -27,8 +27,8 @@ std::vector<int> InstallTransaction::open_candidates() {
   std::vector<int> files;
   for (std::size_t file = 0; file < MergedView::kFiles; ++file) {
     const std::string name = candidate_name(file);
-    candidates_.push_back(open_at(directory(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW,
-                                  0644, staging_.path_of(name)));
+    candidates_.push_back(open_at(directory(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0644,
+                                  staging_.path_of(name)));
     files.push_back(candidates_.back().get());
   }
   return files;

@@ -82,8 +82,7 @@ class Pruner {
     for (const std::string& name : sorted_names(prepared.get(), folder)) {
       if (std::ranges::find(wanted, name) != wanted.end()) continue;
       remove(
-          folder.filename() / name,
-          [&] { remove_tree_at(prepared.get(), name, folder / name); },
+          folder.filename() / name, [&] { remove_tree_at(prepared.get(), name, folder / name); },
           allocated_bytes_at(prepared.get(), name));
     }
   }
