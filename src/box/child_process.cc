@@ -8,6 +8,8 @@
 
 #include <cstdlib>
 
+#include "base/exec_words.h"
+
 namespace pyro {
 namespace {
 
@@ -56,14 +58,6 @@ class Preparation {
   posix_spawnattr_t attributes_{};
 };
 
-/// What execve() takes.
-std::vector<char*> pointers(std::vector<std::string>& texts) {
-  std::vector<char*> result;
-  for (std::string& text : texts) result.push_back(text.data());
-  result.push_back(nullptr);
-  return result;
-}
-
 /// Variables may hold secrets, so there is none but the one without which an executable may not
 /// find its libraries.
 std::vector<std::string> environment() {
@@ -81,7 +75,7 @@ pid_t start_child(const std::filesystem::path& program, std::vector<std::string>
   pid_t pid = -1;
   const int error =
       ::posix_spawn(&pid, program.c_str(), preparation.files(), preparation.attributes(),
-                    pointers(arguments).data(), pointers(variables).data());
+                    exec_words(arguments).data(), exec_words(variables).data());
   if (error != 0) throw system_error("cannot start the extractor " + program.string(), error);
   return pid;
 }

@@ -107,9 +107,7 @@ void copy_in(GuestLink& link, const Copy& copy) {
     link.send(FrameType::tree_end);
     GuestFrame frame = link.next();
     if (frame.type == FrameType::done) return;
-    if (frame.type != FrameType::refused) {
-      throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
-    }
+    if (frame.type != FrameType::refused) refuse_frame();
     const int error = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
     throw Error(ErrorCode::failed,
                 system_error("the guest cannot write " + std::string(frame.payload), error).what());

@@ -49,7 +49,7 @@ void copy_out(GuestLink& link, const Copy& copy,
         case FrameType::done:
           return;
         default:
-          throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
+          refuse_frame();
       }
     }
   } catch (Error& error) {

@@ -23,6 +23,10 @@ int poll_timeout(Deadline deadline) {
 
 }  // namespace
 
+void refuse_frame() {
+  throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
+}
+
 GuestLink::GuestLink(Machine& machine, const std::stop_token& stop)
     : machine_(machine),
       stop_(stop),
@@ -81,9 +85,7 @@ std::optional<GuestFrame> GuestLink::take() {
   const std::size_t left = in_.size() - taken_;
   guest::FrameHeader header;
   if (left >= kHeader) std::memcpy(&header, in_.data() + taken_, kHeader);
-  if (left >= kHeader && header.size > guest::kLargestPayload) {
-    throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
-  }
+  if (left >= kHeader && header.size > guest::kLargestPayload) refuse_frame();
   if (left < kHeader || left - kHeader < header.size) {
     if (ended_) lost("the machine ended");
     return std::nullopt;

@@ -87,13 +87,14 @@ class GuestLink {
   bool ended_ = false;
 };
 
+/// @throws Error(failed)
+[[noreturn]] void refuse_frame();
+
 /// The fixed part of a payload; the rest stays in `payload`.
 /// @throws Error(failed) when it is shorter
 template <typename Payload>
 Payload fixed_part(std::string_view& payload) {
-  if (payload.size() < sizeof(Payload)) {
-    throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
-  }
+  if (payload.size() < sizeof(Payload)) refuse_frame();
   Payload result{};
   std::memcpy(&result, payload.data(), sizeof result);
   payload.remove_prefix(sizeof result);

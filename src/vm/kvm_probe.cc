@@ -1,6 +1,5 @@
 // Whether /dev/kvm runs guests.
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -8,20 +7,18 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "base/process_handle.h"
 #include "pyro/machine.h"
 #include "store/layout.h"
 #include "vm/monitor_process.h"
 #include "vm/qemu_arguments.h"
 #include "vm/stub_kernel.h"
-#include "vm/words.h"
 
 namespace pyro {
 namespace {
 
 constexpr const char* kDevice = "/dev/kvm";
 constexpr const char* kRecord = "kvm.json";
-constexpr int kPatience = 2000;  // ms; it takes 50
+constexpr std::chrono::seconds kPatience{2};  // it takes a twentieth of one
 
 Fd make_kernel() {
   Fd file(::memfd_create("pyro-stub", MFD_CLOEXEC));
@@ -34,23 +31,12 @@ Fd make_kernel() {
 /// fail with the next.
 KvmReport run_guest(const std::filesystem::path& monitor) {
   const Fd kernel = make_kernel();
-  SocketPair complaints = make_pipe();
-  Words said(std::move(complaints.ours));
-  ProcessHandle process(
-      start_monitor({.program = monitor,
-                     .arguments = qemu_probe_arguments(),
-                     .descriptors = {kernel.get()},
-                     .complaints = complaints.theirs.get(),
-                     .limits = {.address_space = std::uint64_t{4} << 30, .largest_file = 0}}),
-      "a probe of KVM");
-  pollfd ended{process.descriptor(), POLLIN, 0};
-  if (::poll(&ended, 1, kPatience) != 1) {
-    return {false, "/dev/kvm opens, but a guest that it runs never does anything"};
-  }
+  const MonitorAnswer answer =
+      ask_monitor(monitor, qemu_probe_arguments(), {kernel.get()}, kPatience);
+  if (!answer.end) return {false, "/dev/kvm opens, but a guest that it runs never does anything"};
   // What the device for it makes of the number that the guest writes.
-  if (process.wait().exit_code == kStubNumber * 2 + 1) return {true, {}};
-  said.take_in();
-  return {false, "/dev/kvm opens, but runs no guest: " + first_line(said.last())};
+  if (answer.end->exit_code == kStubNumber * 2 + 1) return {true, {}};
+  return {false, "/dev/kvm opens, but runs no guest: " + answer.first_line};
 }
 
 std::string boot_id() {

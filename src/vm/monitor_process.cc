@@ -2,6 +2,7 @@
 #include "vm/monitor_process.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -10,8 +11,10 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "base/exec_words.h"
 #include "base/files.h"
 #include "pyro/error.h"
+#include "vm/words.h"
 
 namespace pyro {
 namespace {
@@ -25,13 +28,6 @@ struct Prepared {
   std::vector<int> descriptors;
   pid_t parent = ::getpid();
 };
-
-std::vector<char*> pointers(std::vector<std::string>& words) {
-  std::vector<char*> result;
-  for (std::string& word : words) result.push_back(word.data());
-  result.push_back(nullptr);
-  return result;
-}
 
 bool limit(__rlimit_resource what, std::uint64_t value) {
   const rlimit both{value, value};
@@ -95,11 +91,29 @@ pid_t start_monitor(const MonitorStart& start) {
   words.insert(words.end(), start.arguments.begin(), start.arguments.end());
   // Variables may hold secrets, and a monitor needs none.
   std::vector<std::string> variables{"PATH=/usr/bin:/bin"};
-  Prepared prepared{pointers(words), pointers(variables), start.descriptors};
+  Prepared prepared{exec_words(words), exec_words(variables), start.descriptors};
   const pid_t pid = ::fork();
   if (pid == 0) become(start, prepared);
   if (pid < 0) throw system_error("cannot start " + start.program.string(), errno);
   return pid;
+}
+
+MonitorAnswer ask_monitor(const std::filesystem::path& program, std::vector<std::string> arguments,
+                          std::vector<int> descriptors, std::chrono::milliseconds patience) {
+  SocketPair output = make_pipe();
+  Words said(std::move(output.ours));
+  ProcessHandle process(start_monitor({.program = program,
+                                       .arguments = std::move(arguments),
+                                       .descriptors = std::move(descriptors),
+                                       .complaints = output.theirs.get(),
+                                       .limits = {.address_space = kMonitorOverhead}}),
+                        "the machine monitor");
+  MonitorAnswer answer;
+  pollfd ended{process.descriptor(), POLLIN, 0};
+  if (::poll(&ended, 1, static_cast<int>(patience.count())) == 1) answer.end = process.wait();
+  said.take_in();
+  answer.first_line = first_line(said.last());
+  return answer;
 }
 
 }  // namespace pyro

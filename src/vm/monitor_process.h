@@ -4,10 +4,14 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
+
+#include "base/process_handle.h"
 
 namespace pyro {
 
@@ -30,5 +34,20 @@ inline constexpr int kFirstMonitorDescriptor = 3;
 /// In a session of its own, so that no terminal sends it signals.
 /// @throws Error(failed) when it cannot be started
 [[nodiscard]] pid_t start_monitor(const MonitorStart& start);
+
+/// What a monitor takes beside its guest's memory, in bytes: the translator's buffer, libraries,
+/// stacks.
+inline constexpr std::uint64_t kMonitorOverhead = std::uint64_t{4} << 30;
+
+struct MonitorAnswer {
+  std::optional<ProcessEnd> end = {};  ///< Nothing: it had to be killed.
+  std::string first_line = {};         ///< Of what it said.
+};
+
+/// Runs one that is soon done. It may write no file.
+[[nodiscard]] MonitorAnswer ask_monitor(const std::filesystem::path& program,
+                                        std::vector<std::string> arguments,
+                                        std::vector<int> descriptors,
+                                        std::chrono::milliseconds patience);
 
 }  // namespace pyro

@@ -208,7 +208,7 @@ class Preparation {
     json steps = json::array();
     for (const PrepareStep& step : report_.steps) {
       steps.push_back(
-          {{"name", step.name}, {"seconds", static_cast<double>(step.time.count()) / 1e6}});
+          {{"name", step.name}, {"seconds", std::chrono::duration<double>(step.time).count()}});
     }
     return {{"conditions", state_conditions(held, shape_, options_.machine.monitor)},
             {"monitor_version", qemu_version(options_.machine.monitor)},

@@ -2,7 +2,6 @@
 #include "vm/qemu.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -22,11 +21,7 @@
 namespace pyro {
 namespace {
 
-using Descriptors = std::array<int, kQemuDescriptors>;
-
 constexpr std::string_view kSubject = "the machine monitor";
-/// The translator's buffer, the libraries, and stacks.
-constexpr std::uint64_t kOverhead = std::uint64_t{4} << 30;
 constexpr std::uint64_t kLargestDeviceState = std::uint64_t{64} << 20;
 
 SocketPair socket_pair(int flags) {
@@ -158,7 +153,7 @@ class QemuMachine : public Machine {
 
   static MonitorLimits limits(const MachineShape& shape, QemuStart start) {
     const bool writes = start == QemuStart::boot_to_save;
-    return {.address_space = shape.memory_bytes() + kOverhead,
+    return {.address_space = shape.memory_bytes() + kMonitorOverhead,
             .largest_file = writes ? std::max(shape.memory_bytes(), kLargestDeviceState) : 0};
   }
 
@@ -197,21 +192,9 @@ std::unique_ptr<Machine> Qemu::resume(const MachineShape& shape, const MachineFi
 }
 
 std::string qemu_version(const std::filesystem::path& program) {
-  SocketPair output = make_pipe();
-  Words said(std::move(output.ours));
-  ProcessHandle process(start_monitor({.program = program,
-                                       .arguments = {"--version"},
-                                       .descriptors = {},
-                                       .complaints = output.theirs.get(),
-                                       .limits = {.address_space = kOverhead, .largest_file = 0}}),
-                        std::string(kSubject));
-  output.theirs.reset();
-  constexpr int kPatience = 5000;  // ms
-  pollfd ended{process.descriptor(), POLLIN, 0};
-  if (::poll(&ended, 1, kPatience) != 1) return {};
-  if (process.wait().exit_code != 0) return {};
-  said.take_in();
-  return first_line(said.last());
+  constexpr std::chrono::seconds kPatience{5};
+  const MonitorAnswer answer = ask_monitor(program, {"--version"}, {}, kPatience);
+  return answer.end && answer.end->exit_code == 0 ? answer.first_line : "";
 }
 
 }  // namespace pyro

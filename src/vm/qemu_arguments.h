@@ -10,7 +10,6 @@ namespace pyro {
 
 /// Under which numbers QEMU has what it is given; no argument has a path in it.
 enum class QemuDescriptor { channel, console, control, kernel, initramfs, rootfs, memory, devices };
-inline constexpr std::size_t kQemuDescriptors = 8;
 
 enum class QemuStart {
   boot,

@@ -1,4 +1,6 @@
 // One command in a machine of its own, from the environment's name to its end.
+#include <fmt/format.h>
+
 #include <exception>
 #include <utility>
 
@@ -69,13 +71,11 @@ class MachineRun {
   }
 
   void tell_why_cold(const StateLookup& lookup) {
-    std::string why;
-    for (const std::string& difference : lookup.differences) {
-      why += (why.empty() ? "" : "; ") + difference;
-    }
-    launcher_.progress().note(
-        "booting " + launcher_.environment().name + ": " +
-        (lookup.exists ? "its prepared state is stale: " + why : "no state of it was prepared"));
+    launcher_.progress().note("booting " + launcher_.environment().name + ": " +
+                              (lookup.exists
+                                   ? "its prepared state is stale: " +
+                                         fmt::format("{}", fmt::join(lookup.differences, "; "))
+                                   : "no state of it was prepared"));
   }
 
   void converse(GuestLink& link) {

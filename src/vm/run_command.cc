@@ -158,7 +158,7 @@ class CommandRun {
         ended_ = true;
         return;
       default:
-        throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
+        refuse_frame();
     }
   }
 

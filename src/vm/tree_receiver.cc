@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -61,19 +62,12 @@ Fd open_beneath(int directory, const std::string& path, int flags) {
   return Fd(static_cast<int>(::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how)));
 }
 
-std::pair<timespec, timespec> times_of(const guest::EntryPayload& entry) {
-  timespec accessed{};
-  accessed.tv_nsec = UTIME_OMIT;
-  timespec modified{};
-  modified.tv_sec = entry.modified;
-  return {accessed, modified};
-}
-
 void finish_inode(int fd, const guest::EntryPayload& entry) {
   ::fchmod(fd, entry.mode & kPermissions);
-  const auto [accessed, modified] = times_of(entry);
-  const timespec times[2] = {accessed, modified};
-  ::futimens(fd, times);
+  std::array<timespec, 2> times{};  // of access, of modification
+  times[0].tv_nsec = UTIME_OMIT;
+  times[1].tv_sec = entry.modified;
+  ::futimens(fd, times.data());
 }
 
 }  // namespace

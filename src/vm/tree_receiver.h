@@ -42,11 +42,6 @@ class TreeReceiver {
   void finish_file();
   static void clear_way(const Place& place);
 
-  struct Directory {
-    Fd handle;
-    guest::EntryPayload entry;
-  };
-
   Note note_;
   Fd parent_;         ///< That the tree is made in.
   std::string name_;  ///< What it is called there.

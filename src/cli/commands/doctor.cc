@@ -1,6 +1,8 @@
 // pyro doctor: whether this host can do the job.
 #include "pyro/doctor.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -104,9 +106,8 @@ class DoctorCommand : public Command {
   }
 
   static std::string join(const std::vector<std::string>& reasons) {
-    std::string joined;
-    for (const std::string& reason : reasons) joined += (joined.empty() ? "" : "; ") + reason;
-    return joined.empty() ? "the next run starts from a saved state" : joined;
+    return reasons.empty() ? "the next run starts from a saved state"
+                           : fmt::format("{}", fmt::join(reasons, "; "));
   }
 
   static std::string lines_of(const Finding& finding, const Terminal& terminal) {

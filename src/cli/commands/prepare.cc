@@ -20,7 +20,7 @@ Json payload_of(const PrepareReport& report) {
   Json steps = Json::array();
   for (const PrepareStep& step : report.steps) {
     steps.push_back(
-        {{"name", step.name}, {"seconds", static_cast<double>(step.time.count()) / 1e6}});
+        {{"name", step.name}, {"seconds", std::chrono::duration<double>(step.time).count()}});
   }
   return {{"name", report.name},
           {"version", report.version},

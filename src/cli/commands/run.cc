@@ -61,7 +61,7 @@ class Capture {
 };
 
 double seconds(std::chrono::microseconds time) {
-  return static_cast<double>(time.count()) / 1e6;
+  return std::chrono::duration<double>(time).count();
 }
 
 class RunCommand : public Command {
