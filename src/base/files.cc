@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -60,6 +61,12 @@ Fd open_at(int directory, const std::string& name, int flags, mode_t mode,
 
 Fd open_directory(const std::filesystem::path& path) {
   return open_at(AT_FDCWD, path.string(), O_RDONLY | O_DIRECTORY, 0, path);
+}
+
+Fd make_memory_file(const char* subject) {
+  Fd file(::memfd_create("pyro", MFD_CLOEXEC));
+  if (!file) throw system_error(std::string("cannot keep ") + subject + " in memory", errno);
+  return file;
 }
 
 namespace {

@@ -47,6 +47,9 @@ class Fd {
 /// The directory at `path`, through symbolic links.
 [[nodiscard]] Fd open_directory(const std::filesystem::path& path);
 
+/// An empty file in memory, without a name in any directory; `subject` says in errors what it is.
+[[nodiscard]] Fd make_memory_file(const char* subject);
+
 /// Makes `path` and what is missing above it, 0755 less the umask.
 void make_directories(const std::filesystem::path& path);
 

@@ -50,6 +50,20 @@ class ProgressView : public ProgressListener {
   bool notes_ = false;
 };
 
+/// Half a line on the screen must go, however a pull ends.
+class ClearAtEnd {
+ public:
+  explicit ClearAtEnd(ProgressView* view) noexcept : view_(view) {}
+  ClearAtEnd(const ClearAtEnd&) = delete;
+  ClearAtEnd& operator=(const ClearAtEnd&) = delete;
+  ~ClearAtEnd() {
+    if (view_ != nullptr) view_->clear();
+  }
+
+ private:
+  ProgressView* view_;
+};
+
 /// `automatic` is a bar where somebody is looking, else lines. Draws on `terminal`, which must
 /// outlive the view.
 [[nodiscard]] std::unique_ptr<ProgressView> make_progress(ProgressKind kind,

@@ -1,4 +1,5 @@
 // Kernel modules from the initrd, in the order that modules.dep asks for.
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -14,9 +15,19 @@
 namespace pyro::guest {
 namespace {
 
-// Either bus that machines are built with; a name with '_' also stands for one with '-'.
-constexpr std::string_view kWanted[] = {"virtio_pci", "virtio_mmio", "virtio_blk", "virtio_console",
-                                        "virtio_net", "virtio_rng",  "overlay",    "ext4"};
+// A name with '_' also stands for one with '-'.
+constexpr std::string_view kBuses[] = {"virtio_pci", "virtio_mmio"};
+constexpr std::string_view kFileSystems[] = {"overlay", "ext4"};
+
+/// By what the devices say that they are: virtio 1.2, section 5.
+struct Driver {
+  std::string_view name;
+  std::string_view device;
+};
+constexpr Driver kDrivers[] = {{"virtio_net", "0x0001"},
+                               {"virtio_blk", "0x0002"},
+                               {"virtio_console", "0x0003"},
+                               {"virtio_rng", "0x0004"}};
 
 std::string read_file(const std::string& path) {
   std::string content;
@@ -46,6 +57,22 @@ std::string_view take(std::string_view& text, char separator) {
   const std::string_view piece = text.substr(0, end);
   text.remove_prefix(end == text.npos ? text.size() : end + 1);
   return piece;
+}
+
+/// What is on the virtio bus, as its drivers are to know it. A bus has found its devices when its
+/// module is loaded.
+std::vector<std::string> virtio_devices() {
+  const std::string folder = "/sys/bus/virtio/devices/";
+  std::vector<std::string> found;
+  DIR* const devices = ::opendir(folder.c_str());
+  if (devices == nullptr) return found;
+  while (const dirent* const entry = ::readdir(devices)) {
+    if (entry->d_name[0] == '.') continue;
+    std::string device = read_file(folder + entry->d_name + "/device");
+    found.push_back(device.substr(0, device.find('\n')));
+  }
+  ::closedir(devices);
+  return found;
 }
 
 class Loader {
@@ -95,9 +122,19 @@ class Loader {
 
 }  // namespace
 
+// Every module costs a boot milliseconds: none is loaded for what is not there.
 void load_modules() {
   Loader loader;
-  for (const std::string_view name : kWanted) loader.load(name);
+  std::vector<std::string> devices = virtio_devices();
+  for (const std::string_view bus : kBuses) {
+    if (!devices.empty()) break;
+    loader.load(bus);
+    devices = virtio_devices();
+  }
+  for (const Driver& driver : kDrivers) {
+    if (std::ranges::find(devices, driver.device) != devices.end()) loader.load(driver.name);
+  }
+  for (const std::string_view name : kFileSystems) loader.load(name);
 }
 
 }  // namespace pyro::guest

@@ -1,7 +1,6 @@
 // What a machine boots into.
 #include "vm/initramfs.h"
 
-#include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -48,8 +47,7 @@ std::string archive_of_init() {
 }  // namespace
 
 Fd make_initramfs(int initrd) {
-  Fd file(::memfd_create("pyro-initramfs", MFD_CLOEXEC));
-  if (!file) throw system_error("cannot make the initramfs", errno);
+  Fd file = make_memory_file(kSubject);
   if (initrd >= 0) append_file(file.get(), initrd);
   align(file.get());
   write_all(file.get(), archive_of_init(), kSubject);

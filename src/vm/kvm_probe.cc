@@ -1,6 +1,5 @@
 // Whether /dev/kvm runs guests.
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -21,9 +20,9 @@ constexpr const char* kRecord = "kvm.json";
 constexpr std::chrono::seconds kPatience{2};  // it takes a twentieth of one
 
 Fd make_kernel() {
-  Fd file(::memfd_create("pyro-stub", MFD_CLOEXEC));
-  if (!file) throw system_error("cannot make a kernel", errno);
-  write_all(file.get(), stub_kernel(), "a kernel");
+  constexpr const char* kSubject = "a kernel";
+  Fd file = make_memory_file(kSubject);
+  write_all(file.get(), stub_kernel(), kSubject);
   return file;
 }
 

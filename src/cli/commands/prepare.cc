@@ -46,6 +46,7 @@ class PrepareCommand : public Command {
     find_monitor(context.variables, options_.machine);
     const auto view =
         make_progress(json() ? ProgressKind::none : ProgressKind::automatic, context.err);
+    const ClearAtEnd clear(view.get());
     view->show_notes(context.verbose);
     options_.progress = view.get();
     options_.stop = context.stop;

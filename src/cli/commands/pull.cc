@@ -15,14 +15,6 @@
 namespace pyro::cli {
 namespace {
 
-/// Half a line on the screen must go, however the pull ends.
-struct ClearAtEnd {
-  ProgressView* view;
-  ~ClearAtEnd() {
-    if (view != nullptr) view->clear();
-  }
-};
-
 class PullCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
@@ -81,7 +73,7 @@ class PullCommand : public Command {
 
   EnvironmentStatus pull_with_progress(const Context& context, EnvironmentStore& store,
                                        const std::string& name) {
-    const ClearAtEnd clear{view_.get()};
+    const ClearAtEnd clear(view_.get());
     return store.pull(name, {.mode = mode(), .progress = view_.get(), .stop = context.stop});
   }
 

@@ -1,5 +1,4 @@
 // pyro run and pyro shell: a command in a machine of its own.
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -30,10 +29,6 @@ constexpr std::uint64_t kMost = 64 << 20;
 /// What a command says, kept in memory for one JSON document.
 class Capture {
  public:
-  Capture() : file_(::memfd_create("pyro-output", MFD_CLOEXEC)) {
-    if (!file_) throw system_error("cannot keep the command's output", errno);
-  }
-
   [[nodiscard]] int descriptor() const noexcept { return file_.get(); }
 
   /// As text, or in base64 under another key where it is no UTF-8.
@@ -57,7 +52,7 @@ class Capture {
     return false;
   }
 
-  Fd file_;
+  Fd file_ = make_memory_file("the output of the command");
 };
 
 double seconds(std::chrono::microseconds time) {
@@ -94,6 +89,7 @@ class RunCommand : public Command {
     options_.command = command_of(context);
     find_monitor(context.variables, options_.machine);
     const auto view = make_progress(progress_kind(), context.err);
+    const ClearAtEnd clear(view.get());
     view->show_notes(context.verbose);
     options_.progress = view.get();
     options_.stop = context.stop;
