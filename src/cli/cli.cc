@@ -23,10 +23,6 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-constexpr const CommandEntry* kCommands[] = {&kListCommand,   &kInspectCommand, &kPullCommand,
-                                             &kVerifyCommand, &kPruneCommand,   &kPrepareCommand,
-                                             &kRunCommand,    &kShellCommand,   &kDoctorCommand};
-
 constexpr const char* kVersionLine = "pyro " PYRO_VERSION "\n";
 
 /// One call of pyro.
@@ -38,7 +34,7 @@ class Invocation {
   int run(const Words& words) {
     Words rest = take_globals(words);
     if (globals_.version) return print(kVersionLine);
-    if (rest.empty()) return print(globals_.help ? full_help() : overview(kCommands, out_));
+    if (rest.empty()) return print(globals_.help ? full_help() : overview(all_commands(), out_));
     const std::string group = rest.front();
     if (const CommandEntry* const entry = find("", group)) {
       return run_command(*entry, {rest.begin() + 1, rest.end()});
@@ -46,7 +42,7 @@ class Invocation {
     if (!is_group(group)) fail_unknown(group);
     rest = take_globals({rest.begin() + 1, rest.end()});
     if (globals_.version) return print(kVersionLine);
-    if (rest.empty()) return print(globals_.help ? full_help() : overview(kCommands, out_));
+    if (rest.empty()) return print(globals_.help ? full_help() : overview(all_commands(), out_));
     const CommandEntry* const entry = find(group, rest.front());
     if (entry == nullptr) fail_unknown(group + ' ' + rest.front());
     return run_command(*entry, {rest.begin() + 1, rest.end()});
@@ -68,7 +64,7 @@ class Invocation {
   std::string full_help() {
     Arguments arguments;
     declare(arguments, globals_);
-    return cli::full_help(kCommands, arguments.rows(), out_);
+    return cli::full_help(all_commands(), arguments.rows(), out_);
   }
 
   /// Reads the options before the first operand; returns the rest.
@@ -83,20 +79,22 @@ class Invocation {
   }
 
   static bool is_group(const std::string& word) {
-    return !word.empty() &&
-           std::ranges::any_of(kCommands, [&](const auto* entry) { return entry->group == word; });
+    return !word.empty() && std::ranges::any_of(all_commands(), [&](const auto* entry) {
+      return entry->group == word;
+    });
   }
 
   static const CommandEntry* find(std::string_view group, std::string_view name) {
-    const auto found = std::ranges::find_if(kCommands, [&](const CommandEntry* entry) {
+    const auto commands = all_commands();
+    const auto found = std::ranges::find_if(commands, [&](const CommandEntry* entry) {
       return entry->group == group && entry->name == name;
     });
-    return found == std::end(kCommands) ? nullptr : *found;
+    return found == commands.end() ? nullptr : *found;
   }
 
   [[noreturn]] static void fail_unknown(const std::string& words) {
     std::string known;
-    for (const CommandEntry* const entry : kCommands) {
+    for (const CommandEntry* const entry : all_commands()) {
       known += (known.empty() ? "" : ", ") + entry->words();
     }
     throw Error(ErrorCode::usage, "unknown command '" + words + "'; expected one of: " + known,

@@ -70,7 +70,7 @@ std::string aligned_table(const Table& table) {
 
 std::string options_of(Rows rows) {
   Lines lines;
-  for (const Arguments::Row& row : rows) lines.emplace_back(row.names, row.help);
+  for (const Arguments::Row& row : rows) lines.emplace_back(row.shown(), row.help);
   return aligned(lines);
 }
 

@@ -1,0 +1,18 @@
+// The commands there are, in the order that help lists them.
+#include "cli/commands/commands.h"
+
+namespace pyro::cli {
+namespace {
+
+constexpr const CommandEntry* kCommands[] = {
+    &kListCommand,    &kInspectCommand, &kPullCommand,  &kVerifyCommand, &kPruneCommand,
+    &kPrepareCommand, &kRunCommand,     &kShellCommand, &kDoctorCommand,
+};
+
+}  // namespace
+
+std::span<const CommandEntry* const> all_commands() noexcept {
+  return kCommands;
+}
+
+}  // namespace pyro::cli
