@@ -66,7 +66,7 @@ TEST(Cli, UsageErrors) {
   const Case cases[] = {
       {{"evn"},
        "pyro: error: unknown command 'evn'; expected one of: env list, env inspect, env pull, env "
-       "verify, env prune, prepare, run, shell, doctor\n  hint: see 'pyro --help'\n"},
+       "verify, env prune, prepare, run, shell, doctor, completion\n  hint: see 'pyro --help'\n"},
       {{"env", "pull"},
        "pyro: error: 'pyro env pull' needs a NAME\n  hint: see 'pyro env pull --help'\n"},
       {{"env", "inspect", "a", "b"},

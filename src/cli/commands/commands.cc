@@ -6,7 +6,7 @@ namespace {
 
 constexpr const CommandEntry* kCommands[] = {
     &kListCommand,    &kInspectCommand, &kPullCommand,  &kVerifyCommand, &kPruneCommand,
-    &kPrepareCommand, &kRunCommand,     &kShellCommand, &kDoctorCommand,
+    &kPrepareCommand, &kRunCommand,     &kShellCommand, &kDoctorCommand, &kCompletionCommand,
 };
 
 }  // namespace

@@ -16,6 +16,7 @@ extern const CommandEntry kPrepareCommand;
 extern const CommandEntry kRunCommand;
 extern const CommandEntry kShellCommand;
 extern const CommandEntry kDoctorCommand;
+extern const CommandEntry kCompletionCommand;
 
 /// All of them, in the order that help lists them.
 [[nodiscard]] std::span<const CommandEntry* const> all_commands() noexcept;
