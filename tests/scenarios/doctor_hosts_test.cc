@@ -1,14 +1,18 @@
 // What pyro doctor finds, on hosts that lack this and that.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
+#include "scenarios/private_mount.h"
 #include "scenarios/registry_harness.h"
 
 namespace pyro::testing {
 namespace {
 
+namespace fs = std::filesystem;
 using nlohmann::json;
 
 class DoctorTest : public RegistryHarness {
@@ -28,6 +32,22 @@ class DoctorTest : public RegistryHarness {
     }
     return nullptr;
   }
+
+  /// Asks the one registry that is the test's, and no other.
+  json ask_registry(int exit_code) {
+    const json document = examine({"--check-registry", "--environment", "tool:1"}, exit_code);
+    return finding(document, "registry " + host_);
+  }
+
+  /// A monitor that is there, so that something else decides.
+  void have_monitor(const std::string& version = "9.1.0") {
+    write_file(home() / "qemu", "#!/bin/sh\necho 'QEMU emulator version " + version + "'\n");
+    ::chmod((home() / "qemu").c_str(), 0755);
+    variables_["PYRO_QEMU"] = (home() / "qemu").string();
+    variables_["PYRO_KVM"] = "off";
+  }
+
+  const std::string host_ = registry_->host("localhost");
 };
 
 TEST_F(DoctorTest, WithoutAMonitorSomethingNeededIsMissing) {
@@ -39,9 +59,7 @@ TEST_F(DoctorTest, WithoutAMonitorSomethingNeededIsMissing) {
 }
 
 TEST_F(DoctorTest, AnOldMonitorIsAsGoodAsNone) {
-  write_file(home() / "qemu", "#!/bin/sh\necho 'QEMU emulator version 7.1.9'\n");
-  ::chmod((home() / "qemu").c_str(), 0755);
-  variables_["PYRO_QEMU"] = (home() / "qemu").string();
+  have_monitor("7.1.9");
   expect_says(finding(examine({}, 1), "monitor")["message"], {"7.1.9 is older than 7.2"});
 }
 
@@ -56,36 +74,126 @@ TEST_F(DoctorTest, TriesTheFileSystemAndLeavesNothing) {
   for (const char* const name : {"platform", "space", "cache", "holes", "exchange"}) {
     EXPECT_EQ(finding(document, name)["status"], "ok") << name;
   }
-  EXPECT_FALSE(std::filesystem::exists(cache()));
+  EXPECT_FALSE(fs::exists(cache()));
   ASSERT_EQ(pyro({"env", "pull", "tool:1"}).exit_code, 0);
   examine({}, pyro({"doctor"}).exit_code);
-  EXPECT_TRUE(std::filesystem::is_empty(cache() / "staging"));
+  EXPECT_TRUE(fs::is_empty(cache() / "staging"));
 }
 
 TEST_F(DoctorTest, ACacheThatEverybodyMayWriteToIsMissing) {
-  std::filesystem::create_directories(cache());
-  ::chmod(cache().c_str(), 0777);
+  fs::create_directories(cache());
+  fs::permissions(cache(), fs::perms(0777));
   const json found = finding(examine({}, 1), "cache");
   EXPECT_EQ(found["status"], "missing");
   expect_says(found["remedy"], {"chmod o-w"});
 }
 
+TEST_F(DoctorTest, ACacheThatItsGroupMayWriteToIsUsed) {
+  have_monitor();
+  fs::create_directories(cache());
+  fs::permissions(cache(), fs::perms(0775));
+  const json found = finding(examine({}, 0), "cache");
+  EXPECT_EQ(found["status"], "warning");
+  EXPECT_EQ(found["remedy"], "chmod g-w " + cache().string());
+}
+
+TEST_F(DoctorTest, ACacheThatCannotBeWrittenIsMissing) {
+  have_monitor();
+  pyro_ok({"env", "pull", "tool:1"});
+  std::unique_ptr<PrivateMount> mounted;
+  if (::geteuid() == 0) {
+    mounted = PrivateMount::read_only(cache());
+    if (!mounted) GTEST_SKIP() << "root may not mount here, and no mode stops root";
+  } else {
+    fs::permissions(cache() / "staging", fs::perms(0555));
+  }
+  const json document = examine({"--environment", "tool:1"}, 1);
+  const json found = finding(document, "cache");
+  EXPECT_EQ(found["status"], "missing");
+  expect_says(found["message"],
+              {cache().string(), ::geteuid() == 0 ? "Read-only file system" : "Permission denied"});
+  expect_says(found["remedy"], {"--cache-dir"});
+  EXPECT_EQ(document["environment"]["installed"], true) << "it can still be run";
+}
+
+TEST_F(DoctorTest, ACacheThatIsAFileIsMissing) {
+  write_file(cache(), "a file");
+  const json found = finding(examine({"--environment", "tool:1"}, 1), "cache");
+  EXPECT_EQ(found["status"], "missing");
+  EXPECT_EQ(read_file(cache()), "a file");
+}
+
+TEST_F(DoctorTest, WithoutAnExchangeThingsWorkLessWell) {
+  have_monitor();
+  variables_["LD_PRELOAD"] = PYRO_FAILING_CALLS;
+  variables_["ASAN_OPTIONS"] = "verify_asan_link_order=0";
+  variables_["PYRO_TEST_FAIL"] = "renameat2 " + std::to_string(EINVAL) + " 1";
+  const json document = examine({}, 0);
+  const json found = finding(document, "exchange");
+  EXPECT_EQ(found["status"], "warning");
+  expect_says(found["message"], {"cannot be replaced in one step"});
+  expect_says(found["remedy"], {"--cache-dir"});
+  EXPECT_EQ(finding(document, "cache")["status"], "ok");
+}
+
 TEST_F(DoctorTest, AsksRegistriesOnlyWhenTold) {
   pyro({"doctor"});
   EXPECT_TRUE(registry_->requests().empty());
-  // A monitor that is there, so that the registry decides.
-  write_file(home() / "qemu", "#!/bin/sh\necho 'QEMU emulator version 9.1.0'\n");
-  ::chmod((home() / "qemu").c_str(), 0755);
-  variables_["PYRO_QEMU"] = (home() / "qemu").string();
-  const json document = examine({"--check-registry", "--environment", "tool:1"}, 0);
-  EXPECT_EQ(finding(document, "registry " + registry_->host("localhost"))["message"], "it answers");
+  have_monitor();
+  EXPECT_EQ(ask_registry(0)["message"], "it answers");
 }
 
 TEST_F(DoctorTest, NamesARegistryThatIsNotThere) {
-  const std::string host = registry_->host("localhost");
   registry_.reset();
-  const json found = finding(examine({"--check-registry"}, 1), "registry " + host);
+  EXPECT_EQ(ask_registry(1)["status"], "missing");
+}
+
+struct PingAnswer {
+  const char* name;
+  Fault fault;
+  const char* status;
+  int exit_code;
+  const char* told;
+
+  friend void PrintTo(const PingAnswer& self, std::ostream* out) { *out << self.name; }
+};
+
+class DoctorPingTest : public DoctorTest, public ::testing::WithParamInterface<PingAnswer> {};
+
+TEST_P(DoctorPingTest, IsJudged) {
+  have_monitor();
+  registry_->add_rule({.kind = RequestKind::ping}, GetParam().fault);
+  const json found = ask_registry(GetParam().exit_code);
+  EXPECT_EQ(found["status"], GetParam().status);
+  EXPECT_EQ(found["message"], GetParam().told);
+  EXPECT_EQ(found["remedy"].is_null(), found["status"] == "ok");
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Answers, DoctorPingTest,
+    ::testing::Values(
+        PingAnswer{"Login", faults::challenge({R"(Basic realm="x")"}), "ok", 0, "it answers"},
+        PingAnswer{"NoPing", faults::status(404), "warning", 0, "it answers with status 404"},
+        PingAnswer{"Forbidden", faults::status(403), "warning", 0, "it answers with status 403"},
+        PingAnswer{"Busy", faults::status(503), "missing", 1, "it answers with status 503"}),
+    row_name);
+
+TEST_F(DoctorTest, ARegistryThatAsksForALoginIsThereAndGetsNone) {
+  have_monitor();
+  for (const auto mode : {AuthOptions::Mode::basic, AuthOptions::Mode::bearer}) {
+    registry_->set_auth(auth(mode));
+    log_in(host_);
+    EXPECT_EQ(ask_registry(0)["message"], "it answers");
+    EXPECT_FALSE(registry_->saw_authorization(Listener::registry));
+  }
+}
+
+TEST_F(DoctorTest, ARegistryThatIsNotTrustedIsMissing) {
+  variables_.erase("SSL_CERT_FILE");
+  const json found = ask_registry(1);
   EXPECT_EQ(found["status"], "missing");
+  expect_says(found["message"], {"certificate"});
+  expect_says(found["remedy"], {"SSL_CERT_FILE"});
 }
 
 TEST_F(DoctorTest, TellsWhetherAnEnvironmentIsReady) {
