@@ -73,6 +73,11 @@ TEST_F(GuestLinkTest, AGuestSaysWhyItGivesUp) {
   EXPECT_THAT(failure(), HasSubstr("the guest gives up: no disk appeared"));
 }
 
+TEST_F(GuestLinkTest, AReasonWithoutEndIsCut) {
+  guest_.say(FrameType::trouble, std::string(guest::kLargestPayload, 'x'));
+  EXPECT_LT(failure().size(), 5'000u);
+}
+
 TEST_F(GuestLinkTest, WhatAMachineSaidBeforeItsEndIsTaken) {
   guest_.say(FrameType::output, "last");
   guest_.end();
