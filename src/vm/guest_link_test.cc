@@ -144,6 +144,7 @@ TEST_F(GuestLinkTest, AllIsSentAtThePaceOfTheGuest) {
   for (int i = 0; i < kPieces; ++i) {
     link_.send(FrameType::data, piece);
     link_.send_all();
+    ASSERT_LE(link_.unsent(), 256u << 10);
   }
   EXPECT_EQ(link_.next(Clock::now() + 5s).type, FrameType::done);
 }

@@ -217,6 +217,9 @@ INSTANTIATE_TEST_SUITE_P(
         // What leads up from a link is not what its text says.
         Link{"AboveThroughAnother",
              {{"p/q/up", kLink, "../.."}, {"l", kLink, "p/q/up/../../secret"}},
+             false},
+        Link{"AboveThroughAnotherFromWithin",
+             {{"p/q/up", kLink, "../.."}, {"p/q/l", kLink, "up/../../secret"}},
              false}),
     [](const auto& row) { return row.param.name; });
 
