@@ -110,7 +110,7 @@ void copy_in(GuestLink& link, const Copy& copy) {
     if (frame.type != FrameType::refused) refuse_frame();
     const int error = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
     throw Error(ErrorCode::failed,
-                system_error("the guest cannot write " + std::string(frame.payload), error).what());
+                system_error("the guest cannot write " + guest_words(frame.payload), error).what());
   } catch (Error& error) {
     error.add_context("cannot copy " + copy.from + " to " + copy.to + " in the guest");
     throw;

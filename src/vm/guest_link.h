@@ -90,6 +90,9 @@ class GuestLink {
 /// @throws Error(failed)
 [[noreturn]] void refuse_frame();
 
+/// What a guest says of itself or names, cut beyond the longest path that Linux has: for messages.
+[[nodiscard]] std::string guest_words(std::string_view payload);
+
 /// The fixed part of a payload; the rest stays in `payload`.
 /// @throws Error(failed) when it is shorter
 template <typename Payload>
