@@ -53,8 +53,7 @@ TEST(Completion, OffersWhatMayStandThere) {
       {{"nonsense", ""}, {}},
   };
   for (const Case& c : cases) {
-    EXPECT_EQ(texts_of(complete_with_names(c.words)), c.texts)
-        << ::testing::PrintToString(c.words);
+    EXPECT_EQ(texts_of(complete_with_names(c.words)), c.texts) << ::testing::PrintToString(c.words);
   }
 }
 
@@ -89,9 +88,9 @@ TEST(Completion, EveryCommandIsReached) {
 }
 
 TEST(Completion, IsRenderedALineEach) {
-  EXPECT_EQ(render({.candidates = {{"a", "the\nfirst"}, {"b", ""}},
-                    .paths = Completion::Paths::files}),
-            "files\na\tthe\\nfirst\nb\t\n");
+  EXPECT_EQ(
+      render({.candidates = {{"a", "the\nfirst"}, {"b", ""}}, .paths = Completion::Paths::files}),
+      "files\na\tthe\\nfirst\nb\t\n");
 }
 
 TEST(Completion, ShellsAreThree) {

@@ -165,6 +165,19 @@ TEST_F(CopiesTest, AGuestThatNeverAnswersIsStopped) {
   EXPECT_THAT(copy_in(), HasSubstr("interrupted"));
 }
 
+TEST_F(CopiesTest, AGuestThatKeepsStillIsGivenUp) {
+  const Copy out{"/in/guest", to().string()};
+  const auto no_note = [](std::string_view) {};
+  EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_out(link, out, no_note, 20ms); }),
+              HasSubstr(kNoSign));
+  for (const std::size_t size : {std::size_t{1}, std::size_t{4} << 20}) {
+    testing::write_file(dir_ / "from", std::string(size, 'x'));
+    const Copy in{(dir_ / "from").string(), "/in/guest"};
+    EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, in, 20ms); }),
+                HasSubstr(kNoSign));
+  }
+}
+
 TEST_F(CopiesTest, AMachineThatEndsMeanwhileIsLost) {
   guest_.say_bytes(kFile + kData);
   guest_.end("Kernel panic - not syncing");

@@ -20,8 +20,8 @@ constexpr int kMostNotes = 20;
 
 }  // namespace
 
-void copy_out(GuestLink& link, const Copy& copy,
-              const std::function<void(std::string_view)>& note) {
+void copy_out(GuestLink& link, const Copy& copy, const std::function<void(std::string_view)>& note,
+              std::chrono::milliseconds patience) {
   int told = 0;
   const auto tell = [&](std::string_view text) {
     if (++told <= kMostNotes) note(text);
@@ -31,7 +31,7 @@ void copy_out(GuestLink& link, const Copy& copy,
     std::optional<TreeReceiver> tree;
     bool ended = false;
     while (true) {
-      const GuestFrame frame = link.next();
+      const GuestFrame frame = link.next(Clock::now() + patience);
       if (frame.type == FrameType::refused) fail(frame.payload);
       // Nothing comes after a tree, and a copy is none without its end.
       if (ended != (frame.type == FrameType::done)) refuse_frame();

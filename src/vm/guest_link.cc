@@ -64,14 +64,17 @@ void GuestLink::flush() {
   }
 }
 
-void GuestLink::send_all() {
+void GuestLink::send_all(std::chrono::milliseconds patience) {
   constexpr std::size_t kLittle = 256 << 10;
   flush();
-  while (unsent() > kLittle) {
+  std::size_t left = unsent();
+  for (auto deadline = Clock::now() + patience; left > kLittle;) {
     if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-    wait_flushed({}, {});
+    if (!wait_flushed({}, deadline)) lost(kNoSign);
     flush();
     if (ended_) lost("the machine ended");
+    if (unsent() < left) deadline = Clock::now() + patience;
+    left = unsent();
   }
 }
 

@@ -127,7 +127,7 @@ TEST_F(GuestLinkTest, AGuestThatTakesNothingIsStoppedToo) {
     std::this_thread::sleep_for(20ms);
     stop_.request_stop();
   });
-  EXPECT_THROW(link_.send_all(), Error);
+  EXPECT_THROW(link_.send_all(10s), Error);
 }
 
 TEST_F(GuestLinkTest, AllIsSentAtThePaceOfTheGuest) {
@@ -143,7 +143,7 @@ TEST_F(GuestLinkTest, AllIsSentAtThePaceOfTheGuest) {
   });
   for (int i = 0; i < kPieces; ++i) {
     link_.send(FrameType::data, piece);
-    link_.send_all();
+    link_.send_all(10s);
     ASSERT_LE(link_.unsent(), 256u << 10);
   }
   EXPECT_EQ(link_.next(Clock::now() + 5s).type, FrameType::done);
