@@ -76,8 +76,11 @@ auto about(const std::string& subject, const Work& work) {
 
 class RegistryClient::Impl {
  public:
-  Impl(HttpClient& http, ImageReference image, const NetworkOptions& options, RetryOptions retry)
-      : image_(std::move(image)), session_(http, image_, options), retry_(std::move(retry)) {}
+  Impl(HttpClient& http, ImageReference image, const NetworkOptions& options, RetryOptions retry,
+       Warn warn)
+      : image_(std::move(image)),
+        session_(http, image_, options, credential_sources(options, retry.stop, std::move(warn))),
+        retry_(std::move(retry)) {}
 
   ResolvedImage resolve(const std::optional<Digest>& pin);
   void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay);
@@ -233,8 +236,9 @@ std::string RegistryClient::Impl::by_digest(const Digest& digest) const {
 }
 
 RegistryClient::RegistryClient(HttpClient& http, ImageReference image,
-                               const NetworkOptions& options, RetryOptions retry)
-    : impl_(std::make_unique<Impl>(http, std::move(image), options, std::move(retry))) {}
+                               const NetworkOptions& options, RetryOptions retry, Warn warn)
+    : impl_(std::make_unique<Impl>(http, std::move(image), options, std::move(retry),
+                                   std::move(warn))) {}
 RegistryClient::~RegistryClient() = default;
 RegistryClient::RegistryClient(RegistryClient&&) noexcept = default;
 RegistryClient& RegistryClient::operator=(RegistryClient&&) noexcept = default;
