@@ -14,5 +14,7 @@ extern const CommandEntry kPrepareCommand;
 extern const CommandEntry kRunCommand;
 extern const CommandEntry kShellCommand;
 extern const CommandEntry kDoctorCommand;
+extern const CommandEntry kLoginCommand;
+extern const CommandEntry kLogoutCommand;
 
 }  // namespace pyro::cli
