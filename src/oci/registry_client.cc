@@ -34,12 +34,6 @@ struct Expectation {
   std::optional<std::uint64_t> size = {};
 };
 
-void refuse_web_page(const HttpResponse& response) {
-  if (response.media_type() != "text/html") return;
-  throw Error(ErrorCode::network, "this is not a registry: it answered with a web page (text/html)",
-              "check the registry's name; a login page of this network may have answered instead");
-}
-
 /// The registry's own word on the digest: needed by nobody, but when it is wrong, something is.
 void check_digest_header(const HttpResponse& response, const Digest& digest) {
   const auto claimed = response.headers.get("Docker-Content-Digest");

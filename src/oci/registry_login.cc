@@ -68,7 +68,7 @@ bool try_credentials(const LoginOptions& options, const std::string& registry,
   Retry retry({.retries = network.retries, .delay = network.retry_delay, .stop = options.stop});
   retry.run([&] {
     std::string body;
-    const HttpResponse answer = session.get("", {}, bounded_sink(body, kMaxAnswer));
+    const HttpResponse answer = session.get("", {.on_head = refuse_web_page}, bounded_sink(body, kMaxAnswer));
     if (!answer.ok()) throw_refusal(refused_answer(session.speaker(answer), answer), answer);
   });
   return session.sent_credentials();

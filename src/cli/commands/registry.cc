@@ -147,20 +147,22 @@ constinit const CommandEntry kLoginCommand{
     .most_operands = 1,
     .purpose = "Keep a user name and a password for a registry",
     .details =
-        "Asks the registry first whether it takes them. They are kept where podman and docker "
+        "Asks the registry first whether it takes them. They are kept where podman and skopeo "
         "look,\n"
-        "too: in $REGISTRY_AUTH_FILE, else $DOCKER_CONFIG/config.json, else\n"
-        "$XDG_RUNTIME_DIR/containers/auth.json (until you log out of the system), else\n"
-        "$XDG_CONFIG_HOME/containers/auth.json; or by the credential helper that this file names "
-        "for\n"
-        "the registry in credHelpers or credsStore. The file is for you alone (mode 0600), and "
-        "what\n"
-        "else is in it stays.\n"
+        "too: in $REGISTRY_AUTH_FILE, else $DOCKER_CONFIG/config.json, which is docker's, else\n"
+        "$XDG_RUNTIME_DIR/containers/auth.json (until the session ends), else\n"
+        "$XDG_CONFIG_HOME/containers/auth.json; or by the credential helper "
+        "(docker-credential-NAME\n"
+        "in $PATH) that this file names for the registry in credHelpers or credsStore. The file "
+        "is\n"
+        "for you alone (mode 0600), and what else is in it stays.\n"
         "\n"
-        "A pull looks into the same files in that order, ~/.docker/config.json last; the first "
+        "A pull looks into the file that one of the first two variables names, and into no other;\n"
+        "else into the other two, then ~/.docker/config.json. The first that has something for "
+        "the\n"
+        "registry counts. A file that everybody may write, or of another user, is refused; one "
         "that\n"
-        "has something for the registry counts. A file that others may write is not believed, and\n"
-        "one that they may read is warned of.\n",
+        "others may read is warned of.\n",
     .examples =
         "  pyro registry login registry.example.org\n"
         "  pyro registry login -u robin --password-stdin localhost:5000 < password\n"
