@@ -23,7 +23,7 @@ namespace pyro {
 
 class Authenticator {
  public:
-  /// Whoever wants in: to `repository` of `registry`, or with an empty one, to the registry itself.
+  /// What is to be opened: a repository, or where that is empty, the registry itself.
   struct Door {
     std::string registry;
     std::string repository;

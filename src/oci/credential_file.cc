@@ -121,8 +121,8 @@ FileTrust judge_credential_file(mode_t mode, uid_t owner, uid_t user) {
     return {user == 0, "it belongs to somebody else, user " + std::to_string(owner),
             "use a file of your own"};
   }
-  if ((mode & (S_IRGRP | S_IROTH)) != 0) return {true, "others may read it", "chmod 600 it"};
   if ((mode & S_IWGRP) != 0) return {true, "its group may write it", "chmod 600 it"};
+  if ((mode & (S_IRGRP | S_IROTH)) != 0) return {true, "others may read it", "chmod 600 it"};
   return {};
 }
 
@@ -188,9 +188,10 @@ std::optional<std::string> CredentialFile::helper_for(std::string_view registry)
     }
   }
   const auto store = content_.find("credsStore");
-  if (store == content_.end() || store->is_null() || *store == "") return std::nullopt;
+  if (store == content_.end() || store->is_null()) return std::nullopt;
   if (!store->is_string()) throw unusable("\"credsStore\" is not a name");
-  return store->get<std::string>();
+  auto name = store->get<std::string>();
+  return name.empty() ? std::nullopt : std::optional(std::move(name));
 }
 
 Error CredentialFile::unusable(const std::string& why) const {

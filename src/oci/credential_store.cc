@@ -44,9 +44,8 @@ Fd lock_directory(const fs::path& directory, const CredentialSources& sources) {
   const auto end =
       std::chrono::steady_clock::now() + sources.helper_patience + std::chrono::seconds(5);
   while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EWOULDBLOCK && errno != EINTR) {
-      throw system_error("cannot lock " + directory.string(), errno);
-    }
+    // Not every network file system locks directories. What is read is then still read just before.
+    if (errno != EWOULDBLOCK && errno != EINTR) break;
     if (sources.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     if (std::chrono::steady_clock::now() > end) {
       throw Error(ErrorCode::busy, "another process has locked " + directory.string(),
@@ -79,10 +78,9 @@ class Replacement {
     write_all(fd_.get(), text, target_);
     // Root changes the file of somebody else, who wants to read it on.
     struct stat before {};
-    if (::stat(target_.c_str(), &before) == 0 && before.st_uid != ::geteuid()) {
-      if (::fchown(fd_.get(), before.st_uid, before.st_gid) != 0) {
-        throw system_error("cannot give " + target_.string() + " back to its owner", errno);
-      }
+    if (::geteuid() == 0 && ::stat(target_.c_str(), &before) == 0 &&
+        ::fchown(fd_.get(), before.st_uid, before.st_gid) != 0) {
+      throw system_error("cannot give " + target_.string() + " back to its owner", errno);
     }
     sync_file(fd_.get(), target_);
   }
@@ -141,13 +139,20 @@ class Edit {
 
   Json& content() { return content_; }
 
-  [[nodiscard]] std::optional<CredentialHelper> helper(std::string_view registry) const try {
+  /// Hands the helper to `work` that the file names for the registry; the program's name, where
+  /// there is one.
+  template <typename Work>
+  std::optional<std::string> with_helper(std::string_view registry, const Work& work) const try {
     const auto name = file_ ? file_->helper_for(registry) : std::nullopt;
     if (!name) return std::nullopt;
-    return CredentialHelper(*name, sources_.helper_directories,
-                            {.patience = sources_.helper_patience, .stop = sources_.stop});
+    const CredentialHelper helper(*name, sources_.helper_directories,
+                                  {.patience = sources_.helper_patience, .stop = sources_.stop});
+    work(helper);
+    return helper.program();
   } catch (Error& error) {
-    error.add_context("cannot use " + target_.string());
+    if (error.code() != ErrorCode::interrupted) {
+      error.add_context("cannot use the helper in " + target_.string());
+    }
     throw;
   }
 
@@ -173,11 +178,11 @@ Kept keep_credentials(const CredentialSources& sources, std::string_view registr
   Edit edit(sources);
   Kept kept;
   kept.was_there = remove_entries(edit.content(), registry);
+  kept.helper = edit.with_helper(registry, [&](const CredentialHelper& helper) {
+    helper.store(docker_key(registry), credentials);
+  });
   Json entry = Json::object();
-  if (const auto helper = edit.helper(registry)) {
-    helper->store(docker_key(registry), credentials);
-    kept.helper = helper->program();
-  } else {
+  if (!kept.helper) {
     entry["auth"] = base64_encode(credentials.username + ":" + credentials.password);
   }
   // Empty where a helper keeps them: by that others see that there are any.
@@ -192,13 +197,11 @@ Kept forget_credentials(const CredentialSources& sources, std::string_view regis
   Edit edit(sources);
   Kept kept;
   const bool is_in_file = remove_entries(edit.content(), registry);
-  if (const auto helper = edit.helper(registry)) {
-    kept.helper = helper->program();
+  kept.helper = edit.with_helper(registry, [&](const CredentialHelper& helper) {
     for (const std::string& server : helper_servers(registry)) {
-      if (!helper->get(server)) continue;
-      kept.was_there = helper->erase(server) || kept.was_there;
+      if (helper.get(server) && helper.erase(server)) kept.was_there = true;
     }
-  }
+  });
   if (is_in_file) edit.commit();
   kept.was_there = kept.was_there || is_in_file;
   return kept;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -177,10 +178,11 @@ TEST_F(CredentialStoreTest, WhatCannotBeUsedIsLeftAsItIs) {
       {"[]", "cannot use the credentials in FILE: it is not a JSON object"},
       {R"({"a": 1, "a": 2})", "cannot use the credentials in FILE: field 'a': given twice"},
       {R"({"credsStore": "gone"})",
-       "cannot use FILE: it names the credential helper docker-credential-gone, which is not in "
+       "cannot use the helper in FILE: it names the credential helper docker-credential-gone, "
+       "which is not in "
        "PATH"},
       {R"({"credsStore": "../gone"})",
-       "cannot use FILE: it names a credential helper that cannot be one: '../gone'"},
+       "cannot use the helper in FILE: it names a credential helper that cannot be one: '../gone'"},
   };
   for (const auto& c : cases) {
     write(c.content);
@@ -195,12 +197,37 @@ TEST_F(CredentialStoreTest, WhatCannotBeUsedIsLeftAsItIs) {
   }
 }
 
+TEST_F(CredentialStoreTest, AHelperThatFailsIsNamedWithItsFileAndChangesNothing) {
+  const std::string before = R"({"credsStore": "mine", "auths": {"r.example": {}}})";
+  write(before);
+  std::ofstream(directory_ / "docker-credential-mine") << "#!/bin/sh\necho it is locked; exit 1\n";
+  fs::permissions(directory_ / "docker-credential-mine", fs::perms(0700));
+  EXPECT_EQ(keep_error(),
+            "cannot use the helper in " + file_.string() +
+                ": docker-credential-mine cannot keep what it is given for r.example: "
+                "it failed with code 1: it is locked");
+  EXPECT_THROW(forget_credentials(sources_, "r.example"), Error);
+  EXPECT_EQ(read(file_), before);
+}
+
 TEST_F(CredentialStoreTest, AFileThatEverybodyWritesIsNotWrittenTo) {
   write("{}");
   fs::permissions(file_, fs::perms(0666));
   EXPECT_EQ(keep_error(),
             "cannot use the credentials in " + file_.string() + ": everybody may write it");
   EXPECT_EQ(read(file_), "{}");
+}
+
+TEST_F(CredentialStoreTest, RootLeavesAFileToItsOwner) {
+  if (::geteuid() != 0) GTEST_SKIP() << "for root alone";
+  constexpr uid_t kSomebody = 12345;
+  write("{}");
+  ASSERT_EQ(::chown(file_.c_str(), kSomebody, kSomebody), 0);
+  keep_credentials(sources_, "r", kRobin);
+  struct stat status {};
+  ASSERT_EQ(::stat(file_.c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, kSomebody);
+  EXPECT_EQ(mode_of(file_), 0600U);
 }
 
 TEST_F(CredentialStoreTest, WhatAKilledProcessLeftIsCleanedUp) {

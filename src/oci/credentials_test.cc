@@ -191,6 +191,7 @@ TEST_F(CredentialsTest, OthersMayNeitherWriteNorRead) {
       {0644, 1000, 1000, true, "others may read it"},
       {0640, 1000, 1000, true, "others may read it"},
       {0620, 1000, 1000, true, "its group may write it"},
+      {0664, 1000, 1000, true, "its group may write it"},
       {0602, 1000, 1000, false, "everybody may write it"},
       {0666, 0, 0, false, "everybody may write it"},
       {0600, 1001, 1000, false, "it belongs to somebody else, user 1001"},

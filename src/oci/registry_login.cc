@@ -68,7 +68,8 @@ bool try_credentials(const LoginOptions& options, const std::string& registry,
   Retry retry({.retries = network.retries, .delay = network.retry_delay, .stop = options.stop});
   retry.run([&] {
     std::string body;
-    const HttpResponse answer = session.get("", {.on_head = refuse_web_page}, bounded_sink(body, kMaxAnswer));
+    const HttpResponse answer =
+        session.get("", {.on_head = refuse_web_page}, bounded_sink(body, kMaxAnswer));
     if (!answer.ok()) throw_refusal(refused_answer(session.speaker(answer), answer), answer);
   });
   return session.sent_credentials();
@@ -78,7 +79,8 @@ bool check_with_registry(const LoginOptions& options, const std::string& registr
                          const Credentials& credentials) try {
   const bool checked = try_credentials(options, registry, credentials);
   if (!checked) {
-    warn(options, registry + " asked for no password, so that nobody knows whether it is right");
+    warn(options, "nobody has checked the password: " + registry +
+                      " lets everybody in, or does not speak TLS");
   }
   return checked;
 } catch (Error& error) {

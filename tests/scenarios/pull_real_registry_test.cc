@@ -208,7 +208,8 @@ TEST_P(RealPullTest, RefusesWhomItMustNotLetIn) {
   if (needs_login(GetParam())) {
     const ProcessResult stranger = pyro({"env", "pull", "oci_gzip"});
     EXPECT_EQ(stranger.exit_code, 4);
-    expect_says(stranger.err, {"cannot install oci_gzip", "pyro registry login " + registry.host()});
+    expect_says(stranger.err,
+                {"cannot install oci_gzip", "pyro registry login " + registry.host()});
     log_in(registry.host(), "wr0ng-password");
     const ProcessResult wrong = pyro({"env", "pull", "oci_gzip"});
     EXPECT_EQ(wrong.exit_code, 4);

@@ -325,7 +325,7 @@ TEST_F(LoginTest, ARegistryThatAsksForNothingIsSaidToHaveCheckedNothing) {
   registry_->set_auth(auth(Mode::open));
   const ProcessResult done = login();
   EXPECT_EQ(done.exit_code, 0) << done.err;
-  expect_says(done.err, {"warning", "asked for no password"});
+  expect_says(done.err, {"warning", "nobody has checked the password"});
   EXPECT_FALSE(registry_->saw_authorization(Listener::registry));
 }
 

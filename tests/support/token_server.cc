@@ -85,8 +85,7 @@ HttpResponse TokenServer::answer(const HttpRequest& request) {
 }
 
 bool TokenServer::has_identity(const HttpRequest& request) const {
-  return !options_.identity_token.empty() &&
-         request.parameter("grant_type") == "refresh_token" &&
+  return !options_.identity_token.empty() && request.parameter("grant_type") == "refresh_token" &&
          request.parameter("client_id").has_value() &&
          request.parameter("refresh_token") == options_.identity_token;
 }

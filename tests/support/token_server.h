@@ -18,7 +18,7 @@ struct TokenServerOptions {
   std::string user = "user";
   std::string password = "secret";
   std::string identity_token = {};  ///< Posted (OAuth2), it is the user; empty: none is.
-  bool anonymous_pull = true;  ///< Without credentials: tokens for pull alone; else 401.
+  bool anonymous_pull = true;       ///< Without credentials: tokens for pull alone; else 401.
   /// docker-registry 2.8 still takes a token 60 s after its end, so -58 s makes tokens that are
   /// good for two more seconds.
   std::chrono::seconds lifetime{300};

@@ -6,27 +6,16 @@
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/error_output.h"
 #include "cli/exit_code.h"
 #include "cli/json_output.h"
 #include "cli/printable.h"
+#include "cli/progress.h"
 #include "cli/questions.h"
 #include "pyro/error.h"
 #include "pyro/registry_login.h"
 
 namespace pyro::cli {
 namespace {
-
-class Warnings : public ProgressListener {
- public:
-  explicit Warnings(const Terminal& terminal) : terminal_(terminal) {}
-  void warning(std::string_view text) noexcept override {
-    terminal_.try_write(render_warning(text, terminal_));
-  }
-
- private:
-  const Terminal& terminal_;
-};
 
 Json payload_of(const LoginPlace& place) {
   const Json helper = place.helper ? Json(*place.helper) : Json(nullptr);
@@ -55,10 +44,10 @@ class LoginCommand : public Command {
   }
 
   int run(Context& context, const std::vector<std::string>& operands) override {
-    Warnings warnings(context.err);
+    const auto warnings = make_progress(ProgressKind::none, context.err);
     LoginOptions options{.network = context.store.network,
                          .check = !skip_check_,
-                         .progress = &warnings,
+                         .progress = warnings.get(),
                          .stop = context.stop};
     options.network.trusted_realms = realms_;
     const std::string username = find_username(context);
@@ -110,13 +99,13 @@ class LogoutCommand : public Command {
   void declare(Arguments& arguments) override { declare_json(arguments); }
 
   int run(Context& context, const std::vector<std::string>& operands) override {
-    Warnings warnings(context.err);
-    const LogoutReport report =
-        log_out({.network = context.store.network, .progress = &warnings, .stop = context.stop},
-                operands.front());
+    const auto warnings = make_progress(ProgressKind::none, context.err);
+    const LogoutReport report = log_out(
+        {.network = context.store.network, .progress = warnings.get(), .stop = context.stop},
+        operands.front());
     if (report.remaining) {
-      warnings.warning("there are other credentials for " + report.place.registry + ", from " +
-                       *report.remaining);
+      warnings->warning("there are other credentials for " + report.place.registry + ", from " +
+                        *report.remaining);
     }
     context.out.write(json() ? render_json(payload(report)) : text(report));
     return kDone;
