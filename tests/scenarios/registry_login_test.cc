@@ -503,7 +503,7 @@ TEST_F(LoginTest, AHelperWithAPathForANameIsNotRun) {
 
 TEST_F(LoginTest, AHelperThatHangsIsInterrupted) {
   const fs::path pid = dir_ / "pid";
-  write_helper(helpers(), "slow", "echo $$ > " + pid.string() + "; sleep 600 & wait");
+  write_helper(helpers(), "slow", "echo $$ > " + pid.string() + "; sleep 60 & wait");
   write_secret(docker_file(), R"({"credsStore": "slow"})");
   BackgroundProcess pull(command({"env", "pull", "tool:1"}), dir_ / "out");
   ASSERT_TRUE(
