@@ -23,8 +23,24 @@ namespace pyro {
 /// How to talk to registries and archive servers. The library reads no environment variables: what
 /// the executable takes from them it puts here.
 struct NetworkOptions {
-  /// Files in the format of docker's config.json; the first that exists counts.
+  /// Files in the format of docker's config.json and containers-auth.json(5), the first that has an
+  /// answer for a registry counts.
   std::vector<std::filesystem::path> credential_files;
+  /// Where credential helpers (`docker-credential-NAME`) are looked for: the directories of PATH.
+  std::vector<std::filesystem::path> helper_directories;
+  /// Files in the format of containers-registries.conf(5), each laid over those before it.
+  std::vector<std::filesystem::path> registries_files;
+  /// Directories with a directory per registry of more certificates to trust, and of certificates
+  /// to show: containers-certs.d(5). All that exist count.
+  std::vector<std::filesystem::path> certificate_directories;
+  /// Proxies as URLs ("http://proxy:3128"), and the hosts that are reached without, separated by
+  /// commas. Loopback hosts are never proxied.
+  std::optional<std::string> https_proxy;
+  std::optional<std::string> http_proxy;
+  std::optional<std::string> all_proxy;
+  std::optional<std::string> no_proxy;
+  /// Nothing is asked of any host: what would need one is Error(network) at once.
+  bool offline = false;
   /// A PEM bundle and a hashed directory that replace the system's trust store.
   std::optional<std::filesystem::path> ca_file;
   std::optional<std::filesystem::path> ca_directory;
@@ -94,6 +110,8 @@ struct EnvironmentStatus {
   std::optional<std::uint64_t> installed_bytes = {};
   /// Installed, but not what the catalog pins: the next pull replaces it.
   bool outdated = false;
+  /// When a pull or a run last answered with it, to the second; set when installed.
+  std::optional<std::chrono::system_clock::time_point> last_used = {};
 };
 
 enum class PullMode {
@@ -138,6 +156,12 @@ struct PruneOptions {
   bool dry_run = false;
   /// Also remove installs whose record names a catalog file that is not loaded.
   bool unknown = false;
+  /// Also remove good installs that are not in use: all of them,
+  bool all = false;
+  /// those that were last used before so long,
+  std::optional<std::chrono::seconds> older_than;
+  /// and, least recently used first, as many as it takes until the installs occupy no more.
+  std::optional<std::uint64_t> keep_storage;
 };
 
 struct PruneReport {

@@ -166,7 +166,9 @@ class Invocation {
 
   static void check_operands(const CommandEntry& entry, const Words& operands) {
     if (operands.size() < entry.least_operands) {
-      throw Error(ErrorCode::usage, "'pyro " + entry.words() + "' needs a NAME");
+      const std::string_view first =
+          entry.operands.substr(0, entry.operands.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
+      throw Error(ErrorCode::usage, "'pyro " + entry.words() + "' needs a " + std::string(first));
     }
     if (operands.size() > entry.most_operands) {
       throw Error(ErrorCode::usage, "unexpected argument '" + operands[entry.most_operands] + "'");

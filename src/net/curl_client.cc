@@ -192,6 +192,7 @@ struct CurlClient::Impl {
   void set_up_protocol();
   void set_up_trust();
   void set_up_request(const Url& url, Exchange& exchange, curl_slist* headers);
+  void set_up_method(const std::string& form);
   [[nodiscard]] bool is_peer_public();
   CURLcode perform();
   CURLcode run();
@@ -263,12 +264,24 @@ void CurlClient::Impl::set_up_request(const Url& url, Exchange& exchange, curl_s
   detail_[0] = '\0';
 }
 
+void CurlClient::Impl::set_up_method(const std::string& form) {
+  if (form.empty()) {
+    set(CURLOPT_HTTPGET, 1L);
+  } else {
+    set(CURLOPT_POSTFIELDSIZE, static_cast<long>(form.size()));
+    set(CURLOPT_POSTFIELDS, form.c_str());
+  }
+  // libcurl sends a request again by itself when a connection that it kept turns out to be dead.
+  set(CURLOPT_FRESH_CONNECT, form.empty() ? 0L : 1L);
+}
+
 HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& sink) {
   const auto url = Url::parse(request.url);
   if (!url) throw Error(ErrorCode::network, "not an http or https URL: " + redact(request.url));
   Exchange exchange(request, sink);
   const List headers = header_list(request.headers);
   set_up_request(*url, exchange, headers.get());
+  set_up_method(request.form);
   peers_ = {.public_only = request.public_peers_only};
   const CURLcode code = perform();
   exchange.rethrow();

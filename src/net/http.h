@@ -60,13 +60,16 @@ struct HttpRequest {
   /// Whether only such an address may be connected to: a registry on the internet has no business
   /// sending people to their own machine, or to the network around it.
   bool public_peers_only = false;
+  /// Fields as application/x-www-form-urlencoded, which are sent by POST; empty: a GET. They hold
+  /// secrets: nobody sends them twice, or to where an answer redirects.
+  std::string form = {};
 };
 
 /// Takes the body of a 2xx answer piece by piece. May block, which holds the sender back; what it
 /// throws ends the exchange and comes out of get().
 using BodySink = std::function<void(std::span<const std::byte>)>;
 
-/// One GET at a time, redirects not followed, connections kept. Not thread-safe.
+/// One request at a time, redirects not followed, connections kept. Not thread-safe.
 class HttpClient {
  public:
   virtual ~HttpClient() = default;

@@ -85,7 +85,8 @@ Provenance fetch_from_oci(const Environment& environment, const FetchContext& co
   const ImageReference image = reference_of(environment);
   context.progress.started(environment.name, image.to_string());
   CurlClient http(curl_options(context));
-  RegistryClient registry(http, image, context.network, retry_options(context, environment.name));
+  RegistryClient registry(http, image, context.network, retry_options(context, environment.name),
+                          [&](std::string_view text) { context.progress.warning(text); });
   const ResolvedImage resolved = registry.resolve(environment.oci_digest);
   context.progress.expecting(compressed_size(resolved.manifest, context.limits));
   Provenance provenance = provenance_of(image, resolved);

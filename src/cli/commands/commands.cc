@@ -5,8 +5,9 @@ namespace pyro::cli {
 namespace {
 
 constexpr const CommandEntry* kCommands[] = {
-    &kListCommand,    &kInspectCommand, &kPullCommand,  &kVerifyCommand, &kPruneCommand,
-    &kPrepareCommand, &kRunCommand,     &kShellCommand, &kDoctorCommand, &kCompletionCommand,
+    &kListCommand,   &kInspectCommand, &kPullCommand,   &kVerifyCommand,
+    &kPruneCommand,  &kPrepareCommand, &kRunCommand,    &kShellCommand,
+    &kDoctorCommand, &kLoginCommand,   &kLogoutCommand, &kCompletionCommand,
 };
 
 }  // namespace

@@ -16,6 +16,8 @@ extern const CommandEntry kPrepareCommand;
 extern const CommandEntry kRunCommand;
 extern const CommandEntry kShellCommand;
 extern const CommandEntry kDoctorCommand;
+extern const CommandEntry kLoginCommand;
+extern const CommandEntry kLogoutCommand;
 extern const CommandEntry kCompletionCommand;
 
 /// All of them, in the order that help lists them.
