@@ -60,6 +60,10 @@ struct HttpRequest {
   /// Whether only such an address may be connected to: a registry on the internet has no business
   /// sending people to their own machine, or to the network around it.
   bool public_peers_only = false;
+  /// Whether the certificate is not looked at: the user says so of this very host.
+  bool insecure = false;
+  /// Whether others can be asked instead: then silence is not waited out as long.
+  bool has_alternative = false;
 };
 
 /// Takes the body of a 2xx answer piece by piece. May block, which holds the sender back; what it
