@@ -25,6 +25,7 @@ class FakeHttpClient final : public HttpClient {
     std::string body = {};
     std::optional<Error> error = {};
     bool not_tls = false;
+    bool refused = false;  ///< Nobody listens, for the moment.
     bool from_public_peer = false;
   };
 
@@ -37,10 +38,12 @@ class FakeHttpClient final : public HttpClient {
     requests.push_back(request);
     const Answer answer = next(request.url);
     if (answer.not_tls) throw NotTlsError(Error(ErrorCode::network, "the peer does not speak TLS"));
+    if (answer.refused) throw TransientError(Error(ErrorCode::network, "cannot connect"));
     if (answer.error) throw Error(*answer.error);
     HttpResponse response{answer.status, {}, {}};
     response.from_public_peer = answer.from_public_peer;
     for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
+    response.url = request.url;
     if (response.ok()) {
       if (request.on_head) request.on_head(response);
       deliver(answer.body, sink);

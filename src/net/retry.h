@@ -19,6 +19,8 @@ struct RetryOptions {
   int retries = 0;
   /// The first pause; each is twice the one before, at most 30 s, less a random part of up to half.
   std::chrono::milliseconds delay{500};
+  /// Up to which pause a server is obeyed that asks for one.
+  std::chrono::seconds longest_retry_after{60};
   /// Asking it to stop ends a pause with Error(interrupted).
   std::stop_token stop = {};
   /// Told before each pause.
@@ -43,7 +45,7 @@ class Retry {
   explicit Retry(RetryOptions options) : options_(std::move(options)) {}
 
   /// Runs `work` until it does not throw a TransientError, with pauses between; as long as the
-  /// server asks for, where that is at most a minute.
+  /// server asks for, where that is not too long.
   /// @throws the last one when there were too many in a row, or the server asks for more.
   template <typename Work>
   auto run(const Work& work) {

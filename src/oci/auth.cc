@@ -56,8 +56,9 @@ bool may_receive_credentials(const Url& realm, const Url& registry,
          });
 }
 
-Authenticator::Authenticator(HttpClient& http, ImageReference image, const NetworkOptions& options)
-    : http_(http), image_(std::move(image)), options_(options) {}
+Authenticator::Authenticator(HttpClient& http, ImageReference image, const NetworkOptions& options,
+                             bool insecure)
+    : http_(http), image_(std::move(image)), options_(options), insecure_(insecure) {}
 
 void Authenticator::authorize(HttpRequest& request) const {
   if (!authorization_.empty()) request.headers.add("Authorization", authorization_);
@@ -89,6 +90,7 @@ void Authenticator::answer_bearer(const Challenge& challenge, const Url& registr
   if (registry.scheme == "https") request.credentials = lookup_->credentials;
   sent_credentials_ = request.credentials.has_value();
   request.public_peers_only = is_public && !same_origin(request.realm, registry);
+  request.insecure = insecure_ && request.realm.host == registry.host;
   try {
     authorization_ = "Bearer " + fetch_token(http_, request);
   } catch (LoginRefused& error) {
@@ -103,8 +105,10 @@ Url Authenticator::check_realm(const Challenge& challenge, const Url& registry) 
   if (!realm) {
     throw Error(ErrorCode::network, "the registry names a token server that is not a URL");
   }
-  const bool this_machine_only = registry.scheme == "http" && is_loopback(realm->host);
-  if (realm->scheme != "https" && !this_machine_only) {
+  const bool may_be_plain =
+      registry.scheme == "http" &&
+      (is_loopback(realm->host) || (insecure_ && realm->host == registry.host));
+  if (realm->scheme != "https" && !may_be_plain) {
     throw Error(ErrorCode::network,
                 "the registry names a token server without TLS, " + realm->authority());
   }

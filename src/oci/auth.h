@@ -25,7 +25,9 @@ namespace pyro {
 class Authenticator {
  public:
   /// `http` must outlive it.
-  Authenticator(HttpClient& http, ImageReference image, const NetworkOptions& options);
+  /// `insecure`: the user says that nobody need check who answers under the registry's name.
+  Authenticator(HttpClient& http, ImageReference image, const NetworkOptions& options,
+                bool insecure = false);
 
   /// Adds what was found out so far.
   void authorize(HttpRequest& request) const;
@@ -48,6 +50,7 @@ class Authenticator {
   HttpClient& http_;
   ImageReference image_;
   NetworkOptions options_;
+  bool insecure_;
   std::optional<CredentialLookup> lookup_;  ///< Read when first asked for a login.
   bool sent_credentials_ = false;
   std::string authorization_;

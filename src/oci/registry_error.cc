@@ -5,6 +5,7 @@
 
 #include "base/strict_json.h"
 #include "net/redact.h"
+#include "net/retry.h"
 
 namespace pyro {
 namespace {
@@ -56,6 +57,7 @@ std::string registry_errors(const std::string& body) {
 std::string hint_for(int status) {
   if (status == 401 || status == 403) return "check that you are logged in and may read it";
   if (status == 404) return "check the registry, the repository and the tag";
+  if (status == 511) return "a captive portal wants a login first: open a browser";
   if (status == 429) return "it limits how often it answers: wait, or log in for a higher limit";
   if (status >= 500) return "the fault is on that side: try again later";
   return {};
@@ -68,6 +70,11 @@ std::string describe_answer(const HttpResponse& response) {
   if (response.media_type() == "text/html") return text + " with a web page";
   const std::string errors = registry_errors(response.body).substr(0, kMaxShown);
   return errors.empty() ? text : text + " " + errors;
+}
+
+void throw_answer(const Error& error, const HttpResponse& response) {
+  if (response.status == 404) throw NotThere(error);
+  throw_refusal(error, response);
 }
 
 Error refused_answer(const std::string& who, const HttpResponse& response) {

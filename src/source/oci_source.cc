@@ -74,6 +74,13 @@ Provenance provenance_of(const ImageReference& image, const ResolvedImage& resol
   return provenance;
 }
 
+MirrorWatch watch_mirrors(const FetchContext& context) {
+  ProgressListener& progress = context.progress;
+  return {.left = &context.left_mirrors,
+          .warn = [&progress](const std::string& line) { progress.warning(line); },
+          .note = [&progress](const std::string& line) { progress.note(line); }};
+}
+
 }  // namespace
 
 bool has_oci_source(const Environment& environment) noexcept {
@@ -85,7 +92,8 @@ Provenance fetch_from_oci(const Environment& environment, const FetchContext& co
   const ImageReference image = reference_of(environment);
   context.progress.started(environment.name, image.to_string());
   CurlClient http(curl_options(context));
-  RegistryClient registry(http, image, context.network, retry_options(context, environment.name));
+  RegistryClient registry(http, image, context.network, retry_options(context, environment.name),
+                          watch_mirrors(context));
   const ResolvedImage resolved = registry.resolve(environment.oci_digest);
   context.progress.expecting(compressed_size(resolved.manifest, context.limits));
   Provenance provenance = provenance_of(image, resolved);
