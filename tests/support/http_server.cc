@@ -85,6 +85,7 @@ bool must_close(const HttpRequest& request, const HttpResponse& response) {
 HttpServer::HttpServer(const HttpServerOptions& options, Handler handler)
     : silent_(options.silent), handler_(std::move(handler)) {
   if (options.tls) tls_ = server_context(options.tls->certificate, options.tls->key);
+  if (!options.client_authority.empty()) require_client(tls_.get(), options.client_authority);
   listen();
   acceptor_ = std::thread([this] { accept_all(); });
 }

@@ -26,6 +26,7 @@ RealRegistry::RealRegistry(const CertificateAuthority& authority,
   process_ = std::make_unique<BackgroundProcess>(
       // REGISTRY_* variables would change its configuration.
       Command{.argv = {"docker-registry", "serve", (dir_ / "config.yml").string()},
+              .env = {{"SSL_CERT_FILE", authority.certificate_file().string()}},
               .clean_env = true},
       dir_ / "log");
   // The socket takes connections from before this line is written.
@@ -59,6 +60,9 @@ http:
     const KeyPair pair = authority.issue(leaf);
     text += fmt::format("  tls: {{certificate: {}, key: {}}}\n", pair.certificate.string(),
                         pair.key.string());
+  }
+  if (!options_.proxied_url.empty()) {
+    text += fmt::format("proxy: {{remoteurl: '{}'}}\n", options_.proxied_url);
   }
   switch (options_.auth) {
     case RealRegistryOptions::Auth::open:
