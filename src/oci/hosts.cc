@@ -12,6 +12,7 @@ namespace {
 /// There is another host to go on with: waiting for this one would only cost time.
 RetryOptions impatient(RetryOptions retry) {
   retry.retries = std::min(retry.retries, 1);
+  retry.progress_counts = false;
   retry.longest_retry_after = std::chrono::seconds(1);
   return retry;
 }

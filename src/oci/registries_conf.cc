@@ -22,6 +22,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
+/// Each may open a table within the one before, and the parser goes down into them by recursion.
+constexpr std::size_t kMaxDotsInALine = 1000;
 
 Error unusable(const fs::path& file, const std::string& why) {
   Error error(ErrorCode::failed, why);
@@ -63,10 +65,23 @@ class RulesReader {
  private:
   /// What the parser says would quote the file.
   toml::table parse() {
+    const std::string text = read_file(file_);
+    check_depth(text);
     try {
-      return toml::parse(read_file(file_));
+      return toml::parse(text);
     } catch (const toml::parse_error& error) {
       throw unusable(file_, "line " + std::to_string(error.source().begin.line) + ": not TOML");
+    }
+  }
+
+  void check_depth(std::string_view text) const {
+    for (std::size_t line = 1; !text.empty(); ++line) {
+      const std::size_t end = std::min(text.find('\n'), text.size() - 1);
+      const auto dots = std::ranges::count(text.substr(0, end), '.');
+      if (static_cast<std::size_t>(dots) > kMaxDotsInALine) {
+        throw unusable(file_, "line " + std::to_string(line) + ": too many dots");
+      }
+      text.remove_prefix(end + 1);
     }
   }
 

@@ -81,7 +81,8 @@ bool is_blob(const RecordedRequest& request) {
 }  // namespace
 
 FakeRegistry::FakeRegistry(const FakeRegistryOptions& options)
-    : authority_(dir_.path()),
+    // Two of one name would be taken for each other.
+    : authority_(dir_.path(), "authority of " + dir_.path().filename().string()),
       links_work_once_(options.links_work_once),
       wants_client_certificate_(options.wants_client_certificate) {
   std::optional<KeyPair> tls;

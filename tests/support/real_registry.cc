@@ -42,6 +42,12 @@ std::string RealRegistry::url(const std::string& name) const {
   return (options_.tls ? "https://" : "http://") + host(name);
 }
 
+bool RealRegistry::has_blob(const std::string& digest) const {
+  const std::string hex = digest.substr(digest.find(':') + 1);
+  return std::filesystem::exists(dir_ / "storage/docker/registry/v2/blobs/sha256" /
+                                 hex.substr(0, 2) / hex / "data");
+}
+
 std::string RealRegistry::configuration(const CertificateAuthority& authority) const {
   std::string text = fmt::format(R"(version: 0.1
 log: {{level: info, accesslog: {{disabled: false}}}}

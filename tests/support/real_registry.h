@@ -45,6 +45,8 @@ class RealRegistry {
   std::string url(const std::string& name = "localhost") const;
   std::string log() const { return process_->output(); }
   pid_t pid() const { return process_->pid(); }
+  /// Whether it has stored that blob; a pull-through cache does so after it has answered.
+  bool has_blob(const std::string& digest) const;
   /// At once, as by a power cut.
   void kill() { process_->send_signal(SIGKILL); }
 
