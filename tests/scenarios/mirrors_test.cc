@@ -205,6 +205,25 @@ TEST_F(MirrorTest, OneThatIsNotThereIsLeftBehind) {
   EXPECT_EQ(registry_->count(RequestKind::blob), 0);
 }
 
+// As Spegel and Dragonfly answer.
+TEST_F(MirrorTest, PeersOnLoopbackNeedNoTls) {
+  FakeRegistry peer({.tls = false});
+  const Artifacts artifacts = large_artifacts();
+  peer.put(kRepository, "1", image_of(artifacts));
+  offer(image_of(artifacts));
+  configure(mirror_table(peer.host("127.0.0.1")));
+  peer.add_rule({.kind = kBlob}, {.ignore_range = true});
+  const ProcessResult result = pyro_ok({"env", "pull", "tool:1"});
+  EXPECT_EQ(result.err.find("warning"), std::string::npos) << result.err;
+  EXPECT_EQ(peer.count(kBlob), 1);
+  EXPECT_EQ(peer.requests().back().request.parameter("ns"), registry_->host());
+  // What a peer does not have is worth no line.
+  peer.remove_blob(kRepository, ImageBuilder().layer(tar_of(artifacts)).layer_digest(0));
+  const ProcessResult missing = pyro_ok({"env", "pull", "--force", "tool:1"});
+  EXPECT_EQ(missing.err.find("warning"), std::string::npos) << missing.err;
+  EXPECT_EQ(registry_->count(kBlob), 1);
+}
+
 TEST_F(MirrorTest, OneThatSaysNothingIsNotWaitedForLong) {
   const HttpServer silent({.silent = true}, [](const HttpRequest&) { return HttpResponse(); });
   offer_mirrored(image_of(sample()));
@@ -269,6 +288,17 @@ TEST_F(MirrorTest, InsecureOverlooksTheCertificateOfThatHostAlone) {
   const ProcessResult refused = pyro({"env", "pull", "--force", "tool:1"});
   EXPECT_EQ(refused.exit_code, 4);
   expect_says(refused.err, {"the certificate of " + registry_->host() + " is not trusted"});
+}
+
+TEST_F(MirrorTest, InsecureEndsWhereItRedirectsTo) {
+  offer_mirrored(image_of(sample()));
+  trust({registry_->certificate_file()});
+  configure(mirror_table(mirror_->host(), "insecure = true"));
+  mirror_->add_rule({.kind = kBlob}, faults::redirect(RedirectFault::To::cdn));
+  const ProcessResult result = pyro_ok({"env", "pull", "tool:1"});
+  expect_says(result.err, {"going on without the mirror", "is not trusted"});
+  EXPECT_FALSE(mirror_->saw_any_request(Listener::cdn));
+  EXPECT_EQ(registry_->count(kBlob), 1);
 }
 
 TEST_F(MirrorTest, AnInsecureRegistryIsLoggedInToOverTlsAlone) {
