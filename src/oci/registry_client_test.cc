@@ -572,6 +572,24 @@ TEST_F(MirroredClientTest, InsecureIsThatHostAloneAndTold) {
   EXPECT_NE(warnings_[0].find("nobody checks that m.example is who it says"), std::string::npos);
 }
 
+TEST_F(MirroredClientTest, TokenServersAreInsecureOnTheSameHostAlone) {
+  configure({}, "insecure = true");
+  for (const char* realm : {"https://r.example:8443/token", "https://auth.example/token"}) {
+    http_ = FakeHttpClient();
+    http_
+        .on(kBase + "manifests/1",
+            {.status = 401,
+             .headers = {{"WWW-Authenticate", "Bearer realm=\"" + std::string(realm) + "\""}}})
+        .on(realm + std::string("?scope=repository%3Ateam%2Fenv%3Apull"),
+            {.body = R"({"token": "T"})"});
+    EXPECT_THROW(static_cast<void>(client().resolve()), Error);
+    ASSERT_GE(http_.requests.size(), 2U);
+    EXPECT_TRUE(http_.requests[0].insecure);
+    EXPECT_EQ(http_.requests[1].insecure,
+              std::string(realm).find("r.example") != std::string::npos);
+  }
+}
+
 TEST_F(MirroredClientTest, AnInsecureHostMayListenForPlainHttpAlone) {
   configure({}, "insecure = true");
   const std::string manifest = manifest_with("layer");
