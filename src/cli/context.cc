@@ -60,20 +60,26 @@ void require_regular_file(const fs::path& path) {
   throw Error(ErrorCode::filesystem, "catalog " + path.string() + " is not a regular file");
 }
 
-std::vector<fs::path> json_files_in(const fs::path& directory) {
+/// Sorted; as a shell's *.json: without hidden files, which editors leave behind.
+std::vector<fs::path> files_in(const fs::path& directory, const char* extension,
+                               std::error_code& error) {
   std::vector<fs::path> files;
-  std::error_code error;
   for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error)) {
-    // As a shell's *.json: without hidden files, which editors leave behind.
     const std::string name = entry->path().filename().string();
-    if (name.ends_with(".json") && !name.starts_with('.')) files.push_back(entry->path());
+    if (name.ends_with(extension) && !name.starts_with('.')) files.push_back(entry->path());
   }
+  std::ranges::sort(files);
+  return files;
+}
+
+std::vector<fs::path> catalog_files_in(const fs::path& directory) {
+  std::error_code error;
+  auto files = files_in(directory, ".json", error);
   if (error && error != std::errc::no_such_file_or_directory) {
     throw Error(ErrorCode::filesystem,
                 "cannot read the catalog directory " + directory.string() + ": " + error.message());
   }
-  std::ranges::sort(files);
   std::ranges::for_each(files, require_regular_file);
   return files;
 }
@@ -89,7 +95,7 @@ void append_colon_separated(std::vector<fs::path>& paths, std::string_view list)
 std::vector<fs::path> catalog_files(const GlobalOptions& options, const Variables& variables) {
   std::vector<fs::path> files;
   if (const auto base = base_directory(variables, "XDG_CONFIG_HOME", ".config")) {
-    files = json_files_in(*base / "pyro" / "catalog.d");
+    files = catalog_files_in(*base / "pyro" / "catalog.d");
   }
   append_colon_separated(files, variables("PYRO_CATALOG").value_or(""));
   files.insert(files.end(), options.catalogs.begin(), options.catalogs.end());
@@ -157,13 +163,63 @@ void set_patience(NetworkOptions& network, const Variables& variables) {
   }
 }
 
-NetworkOptions network_options(const Variables& variables) {
+/// As containers-registries.conf(5) and -certs.d(5) have it: the user's file in place of the
+/// system's, and of what is in directories, both.
+void set_registries(NetworkOptions& network, const Variables& variables) {
+  const fs::path system = "/etc/containers";
+  const auto base = base_directory(variables, "XDG_CONFIG_HOME", ".config");
+  const auto own = base ? std::optional(*base / "containers") : std::nullopt;
+  if (own) network.certificate_directories.push_back(*own / "certs.d");
+  network.certificate_directories.push_back(system / "certs.d");
+  network.certificate_directories.emplace_back("/etc/docker/certs.d");
+  if (const auto file = variables("CONTAINERS_REGISTRIES_CONF")) {
+    network.registries_files = {*file};
+    return;
+  }
+  const auto exists = [](const fs::path& path) {
+    std::error_code error;
+    return fs::exists(fs::symlink_status(path, error));
+  };
+  std::vector<fs::path>& files = network.registries_files;
+  if (own && exists(*own / "registries.conf")) {
+    files.push_back(*own / "registries.conf");
+  } else if (exists(system / "registries.conf")) {
+    files.push_back(system / "registries.conf");
+  }
+  const auto add_drop_ins = [&](const fs::path& parent) {
+    const fs::path directory = parent / "registries.conf.d";
+    std::error_code error;
+    const auto drop_ins = files_in(directory, ".conf", error);
+    files.insert(files.end(), drop_ins.begin(), drop_ins.end());
+    // Told when a registry is to be talked to, and not to who only lists what is installed.
+    if (error == std::errc::permission_denied) files.push_back(directory);
+  };
+  add_drop_ins(system);
+  if (own) add_drop_ins(*own);
+}
+
+/// HTTP_PROXY is not read: to a program that a web server starts it is a header of the client's.
+void set_proxies(NetworkOptions& network, const Variables& variables) {
+  const auto either = [&](const char* lower, const char* upper) {
+    auto value = variables(lower);
+    return value ? value : variables(upper);
+  };
+  network.https_proxy = either("https_proxy", "HTTPS_PROXY");
+  network.http_proxy = variables("http_proxy");
+  network.all_proxy = either("all_proxy", "ALL_PROXY");
+  network.no_proxy = either("no_proxy", "NO_PROXY");
+}
+
+NetworkOptions network_options(const GlobalOptions& options, const Variables& variables) {
   NetworkOptions network;
   set_patience(network, variables);
   network.credential_files = credential_files(variables);
   network.helper_directories = helper_directories(variables);
-  network.ca_file = variables("SSL_CERT_FILE");
-  network.ca_directory = variables("SSL_CERT_DIR");
+  set_registries(network, variables);
+  set_proxies(network, variables);
+  network.ca_file = options.ca_file ? options.ca_file : variables("SSL_CERT_FILE");
+  // An option says all of whom to trust.
+  if (!options.ca_file) network.ca_directory = variables("SSL_CERT_DIR");
   return network;
 }
 
@@ -204,6 +260,10 @@ void declare(Arguments& arguments, GlobalOptions& options) {
       "--runtime-dir", "DIR",
       [&](const std::string& text) { options.runtime_dir = not_empty("--runtime-dir", text); },
       "Install from the runtime bundle in DIR where it can serve");
+  arguments.value(
+      "--ca-file", "FILE",
+      [&](const std::string& text) { options.ca_file = not_empty("--ca-file", text); },
+      "Trust the certificate authorities in FILE (PEM) instead of\nthe system's");
   arguments.flag("-v,--verbose", options.verbose, "Say which cache and catalogs are used");
   arguments.flag("--version", options.version, "Print the version");
   arguments.flag("-h,--help", options.help, "Print this help");
@@ -221,7 +281,7 @@ StoreOptions store_options(const GlobalOptions& options, const Variables& variab
   store.cache_dir = cache_directory(options, variables);
   store.catalog = Catalog::load(catalog_files(options, variables));
   store.runtime_dir = runtime_directory(options, variables);
-  store.network = network_options(variables);
+  store.network = network_options(options, variables);
   store.extractor = "/proc/self/exe";  // this version, whatever is installed meanwhile
   return store;
 }

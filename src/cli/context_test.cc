@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
+#include <algorithm>
 #include <fstream>
 #include <map>
 
@@ -101,6 +102,34 @@ TEST(Context, CertificatesAndBundle) {
             "/o");
 }
 
+TEST(Context, ProxiesAreThoseOfCurl) {
+  const auto network = [](const Values& values) {
+    return store_options({.cache_dir = "/c", .catalogs = {}, .runtime_dir = {}, .ca_file = {}},
+                         variables(values))
+        .network;
+  };
+  const NetworkOptions none = network({});
+  EXPECT_FALSE(none.https_proxy || none.http_proxy || none.all_proxy || none.no_proxy);
+  const NetworkOptions upper =
+      network({{"HTTPS_PROXY", "s"}, {"HTTP_PROXY", "h"}, {"ALL_PROXY", "a"}, {"NO_PROXY", "n"}});
+  EXPECT_EQ(upper.https_proxy, "s");
+  EXPECT_EQ(upper.http_proxy, std::nullopt) << "httpoxy";
+  EXPECT_EQ(upper.all_proxy, "a");
+  EXPECT_EQ(upper.no_proxy, "n");
+  const NetworkOptions lower =
+      network({{"https_proxy", "s"}, {"HTTPS_PROXY", "S"}, {"http_proxy", "h"}});
+  EXPECT_EQ(lower.https_proxy, "s");
+  EXPECT_EQ(lower.http_proxy, "h");
+}
+
+TEST(Context, TheOptionSaysAllOfWhomToTrust) {
+  GlobalOptions options{.cache_dir = "/c", .catalogs = {}, .runtime_dir = {}, .ca_file = "/o"};
+  const auto network =
+      store_options(options, variables({{"SSL_CERT_FILE", "/f"}, {"SSL_CERT_DIR", "/d"}})).network;
+  EXPECT_EQ(network.ca_file, "/o");
+  EXPECT_EQ(network.ca_directory, std::nullopt);
+}
+
 class ContextCatalogs : public ::testing::Test {
  protected:
   ContextCatalogs() {
@@ -165,6 +194,51 @@ TEST(Context, ColourNeedsATerminal) {
   EXPECT_TRUE(terminal.unicode());
   EXPECT_EQ(terminal.paint(Colour::red, "x"), "x");
   EXPECT_FALSE(standard_terminal(-1, variables({{"LANG", "C.UTF-8"}, {"LC_ALL", "C"}})).unicode());
+}
+
+class ContextRegistries : public ContextCatalogs {
+ protected:
+  fs::path write(const fs::path& name) const {
+    fs::create_directories((root_ / name).parent_path());
+    std::ofstream(root_ / name) << "";
+    return root_ / name;
+  }
+
+  /// Of those below the test's directory: this machine has files of its own.
+  [[nodiscard]] std::vector<fs::path> own_files(const Values& values) const {
+    auto files = store_options({}, variables(values)).network.registries_files;
+    std::erase_if(files,
+                  [&](const fs::path& file) { return !file.string().starts_with(root_.string()); });
+    return files;
+  }
+};
+
+TEST_F(ContextRegistries, TheUsersFileAndDropInsInOrder) {
+  const fs::path b = write(".config/containers/registries.conf.d/b.conf");
+  const fs::path a = write(".config/containers/registries.conf.d/a.conf");
+  write(".config/containers/registries.conf.d/.hidden.conf");
+  write(".config/containers/registries.conf.d/note.txt");
+  const fs::path main = write(".config/containers/registries.conf");
+  EXPECT_EQ(own_files({{"HOME", root_}}), (std::vector{main, a, b}));
+  const auto all = store_options({}, variables({{"HOME", root_}})).network.registries_files;
+  EXPECT_EQ(std::ranges::find(all, "/etc/containers/registries.conf"), all.end());
+  EXPECT_EQ(own_files({{"HOME", "/h"}, {"XDG_CONFIG_HOME", root_ / ".config"}}),
+            (std::vector{main, a, b}));
+}
+
+TEST_F(ContextRegistries, TheVariableMeansThatFileAlone) {
+  write(".config/containers/registries.conf");
+  const auto network =
+      store_options({}, variables({{"HOME", root_}, {"CONTAINERS_REGISTRIES_CONF", "/none"}}))
+          .network;
+  EXPECT_EQ(network.registries_files, std::vector<fs::path>{"/none"});
+}
+
+TEST_F(ContextRegistries, PlacesOfCertificates) {
+  const auto network = store_options({}, variables({{"HOME", root_}})).network;
+  EXPECT_EQ(network.certificate_directories,
+            (std::vector<fs::path>{root_ / ".config/containers/certs.d", "/etc/containers/certs.d",
+                                   "/etc/docker/certs.d"}));
 }
 
 }  // namespace

@@ -6,18 +6,23 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <filesystem>
 #include <initializer_list>
+#include <map>
 #include <new>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <system_error>
 #include <utility>
 
-#include "base/oci_names.h"
 #include "net/address.h"
+#include "net/certificates.h"
 #include "net/curl_library.h"
 #include "net/exchange.h"
+#include "net/proxy.h"
 #include "net/redact.h"
+#include "net/retry.h"
 #include "net/url.h"
 
 namespace pyro {
@@ -26,6 +31,10 @@ namespace {
 // What it hands out is 16 KiB a time whatever this is; more of it means fewer system calls.
 constexpr long kReceiveBuffer = 512L << 10;
 constexpr long kStallBytesPerSecond = 1024;
+// What one of several hosts is given before the next is asked.
+constexpr std::chrono::seconds kShortConnectTimeout{5};
+constexpr std::chrono::seconds kShortStallTimeout{10};
+constexpr int kProxyLoginRequired = 407;
 
 struct Release {
   void operator()(CURLM* multi) const noexcept { libcurl().multi_cleanup(multi); }
@@ -88,14 +97,16 @@ struct Explanation {
 constexpr auto kExplanations = std::to_array<Explanation>({
     {CURLE_COULDNT_RESOLVE_HOST, "the name {} cannot be resolved",
      "check the spelling, and this machine's network and DNS", true},
-    {CURLE_COULDNT_RESOLVE_PROXY, "the proxy's name cannot be resolved", "check https_proxy"},
     {CURLE_COULDNT_CONNECT, "cannot connect to {}", "check the network, and proxy settings if any",
      true},
     {CURLE_SSL_CONNECT_ERROR, "TLS with {} failed", ""},
     {CURLE_PEER_FAILED_VERIFICATION, "the certificate of {} is not trusted",
-     "if it is signed by an authority of your own, name that one's PEM file in SSL_CERT_FILE"},
+     "if it is signed by an authority of your own, name that one's PEM file with --ca-file or in "
+     "SSL_CERT_FILE"},
     {CURLE_SSL_CACERT_BADFILE, "the trusted certificates cannot be read",
-     "install the package ca-certificates, or name a PEM file in SSL_CERT_FILE"},
+     "install the package ca-certificates, or name a PEM file with --ca-file or in SSL_CERT_FILE"},
+    {CURLE_SSL_CERTPROBLEM, "the client certificate for {} cannot be used",
+     "it is the pair of a .cert and a .key file in certs.d"},
     {CURLE_PARTIAL_FILE, "{} closed the connection in the middle of the answer", "", true},
     {CURLE_GOT_NOTHING, "{} closed the connection without an answer", "", true},
     {CURLE_RECV_ERROR, "the connection to {} broke", "", true},
@@ -128,36 +139,92 @@ bool is_cut_handshake(CURLcode code, std::string_view detail) {
          contains_any(detail, {"unexpected eof", "SSL_ERROR_SYSCALL", "reset by peer"});
 }
 
+bool wants_client_certificate(std::string_view detail) {
+  return contains_any(detail, {"certificate required", "bad certificate"});
+}
+
+/// A transfer that failed, as libcurl tells of it.
+struct Failure {
+  CURLcode code;
+  std::string detail;
+  std::string proxy;  ///< As it is shown; empty where there is none.
+  long os_error = 0;
+  long connect_status = 0;  ///< The proxy's answer to CONNECT.
+};
+
 /// What is known better than the table's hint.
-std::string_view better_hint(CURLcode code, std::string_view detail, long os_error) {
-  if (code == CURLE_COULDNT_CONNECT && os_error == ECONNREFUSED) {
+std::string_view better_hint(const Failure& failure) {
+  const std::string_view detail = failure.detail;
+  if (failure.code == CURLE_COULDNT_CONNECT && failure.os_error == ECONNREFUSED) {
     return "nothing listens there: check host and port, and proxy settings if any";
   }
-  if (code != CURLE_PEER_FAILED_VERIFICATION) return {};
+  if (wants_client_certificate(detail)) {
+    return "it wants to be shown a certificate: a .cert and a .key file in certs.d";
+  }
+  if (failure.code != CURLE_PEER_FAILED_VERIFICATION) return {};
   if (contains_any(detail, {"expired", "not yet valid"})) {
     return "check this machine's clock; if that is right, the server's certificate is out of date";
   }
   if (contains_any(detail, {"subject name", "does not match"})) {
     return "the certificate was made for another name: check the host";
   }
+  if (!failure.proxy.empty()) {
+    return "if the proxy opens what goes through it, name its authority's PEM file with --ca-file "
+           "or in SSL_CERT_FILE";
+  }
   return {};
 }
 
-[[noreturn]] void throw_transport_error(CURLcode code, const Url& url, std::string detail,
-                                        long os_error) {
-  const auto* known = std::ranges::find(kExplanations, code, &Explanation::code);
+[[noreturn]] void throw_transport_error(const Failure& failure, const Url& url,
+                                        const std::string& way) {
+  const auto* known = std::ranges::find(kExplanations, failure.code, &Explanation::code);
   const Explanation& explanation = known == kExplanations.end() ? kUnexplained : *known;
-  if (detail.empty()) detail = libcurl().easy_strerror(code);
-  if (os_error != 0 && code == CURLE_COULDNT_CONNECT) {
-    detail = std::generic_category().message(static_cast<int>(os_error));
-  }
-  const std::string_view better = better_hint(code, detail, os_error);
-  Error error(ErrorCode::network, detail, std::string(better.empty() ? explanation.hint : better));
-  const bool is_about_the_name = code == CURLE_COULDNT_RESOLVE_HOST;
-  error.add_context(with_host(explanation.text, is_about_the_name ? url.host : url.authority()));
-  if (is_not_tls(code, detail)) throw NotTlsError(error);
-  if (explanation.may_pass || is_cut_handshake(code, detail)) throw TransientError(error);
+  const std::string_view better = better_hint(failure);
+  Error error(ErrorCode::network, failure.detail,
+              std::string(better.empty() ? explanation.hint : better));
+  const bool is_about_the_name = failure.code == CURLE_COULDNT_RESOLVE_HOST;
+  error.add_context(
+      with_host(explanation.text, (is_about_the_name ? url.host : url.authority()) + way));
+  if (is_not_tls(failure.code, failure.detail)) throw NotTlsError(error);
+  const bool may_pass = explanation.may_pass || is_cut_handshake(failure.code, failure.detail);
+  if (may_pass && !wants_client_certificate(failure.detail)) throw TransientError(error);
   throw error;
+}
+
+Error proxy_refusal(const std::string& proxy, long status) {
+  Error error(ErrorCode::network, "it answered " + std::to_string(status));
+  if (status == kProxyLoginRequired) {
+    error.add_context("the proxy " + proxy + " wants a user name and a password")
+        .add_hint("write them into its URL, as in http://user:password@proxy:3128");
+  } else {
+    error.add_context("the proxy " + proxy + " refuses the connection")
+        .add_hint("if the host is to be reached without a proxy, name it in no_proxy");
+  }
+  return error;
+}
+
+/// Throws what is the proxy's failure, and not the host's behind it.
+void throw_proxy_error(const Failure& failure) {
+  const std::string& proxy = failure.proxy;
+  if (failure.connect_status >= 300) {
+    const Error error = proxy_refusal(proxy, failure.connect_status);
+    if (is_transient(static_cast<int>(failure.connect_status))) throw TransientError(error);
+    throw error;
+  }
+  Error error(ErrorCode::network, failure.detail, "check https_proxy, and the other settings");
+  // Of a socks proxy libcurl says what it says of hosts.
+  const bool is_nameless = failure.code == CURLE_COULDNT_RESOLVE_PROXY ||
+                           (failure.code == CURLE_COULDNT_RESOLVE_HOST &&
+                            failure.detail.ends_with(": " + proxy.substr(0, proxy.rfind(':'))));
+  if (is_nameless) {
+    throw error.add_context("the name of the proxy " + proxy + " cannot be resolved");
+  }
+  if (failure.code == CURLE_PROXY) {
+    throw error.add_context("the proxy " + proxy + " does not let us through");
+  }
+  if (failure.code == CURLE_COULDNT_CONNECT) {
+    throw TransientError(error.add_context("cannot connect to the proxy " + proxy));
+  }
 }
 
 /// @throws Error(failed) for a field that would break out of its line.
@@ -191,18 +258,28 @@ struct CurlClient::Impl {
   void set(CURLoption option, Value value);
   void set_up_protocol();
   void set_up_trust();
-  void set_up_request(const Url& url, Exchange& exchange, curl_slist* headers);
+  void set_up_request(const HttpRequest& request, Exchange& exchange, curl_slist* headers);
   void set_up_method(const std::string& form);
+  void set_up_patience(const HttpRequest& request);
+  void set_up_certificates(const Url& url, bool insecure);
+  void set_up_proxy();
+  [[nodiscard]] const HostCertificates& certificates_of(const Url& url);
+  [[nodiscard]] std::string base_authorities();
   [[nodiscard]] bool is_peer_public();
   CURLcode perform();
   CURLcode run();
   [[noreturn]] void fail(CURLcode code, const Url& url);
+  [[nodiscard]] Failure failure_of(CURLcode code);
 
   CurlOptions options_;
   Multi multi_;  // Keeps the connections; outlives the easy handle.
   Easy easy_;
   std::array<char, CURL_ERROR_SIZE> detail_{};
   PeerPolicy peers_;
+  std::chrono::seconds connect_timeout_{};  // of the request under way, like all below
+  std::chrono::seconds stall_timeout_{};
+  std::optional<Proxy> proxy_;
+  std::map<std::string, HostCertificates> certificates_;  // by origin; what was read stays
 };
 
 CurlClient::Impl::Impl(CurlOptions given) : options_(std::move(given)) {
@@ -231,9 +308,7 @@ void CurlClient::Impl::set_up_protocol() {
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(CURLOPT_USERAGENT, options_.user_agent.c_str());
   set(CURLOPT_BUFFERSIZE, kReceiveBuffer);
-  set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(options_.connect_timeout.count()));
   set(CURLOPT_LOW_SPEED_LIMIT, kStallBytesPerSecond);
-  set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(options_.stall_timeout.count()));
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_NOSIGNAL, 1L);
   set(CURLOPT_ERRORBUFFER, detail_.data());
@@ -244,23 +319,24 @@ void CurlClient::Impl::set_up_protocol() {
 }
 
 void CurlClient::Impl::set_up_trust() {
+  const NetworkOptions& network = options_.network;
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  set(CURLOPT_SSL_VERIFYPEER, 1L);
-  set(CURLOPT_SSL_VERIFYHOST, 2L);
-  if (!options_.ca_file && !options_.ca_directory) return;
+  if (network.ca_file) static_cast<void>(read_certificates(*network.ca_file));
+  if (!network.ca_file && !network.ca_directory) return;
   const auto path = [](const auto& option) { return option ? option->c_str() : nullptr; };
-  set(CURLOPT_CAINFO, path(options_.ca_file));
-  set(CURLOPT_CAPATH, path(options_.ca_directory));
+  set(CURLOPT_CAINFO, path(network.ca_file));
+  set(CURLOPT_CAPATH, path(network.ca_directory));
 }
 
-void CurlClient::Impl::set_up_request(const Url& url, Exchange& exchange, curl_slist* headers) {
-  set(CURLOPT_URL, url.to_string().c_str());
+void CurlClient::Impl::set_up_request(const HttpRequest& request, Exchange& exchange,
+                                      curl_slist* headers) {
   set(CURLOPT_HTTPHEADER, headers);
   set(CURLOPT_HEADERDATA, &exchange);
   set(CURLOPT_WRITEDATA, &exchange);
-  // An empty proxy overrules the environment: what is meant for this machine, in plain http too,
-  // must not travel to another.
-  set(CURLOPT_PROXY, is_loopback(url.host) ? "" : static_cast<const char*>(nullptr));
+  set_up_patience(request);
+  set_up_proxy();
+  // Whom a proxy connects to is the proxy's to judge; it is itself in the network around us.
+  peers_ = {.public_only = request.public_peers_only && !proxy_};
   detail_[0] = '\0';
 }
 
@@ -275,18 +351,74 @@ void CurlClient::Impl::set_up_method(const std::string& form) {
   set(CURLOPT_FRESH_CONNECT, form.empty() ? 0L : 1L);
 }
 
+void CurlClient::Impl::set_up_patience(const HttpRequest& request) {
+  connect_timeout_ = options_.connect_timeout;
+  stall_timeout_ = options_.stall_timeout;
+  if (request.has_alternative) {
+    connect_timeout_ = std::min(connect_timeout_, kShortConnectTimeout);
+    stall_timeout_ = std::min(stall_timeout_, kShortStallTimeout);
+  }
+  set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(connect_timeout_.count()));
+  set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(stall_timeout_.count()));
+}
+
+// Set in every case: left alone, libcurl looks into the environment.
+void CurlClient::Impl::set_up_proxy() {
+  set(CURLOPT_NOPROXY, "");
+  set(CURLOPT_PROXY, proxy_ ? proxy_->url().c_str() : "");
+  const bool has_login = proxy_ && !(proxy_->username.empty() && proxy_->password.empty());
+  set(CURLOPT_PROXYUSERNAME, has_login ? proxy_->username.c_str() : nullptr);
+  set(CURLOPT_PROXYPASSWORD, has_login ? proxy_->password.c_str() : nullptr);
+}
+
+void CurlClient::Impl::set_up_certificates(const Url& url, bool insecure) {
+  set(CURLOPT_SSL_VERIFYPEER, insecure ? 0L : 1L);
+  set(CURLOPT_SSL_VERIFYHOST, insecure ? 0L : 2L);
+  const HostCertificates& own = certificates_of(url);
+  const auto path = [](const auto& option) { return option ? option->c_str() : nullptr; };
+  set(CURLOPT_SSLCERT, path(own.client_certificate));
+  set(CURLOPT_SSLKEY, path(own.client_key));
+  set(CURLOPT_KEYPASSWD, "");  // else OpenSSL asks the terminal for that of an encrypted key
+  std::string all = own.authorities.empty() ? "" : base_authorities() + own.authorities;
+  curl_blob blob{.data = all.data(), .len = all.size(), .flags = CURL_BLOB_COPY};
+  set(CURLOPT_CAINFO_BLOB, all.empty() ? nullptr : &blob);
+}
+
+const HostCertificates& CurlClient::Impl::certificates_of(const Url& url) {
+  const auto [place, is_new] = certificates_.try_emplace(url.scheme + "://" + url.authority());
+  if (is_new && url.scheme == "https") {
+    place->second = find_host_certificates(options_.network.certificate_directories, url);
+  }
+  return place->second;
+}
+
+/// What libcurl would trust out of a file: the blob takes that one's place. Its directory stays.
+std::string CurlClient::Impl::base_authorities() {
+  if (options_.network.ca_file) return read_certificates(*options_.network.ca_file) + "\n";
+  if (options_.network.ca_directory) return {};
+  const char* bundle = nullptr;
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_CAINFO, &bundle);
+  if (bundle == nullptr || !std::filesystem::exists(bundle)) return {};
+  return read_certificates(bundle) + "\n";
+}
+
 HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& sink) {
   const auto url = Url::parse(request.url);
   if (!url) throw Error(ErrorCode::network, "not an http or https URL: " + redact(request.url));
   Exchange exchange(request, sink);
   const List headers = header_list(request.headers);
-  set_up_request(*url, exchange, headers.get());
+  proxy_ = choose_proxy(options_.network, *url);
+  set(CURLOPT_URL, url->to_string().c_str());
+  set_up_request(request, exchange, headers.get());
   set_up_method(request.form);
-  peers_ = {.public_only = request.public_peers_only};
+  set_up_certificates(*url, request.insecure);
   const CURLcode code = perform();
   exchange.rethrow();
   if (code != CURLE_OK && !exchange.is_answered_no()) fail(code, *url);
   HttpResponse response = exchange.take_response();
+  if (proxy_ && response.status == kProxyLoginRequired) {
+    throw proxy_refusal(proxy_->authority(), response.status);
+  }
   response.url = request.url;
   response.from_public_peer = is_peer_public();
   return response;
@@ -334,18 +466,32 @@ void CurlClient::Impl::fail(CURLcode code, const Url& url) {
                 url.authority() + " is an address of this machine or of its own network",
                 "a registry on the internet sent us there; it must not");
   }
+  const std::string way = proxy_ ? " (through the proxy " + proxy_->authority() + ")" : "";
   if (code == CURLE_OPERATION_TIMEDOUT) {
     double connected = 0;
     libcurl().easy_getinfo(easy_.get(), CURLINFO_PRETRANSFER_TIME, &connected);
-    const auto limit = connected > 0 ? options_.stall_timeout : options_.connect_timeout;
+    const auto limit = connected > 0 ? stall_timeout_ : connect_timeout_;
     const std::string what =
         connected > 0 ? " sent less than 1 KiB/s for " : " could not be reached within ";
-    throw TransientError(
-        Error(ErrorCode::network, url.authority() + what + std::to_string(limit.count()) + " s"));
+    throw TransientError(Error(
+        ErrorCode::network, url.authority() + way + what + std::to_string(limit.count()) + " s"));
   }
-  long os_error = 0;
-  libcurl().easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &os_error);
-  throw_transport_error(code, url, detail_.data(), os_error);
+  const Failure failure = failure_of(code);
+  if (proxy_) throw_proxy_error(failure);
+  throw_transport_error(failure, url, way);
+}
+
+Failure CurlClient::Impl::failure_of(CURLcode code) {
+  Failure failure{.code = code,
+                  .detail = detail_.data(),
+                  .proxy = proxy_ ? proxy_->authority() : std::string()};
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &failure.os_error);
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_HTTP_CONNECTCODE, &failure.connect_status);
+  if (failure.detail.empty()) failure.detail = libcurl().easy_strerror(code);
+  if (failure.os_error != 0 && code == CURLE_COULDNT_CONNECT) {
+    failure.detail = std::generic_category().message(static_cast<int>(failure.os_error));
+  }
+  return failure;
 }
 
 CurlClient::CurlClient(CurlOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

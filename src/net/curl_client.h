@@ -4,20 +4,18 @@
 #pragma once
 
 #include <chrono>
-#include <filesystem>
 #include <memory>
-#include <optional>
 #include <stop_token>
 #include <string>
 
 #include "net/http.h"
+#include "pyro/environment_store.h"
 
 namespace pyro {
 
 struct CurlOptions {
-  /// A PEM bundle and a hashed directory; either one replaces the system's trust store.
-  std::optional<std::filesystem::path> ca_file = {};
-  std::optional<std::filesystem::path> ca_directory = {};
+  /// Whom to trust, what to show, and the proxies: the rest of it is others' to look at.
+  NetworkOptions network = {};
   std::string user_agent = "pyro";
   /// Asking it to stop ends get() at once with Error(interrupted).
   std::stop_token stop = {};
@@ -27,17 +25,19 @@ struct CurlOptions {
   std::chrono::seconds stall_timeout{30};
 };
 
-/// Speaks HTTP/1.1 over TLS 1.2 or later, or over plain TCP where the URL says http. Proxies are
-/// taken from the environment as libcurl does, except for loopback hosts, which are never proxied.
+/// Speaks HTTP/1.1 over TLS 1.2 or later, or over plain TCP where the URL says http, through the
+/// proxy that net/proxy.h chooses. No environment variable has a say.
 class CurlClient final : public HttpClient {
  public:
+  /// @throws Error(failed) for a ca_file that cannot be read, or has no certificate.
   explicit CurlClient(CurlOptions options = {});
   ~CurlClient() override;
   CurlClient(CurlClient&&) noexcept;
   CurlClient& operator=(CurlClient&&) noexcept;
 
   /// @throws NotTlsError besides what HttpClient::get() says; Error(network) also for headers
-  /// beyond 256 KiB or 1000 fields, and for a Content-Encoding on a 2xx.
+  /// beyond 256 KiB or 1000 fields, for a Content-Encoding on a 2xx, and for what a proxy refuses,
+  /// naming it; Error(failed) for a proxy's URL or a host's certificates that are none.
   HttpResponse get(const HttpRequest& request, const BodySink& sink) override;
 
  private:

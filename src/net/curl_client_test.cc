@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/files.h"
+#include "net/url.h"
 
 namespace pyro {
 namespace {
@@ -259,10 +260,65 @@ TEST(CurlClientTest, NamesTheHostThatFailed) {
 }
 
 TEST(CurlClientTest, SaysWhichCertificatesItCannotRead) {
-  CurlClient client({.ca_file = "/does/not/exist.pem"});
-  RawServer server("");
-  EXPECT_TRUE(
-      error_of(client, server.url("https")).starts_with("the trusted certificates cannot be read"));
+  NetworkOptions network;
+  network.ca_file = "/does/not/exist.pem";
+  try {
+    const CurlClient client({.network = network});
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::failed);
+    EXPECT_STREQ(error.what(),
+                 "cannot use the certificates in /does/not/exist.pem: No such file or directory");
+  }
+}
+
+TEST(CurlClientTest, LooksAtNoVariable) {
+  RawServer proxy("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy");
+  const std::string url = proxy.url().substr(0, proxy.url().find("/path"));
+  for (const char* name : {"http_proxy", "all_proxy"}) ::setenv(name, url.c_str(), 1);
+  CurlClient client;
+  EXPECT_TRUE(error_of(client, "http://does-not-exist.invalid/").starts_with("the name "));
+  for (const char* name : {"http_proxy", "all_proxy"}) ::unsetenv(name);
+  ::setenv("no_proxy", "*", 1);
+  NetworkOptions network;
+  network.http_proxy = url;
+  CurlClient told({.network = network});
+  EXPECT_EQ(get_small(told, {"http://does-not-exist.invalid/"}, 10).body, "proxy");
+  ::unsetenv("no_proxy");
+}
+
+TEST(CurlClientTest, TellsAProxysFailuresAsItsOwn) {
+  struct Case {
+    const char* answer;
+    const char* says;
+  };
+  const Case cases[] = {
+      {"HTTP/1.1 407 No\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n",
+       " wants a user name and a password: it answered 407"},
+      {"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", " refuses the connection: it answered 403"},
+      {"HTTP/1.1 502 No\r\nContent-Length: 0\r\n\r\n", " refuses the connection: it answered 502"},
+  };
+  for (const Case& c : cases) {
+    RawServer proxy(c.answer);
+    const Url url = *Url::parse(proxy.url());
+    NetworkOptions network;
+    network.https_proxy = "http://robin:s3cret@" + url.authority();
+    CurlClient client({.network = network});
+    EXPECT_EQ(error_of(client, "https://registry.example/"),
+              "the proxy " + url.authority() + c.says);
+  }
+  NetworkOptions network;
+  network.all_proxy = "http://robin:s3cret@127.0.0.1:1";
+  CurlClient client({.network = network});
+  for (const char* scheme : {"http", "https"}) {
+    EXPECT_EQ(error_of(client, scheme + std::string("://registry.example/")),
+              "cannot connect to the proxy 127.0.0.1:1: Connection refused");
+  }
+  network.all_proxy = "socks5://does-not-exist.invalid";
+  CurlClient nameless({.network = network});
+  const std::string error = error_of(nameless, "https://registry.example/");
+  EXPECT_TRUE(error.starts_with("the name of the proxy does-not-exist.invalid:1080 cannot be "))
+      << error;
 }
 
 TEST(CurlClientTest, LetsNoFieldBreakOutOfItsLine) {

@@ -64,7 +64,9 @@ void Exchange::finish_head() {
     throw Error(ErrorCode::network, "the answer came with Content-Encoding " + coding +
                                         ", which was not asked for; a proxy may have added it");
   }
-  if (request_.on_head) request_.on_head(response_);
+  if (!request_.on_head) return;
+  response_.url = request_.url;
+  request_.on_head(response_);
 }
 
 bool Exchange::take_body(std::span<const std::byte> bytes) {

@@ -25,7 +25,8 @@ class FakeHttpClient final : public HttpClient {
     std::string body = {};
     std::optional<Error> error = {};
     bool not_tls = false;
-    bool broken = false;  ///< As a connection that breaks off.
+    bool broken = false;   ///< As a connection that breaks off.
+    bool refused = false;  ///< Nobody listens, for the moment.
     bool from_public_peer = false;
   };
 
@@ -41,10 +42,12 @@ class FakeHttpClient final : public HttpClient {
     if (answer.broken) {
       throw TransientError(Error(ErrorCode::network, "the connection broke"));
     }
+    if (answer.refused) throw TransientError(Error(ErrorCode::network, "cannot connect"));
     if (answer.error) throw Error(*answer.error);
     HttpResponse response{answer.status, {}, {}};
     response.from_public_peer = answer.from_public_peer;
     for (const auto& [name, value] : answer.headers) response.headers.add(name, value);
+    response.url = request.url;
     if (response.ok()) {
       if (request.on_head) request.on_head(response);
       deliver(answer.body, sink);

@@ -63,6 +63,10 @@ struct HttpRequest {
   /// Fields as application/x-www-form-urlencoded, which are sent by POST; empty: a GET. They hold
   /// secrets: nobody sends them twice, or to where an answer redirects.
   std::string form = {};
+  /// Whether the certificate is not looked at: the user says so of this very host.
+  bool insecure = false;
+  /// Whether others can be asked instead: then silence is not waited out as long.
+  bool has_alternative = false;
 };
 
 /// Takes the body of a 2xx answer piece by piece. May block, which holds the sender back; what it

@@ -37,7 +37,8 @@ Url begin(HttpRequest& hop) {
 void check_scheme(const Url& from, const Url& to) {
   if (to.scheme == "https") return;
   if (from.scheme == "https") {
-    throw refusal(from, "redirects from https to plain http, at " + to.authority());
+    throw refusal(from, "redirects from https to plain http, at " + to.authority())
+        .add_hint("a captive portal, or a proxy that wants a login first, does so");
   }
   if (is_loopback(from.host) && !is_loopback(to.host)) {
     throw refusal(from, "redirects to plain http on another machine, " + to.authority());
@@ -89,6 +90,7 @@ HttpResponse follow(HttpClient& client, const HttpRequest& request, const BodySi
     if (!same_origin(url, next)) {
       hop.headers.remove("Authorization");
       hop.headers.remove("Cookie");
+      hop.insecure = false;
       hop.public_peers_only = hop.public_peers_only || is_public;
     }
     url = next;

@@ -66,6 +66,19 @@ TEST(RedirectsTest, KeepsCredentialsWithinTheOriginOnly) {
   }
 }
 
+TEST(RedirectsTest, LeaveToOverlookACertificateEndsWithTheOrigin) {
+  FakeHttpClient client;
+  client.on("https://h/a", redirect_to("/b"))
+      .on("https://h/b", redirect_to("https://h:5000/c"))
+      .on("https://h:5000/c", redirect_to("https://h/d"));
+  HttpRequest request{"https://h/a"};
+  request.insecure = true;
+  static_cast<void>(follow_small(client, request, 100));
+  ASSERT_EQ(client.requests.size(), 4U);
+  EXPECT_TRUE(client.requests[0].insecure && client.requests[1].insecure);
+  EXPECT_FALSE(client.requests[2].insecure || client.requests[3].insecure);
+}
+
 TEST(RedirectsTest, NeverGivesCredentialsBack) {
   FakeHttpClient client;
   client.on("https://h/a", redirect_to("https://other/b"))

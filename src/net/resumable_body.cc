@@ -71,6 +71,12 @@ void ResumableBody::prepare(HttpRequest& request) {
   if (!validator_.empty()) request.headers.add("If-Range", validator_);
 }
 
+void ResumableBody::forget_host() {
+  use_ranges_ = true;
+  total_.reset();
+  validator_.clear();
+}
+
 void ResumableBody::check_head(const HttpResponse& response) {
   if (response.status == kPartialContent) return check_partial(response);
   if (received_ == 0) {

@@ -31,6 +31,9 @@ class ResumableBody {
   /// Makes `request` one for what is missing.
   void prepare(HttpRequest& request);
 
+  /// The next request goes to another host: what this one said of ranges and lengths is void.
+  void forget_host();
+
   /// A HeadCheck.
   /// @throws TransientError for a range that was not asked for; the next request asks for none.
   void check_head(const HttpResponse& response);

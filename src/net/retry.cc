@@ -19,7 +19,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr milliseconds kLongestDelay{30'000};
-constexpr seconds kLongestRetryAfter{60};
 
 /// RFC 9110 section 5.6.7: the form in use, and the two obsolete ones that must be understood.
 std::optional<std::time_t> parse_http_date(const std::string& text) {
@@ -83,7 +82,7 @@ milliseconds Retry::next_delay() const {
 
 void Retry::pause(TransientError& error) {
   const auto asked = error.retry_after();
-  if (asked && *asked > kLongestRetryAfter) {
+  if (asked && *asked > options_.longest_retry_after) {
     const bool is_known = *asked < std::chrono::hours(24 * 365);
     error.add_context("it asks to be left alone for " +
                       (is_known ? std::to_string(asked->count()) + " s" : "a very long time"));

@@ -15,10 +15,14 @@
 namespace pyro {
 
 struct RetryOptions {
-  /// How often in a row, before giving up; progress begins a new row.
+  /// How often in a row, before giving up; progress begins a new row,
   int retries = 0;
+  /// unless it is one row for all.
+  bool progress_counts = true;
   /// The first pause; each is twice the one before, at most 30 s, less a random part of up to half.
   std::chrono::milliseconds delay{500};
+  /// Up to which pause a server is obeyed that asks for one.
+  std::chrono::seconds longest_retry_after{60};
   /// Asking it to stop ends a pause with Error(interrupted).
   std::stop_token stop = {};
   /// Told before each pause.
@@ -43,7 +47,7 @@ class Retry {
   explicit Retry(RetryOptions options) : options_(std::move(options)) {}
 
   /// Runs `work` until it does not throw a TransientError, with pauses between; as long as the
-  /// server asks for, where that is at most a minute.
+  /// server asks for, where that is not too long.
   /// @throws the last one when there were too many in a row, or the server asks for more.
   template <typename Work>
   auto run(const Work& work) {
@@ -57,12 +61,12 @@ class Retry {
   }
 
   /// The same for work that goes on where it broke off: `received` says how many bytes there are,
-  /// and 64 KiB more than the last time begin a new row of tries.
+  /// and 64 KiB more than the last time begin a new row of tries, where progress counts.
   template <typename Received, typename Work>
   void run_transfer(const Received& received, const Work& work) {
     std::uint64_t before = received();
     run([&] {
-      if (received() - before >= kProgress) tries_ = 0;
+      if (options_.progress_counts && received() - before >= kProgress) tries_ = 0;
       before = received();
       work();
     });

@@ -72,6 +72,22 @@ TEST(Retry, AWishForMoreThanAMinuteEndsIt) {
   EXPECT_EQ(story.error, "it asks to be left alone for 300 s: the wire was cut");
 }
 
+TEST(Retry, PatienceCanBeLess) {
+  const Story story = run(1, {.retries = 3, .delay = 1ms, .longest_retry_after = 1s}, 2s);
+  EXPECT_EQ(story.tries, 1);
+  std::uint64_t received = 0;
+  int tries = 0;
+  EXPECT_THROW(Retry({.retries = 1, .progress_counts = false, .delay = 1ms})
+                   .run_transfer([&] { return received; },
+                                 [&] {
+                                   ++tries;
+                                   received += 64 << 10;
+                                   throw broken();
+                                 }),
+               TransientError);
+  EXPECT_EQ(tries, 2);
+}
+
 TEST(Retry, WhatIsNotTransientComesThroughAtOnce) {
   int tries = 0;
   EXPECT_THROW(Retry({.retries = 3}).run([&] {

@@ -27,6 +27,8 @@ class Authenticator {
   struct Door {
     std::string registry;
     std::string repository;
+    /// The user says that nobody need check who answers under the registry's name.
+    bool insecure = false;
   };
 
   /// `http` must outlive it. Credentials are looked for when first asked for a login.

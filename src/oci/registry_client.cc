@@ -7,8 +7,10 @@
 #include <variant>
 
 #include "base/sha256.h"
+#include "net/url.h"
+#include "oci/endpoints.h"
+#include "oci/registries_conf.h"
 #include "oci/registry_error.h"
-#include "oci/registry_session.h"
 #include "oci/verified_body.h"
 
 namespace pyro {
@@ -70,11 +72,11 @@ auto about(const std::string& subject, const Work& work) {
 
 class RegistryClient::Impl {
  public:
-  Impl(HttpClient& http, ImageReference image, const NetworkOptions& options, RetryOptions retry,
-       Warn warn)
+  Impl(HttpClient& http, ImageReference image, const NetworkOptions& options,
+       const RetryOptions& retry, HostWatch watch)
       : image_(std::move(image)),
-        session_(http, image_, options, credential_sources(options, retry.stop, std::move(warn))),
-        retry_(std::move(retry)) {}
+        hosts_(http, endpoints_of(image_, load_registries(options.registries_files)), options,
+               retry, std::move(watch)) {}
 
   ResolvedImage resolve(const std::optional<Digest>& pin);
   void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay);
@@ -82,18 +84,21 @@ class RegistryClient::Impl {
  private:
   Document fetch_top(const std::optional<Digest>& pin);
   Document fetch_child(const Descriptor& child);
-  Document fetch_document(const std::string& reference, const Expectation& expected);
-  HttpResponse get_document(const std::string& reference);
-  void get_front(const Descriptor& blob, VerifiedBody& body, std::uint64_t size);
-  void get_rest(const Descriptor& blob, VerifiedBody& body);
-  void get_rest(const Descriptor& blob, VerifiedBody& body, const BodySink& sink);
+  Document fetch_document(const Expectation& expected);
+  static HttpResponse get_document(Host& host, const std::string& reference);
+  void transfer(const Descriptor& blob, VerifiedBody& body, std::vector<Host*>& used,
+                const std::function<void(Host&)>& get);
+  static void get_front(Host& host, const Descriptor& blob, VerifiedBody& body, std::uint64_t size);
+  static void get_rest(Host& host, const Descriptor& blob, VerifiedBody& body);
+  static void get_rest(Host& host, const Descriptor& blob, VerifiedBody& body,
+                       const BodySink& sink);
+  bool leave_all(const std::vector<Host*>& used, const Error& why);
   std::optional<PlatformManifest> find_manifest(const Index& index, int levels,
                                                 std::string& platforms);
   [[nodiscard]] std::string by_digest(const Digest& digest) const;
 
   ImageReference image_;
-  RegistrySession session_;
-  RetryOptions retry_;
+  Hosts hosts_;
 };
 
 ResolvedImage RegistryClient::Impl::resolve(const std::optional<Digest>& pin) {
@@ -115,34 +120,36 @@ ResolvedImage RegistryClient::Impl::resolve(const std::optional<Digest>& pin) {
 Document RegistryClient::Impl::fetch_top(const std::optional<Digest>& pin) {
   const std::optional<Digest> digest = pin ? pin : image_.digest();
   const std::string name = digest ? by_digest(*digest) : image_.to_string();
-  return about("cannot fetch the manifest of " + name, [&] {
-    return fetch_document(digest ? digest->to_string() : image_.reference(), {digest});
-  });
+  return about("cannot fetch the manifest of " + name, [&] { return fetch_document({digest}); });
 }
 
 Document RegistryClient::Impl::fetch_child(const Descriptor& child) {
   return about("cannot fetch the manifest of " + by_digest(child.digest), [&] {
-    return fetch_document(child.digest.to_string(), {child.digest, child.size});
+    return fetch_document({child.digest, child.size});
   });
 }
 
-Document RegistryClient::Impl::fetch_document(const std::string& reference,
-                                              const Expectation& expected) {
-  const HttpResponse response = Retry(retry_).run([&] { return get_document(reference); });
-  const Digest digest = check_body(response, expected);
-  return {digest, parse_manifest(response.body, response.media_type())};
+Document RegistryClient::Impl::fetch_document(const Expectation& expected) {
+  return hosts_.ask(expected.digest ? Hosts::By::digest : Hosts::By::tag, [&](Host& host) {
+    const std::string reference =
+        expected.digest ? expected.digest->to_string() : host.endpoint.image.reference();
+    const HttpResponse response =
+        Retry(host.retry).run([&] { return get_document(host, reference); });
+    const Digest digest = check_body(response, expected);
+    return Document{digest, parse_manifest(response.body, response.media_type())};
+  });
 }
 
-HttpResponse RegistryClient::Impl::get_document(const std::string& reference) {
+HttpResponse RegistryClient::Impl::get_document(Host& host, const std::string& reference) {
   HttpRequest request{.on_head = refuse_web_page};
   request.headers.add("Accept", std::string(kManifestAccept));
   std::string body;
   HttpResponse response =
-      session_.get("manifests/" + reference, request, bounded_sink(body, kMaxManifestBytes));
+      host.session.get("manifests/" + reference, request, bounded_sink(body, kMaxManifestBytes));
   if (response.status != 200) {
-    Error error = refused_answer(session_.speaker(response), response);
+    Error error = refused_answer(host.session.speaker(response), response);
     if (response.status == 404) error.add_context("it does not exist");
-    throw_refusal(error, response);
+    throw_answer(error, response);
   }
   response.body = std::move(body);
   return response;
@@ -173,9 +180,10 @@ std::optional<PlatformManifest> RegistryClient::Impl::find_manifest(const Index&
 void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& sink,
                                       const Replay& replay) {
   VerifiedBody body(blob, sink);
+  std::vector<Host*> used;
   try {
     if (replay.run) {
-      get_front(blob, body, replay.begin);
+      transfer(blob, body, used, [&](Host& host) { get_front(host, blob, body, replay.begin); });
       std::uint64_t known = body.received() - std::min(replay.begin, body.received());
       replay.run([&](std::span<const std::byte> bytes) {
         const auto again = static_cast<std::size_t>(std::min<std::uint64_t>(known, bytes.size()));
@@ -183,46 +191,71 @@ void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& si
         body.replay(bytes.subspan(again));
       });
     }
-    Retry(retry_).run_transfer([&] { return body.received(); },
-                               [&] {
-                                 if (!body.is_complete() || blob.size == 0) get_rest(blob, body);
-                               });
+    transfer(blob, body, used, [&](Host& host) {
+      if (!body.is_complete() || blob.size == 0) get_rest(host, blob, body);
+    });
     body.finish();
   } catch (Error& error) {
-    if (body.sink_failed() || error.code() == ErrorCode::interrupted) throw;
+    if (error.code() == ErrorCode::interrupted) throw;
+    const bool is_mirrors_fault = error.code() == ErrorCode::integrity && leave_all(used, error);
+    if (body.sink_failed() && !is_mirrors_fault) throw;
     error.add_context("cannot fetch the layer " + by_digest(blob.digest));
+    if (is_mirrors_fault) throw NeedsRestart(error);
     throw;
   }
 }
 
+/// `get`, again and again, with one host after the other. Bytes that were passed on cannot be taken
+/// back: where they turn out to be wrong, no other host helps.
+void RegistryClient::Impl::transfer(const Descriptor& blob, VerifiedBody& body,
+                                    std::vector<Host*>& used,
+                                    const std::function<void(Host&)>& get) {
+  const auto work = [&](Host& host) {
+    used.push_back(&host);
+    Retry(host.retry).run_transfer([&] { return body.received(); }, [&] { get(host); });
+  };
+  const auto can_go_on = [&](const Error& error) {
+    body.forget_host();
+    return !body.sink_failed() && body.received() <= blob.size &&
+           (error.code() == ErrorCode::network || body.received() == 0);
+  };
+  hosts_.ask(Hosts::By::digest, work, can_go_on);
+}
+
 /// At least the first `size` bytes; the answer, which would bring all of them, is ended there.
-void RegistryClient::Impl::get_front(const Descriptor& blob, VerifiedBody& body,
+void RegistryClient::Impl::get_front(Host& host, const Descriptor& blob, VerifiedBody& body,
                                      std::uint64_t size) {
   struct Enough {};
   const auto take = [&](std::span<const std::byte> bytes) {
     body.take(bytes);
     if (body.received() >= size) throw Enough{};
   };
-  const auto get = [&] {
-    try {
-      if (body.received() < size) get_rest(blob, body, take);
-    } catch (const Enough&) {
-    }
-  };
-  Retry(retry_).run_transfer([&] { return body.received(); }, get);
+  try {
+    if (body.received() < size) get_rest(host, blob, body, take);
+  } catch (const Enough&) {
+  }
 }
 
-void RegistryClient::Impl::get_rest(const Descriptor& blob, VerifiedBody& body) {
-  get_rest(blob, body, [&](std::span<const std::byte> bytes) { body.take(bytes); });
+void RegistryClient::Impl::get_rest(Host& host, const Descriptor& blob, VerifiedBody& body) {
+  get_rest(host, blob, body, [&](std::span<const std::byte> bytes) { body.take(bytes); });
 }
 
-void RegistryClient::Impl::get_rest(const Descriptor& blob, VerifiedBody& body,
+void RegistryClient::Impl::get_rest(Host& host, const Descriptor& blob, VerifiedBody& body,
                                     const BodySink& sink) {
   HttpRequest request{.on_head = [&](const HttpResponse& head) { body.check_head(head); }};
   body.prepare(request);
-  const HttpResponse response = session_.get("blobs/" + blob.digest.to_string(), request, sink);
+  const HttpResponse response = host.session.get("blobs/" + blob.digest.to_string(), request, sink);
   body.check_end(response);
-  if (!response.ok()) throw_refusal(refused_answer(session_.speaker(response), response), response);
+  if (!response.ok()) {
+    throw_answer(refused_answer(host.session.speaker(response), response), response);
+  }
+}
+
+/// Which of them sent what is wrong nobody can tell.
+bool RegistryClient::Impl::leave_all(const std::vector<Host*>& used, const Error& why) {
+  bool is_any_left = false;
+  for (const Host* const host : used) is_any_left |= hosts_.leave(*host, why);
+  return is_any_left;
 }
 
 std::string RegistryClient::Impl::by_digest(const Digest& digest) const {
@@ -230,9 +263,9 @@ std::string RegistryClient::Impl::by_digest(const Digest& digest) const {
 }
 
 RegistryClient::RegistryClient(HttpClient& http, ImageReference image,
-                               const NetworkOptions& options, RetryOptions retry, Warn warn)
-    : impl_(std::make_unique<Impl>(http, std::move(image), options, std::move(retry),
-                                   std::move(warn))) {}
+                               const NetworkOptions& options, const RetryOptions& retry,
+                               HostWatch watch)
+    : impl_(std::make_unique<Impl>(http, std::move(image), options, retry, std::move(watch))) {}
 RegistryClient::~RegistryClient() = default;
 RegistryClient::RegistryClient(RegistryClient&&) noexcept = default;
 RegistryClient& RegistryClient::operator=(RegistryClient&&) noexcept = default;

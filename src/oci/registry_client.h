@@ -9,7 +9,7 @@
 
 #include "net/http.h"
 #include "net/retry.h"
-#include "oci/credentials.h"
+#include "oci/hosts.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
 #include "pyro/digest.h"
@@ -31,13 +31,15 @@ struct Replay {
 };
 
 /// Finds out by itself how the registry wants to be talked to: the scheme at the first request, a
-/// token or password when asked for one. Not thread-safe.
+/// token or password when asked for one; and asks its mirrors first, where there are any. Not
+/// thread-safe.
 class RegistryClient {
  public:
   /// `http` must outlive the client. Nothing is sent before a function is called.
-  /// `warn` hears of credential files that others can read.
+  /// @throws Error(network) for a registry that is blocked; (failed) for a registries.conf that
+  /// cannot be used.
   RegistryClient(HttpClient& http, ImageReference image, const NetworkOptions& options,
-                 RetryOptions retry = {}, Warn warn = {});
+                 const RetryOptions& retry = {}, HostWatch watch = {});
   ~RegistryClient();
   RegistryClient(RegistryClient&&) noexcept;
   RegistryClient& operator=(RegistryClient&&) noexcept;
@@ -52,8 +54,10 @@ class RegistryClient {
   /// and digest are the descriptor's.
   ///
   /// Only what does not come out of `replay` is asked for.
+  /// What one host had begun the next goes on with.
   /// @throws Error(integrity) when they are not, as soon as that is certain; NeedsRestart when they
-  /// came in several parts; (network); and what `sink` throws, as it is.
+  /// came in several parts, or of a mirror, which is left behind; (network); and what `sink`
+  /// throws, as it is.
   void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay = {});
 
  private:

@@ -1,7 +1,12 @@
 #include "oci/registry_client.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+#include <set>
 #include <stdexcept>
 
 #include "base/sha256.h"
@@ -206,7 +211,8 @@ TEST_F(RegistryClientTest, ExplainsWhatTheRegistrySays) {
        "the request was for https://r.example/v2/team/env/manifests/1",
        ErrorCode::network},
       {{.headers = {{"Content-Type", "text/html; charset=utf-8"}}, .body = "<html>"},
-       "this is not a registry: it answered with a web page (text/html)",
+       "r.example answered with a web page (text/html), not as a registry: a captive portal or a "
+       "proxy's login page?",
        ErrorCode::network},
       {{.body = "{"},
        "line 1, column 2: not valid JSON: unexpected end of input; expected string literal",
@@ -389,6 +395,220 @@ TEST_F(RegistryClientTest, OnlyTheVeryFirstRequestMayFindOutThatThereIsNoTls) {
   EXPECT_THROW(static_cast<void>(local.resolve()), Error);
   EXPECT_THROW(static_cast<void>(local.resolve()), NotTlsError);
   EXPECT_EQ(http_.count("http://localhost:443/v2/team/env/manifests/1"), 0U);
+}
+
+// Mirrors.
+
+const Descriptor kLayer{.media_type = "tar", .digest = sha256("layer"), .size = 5};
+
+class MirroredClientTest : public RegistryClientTest {
+ protected:
+  MirroredClientTest() {
+    char name[] = "/tmp/pyro-mirrors-XXXXXX";
+    const int fd = ::mkstemp(name);
+    if (fd >= 0) ::close(fd);
+    file_ = name;
+    options_.registries_files = {file_};
+    watch_ = {.left = &left_,
+              .warn = [this](std::string_view line) { warnings_.emplace_back(line); },
+              .note = [this](std::string_view line) { notes_.emplace_back(line); }};
+  }
+  ~MirroredClientTest() override { std::filesystem::remove(file_); }
+
+  /// m.example is a mirror of r.example, with these lines added.
+  void configure(const std::string& lines = {}, const std::string& registry_lines = {}) const {
+    std::ofstream(file_) << "[[registry]]\nlocation = \"r.example\"\n" + registry_lines +
+                                "\n[[registry.mirror]]\nlocation = \"m.example/cache\"\n" + lines;
+  }
+
+  RegistryClient client(const std::string& reference = "1") {
+    return {http_, *ImageReference::make("r.example", "team/env", reference), options_, retry_,
+            watch_};
+  }
+
+  std::string fetch(const Descriptor& blob) {
+    std::string body;
+    client().fetch_blob(blob, bounded_sink(body, 1000));
+    return body;
+  }
+
+  static std::string mirror_url(const std::string& path) {
+    return "https://m.example/v2/cache/team/env/" + path + "?ns=r.example";
+  }
+
+  std::filesystem::path file_;
+  RetryOptions retry_{.retries = 3, .delay = std::chrono::milliseconds(1)};
+  std::set<std::string> left_;
+  std::vector<std::string> warnings_;
+  std::vector<std::string> notes_;
+  HostWatch watch_;
+};
+
+TEST_F(MirroredClientTest, TagsAreTheRegistrysUnlessTheFileSaysOtherwise) {
+  const std::string manifest = manifest_with("layer");
+  serve_manifest("1", manifest);
+  http_.on(mirror_url("manifests/1"),
+           {.headers = {{"Content-Type", kOciManifest}}, .body = manifest});
+  struct Case {
+    const char* lines;
+    std::size_t asked;
+  };
+  const Case cases[] = {{"", 0},
+                        {"pull-from-mirror = \"digest-only\"", 0},
+                        {"pull-from-mirror = \"all\"", 1},
+                        {"pull-from-mirror = \"tag-only\"", 1}};
+  for (const Case& c : cases) {
+    http_.requests.clear();
+    configure(c.lines);
+    EXPECT_EQ(client().resolve().digest, sha256(manifest));
+    EXPECT_EQ(http_.count(mirror_url("manifests/1")), c.asked) << c.lines;
+    EXPECT_EQ(http_.count(kBase + "manifests/1"), 1 - c.asked) << c.lines;
+  }
+}
+
+TEST_F(MirroredClientTest, DigestsAreTheMirrors) {
+  const std::string manifest = manifest_with("layer");
+  const Digest digest = sha256(manifest);
+  http_.on(mirror_url("manifests/" + digest.to_string()),
+           {.headers = {{"Content-Type", kOciManifest}}, .body = manifest});
+  http_.on(mirror_url("blobs/" + sha256("layer").to_string()), {.body = "layer"});
+  configure();
+  EXPECT_EQ(client().resolve(digest).digest, digest);
+  EXPECT_EQ(fetch(kLayer), "layer");
+  EXPECT_TRUE(left_.empty());
+  for (const HttpRequest& request : http_.requests) {
+    EXPECT_TRUE(request.url.starts_with("https://m.example/")) << request.url;
+    EXPECT_TRUE(request.has_alternative);
+    EXPECT_FALSE(request.insecure);
+  }
+  configure("pull-from-mirror = \"tag-only\"");
+  http_.on(kBase + "blobs/" + sha256("layer").to_string(), {.body = "layer"});
+  EXPECT_EQ(fetch(kLayer), "layer");
+  EXPECT_FALSE(http_.requests.back().has_alternative);
+}
+
+TEST_F(MirroredClientTest, WhatFailsIsLeftForGood) {
+  struct Case {
+    Answer answer;
+    std::size_t asked;
+    bool is_warned;
+  };
+  const std::string blob = "blobs/" + sha256("layer").to_string();
+  const Case cases[] = {
+      {{.status = 404}, 1, false},
+      {{.status = 403}, 1, true},
+      {{.status = 500}, 2, true},
+      {{.status = 503, .headers = {{"Retry-After", "30"}}}, 1, true},
+      {{.error = Error(ErrorCode::network, "cannot connect")}, 1, true},
+      {{.headers = {{"Content-Length", "7"}}, .body = "another"}, 1, true},
+      {{.status = 302, .headers = {{"Location", "http://m.example/"}}}, 1, true},
+  };
+  configure();
+  for (const Case& c : cases) {
+    http_ = FakeHttpClient();
+    left_.clear();
+    warnings_.clear();
+    http_.on(mirror_url(blob), c.answer).on(kBase + blob, {.body = "layer"});
+    for (int i = 0; i < 2; ++i) EXPECT_EQ(fetch(kLayer), "layer");
+    EXPECT_EQ(http_.count(mirror_url(blob)), c.asked) << c.answer.status;
+    EXPECT_EQ(http_.count(kBase + blob), 2U);
+    EXPECT_EQ(left_, std::set<std::string>{"m.example"});
+    EXPECT_EQ(warnings_.size(), c.is_warned ? 1U : 0U) << c.answer.status;
+    const auto& told = c.is_warned ? warnings_ : notes_;
+    ASSERT_FALSE(told.empty());
+    EXPECT_TRUE(told.back().starts_with("going on without the mirror m.example: ")) << told.back();
+  }
+}
+
+TEST_F(MirroredClientTest, OtherBytesOfAMirrorMeanToBeginAgainWithoutIt) {
+  const std::string blob = "blobs/" + sha256("layer").to_string();
+  http_.on(mirror_url(blob), {.body = "liars"}).on(kBase + blob, {.body = "layer"});
+  configure();
+  EXPECT_THROW(fetch(kLayer), NeedsRestart);
+  EXPECT_EQ(left_, std::set<std::string>{"m.example"});
+  EXPECT_EQ(warnings_.size(), 1U);
+  EXPECT_EQ(fetch(kLayer), "layer");
+}
+
+TEST_F(MirroredClientTest, WhatTheRegistryItselfSendsWrongIsRefused) {
+  const std::string blob = "blobs/" + sha256("layer").to_string();
+  http_.on(kBase + blob, {.body = "liars"});
+  configure();
+  try {
+    fetch(kLayer);
+    FAIL();
+  } catch (const NeedsRestart&) {
+    FAIL() << "there is nothing better to begin again with";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::integrity);
+  }
+}
+
+TEST_F(MirroredClientTest, FailuresOfTheSinkAreNoMirrorsFault) {
+  const std::string blob = "blobs/" + sha256("layer").to_string();
+  http_.on(mirror_url(blob), {.body = "layer"});
+  configure();
+  const BodySink full = [](std::span<const std::byte>) {
+    throw Error(ErrorCode::filesystem, "the disk is full");
+  };
+  EXPECT_THROW(client().fetch_blob(kLayer, full), Error);
+  EXPECT_TRUE(left_.empty());
+  EXPECT_EQ(http_.requests.size(), 1U);
+}
+
+TEST_F(MirroredClientTest, InsecureIsThatHostAloneAndTold) {
+  configure("insecure = true\npull-from-mirror = \"all\"");
+  http_.on(mirror_url("manifests/1"), {.not_tls = true});
+  const std::string manifest = manifest_with("layer");
+  serve_manifest("1", manifest);
+  http_.on("http://m.example:443" + mirror_url("manifests/1").substr(17),
+           {.status = 302, .headers = {{"Location", "http://other.example/"}}});
+  EXPECT_EQ(client().resolve().digest, sha256(manifest));
+  ASSERT_EQ(http_.requests.size(), 4U);
+  EXPECT_TRUE(http_.requests[0].insecure && http_.requests[1].insecure);
+  EXPECT_FALSE(http_.requests[2].insecure) << "where it redirects to";
+  EXPECT_FALSE(http_.requests[3].insecure) << "the registry";
+  ASSERT_EQ(warnings_.size(), 1U);
+  EXPECT_NE(warnings_[0].find("nobody checks that m.example is who it says"), std::string::npos);
+}
+
+TEST_F(MirroredClientTest, TokenServersAreInsecureOnTheSameHostAlone) {
+  configure({}, "insecure = true");
+  for (const char* realm : {"https://r.example:8443/token", "https://auth.example/token"}) {
+    http_ = FakeHttpClient();
+    http_
+        .on(kBase + "manifests/1",
+            {.status = 401,
+             .headers = {{"WWW-Authenticate", "Bearer realm=\"" + std::string(realm) + "\""}}})
+        .on(realm + std::string("?scope=repository%3Ateam%2Fenv%3Apull"),
+            {.body = R"({"token": "T"})"});
+    EXPECT_THROW(static_cast<void>(client().resolve()), Error);
+    ASSERT_GE(http_.requests.size(), 2U);
+    EXPECT_TRUE(http_.requests[0].insecure);
+    EXPECT_EQ(http_.requests[1].insecure,
+              std::string(realm).find("r.example") != std::string::npos);
+  }
+}
+
+TEST_F(MirroredClientTest, AnInsecureHostMayListenForPlainHttpAlone) {
+  configure({}, "insecure = true");
+  const std::string manifest = manifest_with("layer");
+  http_.on(kBase + "manifests/1", {.refused = true})
+      .on("http://r.example/v2/team/env/manifests/1",
+          {.headers = {{"Content-Type", kOciManifest}}, .body = manifest});
+  EXPECT_EQ(client().resolve().digest, sha256(manifest));
+  EXPECT_EQ(http_.requests.size(), 2U);
+}
+
+TEST_F(MirroredClientTest, ABlockedRegistryIsNotAsked) {
+  configure({}, "blocked = true");
+  try {
+    static_cast<void>(client());
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::network);
+    EXPECT_NE(std::string(error.what()).find(file_.string()), std::string::npos);
+  }
 }
 
 }  // namespace

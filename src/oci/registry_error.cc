@@ -5,6 +5,8 @@
 
 #include "base/strict_json.h"
 #include "net/redact.h"
+#include "net/retry.h"
+#include "net/url.h"
 
 namespace pyro {
 namespace {
@@ -56,6 +58,7 @@ std::string registry_errors(const std::string& body) {
 std::string hint_for(int status) {
   if (status == 401 || status == 403) return "check that you are logged in and may read it";
   if (status == 404) return "check the registry, the repository and the tag";
+  if (status == 511) return "a captive portal wants a login first: open a browser";
   if (status == 429) return "it limits how often it answers: wait, or log in for a higher limit";
   if (status >= 500) return "the fault is on that side: try again later";
   return {};
@@ -72,8 +75,17 @@ std::string describe_answer(const HttpResponse& response) {
 
 void refuse_web_page(const HttpResponse& response) {
   if (response.media_type() != "text/html") return;
-  throw Error(ErrorCode::network, "this is not a registry: it answered with a web page (text/html)",
-              "check the registry's name; a login page of this network may have answered instead");
+  const auto url = Url::parse(response.url);
+  throw Error(ErrorCode::network,
+              (url ? url->authority() : "the server") +
+                  " answered with a web page (text/html), not as a registry: a captive portal or a "
+                  "proxy's login page?",
+              "check the registry's name; to a captive portal log in with a browser");
+}
+
+void throw_answer(const Error& error, const HttpResponse& response) {
+  if (response.status == 404) throw NotThere(error);
+  throw_refusal(error, response);
 }
 
 Error refused_answer(const std::string& who, const HttpResponse& response) {

@@ -15,6 +15,15 @@ namespace pyro {
 /// specification's JSON, its codes and messages, at most 8 KiB of them.
 [[nodiscard]] std::string describe_answer(const HttpResponse& response);
 
+/// There is no such manifest or blob where it was asked for.
+class NotThere : public Error {
+ public:
+  explicit NotThere(const Error& error) : Error(error) {}
+};
+
+/// Throws `error`, which is about `response`: as NotThere, or as throw_refusal() does.
+[[noreturn]] void throw_answer(const Error& error, const HttpResponse& response);
+
 /// Error(network) "<who> answered <describe_answer()>" with the URL as cause and what can be done
 /// about that status as hint.
 [[nodiscard]] Error refused_answer(const std::string& who, const HttpResponse& response);

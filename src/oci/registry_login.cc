@@ -60,10 +60,7 @@ std::string host_of(const std::string& registry) {
 bool try_credentials(const LoginOptions& options, const std::string& registry,
                      const Credentials& credentials) {
   const NetworkOptions& network = options.network;
-  CurlClient http({.ca_file = network.ca_file,
-                   .ca_directory = network.ca_directory,
-                   .user_agent = "pyro/" PYRO_VERSION,
-                   .stop = options.stop});
+  CurlClient http({.network = network, .user_agent = "pyro/" PYRO_VERSION, .stop = options.stop});
   RegistrySession session(http, host_of(registry), network, credentials);
   Retry retry({.retries = network.retries, .delay = network.retry_delay, .stop = options.stop});
   retry.run([&] {

@@ -10,6 +10,8 @@ namespace pyro {
 namespace {
 
 constexpr std::size_t kMaxPingAnswer = std::size_t{64} << 10;
+constexpr std::uint16_t kHttpsPort = 443;
+constexpr std::uint16_t kHttpPort = 80;
 
 Url base_url(const std::string& registry) {
   const auto url = Url::parse("https://" + registry);
@@ -19,16 +21,21 @@ Url base_url(const std::string& registry) {
 
 }  // namespace
 
-RegistrySession::RegistrySession(HttpClient& http, const ImageReference& image,
+RegistrySession::RegistrySession(HttpClient& http, const Endpoint& endpoint,
                                  const NetworkOptions& options, CredentialSources sources)
     : http_(http),
-      base_path_("/v2/" + image.repository() + "/"),
-      registry_(base_url(image.registry())),
-      auth_(http, {image.registry(), image.repository()}, options, std::move(sources)) {}
+      name_(endpoint.image.registry()),
+      base_path_("/v2/" + endpoint.image.repository() + "/"),
+      insecure_(endpoint.insecure),
+      is_mirror_(endpoint.is_mirror),
+      upstream_(endpoint.upstream),
+      registry_(base_url(name_)),
+      auth_(http, {name_, endpoint.image.repository(), insecure_}, options, std::move(sources)) {}
 
 RegistrySession::RegistrySession(HttpClient& http, const std::string& registry,
                                  const NetworkOptions& options, const Credentials& credentials)
     : http_(http),
+      name_(registry),
       base_path_("/v2/"),
       registry_(base_url(registry)),
       auth_(http, {.registry = registry, .repository = {}}, options, credentials) {}
@@ -47,27 +54,54 @@ HttpResponse RegistrySession::get(const std::string& path, HttpRequest request,
 HttpResponse RegistrySession::send(const std::string& path, HttpRequest request,
                                    const BodySink& sink) {
   if (!std::exchange(scheme_decided_, true)) return send_first(path, request, sink);
-  Url url = registry_;
-  url.path = base_path_ + path;
-  request.url = url.to_string();
+  aim(request, base_path_ + path);
   auth_.authorize(request);
   return follow(http_, request, sink);
 }
 
-// Only a peer that does not speak TLS at all is talked to without, and only on this machine. A
-// certificate that is not trusted never leads here.
+void RegistrySession::aim(HttpRequest& request, std::string path) const {
+  Url url = registry_;
+  url.path = std::move(path);
+  if (!upstream_.empty()) url.query = "?ns=" + percent_encode(upstream_);
+  request.url = url.to_string();
+  request.insecure = insecure_;
+  request.has_alternative = is_mirror_;
+}
+
+// Only a peer that does not speak TLS at all is talked to without, and only on this machine, or
+// where the user says so. A certificate that is not trusted never leads here.
 HttpResponse RegistrySession::send_first(const std::string& path, const HttpRequest& request,
                                          const BodySink& sink) {
   try {
     return send(path, request, sink);
   } catch (NotTlsError& error) {
-    if (!is_loopback(registry_.host)) {
-      error.add_hint("plain http is used with registries on this machine only");
+    if (!is_loopback(registry_.host) && !insecure_) {
+      error.add_hint(
+          "plain http is used with registries on this machine only, and with those that "
+          "registries.conf calls insecure");
       throw;
     }
+  } catch (const TransientError&) {
+    if (!insecure_ || registry_.port != kHttpsPort) throw;
+    return send_to_port_80(path, request, sink);
   }
   registry_.scheme = "http";
   return send(path, request, sink);
+}
+
+/// Nobody may listen where TLS would be.
+HttpResponse RegistrySession::send_to_port_80(const std::string& path, const HttpRequest& request,
+                                              const BodySink& sink) {
+  const Url with_tls = registry_;
+  registry_.scheme = "http";
+  registry_.port = kHttpPort;
+  try {
+    return send(path, request, sink);
+  } catch (...) {
+    registry_ = with_tls;
+    scheme_decided_ = false;
+    throw;
+  }
 }
 
 bool RegistrySession::is_own(const HttpResponse& response) const {
@@ -78,16 +112,17 @@ bool RegistrySession::is_own(const HttpResponse& response) const {
 /// Some registries give their challenge on the ping alone.
 HttpResponse RegistrySession::ask_for_challenge(HttpResponse response) {
   if (response.headers.get("WWW-Authenticate")) return response;
-  Url ping = registry_;
-  ping.path = "/v2/";
-  HttpResponse answer = follow_small(http_, {ping.to_string()}, kMaxPingAnswer);
+  HttpRequest ping;
+  aim(ping, "/v2/");
+  HttpResponse answer = follow_small(http_, ping, kMaxPingAnswer);
   return answer.status == 401 && is_own(answer) ? answer : response;
 }
 
 std::string RegistrySession::speaker(const HttpResponse& response) const {
   const auto url = Url::parse(response.url);
-  if (!url || is_own(response)) return "the registry";
-  return url->authority() + ", where the registry redirects to,";
+  const std::string who = is_mirror_ ? "the mirror " + name_ : "the registry";
+  if (!url || is_own(response)) return who;
+  return url->authority() + ", where " + who + " redirects to,";
 }
 
 }  // namespace pyro

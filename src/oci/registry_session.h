@@ -8,7 +8,7 @@
 #include "net/http.h"
 #include "net/url.h"
 #include "oci/auth.h"
-#include "oci/reference.h"
+#include "oci/endpoints.h"
 #include "pyro/environment_store.h"
 
 namespace pyro {
@@ -16,7 +16,7 @@ namespace pyro {
 class RegistrySession {
  public:
   /// `http` must outlive it.
-  RegistrySession(HttpClient& http, const ImageReference& image, const NetworkOptions& options,
+  RegistrySession(HttpClient& http, const Endpoint& endpoint, const NetworkOptions& options,
                   CredentialSources sources);
   /// To the registry itself, with these credentials and no others.
   RegistrySession(HttpClient& http, const std::string& registry, const NetworkOptions& options,
@@ -32,18 +32,26 @@ class RegistrySession {
   /// Whether the registry, or its token server, has seen credentials.
   [[nodiscard]] bool sent_credentials() const noexcept { return auth_.sent_credentials(); }
 
-  /// Who gave this answer, for messages: "the registry", or the host it redirected to.
+  /// Who gave this answer, for messages: "the registry", "the mirror HOST", or the host that it
+  /// redirected to.
   [[nodiscard]] std::string speaker(const HttpResponse& response) const;
 
  private:
   HttpResponse send(const std::string& path, HttpRequest request, const BodySink& sink);
   HttpResponse send_first(const std::string& path, const HttpRequest& request,
                           const BodySink& sink);
+  HttpResponse send_to_port_80(const std::string& path, const HttpRequest& request,
+                               const BodySink& sink);
+  void aim(HttpRequest& request, std::string path) const;
   [[nodiscard]] bool is_own(const HttpResponse& response) const;
   [[nodiscard]] HttpResponse ask_for_challenge(HttpResponse response);
 
   HttpClient& http_;
+  std::string name_;
   std::string base_path_;
+  bool insecure_ = false;
+  bool is_mirror_ = false;
+  std::string upstream_;
   Url registry_;
   bool scheme_decided_ = false;
   Authenticator auth_;

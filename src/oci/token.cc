@@ -65,7 +65,9 @@ void check_token(const std::string& token) {
 }
 
 HttpResponse ask_with_password(HttpClient& http, const TokenRequest& request) {
-  HttpRequest get{.url = token_url(request), .public_peers_only = request.public_peers_only};
+  HttpRequest get{.url = token_url(request),
+                  .public_peers_only = request.public_peers_only,
+                  .insecure = request.insecure};
   if (request.credentials) {
     get.headers.add("Authorization", basic_authorization(*request.credentials));
   }

@@ -23,6 +23,7 @@ struct TokenRequest {
   std::optional<Credentials> credentials = {};
   /// See HttpRequest.
   bool public_peers_only = false;
+  bool insecure = false;
 };
 
 /// The realm with its own query kept, and service and scope added.

@@ -80,7 +80,7 @@ void VerifiedBody::finish() {
 Error VerifiedBody::mismatch(const std::string& what) const {
   if (!is_web_page_) return Error(ErrorCode::integrity, what);
   Error error(ErrorCode::integrity, "what came is a web page (text/html)",
-              "a login page of this network may have answered in the registry's place");
+              "a captive portal or a proxy's login page may have answered in the registry's place");
   error.add_context(what);
   return error;
 }

@@ -27,6 +27,8 @@ class VerifiedBody {
   void check_head(const HttpResponse& response);
   /// A BodySink. @throws Error(integrity) instead of passing on a byte beyond the blob's size.
   void take(std::span<const std::byte> bytes);
+  /// The next request goes to another host, which may do better with ranges.
+  void forget_host() { body_.forget_host(); }
   /// The answer has ended.
   /// @throws TransientError when bytes are missing.
   void check_end(const HttpResponse& response);

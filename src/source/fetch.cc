@@ -4,10 +4,7 @@
 namespace pyro {
 
 CurlOptions curl_options(const FetchContext& context) {
-  return {.ca_file = context.network.ca_file,
-          .ca_directory = context.network.ca_directory,
-          .user_agent = "pyro/" PYRO_VERSION,
-          .stop = context.stop};
+  return {.network = context.network, .user_agent = "pyro/" PYRO_VERSION, .stop = context.stop};
 }
 
 RetryOptions retry_options(const FetchContext& context, const std::string& environment) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 
@@ -21,6 +22,8 @@ struct FetchContext {
   ProgressListener& progress;
   Partials& partials;
   std::stop_token stop;
+  /// Mirrors that have failed this pull, restarts included.
+  std::set<std::string>& left_mirrors;
 };
 
 /// How an HTTP client serves it.

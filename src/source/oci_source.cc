@@ -74,6 +74,13 @@ Provenance provenance_of(const ImageReference& image, const ResolvedImage& resol
   return provenance;
 }
 
+HostWatch watch_hosts(const FetchContext& context) {
+  ProgressListener& progress = context.progress;
+  return {.left = &context.left_mirrors,
+          .warn = [&progress](std::string_view line) { progress.warning(line); },
+          .note = [&progress](std::string_view line) { progress.note(line); }};
+}
+
 }  // namespace
 
 bool has_oci_source(const Environment& environment) noexcept {
@@ -86,7 +93,7 @@ Provenance fetch_from_oci(const Environment& environment, const FetchContext& co
   context.progress.started(environment.name, image.to_string());
   CurlClient http(curl_options(context));
   RegistryClient registry(http, image, context.network, retry_options(context, environment.name),
-                          [&](std::string_view text) { context.progress.warning(text); });
+                          watch_hosts(context));
   const ResolvedImage resolved = registry.resolve(environment.oci_digest);
   context.progress.expecting(compressed_size(resolved.manifest, context.limits));
   Provenance provenance = provenance_of(image, resolved);

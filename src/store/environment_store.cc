@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
+#include <string>
 #include <utility>
 
 #include "base/file_lock.h"
@@ -164,11 +166,15 @@ class Installer {
     return commit(transaction, provenance, {});
   }
 
+  /// Each mirror that turns out to lie is one more reason to begin again, without it.
   InstalledEnvironment fetch() {
-    try {
-      return fetch_once();
-    } catch (const NeedsRestart&) {
-      return fetch_once();
+    for (bool was_restarted = false;;) {
+      const std::size_t before = left_mirrors_.size();
+      try {
+        return fetch_once();
+      } catch (const NeedsRestart&) {
+        if (left_mirrors_.size() == before && std::exchange(was_restarted, true)) throw;
+      }
     }
   }
 
@@ -193,7 +199,8 @@ class Installer {
     Extraction extraction(extractor_of(options_), transaction.open_candidates(), options_.limits,
                           [&](std::string_view text) { progress_.note(text); });
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
-    const FetchContext context{options_.network, options_.limits, progress_, partials, pull_.stop};
+    const FetchContext context{options_.network, options_.limits, progress_,
+                               partials,         pull_.stop,      left_mirrors_};
     const Provenance provenance = has_oci_source(environment_)
                                       ? fetch_from_oci(environment_, context, extraction)
                                       : fetch_from_archive(environment_, context, extraction);
@@ -222,6 +229,7 @@ class Installer {
   const Environment& environment_;
   const PullOptions& pull_;
   ProgressListener& progress_;
+  std::set<std::string> left_mirrors_;
 };
 
 }  // namespace

@@ -145,6 +145,10 @@ TEST_F(DoctorTest, AsksRegistriesOnlyWhenTold) {
 
 TEST_F(DoctorTest, NamesARegistryThatIsNotThere) {
   registry_.reset();
+  // It took its authority's file along.
+  const json document = examine({"--check-registry", "--environment", "tool:1"}, 1);
+  expect_says(finding(document, "registries")["message"], {"No such file"});
+  variables_.erase("SSL_CERT_FILE");
   EXPECT_EQ(ask_registry(1)["status"], "missing");
 }
 

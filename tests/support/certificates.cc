@@ -97,7 +97,8 @@ CertificateHandle new_leaf(const LeafOptions& options, EVP_PKEY* key) {
   const std::string names = alternative_names(options);
   if (!names.empty()) add_extension(leaf.get(), leaf.get(), NID_subject_alt_name, names);
   add_extension(leaf.get(), leaf.get(), NID_key_usage, "critical,digitalSignature");
-  add_extension(leaf.get(), leaf.get(), NID_ext_key_usage, "serverAuth");
+  add_extension(leaf.get(), leaf.get(), NID_ext_key_usage,
+                options.for_client ? "clientAuth" : "serverAuth");
   return leaf;
 }
 

@@ -18,6 +18,7 @@ struct LeafOptions {
   std::string file_name = "server";  ///< The files are NAME.crt and NAME.key.
   std::vector<std::string> names = {"localhost"};
   std::vector<std::string> addresses = {"127.0.0.1", "::1"};
+  bool for_client = false;                                   ///< To be shown to a server.
   std::chrono::seconds valid_from = std::chrono::hours(-1);  ///< Counted from now.
   std::chrono::seconds valid_until = std::chrono::hours(24);
 };

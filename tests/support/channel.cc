@@ -88,4 +88,10 @@ SslContextHandle server_context(const std::string& certificate_file, const std::
   return context;
 }
 
+void require_client(SSL_CTX* context, const std::string& authority_file) {
+  require_openssl(SSL_CTX_load_verify_locations(context, authority_file.c_str(), nullptr) == 1,
+                  authority_file);
+  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+}
+
 }  // namespace pyro::testing

@@ -34,5 +34,7 @@ class Channel {
 
 /// A TLS server context with the certificate (chain) and key of those PEM files.
 SslContextHandle server_context(const std::string& certificate_file, const std::string& key_file);
+/// Makes it refuse clients without a certificate of that authority.
+void require_client(SSL_CTX* context, const std::string& authority_file);
 
 }  // namespace pyro::testing

@@ -81,7 +81,10 @@ bool is_blob(const RecordedRequest& request) {
 }  // namespace
 
 FakeRegistry::FakeRegistry(const FakeRegistryOptions& options)
-    : authority_(dir_.path()), links_work_once_(options.links_work_once) {
+    // Two of one name would be taken for each other.
+    : authority_(dir_.path(), "authority of " + dir_.path().filename().string()),
+      links_work_once_(options.links_work_once),
+      wants_client_certificate_(options.wants_client_certificate) {
   std::optional<KeyPair> tls;
   if (options.tls) {
     tls = options.self_signed ? self_signed(dir_.path(), options.certificate)
@@ -99,8 +102,11 @@ FakeRegistry::~FakeRegistry() = default;
 
 std::unique_ptr<HttpServer> FakeRegistry::start(Listener listener,
                                                 const std::optional<KeyPair>& tls) {
+  const bool asks = wants_client_certificate_ && listener == Listener::registry;
   return std::make_unique<HttpServer>(
-      HttpServerOptions{.tls = tls},
+      HttpServerOptions{
+          .tls = tls,
+          .client_authority = asks ? authority_.certificate_file() : std::filesystem::path()},
       [this, listener](const HttpRequest& request) { return handle(listener, request); });
 }
 

@@ -33,6 +33,8 @@ struct FakeRegistryOptions {
   bool tls = true;
   LeafOptions certificate = {};  ///< expired_leaf(), wrong_host_leaf() ...
   bool self_signed = false;      ///< Not from the authority of certificate_file().
+  /// Clients have to show a certificate of its own authority: see issue().
+  bool wants_client_certificate = false;
   /// Where redirects lead to is good for one request, as signed links that expire: then 403.
   bool links_work_once = false;
 };
@@ -68,6 +70,7 @@ class FakeRegistry {
   /// The authority to trust.
   std::filesystem::path certificate_file() const { return authority_.certificate_file(); }
   std::filesystem::path certificate_dir() const { return authority_.certificate_dir(); }
+  KeyPair issue(const LeafOptions& options) const { return authority_.issue(options); }
   const HttpServer& server(Listener listener) const;
 
   /// Everything asked so far, in the order of arrival, the refused ones too.
@@ -107,6 +110,7 @@ class FakeRegistry {
   int signatures_ = 0;
   std::set<std::string> used_signatures_;
   const bool links_work_once_;
+  const bool wants_client_certificate_;
   std::array<std::unique_ptr<HttpServer>, 4> servers_;  // last: they end before what they use
 };
 

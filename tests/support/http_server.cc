@@ -59,6 +59,16 @@ void wait_for_end(Channel& channel) {
   }
 }
 
+// Closed with something unread in it, a connection is reset, and the last word is lost.
+void let_it_read(int socket) {
+  const timeval limit{1, 0};
+  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  ::shutdown(socket, SHUT_WR);
+  std::array<char, 4096> ignored;
+  while (::recv(socket, ignored.data(), ignored.size(), 0) > 0) {
+  }
+}
+
 std::size_t content_length(const HttpRequest& request) {
   const std::string text = request.header("Content-Length").value_or("0");
   std::size_t length = 0;
@@ -85,6 +95,7 @@ bool must_close(const HttpRequest& request, const HttpResponse& response) {
 HttpServer::HttpServer(const HttpServerOptions& options, Handler handler)
     : silent_(options.silent), handler_(std::move(handler)) {
   if (options.tls) tls_ = server_context(options.tls->certificate, options.tls->key);
+  if (!options.client_authority.empty()) require_client(tls_.get(), options.client_authority);
   listen();
   acceptor_ = std::thread([this] { accept_all(); });
 }
@@ -161,6 +172,7 @@ void HttpServer::serve(Connection& connection, FileDescriptor socket) {
     ending = converse(channel);
   } else {
     ++failed_handshakes_;
+    let_it_read(channel.descriptor());
   }
   forget_descriptor(connection);
   channel.end(ending);

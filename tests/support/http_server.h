@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <filesystem>
 #include <functional>
 #include <list>
 #include <memory>
@@ -24,7 +25,9 @@ namespace pyro::testing {
 
 struct HttpServerOptions {
   std::optional<KeyPair> tls = {};  ///< Plain http without.
-  bool silent = false;              ///< Accepts connections and never says a byte.
+  /// Whoever shows no certificate of this authority is not talked to.
+  std::filesystem::path client_authority = {};
+  bool silent = false;  ///< Accepts connections and never says a byte.
 };
 
 /// Listens from construction to destruction, on 127.0.0.1 and a free port, with a thread for each

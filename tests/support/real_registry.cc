@@ -26,6 +26,7 @@ RealRegistry::RealRegistry(const CertificateAuthority& authority,
   process_ = std::make_unique<BackgroundProcess>(
       // REGISTRY_* variables would change its configuration.
       Command{.argv = {"docker-registry", "serve", (dir_ / "config.yml").string()},
+              .env = {{"SSL_CERT_FILE", authority.certificate_file().string()}},
               .clean_env = true},
       dir_ / "log");
   // The socket takes connections from before this line is written.
@@ -39,6 +40,12 @@ std::string RealRegistry::host(const std::string& name) const {
 
 std::string RealRegistry::url(const std::string& name) const {
   return (options_.tls ? "https://" : "http://") + host(name);
+}
+
+bool RealRegistry::has_blob(const std::string& digest) const {
+  const std::string hex = digest.substr(digest.find(':') + 1);
+  return std::filesystem::exists(dir_ / "storage/docker/registry/v2/blobs/sha256" /
+                                 hex.substr(0, 2) / hex / "data");
 }
 
 std::string RealRegistry::configuration(const CertificateAuthority& authority) const {
@@ -59,6 +66,9 @@ http:
     const KeyPair pair = authority.issue(leaf);
     text += fmt::format("  tls: {{certificate: {}, key: {}}}\n", pair.certificate.string(),
                         pair.key.string());
+  }
+  if (!options_.proxied_url.empty()) {
+    text += fmt::format("proxy: {{remoteurl: '{}'}}\n", options_.proxied_url);
   }
   switch (options_.auth) {
     case RealRegistryOptions::Auth::open:

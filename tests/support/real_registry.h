@@ -1,6 +1,7 @@
 // Debian's docker-registry on loopback, for as long as a test needs it.
 #pragma once
 
+#include <csignal>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -27,6 +28,8 @@ struct RealRegistryOptions {
 
   bool tls = true;
   bool http2 = true;
+  /// A pull-through cache of the registry at this URL; the same authority is trusted there.
+  std::string proxied_url = {};
 };
 
 /// Runs `docker-registry serve` over TLS on a free port, with storage that goes with it.
@@ -42,6 +45,10 @@ class RealRegistry {
   std::string url(const std::string& name = "localhost") const;
   std::string log() const { return process_->output(); }
   pid_t pid() const { return process_->pid(); }
+  /// Whether it has stored that blob; a pull-through cache does so after it has answered.
+  bool has_blob(const std::string& digest) const;
+  /// At once, as by a power cut.
+  void kill() { process_->send_signal(SIGKILL); }
 
  private:
   std::string configuration(const CertificateAuthority& authority) const;

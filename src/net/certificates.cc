@@ -1,0 +1,104 @@
+// Certificates out of files.
+#include "net/certificates.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <span>
+#include <system_error>
+
+#include "base/files.h"
+#include "pyro/error.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// All authorities that a distribution ships are a quarter of a MiB.
+constexpr std::size_t kMaxFileBytes = std::size_t{16} << 20;
+
+Error unusable(const fs::path& file, const std::string& why) {
+  Error error(ErrorCode::failed, why);
+  error.add_context("cannot use the certificates in " + file.string());
+  return error;
+}
+
+std::string read_file(const fs::path& file) {
+  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) throw unusable(file, std::generic_category().message(errno));
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    throw unusable(file, "it is not a regular file");
+  }
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (size > kMaxFileBytes) throw unusable(file, "it is larger than 16 MiB");
+  std::string text(static_cast<std::size_t>(size), '\0');
+  text.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(text)), 0, file.string()));
+  return text;
+}
+
+/// Sorted; nothing where there is no such directory.
+std::vector<fs::path> files_in(const fs::path& directory) {
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
+       entry.increment(error)) {
+    if (!entry->path().filename().string().starts_with('.')) files.push_back(entry->path());
+  }
+  const bool is_absent =
+      error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
+  if (error && !is_absent) throw unusable(directory, error.message());
+  std::ranges::sort(files);
+  return files;
+}
+
+std::vector<std::string> names_of(const Url& url) {
+  const std::string name = url.authority();
+  const std::string port = ":" + std::to_string(url.port);
+  return name.ends_with(port) ? std::vector{name} : std::vector{name, name + port};
+}
+
+void require_partner(const std::vector<fs::path>& files, const fs::path& file,
+                     const char* extension, const char* what) {
+  const fs::path partner = fs::path(file).replace_extension(extension);
+  if (std::ranges::find(files, partner) != files.end()) return;
+  throw unusable(
+      file, std::string("its ") + what + ", " + partner.filename().string() + ", is not beside it");
+}
+
+void take_directory(const fs::path& directory, HostCertificates& found) {
+  const auto files = files_in(directory);
+  for (const fs::path& file : files) {
+    if (file.extension() == ".crt") found.authorities += read_certificates(file) + "\n";
+    if (file.extension() == ".key") require_partner(files, file, ".cert", "certificate");
+    if (file.extension() != ".cert") continue;
+    require_partner(files, file, ".key", "key");
+    if (found.client_certificate) continue;
+    static_cast<void>(read_certificates(file));
+    found.client_certificate = file;
+    found.client_key = fs::path(file).replace_extension(".key");
+  }
+}
+
+}  // namespace
+
+std::string read_certificates(const fs::path& file) {
+  std::string text = read_file(file);
+  if (text.empty()) throw unusable(file, "it is empty");
+  for (const char* kind : {"CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE"}) {
+    if (text.find(std::string("-----BEGIN ") + kind + "-----") != text.npos) return text;
+  }
+  throw unusable(file, "there is no certificate in it; PEM is what is read");
+}
+
+HostCertificates find_host_certificates(const std::vector<fs::path>& directories, const Url& url) {
+  HostCertificates found;
+  for (const fs::path& directory : directories) {
+    for (const std::string& name : names_of(url)) take_directory(directory / name, found);
+  }
+  return found;
+}
+
+}  // namespace pyro

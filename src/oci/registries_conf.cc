@@ -1,0 +1,189 @@
+// Files that say where the content of registries is to be had.
+#include "oci/registries_conf.h"
+
+#include <fcntl.h>
+#include <toml++/toml.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include "base/ascii.h"
+#include "base/files.h"
+#include "pyro/error.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
+/// Each may open a table within the one before, and the parser goes down into them by recursion.
+constexpr std::size_t kMaxDotsInALine = 1000;
+
+Error unusable(const fs::path& file, const std::string& why) {
+  Error error(ErrorCode::failed, why);
+  error.add_context("cannot use the registries in " + file.string());
+  return error;
+}
+
+std::string read_file(const fs::path& file) {
+  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  if (!fd) throw unusable(file, std::generic_category().message(errno));
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    throw unusable(file, "it is not a regular file");
+  }
+  std::string text(kMaxFileBytes + 1, '\0');
+  text.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(text)), 0, file.string()));
+  if (text.size() > kMaxFileBytes) throw unusable(file, "it is larger than 1 MiB");
+  return text;
+}
+
+/// One file on its way to rules.
+class RulesReader {
+ public:
+  explicit RulesReader(const fs::path& file) : file_(file) {}
+
+  std::vector<RegistryRule> read() {
+    const toml::table document = parse();
+    if (const auto* const old = document.get("registries")) {
+      fail(*old, "this is version 1 of the format, which is not read any more",
+           "write it as [[registry]] tables: containers-registries.conf(5)");
+    }
+    std::vector<RegistryRule> rules;
+    for (const toml::table* const table : tables_of(document, "registry")) {
+      rules.push_back(read_rule(*table));
+    }
+    return rules;
+  }
+
+ private:
+  /// What the parser says would quote the file.
+  toml::table parse() {
+    const std::string text = read_file(file_);
+    check_depth(text);
+    try {
+      return toml::parse(text);
+    } catch (const toml::parse_error& error) {
+      throw unusable(file_, "line " + std::to_string(error.source().begin.line) + ": not TOML");
+    }
+  }
+
+  void check_depth(std::string_view text) const {
+    for (std::size_t line = 1; !text.empty(); ++line) {
+      const std::size_t end = std::min(text.find('\n'), text.size() - 1);
+      const auto dots = std::ranges::count(text.substr(0, end), '.');
+      if (static_cast<std::size_t>(dots) > kMaxDotsInALine) {
+        throw unusable(file_, "line " + std::to_string(line) + ": too many dots");
+      }
+      text.remove_prefix(end + 1);
+    }
+  }
+
+  [[noreturn]] void fail(const toml::node& place, const std::string& why,
+                         std::string hint = {}) const {
+    throw unusable(file_, "line " + std::to_string(place.source().begin.line) + ": " + why)
+        .add_hint(std::move(hint));
+  }
+
+  [[nodiscard]] std::vector<const toml::table*> tables_of(const toml::table& parent,
+                                                          const char* name) const {
+    std::vector<const toml::table*> tables;
+    const toml::node* const node = parent.get(name);
+    if (node == nullptr) return tables;
+    if (!node->is_array_of_tables()) {
+      fail(*node, std::string("\"") + name + "\" is not an array of tables");
+    }
+    for (const toml::node& each : *node->as_array()) tables.push_back(each.as_table());
+    return tables;
+  }
+
+  [[nodiscard]] bool flag(const toml::table& table, const char* name) const {
+    const toml::node* const node = table.get(name);
+    if (node == nullptr) return false;
+    if (!node->is_boolean()) fail(*node, std::string("\"") + name + "\" is neither true nor false");
+    return node->as_boolean()->get();
+  }
+
+  [[nodiscard]] std::optional<std::string> text(const toml::table& table, const char* name) const {
+    const toml::node* const node = table.get(name);
+    if (node == nullptr) return std::nullopt;
+    if (!node->is_string()) fail(*node, std::string("\"") + name + "\" is not a text");
+    return node->as_string()->get();
+  }
+
+  /// "host[:port][/path]"; empty where there is none.
+  [[nodiscard]] std::string place(const toml::table& table, const char* name) const {
+    std::string value = text(table, name).value_or("");
+    while (value.ends_with('/')) value.pop_back();
+    const bool is_bad = value.find("://") != value.npos || value.starts_with('/') ||
+                        !std::ranges::all_of(value, is_graphic);
+    if (is_bad) fail(*table.get(name), std::string("\"") + name + "\" is not host[:port][/path]");
+    const std::size_t end = std::min(value.find('/'), value.size());
+    return canonical_registry(to_lower(value.substr(0, end))) + value.substr(end);
+  }
+
+  [[nodiscard]] RegistryRule read_rule(const toml::table& table) const {
+    RegistryRule rule{.prefix = place(table, "prefix"),
+                      .location = place(table, "location"),
+                      .insecure = flag(table, "insecure"),
+                      .blocked = flag(table, "blocked"),
+                      .mirrors = {},
+                      .file = file_};
+    const bool is_wildcard = rule.prefix.starts_with("*.");
+    if (rule.location.empty() && !is_wildcard) fail(table, "\"location\" is missing");
+    if (rule.prefix.empty()) rule.prefix = rule.location;
+    const std::string_view fixed = std::string_view(rule.prefix).substr(is_wildcard ? 1 : 0);
+    if (fixed.find('*') != fixed.npos || (is_wildcard && fixed.find('/') != fixed.npos)) {
+      fail(table, "\"prefix\" may have a * only as in *.example.com");
+    }
+    const bool only_digests = flag(table, "mirror-by-digest-only");
+    for (const toml::table* const mirror : tables_of(table, "mirror")) {
+      rule.mirrors.push_back(read_mirror(*mirror, only_digests));
+    }
+    return rule;
+  }
+
+  [[nodiscard]] MirrorRule read_mirror(const toml::table& table, bool only_digests) const {
+    MirrorRule mirror{.location = place(table, "location"), .insecure = flag(table, "insecure")};
+    if (mirror.location.empty()) fail(table, "\"location\" is missing");
+    const auto use = text(table, "pull-from-mirror");
+    if (!use) return mirror;
+    const toml::node& node = *table.get("pull-from-mirror");
+    if (only_digests) fail(node, "\"mirror-by-digest-only\" has said already what it serves");
+    if (*use != "all" && *use != "digest-only" && *use != "tag-only") {
+      fail(node, "\"pull-from-mirror\" is none of all, digest-only, tag-only");
+    }
+    mirror.serves_tags = *use != "digest-only";
+    mirror.serves_digests = *use != "tag-only";
+    return mirror;
+  }
+
+  const fs::path& file_;
+};
+
+}  // namespace
+
+std::vector<RegistryRule> load_registries(const std::vector<fs::path>& files) {
+  std::vector<RegistryRule> all;
+  for (const fs::path& file : files) {
+    std::vector<RegistryRule> rules = RulesReader(file).read();
+    std::erase_if(all, [&](const RegistryRule& old) {
+      return std::ranges::find(rules, old.prefix, &RegistryRule::prefix) != rules.end();
+    });
+    std::ranges::move(rules, std::back_inserter(all));
+  }
+  return all;
+}
+
+std::string canonical_registry(const std::string& host) {
+  const bool is_hub = host == "registry-1.docker.io" || host == "index.docker.io";
+  return is_hub ? "docker.io" : host;
+}
+
+}  // namespace pyro

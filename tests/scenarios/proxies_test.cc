@@ -1,0 +1,204 @@
+// Pulls through proxies, and out of networks that answer in the registry's place.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include "scenarios/hostile_harness.h"
+#include "support/connect_proxy.h"
+
+namespace pyro::testing {
+namespace {
+
+constexpr char kName[] = "registry.test";  // RFC 6761: nobody's; the proxies here know it
+
+FakeRegistryOptions named_options() {
+  FakeRegistryOptions options;
+  options.certificate.names = {kName, "localhost"};
+  return options;
+}
+
+class ProxyTest : public HostileHarness {
+ protected:
+  ProxyTest() : HostileHarness(named_options()) {
+    variables_["PYRO_RETRIES"] = "1";
+    variables_["PYRO_RETRY_DELAY"] = "0.01";
+    offer(image_of(sample()), kName);
+  }
+
+  std::string host() const { return registry_->host(kName); }
+};
+
+TEST_F(ProxyTest, CarriesAPull) {
+  const ConnectProxy proxy;
+  for (const char* variable : {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) {
+    const ProcessResult result =
+        pyro_ok({"env", "pull", "--force", "tool:1"}, {{variable, proxy.url()}});
+    expect_installed(sample());
+  }
+  const auto seen = proxy.seen();
+  ASSERT_EQ(seen.size(), 4U) << "one tunnel a pull";
+  for (const ConnectProxy::Seen& each : seen) {
+    EXPECT_EQ(each.method, "CONNECT");
+    EXPECT_EQ(each.target, host());
+    EXPECT_EQ(each.authorization, "");
+  }
+}
+
+TEST_F(ProxyTest, IsNotAskedWhereItMustNotBe) {
+  const ConnectProxy proxy;
+  const Variables exceptions[] = {
+      {{"https_proxy", proxy.url()}, {"no_proxy", kName}},
+      {{"https_proxy", proxy.url()}, {"NO_PROXY", "*"}},
+      {{"all_proxy", proxy.url()}, {"NO_PROXY", "x,.test"}},
+      {{"all_proxy", proxy.url()}, {"NO_PROXY", host()}},
+      {{"HTTP_PROXY", proxy.url()}},
+      {{"http_proxy", proxy.url()}},
+  };
+  for (const Variables& variables : exceptions) {
+    const ProcessResult result = pyro({"env", "pull", "tool:1"}, variables);
+    EXPECT_EQ(result.exit_code, 4);
+    expect_says(result.err, {"the name registry.test cannot be resolved"});
+  }
+  offer(image_of(sample()));
+  pyro_ok({"env", "pull", "tool:1"}, {{"all_proxy", proxy.url()}, {"http_proxy", proxy.url()}});
+  EXPECT_TRUE(proxy.seen().empty()) << "this machine is never proxied";
+}
+
+TEST_F(ProxyTest, PlainHttpGoesThroughItsOwn) {
+  const ConnectProxy proxy;
+  start_registry({.tls = false});
+  offer(image_of(sample()), kName);
+  write_file(home() / ".config/containers/registries.conf",
+             "[[registry]]\nlocation = \"" + host() + "\"\ninsecure = true\n");
+  pyro_ok({"env", "pull", "tool:1"}, {{"https_proxy", proxy.url()}, {"http_proxy", proxy.url()}});
+  expect_installed(sample());
+  EXPECT_EQ(proxy.seen().back().target.substr(0, 7), "http://");
+}
+
+TEST_F(ProxyTest, ItsPasswordIsSentAndNotShown) {
+  const ConnectProxy proxy({.login = "robin:top-secret"});
+  variables_["https_proxy"] = proxy.url("robin:top-secret");
+  const ProcessResult result = pyro_ok({"env", "pull", "-v", "tool:1"});
+  expect_hides(result.err, {"top-secret"});
+  EXPECT_FALSE(registry_->requests().front().request.header("Proxy-Authorization"));
+}
+
+TEST_F(ProxyTest, ItsFailuresAreToldAsItsOwn) {
+  const std::string password = "top-secret-of-the-proxy";
+  const ConnectProxy locked({.login = "robin:another"});
+  variables_["https_proxy"] = locked.url("robin:" + password);
+  expect_refused(4, {"the proxy " + locked.authority() + " wants a user name and a password",
+                     "http://user:password@proxy:3128"});
+  EXPECT_EQ(locked.seen().size(), 1U) << "asking again changes nothing";
+  const ConnectProxy closed({.refuse_with = 403});
+  variables_["https_proxy"] = closed.url("robin:" + password);
+  expect_refused(4, {"the proxy " + closed.authority() + " refuses the connection", "403"});
+  EXPECT_EQ(closed.seen().size(), 1U);
+  const ConnectProxy busy({.refuse_with = 503});
+  variables_["https_proxy"] = busy.url("robin:" + password);
+  expect_refused(4, {"the proxy " + busy.authority() + " refuses the connection", "503"});
+  EXPECT_EQ(busy.seen().size(), 2U);
+  const std::string nobody = "127.0.0.1:" + std::to_string(unused_port());
+  variables_["https_proxy"] = "http://robin:" + password + "@" + nobody;
+  expect_refused(4, {"cannot connect to the proxy " + nobody});
+  variables_["https_proxy"] = "http://robin:" + password + "@nothing.invalid:3128";
+  expect_refused(4, {"the name of the proxy nothing.invalid:3128 cannot be resolved"});
+  variables_["https_proxy"] = "gopher://robin:" + password + "@proxy:70";
+  expect_refused(1, {"the proxy for https", "is not a URL like http://proxy:3128"});
+  for (const auto& result : {pyro({"env", "pull", "tool:1"})}) expect_hides(result.err, {password});
+}
+
+TEST_F(ProxyTest, OneThatListensInIsNotTrustedUnlessTold) {
+  FakeRegistry interceptor(named_options());
+  interceptor.put(kRepository, "1", image_of(sample()));
+  const ConnectProxy proxy({.divert_to = interceptor.server(Listener::registry).port()});
+  variables_["https_proxy"] = proxy.url();
+  expect_refused(4, {"the certificate of " + host() + " (through the proxy " + proxy.authority() +
+                         ") is not trusted",
+                     "if the proxy opens what goes through it", "--ca-file"});
+  pyro_ok({"--ca-file", interceptor.certificate_file().string(), "env", "pull", "tool:1"});
+  expect_installed(sample());
+}
+
+TEST_F(ProxyTest, RedirectsGoThroughIt) {
+  const ConnectProxy proxy;
+  variables_["https_proxy"] = proxy.url();
+  registry_->add_rule({.kind = RequestKind::blob}, faults::redirect(RedirectFault::To::cdn));
+  pyro_ok({"env", "pull", "tool:1"});
+  EXPECT_EQ(proxy.seen().size(), 2U);
+}
+
+TEST_F(ProxyTest, DoctorAsksTheWayThatPullsDo) {
+  const ConnectProxy proxy;
+  const ProcessResult result = pyro({"doctor", "--check-registry", "--environment", "tool:1"},
+                                    {{"https_proxy", proxy.url()}});
+  expect_says(result.out, {"registry " + host(), "it answers"});
+  EXPECT_EQ(proxy.seen().size(), 1U);
+  write_file(home() / ".config/containers/registries.conf",
+             "[[registry]]\nlocation = \"" + host() + "\"\n[[registry.mirror]]\nlocation = \"" +
+                 registry_->host() + "\"\ninsecure = true\n");
+  const ProcessResult mirrored = pyro({"doctor", "--check-registry", "--environment", "tool:1"},
+                                      {{"https_proxy", proxy.url()}});
+  expect_says(mirrored.out,
+              {"mirror " + registry_->host(), "nobody checks that it is who it says"});
+  write_file(home() / ".config/containers/registries.conf", "[[registry]\n");
+  expect_says(pyro({"doctor", "--check-registry"}).out, {"registries.conf: line 1: not TOML"});
+}
+
+// Whom to trust.
+
+TEST_F(ProxyTest, CaFilesThatCannotBeUsedAreNamed) {
+  offer(image_of(sample()));
+  const std::filesystem::path good = registry_->certificate_file();
+  write_file(dir_ / "empty.pem", "");
+  write_file(dir_ / "text.pem", "no certificate\n");
+  write_file(dir_ / "broken.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
+  ASSERT_EQ(::mkfifo((dir_ / "pipe.pem").c_str(), 0600), 0);
+  struct Case {
+    std::filesystem::path file;
+    int exit_code;
+    const char* says;
+  };
+  const Case cases[] = {{dir_ / "none.pem", 1, "No such file"},
+                        {dir_ / "empty.pem", 1, "it is empty"},
+                        {dir_ / "text.pem", 1, "there is no certificate in it"},
+                        {dir_ / "pipe.pem", 1, "it is not a regular file"},
+                        {dir_.path(), 1, "it is not a regular file"},
+                        {dir_ / "broken.pem", 4, "broken.pem"}};
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.file);
+    expect_refused(c.exit_code, {c.file.string(), c.says},
+                   {"env", "pull", "--ca-file", c.file.string(), "tool:1"});
+    expect_refused(c.exit_code, {c.file.string(), c.says}, {"env", "pull", "tool:1"},
+                   {{"SSL_CERT_FILE", c.file.string()}});
+  }
+  pyro_ok({"env", "pull", "--ca-file", good.string(), "tool:1"},
+          {{"SSL_CERT_FILE", "/none"}, {"SSL_CERT_DIR", "/none"}});
+}
+
+// Networks that want a login first.
+
+TEST_F(ProxyTest, ACaptivePortalIsCalledByItsName) {
+  offer(image_of(sample()));
+  registry_->add_rule({.kind = RequestKind::manifest}, faults::html());
+  expect_refused(4, {registry_->host() + " answered with a web page (text/html), not as a registry",
+                     "captive portal"});
+  const HttpServer portal({.tls = registry_->issue({.file_name = "portal"})},
+                          [](const HttpRequest&) {
+                            return HttpResponse{.headers = {{"Content-Type", "text/html"}},
+                                                .body = "<html>Welcome! Accept our terms.</html>"};
+                          });
+  registry_->clear_rules();
+  registry_->add_rule({.kind = RequestKind::manifest},
+                      faults::redirect_to(portal.url() + "/login", 302));
+  expect_refused(4, {portal.host() + " answered with a web page (text/html), not as a registry"});
+  registry_->clear_rules();
+  registry_->add_rule({.kind = RequestKind::manifest},
+                      faults::redirect_to("http://portal.test/login", 302));
+  expect_refused(4, {"redirects from https to plain http, at portal.test", "captive portal"});
+  registry_->clear_rules();
+  registry_->add_rule({.kind = RequestKind::manifest}, faults::status(511));
+  expect_refused(4, {"511", "captive portal"});
+}
+
+}  // namespace
+}  // namespace pyro::testing
