@@ -108,7 +108,7 @@ HttpResponse RegistrySession::ask_for_challenge(HttpResponse response) {
 
 std::string RegistrySession::speaker(const HttpResponse& response) const {
   const auto url = Url::parse(response.url);
-  const std::string who =
+  std::string who =
       endpoint_.is_mirror ? "the mirror " + endpoint_.image.registry() : "the registry";
   if (!url || is_own(response)) return who;
   return url->authority() + ", where " + who + " redirects to,";
