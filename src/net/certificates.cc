@@ -56,6 +56,7 @@ std::vector<fs::path> files_in(const fs::path& directory) {
 
 std::vector<std::string> names_of(const Url& url) {
   const std::string name = url.authority();
+  if (name == "." || name == "..") return {};  // a redirect's target may be called anything
   const std::string port = ":" + std::to_string(url.port);
   return name.ends_with(port) ? std::vector{name} : std::vector{name, name + port};
 }

@@ -63,6 +63,9 @@ TEST_F(CertificatesTest, AreThoseOfTheHostAlone) {
             pem("default port") + "\n" + pem("named port") + "\n");
   EXPECT_EQ(find("https://[::1]:5000").authorities, pem("six") + "\n");
   EXPECT_EQ(find("https://other.example").authorities, "");
+  write("a/above.crt", pem("of nobody"));
+  write("above.crt", pem("of nobody"));
+  EXPECT_EQ(find("https://./").authorities + find("https://../").authorities, "");
   EXPECT_FALSE(find("https://registry.example:5000").client_certificate);
 }
 

@@ -326,6 +326,8 @@ void CurlClient::Impl::set_up_trust() {
   const auto path = [](const auto& option) { return option ? option->c_str() : nullptr; };
   set(CURLOPT_CAINFO, path(network.ca_file));
   set(CURLOPT_CAPATH, path(network.ca_directory));
+  set(CURLOPT_PROXY_CAINFO, path(network.ca_file));
+  set(CURLOPT_PROXY_CAPATH, path(network.ca_directory));
 }
 
 void CurlClient::Impl::set_up_request(const HttpRequest& request, Exchange& exchange,

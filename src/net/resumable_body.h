@@ -31,7 +31,7 @@ class ResumableBody {
   /// Makes `request` one for what is missing.
   void prepare(HttpRequest& request);
 
-  /// The next request goes to another host: what this one said of ranges and lengths is void.
+  /// The next request goes to another host: what the last one said of ranges and lengths is void.
   void forget_host();
 
   /// A HeadCheck.

@@ -9,6 +9,11 @@
 namespace pyro {
 namespace {
 
+/// Several mirrors may be one host's: "cache.example/hub/team/env", "cache.example/ours/team/env".
+std::string place_of(const Endpoint& endpoint) {
+  return endpoint.image.registry() + "/" + endpoint.image.repository();
+}
+
 /// There is another host to go on with: waiting for this one would only cost time.
 RetryOptions impatient(RetryOptions retry) {
   retry.retries = std::min(retry.retries, 1);
@@ -35,7 +40,7 @@ Host& Hosts::choose(By by) {
   const auto serves = [&](const Host& host) {
     const Endpoint& endpoint = host.endpoint;
     return (by == By::tag ? endpoint.serves_tags : endpoint.serves_digests) &&
-           !(endpoint.is_mirror && watch_.left->contains(endpoint.image.registry()));
+           !(endpoint.is_mirror && watch_.left->contains(place_of(endpoint)));
   };
   const auto found = std::ranges::find_if(hosts_, serves);
   Host& host = found == hosts_.end() ? hosts_.back() : *found;
@@ -55,9 +60,9 @@ void Hosts::introduce(Host& host) {
 bool Hosts::leave(const Host& host, const Error& why) {
   const bool is_its_fault = why.code() == ErrorCode::network || why.code() == ErrorCode::integrity;
   if (!host.endpoint.is_mirror || !is_its_fault) return false;
-  const std::string& name = host.endpoint.image.registry();
-  if (!watch_.left->insert(name).second) return false;
-  const std::string line = "going on without the mirror " + name + ": " + why.what();
+  if (!watch_.left->insert(place_of(host.endpoint)).second) return false;
+  const std::string line =
+      "going on without the mirror " + host.endpoint.image.registry() + ": " + why.what();
   // Having nothing of an image is no fault of a mirror.
   const auto& tell = dynamic_cast<const NotThere*>(&why) != nullptr ? watch_.note : watch_.warn;
   if (tell) tell(line);

@@ -20,8 +20,8 @@ namespace pyro {
 
 /// What becomes of the hosts, for whoever follows a pull. Lines are told without an end.
 struct HostWatch {
-  /// Mirrors that have failed, by host: they are not asked again. Not owned, so that it can outlive
-  /// a restart; may be null.
+  /// Mirrors that have failed, by host and repository: they are not asked again. Not owned, so that
+  /// it can outlive a restart; may be null.
   std::set<std::string>* left = nullptr;
   std::function<void(std::string_view line)> warn = {};
   std::function<void(std::string_view line)> note = {};

@@ -211,11 +211,13 @@ void RegistryClient::Impl::transfer(const Descriptor& blob, VerifiedBody& body,
                                     std::vector<Host*>& used,
                                     const std::function<void(Host&)>& get) {
   const auto work = [&](Host& host) {
-    used.push_back(&host);
+    if (used.empty() || used.back() != &host) {
+      used.push_back(&host);
+      body.forget_host();
+    }
     Retry(host.retry).run_transfer([&] { return body.received(); }, [&] { get(host); });
   };
   const auto can_go_on = [&](const Error& error) {
-    body.forget_host();
     return !body.sink_failed() && body.received() <= blob.size &&
            (error.code() == ErrorCode::network || body.received() == 0);
   };

@@ -512,7 +512,7 @@ TEST_F(MirroredClientTest, WhatFailsIsLeftForGood) {
     for (int i = 0; i < 2; ++i) EXPECT_EQ(fetch(kLayer), "layer");
     EXPECT_EQ(http_.count(mirror_url(blob)), c.asked) << c.answer.status;
     EXPECT_EQ(http_.count(kBase + blob), 2U);
-    EXPECT_EQ(left_, std::set<std::string>{"m.example"});
+    EXPECT_EQ(left_, std::set<std::string>{"m.example/cache/team/env"});
     EXPECT_EQ(warnings_.size(), c.is_warned ? 1U : 0U) << c.answer.status;
     const auto& told = c.is_warned ? warnings_ : notes_;
     ASSERT_FALSE(told.empty());
@@ -525,7 +525,7 @@ TEST_F(MirroredClientTest, OtherBytesOfAMirrorMeanToBeginAgainWithoutIt) {
   http_.on(mirror_url(blob), {.body = "liars"}).on(kBase + blob, {.body = "layer"});
   configure();
   EXPECT_THROW(fetch(kLayer), NeedsRestart);
-  EXPECT_EQ(left_, std::set<std::string>{"m.example"});
+  EXPECT_EQ(left_, std::set<std::string>{"m.example/cache/team/env"});
   EXPECT_EQ(warnings_.size(), 1U);
   EXPECT_EQ(fetch(kLayer), "layer");
 }

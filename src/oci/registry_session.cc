@@ -120,7 +120,7 @@ HttpResponse RegistrySession::ask_for_challenge(HttpResponse response) {
 
 std::string RegistrySession::speaker(const HttpResponse& response) const {
   const auto url = Url::parse(response.url);
-  const std::string who = is_mirror_ ? "the mirror " + name_ : "the registry";
+  std::string who = is_mirror_ ? "the mirror " + name_ : "the registry";
   if (!url || is_own(response)) return who;
   return url->authority() + ", where " + who + " redirects to,";
 }
