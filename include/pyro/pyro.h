@@ -4,9 +4,9 @@
  * contract already, and new ones change no symbol here. Machines are run by the executable
  * (`pyro run --json`). In C++ use pyro/environment_store.h, which needs no JSON.
  *
- * A document is one line of UTF-8, with its newline and a zero byte behind it. What a function returns as `char *` is the caller's, to
- * be released with pyro_free(). A function that fails returns NULL and, where `error` is not NULL,
- * stores a document there that is the caller's, too:
+ * A document is one line of UTF-8, with its newline and a zero byte behind it. What a function
+ * returns as `char*` is the caller's, to be released with pyro_free(). A function that fails
+ * returns NULL and, where `error` is not NULL, stores a document there that is the caller's, too:
  *
  *   {"code": "network", "message": "...", "hint": "..." or null}
  *
@@ -15,8 +15,8 @@
  * escape control characters before showing it. Without `error`, or when there is no memory for the
  * document, NULL is all there is. On success `*error` is left alone.
  *
- * A NULL that is not allowed is a "usage" failure, nothing worse. Nothing is printed, no signal
- * handler is installed, and no environment variable is read.
+ * A NULL that is not allowed is a "usage" failure, nothing worse. Nothing is printed, and no signal
+ * handler is installed.
  */
 #ifndef PYRO_PYRO_H
 #define PYRO_PYRO_H
@@ -32,10 +32,10 @@ extern "C" {
 #endif
 
 /* "0.1.0". Static. */
-PYRO_API const char *pyro_version(void);
+PYRO_API const char* pyro_version(void);
 
 /* Releases a document. NULL is allowed. */
-PYRO_API void pyro_free(char *document);
+PYRO_API void pyro_free(char* document);
 
 /* The store over one cache directory. It never changes once it is open, so any number of threads
  * may use one, and any number of stores and processes one cache. */
@@ -67,10 +67,10 @@ typedef struct pyro_store pyro_store;
  *
  * (pyro/environment_store.h, NetworkOptions, says more on these.)
  * Fails with: usage, failed (a bad catalog), filesystem. */
-PYRO_API pyro_store *pyro_store_open(const char *options, char *const *variables, char **error);
+PYRO_API pyro_store* pyro_store_open(const char* options, char* const* variables, char** error);
 
 /* Nobody may use the store any more. NULL is allowed. */
-PYRO_API void pyro_store_close(pyro_store *store);
+PYRO_API void pyro_store_close(pyro_store* store);
 
 /* What the store works with:
  *
@@ -79,13 +79,13 @@ PYRO_API void pyro_store_close(pyro_store *store);
  *
  * An entry is one of the catalog's, with the fields of a catalog file; those without a value are
  * null. */
-PYRO_API char *pyro_store_describe(const pyro_store *store, char **error);
+PYRO_API char* pyro_store_describe(const pyro_store* store, char** error);
 
 /* `pyro env list --json`: every environment of the catalog, installed or not. No network. */
-PYRO_API char *pyro_store_list(const pyro_store *store, char **error);
+PYRO_API char* pyro_store_list(const pyro_store* store, char** error);
 
 /* `pyro env inspect NAME --json`. No network. Fails with: not_found, filesystem, failed. */
-PYRO_API char *pyro_store_inspect(const pyro_store *store, const char *name, char **error);
+PYRO_API char* pyro_store_inspect(const pyro_store* store, const char* name, char** error);
 
 /* One long operation: who is told how it goes, and how it is asked to stop. */
 typedef struct pyro_operation pyro_operation;
@@ -93,19 +93,19 @@ typedef struct pyro_operation pyro_operation;
 /* `event` is a document of `pyro env pull --progress json`, and released when the function returns.
  * Calls come from the thread that called the store, and must return quickly: the network waits for
  * them. Nothing may be thrown, and no longjmp() may leave it. */
-typedef void (*pyro_progress)(void *context, const char *event);
+typedef void (*pyro_progress)(void* context, const char* event);
 
 /* `progress` may be NULL; `context` is passed on to it. May serve one call of the store after the
  * other, not several at a time. NULL when there is no memory. */
-PYRO_API pyro_operation *pyro_operation_new(pyro_progress progress, void *context);
+PYRO_API pyro_operation* pyro_operation_new(pyro_progress progress, void* context);
 
 /* Asks the call that this operation was given to, and those it will be given to, to stop: it fails
  * with "interrupted", and leaves the cache as it was. Returns at once. May be called from any
  * thread, `progress` included, but not from a signal handler. NULL is allowed. */
-PYRO_API void pyro_operation_stop(pyro_operation *operation);
+PYRO_API void pyro_operation_stop(pyro_operation* operation);
 
 /* Nobody may use the operation any more. NULL is allowed. */
-PYRO_API void pyro_operation_free(pyro_operation *operation);
+PYRO_API void pyro_operation_free(pyro_operation* operation);
 
 /* In each of the following `operation` may be NULL. */
 
@@ -115,8 +115,8 @@ PYRO_API void pyro_operation_free(pyro_operation *operation);
  *    "source", "source_digest" (or null)}
  *
  * Fails with: any code. */
-PYRO_API char *pyro_store_ensure_installed(const pyro_store *store, const char *name,
-                                           pyro_operation *operation, char **error);
+PYRO_API char* pyro_store_ensure_installed(const pyro_store* store, const char* name,
+                                           pyro_operation* operation, char** error);
 
 /* `pyro env pull NAME --json`. `options`: an object, or NULL for none:
  *
@@ -124,14 +124,14 @@ PYRO_API char *pyro_store_ensure_installed(const pyro_store *store, const char *
  *              when its artifacts are not what was installed; "force": replace whatever is there
  *
  * Fails with: any code. */
-PYRO_API char *pyro_store_pull(const pyro_store *store, const char *name, const char *options,
-                               pyro_operation *operation, char **error);
+PYRO_API char* pyro_store_pull(const pyro_store* store, const char* name, const char* options,
+                               pyro_operation* operation, char** error);
 
 /* One element of `pyro env verify --json`. Artifacts that are not as they were installed, or no
  * install at all, are no failure: "status" says so. Fails with: not_found (in the catalog),
  * filesystem, interrupted, failed. */
-PYRO_API char *pyro_store_verify(const pyro_store *store, const char *name,
-                                 pyro_operation *operation, char **error);
+PYRO_API char* pyro_store_verify(const pyro_store* store, const char* name,
+                                 pyro_operation* operation, char** error);
 
 /* `pyro env prune --json`: removes what no longer serves. `options`: an object, or NULL for none:
  *
@@ -143,7 +143,7 @@ PYRO_API char *pyro_store_verify(const pyro_store *store, const char *name,
  *                  more bytes
  *
  * What could not be removed is in the document. Fails with: filesystem, usage, failed. */
-PYRO_API char *pyro_store_prune(const pyro_store *store, const char *options, char **error);
+PYRO_API char* pyro_store_prune(const pyro_store* store, const char* options, char** error);
 
 #ifdef __cplusplus
 }

@@ -159,7 +159,7 @@ TEST_F(CApi, VariablesAreWhatTheExecutablesAre) {
   const auto describe = [&](const char* options) {
     pyro_store* const store =
         pyro_store_open(options, const_cast<char* const*>(variables), nullptr);
-    const json described = take(pyro_store_describe(store, nullptr));
+    json described = take(pyro_store_describe(store, nullptr));
     pyro_store_close(store);
     return described;
   };
