@@ -1,7 +1,4 @@
 # What is installed, and in which of the two packages it is: what runs, and what one builds with.
-#
-# What is installed without a component belongs to what runs: manual pages, completions.
-set(CMAKE_INSTALL_DEFAULT_COMPONENT_NAME pyro)
 set(PYRO_PYTHON_DIR lib/python3/dist-packages CACHE STRING
     "Where the Python module is installed, below the prefix")
 
