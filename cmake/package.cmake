@@ -9,6 +9,7 @@ set(CPACK_PACKAGE_VENDOR "The pyro authors")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "")  # would be put in front of each package's own
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
+set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/debian/compress.cmake)
 set(CPACK_COMPONENTS_ALL pyro libpyro-dev)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
