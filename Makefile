@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 SECONDS ?= 60
 
-.PHONY: help pyro demo test smoke-daily-loop hostile hostile-mutants crash fuzz check bench install clean
+.PHONY: help pyro demo test smoke-daily-loop hostile hostile-mutants crash fuzz check bench deb deb-test install clean
 
 help:
 	@echo 'make demo     build pyro and a real environment, pull it from a real registry'
@@ -12,10 +12,12 @@ help:
 	@echo 'make hostile  run the catalogue of faults, and print what became of each'
 	@echo 'make hostile-mutants  take guards away one by one: each must turn a row red'
 	@echo 'make crash    end pyro, and cut the power, at every step of what changes the cache'
-	@echo 'make check    formatting, lint and layering; the tests under the sanitizers'
+	@echo 'make check    formatting, lint, layering and packages; the tests under the sanitizers'
 	@echo 'make fuzz     hostile input of every kind: each of the fuzzers for SECONDS=$(SECONDS)'
 	@echo 'make bench    measure pyro beside its peers'
 	@echo 'make pyro     build the executable: build/release/pyro'
+	@echo 'make deb      make the Debian packages pyro and libpyro-dev'
+	@echo 'make deb-test install, use and remove them on a Debian that has nothing else'
 	@echo 'make install  install the executable and the library below PREFIX=$(PREFIX)'
 
 pyro:
@@ -53,7 +55,7 @@ crash:
 	@tools/crash
 
 check:
-	@tools/install-deps check test
+	@tools/install-deps check test deb
 	@tools/build-test-environment
 	@tools/check
 
@@ -66,8 +68,15 @@ bench: pyro
 	@tools/install-deps bench
 	@bench/run
 
+deb:
+	@tools/install-deps deb
+	@tools/deb
+
+deb-test: deb
+	@tests/package/deb_test || [ $$? -eq 77 ]
+
 install: pyro
 	@cmake --install build/release --prefix $(PREFIX)
 
 clean:
-	@rm -rf build/release build/tests build/asan build/tsan build/fuzz build/mutants
+	@rm -rf build/release build/tests build/asan build/tsan build/fuzz build/mutants build/deb

@@ -46,7 +46,8 @@ std::unique_ptr<ProgressView> make_progress(ProgressKind kind, const Terminal& t
     case ProgressKind::tty:
       return std::make_unique<ProgressBar>(terminal, clock);
     case ProgressKind::json:
-      return std::make_unique<ProgressJson>(terminal, clock);
+      return std::make_unique<ProgressJson>(
+          [&terminal](const Json& event) { terminal.try_write(render_json_line(event)); }, clock);
     case ProgressKind::none:
       return std::make_unique<RemarksOnly>(terminal);
     case ProgressKind::plain:

@@ -1,4 +1,4 @@
-// A pull as one JSON object a line.
+// A pull as JSON objects.
 #include "cli/progress_json.h"
 
 #include <nlohmann/json.hpp>
@@ -14,19 +14,15 @@ Json or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-void print(const Terminal& terminal, const Json& line) noexcept {
-  terminal.try_write(render_json_line(line));
-}
-
 }  // namespace
 
-ProgressJson::ProgressJson(const Terminal& terminal, Clock clock)
-    : terminal_(terminal), clock_(std::move(clock)) {}
+ProgressJson::ProgressJson(EventSink sink, Clock clock)
+    : sink_(std::move(sink)), clock_(std::move(clock)) {}
 
 void ProgressJson::begin(std::string_view environment, std::string_view source) noexcept {
   transfer_ = Transfer(environment, clock_());
   last_line_.reset();
-  print(terminal_, {{"event", "started"}, {"environment", environment}, {"source", source}});
+  sink_({{"event", "started"}, {"environment", environment}, {"source", source}});
 }
 
 void ProgressJson::expecting(std::uint64_t compressed_bytes) noexcept {
@@ -43,43 +39,42 @@ void ProgressJson::received(std::uint64_t compressed_bytes) noexcept {
 }
 
 void ProgressJson::progress() noexcept {
-  print(terminal_, {{"event", "progress"},
-                    {"environment", transfer_.environment()},
-                    {"received_bytes", transfer_.received()},
-                    {"total_bytes", or_null(transfer_.total())}});
+  sink_({{"event", "progress"},
+         {"environment", transfer_.environment()},
+         {"received_bytes", transfer_.received()},
+         {"total_bytes", or_null(transfer_.total())}});
 }
 
 void ProgressJson::committing() noexcept {
-  print(terminal_, {{"event", "committing"}, {"environment", transfer_.environment()}});
+  sink_({{"event", "committing"}, {"environment", transfer_.environment()}});
 }
 
 void ProgressJson::finished(std::string_view environment, std::uint64_t received_bytes,
                             std::uint64_t installed_bytes) noexcept {
-  print(terminal_, {{"event", "finished"},
-                    {"environment", environment},
-                    {"received_bytes", received_bytes},
-                    {"installed_bytes", installed_bytes}});
+  sink_({{"event", "finished"},
+         {"environment", environment},
+         {"received_bytes", received_bytes},
+         {"installed_bytes", installed_bytes}});
 }
 
 void ProgressJson::retrying(std::string_view environment, std::string_view why,
                             std::chrono::milliseconds pause) noexcept {
-  print(terminal_, {{"event", "retrying"},
-                    {"environment", environment},
-                    {"message", why},
-                    {"pause_seconds", static_cast<double>(pause.count()) / 1000}});
+  sink_({{"event", "retrying"},
+         {"environment", environment},
+         {"message", why},
+         {"pause_seconds", static_cast<double>(pause.count()) / 1000}});
 }
 
 void ProgressJson::waiting(std::string_view environment, std::optional<int> holder) noexcept {
-  print(terminal_,
-        {{"event", "waiting"}, {"environment", environment}, {"holder", or_null(holder)}});
+  sink_({{"event", "waiting"}, {"environment", environment}, {"holder", or_null(holder)}});
 }
 
 void ProgressJson::warning(std::string_view text) noexcept {
-  print(terminal_, {{"event", "warning"}, {"message", text}});
+  sink_({{"event", "warning"}, {"message", text}});
 }
 
 void ProgressJson::show_note(std::string_view text) noexcept {
-  print(terminal_, {{"event", "note"}, {"message", text}});
+  sink_({{"event", "note"}, {"message", text}});
 }
 
 }  // namespace pyro::cli

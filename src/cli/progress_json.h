@@ -1,6 +1,7 @@
-// A pull as one JSON object a line, for programs that show it their own way.
+// A pull as JSON objects, for programs that show it their own way.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -10,14 +11,17 @@
 
 namespace pyro::cli {
 
-/// Every line has "event" and "environment": "started" with "source", "progress" with
+/// Where the events go. Must not throw.
+using EventSink = std::function<void(const Json& event)>;
+
+/// Every event has "event" and "environment": "started" with "source", "progress" with
 /// "received_bytes" and "total_bytes" (null while unknown) at most ten times a second,
 /// "committing", "finished" with "received_bytes" and "installed_bytes", "retrying" with "message"
 /// and "pause_seconds", "waiting" with "holder" (a process id or null). "warning" and "note" have a
 /// "message" instead of an environment.
 class ProgressJson : public ProgressView {
  public:
-  ProgressJson(const Terminal& terminal, Clock clock);
+  ProgressJson(EventSink sink, Clock clock);
 
   void expecting(std::uint64_t compressed_bytes) noexcept override;
   void received(std::uint64_t compressed_bytes) noexcept override;
@@ -34,7 +38,7 @@ class ProgressJson : public ProgressView {
   void show_note(std::string_view text) noexcept override;
   void progress() noexcept;
 
-  const Terminal& terminal_;
+  EventSink sink_;
   Clock clock_;
   Transfer transfer_;
   std::optional<TimePoint> last_line_;

@@ -133,7 +133,9 @@ TEST(Progress, BarIsClearedOnce) {
 TEST(Progress, Json) {
   CapturedTerminal captured;
   Time time;
-  ProgressJson view(captured.terminal(), time.clock());
+  ProgressJson view(
+      [&](const Json& event) { captured.terminal().try_write(render_json_line(event)); },
+      time.clock());
   pull(view, time);
   view.waiting("a", 42);
   view.waiting("a", std::nullopt);

@@ -1,0 +1,182 @@
+"""The C API (pyro/pyro.h) through ctypes: JSON in, JSON out, and exceptions for errors.
+
+The library is ``libpyro.so.0`` where the dynamic linker finds it, or the file that the variable
+``PYRO_LIBRARY`` names.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import json
+import os
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from .errors import UsageError, error_of
+
+Document = Any
+Progress = Callable[[dict[str, Any]], None]
+
+_PROGRESS = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
+_ERROR = ctypes.POINTER(ctypes.c_void_p)
+
+# Documents are c_void_p: a c_char_p would be copied, and the original lost to pyro_free().
+_FUNCTIONS = {
+    "pyro_version": (ctypes.c_char_p, []),
+    "pyro_free": (None, [ctypes.c_void_p]),
+    "pyro_store_open": (
+        ctypes.c_void_p,
+        [ctypes.c_char_p, ctypes.POINTER(ctypes.c_char_p), _ERROR],
+    ),
+    "pyro_store_close": (None, [ctypes.c_void_p]),
+    "pyro_store_describe": (ctypes.c_void_p, [ctypes.c_void_p, _ERROR]),
+    "pyro_store_list": (ctypes.c_void_p, [ctypes.c_void_p, _ERROR]),
+    "pyro_store_inspect": (ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p, _ERROR]),
+    "pyro_operation_new": (ctypes.c_void_p, [_PROGRESS, ctypes.c_void_p]),
+    "pyro_operation_stop": (None, [ctypes.c_void_p]),
+    "pyro_operation_free": (None, [ctypes.c_void_p]),
+    "pyro_store_ensure_installed": (
+        ctypes.c_void_p,
+        [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, _ERROR],
+    ),
+    "pyro_store_pull": (
+        ctypes.c_void_p,
+        [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p, _ERROR],
+    ),
+    "pyro_store_verify": (
+        ctypes.c_void_p,
+        [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, _ERROR],
+    ),
+    "pyro_store_prune": (ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p, _ERROR]),
+}
+
+
+@functools.cache
+def _load() -> ctypes.CDLL:
+    library = ctypes.CDLL(os.environ.get("PYRO_LIBRARY") or "libpyro.so.0")
+    for name, (result, arguments) in _FUNCTIONS.items():
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments
+    return library
+
+
+def version() -> str:
+    """The version of pyro."""
+    return _load().pyro_version().decode()
+
+
+def _take(document: int) -> Document:
+    try:
+        return json.loads(ctypes.string_at(document))
+    finally:
+        _load().pyro_free(document)
+
+
+def _call(name: str, *arguments: object) -> int:
+    """Calls a function that returns a pointer, and raises what it failed with."""
+    error = ctypes.c_void_p()
+    result = getattr(_load(), name)(*arguments, ctypes.byref(error))
+    if result is not None:
+        return result
+    if error.value is None:
+        raise MemoryError(f"{name}() failed without an error")
+    raise error_of(_take(error.value))
+
+
+def _text(value: str) -> bytes:
+    """A name, for C: what cannot be one is nobody's name."""
+    if "\0" in value:
+        raise UsageError(f"{value!r} has a zero byte")
+    return value.encode(errors="surrogateescape")
+
+
+def _options(fields: Mapping[str, object]) -> bytes:
+    return json.dumps(dict(fields), default=os.fspath).encode()
+
+
+class Operation:
+    """One long call: tells how it goes, and can be asked to stop."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        # Kept: ctypes does not, and the library calls it.
+        self._hear_c = _PROGRESS(self._hear) if progress else _PROGRESS()
+        self.handle = _load().pyro_operation_new(self._hear_c, None)
+        self.failure: BaseException | None = None
+        if self.handle is None:
+            raise MemoryError("pyro_operation_new() failed")
+        self._free = weakref.finalize(self, _load().pyro_operation_free, self.handle)
+
+    def stop(self) -> None:
+        _load().pyro_operation_stop(self.handle)
+
+    def _hear(self, _context: object, event: bytes) -> None:
+        # An exception cannot cross C: it ends the call, and is raised where that was made.
+        try:
+            if self.failure is None and self._progress is not None:
+                self._progress(json.loads(event))
+        except BaseException as exception:  # noqa: BLE001
+            self.failure = exception
+            self.stop()
+
+
+class Store:
+    """A ``pyro_store``, for any number of threads."""
+
+    def __init__(self, options: Mapping[str, object], variables: Mapping[bytes, bytes]) -> None:
+        strings = [name + b"=" + value for name, value in variables.items()]
+        environment = (ctypes.c_char_p * (len(strings) + 1))(*strings, None)
+        self._handle = _call("pyro_store_open", _options(options), environment)
+        self._close = weakref.finalize(self, _load().pyro_store_close, self._handle)
+
+    def describe(self) -> Document:
+        return _take(_call("pyro_store_describe", self._handle))
+
+    def list(self) -> Document:
+        return _take(_call("pyro_store_list", self._handle))
+
+    def inspect(self, name: str) -> Document:
+        return _take(_call("pyro_store_inspect", self._handle, _text(name)))
+
+    def ensure_installed(self, name: str, progress: Progress | None) -> Document:
+        return self._operate("pyro_store_ensure_installed", progress, _text(name))
+
+    def pull(self, name: str, mode: str, progress: Progress | None) -> Document:
+        return self._operate("pyro_store_pull", progress, _text(name), _options({"mode": mode}))
+
+    def verify(self, name: str) -> Document:
+        return self._operate("pyro_store_verify", None, _text(name))
+
+    def prune(self, options: Mapping[str, object]) -> Document:
+        return _take(_call("pyro_store_prune", self._handle, _options(options)))
+
+    def _operate(self, name: str, progress: Progress | None, *arguments: object) -> Document:
+        """In a thread of its own, as Python handles no signal, Ctrl-C's neither, while its main
+        thread is in C."""
+        operation = Operation(progress)
+        results: list[int] = []
+        failures: list[BaseException] = []
+        done = threading.Event()  # join() takes a thread for ended once Ctrl-C interrupts it
+
+        def work() -> None:
+            try:
+                results.append(_call(name, self._handle, *arguments, operation.handle))
+            except BaseException as exception:  # noqa: BLE001
+                failures.append(exception)
+            done.set()
+
+        threading.Thread(target=work, name=name).start()
+        try:
+            done.wait()
+        except BaseException:
+            operation.stop()
+            done.wait()
+            raise
+        for failure in (operation.failure, *failures):
+            if failure is not None:
+                raise failure
+        return _take(results[0])

@@ -1,0 +1,185 @@
+// The options of the C API: JSON texts, parsed at the border.
+#include "capi/options.h"
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/strict_json.h"
+#include "pyro/error.h"
+
+namespace pyro::capi {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// The fields of one object: each is read at most once, and none may be left over, since a mistyped
+/// name must not be dropped in silence.
+class Fields {
+ public:
+  explicit Fields(std::string_view text) : object_(json::object()) {
+    if (!text.empty()) object_ = parse_strict_json(text, ErrorCode::usage);
+    if (!object_.is_object()) throw Error(ErrorCode::usage, "the options are not an object");
+  }
+
+  /// Leaves `target` as it is when there is no such field, or null.
+  template <typename T>
+  void read(const char* name, T& target) {
+    const auto field = object_.find(name);
+    if (field == object_.end()) return;
+    if (!field->is_null()) assign(name, *field, target);
+    object_.erase(field);
+  }
+
+  void refuse_rest() const {
+    if (object_.empty()) return;
+    throw Error(ErrorCode::usage, "options: there is no field '" + object_.begin().key() + "'");
+  }
+
+  [[noreturn]] static void refuse(const char* name, const char* expected) {
+    throw Error(ErrorCode::usage, std::string("options: field '") + name + "' is not " + expected);
+  }
+
+ private:
+  static void assign(const char* name, const json& value, bool& target) {
+    if (!value.is_boolean()) refuse(name, "true or false");
+    target = value.get<bool>();
+  }
+
+  static void assign(const char* name, const json& value, int& target) {
+    constexpr std::uint64_t kMost = 1000;
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMost) {
+      refuse(name, "a number from 0 to 1000");
+    }
+    target = value.get<int>();
+  }
+
+  static void assign(const char* name, const json& value, std::uint64_t& target) {
+    // A file's size is signed.
+    constexpr auto kMost = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMost) {
+      refuse(name, "a number of bytes");
+    }
+    target = value.get<std::uint64_t>();
+  }
+
+  template <typename Period>
+  static void assign(const char* name, const json& value,
+                     std::chrono::duration<std::int64_t, Period>& target) {
+    constexpr double kMost = 1e9;  // Thirty years.
+    if (!value.is_number() || value.get<double>() < 0 || value.get<double>() > kMost) {
+      refuse(name, "a number of seconds");
+    }
+    const std::chrono::duration<double> seconds(value.get<double>());
+    target = std::chrono::round<std::chrono::duration<std::int64_t, Period>>(seconds);
+  }
+
+  static void assign(const char* name, const json& value, std::string& target) {
+    if (!value.is_string()) refuse(name, "a string");
+    target = value.get<std::string>();
+    if (target.find('\0') != target.npos) refuse(name, "a string without a zero byte");
+  }
+
+  static void assign(const char* name, const json& value, fs::path& target) {
+    std::string text;
+    assign(name, value, text);
+    if (text.empty()) refuse(name, "a path");
+    target = std::move(text);
+  }
+
+  template <typename T>
+  static void assign(const char* name, const json& value, std::vector<T>& target) {
+    if (!value.is_array()) refuse(name, "a list");
+    target.clear();
+    for (const json& element : value) assign(name, element, target.emplace_back());
+  }
+
+  template <typename T>
+  static void assign(const char* name, const json& value, std::optional<T>& target) {
+    assign(name, value, target.emplace());
+  }
+
+  json object_;
+};
+
+std::optional<std::string> text_of(const std::optional<fs::path>& path) {
+  return path ? std::optional(path->string()) : std::nullopt;
+}
+
+cli::GlobalOptions read_places(Fields& fields) {
+  std::optional<fs::path> cache_dir;
+  std::optional<fs::path> runtime_dir;
+  std::vector<fs::path> catalogs;
+  fields.read("cache_dir", cache_dir);
+  fields.read("runtime_dir", runtime_dir);
+  fields.read("catalogs", catalogs);
+  cli::GlobalOptions places;
+  places.cache_dir = text_of(cache_dir);
+  places.runtime_dir = text_of(runtime_dir);
+  places.catalogs.assign(catalogs.begin(), catalogs.end());
+  return places;
+}
+
+void read_network(Fields& fields, NetworkOptions& network) {
+  fields.read("offline", network.offline);
+  fields.read("retries", network.retries);
+  fields.read("retry_delay", network.retry_delay);
+  fields.read("keep_after", network.keep_after);
+  fields.read("credential_files", network.credential_files);
+  fields.read("helper_directories", network.helper_directories);
+  fields.read("registries_files", network.registries_files);
+  fields.read("certificate_directories", network.certificate_directories);
+  fields.read("trusted_realms", network.trusted_realms);
+  fields.read("https_proxy", network.https_proxy);
+  fields.read("http_proxy", network.http_proxy);
+  fields.read("all_proxy", network.all_proxy);
+  fields.read("no_proxy", network.no_proxy);
+  fields.read("ca_file", network.ca_file);
+  fields.read("ca_directory", network.ca_directory);
+}
+
+}  // namespace
+
+StoreOptions parse_store_options(std::string_view text, const cli::Variables& variables) {
+  Fields fields(text);
+  StoreOptions store = cli::store_options(read_places(fields), variables);
+  store.extractor.clear();  // this process is no pyro
+  fields.read("extractor", store.extractor);
+  fields.read("lock_timeout", store.lock_timeout);
+  fields.read("rootfs_bytes", store.limits.rootfs_bytes);
+  read_network(fields, store.network);
+  fields.refuse_rest();
+  return store;
+}
+
+PullMode parse_pull_options(std::string_view text) {
+  Fields fields(text);
+  std::string mode = "ensure";
+  fields.read("mode", mode);
+  fields.refuse_rest();
+  if (mode == "ensure") return PullMode::ensure;
+  if (mode == "repair") return PullMode::repair;
+  if (mode == "force") return PullMode::force;
+  Fields::refuse("mode", "one of: ensure, repair, force");
+}
+
+PruneOptions parse_prune_options(std::string_view text) {
+  Fields fields(text);
+  PruneOptions prune;
+  fields.read("dry_run", prune.dry_run);
+  fields.read("unknown", prune.unknown);
+  fields.read("all", prune.all);
+  fields.read("older_than", prune.older_than);
+  fields.read("keep_storage", prune.keep_storage);
+  fields.refuse_rest();
+  return prune;
+}
+
+}  // namespace pyro::capi
