@@ -27,6 +27,7 @@ struct GlobalOptions {
   std::optional<std::string> cache_dir;
   std::vector<std::string> catalogs;
   std::optional<std::string> runtime_dir;
+  bool offline = false;
   bool verbose = false;
   bool version = false;
   bool help = false;

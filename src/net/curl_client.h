@@ -19,6 +19,8 @@ struct CurlOptions {
   std::optional<std::filesystem::path> ca_file = {};
   std::optional<std::filesystem::path> ca_directory = {};
   std::string user_agent = "pyro";
+  /// No host is asked for anything, this machine neither: get() throws at once.
+  bool offline = false;
   /// Asking it to stop ends get() at once with Error(interrupted).
   std::stop_token stop = {};
   /// Name lookup, connection and TLS handshake together.

@@ -7,6 +7,7 @@ CurlOptions curl_options(const FetchContext& context) {
   return {.ca_file = context.network.ca_file,
           .ca_directory = context.network.ca_directory,
           .user_agent = "pyro/" PYRO_VERSION,
+          .offline = context.network.offline,
           .stop = context.stop};
 }
 
