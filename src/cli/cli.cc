@@ -24,8 +24,9 @@ namespace {
 using Words = std::vector<std::string>;
 
 constexpr const CommandEntry* kCommands[] = {&kListCommand,   &kInspectCommand, &kPullCommand,
-                                             &kVerifyCommand, &kPruneCommand,   &kPrepareCommand,
-                                             &kRunCommand,    &kShellCommand,   &kDoctorCommand};
+                                             &kVerifyCommand, &kPruneCommand,   &kExportCommand,
+                                             &kImportCommand, &kPrepareCommand, &kRunCommand,
+                                             &kShellCommand,  &kDoctorCommand};
 
 constexpr const char* kVersionLine = "pyro " PYRO_VERSION "\n";
 
@@ -145,7 +146,8 @@ class Invocation {
 
   static void check_operands(const CommandEntry& entry, const Words& operands) {
     if (operands.size() < entry.least_operands) {
-      throw Error(ErrorCode::usage, "'pyro " + entry.words() + "' needs a NAME");
+      const std::string_view first = entry.operands.substr(0, entry.operands.find_first_of(" ."));
+      throw Error(ErrorCode::usage, "'pyro " + entry.words() + "' needs a " + std::string(first));
     }
     if (operands.size() > entry.most_operands) {
       throw Error(ErrorCode::usage, "unexpected argument '" + operands[entry.most_operands] + "'");

@@ -35,6 +35,8 @@ class TarIndex {
   /// Null when there is no such file. Names are as "blobs/sha256/...": without "./".
   [[nodiscard]] const Entry* find(const std::string& name) const;
 
+  [[nodiscard]] const std::map<std::string, Entry>& entries() const noexcept { return entries_; }
+
  private:
   std::map<std::string, Entry> entries_;
 };
