@@ -2,8 +2,8 @@
 #include "base/tar_header.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cstring>
+#include <stdexcept>
 
 namespace pyro {
 namespace {
@@ -19,7 +19,7 @@ void put_text(TarHeader& header, std::size_t offset, std::string_view text) {
   std::memcpy(header.data() + offset, text.data(), text.size());
 }
 
-constexpr std::size_t kName = 100;
+constexpr std::size_t kLongestName = 100;
 constexpr std::size_t kSizeAt = 124;
 constexpr std::size_t kSizeLength = 12;
 constexpr std::size_t kChecksumAt = 148;
@@ -45,7 +45,7 @@ void put_checksum(TarHeader& header) {
 }  // namespace
 
 TarHeader make_tar_header(std::string_view name, std::uint64_t size) {
-  assert(name.size() <= kName);
+  if (name.size() > kLongestName) throw std::length_error("a name is too long for a tar's header");
   const bool is_directory = name.ends_with('/');
   TarHeader header{};
   put_text(header, 0, name);

@@ -18,11 +18,11 @@ inline constexpr std::size_t kTarEnd = 2 * kTarBlock;
 using TarHeader = std::array<std::byte, kTarBlock>;
 
 /// Of a file (0644) or, for a name that ends in a slash, a directory (0755): of nobody in
-/// particular, made in 1970, so that the same content gives the same tar. `name` has at most 100
-/// bytes.
+/// particular, made in 1970, so that the same content gives the same tar.
 ///
 /// libarchive could write tars as well, but not blobs whose names are known only when they are
 /// complete: their header is put in front afterwards.
+/// @throws std::length_error when `name` has more than 100 bytes
 [[nodiscard]] TarHeader make_tar_header(std::string_view name, std::uint64_t size);
 
 /// How many zeros follow a member's content of that size.

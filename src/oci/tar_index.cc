@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
-#include <cstring>
 #include <span>
 #include <string_view>
 #include <utility>
