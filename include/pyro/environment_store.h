@@ -92,7 +92,7 @@ struct InstalledEnvironment {
   std::filesystem::path kernel_image;
   std::filesystem::path rootfs_image;
   std::optional<std::filesystem::path> initrd_image;
-  /// `oci://registry/repository@digest`, `bundled-runtime-source`, or an archive's URL.
+  /// `oci://registry/repository@digest`, `bundled-runtime-source`, an archive's or layout's URL.
   std::string source;
   std::optional<std::string> source_digest;
 };

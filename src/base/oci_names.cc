@@ -116,6 +116,19 @@ bool is_oci_tag(std::string_view text) noexcept {
          all_are(text, is_tag_character);
 }
 
+std::optional<LayoutUrl> split_layout_url(std::string_view text) {
+  const std::string_view scheme = text.substr(0, text.find(':'));
+  const std::string lower = to_lower(scheme);
+  if (scheme.size() == text.size() || (lower != "oci" && lower != "oci-archive")) {
+    return std::nullopt;
+  }
+  const std::string_view rest = text.substr(scheme.size() + 1);
+  const std::string_view path = rest.substr(0, rest.find(':'));
+  const std::string_view tag =
+      path.size() == rest.size() ? std::string_view() : rest.substr(path.size() + 1);
+  return LayoutUrl{.scheme = scheme, .path = path, .tag = tag};
+}
+
 bool is_oci_reference(std::string_view text) noexcept {
   return is_oci_tag(text) || Digest::parse(text).has_value();
 }

@@ -1,9 +1,10 @@
-// The grammar of registries, repositories and tags.
+// The grammar of registries, repositories and tags, and of image layouts.
 //
 // Source: distribution-spec "Pulling manifests" for repository and tag; the registry part as
 // github.com/distribution/reference reads it.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 namespace pyro {
@@ -20,6 +21,16 @@ namespace pyro {
 
 /// A tag, or a digest as Digest::parse() takes it.
 [[nodiscard]] bool is_oci_reference(std::string_view text) noexcept;
+
+/// "oci:DIR[:TAG]" and "oci-archive:FILE[:TAG]", as containers-transports(5) has them: the path
+/// ends at its first colon.
+struct LayoutUrl {
+  std::string_view scheme;  ///< As it is written: "oci".
+  std::string_view path;
+  std::string_view tag;  ///< Empty where there is none.
+};
+/// Nothing for another scheme.
+[[nodiscard]] std::optional<LayoutUrl> split_layout_url(std::string_view text);
 
 /// Whether `text` is a bare host as in a URL's authority: a DNS name, an IPv4 address, or an IPv6
 /// address in brackets.

@@ -133,5 +133,27 @@ TEST(OciNames, KnowsThisMachine) {
   }
 }
 
+TEST(LayoutUrls, EndTheirPathAtTheFirstColon) {
+  struct Row {
+    const char* text;
+    const char* path;
+    const char* tag;
+  };
+  const Row rows[] = {{"oci:/a/b", "/a/b", ""},
+                      {"oci:a:1.0", "a", "1.0"},
+                      {"oci-archive:a.tar:debian:12", "a.tar", "debian:12"},
+                      {"OCI:", "", ""},
+                      {"oci::x", "", "x"}};
+  for (const Row& row : rows) {
+    const auto url = split_layout_url(row.text);
+    ASSERT_TRUE(url) << row.text;
+    EXPECT_EQ(url->path, row.path);
+    EXPECT_EQ(url->tag, row.tag);
+  }
+  for (const char* text : {"", "oci", "/oci:a", "file:///a", "oci-dir:/a", "a/oci:b"}) {
+    EXPECT_FALSE(split_layout_url(text)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace pyro

@@ -97,9 +97,9 @@ void Extraction::abort() noexcept {
   child_.kill();
 }
 
-void Extraction::begin_layer(std::string label, Checksums checksums) {
+void Extraction::begin_layer(std::string label, const LayerForm& form) {
   layers_.push_back({std::move(label), pipe_.produced()});
-  pipe_.begin_layer(checksums);
+  pipe_.begin_layer(form);
 }
 
 void Extraction::write(std::span<const std::byte> bytes) {

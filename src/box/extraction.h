@@ -23,7 +23,7 @@
 #include "box/shared_pipe.h"
 #include "pyro/environment_store.h"
 #include "stream/artifacts.h"
-#include "stream/decompress.h"
+#include "stream/layer_form.h"
 
 namespace pyro {
 
@@ -40,9 +40,8 @@ class Extraction {
   Extraction(const Extraction&) = delete;
   Extraction& operator=(const Extraction&) = delete;
 
-  /// The next layer, or the only archive, begins; `label` is what errors call it. Unless the caller
-  /// will hold its bytes against a digest, its own checksums have to be checked.
-  void begin_layer(std::string label, Checksums checksums = Checksums::check);
+  /// The next layer, or the only archive, begins; `label` is what errors call it.
+  void begin_layer(std::string label, const LayerForm& form = {});
 
   /// Its next compressed bytes; waits while the other side is busy.
   /// @throws Error(integrity) when more came than the limit allows, or when extracting failed a

@@ -38,14 +38,19 @@ class Bench {
 
   void use(const std::filesystem::path& extractor) { extractor_ = extractor; }
 
+  struct Layer {
+    LayerForm form;
+    std::string bytes;
+  };
+
   /// The artifacts' content by name.
-  std::map<std::string, std::string> extract(const std::vector<std::string>& layers) {
+  std::map<std::string, std::string> extract(const std::vector<Layer>& layers) {
     std::vector<int> descriptors;
     for (const Fd& file : files_) descriptors.push_back(file.get());
     Extraction extraction(extractor_, descriptors, limits_);
     for (std::size_t i = 0; i < layers.size(); ++i) {
-      extraction.begin_layer("layer " + std::to_string(i + 1));
-      extraction.write(std::as_bytes(std::span(layers[i])));
+      extraction.begin_layer("layer " + std::to_string(i + 1), layers[i].form);
+      extraction.write(std::as_bytes(std::span(layers[i].bytes)));
       extraction.end_layer();
     }
     std::map<std::string, std::string> content;
@@ -55,6 +60,12 @@ class Bench {
       content[std::string(kArtifactKinds[artifact.kind].name)] = text;
     }
     return content;
+  }
+
+  std::map<std::string, std::string> extract(const std::vector<std::string>& tars) {
+    std::vector<Layer> layers;
+    for (const std::string& tar : tars) layers.push_back({{}, tar});
+    return extract(layers);
   }
 
   [[nodiscard]] std::uint64_t allocated(std::size_t kind) const {
@@ -655,6 +666,91 @@ TEST(Extractor, ThatDoesNothingCanBeAborted) {
     EXPECT_EQ(error.code(), ErrorCode::interrupted);
   }
   thread.join();
+}
+
+// --- layers that are one artifact ---
+
+LayerForm form_of(LayerForm::Shape shape, std::size_t kind) {
+  return {shape, static_cast<std::uint32_t>(kind), Checksums::leave};
+}
+
+Bench::Layer file_layer(std::size_t kind, std::string bytes) {
+  return {form_of(LayerForm::Shape::file, kind), std::move(bytes)};
+}
+
+/// Data, a hole, data that does not end at a block.
+std::string sparse_content() {
+  std::string content(5'000'003, '\0');
+  content.replace(10, 5, "front");
+  content.replace(2'000'000, 6, "middle");
+  content.replace(content.size() - 3, 3, "end");
+  return content;
+}
+
+TEST(FileLayers, AreArtifactsByteForByte) {
+  const std::string root = sparse_content();
+  // An initrd.img is compressed by itself, and stays so.
+  const std::string initrd = testing::compress("modules", Compression::gzip);
+  Bench bench;
+  const Artifacts expected = {{"vmlinux", ""}, {"rootfs.ext4", root}, {"initrd.img", initrd}};
+  EXPECT_EQ(bench.extract(
+                {file_layer(kInitrd, initrd), file_layer(kKernel, ""), file_layer(kRootfs, root)}),
+            expected);
+  EXPECT_LE(bench.allocated(kRootfs), 3U * 4096);
+}
+
+TEST(FileLayers, AreUnpackedOnceWhereTheyAreCompressed) {
+  const std::string root = sparse_content();
+  const std::string initrd = testing::compress("modules", Compression::gzip);
+  for (const Compression compression : {Compression::none, Compression::gzip, Compression::zstd,
+                                        Compression::xz, Compression::bzip2}) {
+    const auto layer = [&](std::size_t kind, const std::string& content) {
+      return Bench::Layer{form_of(LayerForm::Shape::compressed_file, kind),
+                          testing::compress(content, compression)};
+    };
+    Bench bench;
+    auto layers = std::vector{layer(kKernel, "kernel"), layer(kRootfs, root)};
+    if (compression != Compression::none) layers.push_back(layer(kInitrd, initrd));
+    const auto content = bench.extract(layers);
+    EXPECT_EQ(content.at("vmlinux"), "kernel");
+    EXPECT_TRUE(content.at("rootfs.ext4") == root);
+    EXPECT_LE(bench.allocated(kRootfs), 3U * 4096);
+    EXPECT_EQ(content.contains("initrd.img"), compression != Compression::none);
+    if (content.size() == 3) {
+      EXPECT_EQ(content.at("initrd.img"), initrd);
+    }
+  }
+}
+
+TEST(FileLayers, LieOverTars) {
+  const Bench::Layer tar{{}, both().finish()};
+  EXPECT_EQ(Bench().extract({tar, file_layer(kKernel, "other")}),
+            (Artifacts{{"vmlinux", "other"}, {"rootfs.ext4", "root"}}));
+  EXPECT_EQ(Bench().extract({file_layer(kKernel, "a longer one"), tar}), kBoth);
+}
+
+TEST(FileLayers, AreBoundedAndCheckedAsMembersAre) {
+  const auto refused = [](const std::vector<Bench::Layer>& layers) {
+    try {
+      Bench({.rootfs_bytes = 1U << 20, .kernel_bytes = 4096}).extract(layers);
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::integrity);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(refused({file_layer(kKernel, std::string(4097, 'k'))}),
+            "layer 1: 'vmlinux' would take 0 MiB; the limit is 0 MiB");
+  const std::string bomb = testing::compress(std::string(64U << 20, '\0'), Compression::zstd);
+  EXPECT_NE(refused({{form_of(LayerForm::Shape::compressed_file, kRootfs), bomb}})
+                .find("the limit is 1 MiB"),
+            std::string::npos);
+  const std::string cut = testing::compress(std::string(9000, 'r'), Compression::gzip);
+  EXPECT_EQ(refused({{form_of(LayerForm::Shape::compressed_file, kRootfs),
+                      cut.substr(0, cut.size() / 2)}}),
+            "layer 1: gzip data ends too early");
+  EXPECT_EQ(refused({file_layer(kKernel, "kernel")}),
+            "environment archive did not contain rootfs.ext4");
 }
 
 }  // namespace

@@ -91,7 +91,7 @@ bool SharedPipeWriter::taken() noexcept {
 void SharedPipeWriter::hand_over(Handover::Place place) {
   send({.place = place,
         .size = static_cast<std::uint32_t>(std::exchange(filled_, 0)),
-        .checksums = checksums_});
+        .form = form_});
   ++produced_;
 }
 
@@ -108,13 +108,13 @@ SharedPipeReader::SharedPipeReader(int socket, int ring_file, std::function<void
       ring_(ring_file, SharedRing::Access::read),
       give_back_(std::move(give_back)) {}
 
-std::optional<Checksums> SharedPipeReader::next_layer() {
+std::optional<LayerForm> SharedPipeReader::next_layer() {
   release();
   ended_ = false;
   first_ = receive();
   const bool none = first_->place == Handover::Place::end_of_all;
   layer_ = none ? 0 : ++layers_;
-  return none ? std::nullopt : std::optional(first_->checksums);
+  return none ? std::nullopt : std::optional(first_->form);
 }
 
 std::span<const std::byte> SharedPipeReader::next() {

@@ -13,8 +13,8 @@
 #include <type_traits>
 
 #include "base/files.h"
-#include "stream/decompress.h"
 #include "stream/extract.h"
+#include "stream/layer_form.h"
 
 namespace pyro {
 
@@ -55,7 +55,7 @@ struct Handover {
   };
   Place place = Place::within_layer;
   std::uint32_t size = 0;
-  Checksums checksums = Checksums::check;
+  LayerForm form = {};
 };
 // No padding, in which bytes of the writer's memory would go along.
 static_assert(std::has_unique_object_representations_v<Handover>);
@@ -69,7 +69,7 @@ class SharedPipeWriter {
   /// The memory's file, for the reader; it can be given away any time.
   [[nodiscard]] int file() const noexcept { return file_.get(); }
 
-  void begin_layer(Checksums checksums) { checksums_ = checksums; }
+  void begin_layer(const LayerForm& form) { form_ = form; }
 
   /// Whether there is room for the next byte, or for a layer's end.
   [[nodiscard]] bool has_room() const noexcept { return produced_ - consumed_ < kChunks; }
@@ -96,7 +96,7 @@ class SharedPipeWriter {
   const int socket_;
   Fd file_;
   SharedRing ring_;
-  Checksums checksums_ = Checksums::check;
+  LayerForm form_;
   std::size_t produced_ = 0;  // chunks handed over since the start
   std::size_t consumed_ = 0;  // chunks given back since the start
   std::size_t filled_ = 0;    // bytes in the chunk that is being filled
@@ -108,7 +108,7 @@ class SharedPipeReader final : public LayerStream {
   /// `give_back` tells the writer that a chunk is free.
   SharedPipeReader(int socket, int ring_file, std::function<void()> give_back);
 
-  [[nodiscard]] std::optional<Checksums> next_layer() override;
+  [[nodiscard]] std::optional<LayerForm> next_layer() override;
   /// @throws Error(interrupted) when the writer is gone
   [[nodiscard]] std::span<const std::byte> next() override;
 

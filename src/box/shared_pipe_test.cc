@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "pyro/error.h"
+#include "stream/artifacts.h"
 
 namespace pyro {
 namespace {
@@ -80,7 +81,7 @@ TEST_F(PipeTest, LayersComeOutAsTheyWentIn) {
     EXPECT_EQ(pipe.layer(), 0U);
   });
   for (const std::string& layer : layers) {
-    writer.begin_layer(Checksums::check);
+    writer.begin_layer({});
     write(writer, layer);
     wait_for_room(writer);
     writer.end_layer();
@@ -90,17 +91,18 @@ TEST_F(PipeTest, LayersComeOutAsTheyWentIn) {
   EXPECT_TRUE(read == layers);
 }
 
-TEST_F(PipeTest, SaysWhichChecksumsCount) {
+TEST_F(PipeTest, SaysWhatALayerIs) {
+  const LayerForm file{LayerForm::Shape::file, kInitrd, Checksums::leave};
   SharedPipeWriter writer(left_.get());
-  for (const Checksums checksums : {Checksums::leave, Checksums::check}) {
-    writer.begin_layer(checksums);
+  for (const LayerForm& form : {file, LayerForm{}}) {
+    writer.begin_layer(form);
     writer.end_layer();
   }
   writer.end();
   SharedPipeReader pipe = reader(writer);
-  EXPECT_EQ(pipe.next_layer(), Checksums::leave);
+  EXPECT_EQ(pipe.next_layer(), file);
   EXPECT_EQ(read_layer(pipe), "");
-  EXPECT_EQ(pipe.next_layer(), Checksums::check);
+  EXPECT_EQ(pipe.next_layer(), LayerForm{});
   EXPECT_EQ(read_layer(pipe), "");
   EXPECT_EQ(pipe.next_layer(), std::nullopt);
 }
@@ -138,7 +140,7 @@ TEST_F(PipeTest, AWriterThatIsGoneInterrupts) {
 TEST_F(PipeTest, AReaderThatIsGoneEndsNobody) {
   SharedPipeWriter writer(left_.get());
   right_.reset();
-  writer.begin_layer(Checksums::check);
+  writer.begin_layer({});
   EXPECT_EQ(writer.fill(std::as_bytes(std::span("x", 1))), 1U);
   writer.end_layer();
   writer.end();

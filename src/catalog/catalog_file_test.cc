@@ -131,7 +131,8 @@ TEST(CatalogFile, NamesFileEntryAndField) {
       {"source_sha256", "1", "'source_sha256': '1' is not 64 lower-case hexadecimal digits"},
       {"source_sha256", kHex, "'source_sha256': pins nothing without 'source_url'"},
       {"source_url", "ftp://a/b",
-       "'source_url': scheme 'ftp' is not one of: https, http, file (or a path; './NAME' for a "
+       "'source_url': scheme 'ftp' is not one of: https, http, file, oci, oci-archive (or a path; "
+       "'./NAME' for a "
        "file with a colon in its name)"},
       {"source_url", "http://example.org/a.tar",
        "'source_url': http is fetched only with 'source_sha256' or from this machine; use https"},
@@ -174,6 +175,19 @@ TEST(CatalogFile, RefusesContradictingPins) {
             "'oci_reference' asks for");
   environment["oci_digest"] = "sha256:" + kHex;
   EXPECT_EQ(accepted(environment).oci_digest->hex(), kHex);
+}
+
+TEST(CatalogFile, PinsImagesOfLayoutsByTheirDigest) {
+  json environment = entry();
+  environment["source_url"] = "oci-archive:team.tar:debian:12";
+  environment["oci_digest"] = "sha256:" + kHex;
+  EXPECT_EQ(accepted(environment).oci_digest->hex(), kHex);
+  EXPECT_EQ(accepted(environment).source_url, "oci-archive:/x/team.tar:debian:12");
+  environment.erase("oci_digest");
+  environment["source_sha256"] = kHex;
+  EXPECT_EQ(complaint(file_with(environment)),
+            "/x/team.json: environment 'team:1': field 'source_sha256': is for archives; "
+            "'oci_digest' pins an image of a layout");
 }
 
 TEST(CatalogFile, RefusesDocumentsOfAnotherShape) {

@@ -58,7 +58,8 @@ void read_oci(const FieldReader& fields, Environment& environment) {
   environment.oci_digest = fields.optional_digest("oci_digest");
   if (!environment.oci_digest) return;
   // A pin that nothing is held against would be a false comfort.
-  if (!environment.oci_registry || !environment.oci_repository) {
+  const bool from_registry = environment.oci_registry && environment.oci_repository;
+  if (!from_registry && !split_layout_url(fields.optional("source_url").value_or(""))) {
     fields.fail("oci_digest", "pins nothing without 'oci_registry' and 'oci_repository'");
   }
   const auto reference = Digest::parse(environment.oci_reference.value_or(""));
@@ -75,6 +76,9 @@ void read_archive(const FieldReader& fields, Environment& environment,
     if (environment.source_sha256)
       fields.fail("source_sha256", "pins nothing without 'source_url'");
     return;
+  }
+  if (environment.source_sha256 && split_layout_url(*environment.source_url)) {
+    fields.fail("source_sha256", "is for archives; 'oci_digest' pins an image of a layout");
   }
   const auto complaint =
       source_url_complaint(*environment.source_url, environment.source_sha256.has_value());

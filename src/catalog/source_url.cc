@@ -49,6 +49,15 @@ std::optional<std::string> file_complaint(std::string_view url) {
   return "a file URL needs an absolute path on this machine: file:///path";
 }
 
+std::optional<std::string> layout_complaint(const LayoutUrl& url) {
+  if (url.path.starts_with("//")) {
+    return "'oci://' would be a registry, which has fields of its own: 'oci_registry', "
+           "'oci_repository' and 'oci_reference'";
+  }
+  if (url.path.empty()) return "an image layout needs a path: oci:DIR or oci-archive:FILE";
+  return std::nullopt;
+}
+
 bool is_forbidden(char c) {
   return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
 }
@@ -61,17 +70,23 @@ std::optional<std::string> source_url_complaint(std::string_view url, bool has_c
   const std::string scheme = scheme_of(url);
   if (scheme.empty()) return std::nullopt;
   if (scheme == "file") return file_complaint(url);
+  if (const auto layout = split_layout_url(url)) return layout_complaint(*layout);
   if (scheme != "https" && scheme != "http") {
     // Nothing behind the colon is shown: of "user:password@host/file", that is a password.
     return "scheme '" + scheme +
-           "' is not one of: https, http, file (or a path; './NAME' for a file with a colon in its "
-           "name)";
+           "' is not one of: https, http, file, oci, oci-archive (or a path; './NAME' for a file "
+           "with a colon in its name)";
   }
   if (url.find_first_of(" \\") != url.npos) return "contains a space or a backslash";
   return web_complaint(url, scheme == "http" && !has_checksum);
 }
 
 std::string resolve_source_url(std::string url, const std::filesystem::path& directory) {
+  if (const auto layout = split_layout_url(url)) {
+    const std::string path = (directory / layout->path).lexically_normal().string();
+    const std::string tag = layout->tag.empty() ? "" : ":" + std::string(layout->tag);
+    return to_lower(layout->scheme) + ":" + path + tag;
+  }
   if (!scheme_of(url).empty()) return url;
   return (directory / url).lexically_normal().string();
 }

@@ -1,4 +1,4 @@
-// Where an archive may be fetched from: the rules for an entry's `source_url`.
+// Where an archive or an image layout may be fetched from: the rules for an entry's `source_url`.
 #pragma once
 
 #include <filesystem>
@@ -8,8 +8,8 @@
 
 namespace pyro {
 
-/// What is wrong with `url` as a source, or nothing: https, file and paths are fine, http with a
-/// checksum or from this machine only, everything else is refused.
+/// What is wrong with `url` as a source, or nothing: https, file, oci, oci-archive and paths are
+/// fine, http with a checksum or from this machine only, everything else is refused.
 [[nodiscard]] std::optional<std::string> source_url_complaint(std::string_view url,
                                                               bool has_checksum);
 

@@ -7,12 +7,27 @@ namespace pyro {
 namespace {
 
 TEST(SourceUrl, Accepts) {
-  for (const char* url :
-       {"https://example.org/a.tar.zst", "HTTPS://example.org",
-        "https://user:pw@example.org:8443/a", "https://[::1]/a?b#c", "file:///a/b.tar", "file:/a",
-        "file://localhost/a", "/a/b.tar", "../b.tar", "a b.tar", "./a:b.tar", "http://localhost/a",
-        "http://127.0.0.1:8000/a", "http://127.9.9.9/a", "http://[::1]:80/a", "http://a.localhost/",
-        "12:30.tar"}) {
+  for (const char* url : {"https://example.org/a.tar.zst",
+                          "HTTPS://example.org",
+                          "https://user:pw@example.org:8443/a",
+                          "https://[::1]/a?b#c",
+                          "file:///a/b.tar",
+                          "file:/a",
+                          "file://localhost/a",
+                          "/a/b.tar",
+                          "../b.tar",
+                          "a b.tar",
+                          "./a:b.tar",
+                          "http://localhost/a",
+                          "http://127.0.0.1:8000/a",
+                          "http://127.9.9.9/a",
+                          "http://[::1]:80/a",
+                          "http://a.localhost/",
+                          "12:30.tar",
+                          "oci:/a/b",
+                          "oci:b:tag",
+                          "oci-archive:../a.tar:debian:12",
+                          "OCI-archive:/a"}) {
     EXPECT_EQ(source_url_complaint(url, false), std::nullopt) << url;
   }
   EXPECT_EQ(source_url_complaint("http://example.org/a", true), std::nullopt);
@@ -22,6 +37,10 @@ TEST(SourceUrl, Refuses) {
   for (const char* url : {"",
                           "ftp://a/b",
                           "oci://a/b",
+                          "oci-archive://a/b",
+                          "oci:",
+                          "oci::tag",
+                          "oci-dir:/a",
                           "data:x",
                           "https:a",
                           "https:///a",
@@ -53,6 +72,8 @@ TEST(SourceUrl, RelativePathsStartAtTheCatalogFile) {
   EXPECT_EQ(resolve_source_url("/c.tar", "/x"), "/c.tar");
   EXPECT_EQ(resolve_source_url("https://a/../b", "/x"), "https://a/../b");
   EXPECT_EQ(resolve_source_url("file:///a", "/x"), "file:///a");
+  EXPECT_EQ(resolve_source_url("oci:a/../b:tag", "/x"), "oci:/x/b:tag");
+  EXPECT_EQ(resolve_source_url("OCI-Archive:/a.tar", "/x"), "oci-archive:/a.tar");
 }
 
 }  // namespace

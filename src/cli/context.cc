@@ -223,6 +223,17 @@ NetworkOptions network_options(const GlobalOptions& options, const Variables& va
   return network;
 }
 
+bool is_offline(const GlobalOptions& options, const Variables& variables) {
+  const auto text = variables("PYRO_OFFLINE");
+  if (options.offline || !text) return options.offline;
+  const auto is_one_of = [&](std::initializer_list<const char*> words) {
+    return std::ranges::find(words, *text) != words.end();
+  };
+  if (is_one_of({"0", "false", "no", "off"})) return false;
+  if (!is_one_of({"1", "true", "yes", "on"})) refuse_variable("PYRO_OFFLINE", *text, "1 or 0");
+  return true;
+}
+
 bool is_utf8(const Variables& variables) {
   for (const char* name : {"LC_ALL", "LC_CTYPE", "LANG"}) {
     const auto locale = variables(name);
@@ -264,6 +275,7 @@ void declare(Arguments& arguments, GlobalOptions& options) {
       "--ca-file", "FILE",
       [&](const std::string& text) { options.ca_file = not_empty("--ca-file", text); },
       "Trust the certificate authorities in FILE (PEM) instead of\nthe system's");
+  arguments.flag("--offline", options.offline, "Ask no host for anything");
   arguments.flag("-v,--verbose", options.verbose, "Say which cache and catalogs are used");
   arguments.flag("--version", options.version, "Print the version");
   arguments.flag("-h,--help", options.help, "Print this help");
@@ -282,6 +294,7 @@ StoreOptions store_options(const GlobalOptions& options, const Variables& variab
   store.catalog = Catalog::load(catalog_files(options, variables));
   store.runtime_dir = runtime_directory(options, variables);
   store.network = network_options(options, variables);
+  store.network.offline = is_offline(options, variables);
   store.extractor = "/proc/self/exe";  // this version, whatever is installed meanwhile
   return store;
 }

@@ -28,6 +28,7 @@ struct GlobalOptions {
   std::vector<std::string> catalogs;
   std::optional<std::string> runtime_dir;
   std::optional<std::string> ca_file = {};
+  bool offline = false;
   bool verbose = false;
   bool version = false;
   bool help = false;

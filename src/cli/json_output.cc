@@ -93,6 +93,18 @@ Json prune_payload(const PruneReport& report) {
           {"dry_run", report.dry_run}};
 }
 
+Json export_payload(const std::string& file, const ExportReport& report) {
+  Json environments = Json::array();
+  for (const ExportedEnvironment& exported : report.environments) {
+    environments.push_back({{"name", exported.name},
+                            {"version", exported.version},
+                            {"digest", exported.digest.to_string()},
+                            {"bytes", exported.bytes},
+                            {"verified", exported.verified}});
+  }
+  return {{"file", file}, {"bytes", report.bytes}, {"environments", std::move(environments)}};
+}
+
 Json error_payload(const Error& error) {
   const Json hint = error.hint().empty() ? Json(nullptr) : Json(error.hint());
   return {{"code", to_string(error.code())}, {"message", error.what()}, {"hint", hint}};

@@ -12,6 +12,7 @@
 
 #include "pyro/environment_store.h"
 #include "pyro/error.h"
+#include "pyro/image_layout.h"
 
 namespace pyro::cli {
 
@@ -23,6 +24,8 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json list_payload(const std::vector<EnvironmentStatus>& statuses);
 [[nodiscard]] Json verify_payload(const VerifyReport& report);
 [[nodiscard]] Json prune_payload(const PruneReport& report);
+/// `file` is where it was written to.
+[[nodiscard]] Json export_payload(const std::string& file, const ExportReport& report);
 
 /// {"code", "message", "hint"}
 [[nodiscard]] Json error_payload(const Error& error);

@@ -38,7 +38,14 @@ std::vector<Finding> examine_host(const EnvironmentStore& store, const DoctorOpt
   check_platform(findings);
   const bool cache_is_fit = check_cache(store.options(), findings);
   check_machines(store.options(), options.machine, cache_is_fit, findings);
-  if (options.check_registries) check_registries(store.options(), options, findings);
+  if (store.options().network.offline) {
+    findings.push_back({.name = "network",
+                        .health = Health::warning,
+                        .message = "offline, as asked: no host is asked for anything",
+                        .remedy = "leave --offline away, and PYRO_OFFLINE unset, to pull"});
+  } else if (options.check_registries) {
+    check_registries(store.options(), options, findings);
+  }
   return findings;
 }
 

@@ -407,6 +407,11 @@ std::string CurlClient::Impl::base_authorities() {
 HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& sink) {
   const auto url = Url::parse(request.url);
   if (!url) throw Error(ErrorCode::network, "not an http or https URL: " + redact(request.url));
+  if (options_.network.offline) {
+    throw Error(ErrorCode::network, "offline: " + url->authority() + " is not asked",
+                "'pyro env export' on a machine with a network writes a file that 'pyro env "
+                "import' reads without");
+  }
   Exchange exchange(request, sink);
   const List headers = header_list(request.headers);
   proxy_ = choose_proxy(options_.network, *url);

@@ -14,7 +14,8 @@
 namespace pyro {
 
 struct CurlOptions {
-  /// Whom to trust, what to show, and the proxies: the rest of it is others' to look at.
+  /// Whom to trust, what to show, the proxies, and whether anybody is to be asked at all; the rest of
+  /// it is others' to look at.
   NetworkOptions network = {};
   std::string user_agent = "pyro";
   /// Asking it to stop ends get() at once with Error(interrupted).

@@ -70,6 +70,16 @@ std::optional<Platform> parse_platform(const Json& descriptor) {
   return Platform{string_field(*platform, "os"), string_field(*platform, "architecture")};
 }
 
+Annotations parse_annotations(const Json& object) {
+  Annotations annotations;
+  const auto found = object.find("annotations");
+  if (found == object.end() || !found->is_object()) return annotations;
+  for (const auto& [key, value] : found->items()) {
+    if (value.is_string()) annotations.emplace(key, value.get<std::string>());
+  }
+  return annotations;
+}
+
 /// BuildKit lists its attestations like images, for the platform unknown/unknown.
 bool is_attestation(const Json& descriptor, const std::optional<Platform>& platform) {
   if (platform && platform->os == "unknown") return true;
@@ -85,6 +95,7 @@ Descriptor parse_descriptor(const Json& json) {
                         .size = parse_size(json),
                         .platform = parse_platform(json)};
   descriptor.attestation = is_attestation(json, descriptor.platform);
+  descriptor.annotations = parse_annotations(json);
   return descriptor;
 }
 
@@ -159,6 +170,11 @@ bool is_wanted_platform(const Descriptor& entry) {
 
 }  // namespace
 
+std::string_view annotation(const Annotations& annotations, std::string_view key) {
+  const auto found = annotations.find(key);
+  return found == annotations.end() ? std::string_view() : found->second;
+}
+
 std::variant<Manifest, Index> parse_manifest(std::string_view json, std::string_view content_type) {
   const Json document = parse_strict_json(json, ErrorCode::integrity);
   check_schema(document);
@@ -166,7 +182,8 @@ std::variant<Manifest, Index> parse_manifest(std::string_view json, std::string_
   if (is_index(document, type)) {
     return Index{type, parse_descriptors(document, "manifests", kMaxManifests)};
   }
-  Manifest manifest{type, parse_descriptors(document, "layers", kMaxLayers)};
+  Manifest manifest{type, parse_descriptors(document, "layers", kMaxLayers),
+                    parse_annotations(document)};
   if (manifest.layers.empty()) throw broken("the image has no layers");
   return manifest;
 }

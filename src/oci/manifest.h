@@ -1,11 +1,18 @@
 // What a registry says of an image: descriptors, manifests, and indexes of manifests.
 //
-// Source: OCI image specification (descriptor.md, manifest.md, image-index.md) and Docker's image
-// manifest version 2, schema 2; limits in section 0 of the reliability notes.
+// Source: OCI image specification (descriptor.md, manifest.md, image-index.md, annotations.md) and
+// Docker's image manifest version 2, schema 2; limits in section 0 of the reliability notes.
+//
+// A layer is a tar, unless it is a file of its own, as `oras push` makes them: then its annotation
+// kTitle is the file's name. The media type does not tell the two apart: oras calls files
+// "application/vnd.oci.image.layer.v1.tar" unless told otherwise. A folder has a title as well, is
+// a tar, and says so with kUnpack.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +34,16 @@ inline constexpr std::string_view kManifestAccept =
     "application/vnd.docker.distribution.manifest.list.v2+json, "
     "application/vnd.docker.distribution.manifest.v2+json";
 
+inline constexpr std::string_view kTitle = "org.opencontainers.image.title";
+inline constexpr std::string_view kRefName = "org.opencontainers.image.ref.name";
+inline constexpr std::string_view kUnpack = "io.deis.oras.content.unpack";
+
+/// Those whose value is a string; hostile, as all text from outside.
+using Annotations = std::map<std::string, std::string, std::less<>>;
+
+/// The value of that key; empty where there is none.
+[[nodiscard]] std::string_view annotation(const Annotations& annotations, std::string_view key);
+
 struct Platform {
   std::string os;
   std::string architecture;
@@ -40,12 +57,14 @@ struct Descriptor {
   std::optional<Platform> platform = {};
   /// A build attestation in an index (platform "unknown", or annotated as one): never an image.
   bool attestation = false;
+  Annotations annotations = {};
 };
 
 /// One image.
 struct Manifest {
   std::string media_type;
   std::vector<Descriptor> layers;  ///< Lowest first; 1 to kMaxLayers.
+  Annotations annotations = {};
 };
 
 /// A choice of images.

@@ -16,20 +16,6 @@
 namespace pyro {
 namespace {
 
-/// An index has one or two entries without a platform, if any; more would only be requests.
-constexpr std::size_t kMaxCandidates = 8;
-
-/// A manifest or index, verified.
-struct Document {
-  Digest digest;
-  std::variant<Manifest, Index> content;
-};
-
-struct PlatformManifest {
-  Digest digest;
-  Manifest manifest;
-};
-
 /// What a document that is asked for must turn out to be.
 struct Expectation {
   std::optional<Digest> digest = {};
@@ -93,8 +79,6 @@ class RegistryClient::Impl {
   static void get_rest(Host& host, const Descriptor& blob, VerifiedBody& body,
                        const BodySink& sink);
   bool leave_all(const std::vector<Host*>& used, const Error& why);
-  std::optional<PlatformManifest> find_manifest(const Index& index, int levels,
-                                                std::string& platforms);
   [[nodiscard]] std::string by_digest(const Digest& digest) const;
 
   ImageReference image_;
@@ -102,19 +86,8 @@ class RegistryClient::Impl {
 };
 
 ResolvedImage RegistryClient::Impl::resolve(const std::optional<Digest>& pin) {
-  Document top = fetch_top(pin);
-  if (auto* const manifest = std::get_if<Manifest>(&top.content)) {
-    return {top.digest, top.digest, std::move(*manifest)};
-  }
-  std::string platforms;
-  auto found = find_manifest(std::get<Index>(top.content), 1, platforms);
-  if (!found) {
-    Error error(ErrorCode::network,
-                platforms.empty() ? "it names no platform at all" : "there is only " + platforms);
-    error.add_context(image_.to_string() + " has no image for linux/amd64");
-    throw error;
-  }
-  return {top.digest, found->digest, std::move(found->manifest)};
+  return resolve_platform(fetch_top(pin), image_.to_string(), ErrorCode::network,
+                          [&](const Descriptor& child) { return fetch_child(child); });
 }
 
 Document RegistryClient::Impl::fetch_top(const std::optional<Digest>& pin) {
@@ -153,28 +126,6 @@ HttpResponse RegistryClient::Impl::get_document(Host& host, const std::string& r
   }
   response.body = std::move(body);
   return response;
-}
-
-/// The manifest for our platform, in `index` or `levels` below. Adds to `platforms` what else there
-/// is.
-std::optional<PlatformManifest> RegistryClient::Impl::find_manifest(const Index& index, int levels,
-                                                                    std::string& platforms) {
-  const Descriptor* const match = choose_platform(index);
-  const auto candidates =
-      match != nullptr ? std::vector<Descriptor>{*match} : entries_without_platform(index);
-  if (const std::string list = list_platforms(index); !list.empty()) {
-    platforms += (platforms.empty() ? "" : ", ") + list;
-  }
-  for (std::size_t i = 0; i < std::min(candidates.size(), kMaxCandidates); ++i) {
-    Document document = fetch_child(candidates[i]);
-    if (auto* const manifest = std::get_if<Manifest>(&document.content)) {
-      return PlatformManifest{document.digest, std::move(*manifest)};
-    }
-    if (levels == 0) continue;
-    auto found = find_manifest(std::get<Index>(document.content), levels - 1, platforms);
-    if (found) return found;
-  }
-  return std::nullopt;
 }
 
 void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& sink,

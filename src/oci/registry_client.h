@@ -12,17 +12,11 @@
 #include "oci/hosts.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
+#include "oci/resolve.h"
 #include "pyro/digest.h"
 #include "pyro/environment_store.h"
 
 namespace pyro {
-
-/// What an image's name meant at one moment; everything after is by digest.
-struct ResolvedImage {
-  Digest digest;           ///< Of the manifest or index that the reference names.
-  Digest manifest_digest;  ///< Of the manifest for this platform; the same where there is no index.
-  Manifest manifest;
-};
 
 /// Bytes of a blob that are there from an earlier time.
 struct Replay {

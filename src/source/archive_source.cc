@@ -169,8 +169,9 @@ Provenance fetch_from_archive(const Environment& environment, const FetchContext
   const auto path = local_path(source);
   const std::string shown = path ? source : redact(source);
   context.progress.started(environment.name, shown);
-  extraction.begin_layer("archive " + shown,
-                         environment.source_sha256 ? Checksums::leave : Checksums::check);
+  extraction.begin_layer(
+      "archive " + shown,
+      {.checksums = environment.source_sha256 ? Checksums::leave : Checksums::check});
   const Archive archive =
       path ? read_file(*path, context, ArchiveSink(extraction, context.progress, nullptr))
            : download(environment, context, extraction);

@@ -1,14 +1,13 @@
 // An environment out of an OCI registry.
 #include "source/oci_source.h"
 
-#include <numeric>
 #include <utility>
 
-#include "base/mib.h"
 #include "net/curl_client.h"
 #include "oci/reference.h"
 #include "oci/registry_client.h"
 #include "pyro/error.h"
+#include "source/layer_plan.h"
 
 namespace pyro {
 namespace {
@@ -20,32 +19,16 @@ ImageReference reference_of(const Environment& environment) {
   return std::move(*image);
 }
 
-std::uint64_t compressed_size(const Manifest& manifest, const ExtractionLimits& limits) {
-  const std::uint64_t total =
-      std::accumulate(manifest.layers.begin(), manifest.layers.end(), std::uint64_t{0},
-                      [](std::uint64_t sum, const Descriptor& layer) { return sum + layer.size; });
-  if (total > limits.compressed_bytes) {
-    throw Error(ErrorCode::integrity,
-                "its layers are " + mib(total) + "; the limit is " + mib(limits.compressed_bytes));
-  }
-  return total;
-}
-
-std::string label_of(const Manifest& manifest, std::size_t index) {
-  return "layer " + std::to_string(index + 1) + " of " + std::to_string(manifest.layers.size()) +
-         " (" + manifest.layers[index].digest.to_string() + ")";
-}
-
 /// One after the other into `extraction`; counts the bytes.
 class LayerFetcher {
  public:
   LayerFetcher(RegistryClient& registry, const FetchContext& context, Extraction& extraction)
       : registry_(registry), context_(context), extraction_(extraction) {}
 
-  void fetch(const Manifest& manifest, std::size_t index) {
-    const Descriptor& layer = manifest.layers[index];
+  void fetch(const Manifest& manifest, const PlannedLayer& planned) {
+    const Descriptor& layer = manifest.layers[planned.index];
     Partial& partial = context_.partials.open(layer.digest, layer.size);
-    extraction_.begin_layer(label_of(manifest, index), Checksums::leave);
+    extraction_.begin_layer(label_of_layer(manifest, planned.index), planned.form);
     registry_.fetch_blob(layer,
                          [&](std::span<const std::byte> bytes) {
                            extraction_.write(bytes);
@@ -95,12 +78,11 @@ Provenance fetch_from_oci(const Environment& environment, const FetchContext& co
   RegistryClient registry(http, image, context.network, retry_options(context, environment.name),
                           watch_hosts(context));
   const ResolvedImage resolved = registry.resolve(environment.oci_digest);
-  context.progress.expecting(compressed_size(resolved.manifest, context.limits));
+  const auto plan = plan_layers(resolved.manifest);
+  context.progress.expecting(planned_bytes(resolved.manifest, plan, context.limits));
   Provenance provenance = provenance_of(image, resolved);
   LayerFetcher layers(registry, context, extraction);
-  for (std::size_t i = 0; i < resolved.manifest.layers.size(); ++i) {
-    layers.fetch(resolved.manifest, i);
-  }
+  for (const PlannedLayer& layer : plan) layers.fetch(resolved.manifest, layer);
   provenance.received_bytes = layers.received();
   return provenance;
 }

@@ -14,8 +14,10 @@
 #include "source/archive_source.h"
 #include "source/bundle_source.h"
 #include "source/fetch.h"
+#include "source/layout_source.h"
 #include "source/oci_source.h"
 #include "source/partials.h"
+#include "store/install.h"
 #include "store/install_record.h"
 #include "store/install_transaction.h"
 #include "store/installation.h"
@@ -109,19 +111,21 @@ InstallRecord record_of(const Environment& environment, const Provenance& proven
 /// One install under its environment's lock.
 class Installer {
  public:
+  /// `image` is the source, if there is one, and else what the catalog says.
   Installer(const StoreOptions& options, const CacheLayout& layout, const Environment& environment,
-            const PullOptions& pull)
+            const PullOptions& pull, std::optional<LayoutImage> image)
       : options_(options),
         layout_(layout),
         environment_(environment),
         pull_(pull),
+        image_(std::move(image)),
         progress_(pull.progress != nullptr ? *pull.progress : silence_) {}
 
   InstalledEnvironment run() {
     if (layout_.group_writable()) {
       progress_.warning("the cache " + layout_.root().string() + " can be written by its group");
     }
-    const auto bundle = open_bundle(options_);
+    const auto bundle = image_ ? std::nullopt : open_bundle(options_);
     const auto profile = bundle ? bundle->find(environment_) : std::nullopt;
     if (!has_source(profile.has_value())) {
       if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
@@ -136,7 +140,7 @@ class Installer {
 
  private:
   [[nodiscard]] bool has_source(bool bundled) const {
-    return bundled || has_oci_source(environment_) || environment_.source_url;
+    return image_ || bundled || has_oci_source(environment_) || environment_.source_url;
   }
 
   [[noreturn]] void refuse_without_source() const {
@@ -201,13 +205,20 @@ class Installer {
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
     const FetchContext context{options_.network, options_.limits, progress_,
                                partials,         pull_.stop,      left_mirrors_};
-    const Provenance provenance = has_oci_source(environment_)
-                                      ? fetch_from_oci(environment_, context, extraction)
-                                      : fetch_from_archive(environment_, context, extraction);
+    const Provenance provenance = fetch_artifacts(context, extraction);
     const auto artifacts = extraction.finish();
     if (pull_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     transaction.keep(artifacts);
     return commit(transaction, provenance, artifacts);
+  }
+
+  Provenance fetch_artifacts(const FetchContext& context, Extraction& extraction) {
+    if (image_) return fetch_from_layout(environment_, *image_, context, extraction);
+    if (has_oci_source(environment_)) return fetch_from_oci(environment_, context, extraction);
+    if (const auto image = layout_source(environment_)) {
+      return fetch_from_layout(environment_, *image, context, extraction);
+    }
+    return fetch_from_archive(environment_, context, extraction);
   }
 
   InstalledEnvironment commit(InstallTransaction& transaction, const Provenance& provenance,
@@ -228,11 +239,36 @@ class Installer {
   const CacheLayout& layout_;
   const Environment& environment_;
   const PullOptions& pull_;
+  const std::optional<LayoutImage> image_;
   ProgressListener& progress_;
   std::set<std::string> left_mirrors_;
 };
 
+InstalledEnvironment install(const StoreOptions& options, const Environment& environment,
+                             const PullOptions& pull, std::optional<LayoutImage> image) {
+  require_compatible(environment);
+  const CacheLayout layout(options.cache_dir);
+  layout.check_root();
+  // A repair verifies under the lock, once.
+  if (pull.mode == PullMode::ensure) {
+    if (auto installed = find_satisfying(environment, layout, pull)) return *installed;
+  }
+  try {
+    return Installer(options, layout, environment, pull, std::move(image)).run();
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::not_found) throw;
+    error.add_context("cannot install " + environment.name);
+    throw;
+  }
+}
+
 }  // namespace
+
+InstalledEnvironment install_from_layout(const StoreOptions& options,
+                                         const Environment& environment, const LayoutImage& image,
+                                         const PullOptions& pull) {
+  return install(options, environment, pull, image);
+}
 
 EnvironmentStore::EnvironmentStore(StoreOptions options) : options_(std::move(options)) {}
 EnvironmentStore::~EnvironmentStore() = default;
@@ -263,21 +299,7 @@ EnvironmentStatus EnvironmentStore::inspect(std::string_view name) const {
 
 InstalledEnvironment EnvironmentStore::ensure_installed(std::string_view name,
                                                         const PullOptions& options) {
-  const Environment& environment = options_.catalog.require(name);
-  require_compatible(environment);
-  const CacheLayout layout(options_.cache_dir);
-  layout.check_root();
-  // A repair verifies under the lock, once.
-  if (options.mode == PullMode::ensure) {
-    if (auto installed = find_satisfying(environment, layout, options)) return *installed;
-  }
-  try {
-    return Installer(options_, layout, environment, options).run();
-  } catch (Error& error) {
-    if (error.code() == ErrorCode::not_found) throw;
-    error.add_context("cannot install " + environment.name);
-    throw;
-  }
+  return install(options_, options_.catalog.require(name), options, std::nullopt);
 }
 
 EnvironmentStatus EnvironmentStore::pull(std::string_view name, const PullOptions& options) {

@@ -66,7 +66,7 @@ std::optional<Installation> find_installation_at(int directory_fd,
 bool is_outdated(const InstallRecord& record, const Environment& environment) {
   if (record.source == kBundleSource) return false;
   const auto digest = Digest::parse(record.source_digest.value_or(""));
-  if (record.source.starts_with("oci://")) {
+  if (record.source.starts_with("oci:") || record.source.starts_with("oci-archive:")) {
     return environment.oci_digest && environment.oci_digest != digest &&
            environment.oci_digest != record.oci_digest;
   }

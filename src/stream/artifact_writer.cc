@@ -52,8 +52,8 @@ void ArtifactWriter::data(std::uint64_t offset, std::span<const std::byte> bytes
   add(std::move(step));
 }
 
-void ArtifactWriter::end() {
-  add({.kind = Step::Kind::end});
+void ArtifactWriter::end(std::uint64_t size) {
+  add({.kind = Step::Kind::end, .number = size});
 }
 
 void ArtifactWriter::add(Step step) {
@@ -83,7 +83,7 @@ void ArtifactWriter::carry_out(const Step& step) {
     case Step::Kind::data:
       return write(step.number, step.bytes);
     case Step::Kind::end:
-      return end_file();
+      return end_file(step.number);
   }
 }
 
@@ -111,9 +111,12 @@ void ArtifactWriter::write(std::uint64_t offset, std::span<const std::byte> byte
   if (open_.position - open_.flushed >= kHashStep) have_hashed();
 }
 
-void ArtifactWriter::end_file() {
+void ArtifactWriter::end_file(std::uint64_t size) {
+  if (size != open_.size && ::ftruncate(files_[open_.index], static_cast<off_t>(size)) != 0) {
+    throw system_error("cannot write " + open_.subject, errno);
+  }
   have_hashed();
-  hasher_.end(open_.size);
+  hasher_.end(size);
 }
 
 void ArtifactWriter::have_hashed() {

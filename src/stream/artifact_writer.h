@@ -29,12 +29,12 @@ class ArtifactWriter final : public DataSink {
   /// @throws what went wrong on the writer's thread; so do the others.
   void pass_on();
 
-  /// Begins file `index`, which gets `size` bytes, over whatever it held.
+  /// Begins file `index`, which gets `size` bytes, as far as is known, over whatever it held.
   void begin(std::size_t index, std::uint64_t size, std::string subject);
   /// What has the lifetime of a buffer must lie in the ring.
   void data(std::uint64_t offset, std::span<const std::byte> bytes, Lifetime lifetime) override;
-  /// Ends the file begun last.
-  void end();
+  /// Ends the file begun last, which has `size` bytes.
+  void end(std::uint64_t size);
 
   /// Waits until all is written and hashed; the fs-verity digests of the files that were, by index.
   [[nodiscard]] std::vector<std::optional<Digest>> finish();
@@ -70,7 +70,7 @@ class ArtifactWriter final : public DataSink {
   void carry_out(const Step& step);
   void begin_file(const Step& step);
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
-  void end_file();
+  void end_file(std::uint64_t size);
   void have_hashed();
 
   OutputRing ring_;

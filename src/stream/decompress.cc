@@ -211,4 +211,8 @@ std::unique_ptr<Decompressor> open_decompressor(ByteSource source, OutputRing& r
   return std::make_unique<Plain>(std::move(input), ring);
 }
 
+std::unique_ptr<Decompressor> open_plain(ByteSource source, OutputRing& ring) {
+  return std::make_unique<Plain>(Input(std::move(source)), ring);
+}
+
 }  // namespace pyro

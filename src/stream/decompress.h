@@ -45,4 +45,7 @@ class Decompressor {
 [[nodiscard]] std::unique_ptr<Decompressor> open_decompressor(
     ByteSource source, OutputRing& ring, Checksums checksums = Checksums::check);
 
+/// One that takes what `source` holds as it is, whatever that looks like.
+[[nodiscard]] std::unique_ptr<Decompressor> open_plain(ByteSource source, OutputRing& ring);
+
 }  // namespace pyro

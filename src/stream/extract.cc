@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "stream/artifact_writer.h"
+#include "stream/file_layer_reader.h"
 #include "stream/layer_reader.h"
 #include "stream/merged_view.h"
 
@@ -14,8 +15,13 @@ std::vector<WrittenArtifact> extract_layers(LayerStream& layers, std::vector<int
   ArtifactWriter writer(std::move(files));
   MergedView view;
   ExtractionBudget budget{limits};
-  while (const auto checksums = layers.next_layer()) {
-    LayerReader([&] { return layers.next(); }, *checksums, view, writer, budget).run();
+  const auto bytes = [&] { return layers.next(); };
+  while (const auto form = layers.next_layer()) {
+    if (form->shape == LayerForm::Shape::tar) {
+      LayerReader(bytes, form->checksums, view, writer, budget).run();
+    } else {
+      FileLayerReader(bytes, *form, view, writer, budget).run();
+    }
   }
   const auto choices = view.choose();
   const auto digests = writer.finish();

@@ -1,8 +1,8 @@
 // Compressed layers in, artifacts written to open files: the work of a pull that untrusted bytes
 // have a say in.
 //
-//   layers → [ decompress → tar → holes ] → [ file, fs-verity ]
-//            the caller's thread            two others
+//   layers → [ decompress → tar, if it is one → holes ] → [ file, fs-verity ]
+//            the caller's thread                          two others
 //
 // It is handed descriptors and opens nothing, so that it can run in a process that could not.
 #pragma once
@@ -14,7 +14,7 @@
 
 #include "pyro/environment_store.h"
 #include "stream/artifacts.h"
-#include "stream/decompress.h"
+#include "stream/layer_form.h"
 
 namespace pyro {
 
@@ -23,9 +23,9 @@ class LayerStream {
  public:
   virtual ~LayerStream() = default;
 
-  /// Waits for the next layer, or the only archive, to begin: whether its own checksums are worth
-  /// checking. Nothing when there is none.
-  [[nodiscard]] virtual std::optional<Checksums> next_layer() = 0;
+  /// Waits for the next layer, or the only archive, to begin: what its bytes are. Nothing when
+  /// there is none.
+  [[nodiscard]] virtual std::optional<LayerForm> next_layer() = 0;
 
   /// The next piece of the current layer, valid until the next call; empty at its end.
   [[nodiscard]] virtual std::span<const std::byte> next() = 0;

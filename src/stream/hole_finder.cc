@@ -34,6 +34,11 @@ void HoleFinder::finish() {
   flush_block();
 }
 
+void HoleFinder::finish_here() {
+  size_ = position_;
+  flush_block();
+}
+
 // A gap: zeros up to the end of the block that was begun, nothing for those between, zeros up to
 // the offset in the block where it lies.
 void HoleFinder::skip_to(std::uint64_t offset) {

@@ -38,6 +38,9 @@ class HoleFinder {
   /// The file ends; what was not fed is a hole.
   void finish();
 
+  /// The file ends where it is, and not at its size.
+  void finish_here();
+
   /// Where the next byte is expected.
   [[nodiscard]] std::uint64_t position() const noexcept { return position_; }
 

@@ -100,5 +100,16 @@ TEST(HoleFinder, MapsThatMakeNoSenseAreRefused) {
   EXPECT_THROW(feed(holes, more, more.size(), more.size()), Error) << "begins beyond the size";
 }
 
+TEST(HoleFinder, AFileMayEndBeforeItsSize) {
+  const std::string content = content_of("x.", 5);
+  Collector collector(content.size());
+  HoleFinder holes(collector, 1U << 30);
+  feed(holes, content, 0, content.size());
+  holes.finish_here();
+  EXPECT_EQ(collector.content, content);
+  EXPECT_EQ(holes.position(), content.size());
+  EXPECT_EQ(collector.written, kBlock + 5);
+}
+
 }  // namespace
 }  // namespace pyro

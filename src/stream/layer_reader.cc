@@ -19,11 +19,6 @@ constexpr std::string_view kWhiteoutMetadata = ".wh..wh.";  // of aufs; means no
   throw Error(ErrorCode::integrity, std::move(message), std::move(hint));
 }
 
-std::uint64_t limit_of(const ExtractionLimits& limits, std::size_t kind) {
-  if (kind == kRootfs) return limits.rootfs_bytes;
-  return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
-}
-
 void check_link(const TarMember& member, const std::string& path) {
   if (artifact_index(base_name_of(path))) {
     refuse("artifact " + in_quotes(path) + " is a link", "archives must hold the files themselves");
@@ -39,6 +34,32 @@ void check_link(const TarMember& member, const std::string& path) {
 
 }  // namespace
 
+std::uint64_t ExtractionBudget::limit_of(std::size_t kind) const noexcept {
+  if (kind == kRootfs) return limits.rootfs_bytes;
+  return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
+}
+
+void ExtractionBudget::count_member() {
+  if (++members > limits.members) {
+    refuse("it has more than " + std::to_string(limits.members) + " members");
+  }
+}
+
+void ExtractionBudget::count_other(std::size_t bytes) {
+  other_bytes += bytes;
+  if (other_bytes > limits.other_bytes) {
+    refuse("it unpacks to more than " + mib(limits.other_bytes) + " beside the artifacts");
+  }
+}
+
+void ExtractionBudget::check_size(std::size_t kind, std::string_view path,
+                                  std::uint64_t size) const {
+  const std::uint64_t limit = limit_of(kind);
+  if (size <= limit) return;
+  refuse(in_quotes(path) + " would take " + mib(size) + "; the limit is " + mib(limit),
+         kind == kRootfs ? "raise it with --max-size" : "");
+}
+
 LayerReader::LayerReader(ByteSource source, Checksums checksums, MergedView& view,
                          ArtifactWriter& writer, ExtractionBudget& budget)
     : decompressor_(open_decompressor(std::move(source), writer.ring(), checksums)),
@@ -50,7 +71,7 @@ LayerReader::LayerReader(ByteSource source, Checksums checksums, MergedView& vie
 void LayerReader::run() {
   view_.begin_layer();
   while (const auto next = tar_.next()) {
-    count_member();
+    budget_.count_member();
     member(*next);
   }
   tar_.finish();
@@ -60,17 +81,8 @@ void LayerReader::run() {
 std::span<const std::byte> LayerReader::next_block() {
   writer_.pass_on();
   piece_ = decompressor_->next(in_artifact_ ? artifact_position_ : 0);
-  if (!in_artifact_) budget_.other_bytes += piece_.size();
-  if (budget_.other_bytes > budget_.limits.other_bytes) {
-    refuse("it unpacks to more than " + mib(budget_.limits.other_bytes) + " beside the artifacts");
-  }
+  if (!in_artifact_) budget_.count_other(piece_.size());
   return piece_;
-}
-
-void LayerReader::count_member() {
-  if (++budget_.members > budget_.limits.members) {
-    refuse("it has more than " + std::to_string(budget_.limits.members) + " members");
-  }
 }
 
 void LayerReader::member(const TarMember& member) {
@@ -112,11 +124,7 @@ void LayerReader::whiteout(std::string_view path) {
 
 void LayerReader::write_artifact(std::size_t kind, const TarMember& member,
                                  const std::string& path) {
-  const std::uint64_t limit = limit_of(budget_.limits, kind);
-  if (member.size > limit) {
-    refuse(in_quotes(path) + " would take " + mib(member.size) + "; the limit is " + mib(limit),
-           kind == kRootfs ? "raise it with --max-size" : "");
-  }
+  budget_.check_size(kind, path, member.size);
   writer_.begin(view_.place(kind, path, member.size), member.size, path);
   HoleFinder holes(writer_, member.size);
   in_artifact_ = true;
@@ -127,7 +135,7 @@ void LayerReader::write_artifact(std::size_t kind, const TarMember& member,
   }
   in_artifact_ = false;
   holes.finish();
-  writer_.end();
+  writer_.end(member.size);
 }
 
 void LayerReader::feed(HoleFinder& holes, const TarData& data) {

@@ -20,6 +20,14 @@ struct ExtractionBudget {
   const ExtractionLimits& limits;
   std::uint64_t members = 0;
   std::uint64_t other_bytes = 0;
+
+  /// Of an artifact's apparent size.
+  [[nodiscard]] std::uint64_t limit_of(std::size_t kind) const noexcept;
+
+  /// @throws Error(integrity) as do the others, when that is more than there may be
+  void count_member();
+  void count_other(std::size_t bytes);
+  void check_size(std::size_t kind, std::string_view path, std::uint64_t size) const;
 };
 
 /// Reads one compressed layer to its end. Only artifacts are written, into files that are open
@@ -39,7 +47,6 @@ class LayerReader {
   void file(const TarMember& member, const std::string& path);
   void write_artifact(std::size_t kind, const TarMember& member, const std::string& path);
   void feed(HoleFinder& holes, const TarData& data);
-  void count_member();
 
   std::unique_ptr<Decompressor> decompressor_;
   MergedView& view_;

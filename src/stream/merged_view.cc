@@ -30,6 +30,12 @@ std::size_t MergedView::free_file(std::size_t kind) const {
                                         " files called " + std::string(kArtifactKinds[kind].name));
 }
 
+void MergedView::set_size(std::size_t file, std::uint64_t size) {
+  for (Candidate& candidate : candidates_) {
+    if (candidate.file == file) candidate.size = size;
+  }
+}
+
 template <typename Hidden>
 void MergedView::hide(Hidden hidden) {
   std::erase_if(candidates_, [&](const Candidate& candidate) {

@@ -35,6 +35,9 @@ class MergedView {
   /// @throws Error(integrity) for a second one of that path in this layer, or too many candidates.
   [[nodiscard]] std::size_t place(std::size_t kind, std::string_view path, std::uint64_t size);
 
+  /// What place() gave `file` to turned out to be of that size.
+  void set_size(std::size_t file, std::uint64_t size);
+
   /// A directory: it replaces a file of a lower layer, and leaves what is below alone.
   void directory(std::string_view path);
   /// Any other member that is no artifact: it replaces a lower layer's file or tree.

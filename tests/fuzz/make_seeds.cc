@@ -203,6 +203,8 @@ std::vector<Archive> archives() {
 void tars(const std::filesystem::path& root) {
   const Corpus corpus(root, "tar");
   for (const Archive& archive : archives()) corpus.add_stream(archive.name, archive.bytes);
+  const Corpus layouts(root, "layout_tar");
+  for (const Archive& archive : archives()) layouts.add(archive.name, archive.bytes);
 }
 
 constexpr std::string_view kNextLayer = "\xff\xfflayer";

@@ -77,6 +77,8 @@ TEST_F(CommandLineTest, Help) {
                              {"env", "pull", "--help"},
                              {"env", "verify", "--help"},
                              {"env", "prune", "--help"},
+                             {"env", "export", "--help"},
+                             {"env", "import", "--help"},
                              {"registry", "login", "--help"},
                              {"registry", "logout", "--help"}});
 }

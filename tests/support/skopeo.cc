@@ -64,12 +64,24 @@ std::string push_image(const Image& image, const std::string& destination,
   return push_layout(dir / "layout", "image", destination, options);
 }
 
+void skopeo_copy(const std::string& source, const std::string& destination,
+                 const SkopeoOptions& options) {
+  const TempDir dir;
+  Arguments arguments{"copy", "--quiet"};
+  if (options.all) arguments.push_back("--all");
+  if (source.starts_with("docker://")) append_connection(arguments, options, "src-");
+  if (destination.starts_with("docker://")) append_connection(arguments, options, "dest-");
+  append(arguments, {source, destination});
+  run_checked(skopeo(std::move(arguments), dir));
+}
+
 ProcessResult skopeo_inspect(const std::string& source, bool raw, const SkopeoOptions& options) {
   const TempDir dir;
   Arguments arguments{"inspect"};
   if (raw) arguments.push_back("--raw");
-  append_connection(arguments, options, "");
-  arguments.push_back("docker://" + source);
+  const bool is_local = source.starts_with("oci:") || source.starts_with("oci-archive:");
+  if (!is_local) append_connection(arguments, options, "");
+  arguments.push_back(is_local ? source : "docker://" + source);
   return run(skopeo(std::move(arguments), dir));
 }
 

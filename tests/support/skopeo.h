@@ -28,7 +28,13 @@ std::string push_layout(const std::filesystem::path& layout, const std::string& 
 std::string push_image(const Image& image, const std::string& destination,
                        const SkopeoOptions& options = {});
 
-/// `skopeo inspect`: the result as it is.
+/// `skopeo copy` from one place to another, each with its transport: "docker://HOST/NAME:TAG",
+/// "oci:DIR:TAG", "oci-archive:FILE:TAG". Throws as the former do.
+void skopeo_copy(const std::string& source, const std::string& destination,
+                 const SkopeoOptions& options = {});
+
+/// `skopeo inspect` of an image in a registry, or of one whose transport is named: the result as it
+/// is.
 ProcessResult skopeo_inspect(const std::string& source, bool raw,
                              const SkopeoOptions& options = {});
 

@@ -5,9 +5,9 @@ namespace pyro::cli {
 namespace {
 
 constexpr const CommandEntry* kCommands[] = {
-    &kListCommand,   &kInspectCommand, &kPullCommand,   &kVerifyCommand,
-    &kPruneCommand,  &kPrepareCommand, &kRunCommand,    &kShellCommand,
-    &kDoctorCommand, &kLoginCommand,   &kLogoutCommand, &kCompletionCommand,
+    &kListCommand,   &kInspectCommand, &kPullCommand,    &kVerifyCommand,     &kPruneCommand,
+    &kExportCommand, &kImportCommand,  &kPrepareCommand, &kRunCommand,        &kShellCommand,
+    &kDoctorCommand, &kLoginCommand,   &kLogoutCommand,  &kCompletionCommand,
 };
 
 }  // namespace

@@ -12,6 +12,8 @@ extern const CommandEntry kInspectCommand;
 extern const CommandEntry kPullCommand;
 extern const CommandEntry kVerifyCommand;
 extern const CommandEntry kPruneCommand;
+extern const CommandEntry kExportCommand;
+extern const CommandEntry kImportCommand;
 extern const CommandEntry kPrepareCommand;
 extern const CommandEntry kRunCommand;
 extern const CommandEntry kShellCommand;

@@ -6,9 +6,8 @@
 
 #include "cli/commands/commands.h"
 #include "cli/commands/outcomes.h"
+#include "cli/commands/progress_arguments.h"
 #include "cli/json_output.h"
-#include "cli/printable.h"
-#include "cli/progress.h"
 #include "cli/sizes.h"
 #include "pyro/error.h"
 
@@ -20,11 +19,7 @@ class PullCommand : public Command {
   void declare(Arguments& arguments) override {
     arguments.flag("--force", force_, "Download and replace whatever is installed");
     arguments.flag("--repair", repair_, "Replace it if it is not as it was installed");
-    arguments.choice(
-        "--progress", "KIND", {"auto", "tty", "plain", "json", "none"},
-        [this](const std::string& text) { progress_ = *parse_progress_kind(text); },
-        "How to show progress: auto, tty, plain, json or none");
-    arguments.flag("-q,--quiet", quiet_, "Show neither progress nor warnings");
+    progress_.declare(arguments);
     arguments.value(
         "--max-size", "SIZE", [this](const std::string& text) { set_max_size(text); },
         "Accept a root file system up to SIZE (default 64GiB)");
@@ -49,8 +44,7 @@ class PullCommand : public Command {
     }
     apply_to(context.store);
     EnvironmentStore store(context.store);
-    if (!quiet_) view_ = make_progress(progress_, context.err);
-    if (view_) view_->show_notes(context.verbose);
+    view_ = progress_.make_view(context);
     Outcomes outcomes(context);
     outcomes.for_each(names, [&](const std::string& name) { return pull(context, store, name); });
     if (json()) {
@@ -66,7 +60,8 @@ class PullCommand : public Command {
     const int pulls = view_ ? view_->pulls() : 0;
     const EnvironmentStatus status = pull_with_progress(context, store, name);
     if (was_installed && view_ && view_->pulls() == pulls) {
-      say(context, name, mode() == PullMode::ensure ? "installed already" : "left as it is");
+      progress_.say(context, name,
+                    mode() == PullMode::ensure ? "installed already" : "left as it is");
     }
     if (!json()) context.out.write(status.install_dir.string() + '\n');
     return pull_payload(status);
@@ -81,12 +76,6 @@ class PullCommand : public Command {
   static bool is_installed(const EnvironmentStore& store, const std::string& name) {
     const EnvironmentStatus status = store.inspect(name);
     return status.installed && !status.outdated;
-  }
-
-  void say(const Context& context, const std::string& name, const char* what) const {
-    const bool for_people = progress_ != ProgressKind::json && progress_ != ProgressKind::none;
-    if (quiet_ || !for_people) return;
-    context.err.try_write(context.err.paint(Colour::bold, printable(name)) + ": " + what + '\n');
   }
 
   [[nodiscard]] PullMode mode() const noexcept {
@@ -131,8 +120,7 @@ class PullCommand : public Command {
 
   bool force_ = false;
   bool repair_ = false;
-  bool quiet_ = false;
-  ProgressKind progress_ = ProgressKind::automatic;
+  ProgressArguments progress_;
   std::optional<std::uint64_t> max_size_;
   std::optional<std::chrono::milliseconds> lock_timeout_;
   std::vector<std::string> realms_;

@@ -1,0 +1,52 @@
+// Headers are what other programs read.
+#include "base/tar_header.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "support/process.h"
+#include "support/temp_dir.h"
+
+namespace pyro {
+namespace {
+
+std::string text_of(const TarHeader& header) {
+  return {reinterpret_cast<const char*>(header.data()), header.size()};
+}
+
+std::string list(const std::string& tar) {
+  const testing::TempDir dir;
+  testing::write_file(dir / "a.tar", tar + std::string(kTarEnd, '\0'));
+  return testing::run(
+             {.argv = {"tar", "--numeric-owner", "--utc", "-tvf", (dir / "a.tar").string()}})
+      .out;
+}
+
+TEST(TarHeader, IsReadByTar) {
+  const std::string content(700, 'x');
+  const std::string tar = text_of(make_tar_header("blobs/", 0)) +
+                          text_of(make_tar_header("blobs/a", content.size())) + content +
+                          std::string(tar_padding(content.size()), '\0');
+  EXPECT_EQ(list(tar),
+            "drwxr-xr-x 0/0               0 1970-01-01 00:00 blobs/\n"
+            "-rw-r--r-- 0/0             700 1970-01-01 00:00 blobs/a\n");
+}
+
+TEST(TarHeader, SizesOf8GiBAndMore) {
+  for (const std::uint64_t size :
+       {(std::uint64_t{1} << 33) - 1, std::uint64_t{1} << 33, (std::uint64_t{1} << 40) + 7}) {
+    // The content is missing; tar says what it read of the header before it says that.
+    EXPECT_NE(list(text_of(make_tar_header("large", size))).find(std::to_string(size)),
+              std::string::npos)
+        << size;
+  }
+}
+
+TEST(TarHeader, TakesANameOfAHundredBytes) {
+  const std::string name(100, 'n');
+  EXPECT_NE(list(text_of(make_tar_header(name, 0))).find(" " + name + "\n"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace pyro

@@ -1,0 +1,115 @@
+// pyro env export: environments into a file that can be carried where there is no network.
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "cli/commands/commands.h"
+#include "cli/exit_code.h"
+#include "cli/json_output.h"
+#include "cli/printable.h"
+#include "cli/sizes.h"
+#include "pyro/error.h"
+#include "pyro/image_layout.h"
+
+namespace pyro::cli {
+namespace {
+
+class ExportCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override {
+    arguments.value(
+        "-o,--output", "FILE", [this](const std::string& text) { set_output(text); },
+        "Write to FILE, which is replaced once the export is\ncomplete; '-' is standard output");
+    arguments.value(
+        "--compress", "KIND", [this](const std::string& text) { set_compression(text); },
+        "How to pack: zstd (default), gzip or none");
+    arguments.flag("-q,--quiet", quiet_, "Say nothing unless something fails");
+    declare_json(arguments);
+  }
+
+  int run(Context& context, const std::vector<std::string>& names) override {
+    require_output();
+    const EnvironmentStore store(context.store);
+    const ExportOptions options{
+        .compression = compression_,
+        .on_exported = [&](const ExportedEnvironment& exported) { tell(context, exported); },
+        .stop = context.stop};
+    const ExportReport report = to_stdout()
+                                    ? export_environments(store, names, STDOUT_FILENO, options)
+                                    : export_environments(store, names, *output_, options);
+    if (json()) context.out.write(render_json(export_payload(*output_, report)));
+    return kDone;
+  }
+
+ private:
+  [[nodiscard]] bool to_stdout() const { return output_ == "-"; }
+
+  void require_output() const {
+    if (!output_) {
+      throw Error(ErrorCode::usage, "'pyro env export' needs '-o FILE' to say where to");
+    }
+    if (!to_stdout()) return;
+    if (json()) {
+      throw Error(ErrorCode::usage, "'-o -' and '--json' both want standard output");
+    }
+    if (is_terminal(STDOUT_FILENO)) {
+      throw Error(ErrorCode::usage, "an export is not for a terminal: name a file, or use a pipe");
+    }
+  }
+
+  void tell(const Context& context, const ExportedEnvironment& exported) const {
+    if (quiet_) return;
+    const std::string doubt = exported.verified ? "" : " (unverified: no digests were recorded)";
+    context.err.try_write(context.err.paint(Colour::bold, printable(exported.name)) +
+                          ": exported " + format_size(exported.bytes) + ", " +
+                          exported.digest.to_string() + doubt + '\n');
+  }
+
+  void set_output(const std::string& text) {
+    if (text.empty()) throw Error(ErrorCode::usage, "option '--output' needs a value");
+    output_ = text;
+  }
+
+  void set_compression(const std::string& text) {
+    if (text == "zstd") {
+      compression_ = LayerCompression::zstd;
+    } else if (text == "gzip") {
+      compression_ = LayerCompression::gzip;
+    } else if (text == "none") {
+      compression_ = LayerCompression::none;
+    } else {
+      refuse_value("--compress", text, "one of: zstd, gzip, none");
+    }
+  }
+
+  std::optional<std::string> output_;
+  LayerCompression compression_ = LayerCompression::zstd;
+  bool quiet_ = false;
+};
+
+}  // namespace
+
+constinit const CommandEntry kExportCommand{
+    .group = "env",
+    .name = "export",
+    .operands = "NAME...",
+    .least_operands = 1,
+    .most_operands = kAnyNumber,
+    .purpose = "Write installed environments into one file",
+    .details =
+        "For machines without a network, where 'pyro env import' reads it. The file is an OCI "
+        "image\n"
+        "layout in a tar, which skopeo and podman know as oci-archive; each environment is an "
+        "image\n"
+        "in it. The same installs give the same bytes. What is not as it was installed is "
+        "refused.\n",
+    .examples =
+        "  pyro env export debian:12 -o debian.tar\n"
+        "  pyro env export debian:12 debian:12-build -o - | ssh host 'cat > pyro.tar'\n"
+        "  skopeo copy oci-archive:debian.tar:debian:12 docker://registry.example/debian:12\n",
+    .make = make_command<ExportCommand>,
+};
+
+}  // namespace pyro::cli

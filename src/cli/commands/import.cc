@@ -1,0 +1,132 @@
+// pyro env import: environments out of a file, without a network.
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/commands/commands.h"
+#include "cli/commands/outcomes.h"
+#include "cli/commands/progress_arguments.h"
+#include "cli/json_output.h"
+#include "cli/sizes.h"
+#include "pyro/error.h"
+#include "pyro/image_layout.h"
+
+namespace pyro::cli {
+namespace {
+
+class ImportCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override {
+    arguments.value(
+        "--as", "NAME", [this](const std::string& text) { as_ = text; },
+        "Install the image as the environment NAME, whatever it\nsays of itself");
+    arguments.flag("--force", force_, "Replace what is installed even if it is the same image");
+    progress_.declare(arguments);
+    arguments.value(
+        "--max-size", "SIZE", [this](const std::string& text) { set_max_size(text); },
+        "Accept a root file system up to SIZE (default 64GiB)");
+    declare_json(arguments);
+  }
+
+  int run(Context& context, const std::vector<std::string>& operands) override {
+    const std::string& layout = operands.front();
+    const std::vector<std::string> names(operands.begin() + 1, operands.end());
+    require_sense(layout, names);
+    if (max_size_) context.store.limits.rootfs_bytes = *max_size_;
+    EnvironmentStore store(context.store);
+    view_ = progress_.make_view(context);
+    Outcomes outcomes(context);
+    outcomes.for_each(names_in(layout, names), [&](const std::string& name) {
+      return import(context, store, layout, name);
+    });
+    if (json()) context.out.write(render_json(outcomes.payloads()));
+    return outcomes.exit_code();
+  }
+
+ private:
+  void require_sense(const std::string& layout, const std::vector<std::string>& names) const {
+    if (layout == "-") {
+      throw Error(ErrorCode::usage,
+                  "'-': an image layout is read here and there, which takes a file");
+    }
+    if (as_ && names.size() > 1) {
+      throw Error(ErrorCode::usage,
+                  "with '--as' one image is imported, not " + std::to_string(names.size()));
+    }
+  }
+
+  /// All that say what they are, unless some are asked for.
+  [[nodiscard]] std::vector<std::string> names_in(const std::string& layout,
+                                                  const std::vector<std::string>& wanted) const {
+    if (!wanted.empty()) return wanted;
+    if (as_) return {""};
+    std::vector<std::string> names;
+    for (const LayoutEnvironment& environment : environments_in(layout)) {
+      if (environment.name) names.push_back(*environment.name);
+    }
+    std::ranges::sort(names);
+    const auto repeated = std::ranges::unique(names);
+    names.erase(repeated.begin(), repeated.end());
+    if (!names.empty()) return names;
+    throw Error(ErrorCode::not_found, layout + " does not say which environments it has",
+                "say which one its image is to be, with --as NAME");
+  }
+
+  Json import(const Context& context, EnvironmentStore& store, const std::string& layout,
+              const std::string& name) {
+    const int pulls = view_ ? view_->pulls() : 0;
+    const EnvironmentStatus status = import_with_progress(context, store, layout, name);
+    if (view_ && view_->pulls() == pulls) {
+      progress_.say(context, status.environment.name, "installed already");
+    }
+    if (!json()) context.out.write(status.install_dir.string() + '\n');
+    return pull_payload(status);
+  }
+
+  EnvironmentStatus import_with_progress(const Context& context, EnvironmentStore& store,
+                                         const std::string& layout, const std::string& name) {
+    const ClearAtEnd clear(view_.get());
+    return import_environment(
+        store, layout, name,
+        {.as = as_, .force = force_, .progress = view_.get(), .stop = context.stop});
+  }
+
+  void set_max_size(const std::string& text) {
+    max_size_ = parse_size(text);
+    if (!max_size_) refuse_value("--max-size", text, "a size like 64GiB");
+  }
+
+  std::optional<std::string> as_;
+  bool force_ = false;
+  ProgressArguments progress_;
+  std::optional<std::uint64_t> max_size_;
+  std::unique_ptr<ProgressView> view_;
+};
+
+}  // namespace
+
+constinit const CommandEntry kImportCommand{
+    .group = "env",
+    .name = "import",
+    .operands = "FILE [NAME...]",
+    .least_operands = 1,
+    .most_operands = kAnyNumber,
+    .purpose = "Install environments out of a file, without a network",
+    .details =
+        "FILE is what 'pyro env export' or 'skopeo copy ... oci-archive:FILE' wrote, or a "
+        "directory\n"
+        "as of 'skopeo copy ... oci:DIR'. Without a NAME, all environments in it are imported. "
+        "What\n"
+        "is there is verified and unpacked as by 'pyro env pull', and what the catalog pins must "
+        "be\n"
+        "the pinned image itself. Prints the directory of each, one a line.\n",
+    .examples =
+        "  pyro env import debian.tar\n"
+        "  pyro env import pyro.tar debian:12-build\n"
+        "  pyro env import image.tar --as debian:12\n",
+    .make = make_command<ImportCommand>,
+};
+
+}  // namespace pyro::cli

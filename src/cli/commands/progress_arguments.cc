@@ -1,0 +1,30 @@
+// How, and whether, progress is shown.
+#include "cli/commands/progress_arguments.h"
+
+#include "cli/printable.h"
+
+namespace pyro::cli {
+
+void ProgressArguments::declare(Arguments& arguments) {
+  arguments.choice(
+      "--progress", "KIND", {"auto", "tty", "plain", "json", "none"},
+      [this](const std::string& text) { kind_ = *parse_progress_kind(text); },
+      "How to show progress: auto, tty, plain, json or none");
+  arguments.flag("-q,--quiet", quiet_, "Show neither progress nor warnings");
+}
+
+std::unique_ptr<ProgressView> ProgressArguments::make_view(const Context& context) const {
+  if (quiet_) return nullptr;
+  auto view = make_progress(kind_, context.err);
+  view->show_notes(context.verbose);
+  return view;
+}
+
+void ProgressArguments::say(const Context& context, std::string_view name,
+                            std::string_view what) const {
+  if (quiet_ || kind_ == ProgressKind::json || kind_ == ProgressKind::none) return;
+  context.err.try_write(context.err.paint(Colour::bold, printable(name)) + ": " +
+                        std::string(what) + '\n');
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,100 @@
+// Which layers are tars, which are files, and which are left where they are.
+#include "source/layer_plan.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "pyro/error.h"
+#include "stream/artifacts.h"
+
+namespace pyro {
+namespace {
+
+constexpr char kTar[] = "application/vnd.oci.image.layer.v1.tar";
+constexpr char kTarGzip[] = "application/vnd.oci.image.layer.v1.tar+gzip";
+constexpr char kOctets[] = "application/octet-stream";
+
+Descriptor layer(const std::string& title, const std::string& type = kTar,
+                 const std::string& unpack = {}) {
+  Descriptor descriptor{.media_type = type, .digest = Digest(Digest::Bytes{}), .size = 10};
+  if (!title.empty()) descriptor.annotations.emplace(kTitle, title);
+  if (!unpack.empty()) descriptor.annotations.emplace(kUnpack, unpack);
+  return descriptor;
+}
+
+/// "tar", "vmlinux", "rootfs.ext4 compressed" for each layer that is fetched, with its index.
+std::string plan(const std::vector<Descriptor>& layers) {
+  std::string text;
+  for (const PlannedLayer& planned : plan_layers({.media_type = {}, .layers = layers})) {
+    text += (text.empty() ? "" : ", ") + std::to_string(planned.index) + " ";
+    if (planned.form.shape == LayerForm::Shape::tar) {
+      text += "tar";
+    } else {
+      text += kArtifactKinds[planned.form.artifact].name;
+    }
+    if (planned.form.shape == LayerForm::Shape::compressed_file) text += " compressed";
+  }
+  return text;
+}
+
+std::string refusal(const std::vector<Descriptor>& layers) {
+  try {
+    return plan(layers);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::integrity);
+    return error.message();
+  }
+}
+
+TEST(LayerPlan, LayersAreTars) {
+  EXPECT_EQ(plan({layer("", kTarGzip), layer("", kOctets)}), "0 tar, 1 tar");
+  EXPECT_EQ(plan({layer("environment.tar"), layer("notes.txt")}), "0 tar, 1 tar");
+}
+
+TEST(LayerPlan, OneThatIsCalledAsAnArtifactIsThatFileWhateverItsMediaType) {
+  for (const char* type : {kTar, kOctets, "", "application/vnd.example.kernel"}) {
+    EXPECT_EQ(plan({layer("rootfs.ext4", type), layer("vmlinux", type)}),
+              "0 rootfs.ext4, 1 vmlinux");
+  }
+  EXPECT_EQ(plan({layer("./out//vmlinux"), layer("out/initrd.img")}), "0 vmlinux, 1 initrd.img");
+}
+
+TEST(LayerPlan, ItIsCompressedIfItIsNamedSo) {
+  EXPECT_EQ(plan({layer("vmlinux.gz"), layer("rootfs.ext4.zst", kOctets), layer("initrd.img.xz")}),
+            "0 vmlinux compressed, 1 rootfs.ext4 compressed, 2 initrd.img compressed");
+  EXPECT_EQ(plan({layer("vmlinux.bz2"), layer("rootfs.ext4", "application/x+zstd"),
+                  layer("initrd.img", kTarGzip)}),
+            "0 vmlinux compressed, 1 rootfs.ext4 compressed, 2 initrd.img compressed");
+}
+
+TEST(LayerPlan, OtherFilesBesideThemStayWhereTheyAre) {
+  EXPECT_EQ(
+      plan({layer("README.md"), layer("vmlinux"), layer(""), layer("folder", kTarGzip, "true"),
+            layer("vmlinux.sig"), layer("xvmlinux"), layer("rootfs.ext4.gz.zst")}),
+      "1 vmlinux, 2 tar, 3 tar");
+  EXPECT_EQ(plan({layer("vmlinux", kTarGzip, "true")}), "0 tar");
+}
+
+TEST(LayerPlan, RefusesWhatCouldMeanTwoThings) {
+  for (const char* other : {"vmlinux", "./vmlinux", "vmlinux.gz", "boot/vmlinux"}) {
+    EXPECT_EQ(refusal({layer("vmlinux"), layer(other)}),
+              "two layers are called 'vmlinux': it is not clear which one is meant");
+  }
+}
+
+TEST(LayerPlan, RefusesTitlesThatLeadElsewhere) {
+  EXPECT_EQ(refusal({layer("../vmlinux")}), "member '../vmlinux' has '..' in its name");
+  EXPECT_EQ(refusal({layer("/boot/vmlinux")}), "member '/boot/vmlinux' has an absolute name");
+}
+
+TEST(LayerPlan, CountsWhatIsFetched) {
+  const Manifest manifest{.media_type = {}, .layers = {layer("vmlinux"), layer("a"), layer("")}};
+  EXPECT_EQ(planned_bytes(manifest, plan_layers(manifest), {}), 20U);
+  EXPECT_THROW((void)planned_bytes(manifest, plan_layers(manifest), {.compressed_bytes = 19}),
+               Error);
+}
+
+}  // namespace
+}  // namespace pyro

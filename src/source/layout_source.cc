@@ -1,0 +1,87 @@
+// An environment out of an image layout.
+#include "source/layout_source.h"
+
+#include <utility>
+
+#include "base/oci_names.h"
+#include "pyro/error.h"
+#include "source/layer_plan.h"
+
+namespace pyro {
+namespace {
+
+std::string transport_of(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error) ? "oci:" : "oci-archive:";
+}
+
+Provenance provenance_of(const std::filesystem::path& path, const ResolvedImage& resolved) {
+  Provenance provenance;
+  provenance.source_digest = resolved.manifest_digest.to_string();
+  provenance.source = transport_of(path) + path.string() + "@" + *provenance.source_digest;
+  if (resolved.digest != resolved.manifest_digest) provenance.oci_digest = resolved.digest;
+  return provenance;
+}
+
+/// A pin is chosen before the tag; it need not be there, as it may be that of an index's image.
+ResolvedImage resolve(const ImageLayout& layout, const LayoutImage& image,
+                      const std::optional<Digest>& pin) {
+  const std::optional<Digest>& wanted = image.digest ? image.digest : pin;
+  const Descriptor* const entry = wanted ? layout.find(*wanted) : nullptr;
+  if (entry != nullptr) return layout.resolve(*entry);
+  if (!image.digest) return layout.resolve(image.tag);
+  throw Error(ErrorCode::integrity,
+              layout.path().string() + " has no image " + image.digest->to_string());
+}
+
+}  // namespace
+
+void require_pinned(const Environment& environment, const ResolvedImage& image,
+                    const std::filesystem::path& layout) {
+  const auto& pin = environment.oci_digest;
+  if (pin && *pin != image.digest && *pin != image.manifest_digest) {
+    throw Error(ErrorCode::integrity,
+                "the image in " + layout.string() + " is " + image.digest.to_string() +
+                    ", but the catalog pins " + pin->to_string(),
+                "what an export says of its origin proves nothing: bring the pinned image itself, "
+                "with 'skopeo copy --preserve-digests docker://... oci-archive:FILE'");
+  }
+  if (environment.source_sha256 && !pin) {
+    throw Error(ErrorCode::integrity,
+                "the catalog pins the archive that '" + environment.name +
+                    "' comes from, and an image is no archive",
+                "bring the archive itself, and point the entry's 'source_url' at it");
+  }
+}
+
+std::optional<LayoutImage> layout_source(const Environment& environment) {
+  if (!environment.source_url) return std::nullopt;
+  const auto url = split_layout_url(*environment.source_url);
+  if (!url) return std::nullopt;
+  return LayoutImage{.layout = std::string(url->path), .tag = std::string(url->tag)};
+}
+
+Provenance fetch_from_layout(const Environment& environment, const LayoutImage& image,
+                             const FetchContext& context, Extraction& extraction) {
+  context.progress.started(environment.name, image.layout.string());
+  const ImageLayout layout(image.layout);
+  const ResolvedImage resolved = resolve(layout, image, environment.oci_digest);
+  require_pinned(environment, resolved, image.layout);
+  const auto plan = plan_layers(resolved.manifest);
+  context.progress.expecting(planned_bytes(resolved.manifest, plan, context.limits));
+  Provenance provenance = provenance_of(image.layout, resolved);
+  for (const PlannedLayer& layer : plan) {
+    extraction.begin_layer(label_of_layer(resolved.manifest, layer.index), layer.form);
+    layout.read_blob(
+        resolved.manifest.layers[layer.index],
+        [&](std::span<const std::byte> bytes) {
+          extraction.write(bytes);
+          context.progress.received(provenance.received_bytes += bytes.size());
+        },
+        context.stop);
+    extraction.end_layer();
+  }
+  return provenance;
+}
+
+}  // namespace pyro

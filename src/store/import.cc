@@ -1,0 +1,174 @@
+// Environments out of an image layout into the cache.
+#include <algorithm>
+#include <functional>
+#include <iterator>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "oci/image_layout.h"
+#include "pyro/image_layout.h"
+#include "store/environment_annotations.h"
+#include "store/install.h"
+#include "store/installation.h"
+#include "store/layout.h"
+
+namespace pyro {
+namespace {
+
+std::optional<std::string> text_of(const Annotations& annotations, std::string_view key) {
+  const std::string_view text = annotation(annotations, key);
+  return text.empty() ? std::nullopt : std::optional(std::string(text));
+}
+
+/// By the index of the layout, or else by the image's own manifest: what is copied from one place
+/// to another keeps the latter only.
+LayoutEnvironment describe(const ImageLayout& layout, const Descriptor& image) {
+  LayoutEnvironment result{.name = text_of(image.annotations, kEnvironmentName),
+                           .version = text_of(image.annotations, kEnvironmentVersion),
+                           .reference = std::string(annotation(image.annotations, kRefName)),
+                           .digest = image.digest};
+  if (result.name) return result;
+  const Manifest manifest = layout.resolve(image).manifest;
+  result.name = text_of(manifest.annotations, kEnvironmentName);
+  result.version = text_of(manifest.annotations, kEnvironmentVersion);
+  return result;
+}
+
+bool is_for_us(const Descriptor& image) {
+  const Index alone{.media_type = {}, .manifests = {image}};
+  return choose_platform(alone) != nullptr || !entries_without_platform(alone).empty();
+}
+
+std::vector<LayoutEnvironment> list_environments(const ImageLayout& layout) {
+  std::vector<LayoutEnvironment> environments;
+  for (const Descriptor& image : layout.images()) {
+    if (is_for_us(image)) environments.push_back(describe(layout, image));
+  }
+  return environments;
+}
+
+std::string list_names(const std::vector<LayoutEnvironment>& environments) {
+  std::string list;
+  for (const LayoutEnvironment& environment : environments) {
+    const std::string name = environment.name.value_or(environment.reference);
+    if (!name.empty()) (list += list.empty() ? "" : ", ") += name;
+  }
+  return list;
+}
+
+/// Those called `name`: by what they are, or where none is, by their reference. All for an empty
+/// one.
+std::vector<LayoutEnvironment> called(std::string_view name,
+                                      const std::vector<LayoutEnvironment>& all) {
+  if (name.empty()) return all;
+  std::vector<LayoutEnvironment> found;
+  const auto keep = std::back_inserter(found);
+  std::ranges::copy_if(all, keep, [&](const auto& image) { return image.name == name; });
+  if (!found.empty()) return found;
+  std::ranges::copy_if(all, keep, [&](const auto& image) { return image.reference == name; });
+  return found;
+}
+
+/// What `layout` is asked for, as messages call it.
+std::string in_layout(const ImageLayout& layout, std::string_view name) {
+  return (name.empty() ? "" : "'" + std::string(name) + "' in ") + layout.path().string();
+}
+
+LayoutEnvironment choose(const ImageLayout& layout, std::string_view name,
+                         const std::optional<std::string>& version) {
+  const auto all = list_environments(layout);
+  auto found = called(name, all);
+  if (found.empty()) {
+    const std::string names = list_names(all);
+    throw Error(ErrorCode::not_found,
+                layout.path().string() + " has no environment" +
+                    (name.empty() ? "" : " '" + std::string(name) + "'"),
+                names.empty() ? "" : "it has: " + names);
+  }
+  // One image under two names is one image, and one name may stand for several versions.
+  const auto right = [&](const auto& image) { return image.version == version; };
+  if (version && std::ranges::any_of(found, right)) std::erase_if(found, std::not_fn(right));
+  const auto other = [&](const auto& image) { return image.digest != found.front().digest; };
+  if (std::ranges::none_of(found, other)) return found.front();
+  throw Error(name.empty() ? ErrorCode::not_found : ErrorCode::integrity,
+              std::string("there is more than one image ") + (name.empty() ? "in " : "called ") +
+                  in_layout(layout, name),
+              name.empty() ? "choose one of: " + list_names(all) : "");
+}
+
+const Environment& find_environment(const Catalog& catalog, const std::string& name,
+                                    const ImageLayout& layout) {
+  if (const Environment* const environment = catalog.find(name)) return *environment;
+  Error error(ErrorCode::not_found, "the catalog does not know it",
+              "add it with 'pyro env add', or import it as one that there is with --as NAME");
+  error.add_context("cannot import " + in_layout(layout, name));
+  throw error;
+}
+
+void require_version(const Environment& environment, const LayoutEnvironment& image,
+                     const ImageLayout& layout) {
+  if (image.version == environment.version) return;
+  const std::string what = in_layout(layout, environment.name);
+  const std::string version = "the catalog has " + environment.version;
+  throw Error(ErrorCode::failed,
+              image.version ? what + " is of version " + *image.version + ", but " + version
+                            : what + " does not say which environment it is",
+              "import it all the same with --as " + environment.name);
+}
+
+/// index.json has no digest, so what it says of an image must be what the image says.
+void require_agreement(const LayoutEnvironment& image, const Manifest& manifest) {
+  const auto name = text_of(manifest.annotations, kEnvironmentName);
+  const auto version = text_of(manifest.annotations, kEnvironmentVersion);
+  const bool agrees = (!name || !image.name || name == image.name) &&
+                      (!version || !image.version || version == image.version);
+  if (agrees) return;
+  throw Error(ErrorCode::integrity, "the index calls it " + image.name.value_or("") + " " +
+                                        image.version.value_or("") + ", but its manifest says " +
+                                        name.value_or("") + " " + version.value_or(""));
+}
+
+/// As the record keeps it: what it leads to now. One that leads nowhere is for others to complain
+/// about.
+std::filesystem::path resolve_links(const std::filesystem::path& path) {
+  std::error_code error;
+  const std::filesystem::path canonical = std::filesystem::canonical(path, error);
+  return error ? path : canonical;
+}
+
+bool is_same_image(const Environment& environment, const StoreOptions& options,
+                   const ResolvedImage& image) {
+  const auto installation =
+      find_installation(CacheLayout(options.cache_dir).install_dir(environment), environment);
+  return installation && installation->record.source_digest == image.manifest_digest.to_string();
+}
+
+}  // namespace
+
+std::vector<LayoutEnvironment> environments_in(const std::filesystem::path& layout) {
+  return list_environments(ImageLayout(layout));
+}
+
+EnvironmentStatus import_environment(EnvironmentStore& store, const std::filesystem::path& path,
+                                     std::string_view name, const ImportOptions& options) {
+  const StoreOptions& stored = store.options();
+  const ImageLayout layout(resolve_links(path));
+  const std::string target = options.as.value_or(std::string(name));
+  const Environment* const known = stored.catalog.find(target);
+  const auto version = known != nullptr ? std::optional(known->version) : std::nullopt;
+  const LayoutEnvironment image = choose(layout, name, version);
+  const Environment& environment = find_environment(stored.catalog, target, layout);
+  if (!options.as) require_version(environment, image, layout);
+  const ResolvedImage found = layout.resolve(*layout.find(image.digest));
+  require_agreement(image, found.manifest);
+  require_pinned(environment, found, layout.path());
+  if (options.force || !is_same_image(environment, stored, found)) {
+    install_from_layout(
+        stored, environment, {.layout = layout.path(), .digest = image.digest},
+        {.mode = PullMode::force, .progress = options.progress, .stop = options.stop});
+  }
+  return store.inspect(environment.name);
+}
+
+}  // namespace pyro

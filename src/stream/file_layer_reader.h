@@ -1,0 +1,36 @@
+// Takes a layer that is one artifact, and not an archive of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "stream/artifact_writer.h"
+#include "stream/decompress.h"
+#include "stream/layer_form.h"
+#include "stream/layer_reader.h"
+#include "stream/merged_view.h"
+
+namespace pyro {
+
+/// Reads one such layer to its end. How large the artifact is turns out there.
+class FileLayerReader {
+ public:
+  /// `form` is not of a tar.
+  FileLayerReader(ByteSource source, const LayerForm& form, MergedView& view,
+                  ArtifactWriter& writer, ExtractionBudget& budget);
+
+  /// @throws Error(integrity)
+  void run();
+
+ private:
+  [[nodiscard]] std::span<const std::byte> next_piece(std::uint64_t position);
+
+  const std::size_t kind_;
+  std::unique_ptr<Decompressor> decompressor_;
+  MergedView& view_;
+  ArtifactWriter& writer_;
+  ExtractionBudget& budget_;
+};
+
+}  // namespace pyro
