@@ -191,7 +191,7 @@ struct CurlClient::Impl {
   void set(CURLoption option, Value value);
   void set_up_protocol();
   void set_up_trust();
-  void set_up_request(const Url& url, Exchange& exchange, curl_slist* headers);
+  void set_up_request(const Url& url, bool head_only, Exchange& exchange, curl_slist* headers);
   [[nodiscard]] bool is_peer_public();
   CURLcode perform();
   CURLcode run();
@@ -252,8 +252,10 @@ void CurlClient::Impl::set_up_trust() {
   set(CURLOPT_CAPATH, path(options_.ca_directory));
 }
 
-void CurlClient::Impl::set_up_request(const Url& url, Exchange& exchange, curl_slist* headers) {
+void CurlClient::Impl::set_up_request(const Url& url, bool head_only, Exchange& exchange,
+                                      curl_slist* headers) {
   set(CURLOPT_URL, url.to_string().c_str());
+  set(head_only ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1L);  // each takes the other back
   set(CURLOPT_HTTPHEADER, headers);
   set(CURLOPT_HEADERDATA, &exchange);
   set(CURLOPT_WRITEDATA, &exchange);
@@ -268,7 +270,7 @@ HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& s
   if (!url) throw Error(ErrorCode::network, "not an http or https URL: " + redact(request.url));
   Exchange exchange(request, sink);
   const List headers = header_list(request.headers);
-  set_up_request(*url, exchange, headers.get());
+  set_up_request(*url, request.head_only, exchange, headers.get());
   peers_ = {.public_only = request.public_peers_only};
   const CURLcode code = perform();
   exchange.rethrow();

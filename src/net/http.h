@@ -60,13 +60,15 @@ struct HttpRequest {
   /// Whether only such an address may be connected to: a registry on the internet has no business
   /// sending people to their own machine, or to the network around it.
   bool public_peers_only = false;
+  /// HEAD in place of GET: the same answer without its body (RFC 9110 section 9.3.2).
+  bool head_only = false;
 };
 
 /// Takes the body of a 2xx answer piece by piece. May block, which holds the sender back; what it
 /// throws ends the exchange and comes out of get().
 using BodySink = std::function<void(std::span<const std::byte>)>;
 
-/// One GET at a time, redirects not followed, connections kept. Not thread-safe.
+/// One GET, or HEAD, at a time, redirects not followed, connections kept. Not thread-safe.
 class HttpClient {
  public:
   virtual ~HttpClient() = default;

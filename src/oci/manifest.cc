@@ -25,9 +25,6 @@ constexpr std::array<std::string_view, 2> kManifestTypes = {
     "application/vnd.docker.distribution.manifest.v2+json",
 };
 
-bool is_index_type(std::string_view type) {
-  return std::ranges::count(kIndexTypes, type) > 0;
-}
 bool is_manifest_type(std::string_view type) {
   return std::ranges::count(kManifestTypes, type) > 0;
 }
@@ -158,6 +155,10 @@ bool is_wanted_platform(const Descriptor& entry) {
 }
 
 }  // namespace
+
+bool is_index_type(std::string_view media_type) noexcept {
+  return std::ranges::count(kIndexTypes, media_type) > 0;
+}
 
 std::variant<Manifest, Index> parse_manifest(std::string_view json, std::string_view content_type) {
   const Json document = parse_strict_json(json, ErrorCode::integrity);

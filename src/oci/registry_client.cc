@@ -2,6 +2,7 @@
 #include "oci/registry_client.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -80,6 +81,7 @@ class RegistryClient::Impl {
       : image_(std::move(image)), session_(http, image_, options), retry_(std::move(retry)) {}
 
   ResolvedImage resolve(const std::optional<Digest>& pin);
+  NamedImage look_up();
   void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay);
 
  private:
@@ -87,6 +89,7 @@ class RegistryClient::Impl {
   Document fetch_child(const Descriptor& child);
   Document fetch_document(const std::string& reference, const Expectation& expected);
   HttpResponse get_document(const std::string& reference);
+  HttpResponse ask_for_head();
   void get_front(const Descriptor& blob, VerifiedBody& body, std::uint64_t size);
   void get_rest(const Descriptor& blob, VerifiedBody& body);
   void get_rest(const Descriptor& blob, VerifiedBody& body, const BodySink& sink);
@@ -173,6 +176,32 @@ std::optional<PlatformManifest> RegistryClient::Impl::find_manifest(const Index&
   return std::nullopt;
 }
 
+NamedImage RegistryClient::Impl::look_up() {
+  return about("cannot look up " + image_.to_string(), [&]() -> NamedImage {
+    const HttpResponse head = Retry(retry_).run([&] { return ask_for_head(); });
+    const std::string named = head.headers.get("Docker-Content-Digest").value_or("");
+    const auto digest = head.ok() ? Digest::parse(named) : std::nullopt;
+    if (digest) return {*digest, is_index_type(head.media_type())};
+    const Document document = fetch_document(image_.reference(), {image_.digest()});
+    return {document.digest, std::holds_alternative<Index>(document.content)};
+  });
+}
+
+HttpResponse RegistryClient::Impl::ask_for_head() {
+  constexpr int kNotAllowed = 405;
+  constexpr int kNotImplemented = 501;
+  HttpRequest request{.on_head = refuse_web_page, .head_only = true};
+  request.headers.add("Accept", std::string(kManifestAccept));
+  HttpResponse response =
+      session_.get("manifests/" + image_.reference(), request, [](std::span<const std::byte>) {});
+  if (response.ok() || response.status == kNotAllowed || response.status == kNotImplemented) {
+    return response;
+  }
+  Error error = refused_answer(session_.speaker(response), response);
+  if (response.status == 404) error.add_context("it does not exist");
+  throw_refusal(error, response);
+}
+
 void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& sink,
                                       const Replay& replay) {
   VerifiedBody body(blob, sink);
@@ -241,6 +270,10 @@ RegistryClient& RegistryClient::operator=(RegistryClient&&) noexcept = default;
 
 ResolvedImage RegistryClient::resolve(const std::optional<Digest>& pin) {
   return impl_->resolve(pin);
+}
+
+NamedImage RegistryClient::look_up() {
+  return impl_->look_up();
 }
 
 void RegistryClient::fetch_blob(const Descriptor& blob, const BodySink& sink,

@@ -2,6 +2,7 @@
 #include "source/oci_source.h"
 
 #include <numeric>
+#include <string_view>
 #include <utility>
 
 #include "base/mib.h"
@@ -13,13 +14,6 @@
 namespace pyro {
 namespace {
 
-ImageReference reference_of(const Environment& environment) {
-  auto image = ImageReference::make(*environment.oci_registry, *environment.oci_repository,
-                                    *environment.oci_reference);
-  if (!image) throw Error(ErrorCode::failed, "its catalog entry names no valid OCI image");
-  return std::move(*image);
-}
-
 std::uint64_t compressed_size(const Manifest& manifest, const ExtractionLimits& limits) {
   const std::uint64_t total =
       std::accumulate(manifest.layers.begin(), manifest.layers.end(), std::uint64_t{0},
@@ -27,6 +21,16 @@ std::uint64_t compressed_size(const Manifest& manifest, const ExtractionLimits& 
   if (total > limits.compressed_bytes) {
     throw Error(ErrorCode::integrity,
                 "its layers are " + mib(total) + "; the limit is " + mib(limits.compressed_bytes));
+  }
+  return total;
+}
+
+/// Of layers that say that they are compressed: others may be full of zeros that take no room.
+std::uint64_t least_room(const Manifest& manifest) {
+  std::uint64_t total = 0;
+  for (const Descriptor& layer : manifest.layers) {
+    const std::string_view type = layer.media_type;
+    if (type.ends_with("gzip") || type.ends_with("zstd")) total += layer.size;
   }
   return total;
 }
@@ -50,7 +54,7 @@ class LayerFetcher {
                          [&](std::span<const std::byte> bytes) {
                            extraction_.write(bytes);
                            partial.append(bytes);
-                           context_.progress.received(received_ += bytes.size());
+                           context_.received(received_ += bytes.size());
                          },
                          {partial.begin(), [&](const BodySink& sink) { partial.replay(sink); }});
     extraction_.end_layer();
@@ -80,14 +84,22 @@ bool has_oci_source(const Environment& environment) noexcept {
   return environment.oci_registry && environment.oci_repository && environment.oci_reference;
 }
 
+ImageReference image_of(const Environment& environment) {
+  auto image = ImageReference::make(*environment.oci_registry, *environment.oci_repository,
+                                    *environment.oci_reference);
+  if (!image) throw Error(ErrorCode::failed, "its catalog entry names no valid OCI image");
+  return std::move(*image);
+}
+
 Provenance fetch_from_oci(const Environment& environment, const FetchContext& context,
                           Extraction& extraction) {
-  const ImageReference image = reference_of(environment);
+  const ImageReference image = image_of(environment);
   context.progress.started(environment.name, image.to_string());
   CurlClient http(curl_options(context));
   RegistryClient registry(http, image, context.network, retry_options(context, environment.name));
   const ResolvedImage resolved = registry.resolve(environment.oci_digest);
-  context.progress.expecting(compressed_size(resolved.manifest, context.limits));
+  context.expecting(compressed_size(resolved.manifest, context.limits));
+  context.require_room_for(least_room(resolved.manifest));
   Provenance provenance = provenance_of(image, resolved);
   LayerFetcher layers(registry, context, extraction);
   for (std::size_t i = 0; i < resolved.manifest.layers.size(); ++i) {
