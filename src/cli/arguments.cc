@@ -72,6 +72,10 @@ void Arguments::value(const std::string& names, std::string_view placeholder,
   rows_.push_back({shown(names) + ' ' + std::string(placeholder), std::move(help)});
 }
 
+bool Arguments::knows(const std::string& name) const {
+  return parser_->app.get_option_no_throw(name) != nullptr;
+}
+
 void Arguments::run(std::vector<std::string> words) {
   std::ranges::for_each(words, refuse_empty_assignment);
   const std::string last = words.empty() ? "" : words.back();

@@ -24,7 +24,8 @@ namespace {
 using Words = std::vector<std::string>;
 
 constexpr const CommandEntry* kCommands[] = {&kListCommand,   &kInspectCommand, &kPullCommand,
-                                             &kVerifyCommand, &kPruneCommand,   &kPrepareCommand,
+                                             &kVerifyCommand, &kAddCommand,     &kRemoveCommand,
+                                             &kPruneCommand,  &kDuCommand,      &kPrepareCommand,
                                              &kRunCommand,    &kShellCommand,   &kDoctorCommand};
 
 constexpr const char* kVersionLine = "pyro " PYRO_VERSION "\n";
@@ -145,7 +146,9 @@ class Invocation {
 
   static void check_operands(const CommandEntry& entry, const Words& operands) {
     if (operands.size() < entry.least_operands) {
-      throw Error(ErrorCode::usage, "'pyro " + entry.words() + "' needs a NAME");
+      throw Error(ErrorCode::usage,
+                  "'pyro " + entry.words() + "' needs " +
+                      (entry.least_operands == 1 ? "a NAME" : std::string(entry.operands)));
     }
     if (operands.size() > entry.most_operands) {
       throw Error(ErrorCode::usage, "unexpected argument '" + operands[entry.most_operands] + "'");

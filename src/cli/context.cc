@@ -86,11 +86,14 @@ void append_colon_separated(std::vector<fs::path>& paths, std::string_view list)
   }
 }
 
+std::optional<fs::path> catalog_directory(const Variables& variables) {
+  const auto base = base_directory(variables, "XDG_CONFIG_HOME", ".config");
+  return base ? std::optional(*base / "pyro" / "catalog.d") : std::nullopt;
+}
+
 std::vector<fs::path> catalog_files(const GlobalOptions& options, const Variables& variables) {
   std::vector<fs::path> files;
-  if (const auto base = base_directory(variables, "XDG_CONFIG_HOME", ".config")) {
-    files = json_files_in(*base / "pyro" / "catalog.d");
-  }
+  if (const auto directory = catalog_directory(variables)) files = json_files_in(*directory);
   append_colon_separated(files, variables("PYRO_CATALOG").value_or(""));
   files.insert(files.end(), options.catalogs.begin(), options.catalogs.end());
   return files;
@@ -185,7 +188,9 @@ void declare(Arguments& arguments, GlobalOptions& options) {
       [&](const std::string& text) { options.runtime_dir = not_empty("--runtime-dir", text); },
       "Install from the runtime bundle in DIR where it can serve");
   arguments.flag("-v,--verbose", options.verbose, "Say which cache and catalogs are used");
-  arguments.flag("--version", options.version, "Print the version");
+  if (!arguments.knows("--version")) {
+    arguments.flag("--version", options.version, "Print the version");
+  }
   arguments.flag("-h,--help", options.help, "Print this help");
 }
 
@@ -194,6 +199,12 @@ Terminal standard_terminal(int fd, const Variables& variables) {
   return Terminal(fd, {.interactive = interactive,
                        .colour = interactive && !variables("NO_COLOR"),
                        .unicode = is_utf8(variables)});
+}
+
+fs::path user_catalog_file(const Variables& variables) {
+  if (const auto directory = catalog_directory(variables)) return *directory / "user.json";
+  throw Error(ErrorCode::failed, "cannot tell where your catalog is: HOME is not set",
+              "set HOME or XDG_CONFIG_HOME");
 }
 
 StoreOptions store_options(const GlobalOptions& options, const Variables& variables) {

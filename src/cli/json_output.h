@@ -10,8 +10,10 @@
 #include <string_view>
 #include <vector>
 
+#include "pyro/cache.h"
 #include "pyro/environment_store.h"
 #include "pyro/error.h"
+#include "pyro/updates.h"
 
 namespace pyro::cli {
 
@@ -23,6 +25,13 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json list_payload(const std::vector<EnvironmentStatus>& statuses);
 [[nodiscard]] Json verify_payload(const VerifyReport& report);
 [[nodiscard]] Json prune_payload(const PruneReport& report);
+
+/// list_payload() of what is installed, with "newest_digest", "newer_available" and "error".
+[[nodiscard]] Json updates_payload(const std::vector<UpdateStatus>& updates);
+[[nodiscard]] Json usage_payload(const CacheUsage& usage, const std::string& cache_dir);
+/// `entry_removed`: from the user's catalog.
+[[nodiscard]] Json removal_payload(std::string_view name, const RemovalReport& report,
+                                   bool entry_removed);
 
 /// {"code", "message", "hint"}
 [[nodiscard]] Json error_payload(const Error& error);

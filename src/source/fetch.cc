@@ -1,13 +1,33 @@
 // What fetching an environment needs, whatever the source.
 #include "source/fetch.h"
 
+#include "base/free_space.h"
+
 namespace pyro {
 
-CurlOptions curl_options(const FetchContext& context) {
-  return {.ca_file = context.network.ca_file,
-          .ca_directory = context.network.ca_directory,
+void FetchContext::expecting(std::uint64_t compressed_bytes) const {
+  arrival.expected = compressed_bytes;
+  progress.expecting(compressed_bytes);
+}
+
+void FetchContext::received(std::uint64_t compressed_bytes) const {
+  arrival.received = compressed_bytes;
+  progress.received(compressed_bytes);
+}
+
+void FetchContext::require_room_for(std::uint64_t compressed_bytes) const {
+  require_free_space(room, compressed_bytes);
+}
+
+CurlOptions curl_options(const NetworkOptions& network, const std::stop_token& stop) {
+  return {.ca_file = network.ca_file,
+          .ca_directory = network.ca_directory,
           .user_agent = "pyro/" PYRO_VERSION,
-          .stop = context.stop};
+          .stop = stop};
+}
+
+CurlOptions curl_options(const FetchContext& context) {
+  return curl_options(context.network, context.stop);
 }
 
 RetryOptions retry_options(const FetchContext& context, const std::string& environment) {

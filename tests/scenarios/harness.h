@@ -58,8 +58,8 @@ nlohmann::json reference_record(const std::string& name, const std::string& vers
                                 const std::string& source, const nlohmann::json& source_digest);
 std::string reference_json(const nlohmann::json& record);
 
-/// Removes what lies before the first use of a cache, or is no part of its state: lock files, and
-/// the cache's own folders. Anything in staging stays in.
+/// Removes what lies before the first use of a cache, or is no part of its state: lock files, marks
+/// of use, and the cache's own folders. Anything in staging stays in.
 std::vector<std::string> without_scaffolding(std::vector<std::string> lines);
 
 /// Removes what an interrupted pull keeps for the next one.
