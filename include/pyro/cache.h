@@ -40,8 +40,8 @@ struct CacheUsage {
 [[nodiscard]] CacheUsage cache_usage(const EnvironmentStore& store);
 
 struct RemovalReport {
-  std::vector<std::string>
-      removed;  ///< Names in the cache: "debian_12-1.0.0", "prepared/debian_12".
+  /// Names in the cache: "debian_12-1.0.0", "prepared/debian_12".
+  std::vector<std::string> removed;
   std::uint64_t bytes_reclaimed = 0;  ///< Disk space.
 };
 

@@ -201,10 +201,9 @@ Terminal standard_terminal(int fd, const Variables& variables) {
                        .unicode = is_utf8(variables)});
 }
 
-fs::path user_catalog_file(const Variables& variables) {
-  if (const auto directory = catalog_directory(variables)) return *directory / "user.json";
-  throw Error(ErrorCode::failed, "cannot tell where your catalog is: HOME is not set",
-              "set HOME or XDG_CONFIG_HOME");
+std::optional<fs::path> user_catalog_file(const Variables& variables) {
+  const auto directory = catalog_directory(variables);
+  return directory ? std::optional(*directory / "user.json") : std::nullopt;
 }
 
 StoreOptions store_options(const GlobalOptions& options, const Variables& variables) {

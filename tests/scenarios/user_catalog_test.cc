@@ -380,6 +380,13 @@ TEST_F(AddTest, WithoutAHome) {
   expect_says(result.err, {"HOME is not set"});
 }
 
+TEST_F(AddTest, WithoutAHomeInstallsCanBeRemoved) {
+  install_by_hand(sample(), "debian:12");
+  pyro_ok({"env", "remove", "debian:12", "--cache-dir", cache().string()},
+          {{"HOME", std::nullopt}, {"XDG_CONFIG_HOME", std::nullopt}});
+  EXPECT_FALSE(fs::exists(install_dir("debian:12")));
+}
+
 // --- at the same time ---
 
 TEST_F(AddTest, EightAtOnceLoseNothing) {

@@ -36,7 +36,7 @@ class AddCommand : public Command {
       throw Error(ErrorCode::usage, "'--sha256' is for archives",
                   "pin an image by its digest: REFERENCE@sha256:...");
     }
-    const UserCatalog catalog(user_catalog_file(context.variables));
+    const UserCatalog catalog = user_catalog(context);
     const Environment* const before = context.store.catalog.find(wanted_.name);
     const bool serves_on = before != nullptr && before->version == wanted_.version &&
                            EnvironmentStore(context.store).inspect(wanted_.name).installed;
@@ -56,6 +56,12 @@ class AddCommand : public Command {
     if (!wanted_.source_sha256) {
       refuse_value("--sha256", text, "64 hexadecimal digits in lower case");
     }
+  }
+
+  static UserCatalog user_catalog(const Context& context) {
+    if (const auto file = user_catalog_file(context.variables)) return UserCatalog(*file);
+    throw Error(ErrorCode::failed, "cannot tell where your catalog is: HOME is not set",
+                "set HOME or XDG_CONFIG_HOME");
   }
 
   /// As a shell would have it, where none did.

@@ -21,10 +21,8 @@ class RemoveCommand : public Command {
 
   int run(Context& context, const std::vector<std::string>& names) override {
     EnvironmentStore store(context.store);
-    const UserCatalog catalog(user_catalog_file(context.variables));
     Outcomes outcomes(context);
-    outcomes.for_each(
-        names, [&](const std::string& name) { return remove(context, store, catalog, name); });
+    outcomes.for_each(names, [&](const std::string& name) { return remove(context, store, name); });
     if (json()) {
       const Json& payloads = outcomes.payloads();
       context.out.write(render_json(names.size() == 1 ? payloads.front() : payloads));
@@ -34,10 +32,10 @@ class RemoveCommand : public Command {
 
  private:
   /// The install first: when it is in use, all stays.
-  Json remove(const Context& context, EnvironmentStore& store, const UserCatalog& catalog,
-              const std::string& name) const {
+  Json remove(const Context& context, EnvironmentStore& store, const std::string& name) const {
     const RemovalReport report = remove_environment(store, name);
-    const bool entry_removed = catalog.remove(name, context.stop);
+    const auto file = user_catalog_file(context.variables);
+    const bool entry_removed = file && UserCatalog(*file).remove(name, context.stop);
     if (report.removed.empty() && !entry_removed) {
       throw Error(ErrorCode::not_found, "environment '" + name + "' is not installed",
                   "only what 'pyro env add' put into the list can be taken out of it");
