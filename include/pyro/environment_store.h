@@ -110,7 +110,7 @@ struct EnvironmentStatus {
   std::optional<std::uint64_t> installed_bytes = {};
   /// Installed, but not what the catalog pins: the next pull replaces it.
   bool outdated = false;
-  /// When a pull or a run last answered with it, to the second; set when installed.
+  /// When it was installed or last booted, to the second; set when installed.
   std::optional<std::chrono::system_clock::time_point> last_used = {};
 };
 
@@ -156,11 +156,11 @@ struct PruneOptions {
   bool dry_run = false;
   /// Also remove installs whose record names a catalog file that is not loaded.
   bool unknown = false;
-  /// Also remove good installs that are not in use: all of them,
+  /// Also remove good installs that are not in use: all of them, unless one of the next narrows it,
   bool all = false;
-  /// those that were last used before so long,
+  /// those that were not used for so long,
   std::optional<std::chrono::seconds> older_than;
-  /// and, least recently used first, as many as it takes until the installs occupy no more.
+  /// and, least recently used first, until the others and their saved states take no more.
   std::optional<std::uint64_t> keep_storage;
 };
 

@@ -12,8 +12,12 @@
 namespace pyro {
 namespace {
 
-/// Absolute, and one name for one file wherever pyro is called from: install records remember it.
-/// The last component stays as it is, so that a link may be pointed elsewhere.
+std::string origin_of(const Environment& environment) {
+  return environment.catalog_file ? " (" + environment.catalog_file->string() + ")" : " (built in)";
+}
+
+}  // namespace
+
 std::filesystem::path stable_path(const std::filesystem::path& file) {
   std::error_code error;
   const auto absolute = std::filesystem::absolute(file, error);
@@ -22,26 +26,19 @@ std::filesystem::path stable_path(const std::filesystem::path& file) {
   return error ? absolute : parent / absolute.filename();
 }
 
-std::string origin_of(const Environment& environment) {
-  return environment.catalog_file ? " (" + environment.catalog_file->string() + ")" : " (built in)";
-}
-
-}  // namespace
-
 CatalogBuilder::CatalogBuilder() {
-  for (Environment& environment : built_in_environments()) {
-    std::string name = environment.name;
-    by_name_.emplace(std::move(name), std::move(environment));
-  }
+  for (Environment& environment : built_in_environments()) lay_over(std::move(environment));
 }
 
 void CatalogBuilder::lay_over(const std::filesystem::path& file) {
   const std::filesystem::path path = stable_path(file);
-  for (Environment& environment : read_catalog_file(path)) {
-    std::string name = environment.name;
-    by_name_.insert_or_assign(std::move(name), std::move(environment));
-  }
+  for (Environment& environment : read_catalog_file(path)) lay_over(std::move(environment));
   files_.push_back(path);
+}
+
+void CatalogBuilder::lay_over(Environment environment) {
+  std::string name = environment.name;
+  by_name_.insert_or_assign(std::move(name), std::move(environment));
 }
 
 void CatalogBuilder::refuse_shared_directories() const {

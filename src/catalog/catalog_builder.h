@@ -10,6 +10,10 @@
 
 namespace pyro {
 
+/// Absolute, and one name for one file wherever pyro is called from: install records remember it.
+/// The last component stays as it is, so that a link may be pointed elsewhere.
+[[nodiscard]] std::filesystem::path stable_path(const std::filesystem::path& file);
+
 class CatalogBuilder {
  public:
   /// Begins with the built-in environments.
@@ -17,6 +21,8 @@ class CatalogBuilder {
 
   /// The entries of `file` replace those of the same name.
   void lay_over(const std::filesystem::path& file);
+  /// `environment` replaces the one of its name.
+  void lay_over(Environment environment);
 
   /// @throws Error(failed) when two entries would be installed in one directory.
   [[nodiscard]] Catalog build() const;

@@ -69,13 +69,17 @@ std::vector<Environment> parse_catalog(std::string_view text, const std::filesys
   }
 }
 
-std::vector<Environment> read_catalog_file(const std::filesystem::path& file) {
+std::string read_catalog_text(const std::filesystem::path& file) {
   const Fd fd = open_at(AT_FDCWD, file.string(), O_RDONLY, 0, file);
-  const std::string text = read_some(fd.get(), kLargestCatalogFile + 1, file);
+  std::string text = read_some(fd.get(), kLargestCatalogFile + 1, file);
   if (text.size() > kLargestCatalogFile) {
     throw Error(ErrorCode::failed, file.string() + ": larger than 4 MiB");
   }
-  return parse_catalog(text, file);
+  return text;
+}
+
+std::vector<Environment> read_catalog_file(const std::filesystem::path& file) {
+  return parse_catalog(read_catalog_text(file), file);
 }
 
 }  // namespace pyro

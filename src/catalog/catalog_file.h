@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -16,7 +17,11 @@ inline constexpr std::size_t kLargestCatalogFile = std::size_t{4} << 20;
 /// @throws Error(filesystem) when it cannot be read; (failed) "<file>: ..." naming entry and field.
 [[nodiscard]] std::vector<Environment> read_catalog_file(const std::filesystem::path& file);
 
-/// The same from text that was read from `file`.
+/// The text of `file`.
+/// @throws Error(filesystem) when it cannot be read; (failed) when it is too large.
+[[nodiscard]] std::string read_catalog_text(const std::filesystem::path& file);
+
+/// The environments in text that was read from `file`.
 [[nodiscard]] std::vector<Environment> parse_catalog(std::string_view text,
                                                      const std::filesystem::path& file);
 

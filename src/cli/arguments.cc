@@ -98,6 +98,10 @@ std::string Arguments::Row::shown() const {
          (placeholder.empty() ? "" : ' ' + placeholder);
 }
 
+bool Arguments::knows(const std::string& name) const {
+  return parser_->app.get_option_no_throw(name) != nullptr;
+}
+
 void Arguments::run(std::vector<std::string> words) {
   std::ranges::for_each(words, refuse_empty_assignment);
   const std::string last = words.empty() ? "" : words.back();

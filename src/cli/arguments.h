@@ -44,6 +44,10 @@ class Arguments {
               std::vector<std::string> choices, std::function<void(const std::string&)> set,
               std::string help);
 
+  /// Whether the long name is declared: what a command calls its own stands before what is every
+  /// command's.
+  [[nodiscard]] bool knows(const std::string& name) const;
+
   /// Options anywhere among the operands.
   /// @throws Error(usage) for unknown options and missing values.
   void parse(const std::vector<std::string>& words);

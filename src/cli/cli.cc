@@ -168,7 +168,9 @@ class Invocation {
     if (operands.size() < entry.least_operands) {
       const std::string_view first =
           entry.operands.substr(0, entry.operands.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
-      throw Error(ErrorCode::usage, "'pyro " + entry.words() + "' needs a " + std::string(first));
+      const std::string wanted =
+          entry.least_operands == 1 ? "a " + std::string(first) : std::string(entry.operands);
+      throw Error(ErrorCode::usage, "'pyro " + entry.words() + "' needs " + wanted);
     }
     if (operands.size() > entry.most_operands) {
       throw Error(ErrorCode::usage, "unexpected argument '" + operands[entry.most_operands] + "'");

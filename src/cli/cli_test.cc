@@ -43,7 +43,8 @@ TEST(Cli, AloneItIntroducesItself) {
 }
 
 TEST(Cli, HelpOfEveryCommandHasExamples) {
-  for (const char* command : {"list", "inspect", "pull", "verify", "prune", "export", "import"}) {
+  for (const char* command :
+       {"list", "inspect", "pull", "verify", "add", "remove", "prune", "du", "export", "import"}) {
     const Outcome outcome = pyro({"env", command, "--help"});
     EXPECT_EQ(outcome.code, 0) << command;
     EXPECT_NE(outcome.out.find(std::string("  pyro env ") + command + " [OPTIONS]"),
@@ -66,8 +67,8 @@ TEST(Cli, UsageErrors) {
   const Case cases[] = {
       {{"evn"},
        "pyro: error: unknown command 'evn'; expected one of: env list, env inspect, env pull, env "
-       "verify, env prune, env export, env import, prepare, run, shell, doctor, registry login, "
-       "registry logout, completion\n  hint: see 'pyro --help'\n"},
+       "verify, env add, env remove, env prune, env du, env export, env import, prepare, run, "
+       "shell, doctor, registry login, registry logout, completion\n  hint: see 'pyro --help'\n"},
       {{"env", "pull"},
        "pyro: error: 'pyro env pull' needs a NAME\n  hint: see 'pyro env pull --help'\n"},
       {{"registry", "logout"},

@@ -92,11 +92,14 @@ void append_colon_separated(std::vector<fs::path>& paths, std::string_view list)
   }
 }
 
+std::optional<fs::path> catalog_directory(const Variables& variables) {
+  const auto base = base_directory(variables, "XDG_CONFIG_HOME", ".config");
+  return base ? std::optional(*base / "pyro" / "catalog.d") : std::nullopt;
+}
+
 std::vector<fs::path> catalog_files(const GlobalOptions& options, const Variables& variables) {
   std::vector<fs::path> files;
-  if (const auto base = base_directory(variables, "XDG_CONFIG_HOME", ".config")) {
-    files = catalog_files_in(*base / "pyro" / "catalog.d");
-  }
+  if (const auto directory = catalog_directory(variables)) files = catalog_files_in(*directory);
   append_colon_separated(files, variables("PYRO_CATALOG").value_or(""));
   files.insert(files.end(), options.catalogs.begin(), options.catalogs.end());
   return files;
@@ -277,7 +280,9 @@ void declare(Arguments& arguments, GlobalOptions& options) {
       "Trust the certificate authorities in FILE (PEM) instead of\nthe system's");
   arguments.flag("--offline", options.offline, "Ask no host for anything");
   arguments.flag("-v,--verbose", options.verbose, "Say which cache and catalogs are used");
-  arguments.flag("--version", options.version, "Print the version");
+  if (!arguments.knows("--version")) {
+    arguments.flag("--version", options.version, "Print the version");
+  }
   arguments.flag("-h,--help", options.help, "Print this help");
 }
 
@@ -286,6 +291,11 @@ Terminal standard_terminal(int fd, const Variables& variables) {
   return Terminal(fd, {.interactive = interactive,
                        .colour = interactive && !variables("NO_COLOR"),
                        .unicode = is_utf8(variables)});
+}
+
+std::optional<fs::path> user_catalog_file(const Variables& variables) {
+  const auto directory = catalog_directory(variables);
+  return directory ? std::optional(*directory / "user.json") : std::nullopt;
 }
 
 StoreOptions store_options(const GlobalOptions& options, const Variables& variables) {

@@ -50,6 +50,10 @@ struct Context {
 /// Standard output and standard error. TERM=dumb cannot redraw, NO_COLOR is obeyed.
 [[nodiscard]] Terminal standard_terminal(int fd, const Variables& variables);
 
+/// Where `pyro env add` keeps what it adds; nothing when nobody says where the user's configuration
+/// is.
+[[nodiscard]] std::optional<std::filesystem::path> user_catalog_file(const Variables& variables);
+
 /// Options first, then variables, then defaults; loads the catalog.
 /// @throws Error when a catalog is bad, or nothing says where the cache is.
 [[nodiscard]] StoreOptions store_options(const GlobalOptions& options, const Variables& variables);

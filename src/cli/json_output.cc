@@ -2,6 +2,9 @@
 #include "cli/json_output.h"
 
 #include <nlohmann/json.hpp>
+#include <utility>
+
+#include "cli/sizes.h"
 
 namespace pyro::cli {
 namespace {
@@ -103,6 +106,46 @@ Json export_payload(const std::string& file, const ExportReport& report) {
                             {"verified", exported.verified}});
   }
   return {{"file", file}, {"bytes", report.bytes}, {"environments", std::move(environments)}};
+}
+
+Json updates_payload(const std::vector<UpdateStatus>& updates) {
+  Json environments = Json::array();
+  for (const UpdateStatus& update : updates) {
+    Json payload = inspect_payload(update.status);
+    payload["newest_digest"] =
+        update.newest_digest ? Json(update.newest_digest->to_string()) : Json(nullptr);
+    payload["newer_available"] = or_null(update.newer_available);
+    payload["error"] = update.error ? error_payload(*update.error) : Json(nullptr);
+    environments.push_back(std::move(payload));
+  }
+  return {{"catalog_version", kCatalogVersion}, {"environments", std::move(environments)}};
+}
+
+Json usage_payload(const CacheUsage& usage, const std::string& cache_dir) {
+  Json environments = Json::array();
+  for (const InstallUsage& install : usage.installs) {
+    const Json last_used =
+        install.last_used ? Json(format_time(*install.last_used)) : Json(nullptr);
+    environments.push_back({{"name", or_null(install.name)},
+                            {"version", or_null(install.version)},
+                            {"directory", install.directory},
+                            {"disk_bytes", install.disk_bytes},
+                            {"prepared_bytes", install.prepared_bytes},
+                            {"last_used", last_used}});
+  }
+  return {{"cache_dir", cache_dir},
+          {"environments", std::move(environments)},
+          {"partial_bytes", usage.partial_bytes},
+          {"staging_bytes", usage.staging_bytes},
+          {"other_bytes", usage.other_bytes},
+          {"total_bytes", usage.total_bytes}};
+}
+
+Json removal_payload(std::string_view name, const RemovalReport& report, bool entry_removed) {
+  return {{"name", name},
+          {"removed", report.removed},
+          {"bytes_reclaimed", report.bytes_reclaimed},
+          {"entry_removed", entry_removed}};
 }
 
 Json error_payload(const Error& error) {

@@ -10,9 +10,11 @@
 #include <string_view>
 #include <vector>
 
+#include "pyro/cache.h"
 #include "pyro/environment_store.h"
 #include "pyro/error.h"
 #include "pyro/image_layout.h"
+#include "pyro/updates.h"
 
 namespace pyro::cli {
 
@@ -26,6 +28,13 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json prune_payload(const PruneReport& report);
 /// `file` is where it was written to.
 [[nodiscard]] Json export_payload(const std::string& file, const ExportReport& report);
+
+/// list_payload() of what is installed, with "newest_digest", "newer_available" and "error".
+[[nodiscard]] Json updates_payload(const std::vector<UpdateStatus>& updates);
+[[nodiscard]] Json usage_payload(const CacheUsage& usage, const std::string& cache_dir);
+/// `entry_removed`: from the user's catalog.
+[[nodiscard]] Json removal_payload(std::string_view name, const RemovalReport& report,
+                                   bool entry_removed);
 
 /// {"code", "message", "hint"}
 [[nodiscard]] Json error_payload(const Error& error);

@@ -5,6 +5,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <ctime>
 #include <string>
 
 namespace pyro::cli {
@@ -91,6 +92,38 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   const double bytes = std::floor(*number * *factor);
   if (bytes < 1 || bytes >= kTooLarge) return std::nullopt;
   return static_cast<std::uint64_t>(bytes);
+}
+
+std::optional<std::chrono::seconds> parse_age(std::string_view text) {
+  constexpr std::string_view kUnitsOfTime = "smhdw";
+  constexpr std::int64_t kSecondsIn[] = {1, 60, 3600, 86400, 7 * 86400};
+  constexpr std::int64_t kMost = 1'000'000'000;  // of any unit
+  if (text.empty()) return std::nullopt;
+  const std::size_t unit = kUnitsOfTime.find(text.back());
+  std::int64_t value = 0;
+  const char* const end = text.data() + text.size() - 1;
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (unit == kUnitsOfTime.npos || error != std::errc() || rest != end || value < 0 ||
+      value > kMost) {
+    return std::nullopt;
+  }
+  return std::chrono::seconds(value * kSecondsIn[unit]);
+}
+
+std::string format_age(std::chrono::seconds age) {
+  const auto seconds = age.count();
+  if (seconds < 60) return "just now";
+  if (seconds < 3600) return fmt::format("{} min ago", seconds / 60);
+  if (seconds < 2 * 86400) return fmt::format("{} h ago", seconds / 3600);
+  return fmt::format("{} d ago", seconds / 86400);
+}
+
+std::string format_time(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts{};
+  ::gmtime_r(&seconds, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1,
+                     parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
 std::optional<std::chrono::milliseconds> parse_seconds(std::string_view text) {

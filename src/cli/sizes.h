@@ -22,6 +22,15 @@ namespace pyro::cli {
 /// 1024, with "B" a power of 1000. Nothing when it is none of these, is zero or does not fit.
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text);
 
+/// "30d", "12h", "2w", "90m", "45s": a whole number and its unit.
+[[nodiscard]] std::optional<std::chrono::seconds> parse_age(std::string_view text);
+
+/// "just now", "5 min ago", "3 h ago", "12 d ago".
+[[nodiscard]] std::string format_age(std::chrono::seconds age);
+
+/// "2026-11-24T03:51:56Z" (RFC 3339).
+[[nodiscard]] std::string format_time(std::chrono::system_clock::time_point time);
+
 /// "30", "0.5": seconds, not negative.
 [[nodiscard]] std::optional<std::chrono::milliseconds> parse_seconds(std::string_view text);
 

@@ -27,6 +27,29 @@ TEST(Sizes, Duration) {
   EXPECT_EQ(format_duration(130min), "2 h 10 min");
 }
 
+TEST(Sizes, Age) {
+  EXPECT_EQ(parse_age("30d"), 24h * 30);
+  EXPECT_EQ(parse_age("12h"), 12h);
+  EXPECT_EQ(parse_age("2w"), 24h * 14);
+  EXPECT_EQ(parse_age("90m"), 90min);
+  EXPECT_EQ(parse_age("0s"), 0s);
+  for (const char* text : {"", "d", "30", "30 d", "-1d", "+1d", "1.5d", "1d12h", "1y", "1D",
+                           "99999999999999999999d", "1000000001s", "0x1d"}) {
+    EXPECT_EQ(parse_age(text), std::nullopt) << text;
+  }
+  EXPECT_EQ(format_age(5s), "just now");
+  EXPECT_EQ(format_age(-5s), "just now");
+  EXPECT_EQ(format_age(59min), "59 min ago");
+  EXPECT_EQ(format_age(47h), "47 h ago");
+  EXPECT_EQ(format_age(24h * 30), "30 d ago");
+}
+
+TEST(Sizes, Time) {
+  const std::chrono::system_clock::time_point epoch;
+  EXPECT_EQ(format_time(epoch), "1970-01-01T00:00:00Z");
+  EXPECT_EQ(format_time(epoch + 1'700'000'000s), "2023-11-14T22:13:20Z");
+}
+
 TEST(Sizes, Parse) {
   struct Case {
     const char* text;

@@ -71,6 +71,10 @@ void Terminal::try_write(std::string_view text) const noexcept {
   static_cast<void>(write_all(fd_, text));
 }
 
+bool Terminal::is_terminal() const noexcept {
+  return cli::is_terminal(fd_);
+}
+
 bool is_terminal(int fd) noexcept {
   return ::isatty(fd) == 1;
 }

@@ -20,6 +20,8 @@ class Terminal {
   Terminal(int fd, Abilities abilities) : fd_(fd), abilities_(abilities) {}
 
   [[nodiscard]] bool interactive() const noexcept { return abilities_.interactive; }
+  /// Somebody is looking, even if lines cannot be redrawn.
+  [[nodiscard]] bool is_terminal() const noexcept;
   [[nodiscard]] bool unicode() const noexcept { return abilities_.unicode; }
   [[nodiscard]] bool colour() const noexcept { return abilities_.colour; }
 

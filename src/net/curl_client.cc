@@ -259,7 +259,7 @@ struct CurlClient::Impl {
   void set_up_protocol();
   void set_up_trust();
   void set_up_request(const HttpRequest& request, Exchange& exchange, curl_slist* headers);
-  void set_up_method(const std::string& form);
+  void set_up_method(const HttpRequest& request);
   void set_up_patience(const HttpRequest& request);
   void set_up_certificates(const Url& url, bool insecure);
   void set_up_proxy();
@@ -342,9 +342,11 @@ void CurlClient::Impl::set_up_request(const HttpRequest& request, Exchange& exch
   detail_[0] = '\0';
 }
 
-void CurlClient::Impl::set_up_method(const std::string& form) {
+// Each of the three takes the others back.
+void CurlClient::Impl::set_up_method(const HttpRequest& request) {
+  const std::string& form = request.form;
   if (form.empty()) {
-    set(CURLOPT_HTTPGET, 1L);
+    set(request.head_only ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1L);
   } else {
     set(CURLOPT_POSTFIELDSIZE, static_cast<long>(form.size()));
     set(CURLOPT_POSTFIELDS, form.c_str());
@@ -417,7 +419,7 @@ HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& s
   proxy_ = choose_proxy(options_.network, *url);
   set(CURLOPT_URL, url->to_string().c_str());
   set_up_request(request, exchange, headers.get());
-  set_up_method(request.form);
+  set_up_method(request);
   set_up_certificates(*url, request.insecure);
   const CURLcode code = perform();
   exchange.rethrow();

@@ -141,6 +141,19 @@ TEST(CurlClientTest, PostsAForm) {
   EXPECT_EQ(sent.find("POST", post + 1), std::string::npos);
 }
 
+TEST(CurlClientTest, AsksForTheHeadAloneAndThenForAll) {
+  RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 400\r\nX-Y: z\r\n\r\n");
+  CurlClient client;
+  const HttpResponse head = get_small(client, {.url = server.url(), .head_only = true}, 4);
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(head.headers.get("X-Y"), "z");
+  EXPECT_EQ(head.body, "");
+  EXPECT_TRUE(contains(error_of(client, server.url()), "closed the connection"));
+  const std::string sent = server.received();
+  EXPECT_TRUE(sent.starts_with("HEAD /path?query HTTP/1.1\r\n")) << sent;
+  EXPECT_TRUE(contains(sent, "\r\n\r\nGET /path?query")) << sent;
+}
+
 TEST(CurlClientTest, KeepsItsConnection) {
   RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", RawServer::Then::hold);
   CurlClient client;

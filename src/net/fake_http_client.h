@@ -15,7 +15,7 @@
 namespace pyro {
 
 /// Answers each URL with the answers scripted for it, in their order; the last one stays. A URL
-/// without a script is answered 404.
+/// without a script is answered 404. "HEAD " before a URL is for those requests alone.
 class FakeHttpClient final : public HttpClient {
  public:
   /// What a request meets: a response, or a failure of the transport.
@@ -37,7 +37,9 @@ class FakeHttpClient final : public HttpClient {
 
   HttpResponse get(const HttpRequest& request, const BodySink& sink) override {
     requests.push_back(request);
-    const Answer answer = next(request.url);
+    const std::string method = request.head_only ? "HEAD " : "";
+    const bool is_apart = request.head_only && script_.contains(method + request.url);
+    const Answer answer = next(is_apart ? method + request.url : request.url);
     if (answer.not_tls) throw NotTlsError(Error(ErrorCode::network, "the peer does not speak TLS"));
     if (answer.broken) {
       throw TransientError(Error(ErrorCode::network, "the connection broke"));
@@ -50,8 +52,8 @@ class FakeHttpClient final : public HttpClient {
     response.url = request.url;
     if (response.ok()) {
       if (request.on_head) request.on_head(response);
-      deliver(answer.body, sink);
-    } else {
+      if (!request.head_only) deliver(answer.body, sink);
+    } else if (!request.head_only) {
       response.body = answer.body;
     }
     return response;

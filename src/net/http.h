@@ -67,6 +67,8 @@ struct HttpRequest {
   bool insecure = false;
   /// Whether others can be asked instead: then silence is not waited out as long.
   bool has_alternative = false;
+  /// HEAD in place of GET: the same answer without its body (RFC 9110 section 9.3.2).
+  bool head_only = false;
 };
 
 /// Takes the body of a 2xx answer piece by piece. May block, which holds the sender back; what it

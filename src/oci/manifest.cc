@@ -25,9 +25,6 @@ constexpr std::array<std::string_view, 2> kManifestTypes = {
     "application/vnd.docker.distribution.manifest.v2+json",
 };
 
-bool is_index_type(std::string_view type) {
-  return std::ranges::count(kIndexTypes, type) > 0;
-}
 bool is_manifest_type(std::string_view type) {
   return std::ranges::count(kManifestTypes, type) > 0;
 }
@@ -173,6 +170,10 @@ bool is_wanted_platform(const Descriptor& entry) {
 std::string_view annotation(const Annotations& annotations, std::string_view key) {
   const auto found = annotations.find(key);
   return found == annotations.end() ? std::string_view() : found->second;
+}
+
+bool is_index_type(std::string_view media_type) noexcept {
+  return std::ranges::count(kIndexTypes, media_type) > 0;
 }
 
 std::variant<Manifest, Index> parse_manifest(std::string_view json, std::string_view content_type) {

@@ -73,6 +73,9 @@ struct Index {
   std::vector<Descriptor> manifests;  ///< At most kMaxManifests.
 };
 
+/// Whether that is the type of an index, or of Docker's list.
+[[nodiscard]] bool is_index_type(std::string_view media_type) noexcept;
+
 /// Reads a manifest or an index, strictly: what could be read in two ways is refused.
 /// `content_type` is the media type the registry gave, without parameters; empty for none.
 /// @throws Error(integrity) saying which rule the document breaks.

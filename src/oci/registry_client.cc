@@ -2,6 +2,7 @@
 #include "oci/registry_client.h"
 
 #include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 #include <variant>
@@ -65,6 +66,7 @@ class RegistryClient::Impl {
                retry, std::move(watch)) {}
 
   ResolvedImage resolve(const std::optional<Digest>& pin);
+  NamedImage look_up();
   void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay);
 
  private:
@@ -79,6 +81,7 @@ class RegistryClient::Impl {
   static void get_rest(Host& host, const Descriptor& blob, VerifiedBody& body,
                        const BodySink& sink);
   bool leave_all(const std::vector<Host*>& used, const Error& why);
+  static HttpResponse ask_for_head(Host& host);
   [[nodiscard]] std::string by_digest(const Digest& digest) const;
 
   ImageReference image_;
@@ -126,6 +129,34 @@ HttpResponse RegistryClient::Impl::get_document(Host& host, const std::string& r
   }
   response.body = std::move(body);
   return response;
+}
+
+NamedImage RegistryClient::Impl::look_up() {
+  const auto ask = [this](Host& host) -> NamedImage {
+    const HttpResponse head = Retry(host.retry).run([&] { return ask_for_head(host); });
+    const std::string named = head.headers.get("Docker-Content-Digest").value_or("");
+    const auto digest = head.ok() ? Digest::parse(named) : std::nullopt;
+    if (digest) return {*digest, is_index_type(head.media_type())};
+    const Document document = fetch_document({image_.digest()});
+    return {document.digest, std::holds_alternative<Index>(document.content)};
+  };
+  return about("cannot look up " + image_.to_string(),
+               [&] { return hosts_.ask(Hosts::By::tag, ask); });
+}
+
+HttpResponse RegistryClient::Impl::ask_for_head(Host& host) {
+  constexpr int kNotAllowed = 405;
+  constexpr int kNotImplemented = 501;
+  HttpRequest request{.on_head = refuse_web_page, .head_only = true};
+  request.headers.add("Accept", std::string(kManifestAccept));
+  HttpResponse response = host.session.get("manifests/" + host.endpoint.image.reference(), request,
+                                           [](std::span<const std::byte>) {});
+  if (response.ok() || response.status == kNotAllowed || response.status == kNotImplemented) {
+    return response;
+  }
+  Error error = refused_answer(host.session.speaker(response), response);
+  if (response.status == 404) error.add_context("it does not exist");
+  throw_answer(error, response);
 }
 
 void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& sink,
@@ -225,6 +256,10 @@ RegistryClient& RegistryClient::operator=(RegistryClient&&) noexcept = default;
 
 ResolvedImage RegistryClient::resolve(const std::optional<Digest>& pin) {
   return impl_->resolve(pin);
+}
+
+NamedImage RegistryClient::look_up() {
+  return impl_->look_up();
 }
 
 void RegistryClient::fetch_blob(const Descriptor& blob, const BodySink& sink,

@@ -18,6 +18,12 @@
 
 namespace pyro {
 
+/// What a registry says, without being held to it, that an image's name means.
+struct NamedImage {
+  Digest digest;          ///< Of the manifest or index.
+  bool is_index = false;  ///< So that the digest is of more than the image for this platform.
+};
+
 /// Bytes of a blob that are there from an earlier time.
 struct Replay {
   std::uint64_t begin = 0;  ///< Where in the blob they lie.
@@ -43,6 +49,11 @@ class RegistryClient {
   /// registry there; (integrity): bytes that do not have the digest or the form they must have;
   /// (failed): a credentials file or helper that cannot be used.
   [[nodiscard]] ResolvedImage resolve(const std::optional<Digest>& pin = std::nullopt);
+
+  /// What the reference names now, with HEAD: registries count that as no pull. Where they do not
+  /// answer it, or without a digest, the manifest is fetched.
+  /// @throws Error, as resolve() does.
+  [[nodiscard]] NamedImage look_up();
 
   /// The bytes of a layer go to `sink` as they come, not verified; returning means that their size
   /// and digest are the descriptor's.

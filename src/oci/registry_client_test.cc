@@ -397,6 +397,60 @@ TEST_F(RegistryClientTest, OnlyTheVeryFirstRequestMayFindOutThatThereIsNoTls) {
   EXPECT_EQ(http_.count("http://localhost:443/v2/team/env/manifests/1"), 0U);
 }
 
+TEST_F(RegistryClientTest, LooksUpWithHead) {
+  const std::string manifest = manifest_with("layer");
+  const std::string digest = sha256(manifest).to_string();
+  http_.on("HEAD " + kBase + "manifests/1",
+           {.headers = {{"Content-Type", kOciIndex}, {"Docker-Content-Digest", digest}}});
+  const NamedImage named = client().look_up();
+  EXPECT_EQ(named.digest.to_string(), digest);
+  EXPECT_TRUE(named.is_index);
+  ASSERT_EQ(http_.requests.size(), 1U);
+  EXPECT_TRUE(http_.requests.front().head_only);
+  EXPECT_EQ(http_.requests.front().headers.get("Accept"), std::string(kManifestAccept));
+}
+
+TEST_F(RegistryClientTest, LooksUpWithGetWhereHeadSaysNothing) {
+  const std::string manifest = manifest_with("layer");
+  const Answer heads[] = {
+      {.status = 405},
+      {.status = 501},
+      {.status = 405, .headers = {{"Docker-Content-Digest", sha256("other").to_string()}}},
+      {.headers = {{"Content-Type", kOciManifest}}},
+      {.headers = {{"Docker-Content-Digest", "sha512:abc"}}},
+      {.headers = {{"Docker-Content-Digest", "nonsense"}}},
+  };
+  for (const Answer& head : heads) {
+    http_ = {};
+    http_.on("HEAD " + kBase + "manifests/1", head);
+    serve_manifest("1", manifest);
+    const NamedImage named = client().look_up();
+    EXPECT_EQ(named.digest, sha256(manifest));
+    EXPECT_FALSE(named.is_index);
+    ASSERT_EQ(http_.requests.size(), 2U);
+    EXPECT_FALSE(http_.requests.back().head_only);
+  }
+}
+
+TEST_F(RegistryClientTest, LookingUpFailsAsResolvingDoes) {
+  const auto complaint = [&](const Answer& answer) {
+    http_ = {};
+    http_.on(kBase + "manifests/1", answer);
+    try {
+      static_cast<void>(client().look_up());
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::network);
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_NE(complaint({.status = 404}).find("it does not exist"), std::string::npos);
+  EXPECT_NE(complaint({.status = 403}).find("403"), std::string::npos);
+  EXPECT_NE(complaint({.status = 503}).find("503"), std::string::npos);
+  EXPECT_NE(complaint({.headers = {{"Content-Type", "text/html"}}}).find("web page"),
+            std::string::npos);
+}
+
 // Mirrors.
 
 const Descriptor kLayer{.media_type = "tar", .digest = sha256("layer"), .size = 5};

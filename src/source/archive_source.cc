@@ -4,8 +4,11 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <utility>
 
@@ -19,28 +22,41 @@
 #include "net/retry.h"
 #include "net/url.h"
 #include "pyro/error.h"
+#include "source/source_path.h"
 
 namespace pyro {
 namespace {
 
 constexpr std::size_t kReadSize = 256 * 1024;
-constexpr std::string_view kFileScheme = "file://";
+
+/// A plain tar may be full of zeros that take no room; gzip, zstd, xz and bzip2 have none.
+bool looks_compressed(std::span<const std::byte> front) {
+  constexpr std::array<std::string_view, 4> kMagics = {"\x1f\x8b", "\x28\xb5\x2f\xfd",
+                                                       "\xfd"
+                                                       "7zXZ",
+                                                       "BZh"};
+  const std::string_view text(reinterpret_cast<const char*>(front.data()), front.size());
+  return std::ranges::any_of(kMagics, [&](auto magic) { return text.starts_with(magic); });
+}
 
 /// Passes on what arrives, keeps it where its digest is known, and counts it.
 class ArchiveSink {
  public:
-  ArchiveSink(Extraction& extraction, ProgressListener& progress, Partial* partial)
-      : extraction_(extraction), progress_(progress), partial_(partial) {}
+  ArchiveSink(Extraction& extraction, const FetchContext& context, Partial* partial)
+      : extraction_(extraction), context_(context), partial_(partial) {}
 
   void operator()(std::span<const std::byte> bytes) {
+    if (received_ == 0 && looks_compressed(bytes)) {
+      context_.require_room_for(context_.arrival.expected);
+    }
     extraction_.write(bytes);
     if (partial_ != nullptr) partial_->append(bytes);
-    progress_.received(received_ += bytes.size());
+    context_.received(received_ += bytes.size());
   }
 
  private:
   Extraction& extraction_;
-  ProgressListener& progress_;
+  const FetchContext& context_;
   Partial* partial_;
   std::uint64_t received_ = 0;
 };
@@ -51,31 +67,20 @@ struct Archive {
   std::uint64_t size = 0;
 };
 
-// The path a source names, or nothing when it is a URL to be fetched.
-std::optional<std::string> local_path(const std::string& source) {
-  if (source.starts_with(kFileScheme)) {
-    std::string_view rest = std::string_view(source).substr(kFileScheme.size());
-    if (rest.starts_with("localhost/")) rest.remove_prefix(std::string_view("localhost").size());
-    return percent_decode(rest);
-  }
-  if (source.find("://") == std::string::npos) return source;
-  return std::nullopt;
-}
-
 // O_NONBLOCK: a FIFO must not hold the open up; it is refused just after.
-Fd open_archive(const std::string& path, ProgressListener& progress) {
+Fd open_archive(const std::string& path, const FetchContext& context) {
   Fd fd = open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, path);
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) throw system_error("cannot open " + path, errno);
   if (!S_ISREG(status.st_mode)) {
     throw Error(ErrorCode::filesystem, path + " is not a regular file");
   }
-  progress.expecting(static_cast<std::uint64_t>(status.st_size));
+  context.expecting(static_cast<std::uint64_t>(status.st_size));
   return fd;
 }
 
 Archive read_file(const std::string& path, const FetchContext& context, ArchiveSink sink) {
-  const Fd fd = open_archive(path, context.progress);
+  const Fd fd = open_archive(path, context);
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
   const std::span<std::byte> space(buffer.get(), kReadSize);
   Sha256 hash;
@@ -120,7 +125,7 @@ class Download {
   void get_rest() {
     HttpRequest request{.url = url_, .on_head = [&](const HttpResponse& head) {
                           body_.check_head(head);
-                          if (body_.total()) context_.progress.expecting(*body_.total());
+                          if (body_.total()) context_.expecting(*body_.total());
                         }};
     body_.prepare(request);
     const HttpResponse response =
@@ -145,7 +150,7 @@ Archive download(const Environment& environment, const FetchContext& context,
   const auto& pin = environment.source_sha256;
   Partial* const partial =
       pin ? &context.partials.open(*pin, context.limits.compressed_bytes) : nullptr;
-  Download download(environment, context, ArchiveSink(extraction, context.progress, partial));
+  Download download(environment, context, ArchiveSink(extraction, context, partial));
   const Archive archive = download.run(partial);
   if (pin && *pin != archive.digest && download.is_stitched()) {
     throw NeedsRestart(Error(ErrorCode::integrity, "the parts of the archive do not fit together"));
@@ -166,15 +171,15 @@ void require_pinned(const Environment& environment, const Digest& digest) {
 Provenance fetch_from_archive(const Environment& environment, const FetchContext& context,
                               Extraction& extraction) {
   const std::string& source = *environment.source_url;
-  const auto path = local_path(source);
+  const auto path = source_path(source);
   const std::string shown = path ? source : redact(source);
   context.progress.started(environment.name, shown);
   extraction.begin_layer(
       "archive " + shown,
       {.checksums = environment.source_sha256 ? Checksums::leave : Checksums::check});
-  const Archive archive =
-      path ? read_file(*path, context, ArchiveSink(extraction, context.progress, nullptr))
-           : download(environment, context, extraction);
+  const Archive archive = path
+                              ? read_file(*path, context, ArchiveSink(extraction, context, nullptr))
+                              : download(environment, context, extraction);
   require_pinned(environment, archive.digest);
   extraction.end_layer();
   return {.source = shown,

@@ -2,27 +2,21 @@
 #include "source/bundle_source.h"
 
 #include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <nlohmann/json.hpp>
-#include <span>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include "base/files.h"
 #include "pyro/error.h"
+#include "source/copy_file.h"
 #include "stream/artifacts.h"
 
 namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::size_t kCopySize = std::size_t{256} * 1024;
 constexpr std::size_t kLargestManifest = std::size_t{4} << 20;
 
 nlohmann::json read_manifest(const fs::path& runtime_dir) {
@@ -70,56 +64,6 @@ fs::path link_target(const fs::path& artifact, const fs::path& install_dir) {
   return real_path(artifact).lexically_relative(real_dir);
 }
 
-// In the kernel where the file systems can; otherwise through a buffer.
-void copy_range(int from, int to, off_t offset, off_t end, const fs::path& path) {
-  while (offset < end) {
-    off_t in = offset;
-    off_t out = offset;
-    const ssize_t n =
-        ::copy_file_range(from, &in, to, &out, static_cast<std::size_t>(end - offset), 0);
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    offset += n;
-  }
-  std::vector<std::byte> buffer(offset < end ? kCopySize : 0);
-  while (offset < end) {
-    const auto wanted = std::min(buffer.size(), static_cast<std::size_t>(end - offset));
-    const auto piece = std::span(buffer).first(wanted);
-    const auto at = static_cast<std::uint64_t>(offset);
-    if (pread_full(from, piece, at, path.string()) < wanted) {
-      throw Error(ErrorCode::filesystem, path.string() + " changes while it is copied");
-    }
-    pwrite_all(to, piece, at, path.string());
-    offset += static_cast<off_t>(wanted);
-  }
-}
-
-// Copies what holds data, and leaves holes where there are holes.
-void copy_data(int from, int to, off_t size, const fs::path& path) {
-  for (off_t offset = 0; offset < size;) {
-    const off_t start = ::lseek(from, offset, SEEK_DATA);
-    if (start < 0 && errno == ENXIO) break;
-    off_t end = start < 0 ? size : ::lseek(from, start, SEEK_HOLE);
-    if (end < 0) end = size;
-    copy_range(from, to, start < 0 ? offset : start, end, path);
-    offset = end;
-  }
-  if (::ftruncate(to, size) != 0) throw system_error("cannot copy " + path.string(), errno);
-}
-
-void copy_artifact(const fs::path& from_path, int staging, const std::string& name) {
-  const Fd from = open_at(AT_FDCWD, from_path.string(), O_RDONLY, 0, from_path);
-  const Fd to = open_at(staging, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, name);
-  if (::ioctl(to.get(), FICLONE, from.get()) != 0) {
-    struct stat status {};
-    if (::fstat(from.get(), &status) != 0) {
-      throw system_error("cannot copy " + from_path.string(), errno);
-    }
-    copy_data(from.get(), to.get(), status.st_size, from_path);
-  }
-  sync_file(to.get(), name);
-}
-
 }  // namespace
 
 RuntimeBundle::RuntimeBundle(fs::path directory) : directory_(std::move(directory)) {
@@ -155,7 +99,7 @@ void install_from_bundle(const fs::path& profile, int staging, const fs::path& i
     const std::string name(kind.name);
     const std::string target = link_target(artifact, install_dir).string();
     if (::symlinkat(target.c_str(), staging, name.c_str()) != 0) {
-      copy_artifact(artifact, staging, name);
+      copy_file(artifact, staging, name, install_dir.parent_path());
     }
   }
 }

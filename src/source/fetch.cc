@@ -1,10 +1,30 @@
 // What fetching an environment needs, whatever the source.
 #include "source/fetch.h"
 
+#include "base/free_space.h"
+
 namespace pyro {
 
+void FetchContext::expecting(std::uint64_t compressed_bytes) const {
+  arrival.expected = compressed_bytes;
+  progress.expecting(compressed_bytes);
+}
+
+void FetchContext::received(std::uint64_t compressed_bytes) const {
+  arrival.received = compressed_bytes;
+  progress.received(compressed_bytes);
+}
+
+void FetchContext::require_room_for(std::uint64_t compressed_bytes) const {
+  require_free_space(room, compressed_bytes);
+}
+
+CurlOptions curl_options(const NetworkOptions& network, const std::stop_token& stop) {
+  return {.network = network, .user_agent = "pyro/" PYRO_VERSION, .stop = stop};
+}
+
 CurlOptions curl_options(const FetchContext& context) {
-  return {.network = context.network, .user_agent = "pyro/" PYRO_VERSION, .stop = context.stop};
+  return curl_options(context.network, context.stop);
 }
 
 RetryOptions retry_options(const FetchContext& context, const std::string& environment) {

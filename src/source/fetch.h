@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -16,6 +17,12 @@
 
 namespace pyro {
 
+/// Compressed bytes: how far a fetch has come.
+struct Arrival {
+  std::uint64_t expected = 0;
+  std::uint64_t received = 0;
+};
+
 struct FetchContext {
   const NetworkOptions& network;
   const ExtractionLimits& limits;
@@ -24,9 +31,19 @@ struct FetchContext {
   std::stop_token stop;
   /// Mirrors that have failed this pull, restarts included.
   std::set<std::string>& left_mirrors;
+  /// On the file system that artifacts are written to.
+  std::filesystem::path room;
+  Arrival& arrival;
+
+  void expecting(std::uint64_t compressed_bytes) const;
+  void received(std::uint64_t compressed_bytes) const;
+  /// What is compressed takes more room when it is not, but for bytes that are no artifact's.
+  /// @throws Error(filesystem) when there is not even room for those
+  void require_room_for(std::uint64_t compressed_bytes) const;
 };
 
 /// How an HTTP client serves it.
+[[nodiscard]] CurlOptions curl_options(const NetworkOptions& network, const std::stop_token& stop);
 [[nodiscard]] CurlOptions curl_options(const FetchContext& context);
 
 /// How often and how patiently it tries again; `environment` is whose progress tells of it.

@@ -1,6 +1,7 @@
 // An environment out of an OCI registry.
 #include "source/oci_source.h"
 
+#include <string_view>
 #include <utility>
 
 #include "net/curl_client.h"
@@ -12,11 +13,14 @@
 namespace pyro {
 namespace {
 
-ImageReference reference_of(const Environment& environment) {
-  auto image = ImageReference::make(*environment.oci_registry, *environment.oci_repository,
-                                    *environment.oci_reference);
-  if (!image) throw Error(ErrorCode::failed, "its catalog entry names no valid OCI image");
-  return std::move(*image);
+/// Of layers that say that they are compressed: others may be full of zeros that take no room.
+std::uint64_t least_room(const Manifest& manifest) {
+  std::uint64_t total = 0;
+  for (const Descriptor& layer : manifest.layers) {
+    const std::string_view type = layer.media_type;
+    if (type.ends_with("gzip") || type.ends_with("zstd")) total += layer.size;
+  }
+  return total;
 }
 
 /// One after the other into `extraction`; counts the bytes.
@@ -33,7 +37,7 @@ class LayerFetcher {
                          [&](std::span<const std::byte> bytes) {
                            extraction_.write(bytes);
                            partial.append(bytes);
-                           context_.progress.received(received_ += bytes.size());
+                           context_.received(received_ += bytes.size());
                          },
                          {partial.begin(), [&](const BodySink& sink) { partial.replay(sink); }});
     extraction_.end_layer();
@@ -70,16 +74,24 @@ bool has_oci_source(const Environment& environment) noexcept {
   return environment.oci_registry && environment.oci_repository && environment.oci_reference;
 }
 
+ImageReference image_of(const Environment& environment) {
+  auto image = ImageReference::make(*environment.oci_registry, *environment.oci_repository,
+                                    *environment.oci_reference);
+  if (!image) throw Error(ErrorCode::failed, "its catalog entry names no valid OCI image");
+  return std::move(*image);
+}
+
 Provenance fetch_from_oci(const Environment& environment, const FetchContext& context,
                           Extraction& extraction) {
-  const ImageReference image = reference_of(environment);
+  const ImageReference image = image_of(environment);
   context.progress.started(environment.name, image.to_string());
   CurlClient http(curl_options(context));
   RegistryClient registry(http, image, context.network, retry_options(context, environment.name),
                           watch_hosts(context));
   const ResolvedImage resolved = registry.resolve(environment.oci_digest);
   const auto plan = plan_layers(resolved.manifest);
-  context.progress.expecting(planned_bytes(resolved.manifest, plan, context.limits));
+  context.expecting(planned_bytes(resolved.manifest, plan, context.limits));
+  context.require_room_for(least_room(resolved.manifest));
   Provenance provenance = provenance_of(image, resolved);
   LayerFetcher layers(registry, context, extraction);
   for (const PlannedLayer& layer : plan) layers.fetch(resolved.manifest, layer);

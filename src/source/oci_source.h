@@ -2,6 +2,7 @@
 #pragma once
 
 #include "box/extraction.h"
+#include "oci/reference.h"
 #include "pyro/catalog.h"
 #include "source/fetch.h"
 
@@ -9,6 +10,10 @@ namespace pyro {
 
 /// Whether the catalog says enough to pull `environment` from a registry.
 [[nodiscard]] bool has_oci_source(const Environment& environment) noexcept;
+
+/// The image that it names there.
+/// @throws Error(failed) where that is none.
+[[nodiscard]] ImageReference image_of(const Environment& environment);
 
 /// Resolves the reference, or the pin, and streams the layers into `extraction` (spec section 6).
 /// Returning means that every byte had the digest it must have.

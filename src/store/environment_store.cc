@@ -9,9 +9,11 @@
 
 #include "base/file_lock.h"
 #include "base/files.h"
+#include "base/free_space.h"
 #include "base/recoverable.h"
 #include "box/extraction.h"
 #include "source/archive_source.h"
+#include "source/artifact_directory.h"
 #include "source/bundle_source.h"
 #include "source/fetch.h"
 #include "source/layout_source.h"
@@ -21,6 +23,7 @@
 #include "store/install_record.h"
 #include "store/install_transaction.h"
 #include "store/installation.h"
+#include "store/last_use.h"
 #include "store/layout.h"
 #include "store/prune.h"
 #include "store/verify.h"
@@ -49,6 +52,8 @@ EnvironmentStatus status_of(const Environment& environment, const CacheLayout& l
     status.installed = installation->describe();
     status.installed_bytes = installation->allocated_bytes;
     status.outdated = is_outdated(installation->record, environment);
+    status.last_used =
+        last_use(layout, status.install_dir.filename().string(), installation->record);
   }
   return status;
 }
@@ -135,7 +140,10 @@ class Installer {
     const FileLock lock = acquire_lock(locks.get());
     // Whoever held the lock may have done the work.
     if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
-    return profile ? link(*bundle, *profile) : fetch();
+    if (profile) return link(*bundle, *profile);
+    const auto directory =
+        has_oci_source(environment_) ? std::nullopt : source_directory(environment_);
+    return directory ? copy(*directory) : fetch();
   }
 
  private:
@@ -170,6 +178,23 @@ class Installer {
     return commit(transaction, provenance, {});
   }
 
+  InstalledEnvironment copy(const std::filesystem::path& directory) {
+    if (environment_.source_sha256) {
+      throw Error(ErrorCode::integrity,
+                  "the catalog pins an archive, and " + directory.string() + " is a directory");
+    }
+    progress_.started(environment_.name, directory.string());
+    InstallTransaction transaction(layout_, environment_);
+    Arrival arrival;
+    return explaining_space(transaction, arrival, [&] {
+      const auto artifacts = copy_artifacts(directory, transaction.directory(), layout_.root(),
+                                            options_.limits, pull_.stop);
+      const Provenance provenance{
+          .source = directory.string(), .source_digest = std::nullopt, .oci_digest = std::nullopt};
+      return commit(transaction, provenance, artifacts);
+    });
+  }
+
   /// Each mirror that turns out to lie is one more reason to begin again, without it.
   InstalledEnvironment fetch() {
     for (bool was_restarted = false;;) {
@@ -200,11 +225,35 @@ class Installer {
 
   InstalledEnvironment fetch_into(Partials& partials) {
     InstallTransaction transaction(layout_, environment_);
+    Arrival arrival;
+    return explaining_space(transaction, arrival,
+                            [&] { return fetch_into(transaction, partials, arrival); });
+  }
+
+  /// While the transaction lives: what it wrote counts.
+  template <typename Action>
+  InstalledEnvironment explaining_space(const InstallTransaction& transaction,
+                                        const Arrival& arrival, const Action& action) {
+    try {
+      return action();
+    } catch (Error& error) {
+      if (!is_out_of_space(error)) throw;
+      const std::uint64_t outstanding =
+          arrival.expected - std::min(arrival.expected, arrival.received);
+      const std::string why = explain_lack_of_space(
+          layout_.root(), allocated_bytes_at(transaction.directory(), "."), outstanding);
+      if (!why.empty()) error.add_context(why);
+      throw;
+    }
+  }
+
+  InstalledEnvironment fetch_into(InstallTransaction& transaction, Partials& partials,
+                                  Arrival& arrival) {
     Extraction extraction(extractor_of(options_), transaction.open_candidates(), options_.limits,
                           [&](std::string_view text) { progress_.note(text); });
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
-    const FetchContext context{options_.network, options_.limits, progress_,
-                               partials,         pull_.stop,      left_mirrors_};
+    const FetchContext context{options_.network, options_.limits, progress_,      partials,
+                               pull_.stop,       left_mirrors_,   layout_.root(), arrival};
     const Provenance provenance = fetch_artifacts(context, extraction);
     const auto artifacts = extraction.finish();
     if (pull_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/files.h"
+#include "catalog/names.h"
 #include "source/bundle_source.h"
 #include "stream/artifacts.h"
 
@@ -61,6 +62,14 @@ std::optional<Installation> find_installation_at(int directory_fd,
     if (kind == kInitrd) installation.has_initrd = allocated.has_value();
   }
   return installation;
+}
+
+std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& record) {
+  // Anything may stand in a record, and it is about to become a path.
+  if (!is_environment_name(record.name)) return 0;
+  const Fd folder(
+      ::open(layout.prepared_dir().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  return folder ? allocated_bytes_at(folder.get(), CacheLayout::prepared_name(record.name)) : 0;
 }
 
 bool is_outdated(const InstallRecord& record, const Environment& environment) {

@@ -8,6 +8,7 @@
 #include "pyro/catalog.h"
 #include "pyro/environment_store.h"
 #include "store/install_record.h"
+#include "store/layout.h"
 
 namespace pyro {
 
@@ -31,6 +32,9 @@ struct Installation {
 [[nodiscard]] std::optional<Installation> find_installation_at(
     int directory_fd, const std::filesystem::path& directory, const std::string& name,
     const std::string& version);
+
+/// Disk space of the saved states of machines of the environment that `record` is of.
+[[nodiscard]] std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& record);
 
 /// Whether `record` is not of what the catalog pins for the source it came from. An install out of
 /// a bundle has no pin: the pins are those of the registry and of the archive.

@@ -33,6 +33,9 @@ std::string CacheLayout::prepared_name(const std::string& environment) {
   std::ranges::replace(name, ':', '_');
   return name;
 }
+std::filesystem::path CacheLayout::used_dir() const {
+  return root_ / "used";
+}
 std::filesystem::path CacheLayout::host_dir() const {
   return root_ / "host";
 }

@@ -4,6 +4,7 @@
 //   <root>/locks/<install directory>.lock     one per environment, never removed
 //   <root>/staging/<id>/                      what is being made, or was replaced
 //   <root>/prepared/<name>/                   saved states of machines (vm/prepared_state.h)
+//   <root>/used/<install directory>           its time is when that was last booted
 //   <root>/host/                              what was found out about this host
 //
 // The reference's prune deletes what it does not know inside the platform folder, so everything of
@@ -33,6 +34,7 @@ class CacheLayout {
   [[nodiscard]] std::filesystem::path prepared_dir() const;
   /// In there, whatever the version: that of the environment of this name.
   [[nodiscard]] static std::string prepared_name(const std::string& environment);
+  [[nodiscard]] std::filesystem::path used_dir() const;
   [[nodiscard]] std::filesystem::path host_dir() const;
 
   [[nodiscard]] std::filesystem::path install_dir(const Environment& environment) const;

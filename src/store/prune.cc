@@ -2,22 +2,26 @@
 #include "store/prune.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
+#include <chrono>
 #include <optional>
+#include <tuple>
 
 #include "base/file_lock.h"
 #include "base/files.h"
 #include "store/install_record.h"
+#include "store/install_removal.h"
 #include "store/installation.h"
+#include "store/last_use.h"
 
 namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
+using Clock = std::chrono::system_clock;
 
 enum class Fate { keep, remove, other_catalog };
 
@@ -38,6 +42,7 @@ class Pruner {
     prune_leftovers(layout_.partial_dir());
     prune_installs();
     prune_prepared();
+    forget_uses();
     std::ranges::sort(report_.deleted_environment_dirs);
     return std::move(report_);
   }
@@ -71,6 +76,7 @@ class Pruner {
     for (const std::string& name : sorted_names(platform.get(), folder)) {
       prune_entry(platform.get(), name);
     }
+    prune_kept(platform.get());
   }
 
   // Saved states of what is installed no longer, in any version. Who goes on from one has it open.
@@ -95,36 +101,90 @@ class Pruner {
     for (const std::string& name : sorted_names(platform.get(), folder)) {
       const auto& gone = report_.deleted_environment_dirs;  // as a dry run has it
       if (std::ranges::find(gone, name) != gone.end()) continue;
-      const Fd directory(
-          ::openat(platform.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+      const Fd directory = open_directory_in(platform.get(), name);
       const auto record = directory ? InstallRecord::read(directory.get()) : std::nullopt;
       if (record) names.push_back(CacheLayout::prepared_name(record->name));
     }
     return names;
   }
 
-  void prune_entry(int platform, const std::string& name) {
-    if (name.starts_with(kReferencePartialPrefix)) {
-      return remove(
-          name, [&] { remove_tree_at(platform, name, layout_.platform_dir() / name); },
-          allocated_bytes_at(platform, name));
-    }
-    const Fd directory(
-        ::openat(platform, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    if (!directory) return could_not_open(name, errno);
-    switch (fate_of(directory.get(), name)) {
-      case Fate::keep:
-        return;
-      case Fate::other_catalog:
-        report_.skipped_other_catalog.push_back(name);
-        return;
-      case Fate::remove:
-        return remove_install(platform, directory.get(), name);
+  // Marks of what was removed by others. They are empty, and nobody's loss.
+  void forget_uses() const {
+    const Fd used = open_if_there(layout_.used_dir());
+    if (!used || options_.dry_run) return;
+    for (const std::string& name : directory_names(used.get(), layout_.used_dir())) {
+      struct stat status {};
+      const fs::path install = layout_.platform_dir() / name;
+      if (::lstat(install.c_str(), &status) != 0 && errno == ENOENT) forget_use(layout_, name);
     }
   }
 
-  Fate fate_of(int directory, const std::string& name) const {
-    const auto record = InstallRecord::read(directory);
+  void prune_entry(int platform, const std::string& name) {
+    if (name.starts_with(kReferencePartialPrefix)) {
+      remove(
+          name, [&] { remove_tree_at(platform, name, layout_.platform_dir() / name); },
+          allocated_bytes_at(platform, name));
+      return;
+    }
+    const Fd directory = open_directory_in(platform, name);
+    if (!directory) return could_not_open(name, errno);
+    const auto record = InstallRecord::read(directory.get());
+    switch (fate_of(directory.get(), name, record)) {
+      case Fate::keep:
+        kept_.push_back(kept_install(platform, name, *record));
+        return;
+      case Fate::other_catalog:
+        report_.skipped_other_catalog.push_back(name);
+        kept_bytes_ += kept_install(platform, name, *record).bytes;
+        return;
+      case Fate::remove:
+        prune_install(platform, directory.get(), name);
+        return;
+    }
+  }
+
+  /// A good install, and what goes with it.
+  struct KeptInstall {
+    std::string name;
+    Clock::time_point last_use;
+    std::uint64_t bytes = 0;
+  };
+
+  [[nodiscard]] KeptInstall kept_install(int platform, const std::string& name,
+                                         const InstallRecord& record) const {
+    return {.name = name,
+            .last_use = last_use(layout_, name, record),
+            .bytes = allocated_bytes_at(platform, name) + prepared_bytes(layout_, record)};
+  }
+
+  // Good installs, those first that were of no use for longest.
+  void prune_kept(int platform) {
+    for (const KeptInstall& install : kept_) kept_bytes_ += install.bytes;
+    std::ranges::sort(kept_, {}, [](const KeptInstall& install) {
+      return std::tie(install.last_use, install.name);
+    });
+    for (const KeptInstall& install : kept_) {
+      if (!is_to_go(install)) continue;
+      const Fd directory = open_directory_in(platform, install.name);
+      if (!directory) {
+        could_not_open(install.name, errno);
+      } else if (prune_install(platform, directory.get(), install.name)) {
+        kept_bytes_ -= install.bytes;
+      }
+    }
+  }
+
+  [[nodiscard]] bool is_to_go(const KeptInstall& install) const {
+    const bool is_too_much = options_.keep_storage && kept_bytes_ > *options_.keep_storage;
+    // Ages, as no such limit can be too long for them.
+    const auto age = std::chrono::duration_cast<std::chrono::seconds>(now_ - install.last_use);
+    if (options_.older_than && age > *options_.older_than) return true;
+    if (options_.older_than || options_.keep_storage) return is_too_much;
+    return options_.all;
+  }
+
+  Fate fate_of(int directory, const std::string& name,
+               const std::optional<InstallRecord>& record) const {
     if (!record) return Fate::remove;
     const Environment* environment = catalog_.find(record->name);
     if (environment != nullptr && environment->version == record->version) {
@@ -137,43 +197,32 @@ class Pruner {
     return elsewhere && !options_.unknown ? Fate::other_catalog : Fate::remove;
   }
 
-  // Under the environment's lock, as a pull may be about to replace it; out of its place in one
-  // step, so that nobody sees half an install.
-  void remove_install(int platform, int directory, const std::string& name) {
+  bool prune_install(int platform, int directory, const std::string& name) {
     const std::uint64_t bytes = allocated_bytes_at(platform, name);
-    if (options_.dry_run) {
-      if (is_locked(name, directory)) return in_use(name);
-      return remove(
-          name, [] {}, bytes);
-    }
-    remove(
+    if (options_.dry_run && is_in_use(layout_, name, directory)) return in_use(name);
+    return remove(
         name,
         [&] {
-          const Fd locks = open_own(layout_.locks_dir());
-          const std::string lock_name = CacheLayout::lock_name(name);
-          const auto lock =
-              FileLock::try_acquire(locks.get(), lock_name, layout_.locks_dir() / lock_name);
-          if (!lock || !try_lock_directory(directory)) throw InUse{};
-          if (!is_still(platform, name, directory)) throw InUse{};
-          const Fd staging = open_own(layout_.staging_dir());
-          move_out(platform, name, staging.get());
-          remove_tree_at(staging.get(), name, layout_.staging_dir() / name);
+          if (!remove_install(layout_, platform, name, directory)) throw InUse{};
         },
         bytes);
   }
 
   struct InUse {};
 
+  /// Whether it is gone.
   template <typename Action>
-  void remove(const fs::path& name, Action action, std::uint64_t bytes) {
+  bool remove(const fs::path& name, Action action, std::uint64_t bytes) {
     try {
       if (!options_.dry_run) action();
       report_.deleted_environment_dirs.push_back(name.string());
       report_.bytes_reclaimed += bytes;
+      return true;
     } catch (const InUse&) {
-      in_use(name.string());
+      return in_use(name.string());
     } catch (const Error& error) {
       report_.failed.push_back({name.string(), error.what()});
+      return false;
     }
   }
 
@@ -188,13 +237,9 @@ class Pruner {
     return error_number == ELOOP || error_number == ENOTDIR || error_number == ENXIO;
   }
 
-  void in_use(const std::string& name) { report_.skipped_in_use.push_back(name); }
-
-  bool is_locked(const std::string& name, int directory) const {
-    const Fd lock(::open((layout_.locks_dir() / CacheLayout::lock_name(name)).c_str(),
-                         O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    const bool pulled = lock && ::flock(lock.get(), LOCK_SH | LOCK_NB) != 0;
-    return pulled || !try_lock_directory(directory);
+  bool in_use(const std::string& name) {
+    report_.skipped_in_use.push_back(name);
+    return false;
   }
 
   // Between looking at it and locking it, a pull may have put another install in its place.
@@ -206,26 +251,16 @@ class Pruner {
            same_file(opened, there);
   }
 
-  void move_out(int platform, const std::string& name, int staging) const {
-    remove_tree_at(staging, name, layout_.staging_dir() / name);
-    if (::renameat(platform, name.c_str(), staging, name.c_str()) != 0) {
-      throw system_error("cannot remove " + (layout_.platform_dir() / name).string(), errno);
-    }
-    sync_file(platform, layout_.platform_dir());
-  }
-
-  // One of the cache's folders; a link in its place would lead out of the cache.
-  static Fd open_own(const fs::path& folder) {
-    make_directories(folder);
-    return open_at(AT_FDCWD, folder.string(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, folder);
-  }
-
   static Fd open_if_there(const fs::path& folder) {
     return Fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
 
   static Fd open_entry(int directory, const std::string& name) {
     return Fd(::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  }
+
+  static Fd open_directory_in(int directory, const std::string& name) {
+    return Fd(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
 
   static std::vector<std::string> sorted_names(int directory, const fs::path& path) {
@@ -237,6 +272,9 @@ class Pruner {
   const CacheLayout& layout_;
   const Catalog& catalog_;
   const PruneOptions& options_;
+  const Clock::time_point now_ = Clock::now();
+  std::vector<KeptInstall> kept_;
+  std::uint64_t kept_bytes_ = 0;
   PruneReport report_;
 };
 

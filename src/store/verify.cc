@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <span>
 
+#include "base/file_verity.h"
 #include "base/files.h"
-#include "base/fs_verity.h"
 #include "store/install_record.h"
 #include "store/installation.h"
 #include "store/sparse_reader.h"
@@ -18,19 +18,6 @@
 
 namespace pyro {
 namespace {
-
-/// Reads only where the file system says there is data.
-Digest hash_file(int file, std::uint64_t size, const std::string& subject,
-                 const std::stop_token& stop) {
-  FsVerity verity;
-  const auto blocks = [](std::uint64_t bytes) {
-    return (bytes + FsVerity::kBlockSize - 1) / FsVerity::kBlockSize;
-  };
-  read_sparse(file, size, subject, stop,
-              {.data = [&](std::span<const std::byte> bytes) { verity.add_blocks(bytes); },
-               .hole = [&](std::uint64_t hole) { verity.add_zero_blocks(blocks(hole)); }});
-  return verity.finish(size);
-}
 
 // Whether open(2) found nothing of the kind, rather than being kept from looking.
 bool is_absence(int error_number) {
@@ -50,7 +37,7 @@ ArtifactReport check_artifact(int directory, const std::filesystem::path& path,
   report.size = static_cast<std::uint64_t>(status.st_size);
   report.verdict = Verdict::modified;
   if (*report.size != expected.size) return report;
-  report.digest = hash_file(fd.get(), *report.size, name, stop);
+  report.digest = file_verity(fd.get(), *report.size, name, stop);
   if (*report.digest == expected.digest) report.verdict = Verdict::ok;
   return report;
 }

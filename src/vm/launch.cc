@@ -5,6 +5,7 @@
 
 #include <cctype>
 
+#include "store/last_use.h"
 #include "vm/conversation.h"
 #include "vm/initramfs.h"
 #include "vm/kvm_probe.h"
@@ -74,6 +75,7 @@ HeldInstallation Launcher::hold() {
     const InstalledEnvironment installed = store_.ensure_installed(environment_.name, pull);
     // A prune may have come in between.
     if (auto held = hold_installation(installed.install_dir, environment_)) {
+      note_use(layout_, installed.install_dir.filename().string());
       return std::move(*held);
     }
   }

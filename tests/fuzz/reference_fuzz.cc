@@ -1,10 +1,12 @@
-// Names of images, in three lines: registry, repository, tag or digest.
+// Names of images: in full, and in three lines of registry, repository, tag or digest.
 #include <array>
 #include <string>
 
 #include "base/oci_names.h"
+#include "oci/full_reference.h"
 #include "oci/reference.h"
 #include "oracle.h"
+#include "pyro/error.h"
 
 namespace pyro::fuzz {
 namespace {
@@ -51,12 +53,31 @@ void check_path(const ImageReference& image) {
   require(image.registry().size() + 1 + image.repository().size() <= 255, "names have an end");
 }
 
+/// What is taken is made of valid parts, which make up the text again.
+void check_full(std::string_view text) {
+  FullReference parsed;
+  try {
+    parsed = FullReference::parse(text);
+  } catch (const Error& error) {
+    require(error.code() == ErrorCode::usage, "what is no reference is a mistake of its writer");
+    return;
+  }
+  require(is_oci_registry(parsed.registry) && is_oci_repository(parsed.repository) &&
+              (!parsed.tag || is_oci_tag(*parsed.tag)),
+          "a full reference is made of valid parts");
+  std::string joined = parsed.repository;
+  if (parsed.tag) joined += ":" + *parsed.tag;
+  if (parsed.digest) joined += "@" + parsed.digest->to_string();
+  require(text.substr(text.find('/') + 1) == joined, "the parts make up the reference");
+}
+
 }  // namespace
 }  // namespace pyro::fuzz
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pyro;
   std::string_view rest = fuzz::as_text(data, size);
+  fuzz::check_full(rest);
   const std::string_view registry = fuzz::take_line(rest);
   const std::string_view repository = fuzz::take_line(rest);
   fuzz::check_host(registry);

@@ -366,7 +366,7 @@ INSTANTIATE_TEST_SUITE_P(
     Sources, BadSourceTest,
     ::testing::Values(
         BadSource{"MissingFile", "nothing.tar", 6, {"nothing.tar", "No such file"}},
-        BadSource{"Folder", "folder", 6, {"folder"}},
+        BadSource{"Folder", "folder", 5, {"folder has no vmlinux"}},
         BadSource{"Pipe", "pipe", 6, {"pipe", "not a regular file"}},
         BadSource{"Device", "/dev/zero", 6, {"/dev/zero", "not a regular file"}},
         BadSource{"Truncated", "short.tar", 5, {"archive", "short.tar", "tar"}},

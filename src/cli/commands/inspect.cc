@@ -47,8 +47,9 @@ void add_description(Fields& fields, const EnvironmentStatus& status) {
   fields.push_back({"Status", status_cell(status)});
   fields.push_back({"Description", {environment.description}});
   fields.push_back({"Packages", {join(environment.default_packages)}});
+  const std::string& version = environment.distribution_version;
   fields.push_back(
-      {"Distribution", {environment.distribution + ' ' + environment.distribution_version}});
+      {"Distribution", {environment.distribution + (version.empty() ? "" : ' ' + version)}});
   fields.push_back({"Platform", {environment.platform}});
   fields.push_back({"Needs", {"catalog " + environment.compatibility}});
 }

@@ -4,10 +4,12 @@
 
 #include "cli/commands/commands.h"
 #include "cli/commands/status.h"
+#include "cli/error_output.h"
 #include "cli/exit_code.h"
 #include "cli/json_output.h"
 #include "cli/sizes.h"
 #include "cli/table.h"
+#include "pyro/updates.h"
 
 namespace pyro::cli {
 namespace {
@@ -16,10 +18,12 @@ class ListCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
     arguments.flag("--installed", installed_only_, "Only those that are installed");
+    arguments.flag("--outdated", outdated_, "Ask the registries which of those have a newer image");
     declare_json(arguments);
   }
 
   int run(Context& context, const std::vector<std::string>&) override {
+    if (outdated_) return run_outdated(context);
     std::vector<EnvironmentStatus> statuses = EnvironmentStore(context.store).list();
     if (installed_only_) std::erase_if(statuses, [](const auto& s) { return !s.installed; });
     if (json()) {
@@ -33,6 +37,46 @@ class ListCommand : public Command {
   }
 
  private:
+  int run_outdated(const Context& context) const {
+    const auto updates = find_updates(EnvironmentStore(context.store), context.stop);
+    if (json()) {
+      context.out.write(render_json(updates_payload(updates)));
+    } else if (std::ranges::any_of(updates, is_newer)) {
+      context.out.write(table_of(updates).render(context.out));
+    }
+    int code = kDone;
+    for (const UpdateStatus& update : updates) {
+      if (!update.error) continue;
+      tell(context, update);
+      if (code == kDone) code = exit_code(update.error->code());
+    }
+    if (code == kDone && !json() && std::ranges::none_of(updates, is_newer)) {
+      context.err.try_write("nothing that is installed has a newer image\n");
+    }
+    return code;
+  }
+
+  static bool is_newer(const UpdateStatus& update) { return update.newer_available == true; }
+
+  static Table table_of(const std::vector<UpdateStatus>& updates) {
+    Table table({{"NAME"}, {"VERSION"}, {"INSTALLED"}, {"NEWEST"}});
+    for (const UpdateStatus& update : updates) {
+      if (!is_newer(update)) continue;
+      table.add({{update.status.environment.name},
+                 {update.status.environment.version},
+                 {update.installed_digest->to_string()},
+                 {update.newest_digest->to_string()}});
+    }
+    return table;
+  }
+
+  static void tell(const Context& context, const UpdateStatus& update) {
+    Error error = *update.error;
+    error.add_context("cannot tell whether " + update.status.environment.name +
+                      " has a newer image");
+    context.err.try_write(render_error(error, context.err));
+  }
+
   static Table table_of(const std::vector<EnvironmentStatus>& statuses) {
     Table table(
         {{"NAME"}, {"VERSION"}, {"STATUS"}, {"SIZE", Table::Align::right}, {"DESCRIPTION"}});
@@ -47,6 +91,7 @@ class ListCommand : public Command {
   }
 
   bool installed_only_ = false;
+  bool outdated_ = false;
 };
 
 }  // namespace
@@ -61,10 +106,13 @@ constinit const CommandEntry kListCommand{
     .details =
         "STATUS is one of: available, installed, outdated (the catalog pins another image; the\n"
         "next pull replaces it), incompatible (needs another version of pyro). SIZE is what it\n"
-        "takes on disk.\n",
+        "takes on disk. With --outdated only what is installed and has a newer image behind its\n"
+        "reference is listed, and 'pyro env pull --force' brings that; what is pinned by a digest\n"
+        "needs no registry for the answer. --json then tells of all that is installed.\n",
     .examples =
         "  pyro env list\n"
         "  pyro env list --installed\n"
+        "  pyro env list --outdated --json | jq '.environments[] | select(.newer_available)'\n"
         "  pyro env list --json | jq -r '.environments[].name'\n",
     .make = make_command<ListCommand>,
 };

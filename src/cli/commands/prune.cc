@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cli/commands/commands.h"
+#include "cli/confirm.h"
 #include "cli/error_output.h"
 #include "cli/exit_code.h"
 #include "cli/json_output.h"
@@ -45,11 +46,24 @@ class PruneCommand : public Command {
     arguments.flag("--dry-run", options_.dry_run, "Only say what would go");
     arguments.flag("--unknown", options_.unknown,
                    "Also remove what a catalog file brought that is not\nloaded now");
+    arguments.flag("--all", options_.all, "Also remove all environments that are not in use");
+    arguments.value(
+        "--older-than", "AGE", [this](const std::string& text) { set_age(text); },
+        "Also remove those not used for so long: 30d, 12h, 2w");
+    arguments.value(
+        "--keep-storage", "SIZE", [this](const std::string& text) { set_budget(text); },
+        "Also remove those not used for longest, until the\nothers take no more");
+    arguments.flag("-y,--yes", yes_, "Do not ask on a terminal before good ones go");
     declare_json(arguments);
   }
 
   int run(Context& context, const std::vector<std::string>&) override {
-    const PruneReport report = EnvironmentStore(context.store).prune(options_);
+    EnvironmentStore store(context.store);
+    if (must_ask(context) && !may_go_on(context, store)) {
+      context.err.try_write("nothing was removed\n");
+      return exit_code(ErrorCode::failed);
+    }
+    const PruneReport report = store.prune(options_);
     context.out.write(json() ? render_json(prune_payload(report)) : text_of(report));
     for (const PruneReport::Failure& failure : report.failed) tell(context, failure);
     return report.failed.empty() ? kDone : exit_code(ErrorCode::filesystem);
@@ -62,7 +76,34 @@ class PruneCommand : public Command {
     context.err.try_write(render_error(error, context.err));
   }
 
+  void set_age(const std::string& text) {
+    options_.older_than = parse_age(text);
+    if (!options_.older_than) refuse_value("--older-than", text, "an age like 30d, 12h or 2w");
+  }
+
+  void set_budget(const std::string& text) {
+    options_.keep_storage = parse_size(text);
+    if (!options_.keep_storage) refuse_value("--keep-storage", text, "a size like 10GiB");
+  }
+
+  /// What serves no longer goes without a word.
+  [[nodiscard]] bool must_ask(const Context& context) const {
+    const bool takes_good_ones = options_.all || options_.older_than || options_.keep_storage;
+    return takes_good_ones && !options_.dry_run && !yes_ && !json() && can_ask(context.err);
+  }
+
+  bool may_go_on(const Context& context, EnvironmentStore& store) const {
+    PruneOptions rehearsal = options_;
+    rehearsal.dry_run = true;
+    const PruneReport report = store.prune(rehearsal);
+    if (report.deleted_environment_dirs.empty()) return true;
+    context.err.try_write(lines("would remove", report.deleted_environment_dirs, ""));
+    return confirm("Remove " + format_size(report.bytes_reclaimed) + '?', context.err,
+                   context.stop);
+  }
+
   PruneOptions options_;
+  bool yes_ = false;
 };
 
 }  // namespace
@@ -76,10 +117,14 @@ constinit const CommandEntry kPruneCommand{
     .purpose = "Remove what no longer serves from the cache",
     .details =
         "That is: left-overs of interrupted pulls, broken installs, and environments or versions\n"
-        "that are not in the catalog. What is installed, in use or being pulled stays.\n",
+        "that are not in the catalog. What is in use or being pulled stays, and so does what is\n"
+        "installed, unless --all, --older-than or --keep-storage is given. The latter two narrow\n"
+        "--all down; together, either is reason enough. An environment was last used when it was\n"
+        "installed or booted ('pyro env du'); its size counts its prepared machines.\n",
     .examples =
         "  pyro env prune --dry-run\n"
         "  pyro env prune\n"
+        "  pyro env prune --older-than 30d --keep-storage 10GiB\n"
         "  pyro env prune --json | jq .bytes_reclaimed\n",
     .make = make_command<PruneCommand>,
 };

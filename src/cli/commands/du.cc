@@ -1,0 +1,83 @@
+// pyro env du: what the cache takes on disk.
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "cli/commands/commands.h"
+#include "cli/exit_code.h"
+#include "cli/json_output.h"
+#include "cli/sizes.h"
+#include "cli/table.h"
+#include "pyro/cache.h"
+
+namespace pyro::cli {
+namespace {
+
+using Clock = std::chrono::system_clock;
+
+std::string shown_age(const std::optional<Clock::time_point>& time) {
+  if (!time) return "-";
+  return format_age(std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - *time));
+}
+
+/// A row of what is no environment's.
+void add_rest(Table& table, const char* what, std::uint64_t bytes) {
+  if (bytes > 0) table.add({{what}, {""}, {format_size(bytes)}, {""}, {""}});
+}
+
+Table table_of(const CacheUsage& usage) {
+  Table table({{"NAME"},
+               {"VERSION"},
+               {"SIZE", Table::Align::right},
+               {"PREPARED", Table::Align::right},
+               {"LAST USED"}});
+  for (const InstallUsage& install : usage.installs) {
+    table.add({{install.name.value_or(install.directory)},
+               {install.version.value_or("broken")},
+               {format_size(install.disk_bytes)},
+               {install.prepared_bytes > 0 ? format_size(install.prepared_bytes) : "-"},
+               {shown_age(install.last_used)}});
+  }
+  add_rest(table, "(interrupted pulls)", usage.partial_bytes);
+  add_rest(table, "(in the making)", usage.staging_bytes);
+  add_rest(table, "(locks and others)", usage.other_bytes);
+  table.add({{"total"}, {""}, {format_size(usage.total_bytes)}, {""}, {""}});
+  return table;
+}
+
+class DuCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override { declare_json(arguments); }
+
+  int run(Context& context, const std::vector<std::string>&) override {
+    const CacheUsage usage = cache_usage(EnvironmentStore(context.store));
+    if (json()) {
+      context.out.write(render_json(usage_payload(usage, context.store.cache_dir.string())));
+    } else {
+      context.out.write(table_of(usage).render(context.out));
+    }
+    return kDone;
+  }
+};
+
+}  // namespace
+
+constinit const CommandEntry kDuCommand{
+    .group = "env",
+    .name = "du",
+    .operands = "",
+    .least_operands = 0,
+    .most_operands = 0,
+    .purpose = "Show what the cache takes on disk, and when it was last used",
+    .details =
+        "SIZE is disk space: holes take none, and of links into a runtime bundle the links alone\n"
+        "count. PREPARED is the saved state of its machines ('pyro prepare'). LAST USED is when "
+        "it\n"
+        "was installed or last booted; 'pyro env prune' goes by that. The total counts all.\n",
+    .examples =
+        "  pyro env du\n"
+        "  pyro env du --json | jq .total_bytes\n"
+        "  pyro env prune --older-than 30d --keep-storage 10GiB --dry-run\n",
+    .make = make_command<DuCommand>,
+};
+
+}  // namespace pyro::cli

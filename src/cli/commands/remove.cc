@@ -1,0 +1,78 @@
+// pyro env remove: an environment out of the cache, and out of the list if it was added.
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "cli/commands/commands.h"
+#include "cli/commands/outcomes.h"
+#include "cli/json_output.h"
+#include "cli/printable.h"
+#include "cli/sizes.h"
+#include "pyro/cache.h"
+#include "pyro/error.h"
+#include "pyro/user_catalog.h"
+
+namespace pyro::cli {
+namespace {
+
+class RemoveCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override { declare_json(arguments); }
+
+  int run(Context& context, const std::vector<std::string>& names) override {
+    EnvironmentStore store(context.store);
+    Outcomes outcomes(context);
+    outcomes.for_each(names, [&](const std::string& name) { return remove(context, store, name); });
+    if (json()) {
+      const Json& payloads = outcomes.payloads();
+      context.out.write(render_json(names.size() == 1 ? payloads.front() : payloads));
+    }
+    return outcomes.exit_code();
+  }
+
+ private:
+  /// The install first: when it is in use, all stays.
+  Json remove(const Context& context, EnvironmentStore& store, const std::string& name) const {
+    const RemovalReport report = remove_environment(store, name);
+    const auto file = user_catalog_file(context.variables);
+    const bool entry_removed = file && UserCatalog(*file).remove(name, context.stop);
+    if (report.removed.empty() && !entry_removed) {
+      throw Error(ErrorCode::not_found, "environment '" + name + "' is not installed",
+                  "only what 'pyro env add' put into the list can be taken out of it");
+    }
+    if (!json()) context.out.write(text_of(name, report, entry_removed));
+    return removal_payload(name, report, entry_removed);
+  }
+
+  static std::string text_of(const std::string& name, const RemovalReport& report,
+                             bool entry_removed) {
+    std::string text;
+    for (const std::string& removed : report.removed)
+      text += "removed " + printable(removed) + '\n';
+    if (entry_removed) text += "removed " + printable(name) + " from the list\n";
+    if (!report.removed.empty()) text += "reclaimed " + format_size(report.bytes_reclaimed) + '\n';
+    return text;
+  }
+};
+
+}  // namespace
+
+constinit const CommandEntry kRemoveCommand{
+    .group = "env",
+    .name = "remove",
+    .operands = "NAME...",
+    .least_operands = 1,
+    .most_operands = kAnyNumber,
+    .purpose = "Remove environments from the cache, and what was added from the list",
+    .details =
+        "Installs and the saved states of their machines go; what is in use stays, with exit code\n"
+        "75. What 'pyro env add' put into the list goes from there, too; other entries stay in "
+        "it.\n"
+        "Every name is tried; the exit code is that of the first that failed.\n",
+    .examples =
+        "  pyro env remove tool:1\n"
+        "  pyro env remove debian:12-build --json | jq .bytes_reclaimed\n",
+    .make = make_command<RemoveCommand>,
+};
+
+}  // namespace pyro::cli

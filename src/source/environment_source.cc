@@ -1,0 +1,120 @@
+// What a person means by the source of an environment to be added.
+#include <algorithm>
+#include <array>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "base/ascii.h"
+#include "oci/full_reference.h"
+#include "pyro/user_catalog.h"
+#include "source/artifact_directory.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+constexpr std::string_view kLayoutScheme = "oci:";
+constexpr std::string_view kRecordScheme = "oci://";  ///< As install records name an image.
+
+bool is_path(std::string_view text) {
+  constexpr std::array<std::string_view, 3> kBeginnings = {"/", "./", "../"};
+  return text == "." || text == ".." ||
+         std::ranges::any_of(kBeginnings, [&](auto front) { return text.starts_with(front); });
+}
+
+bool is_url(std::string_view text) {
+  return text.find("://") != text.npos && !text.starts_with(kRecordScheme);
+}
+
+std::string absolute(const fs::path& path) {
+  std::string text = fs::absolute(path).lexically_normal().string();
+  while (text.size() > 1 && text.ends_with('/')) text.pop_back();
+  return text;
+}
+
+EnvironmentSource in_registry(std::string_view text) {
+  if (text.starts_with(kRecordScheme)) text.remove_prefix(kRecordScheme.size());
+  FullReference image = FullReference::parse(text);
+  EnvironmentSource source{.oci_registry = std::move(image.registry),
+                           .oci_repository = std::move(image.repository),
+                           .oci_digest = image.digest};
+  if (image.tag) {
+    source.oci_reference = std::move(image.tag);
+  } else {
+    source.oci_reference = image.digest ? image.digest->to_string() : "latest";
+  }
+  return source;
+}
+
+EnvironmentSource in_layout(std::string_view place) {
+  return {.source_url = std::string(kLayoutScheme) + absolute(place)};
+}
+
+/// The complete profiles of a runtime bundle.
+std::vector<std::string> profiles_in(const fs::path& bundle) {
+  std::vector<std::string> profiles;
+  std::error_code none;
+  for (const fs::directory_entry& entry : fs::directory_iterator(bundle / "profiles", none)) {
+    if (holds_artifacts(entry.path())) profiles.push_back(entry.path().filename().string());
+  }
+  std::ranges::sort(profiles);
+  return profiles;
+}
+
+[[noreturn]] void refuse_choice(const std::string& directory,
+                                const std::vector<std::string>& profiles) {
+  std::string names;
+  for (const std::string& profile : profiles) names += (names.empty() ? "" : ", ") + profile;
+  throw Error(ErrorCode::usage, directory + " is a runtime bundle of several profiles: " + names,
+              "name one of them: " + directory + "/profiles/" + profiles.front());
+}
+
+EnvironmentSource in_directory(const std::string& directory) {
+  std::error_code none;
+  if (holds_artifacts(directory)) return {.source_url = directory};
+  if (fs::is_regular_file(fs::path(directory) / "oci-layout", none)) return in_layout(directory);
+  const auto profiles = profiles_in(directory);
+  if (profiles.size() > 1) refuse_choice(directory, profiles);
+  if (profiles.size() == 1) return {.source_url = directory + "/profiles/" + profiles.front()};
+  throw Error(ErrorCode::integrity, directory + " holds no environment",
+              "it needs vmlinux and rootfs.ext4, or to be an OCI image layout");
+}
+
+EnvironmentSource on_disk(std::string_view text) {
+  const std::string path = absolute(text);
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (fs::is_directory(status)) return in_directory(path);
+  if (fs::is_regular_file(status)) return {.source_url = path};
+  if (error) {
+    throw Error(ErrorCode::filesystem, "cannot look at " + path + ": " + error.message());
+  }
+  throw Error(ErrorCode::filesystem, path + " is neither a file nor a directory");
+}
+
+/// Somebody may have left out the "./".
+Error with_path_in_mind(Error error, std::string_view text) {
+  std::error_code none;
+  const fs::path path(text);
+  if (!fs::exists(path, none)) return error;
+  return {error.code(), error.what(),
+          "for what is called so in this directory, write ./" + path.string()};
+}
+
+}  // namespace
+
+EnvironmentSource EnvironmentSource::parse(std::string_view text) {
+  if (is_path(text)) return on_disk(text);
+  if (is_url(text)) return {.source_url = std::string(text)};
+  if (text.starts_with(kLayoutScheme) && !text.starts_with(kRecordScheme)) {
+    return in_layout(text.substr(kLayoutScheme.size()));
+  }
+  try {
+    return in_registry(text);
+  } catch (const Error& error) {
+    throw with_path_in_mind(error, text);
+  }
+}
+
+}  // namespace pyro

@@ -1,0 +1,166 @@
+// The cache as a budget.
+#include "pyro/cache.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+#include <utility>
+
+#include "base/files.h"
+#include "store/install_record.h"
+#include "store/install_removal.h"
+#include "store/installation.h"
+#include "store/last_use.h"
+#include "store/layout.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+
+Fd open_if_directory(int directory, const std::string& name) {
+  return Fd(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+std::vector<std::string> sorted_names(int directory, const fs::path& path) {
+  auto names = directory_names(directory, path);
+  std::ranges::sort(names);
+  return names;
+}
+
+/// One look at a cache.
+class Accounting {
+ public:
+  explicit Accounting(const CacheLayout& layout) : layout_(layout) {}
+
+  CacheUsage run() {
+    const Fd root(::open(layout_.root().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!root && errno == ENOENT) return {};
+    if (!root) throw system_error("cannot open " + layout_.root().string(), errno);
+    const std::string platform = layout_.platform_dir().filename().string();
+    count_installs(root.get(), platform);
+    usage_.partial_bytes = of(root.get(), layout_.partial_dir());
+    usage_.staging_bytes = of(root.get(), layout_.staging_dir());
+    usage_.total_bytes = allocated_bytes_at(root.get(), ".");
+    std::uint64_t named = usage_.partial_bytes + usage_.staging_bytes;
+    for (const InstallUsage& install : usage_.installs) {
+      named += install.disk_bytes + install.prepared_bytes;
+    }
+    // Others may be at work meanwhile.
+    usage_.total_bytes = std::max(usage_.total_bytes, named);
+    usage_.other_bytes = usage_.total_bytes - named;
+    return std::move(usage_);
+  }
+
+ private:
+  /// Of what is in the folder.
+  static std::uint64_t of(int root, const fs::path& folder) {
+    std::uint64_t total = 0;
+    const Fd directory = open_if_directory(root, folder.filename().string());
+    if (!directory) return 0;
+    for (const std::string& name : directory_names(directory.get(), folder)) {
+      total += allocated_bytes_at(directory.get(), name);
+    }
+    return total;
+  }
+
+  void count_installs(int root, const std::string& platform_name) {
+    const Fd platform = open_if_directory(root, platform_name);
+    if (!platform) return;
+    for (const std::string& name : sorted_names(platform.get(), layout_.platform_dir())) {
+      const Fd directory = open_if_directory(platform.get(), name);
+      if (directory) count_install(platform.get(), directory.get(), name);
+    }
+  }
+
+  void count_install(int platform, int directory, const std::string& name) {
+    InstallUsage usage{.directory = name, .disk_bytes = allocated_bytes_at(platform, name)};
+    if (const auto record = InstallRecord::read(directory)) {
+      usage.name = record->name;
+      usage.version = record->version;
+      usage.last_used = last_use(layout_, name, *record);
+      if (counted_.insert(CacheLayout::prepared_name(record->name)).second) {
+        usage.prepared_bytes = prepared_bytes(layout_, *record);
+      }
+    }
+    usage_.installs.push_back(std::move(usage));
+  }
+
+  const CacheLayout& layout_;
+  std::set<std::string> counted_;  // names of prepared states
+  CacheUsage usage_;
+};
+
+/// One environment out of a cache.
+class Removing {
+ public:
+  Removing(const CacheLayout& layout, const Environment& environment)
+      : layout_(layout), environment_(environment) {}
+
+  RemovalReport run() {
+    if (const Fd platform = open_if_directory(AT_FDCWD, layout_.platform_dir().string())) {
+      for (const std::string& name : sorted_names(platform.get(), layout_.platform_dir())) {
+        remove_if_its(platform.get(), name);
+      }
+    }
+    remove_prepared();
+    return std::move(report_);
+  }
+
+ private:
+  void remove_if_its(int platform, const std::string& name) {
+    const Fd directory = open_if_directory(platform, name);
+    if (!directory || !is_its(directory.get(), name)) return;
+    const std::uint64_t bytes = allocated_bytes_at(platform, name);
+    if (!remove_install(layout_, platform, name, directory.get())) {
+      throw Error(ErrorCode::busy, "environment '" + environment_.name + "' is in use",
+                  "try again when no machine runs from it and no pull is under way");
+    }
+    add(name, bytes);
+  }
+
+  [[nodiscard]] bool is_its(int directory, const std::string& name) const {
+    const auto record = InstallRecord::read(directory);
+    return record ? record->name == environment_.name
+                  : name == layout_.install_dir(environment_).filename();
+  }
+
+  void remove_prepared() {
+    const Fd folder = open_if_directory(AT_FDCWD, layout_.prepared_dir().string());
+    const std::string name = CacheLayout::prepared_name(environment_.name);
+    struct stat status {};
+    if (!folder || ::fstatat(folder.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return;
+    const std::uint64_t bytes = allocated_bytes_at(folder.get(), name);
+    remove_tree_at(folder.get(), name, layout_.prepared_dir() / name);
+    add((layout_.prepared_dir().filename() / name).string(), bytes);
+  }
+
+  void add(std::string name, std::uint64_t bytes) {
+    report_.removed.push_back(std::move(name));
+    report_.bytes_reclaimed += bytes;
+  }
+
+  const CacheLayout& layout_;
+  const Environment& environment_;
+  RemovalReport report_;
+};
+
+}  // namespace
+
+CacheUsage cache_usage(const EnvironmentStore& store) {
+  const CacheLayout layout(store.options().cache_dir);
+  layout.check_root();
+  return Accounting(layout).run();
+}
+
+RemovalReport remove_environment(EnvironmentStore& store, std::string_view name) {
+  const Environment& environment = store.options().catalog.require(name);
+  const CacheLayout layout(store.options().cache_dir);
+  layout.check_root();
+  return Removing(layout, environment).run();
+}
+
+}  // namespace pyro

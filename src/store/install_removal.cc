@@ -1,0 +1,67 @@
+// Takes an install out of the cache.
+#include "store/install_removal.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdio>
+
+#include "base/file_lock.h"
+#include "base/files.h"
+#include "store/last_use.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+
+// One of the cache's folders; a link in its place would lead out of the cache.
+Fd open_own(const fs::path& folder) {
+  make_directories(folder);
+  return open_at(AT_FDCWD, folder.string(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, folder);
+}
+
+// Between looking at it and locking it, a pull may have put another install in its place.
+bool is_still(int platform, const std::string& name, int directory) {
+  struct stat opened {};
+  struct stat there {};
+  return ::fstat(directory, &opened) == 0 &&
+         ::fstatat(platform, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+         same_file(opened, there);
+}
+
+void move_out(const CacheLayout& layout, int platform, const std::string& name, int staging) {
+  remove_tree_at(staging, name, layout.staging_dir() / name);
+  if (::renameat(platform, name.c_str(), staging, name.c_str()) != 0) {
+    throw system_error("cannot remove " + (layout.platform_dir() / name).string(), errno);
+  }
+  sync_file(platform, layout.platform_dir());
+}
+
+}  // namespace
+
+bool is_in_use(const CacheLayout& layout, const std::string& name, int directory) {
+  const Fd lock(::open((layout.locks_dir() / CacheLayout::lock_name(name)).c_str(),
+                       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const bool pulled = lock && ::flock(lock.get(), LOCK_SH | LOCK_NB) != 0;
+  return pulled || !try_lock_directory(directory);
+}
+
+bool remove_install(const CacheLayout& layout, int platform, const std::string& name,
+                    int directory) {
+  // A pull may be about to replace it.
+  const Fd locks = open_own(layout.locks_dir());
+  const std::string lock_name = CacheLayout::lock_name(name);
+  const auto lock = FileLock::try_acquire(locks.get(), lock_name, layout.locks_dir() / lock_name);
+  if (!lock || !try_lock_directory(directory)) return false;
+  if (!is_still(platform, name, directory)) return false;
+  const Fd staging = open_own(layout.staging_dir());
+  move_out(layout, platform, name, staging.get());
+  remove_tree_at(staging.get(), name, layout.staging_dir() / name);
+  forget_use(layout, name);
+  return true;
+}
+
+}  // namespace pyro
