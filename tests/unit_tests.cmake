@@ -16,7 +16,7 @@ target_link_options(pyro_box_probe PRIVATE -fno-sanitize=all)
 target_link_libraries(pyro_box_probe PRIVATE pyro_options)
 
 # Unit tests stand beside what they test; each room's are one program.
-foreach(room base net oci stream box catalog source store vm cli)
+foreach(room base net oci stream box catalog source store vm doctor cli)
   file(GLOB_RECURSE room_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${room}/*_test.cc)
   if(room_tests)
     set(libraries pyro fmt::fmt nlohmann_json::nlohmann_json)

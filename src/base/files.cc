@@ -79,12 +79,12 @@ void sync_parent(const std::filesystem::path& path) {
 
 }  // namespace
 
-void make_directories(const std::filesystem::path& path) {
+void make_directories(const std::filesystem::path& path, mode_t mode) {
   // Not std::filesystem's: that gives write permission to everybody the umask does not exclude.
   std::filesystem::path so_far;
   for (const std::filesystem::path& component : path) {
     so_far /= component;
-    if (::mkdir(so_far.c_str(), 0755) == 0) {
+    if (::mkdir(so_far.c_str(), mode) == 0) {
       sync_parent(so_far);
       continue;
     }

@@ -50,8 +50,8 @@ class Fd {
 /// An empty file in memory, without a name in any directory; `subject` says in errors what it is.
 [[nodiscard]] Fd make_memory_file(const char* subject);
 
-/// Makes `path` and what is missing above it, 0755 less the umask.
-void make_directories(const std::filesystem::path& path);
+/// Makes `path` and what is missing above it, with that mode less the umask.
+void make_directories(const std::filesystem::path& path, mode_t mode = 0755);
 
 /// Makes the directory that is opened, too.
 [[nodiscard]] Fd make_and_open_directory(const std::filesystem::path& path);

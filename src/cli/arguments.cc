@@ -18,13 +18,6 @@ bool looks_like_option(std::string_view word) {
   return word.size() > 1 && word.front() == '-';
 }
 
-/// "-q,--quiet" as it is shown; a long name alone is set below the others' long names.
-std::string shown(const std::string& names) {
-  const std::size_t comma = names.find(',');
-  if (comma == names.npos) return "    " + names;
-  return names.substr(0, comma) + ", " + names.substr(comma + 1);
-}
-
 /// CLI11 takes the next word for the value of "--option=".
 void refuse_empty_assignment(const std::string& word) {
   if (word.starts_with("--") && word.find('=') == word.size() - 1) {
@@ -58,7 +51,7 @@ void Arguments::flag(const std::string& names, bool& target, std::string help) {
     target = true;
   };
   parser_->options.push_back({option, set});
-  rows_.push_back({shown(names), std::move(help)});
+  add_row(names, "", std::move(help));
 }
 
 void Arguments::value(const std::string& names, std::string_view placeholder,
@@ -69,7 +62,40 @@ void Arguments::value(const std::string& names, std::string_view placeholder,
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   parser_->options.push_back({option, std::move(set)});
-  rows_.push_back({shown(names) + ' ' + std::string(placeholder), std::move(help)});
+  add_row(names, placeholder, std::move(help));
+}
+
+void Arguments::choice(const std::string& names, std::string_view placeholder,
+                       std::vector<std::string> choices,
+                       std::function<void(const std::string&)> set, std::string help) {
+  const std::string name = names.substr(names.find(',') + 1);
+  value(
+      names, placeholder,
+      [name, choices, set = std::move(set)](const std::string& text) {
+        if (std::ranges::find(choices, text) != choices.end()) return set(text);
+        std::string expected = "one of: ";
+        for (const std::string& choice : choices) {
+          expected += (&choice == &choices.front() ? "" : ", ") + choice;
+        }
+        refuse_value(name.c_str(), text, expected.c_str());
+      },
+      std::move(help));
+  rows_.back().choices = std::move(choices);
+}
+
+void Arguments::add_row(const std::string& names, std::string_view placeholder, std::string help) {
+  const std::size_t comma = names.find(',');
+  const bool has_short = comma != names.npos;
+  rows_.push_back(Row{.short_name = has_short ? names.substr(0, comma) : "",
+                      .long_name = has_short ? names.substr(comma + 1) : names,
+                      .placeholder = std::string(placeholder),
+                      .help = std::move(help),
+                      .choices = {}});
+}
+
+std::string Arguments::Row::shown() const {
+  return (short_name.empty() ? "    " : short_name + ", ") + long_name +
+         (placeholder.empty() ? "" : ' ' + placeholder);
 }
 
 bool Arguments::knows(const std::string& name) const {

@@ -16,10 +16,16 @@ namespace pyro::cli {
 /// A name is "--long" or "-s,--long". Everything after a "--" is an operand.
 class Arguments {
  public:
-  /// What --help shows of an option.
+  /// What there is to know of an option.
   struct Row {
-    std::string names;  ///< "-q, --quiet", "--cache-dir DIR"
+    std::string short_name;   ///< "-q", or empty.
+    std::string long_name;    ///< "--quiet"
+    std::string placeholder;  ///< "DIR"; empty for a flag.
     std::string help;
+    std::vector<std::string> choices;  ///< All values there are, where they can be counted.
+
+    /// As a list shows it: "-q, --quiet", and set below the others' long names "--cache-dir DIR".
+    [[nodiscard]] std::string shown() const;
   };
 
   Arguments();
@@ -37,6 +43,11 @@ class Arguments {
   /// command's.
   [[nodiscard]] bool knows(const std::string& name) const;
 
+  /// A value that is one of `choices`; others are refused.
+  void choice(const std::string& names, std::string_view placeholder,
+              std::vector<std::string> choices, std::function<void(const std::string&)> set,
+              std::string help);
+
   /// Options anywhere among the operands.
   /// @throws Error(usage) for unknown options and missing values.
   void parse(const std::vector<std::string>& words);
@@ -53,6 +64,7 @@ class Arguments {
   struct Option;
   struct Parser;
 
+  void add_row(const std::string& names, std::string_view placeholder, std::string help);
   void run(std::vector<std::string> words);
 
   std::unique_ptr<Parser> parser_;

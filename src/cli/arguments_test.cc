@@ -91,8 +91,8 @@ TEST(Arguments, RowsAreWhatHelpShows) {
   arguments.value(
       "--dir", "DIR", [](const std::string&) {}, "where");
   ASSERT_EQ(arguments.rows().size(), 2U);
-  EXPECT_EQ(arguments.rows()[0].names, "-q, --quiet");
-  EXPECT_EQ(arguments.rows()[1].names, "    --dir DIR");
+  EXPECT_EQ(arguments.rows()[0].shown(), "-q, --quiet");
+  EXPECT_EQ(arguments.rows()[1].shown(), "    --dir DIR");
 }
 
 }  // namespace

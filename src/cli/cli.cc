@@ -10,6 +10,7 @@
 #include "base/caught.h"
 #include "cli/command.h"
 #include "cli/commands/commands.h"
+#include "cli/completion.h"
 #include "cli/error_output.h"
 #include "cli/exit_code.h"
 #include "cli/help.h"
@@ -23,11 +24,6 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-constexpr const CommandEntry* kCommands[] = {&kListCommand,   &kInspectCommand, &kPullCommand,
-                                             &kVerifyCommand, &kAddCommand,     &kRemoveCommand,
-                                             &kPruneCommand,  &kDuCommand,      &kPrepareCommand,
-                                             &kRunCommand,    &kShellCommand,   &kDoctorCommand};
-
 constexpr const char* kVersionLine = "pyro " PYRO_VERSION "\n";
 
 /// One call of pyro.
@@ -37,9 +33,12 @@ class Invocation {
       : variables_(variables), out_(out), err_(err) {}
 
   int run(const Words& words) {
+    if (!words.empty() && words.front() == kCompleteWord) {
+      return print(render(complete({words.begin() + 1, words.end()}, environment_names())));
+    }
     Words rest = take_globals(words);
     if (globals_.version) return print(kVersionLine);
-    if (rest.empty()) return print(globals_.help ? full_help() : overview(kCommands, out_));
+    if (rest.empty()) return print(introduction());
     const std::string group = rest.front();
     if (const CommandEntry* const entry = find("", group)) {
       return run_command(*entry, {rest.begin() + 1, rest.end()});
@@ -47,7 +46,7 @@ class Invocation {
     if (!is_group(group)) fail_unknown(group);
     rest = take_globals({rest.begin() + 1, rest.end()});
     if (globals_.version) return print(kVersionLine);
-    if (rest.empty()) return print(globals_.help ? full_help() : overview(kCommands, out_));
+    if (rest.empty()) return print(introduction());
     const CommandEntry* const entry = find(group, rest.front());
     if (entry == nullptr) fail_unknown(group + ' ' + rest.front());
     return run_command(*entry, {rest.begin() + 1, rest.end()});
@@ -66,10 +65,33 @@ class Invocation {
     return kDone;
   }
 
-  std::string full_help() {
-    Arguments arguments;
-    declare(arguments, globals_);
-    return cli::full_help(kCommands, arguments.rows(), out_);
+  /// Of the catalogs that are loaded, as far as they can be.
+  [[nodiscard]] EnvironmentNames environment_names() const {
+    return [this](const Words& globals) -> std::vector<Candidate> {
+      std::vector<Candidate> names;
+      GlobalOptions options;
+      Arguments arguments;
+      declare(arguments, options);
+      try {
+        arguments.parse_leading(globals);
+        for (const EnvironmentStatus& status :
+             EnvironmentStore(store_options(options, variables_)).list()) {
+          names.push_back({status.environment.name, describe(status)});
+        }
+      } catch (const Error&) {
+        return {};  // this is no moment for complaints
+      }
+      return names;
+    };
+  }
+
+  static std::string describe(const EnvironmentStatus& status) {
+    const std::string& description = status.environment.description;
+    return status.installed ? "installed: " + description : description;
+  }
+
+  std::string introduction() {
+    return globals_.help ? full_help(all_commands(), out_) : overview(all_commands(), out_);
   }
 
   /// Reads the options before the first operand; returns the rest.
@@ -84,20 +106,22 @@ class Invocation {
   }
 
   static bool is_group(const std::string& word) {
-    return !word.empty() &&
-           std::ranges::any_of(kCommands, [&](const auto* entry) { return entry->group == word; });
+    return !word.empty() && std::ranges::any_of(all_commands(), [&](const auto* entry) {
+      return entry->group == word;
+    });
   }
 
   static const CommandEntry* find(std::string_view group, std::string_view name) {
-    const auto found = std::ranges::find_if(kCommands, [&](const CommandEntry* entry) {
+    const auto commands = all_commands();
+    const auto found = std::ranges::find_if(commands, [&](const CommandEntry* entry) {
       return entry->group == group && entry->name == name;
     });
-    return found == std::end(kCommands) ? nullptr : *found;
+    return found == commands.end() ? nullptr : *found;
   }
 
   [[noreturn]] static void fail_unknown(const std::string& words) {
     std::string known;
-    for (const CommandEntry* const entry : kCommands) {
+    for (const CommandEntry* const entry : all_commands()) {
       known += (known.empty() ? "" : ", ") + entry->words();
     }
     throw Error(ErrorCode::usage, "unknown command '" + words + "'; expected one of: " + known,
@@ -111,14 +135,10 @@ class Invocation {
     const std::unique_ptr<Command> command = entry.make();
     Arguments arguments;
     command->declare(arguments);
-    const std::size_t own = arguments.rows().size();
     declare(arguments, globals_);
     arguments.parse(words);
     if (globals_.version) return print(kVersionLine);
-    const auto rows = std::span(arguments.rows());
-    if (globals_.help) {
-      return print(command_help(entry, rows.first(own), rows.subspan(own), out_));
-    }
+    if (globals_.help) return print(command_help(cli::describe(entry), out_));
     check_operands(entry, arguments.operands());
     const SignalWatch signals;
     Context context{store_options(globals_, variables_),
@@ -144,11 +164,17 @@ class Invocation {
     return command;
   }
 
+  /// What help calls it: "NAME" of "NAME SOURCE", and of "NAME...".
+  static std::string operand(const CommandEntry& entry, std::size_t index) {
+    std::string_view rest = entry.operands;
+    for (; index > 0; --index) rest.remove_prefix(rest.find(' ') + 1);
+    return std::string(rest.substr(0, rest.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ")));
+  }
+
   static void check_operands(const CommandEntry& entry, const Words& operands) {
     if (operands.size() < entry.least_operands) {
       throw Error(ErrorCode::usage,
-                  "'pyro " + entry.words() + "' needs " +
-                      (entry.least_operands == 1 ? "a NAME" : std::string(entry.operands)));
+                  "'pyro " + entry.words() + "' needs a " + operand(entry, operands.size()));
     }
     if (operands.size() > entry.most_operands) {
       throw Error(ErrorCode::usage, "unexpected argument '" + operands[entry.most_operands] + "'");

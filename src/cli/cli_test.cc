@@ -67,10 +67,14 @@ TEST(Cli, UsageErrors) {
   const Case cases[] = {
       {{"evn"},
        "pyro: error: unknown command 'evn'; expected one of: env list, env inspect, env pull, env "
-       "verify, env add, env remove, env prune, env du, prepare, run, shell, doctor\n  hint: see "
-       "'pyro --help'\n"},
+       "verify, env add, env remove, env prune, env du, prepare, run, shell, doctor, registry "
+       "login, "
+       "registry logout, completion\n  hint: see 'pyro --help'\n"},
       {{"env", "pull"},
        "pyro: error: 'pyro env pull' needs a NAME\n  hint: see 'pyro env pull --help'\n"},
+      {{"registry", "logout"},
+       "pyro: error: 'pyro registry logout' needs a HOST\n  hint: see 'pyro registry logout "
+       "--help'\n"},
       {{"env", "inspect", "a", "b"},
        "pyro: error: unexpected argument 'b'\n  hint: see 'pyro env inspect --help'\n"},
       {{"env", "list", "--frob"},

@@ -107,15 +107,34 @@ std::optional<fs::path> runtime_directory(const GlobalOptions& options,
 }
 
 /// A variable that names a place means that place alone: who points DOCKER_CONFIG at an empty
-/// directory wants no credentials.
+/// directory wants no credentials. Else as containers-auth.json(5) has it. The first is the one
+/// that a login is kept in, so the session's own directory counts only where there is one.
 std::vector<fs::path> credential_files(const Variables& variables) {
   if (const auto file = variables("REGISTRY_AUTH_FILE")) return {*file};
   if (const auto directory = variables("DOCKER_CONFIG"))
     return {fs::path(*directory) / "config.json"};
-  if (const auto home = absolute_variable(variables, "HOME")) {
-    return {*home / ".docker" / "config.json"};
+  std::vector<fs::path> files;
+  std::error_code error;
+  const auto session = absolute_variable(variables, "XDG_RUNTIME_DIR");
+  if (session && fs::is_directory(*session, error)) {
+    files.push_back(*session / "containers" / "auth.json");
   }
-  return {};
+  if (const auto base = base_directory(variables, "XDG_CONFIG_HOME", ".config")) {
+    files.push_back(*base / "containers" / "auth.json");
+  }
+  if (const auto home = absolute_variable(variables, "HOME")) {
+    files.push_back(*home / ".docker" / "config.json");
+  }
+  return files;
+}
+
+/// Those of PATH; a relative one would mean a program of whoever made the directory that pyro is
+/// run in.
+std::vector<fs::path> helper_directories(const Variables& variables) {
+  std::vector<fs::path> directories;
+  append_colon_separated(directories, variables("PATH").value_or(""));
+  std::erase_if(directories, [](const fs::path& directory) { return !directory.is_absolute(); });
+  return directories;
 }
 
 [[noreturn]] void refuse_variable(const char* name, const std::string& value,
@@ -145,6 +164,7 @@ NetworkOptions network_options(const Variables& variables) {
   NetworkOptions network;
   set_patience(network, variables);
   network.credential_files = credential_files(variables);
+  network.helper_directories = helper_directories(variables);
   network.ca_file = variables("SSL_CERT_FILE");
   network.ca_directory = variables("SSL_CERT_DIR");
   return network;

@@ -65,7 +65,13 @@ TEST(Context, Credentials) {
     std::vector<fs::path> files;
   };
   const Case cases[] = {
-      {{{"HOME", "/h"}}, {"/h/.docker/config.json"}},
+      {{{"HOME", "/h"}}, {"/h/.config/containers/auth.json", "/h/.docker/config.json"}},
+      {{{"HOME", "/h"}, {"XDG_CONFIG_HOME", "/x"}, {"XDG_RUNTIME_DIR", "/no/such/directory"}},
+       {"/x/containers/auth.json", "/h/.docker/config.json"}},
+      {{{"HOME", "/h"}, {"XDG_RUNTIME_DIR", "/tmp"}},
+       {"/tmp/containers/auth.json", "/h/.config/containers/auth.json", "/h/.docker/config.json"}},
+      {{{"HOME", "/h"}, {"XDG_RUNTIME_DIR", "tmp"}},
+       {"/h/.config/containers/auth.json", "/h/.docker/config.json"}},
       {{{"HOME", "/h"}, {"DOCKER_CONFIG", "/d"}}, {"/d/config.json"}},
       {{{"HOME", "/h"}, {"DOCKER_CONFIG", "/d"}, {"REGISTRY_AUTH_FILE", "/r"}}, {"/r"}},
       {{}, {}},
@@ -74,6 +80,12 @@ TEST(Context, Credentials) {
     const GlobalOptions options{.cache_dir = "/c", .catalogs = {}, .runtime_dir = {}};
     EXPECT_EQ(store_options(options, variables(c.variables)).network.credential_files, c.files);
   }
+}
+
+TEST(Context, HelpersAreProgramsOfPathButNotOfHere) {
+  const Values values{{"HOME", "/h"}, {"PATH", "/a:.::bin:/b/c:./d"}};
+  EXPECT_EQ(store_options({}, variables(values)).network.helper_directories,
+            (std::vector<fs::path>{"/a", "/b/c"}));
 }
 
 TEST(Context, CertificatesAndBundle) {

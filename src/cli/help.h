@@ -4,23 +4,20 @@
 #include <span>
 #include <string>
 
-#include "cli/command.h"
+#include "cli/description.h"
 #include "cli/terminal.h"
 
 namespace pyro::cli {
-
-using Rows = std::span<const Arguments::Row>;
 
 /// `pyro` alone: what it is, the commands, where to start.
 [[nodiscard]] std::string overview(std::span<const CommandEntry* const> commands,
                                    const Terminal& terminal);
 
 /// `pyro --help`: the overview with global options, variables and exit codes.
-[[nodiscard]] std::string full_help(std::span<const CommandEntry* const> commands, Rows globals,
+[[nodiscard]] std::string full_help(std::span<const CommandEntry* const> commands,
                                     const Terminal& terminal);
 
 /// `pyro env pull --help`
-[[nodiscard]] std::string command_help(const CommandEntry& entry, Rows own, Rows globals,
-                                       const Terminal& terminal);
+[[nodiscard]] std::string command_help(const CommandDescription& command, const Terminal& terminal);
 
 }  // namespace pyro::cli

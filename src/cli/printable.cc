@@ -99,4 +99,19 @@ std::string cut_to(std::string_view text, std::size_t columns, std::string_view 
   return std::string(text.begin(), end).append(mark);
 }
 
+std::string wrap(std::string_view text, std::size_t begin, std::size_t indent, std::size_t width) {
+  std::string result(text.substr(0, text.find(' ')));
+  text.remove_prefix(result.size());
+  std::size_t used = begin + columns_of(result);
+  while (!text.empty()) {
+    text.remove_prefix(1);
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(word.size());
+    const bool fits = used + 1 + columns_of(word) <= width;
+    used = (fits ? used + 1 : indent) + columns_of(word);
+    result.append(fits ? " " : '\n' + std::string(indent, ' ')).append(word);
+  }
+  return result;
+}
+
 }  // namespace pyro::cli

@@ -17,4 +17,9 @@ namespace pyro::cli {
 /// The first `columns` columns of printable text, the last of them `mark` when something was cut.
 [[nodiscard]] std::string cut_to(std::string_view text, std::size_t columns, std::string_view mark);
 
+/// Printable text that begins at column `begin`, broken between words so that it ends before column
+/// `width`; its further lines begin at `indent`. No word is broken: paths can still be copied.
+[[nodiscard]] std::string wrap(std::string_view text, std::size_t begin, std::size_t indent,
+                               std::size_t width);
+
 }  // namespace pyro::cli

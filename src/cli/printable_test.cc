@@ -40,5 +40,29 @@ TEST(Printable, CutsByColumns) {
   EXPECT_EQ(cut_to("abc", 0, ""), "");
 }
 
+TEST(Printable, IsWrappedBetweenWords) {
+  struct Case {
+    std::string_view text;
+    std::size_t begin;
+    std::size_t width;
+    std::string_view lines;
+  };
+  constexpr std::size_t kIndent = 2;
+  constexpr Case kCases[] = {
+      {"", 2, 10, ""},
+      {"one", 2, 10, "one"},
+      {"one two", 2, 9, "one two"},
+      {"one two", 2, 8, "one\n  two"},
+      {"one two", 3, 9, "one\n  two"},
+      {"one two three four", 2, 10, "one two\n  three\n  four"},
+      {"D\xc3\xa9 \xc3\xa9\xc3\xa9", 2, 7, "D\xc3\xa9 \xc3\xa9\xc3\xa9"},
+      {"/longer/than/a/line", 2, 10, "/longer/than/a/line"},
+      {"in /longer/than/a/line it is", 2, 10, "in\n  /longer/than/a/line\n  it is"},
+      {"one two", 20, 10, "one\n  two"},
+      {"two  gaps", 2, 12, "two  gaps"},
+  };
+  for (const Case& c : kCases) EXPECT_EQ(wrap(c.text, c.begin, kIndent, c.width), c.lines);
+}
+
 }  // namespace
 }  // namespace pyro::cli

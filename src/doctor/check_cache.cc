@@ -25,10 +25,13 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kLittleSpace = std::uint64_t{5} << 30;
 constexpr std::size_t kPiece = 4096;
 
-/// `path`, or what of it is there.
+/// `path`, or what of it is there. A link to nothing is in the way of what would be made.
 fs::path nearest_existing(const fs::path& path) {
   fs::path there = fs::absolute(path);
-  while (!fs::exists(there)) there = there.parent_path();
+  for (; !fs::exists(there); there = there.parent_path()) {
+    if (!fs::is_symlink(there)) continue;
+    throw Error(ErrorCode::filesystem, there.string() + " is a link to what is not there");
+  }
   return there;
 }
 
@@ -170,11 +173,7 @@ bool check_cache(const StoreOptions& options, Findings& findings) {
                         .remedy = shared ? "chmod g-w " + layout.root().string() : ""});
     return true;
   } catch (const Error& error) {
-    findings.push_back(
-        {.name = "cache",
-         .health = Health::missing,
-         .message = error.what(),
-         .remedy = error.hint().empty() ? "choose another with --cache-dir" : error.hint()});
+    unfit(findings, error.what(), error.hint());
   } catch (const fs::filesystem_error& error) {
     unfit(findings, error.what(), {});
   }

@@ -32,7 +32,7 @@ std::string complaint_about(const std::filesystem::path& monitor, const std::str
   return is_recent(version) ? "" : version + " is older than 7.2";
 }
 
-void check_monitor(const std::filesystem::path& monitor, Findings& findings) {
+bool check_monitor(const std::filesystem::path& monitor, Findings& findings) {
   const std::string version = monitor.empty() ? "" : qemu_version(monitor);
   const std::string complaint = complaint_about(monitor, version);
   const bool works = complaint.empty();
@@ -40,6 +40,7 @@ void check_monitor(const std::filesystem::path& monitor, Findings& findings) {
                       .health = works ? Health::ok : Health::missing,
                       .message = works ? version + ", " + monitor.string() : complaint,
                       .remedy = works ? "" : kInstall});
+  return works;
 }
 
 std::string kvm_remedy(const std::string& reason) {
@@ -53,12 +54,17 @@ std::string kvm_remedy(const std::string& reason) {
 }
 
 void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
-               Findings& findings) {
+               bool has_monitor, Findings& findings) {
   if (machine.without_kvm) {
     findings.push_back({.name = "kvm",
                         .health = Health::warning,
                         .message = "switched off by PYRO_KVM",
                         .remedy = "unset PYRO_KVM"});
+  } else if (!has_monitor) {
+    // Whatever else came of it would be the monitor's fault, and be remembered as KVM's.
+    findings.push_back({.name = "kvm",
+                        .health = Health::warning,
+                        .message = "there is no monitor to try it with"});
   } else {
     const KvmReport report = probe_kvm(cache_is_fit ? options.cache_dir : "", machine.monitor);
     findings.push_back({.name = "kvm",
@@ -78,8 +84,8 @@ void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool 
 
 void check_machines(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
                     Findings& findings) try {
-  check_monitor(machine.monitor, findings);
-  check_kvm(options, machine, cache_is_fit, findings);
+  const bool has_monitor = check_monitor(machine.monitor, findings);
+  check_kvm(options, machine, cache_is_fit, has_monitor, findings);
 } catch (const Error& error) {
   findings.push_back(
       {.name = "monitor", .health = Health::missing, .message = error.what(), .remedy = kInstall});

@@ -22,18 +22,25 @@ std::set<std::string> registries_of(const Catalog& catalog,
   return registries;
 }
 
-/// Logging in is for pulls: being asked to is an answer.
-Finding ask(HttpClient& http, const std::string& registry) {
+/// What the answer to a ping says. Logging in is for pulls: being asked to is an answer. A pull
+/// does without the ping, so that one that is refused may still be of a registry.
+void judge(const HttpResponse& answer, Finding& finding) {
   constexpr int kUnauthorized = 401;
+  constexpr int kServerError = 500;
+  finding.message = "it answers";
+  if (answer.ok() || answer.status == kUnauthorized) return;
+  finding.message += " with status " + std::to_string(answer.status);
+  finding.health = answer.status >= kServerError ? Health::missing : Health::warning;
+  finding.remedy = answer.status >= kServerError
+                       ? "try again later"
+                       : "see whether it is a registry, or a proxy answers in its place";
+}
+
+Finding ask(HttpClient& http, const std::string& registry) {
   Finding finding{.name = "registry " + registry, .health = Health::ok, .message = {}};
   try {
-    const HttpResponse answer =
-        get_small(http, {.url = "https://" + registry + "/v2/"}, kLargestAnswer);
-    if (answer.ok() || answer.status == kUnauthorized) {
-      finding.message = "it answers";
-      return finding;
-    }
-    finding.message = "it answers with status " + std::to_string(answer.status);
+    judge(get_small(http, {.url = "https://" + registry + "/v2/"}, kLargestAnswer), finding);
+    return finding;
   } catch (const NotTlsError&) {
     finding.message = "it answers without TLS";
     if (is_loopback(split_host_and_port(registry).host))

@@ -191,7 +191,8 @@ struct CurlClient::Impl {
   void set(CURLoption option, Value value);
   void set_up_protocol();
   void set_up_trust();
-  void set_up_request(const Url& url, bool head_only, Exchange& exchange, curl_slist* headers);
+  void set_up_request(const Url& url, Exchange& exchange, curl_slist* headers);
+  void set_up_method(const HttpRequest& request);
   [[nodiscard]] bool is_peer_public();
   CURLcode perform();
   CURLcode run();
@@ -252,10 +253,8 @@ void CurlClient::Impl::set_up_trust() {
   set(CURLOPT_CAPATH, path(options_.ca_directory));
 }
 
-void CurlClient::Impl::set_up_request(const Url& url, bool head_only, Exchange& exchange,
-                                      curl_slist* headers) {
+void CurlClient::Impl::set_up_request(const Url& url, Exchange& exchange, curl_slist* headers) {
   set(CURLOPT_URL, url.to_string().c_str());
-  set(head_only ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1L);  // each takes the other back
   set(CURLOPT_HTTPHEADER, headers);
   set(CURLOPT_HEADERDATA, &exchange);
   set(CURLOPT_WRITEDATA, &exchange);
@@ -265,12 +264,26 @@ void CurlClient::Impl::set_up_request(const Url& url, bool head_only, Exchange& 
   detail_[0] = '\0';
 }
 
+// Each method takes back what the others set.
+void CurlClient::Impl::set_up_method(const HttpRequest& request) {
+  const std::string& form = request.form;
+  if (form.empty()) {
+    set(request.head_only ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1L);
+  } else {
+    set(CURLOPT_POSTFIELDSIZE, static_cast<long>(form.size()));
+    set(CURLOPT_POSTFIELDS, form.c_str());
+  }
+  // libcurl sends a request again by itself when a connection that it kept turns out to be dead.
+  set(CURLOPT_FRESH_CONNECT, form.empty() ? 0L : 1L);
+}
+
 HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& sink) {
   const auto url = Url::parse(request.url);
   if (!url) throw Error(ErrorCode::network, "not an http or https URL: " + redact(request.url));
   Exchange exchange(request, sink);
   const List headers = header_list(request.headers);
-  set_up_request(*url, request.head_only, exchange, headers.get());
+  set_up_request(*url, exchange, headers.get());
+  set_up_method(request);
   peers_ = {.public_only = request.public_peers_only};
   const CURLcode code = perform();
   exchange.rethrow();

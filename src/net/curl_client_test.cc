@@ -139,6 +139,20 @@ TEST(CurlClientTest, AsksForTheHeadAloneAndThenForAll) {
   EXPECT_TRUE(contains(sent, "\r\n\r\nGET /path?query")) << sent;
 }
 
+TEST(CurlClientTest, PostsAForm) {
+  RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", RawServer::Then::hold);
+  CurlClient client;
+  EXPECT_EQ(get_small(client, {.url = server.url(), .form = "a=b&c=%20"}, 4).body, "body");
+  static_cast<void>(get_small(client, {server.url()}, 4));
+  const std::string sent = server.received();
+  const std::size_t post = sent.find("POST /path?query HTTP/1.1\r\n");
+  ASSERT_NE(post, std::string::npos) << sent;
+  EXPECT_TRUE(contains(sent, "Content-Type: application/x-www-form-urlencoded\r\n")) << sent;
+  EXPECT_TRUE(contains(sent, "Content-Length: 9\r\n")) << sent;
+  EXPECT_TRUE(contains(sent, "\r\n\r\na=b&c=%20GET /path")) << "afterwards it is a GET again";
+  EXPECT_EQ(sent.find("POST", post + 1), std::string::npos);
+}
+
 TEST(CurlClientTest, KeepsItsConnection) {
   RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", RawServer::Then::hold);
   CurlClient client;

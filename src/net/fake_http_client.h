@@ -25,6 +25,7 @@ class FakeHttpClient final : public HttpClient {
     std::string body = {};
     std::optional<Error> error = {};
     bool not_tls = false;
+    bool broken = false;  ///< As a connection that breaks off.
     bool from_public_peer = false;
   };
 
@@ -39,6 +40,9 @@ class FakeHttpClient final : public HttpClient {
     const bool is_apart = request.head_only && script_.contains(method + request.url);
     const Answer answer = next(is_apart ? method + request.url : request.url);
     if (answer.not_tls) throw NotTlsError(Error(ErrorCode::network, "the peer does not speak TLS"));
+    if (answer.broken) {
+      throw TransientError(Error(ErrorCode::network, "the connection broke"));
+    }
     if (answer.error) throw Error(*answer.error);
     HttpResponse response{answer.status, {}, {}};
     response.from_public_peer = answer.from_public_peer;

@@ -62,13 +62,16 @@ struct HttpRequest {
   bool public_peers_only = false;
   /// HEAD in place of GET: the same answer without its body (RFC 9110 section 9.3.2).
   bool head_only = false;
+  /// Fields as application/x-www-form-urlencoded, which are sent by POST; empty: a GET. They hold
+  /// secrets: nobody sends them twice, or to where an answer redirects.
+  std::string form = {};
 };
 
 /// Takes the body of a 2xx answer piece by piece. May block, which holds the sender back; what it
 /// throws ends the exchange and comes out of get().
 using BodySink = std::function<void(std::span<const std::byte>)>;
 
-/// One GET, or HEAD, at a time, redirects not followed, connections kept. Not thread-safe.
+/// One request at a time, redirects not followed, connections kept. Not thread-safe.
 class HttpClient {
  public:
   virtual ~HttpClient() = default;

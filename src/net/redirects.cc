@@ -83,6 +83,7 @@ HttpResponse follow(HttpClient& client, const HttpRequest& request, const BodySi
   HttpResponse response = client.get(hop, sink);
   const bool is_public = response.from_public_peer;
   for (int redirects = 0; is_redirect(response.status); ++redirects) {
+    if (!hop.form.empty()) throw refusal(url, "redirects what is for itself alone");
     if (redirects == kMaxRedirects) throw refusal(url, "redirects without end");
     const Url next = target(url, response);
     if (!same_origin(url, next)) {

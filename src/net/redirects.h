@@ -18,7 +18,7 @@ inline constexpr int kMaxRedirects = 10;
 /// for the rest of the chain. Never from https to http, nor from plain http on this machine to
 /// plain http elsewhere; nor from an address that is everybody's into this machine's own network,
 /// where its name may lead. User info in request.url becomes an Authorization header (https only);
-/// in a Location it is ignored.
+/// in a Location it is ignored. A form goes nowhere else: a redirect is then a failure.
 /// @throws Error(network) naming the host that redirected; what client.get() throws.
 HttpResponse follow(HttpClient& client, const HttpRequest& request, const BodySink& sink);
 

@@ -159,6 +159,18 @@ TEST(RedirectsTest, OnlyTheFirstHostMayBeSaidNotToSpeakTls) {
   }
 }
 
+TEST(RedirectsTest, AFormGoesNowhereElse) {
+  FakeHttpClient client;
+  client.on("https://h/a", redirect_to("https://h/b"));
+  try {
+    static_cast<void>(follow_small(client, {.url = "https://h/a", .form = "secret"}, 1));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "h redirects what is for itself alone");
+  }
+  EXPECT_EQ(client.requests.size(), 1U);
+}
+
 TEST(RedirectsTest, FromTheInternetNeverIntoOurOwnNetwork) {
   for (const bool is_public : {true, false}) {
     FakeHttpClient client;

@@ -56,8 +56,18 @@ bool may_receive_credentials(const Url& realm, const Url& registry,
          });
 }
 
-Authenticator::Authenticator(HttpClient& http, ImageReference image, const NetworkOptions& options)
-    : http_(http), image_(std::move(image)), options_(options) {}
+Authenticator::Authenticator(HttpClient& http, Door door, const NetworkOptions& options,
+                             CredentialSources sources)
+    : http_(http),
+      door_(std::move(door)),
+      trusted_realms_(options.trusted_realms),
+      sources_(std::move(sources)) {}
+
+Authenticator::Authenticator(HttpClient& http, Door door, const NetworkOptions& options,
+                             const Credentials& credentials)
+    : Authenticator(http, std::move(door), options, CredentialSources{}) {
+  lookup_ = CredentialLookup{.credentials = credentials};
+}
 
 void Authenticator::authorize(HttpRequest& request) const {
   if (!authorization_.empty()) request.headers.add("Authorization", authorization_);
@@ -65,7 +75,7 @@ void Authenticator::authorize(HttpRequest& request) const {
 
 void Authenticator::answer(const HttpResponse& response, const Url& registry) {
   authorization_.clear();  // Whatever it was, it did not help.
-  if (!lookup_) lookup_ = find_credentials(options_.credential_files, image_.registry());
+  if (!lookup_) lookup_ = find_credentials(sources_, door_.registry, door_.repository);
   const auto challenges = parse_challenges(response.headers.get_all("WWW-Authenticate"));
   if (const Challenge* const bearer = find_scheme(challenges, "bearer")) {
     answer_bearer(*bearer, registry, response.from_public_peer);
@@ -83,7 +93,9 @@ void Authenticator::answer_bearer(const Challenge& challenge, const Url& registr
   TokenRequest request{.realm = check_realm(challenge, registry),
                        .service = parameter(challenge, "service"),
                        .scope = parameter(challenge, "scope")};
-  if (trim(request.scope).empty()) request.scope = "repository:" + image_.repository() + ":pull";
+  if (trim(request.scope).empty() && !door_.repository.empty()) {
+    request.scope = "repository:" + door_.repository + ":pull";
+  }
   // A token bought with a password would travel in the clear, too: over plain http all is
   // anonymous.
   if (registry.scheme == "https") request.credentials = lookup_->credentials;
@@ -109,9 +121,9 @@ Url Authenticator::check_realm(const Challenge& challenge, const Url& registry) 
                 "the registry names a token server without TLS, " + realm->authority());
   }
   if (lookup_->credentials && registry.scheme == "https" &&
-      !may_receive_credentials(*realm, registry, options_.trusted_realms)) {
+      !may_receive_credentials(*realm, registry, trusted_realms_)) {
     throw Error(ErrorCode::network,
-                "the registry " + image_.registry() + " wants its credentials to be sent to " +
+                "the registry " + door_.registry + " wants its credentials to be sent to " +
                     realm->authority(),
                 "if you trust that host with them, add --trust-realm " + realm->host);
   }
@@ -127,6 +139,11 @@ void Authenticator::answer_basic(const Url& registry) {
   if (!lookup_->credentials) {
     throw Error(ErrorCode::network, "the registry asks for a login", login_hint());
   }
+  if (!lookup_->credentials->identity_token.empty()) {
+    throw Error(ErrorCode::network,
+                "the registry asks for a password, and there is an identity token for it",
+                login_hint());
+  }
   sent_credentials_ = true;
   authorization_ = basic_authorization(*lookup_->credentials);
 }
@@ -141,15 +158,23 @@ Error Authenticator::refusal(const HttpResponse& response) const {
 // Registries do not tell strangers whether a repository exists.
 std::string Authenticator::refusal_text() const {
   if (sent_credentials_) return "the registry refused the credentials";
-  return "login needed, or there is no " + image_.repository() + " in " + image_.registry();
+  return "login needed, or there is no " + door_.repository + " in " + door_.registry;
 }
 
 std::string Authenticator::login_hint() const {
-  const std::string login = "`docker login " + image_.registry() + "` stores some";
-  const std::string file = lookup_ && lookup_->file ? lookup_->file->string() : std::string();
-  if (file.empty()) return "no file with credentials was found; " + login;
-  if (sent_credentials_) return "the credentials came from " + file;
-  return "there are no credentials for " + image_.registry() + " in " + file + "; " + login;
+  if (lookup_ && lookup_->credentials) {
+    if (lookup_->origin.empty()) return "check the user name and the password";
+    return "the credentials came from " + lookup_->origin;
+  }
+  const std::string login = "`pyro registry login " + door_.registry + "` stores some";
+  std::string files;
+  if (lookup_) {
+    for (const std::filesystem::path& file : lookup_->searched) {
+      files += (files.empty() ? "" : " or ") + file.string();
+    }
+  }
+  if (files.empty()) return "no file with credentials was found; " + login;
+  return "there are no credentials for " + door_.registry + " in " + files + "; " + login;
 }
 
 }  // namespace pyro

@@ -12,7 +12,6 @@
 #include "net/url.h"
 #include "oci/challenge.h"
 #include "oci/credentials.h"
-#include "oci/reference.h"
 #include "pyro/environment_store.h"
 
 namespace pyro {
@@ -24,8 +23,18 @@ namespace pyro {
 
 class Authenticator {
  public:
-  /// `http` must outlive it.
-  Authenticator(HttpClient& http, ImageReference image, const NetworkOptions& options);
+  /// What is to be opened: a repository, or where that is empty, the registry itself.
+  struct Door {
+    std::string registry;
+    std::string repository;
+  };
+
+  /// `http` must outlive it. Credentials are looked for when first asked for a login.
+  Authenticator(HttpClient& http, Door door, const NetworkOptions& options,
+                CredentialSources sources);
+  /// With these credentials and no others.
+  Authenticator(HttpClient& http, Door door, const NetworkOptions& options,
+                const Credentials& credentials);
 
   /// Adds what was found out so far.
   void authorize(HttpRequest& request) const;
@@ -38,6 +47,9 @@ class Authenticator {
   /// What to say of a 401 that came although answer() had done its best.
   [[nodiscard]] Error refusal(const HttpResponse& response) const;
 
+  /// Whether credentials are among what opened the door; none ever are over plain http.
+  [[nodiscard]] bool sent_credentials() const noexcept { return sent_credentials_; }
+
  private:
   void answer_bearer(const Challenge& challenge, const Url& registry, bool is_public);
   void answer_basic(const Url& registry);
@@ -46,9 +58,10 @@ class Authenticator {
   [[nodiscard]] std::string login_hint() const;
 
   HttpClient& http_;
-  ImageReference image_;
-  NetworkOptions options_;
-  std::optional<CredentialLookup> lookup_;  ///< Read when first asked for a login.
+  Door door_;
+  std::vector<std::string> trusted_realms_;
+  CredentialSources sources_;
+  std::optional<CredentialLookup> lookup_;  ///< Made when first asked for a login.
   bool sent_credentials_ = false;
   std::string authorization_;
 };

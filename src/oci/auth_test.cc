@@ -22,16 +22,23 @@ class AuthTest : public testing::Test {
 
   /// "user:password" for `registry`.
   void log_in(const std::string& registry) {
+    keep("{\"" + registry + R"(": {"username": "user", "password": "password"}})");
+  }
+
+  void keep(const std::string& auths) {
     const fs::path file = directory_ / "config.json";
-    std::ofstream(file) << R"({"auths": {")" << registry
-                        << R"(": {"username": "user", "password": "password"}}})";
+    std::ofstream(file) << R"({"auths": )" << auths << "}";
+    fs::permissions(file, fs::perms(0600));
     options_.credential_files = {file};
   }
 
   /// The Authorization field that answers `challenge`, or the error.
   std::string answer(const std::string& challenge, const std::string& registry = "r.example",
                      const std::string& scheme = "https") {
-    Authenticator auth(http_, *ImageReference::make(registry, "team/env", "1"), options_);
+    Authenticator auth(http_, {registry, "team/env"}, options_,
+                       credential_sources(options_, {}, [this](std::string_view text) {
+                         warnings_.emplace_back(text);
+                       }));
     HttpResponse response{401, {}, {}};
     if (!challenge.empty()) response.headers.add("WWW-Authenticate", challenge);
     try {
@@ -55,6 +62,7 @@ class AuthTest : public testing::Test {
   NetworkOptions options_;
   FakeHttpClient http_;
   std::string hint_;
+  std::vector<std::string> warnings_;
 };
 
 constexpr const char* kUser = "Basic dXNlcjpwYXNzd29yZA==";
@@ -147,12 +155,13 @@ TEST_F(AuthTest, BadRealmsAreNotAsked) {
 
 TEST_F(AuthTest, BasicNeedsCredentials) {
   EXPECT_EQ(answer("Basic realm=\"x\""), "the registry asks for a login");
-  EXPECT_EQ(hint_, "no file with credentials was found; `docker login r.example` stores some");
+  EXPECT_EQ(hint_,
+            "no file with credentials was found; `pyro registry login r.example` stores some");
   log_in("other.example");
   EXPECT_EQ(answer("Basic realm=\"x\""), "the registry asks for a login");
   EXPECT_EQ(hint_, "there are no credentials for r.example in " +
                        options_.credential_files[0].string() +
-                       "; `docker login r.example` stores some");
+                       "; `pyro registry login r.example` stores some");
   log_in("r.example");
   EXPECT_EQ(answer("Basic realm=\"x\""), kUser);
 }
@@ -193,7 +202,8 @@ TEST_F(AuthTest, ATokenServerMayAskForALogin) {
   EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",scope="x")"),
             "login needed, or there is no team/env in r.example: "
             "cannot get a token from auth.test: it answered 401");
-  EXPECT_EQ(hint_, "no file with credentials was found; `docker login r.example` stores some");
+  EXPECT_EQ(hint_,
+            "no file with credentials was found; `pyro registry login r.example` stores some");
 }
 
 TEST_F(AuthTest, ATokenServerInTroubleIsNoMatterOfLogin) {
@@ -201,6 +211,55 @@ TEST_F(AuthTest, ATokenServerInTroubleIsNoMatterOfLogin) {
   EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",scope="x")"),
             "cannot get a token from auth.test: it answered 500");
   EXPECT_EQ(hint_, "");
+}
+
+TEST_F(AuthTest, AnIdentityTokenIsPostedToTheRealmAlone) {
+  keep(R"({"r.example": {"auth": "dXNlcjo=", "identitytoken": "id+tok/en="}})");
+  serve_token("https://r.example/t?a=b");
+  EXPECT_EQ(answer(R"(Bearer realm="https://r.example/t?a=b",service="s",scope="x:y z")"),
+            "Bearer T");
+  EXPECT_EQ(http_.requests.at(0).form,
+            "grant_type=refresh_token&service=s&client_id=pyro&scope=x%3Ay%20z"
+            "&refresh_token=id%2Btok%2Fen%3D");
+  EXPECT_FALSE(sent(0));
+
+  EXPECT_EQ(answer(R"(Bearer realm="https://evil.test/t",scope="x")"),
+            "the registry r.example wants its credentials to be sent to evil.test");
+  EXPECT_EQ(answer("Basic realm=\"x\""),
+            "the registry asks for a password, and there is an identity token for it");
+  EXPECT_EQ(http_.requests.size(), 1U);
+}
+
+TEST_F(AuthTest, TheRepositoryDecidesWhichCredentials) {
+  keep(R"({"r.example": {"username": "host", "password": "p"},
+           "r.example/team": {"username": "user", "password": "password"},
+           "r.example/te": {"username": "other", "password": "p"}})");
+  EXPECT_EQ(answer("Basic realm=\"x\""), kUser);
+}
+
+TEST_F(AuthTest, AFileThatOthersReadIsWarnedOfOnce) {
+  log_in("r.example");
+  fs::permissions(options_.credential_files[0], fs::perms(0644));
+  EXPECT_EQ(answer("Basic realm=\"x\""), kUser);
+  EXPECT_EQ(warnings_, std::vector{"the credentials in " + options_.credential_files[0].string() +
+                                   ": others may read it; chmod 600 it"});
+}
+
+TEST_F(AuthTest, GivenCredentialsAreTheOnlyOnes) {
+  log_in("r.example");
+  serve_token("https://r.example/t?service=s");
+  const NetworkOptions& options = options_;
+  Authenticator auth(http_, {.registry = "r.example", .repository = {}}, options,
+                     Credentials{"me", "mine"});
+  HttpResponse response{401, {}, {}};
+  response.headers.add("WWW-Authenticate", R"(Bearer realm="https://r.example/t",service="s")");
+  EXPECT_FALSE(auth.sent_credentials());
+  auth.answer(response, *Url::parse("https://r.example"));
+  EXPECT_TRUE(auth.sent_credentials());
+  EXPECT_EQ(sent(0), basic_authorization({"me", "mine"}));
+  const Error refusal = auth.refusal(response);
+  EXPECT_STREQ(refusal.what(), "the registry refused the credentials: the registry answered 401");
+  EXPECT_EQ(refusal.hint(), "check the user name and the password");
 }
 
 TEST_F(AuthTest, ARefusedPasswordNamesItsFile) {

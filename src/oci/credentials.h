@@ -1,33 +1,60 @@
-// User names and passwords for registries, as `docker login` and `podman login` leave them.
+// User names and passwords for registries: where they are kept, and in which order one looks.
 //
-// Source: spec section 6 "Auth"; the `auths` of docker's config.json and of
-// containers-auth.json(5).
+// Source: spec section 6 "Auth"; containers-auth.json(5), "DESCRIPTION" and "FORMAT".
 #pragma once
 
+#include <chrono>
 #include <filesystem>
+#include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "pyro/environment_store.h"
+
 namespace pyro {
 
 struct Credentials {
-  std::string username;
-  std::string password;
+  std::string username = {};
+  std::string password = {};
+  /// Buys bearer tokens in place of a password (OAuth2's refresh token). Where there is one, there
+  /// is nothing else.
+  std::string identity_token = {};
 };
+
+/// Is told what people should know, in one line.
+using Warn = std::function<void(std::string_view)>;
+
+struct CredentialSources {
+  std::vector<std::filesystem::path> files = {};
+  std::vector<std::filesystem::path> helper_directories = {};
+  /// How long a helper program may take: somebody may have to unlock a keyring.
+  std::chrono::milliseconds helper_patience{30'000};
+  std::stop_token stop = {};  ///< Asking it to stop kills a helper.
+  Warn warn = {};
+};
+
+/// Those that the options name.
+[[nodiscard]] CredentialSources credential_sources(const NetworkOptions& options,
+                                                   std::stop_token stop, Warn warn);
 
 struct CredentialLookup {
-  std::optional<Credentials> credentials;
-  /// The file that counts, whether it has credentials or not; nothing where none exists.
-  std::optional<std::filesystem::path> file;
+  std::optional<Credentials> credentials = {};
+  std::string origin = {};                           ///< Where they came from, for people.
+  std::vector<std::filesystem::path> searched = {};  ///< The files that exist and were looked at.
 };
 
-/// What the first of `files` that exists has for exactly `registry` ("host" or "host:port").
-/// @throws Error(failed) naming the file when it cannot be read or is not what it should be; no
-/// content of it is in the message.
-[[nodiscard]] CredentialLookup find_credentials(const std::vector<std::filesystem::path>& files,
-                                                std::string_view registry);
+/// What the first of the files that has anything for `registry` ("host" or "host:port") has. In a
+/// file an entry for a part of the registry that the repository is in comes first, the most
+/// specific before others; then the helper that it names for the registry; then the registry's own
+/// entry.
+/// @throws Error(failed) naming the file when it or its helper cannot be used, with no secret in
+/// the message; (interrupted).
+[[nodiscard]] CredentialLookup find_credentials(const CredentialSources& sources,
+                                                std::string_view registry,
+                                                std::string_view repository);
 
 /// "Basic ..." as an Authorization field takes it (RFC 7617).
 [[nodiscard]] std::string basic_authorization(const Credentials& credentials);

@@ -35,12 +35,6 @@ struct Expectation {
   std::optional<std::uint64_t> size = {};
 };
 
-void refuse_web_page(const HttpResponse& response) {
-  if (response.media_type() != "text/html") return;
-  throw Error(ErrorCode::network, "this is not a registry: it answered with a web page (text/html)",
-              "check the registry's name; a login page of this network may have answered instead");
-}
-
 /// The registry's own word on the digest: needed by nobody, but when it is wrong, something is.
 void check_digest_header(const HttpResponse& response, const Digest& digest) {
   const auto claimed = response.headers.get("Docker-Content-Digest");
@@ -77,8 +71,11 @@ auto about(const std::string& subject, const Work& work) {
 
 class RegistryClient::Impl {
  public:
-  Impl(HttpClient& http, ImageReference image, const NetworkOptions& options, RetryOptions retry)
-      : image_(std::move(image)), session_(http, image_, options), retry_(std::move(retry)) {}
+  Impl(HttpClient& http, ImageReference image, const NetworkOptions& options, RetryOptions retry,
+       Warn warn)
+      : image_(std::move(image)),
+        session_(http, image_, options, credential_sources(options, retry.stop, std::move(warn))),
+        retry_(std::move(retry)) {}
 
   ResolvedImage resolve(const std::optional<Digest>& pin);
   NamedImage look_up();
@@ -262,8 +259,9 @@ std::string RegistryClient::Impl::by_digest(const Digest& digest) const {
 }
 
 RegistryClient::RegistryClient(HttpClient& http, ImageReference image,
-                               const NetworkOptions& options, RetryOptions retry)
-    : impl_(std::make_unique<Impl>(http, std::move(image), options, std::move(retry))) {}
+                               const NetworkOptions& options, RetryOptions retry, Warn warn)
+    : impl_(std::make_unique<Impl>(http, std::move(image), options, std::move(retry),
+                                   std::move(warn))) {}
 RegistryClient::~RegistryClient() = default;
 RegistryClient::RegistryClient(RegistryClient&&) noexcept = default;
 RegistryClient& RegistryClient::operator=(RegistryClient&&) noexcept = default;

@@ -9,6 +9,7 @@
 
 #include "net/http.h"
 #include "net/retry.h"
+#include "oci/credentials.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
 #include "pyro/digest.h"
@@ -40,8 +41,9 @@ struct Replay {
 class RegistryClient {
  public:
   /// `http` must outlive the client. Nothing is sent before a function is called.
+  /// `warn` hears of credential files that others can read.
   RegistryClient(HttpClient& http, ImageReference image, const NetworkOptions& options,
-                 RetryOptions retry = {});
+                 RetryOptions retry = {}, Warn warn = {});
   ~RegistryClient();
   RegistryClient(RegistryClient&&) noexcept;
   RegistryClient& operator=(RegistryClient&&) noexcept;
@@ -49,7 +51,7 @@ class RegistryClient {
   /// Where a pin is given, it is what is requested, and never the tag.
   /// @throws Error(network): no such image, no image for this platform, refused credentials, no
   /// registry there; (integrity): bytes that do not have the digest or the form they must have;
-  /// (failed): a credentials file that cannot be read.
+  /// (failed): a credentials file or helper that cannot be used.
   [[nodiscard]] ResolvedImage resolve(const std::optional<Digest>& pin = std::nullopt);
 
   /// What the reference names now, with HEAD: registries count that as no pull. Where they do not

@@ -70,6 +70,12 @@ std::string describe_answer(const HttpResponse& response) {
   return errors.empty() ? text : text + " " + errors;
 }
 
+void refuse_web_page(const HttpResponse& response) {
+  if (response.media_type() != "text/html") return;
+  throw Error(ErrorCode::network, "this is not a registry: it answered with a web page (text/html)",
+              "check the registry's name; a login page of this network may have answered instead");
+}
+
 Error refused_answer(const std::string& who, const HttpResponse& response) {
   Error error(ErrorCode::network, "the request was for " + redact(response.url),
               hint_for(response.status));

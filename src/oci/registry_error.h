@@ -19,4 +19,7 @@ namespace pyro {
 /// about that status as hint.
 [[nodiscard]] Error refused_answer(const std::string& who, const HttpResponse& response);
 
+/// @throws Error(network) for an answer that is for people. What a HeadCheck may be.
+void refuse_web_page(const HttpResponse& response);
+
 }  // namespace pyro

@@ -20,11 +20,18 @@ Url base_url(const std::string& registry) {
 }  // namespace
 
 RegistrySession::RegistrySession(HttpClient& http, const ImageReference& image,
-                                 const NetworkOptions& options)
+                                 const NetworkOptions& options, CredentialSources sources)
     : http_(http),
-      repository_(image.repository()),
+      base_path_("/v2/" + image.repository() + "/"),
       registry_(base_url(image.registry())),
-      auth_(http, image, options) {}
+      auth_(http, {image.registry(), image.repository()}, options, std::move(sources)) {}
+
+RegistrySession::RegistrySession(HttpClient& http, const std::string& registry,
+                                 const NetworkOptions& options, const Credentials& credentials)
+    : http_(http),
+      base_path_("/v2/"),
+      registry_(base_url(registry)),
+      auth_(http, {.registry = registry, .repository = {}}, options, credentials) {}
 
 HttpResponse RegistrySession::get(const std::string& path, HttpRequest request,
                                   const BodySink& sink) {
@@ -41,7 +48,7 @@ HttpResponse RegistrySession::send(const std::string& path, HttpRequest request,
                                    const BodySink& sink) {
   if (!std::exchange(scheme_decided_, true)) return send_first(path, request, sink);
   Url url = registry_;
-  url.path = "/v2/" + repository_ + "/" + path;
+  url.path = base_path_ + path;
   request.url = url.to_string();
   auth_.authorize(request);
   return follow(http_, request, sink);

@@ -16,13 +16,21 @@ namespace pyro {
 class RegistrySession {
  public:
   /// `http` must outlive it.
-  RegistrySession(HttpClient& http, const ImageReference& image, const NetworkOptions& options);
+  RegistrySession(HttpClient& http, const ImageReference& image, const NetworkOptions& options,
+                  CredentialSources sources);
+  /// To the registry itself, with these credentials and no others.
+  RegistrySession(HttpClient& http, const std::string& registry, const NetworkOptions& options,
+                  const Credentials& credentials);
 
-  /// GETs `path` below /v2/<repository>/; the URL in `request` is set here. A 401 is answered once
-  /// per call, so a token that expires during a pull is renewed. Always begins at the registry,
-  /// never at the target of an earlier redirect: those expire.
+  /// GETs `path` below /v2/<repository>/, or below /v2/ of the registry itself; the URL in
+  /// `request` is set here. A 401 is answered once per call, so a token that expires during a pull
+  /// is renewed. Always begins at the registry, never at the target of an earlier redirect: those
+  /// expire.
   /// @throws Error(network) for a second 401; else what follow() throws.
   HttpResponse get(const std::string& path, HttpRequest request, const BodySink& sink);
+
+  /// Whether the registry, or its token server, has seen credentials.
+  [[nodiscard]] bool sent_credentials() const noexcept { return auth_.sent_credentials(); }
 
   /// Who gave this answer, for messages: "the registry", or the host it redirected to.
   [[nodiscard]] std::string speaker(const HttpResponse& response) const;
@@ -35,7 +43,7 @@ class RegistrySession {
   [[nodiscard]] HttpResponse ask_for_challenge(HttpResponse response);
 
   HttpClient& http_;
-  std::string repository_;
+  std::string base_path_;
   Url registry_;
   bool scheme_decided_ = false;
   Authenticator auth_;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 #include "base/ascii.h"
 #include "base/strict_json.h"
@@ -15,10 +16,26 @@ namespace {
 
 constexpr std::size_t kMaxTokenAnswer = std::size_t{128} << 10;
 
+constexpr int kBadRequest = 400;  // what OAuth2 says of a token that is none (RFC 6749 section 5.2)
+
 void add_parameter(std::string& query, const char* name, std::string_view value) {
   if (value.empty()) return;
   query += query.empty() ? '?' : '&';
   query += name + ("=" + percent_encode(value));
+}
+
+void add_field(std::string& form, const char* name, std::string_view value) {
+  if (value.empty()) return;
+  form += (form.empty() ? "" : "&") + (name + ("=" + percent_encode(value)));
+}
+
+std::vector<std::string_view> entries_of(std::string_view scope) {
+  std::vector<std::string_view> entries;
+  for (std::string_view rest = trim(scope); !rest.empty();) {
+    entries.push_back(rest.substr(0, rest.find(' ')));
+    rest = trim(rest.substr(entries.back().size()));
+  }
+  return entries;
 }
 
 /// `token`, or `access_token` where that is missing or empty; the specification allows both.
@@ -47,12 +64,31 @@ void check_token(const std::string& token) {
   throw_refusal(error, response);
 }
 
-std::string get_token(HttpClient& http, const TokenRequest& request) {
+HttpResponse ask_with_password(HttpClient& http, const TokenRequest& request) {
   HttpRequest get{.url = token_url(request), .public_peers_only = request.public_peers_only};
   if (request.credentials) {
     get.headers.add("Authorization", basic_authorization(*request.credentials));
   }
-  const HttpResponse response = follow_small(http, get, kMaxTokenAnswer);
+  return follow_small(http, get, kMaxTokenAnswer);
+}
+
+HttpResponse ask_with_identity_token(HttpClient& http, const TokenRequest& request) {
+  const HttpRequest post{.url = request.realm.to_string(),
+                         .public_peers_only = request.public_peers_only,
+                         .form = token_form(request)};
+  try {
+    HttpResponse response = follow_small(http, post, kMaxTokenAnswer);
+    if (response.status != kBadRequest) return response;
+    throw LoginRefused(Error(ErrorCode::network, "it answered " + describe_answer(response)));
+  } catch (const TransientError& error) {
+    throw Error(error);  // It may have arrived: not to be sent again unasked.
+  }
+}
+
+std::string get_token(HttpClient& http, const TokenRequest& request) {
+  const bool has_identity = request.credentials && !request.credentials->identity_token.empty();
+  const HttpResponse response =
+      has_identity ? ask_with_identity_token(http, request) : ask_with_password(http, request);
   if (!response.ok()) throw_token_refusal(response);
   std::string token = parse_token(response.body);
   check_token(token);
@@ -64,12 +100,24 @@ std::string get_token(HttpClient& http, const TokenRequest& request) {
 std::string token_url(const TokenRequest& request) {
   Url url = request.realm;
   add_parameter(url.query, "service", request.service);
-  for (std::string_view rest = trim(request.scope); !rest.empty();) {
-    const std::string_view entry = rest.substr(0, rest.find(' '));
+  for (const std::string_view entry : entries_of(request.scope)) {
     add_parameter(url.query, "scope", entry);
-    rest = trim(rest.substr(entry.size()));
   }
   return url.to_string();
+}
+
+std::string token_form(const TokenRequest& request) {
+  std::string form;
+  add_field(form, "grant_type", "refresh_token");
+  add_field(form, "service", request.service);
+  add_field(form, "client_id", "pyro");
+  std::string scope;
+  for (const std::string_view entry : entries_of(request.scope)) {
+    scope += (scope.empty() ? "" : " ") + std::string(entry);
+  }
+  add_field(form, "scope", scope);
+  add_field(form, "refresh_token", request.credentials->identity_token);
+  return form;
 }
 
 std::string fetch_token(HttpClient& http, const TokenRequest& request) {

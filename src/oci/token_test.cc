@@ -78,5 +78,56 @@ TEST(TokenTest, SendsCredentialsToTheRealmButNotOn) {
   EXPECT_FALSE(http.requests.at(1).headers.get("Authorization"));
 }
 
+TokenRequest with_identity() {
+  return {.realm = *Url::parse(kRealm),
+          .service = "s",
+          .scope = " x:1  y:2 ",
+          .credentials = Credentials{.identity_token = "secret&="}};
+}
+
+TEST(TokenTest, AnIdentityTokenGoesIntoAForm) {
+  EXPECT_EQ(token_form(with_identity()),
+            "grant_type=refresh_token&service=s&client_id=pyro&scope=x%3A1%20y%3A2"
+            "&refresh_token=secret%26%3D");
+  FakeHttpClient http;
+  http.on(kRealm, {.body = R"({"access_token": "x"})"});
+  EXPECT_EQ(fetch_token(http, with_identity()), "x");
+  EXPECT_EQ(http.requests.at(0).form, token_form(with_identity()));
+}
+
+TEST(TokenTest, AnIdentityTokenIsSentOnceAndNowhereElse) {
+  const struct {
+    FakeHttpClient::Answer answer;
+    const char* cause;
+    bool refused;
+  } cases[] = {
+      {{.status = 307, .headers = {{"Location", kRealm}}},
+       "auth.example redirects what is for itself alone",
+       false},
+      {{.status = 303, .headers = {{"Location", "https://other/t"}}},
+       "auth.example redirects what is for itself alone",
+       false},
+      {{.status = 400}, "it answered 400", true},
+      {{.status = 401}, "it answered 401", true},
+      {{.status = 404}, "it answered 404", false},
+      {{.broken = true}, "the connection broke", false},
+  };
+  for (const auto& c : cases) {
+    FakeHttpClient http;
+    http.on(kRealm, c.answer);
+    try {
+      static_cast<void>(fetch_token(http, with_identity()));
+      ADD_FAILURE() << c.cause;
+    } catch (const TransientError&) {
+      ADD_FAILURE() << "would be tried again: " << c.cause;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.causes().at(0), c.cause);
+      EXPECT_EQ(std::string(error.what()).find("secret"), std::string::npos);
+      EXPECT_EQ(dynamic_cast<const LoginRefused*>(&error) != nullptr, c.refused) << c.cause;
+    }
+    EXPECT_EQ(http.requests.size(), 1U);
+  }
+}
+
 }  // namespace
 }  // namespace pyro

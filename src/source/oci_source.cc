@@ -96,7 +96,8 @@ Provenance fetch_from_oci(const Environment& environment, const FetchContext& co
   const ImageReference image = image_of(environment);
   context.progress.started(environment.name, image.to_string());
   CurlClient http(curl_options(context));
-  RegistryClient registry(http, image, context.network, retry_options(context, environment.name));
+  RegistryClient registry(http, image, context.network, retry_options(context, environment.name),
+                          [&](std::string_view text) { context.progress.warning(text); });
   const ResolvedImage resolved = registry.resolve(environment.oci_digest);
   context.expecting(compressed_size(resolved.manifest, context.limits));
   context.require_room_for(least_room(resolved.manifest));

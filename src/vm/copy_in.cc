@@ -21,7 +21,8 @@ constexpr mode_t kPermissions = 0777;
 /// Sends what is below an open directory. Links are sent as they are, and never followed.
 class TreeSender {
  public:
-  TreeSender(GuestLink& link, std::string root) : link_(link), root_(std::move(root)) {}
+  TreeSender(GuestLink& link, std::string root, std::chrono::milliseconds patience)
+      : link_(link), root_(std::move(root)), patience_(patience) {}
 
   // The root itself is followed: who names a link means what it leads to.
   void send() {
@@ -47,7 +48,7 @@ class TreeSender {
     entry.mode = static_cast<std::uint16_t>(status.st_mode & kPermissions);
     entry.kind = kind;
     link_.send_fixed(FrameType::entry, entry, text);
-    link_.send_all();
+    link_.send_all(patience_);
   }
 
   void send_file(int file, const std::string& path, const struct stat& status) {
@@ -59,7 +60,7 @@ class TreeSender {
       if (got < 0) throw system_error("cannot read " + full(path), errno);
       if (got == 0) return;
       link_.send(FrameType::data, {piece.data(), static_cast<std::size_t>(got)});
-      link_.send_all();
+      link_.send_all(patience_);
     }
   }
 
@@ -95,22 +96,23 @@ class TreeSender {
 
   GuestLink& link_;
   const std::string root_;
+  const std::chrono::milliseconds patience_;
 };
 
 }  // namespace
 
-void copy_in(GuestLink& link, const Copy& copy) {
+void copy_in(GuestLink& link, const Copy& copy, std::chrono::milliseconds patience) {
   try {
-    TreeSender sender(link, copy.from);
+    TreeSender sender(link, copy.from, patience);
     link.send(FrameType::put, copy.to + '\0' + copied_name(copy.from));
     sender.send();
     link.send(FrameType::tree_end);
-    GuestFrame frame = link.next();
+    GuestFrame frame = link.next(Clock::now() + patience);
     if (frame.type == FrameType::done) return;
     if (frame.type != FrameType::refused) refuse_frame();
     const int error = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
     throw Error(ErrorCode::failed,
-                system_error("the guest cannot write " + std::string(frame.payload), error).what());
+                system_error("the guest cannot write " + guest_words(frame.payload), error).what());
   } catch (Error& error) {
     error.add_context("cannot copy " + copy.from + " to " + copy.to + " in the guest");
     throw;

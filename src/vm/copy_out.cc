@@ -15,37 +15,43 @@ constexpr int kMostNotes = 20;
 [[noreturn]] void fail(std::string_view payload) {
   const int error = fixed_part<guest::RefusalPayload>(payload).error_number;
   throw Error(ErrorCode::failed,
-              system_error("the guest cannot read " + std::string(payload), error).what());
+              system_error("the guest cannot read " + guest_words(payload), error).what());
 }
 
 }  // namespace
 
-void copy_out(GuestLink& link, const Copy& copy,
-              const std::function<void(std::string_view)>& note) {
+void copy_out(GuestLink& link, const Copy& copy, const std::function<void(std::string_view)>& note,
+              std::chrono::milliseconds patience) {
+  int told = 0;
+  const auto tell = [&](std::string_view text) {
+    if (++told <= kMostNotes) note(text);
+  };
   try {
     link.send(FrameType::get, copy.from);
     std::optional<TreeReceiver> tree;
-    int left_out = 0;
+    bool ended = false;
     while (true) {
-      const GuestFrame frame = link.next();
+      const GuestFrame frame = link.next(Clock::now() + patience);
+      if (frame.type == FrameType::refused) fail(frame.payload);
+      // Nothing comes after a tree, and a copy is none without its end.
+      if (ended != (frame.type == FrameType::done)) refuse_frame();
       switch (frame.type) {
         case FrameType::entry:
-          if (!tree) tree.emplace(copy.to, copied_name(copy.from), note);
+          if (!tree) tree.emplace(copy.to, copied_name(copy.from), tell);
           tree->entry(frame.payload);
           break;
         case FrameType::data:
-          if (tree) tree->data(frame.payload);
+          if (!tree) refuse_frame();
+          tree->data(frame.payload);
           break;
         case FrameType::tree_end:
           if (tree) tree->finish();
+          ended = true;
           break;
         case FrameType::left_out:
-          if (++left_out > kMostNotes) break;
-          note(std::string(frame.payload) +
+          tell(guest_words(frame.payload) +
                " in the guest is no file, directory or link: left out");
           break;
-        case FrameType::refused:
-          fail(frame.payload);
         case FrameType::done:
           return;
         default:

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <optional>
 #include <stdexcept>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -78,6 +79,17 @@ class FakeGuest : public Machine {
     const ssize_t put =
         ::send(guest_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     return put < 0 ? 0 : static_cast<std::size_t>(put);
+  }
+
+  /// Says it again and again, at the pace at which it is taken.
+  void flood(std::string_view bytes, const std::stop_token& over) {
+    constexpr int kMoment = 10;  // ms
+    std::size_t at = 0;
+    while (!over.stop_requested()) {
+      pollfd room{guest_.get(), POLLOUT, 0};
+      ::poll(&room, 1, kMoment);
+      at = (at + say_what_fits(bytes.substr(at))) % bytes.size();
+    }
   }
 
   struct Heard {

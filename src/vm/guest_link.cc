@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 
 namespace pyro {
 namespace {
@@ -25,6 +26,10 @@ int poll_timeout(Deadline deadline) {
 
 void refuse_frame() {
   throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
+}
+
+std::string guest_words(std::string_view payload) {
+  return std::string(payload.substr(0, PATH_MAX));
 }
 
 GuestLink::GuestLink(Machine& machine, const std::stop_token& stop)
@@ -59,14 +64,17 @@ void GuestLink::flush() {
   }
 }
 
-void GuestLink::send_all() {
+void GuestLink::send_all(std::chrono::milliseconds patience) {
   constexpr std::size_t kLittle = 256 << 10;
   flush();
-  while (unsent() > kLittle) {
+  std::size_t left = unsent();
+  for (auto deadline = Clock::now() + patience; left > kLittle;) {
     if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-    wait_flushed({}, {});
+    if (!wait_flushed({}, deadline)) lost(kNoSign);
     flush();
     if (ended_) lost("the machine ended");
+    if (unsent() < left) deadline = Clock::now() + patience;
+    left = unsent();
   }
 }
 
@@ -93,7 +101,7 @@ std::optional<GuestFrame> GuestLink::take() {
   const std::string_view payload(in_.data() + taken_ + kHeader, header.size);
   taken_ += kHeader + header.size;
   if (header.type == guest::FrameType::trouble) {
-    throw Error(ErrorCode::failed, "the guest gives up: " + std::string(payload));
+    throw Error(ErrorCode::failed, "the guest gives up: " + guest_words(payload));
   }
   return GuestFrame{header.type, payload};
 }

@@ -54,7 +54,8 @@ class GuestLink {
   /// Bytes that the guest has yet to take.
   [[nodiscard]] std::size_t unsent() const noexcept { return out_.size() - sent_; }
   /// Waits until there is little of them.
-  void send_all();
+  /// @throws Error(interrupted); MachineLost when the guest takes none for so long
+  void send_all(std::chrono::milliseconds patience);
 
   /// The next frame that has arrived in full.
   /// @throws Error(failed) for what is no frame, MachineLost, and when the guest gives up.
@@ -89,6 +90,9 @@ class GuestLink {
 
 /// @throws Error(failed)
 [[noreturn]] void refuse_frame();
+
+/// What a guest says of itself or names, cut beyond the longest path that Linux has: for messages.
+[[nodiscard]] std::string guest_words(std::string_view payload);
 
 /// The fixed part of a payload; the rest stays in `payload`.
 /// @throws Error(failed) when it is shorter

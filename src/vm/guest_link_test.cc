@@ -73,6 +73,11 @@ TEST_F(GuestLinkTest, AGuestSaysWhyItGivesUp) {
   EXPECT_THAT(failure(), HasSubstr("the guest gives up: no disk appeared"));
 }
 
+TEST_F(GuestLinkTest, AReasonWithoutEndIsCut) {
+  guest_.say(FrameType::trouble, std::string(guest::kLargestPayload, 'x'));
+  EXPECT_LT(failure().size(), 5'000u);
+}
+
 TEST_F(GuestLinkTest, WhatAMachineSaidBeforeItsEndIsTaken) {
   guest_.say(FrameType::output, "last");
   guest_.end();
@@ -122,7 +127,7 @@ TEST_F(GuestLinkTest, AGuestThatTakesNothingIsStoppedToo) {
     std::this_thread::sleep_for(20ms);
     stop_.request_stop();
   });
-  EXPECT_THROW(link_.send_all(), Error);
+  EXPECT_THROW(link_.send_all(10s), Error);
 }
 
 TEST_F(GuestLinkTest, AllIsSentAtThePaceOfTheGuest) {
@@ -138,7 +143,8 @@ TEST_F(GuestLinkTest, AllIsSentAtThePaceOfTheGuest) {
   });
   for (int i = 0; i < kPieces; ++i) {
     link_.send(FrameType::data, piece);
-    link_.send_all();
+    link_.send_all(10s);
+    ASSERT_LE(link_.unsent(), 256u << 10);
   }
   EXPECT_EQ(link_.next(Clock::now() + 5s).type, FrameType::done);
 }

@@ -1,5 +1,6 @@
 // Whether /dev/kvm runs guests.
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -45,10 +46,19 @@ std::string boot_id() {
   return id;
 }
 
-std::optional<KvmReport> recall(const std::filesystem::path& directory) try {
+/// Another monitor, or another version of it, may fare better.
+nlohmann::json identity_of(const std::filesystem::path& monitor) {
+  struct stat status {};
+  if (::stat(monitor.c_str(), &status) != 0) return nullptr;
+  return {{"device", status.st_dev}, {"inode", status.st_ino}, {"changed", status.st_ctim.tv_sec}};
+}
+
+std::optional<KvmReport> recall(const std::filesystem::path& directory,
+                                const std::filesystem::path& monitor) try {
   const auto text = read_small_file_at(AT_FDCWD, (directory / kRecord).string(), 4096);
   const auto document = nlohmann::json::parse(text.value_or(""), nullptr, false);
   if (!document.is_object() || document.value("boot_id", "") != boot_id()) return std::nullopt;
+  if (document.value("monitor", nlohmann::json()) != identity_of(monitor)) return std::nullopt;
   return KvmReport{document.value("usable", false), document.value("reason", "")};
 } catch (const nlohmann::json::exception&) {
   return std::nullopt;  // not ours
@@ -57,14 +67,17 @@ std::optional<KvmReport> recall(const std::filesystem::path& directory) try {
 }  // namespace
 
 // A cache that cannot be written makes it slower, not wrong.
-void remember_kvm(const std::filesystem::path& cache_dir, const KvmReport& report) try {
+void remember_kvm(const std::filesystem::path& cache_dir, const std::filesystem::path& monitor,
+                  const KvmReport& report) try {
   if (!std::filesystem::exists(cache_dir)) return;  // it is made by a pull
   const auto directory = CacheLayout(cache_dir).host_dir();
   const Fd folder = make_and_open_directory(directory);
-  const std::string text =
-      nlohmann::json{{"boot_id", boot_id()}, {"usable", report.usable}, {"reason", report.reason}}
-          .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
-      '\n';
+  const std::string text = nlohmann::json{{"boot_id", boot_id()},
+                                          {"monitor", identity_of(monitor)},
+                                          {"usable", report.usable},
+                                          {"reason", report.reason}}
+                               .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
+                           '\n';
   const std::string name = std::string(kRecord) + '.' + std::to_string(::getpid());
   {
     const Fd file = open_at(folder.get(), name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644,
@@ -83,14 +96,14 @@ KvmReport probe_kvm(const std::filesystem::path& cache_dir, const std::filesyste
                                    : system_error("cannot open /dev/kvm", errno).what()};
   }
   const bool has_cache = !cache_dir.empty();
-  if (auto known = has_cache ? recall(CacheLayout(cache_dir).host_dir()) : std::nullopt) {
+  if (auto known = has_cache ? recall(CacheLayout(cache_dir).host_dir(), monitor) : std::nullopt) {
     return *known;
   }
   if (monitor.empty() || ::access(monitor.c_str(), X_OK) != 0) {
     return {false, "there is no monitor to try it with"};
   }
   KvmReport report = run_guest(monitor);
-  if (has_cache) remember_kvm(cache_dir, report);
+  if (has_cache) remember_kvm(cache_dir, monitor, report);
   return report;
 }
 

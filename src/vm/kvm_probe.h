@@ -5,7 +5,8 @@
 
 namespace pyro {
 
-/// Until this host boots again, probe_kvm() answers that.
-void remember_kvm(const std::filesystem::path& cache_dir, const KvmReport& report);
+/// Until this host boots again, probe_kvm() answers that for this monitor.
+void remember_kvm(const std::filesystem::path& cache_dir, const std::filesystem::path& monitor,
+                  const KvmReport& report);
 
 }  // namespace pyro

@@ -99,7 +99,8 @@ LiveMachine Launcher::boot(const MachineShape& shape, const HeldInstallation& he
   progress_.warning("the machine did not come up (" + why + "): trying another");
   LiveMachine live = boot_once(safe, held, memory);
   if (shape.accelerator == Accelerator::kvm) {
-    remember_kvm(layout_.root(), {false, "/dev/kvm opens, but a guest did not come up: " + why});
+    remember_kvm(layout_.root(), options_.monitor,
+                 {false, "/dev/kvm opens, but a guest did not come up: " + why});
   }
   return live;
 }

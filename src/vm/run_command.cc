@@ -154,7 +154,7 @@ class CommandRun {
       }
       case FrameType::refused:
         end_.refused = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
-        end_.refusal = frame.payload;
+        end_.refusal = guest_words(frame.payload);
         ended_ = true;
         return;
       default:

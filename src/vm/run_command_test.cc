@@ -114,6 +114,11 @@ TEST_F(RunCommandTest, ItsEndIsTold) {
   EXPECT_EQ(odd.signal, 0x7f);
 }
 
+TEST_F(RunCommandTest, ARefusalWithoutEndIsCut) {
+  guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOENT}, std::string(100'000, 'x'));
+  EXPECT_LT(run().refusal.size(), 5'000u);
+}
+
 TEST_F(RunCommandTest, ARefusalIsTold) {
   guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOENT}, "cannot run program");
   const CommandEnd end = run();
@@ -156,6 +161,13 @@ TEST_F(RunCommandTest, OnlyTheFirstEndCounts) {
   say_exit(3);
   say_exit(4);
   EXPECT_EQ(run().code, 3);
+}
+
+TEST_F(RunCommandTest, WhatIsSaidAfterTheEndIsNotTaken) {
+  say_exit(3);
+  guest_.say(FrameType::output, "late");
+  EXPECT_EQ(run().code, 3);
+  EXPECT_EQ(content_of(output_), "");
 }
 
 TEST_F(RunCommandTest, AReaderThatIsGoneIsToldToTheGuest) {
@@ -253,6 +265,19 @@ TEST_F(RunCommandTest, OneThatTakesNoNoticeIsLeft) {
   EXPECT_LT(Clock::now() - begin, 1s);
 }
 
+TEST_F(RunCommandTest, AFloodDoesNotOutlastTheTimeout) {
+  output_ = Fd(::open("/dev/null", O_WRONLY | O_CLOEXEC));
+  options_.timeout = 50ms;
+  std::jthread guest([&](const std::stop_token& over) {
+    std::string frames;  // so many at once that there is always one left
+    for (int i = 0; i < 1000; ++i) frames += frame_bytes(FrameType::output, "x");
+    guest_.flood(frames, over);
+  });
+  const auto begin = Clock::now();
+  EXPECT_TRUE(run().timed_out);
+  EXPECT_LT(Clock::now() - begin, 2s);
+}
+
 TEST_F(RunCommandTest, AStopIsPassedOn) {
   std::jthread guest([&] {
     static_cast<void>(guest_.hear_of(FrameType::run));
@@ -268,61 +293,6 @@ TEST_F(RunCommandTest, AStopIsPassedOn) {
 TEST_F(RunCommandTest, AWordThatLinuxWouldNotTakeIsRefused) {
   options_.command.push_back(std::string(guest::kLargestPayload, 'x'));
   EXPECT_THAT(failure(), HasSubstr("longer than Linux allows"));
-}
-
-struct CopiedName {
-  const char* path;
-  const char* name;
-};
-
-TEST(CopiedNameTest, IsThePathsLastPart) {
-  for (const auto& [path, name] : {CopiedName{"a", "a"},
-                                   {"/a/b", "b"},
-                                   {"a/b/", "b"},
-                                   {"a/./", "a"},
-                                   {"a/b/..", "a"},
-                                   {".", ""},
-                                   {"..", ""},
-                                   {"/", ""},
-                                   {"a/..", ""},
-                                   {"../..", ""}}) {
-    EXPECT_EQ(copied_name(path), name) << path;
-  }
-}
-
-// --- copies out of the guest, as far as they are no tree ---
-
-class CopyOutTest : public RunCommandTest {
- protected:
-  std::string failure() {
-    try {
-      GuestLink link(guest_, stop_.get_token());
-      copy_out(link, {"/in/guest", "/nonexistent/\x01"},
-               [&](std::string_view note) { notes_.emplace_back(note); });
-    } catch (const Error& error) {
-      return error.what();
-    }
-    return {};
-  }
-
-  std::vector<std::string> notes_;
-};
-
-TEST_F(CopyOutTest, ARefusalNamesThePath) {
-  guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOENT}, "/in/guest");
-  EXPECT_THAT(failure(), HasSubstr("the guest cannot read /in/guest: No such file"));
-}
-
-TEST_F(CopyOutTest, NonsenseIsRefused) {
-  guest_.say(FrameType::output, "x");
-  EXPECT_THAT(failure(), HasSubstr("does not keep to the protocol"));
-}
-
-TEST_F(CopyOutTest, WhatIsLeftOutIsTold) {
-  guest_.say(FrameType::left_out, "/in/guest/socket");
-  guest_.say(FrameType::done);
-  EXPECT_EQ(failure(), "");
-  EXPECT_THAT(notes_, ::testing::ElementsAre(HasSubstr("/in/guest/socket")));
 }
 
 }  // namespace

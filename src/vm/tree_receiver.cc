@@ -55,6 +55,10 @@ bool stays_within(const std::string& path, const std::string& target) {
   return true;
 }
 
+bool is_below(const std::string& path, const std::string& directory) {
+  return directory.empty() || path.starts_with(directory + '/');
+}
+
 Fd open_beneath(int directory, const std::string& path, int flags) {
   open_how how{};
   how.flags = static_cast<std::uint64_t>(flags) | O_CLOEXEC;
@@ -84,7 +88,7 @@ TreeReceiver::TreeReceiver(const std::string& to, const std::string& name, Note 
 }
 
 std::string TreeReceiver::shown(const std::string& path) const {
-  return path.empty() ? path_ : path_ + '/' + path;
+  return path.empty() ? path_ : path_ + '/' + guest_words(path);
 }
 
 TreeReceiver::Place TreeReceiver::place_of(const std::string& path) {
@@ -110,6 +114,7 @@ void TreeReceiver::entry(std::string_view payload) {
   const std::size_t end = payload.find('\0');
   const std::string path(payload.substr(0, end));
   if (path.empty() != (entries_ == 1)) refuse("a tree without a beginning");
+  leave_directories(path);
   switch (entry.kind) {
     case EntryKind::directory:
       return make_directory(path, entry);
@@ -166,15 +171,26 @@ void TreeReceiver::finish_file() {
   file_.reset();
 }
 
-// From the innermost outwards: what is made in a directory changes its time, and its mode may
-// forbid that.
+void TreeReceiver::finish_directory(const std::string& path, const guest::EntryPayload& entry) {
+  const Fd directory = path.empty() ? Fd(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0))
+                                    : open_beneath(root_.get(), path, O_RDONLY | O_DIRECTORY);
+  if (directory) finish_inode(directory.get(), entry);
+}
+
+// What is made in a directory changes its time, and its mode may forbid that, so it is finished
+// when the guest goes on elsewhere. No more are remembered than a path has parts.
+void TreeReceiver::leave_directories(const std::string& path) {
+  while (!directories_.empty() && !is_below(path, directories_.back().first)) {
+    finish_directory(directories_.back().first, directories_.back().second);
+    directories_.pop_back();
+  }
+}
+
+// From the innermost outwards.
 void TreeReceiver::finish() {
   finish_file();
-  for (auto it = directories_.rbegin(); it != directories_.rend(); ++it) {
-    const Fd directory = it->first.empty()
-                             ? Fd(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0))
-                             : open_beneath(root_.get(), it->first, O_RDONLY | O_DIRECTORY);
-    if (directory) finish_inode(directory.get(), it->second);
+  for (; !directories_.empty(); directories_.pop_back()) {
+    finish_directory(directories_.back().first, directories_.back().second);
   }
 }
 

@@ -40,6 +40,8 @@ class TreeReceiver {
   void make_file(const std::string& path, const guest::EntryPayload& entry);
   void make_link(const std::string& path, const std::string& target);
   void finish_file();
+  void finish_directory(const std::string& path, const guest::EntryPayload& entry);
+  void leave_directories(const std::string& path);
   static void clear_way(const Place& place);
 
   Note note_;
@@ -50,7 +52,7 @@ class TreeReceiver {
   Fd file_;
   guest::EntryPayload file_entry_;
   std::string file_path_;
-  std::vector<std::pair<std::string, guest::EntryPayload>> directories_;
+  std::vector<std::pair<std::string, guest::EntryPayload>> directories_;  ///< Each in the former.
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;
 };

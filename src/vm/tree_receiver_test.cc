@@ -7,6 +7,7 @@
 
 #include <functional>
 
+#include "support/process.h"
 #include "support/temp_dir.h"
 #include "vm/fake_guest.h"
 
@@ -146,8 +147,22 @@ INSTANTIATE_TEST_SUITE_P(
                 "File exists",
                 [](const fs::path& dst, const fs::path&) { write_file(dst / "d/mine", "x"); }},
         Hostile{"ALinkAsTheWholeTree", {{"", kLink, "secret"}}, "a tree that is a link"},
-        Hostile{"TooDeep", {kRoot, {std::string(100'000, 'a')}}, "too long"}),
+        Hostile{"TooLong", {kRoot, {std::string(100'000, 'a')}}, "too long"}),
     [](const auto& row) { return row.param.name; });
+
+TEST_F(TreeReceiverTest, DirectoriesWithoutEndAreRefused) {
+  std::vector<Sent> tree{kRoot};
+  const std::string name(250, 'd');
+  for (std::string path = name; path.size() < 5000; path += '/' + name) {
+    tree.push_back({path, kDirectory});
+  }
+  const std::string refusal = receive(tree);
+  EXPECT_THAT(refusal, HasSubstr("File name too long"));
+  EXPECT_LT(refusal.size(), 5'000u);
+  // By somebody who does not call it by its whole path.
+  testing::run({.argv = {"rm", "-rf", to().string()}});
+  EXPECT_FALSE(fs::exists(to()));
+}
 
 TEST_F(TreeReceiverTest, AnEntryThatIsCutShortIsRefused) {
   TreeReceiver receiver(to().string(), "name", nullptr);
@@ -202,6 +217,9 @@ INSTANTIATE_TEST_SUITE_P(
         // What leads up from a link is not what its text says.
         Link{"AboveThroughAnother",
              {{"p/q/up", kLink, "../.."}, {"l", kLink, "p/q/up/../../secret"}},
+             false},
+        Link{"AboveThroughAnotherFromWithin",
+             {{"p/q/up", kLink, "../.."}, {"p/q/l", kLink, "up/../../secret"}},
              false}),
     [](const auto& row) { return row.param.name; });
 
@@ -224,6 +242,39 @@ TEST_F(TreeReceiverTest, ATreeArrivesWithModesAndTimes) {
   }
   EXPECT_THAT(notes_, IsEmpty());
   fs::permissions(to() / "a", fs::perms::owner_all);  // so that it can be removed
+}
+
+TEST_F(TreeReceiverTest, DirectoriesHaveTheirTimeWhateverComesBetween) {
+  EXPECT_EQ(receive({kRoot,
+                     {"a", kDirectory},
+                     {"a/b", kDirectory},
+                     {"a/b/c", kDirectory},
+                     {"a/b/c/file"},
+                     {"a/bc", kDirectory},
+                     {"a/bc/file"},
+                     {"a/late"},
+                     {"late"}}),
+            "");
+  for (const char* path : {"", "a", "a/b", "a/b/c", "a/bc", "a/late"}) {
+    EXPECT_EQ(status_of(to() / path).st_mtime, kTime) << path;
+  }
+}
+
+TEST_F(TreeReceiverTest, NamesMayActOnATerminalOnlyWhenTheyAreShown) {
+  const std::string name = "\x1b[2J\nrm";
+  EXPECT_EQ(receive({kRoot, {name, kFile, "x"}}), "");
+  EXPECT_EQ(read_file(to() / name), "x");
+}
+
+TEST_F(TreeReceiverTest, EntriesWithoutEndAreRefused) {
+  TreeReceiver receiver(to().string(), "name", [](std::string_view) {});
+  receiver.entry(kRoot.payload());
+  // The cheapest there are: nothing is made of them.
+  const std::string link = Sent{"l", kLink, "/"}.payload();
+  const auto flood = [&] {
+    for (int i = 0; i < 4'000'000; ++i) receiver.entry(link);
+  };
+  EXPECT_THROW(flood(), Error);
 }
 
 TEST_F(TreeReceiverTest, RightsToBecomeSomebodyElseAreNotTakenOver) {

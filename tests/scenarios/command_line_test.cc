@@ -76,7 +76,9 @@ TEST_F(CommandLineTest, Help) {
                              {"env", "inspect", "-h"},
                              {"env", "pull", "--help"},
                              {"env", "verify", "--help"},
-                             {"env", "prune", "--help"}});
+                             {"env", "prune", "--help"},
+                             {"registry", "login", "--help"},
+                             {"registry", "logout", "--help"}});
 }
 
 TEST_F(CommandLineTest, UsageErrors) {

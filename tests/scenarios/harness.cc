@@ -134,6 +134,11 @@ std::string reference_json(const json& record) {
   return record.dump(2) + "\n";
 }
 
+void write_secret(const fs::path& file, std::string_view text) {
+  write_file(file, text);
+  fs::permissions(file, fs::perms::owner_read | fs::perms::owner_write);
+}
+
 std::vector<std::string> without_partials(std::vector<std::string> lines) {
   std::erase_if(lines, [](const std::string& line) { return line.starts_with("partial/"); });
   return lines;

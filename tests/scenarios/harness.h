@@ -58,6 +58,9 @@ nlohmann::json reference_record(const std::string& name, const std::string& vers
                                 const std::string& source, const nlohmann::json& source_digest);
 std::string reference_json(const nlohmann::json& record);
 
+/// write_file() for its owner alone, as logins leave it.
+void write_secret(const std::filesystem::path& file, std::string_view text);
+
 /// Removes what lies before the first use of a cache, or is no part of its state: lock files, marks
 /// of use, and the cache's own folders. Anything in staging stays in.
 std::vector<std::string> without_scaffolding(std::vector<std::string> lines);

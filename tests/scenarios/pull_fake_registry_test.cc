@@ -494,6 +494,9 @@ TEST_P(PullCredentialFileTest, IsRead) {
 INSTANTIATE_TEST_SUITE_P(
     Files, PullCredentialFileTest,
     ::testing::Values(FileCase{"Home", ".docker/config.json", nullptr, nullptr},
+                      FileCase{"ConfigHome", ".config/containers/auth.json", "XDG_CONFIG_HOME",
+                               ".config"},
+                      FileCase{"RuntimeDir", "run/containers/auth.json", "XDG_RUNTIME_DIR", "run"},
                       FileCase{"DockerConfig", "other/config.json", "DOCKER_CONFIG", "other"},
                       FileCase{"RegistryAuthFile", "auth.json", "REGISTRY_AUTH_FILE", "auth.json"}),
     row_name);

@@ -161,7 +161,7 @@ class RealRegistryHarness : public PyroHarness {
 
   void log_in(const std::string& host, const std::string& password = "secret") const {
     const json auths{{"auths", {{host, {{"auth", base64("user:" + password)}}}}}};
-    write_file(home() / ".docker/config.json", auths.dump());
+    write_secret(home() / ".docker/config.json", auths.dump());
   }
 
   void use_images_of(const FilledRegistry& registry) const {
@@ -208,7 +208,8 @@ TEST_P(RealPullTest, RefusesWhomItMustNotLetIn) {
   if (needs_login(GetParam())) {
     const ProcessResult stranger = pyro({"env", "pull", "oci_gzip"});
     EXPECT_EQ(stranger.exit_code, 4);
-    expect_says(stranger.err, {"cannot install oci_gzip", "docker login " + registry.host()});
+    expect_says(stranger.err,
+                {"cannot install oci_gzip", "pyro registry login " + registry.host()});
     log_in(registry.host(), "wr0ng-password");
     const ProcessResult wrong = pyro({"env", "pull", "oci_gzip"});
     EXPECT_EQ(wrong.exit_code, 4);

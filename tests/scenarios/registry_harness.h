@@ -35,7 +35,7 @@ class RegistryHarness : public PyroHarness {
   void log_in(const std::string& host, const std::string& user = kUser,
               const std::string& password = kPassword) const {
     const nlohmann::json auths{{"auths", {{host, {{"auth", base64(user + ":" + password)}}}}}};
-    write_file(home() / ".docker/config.json", auths.dump());
+    write_secret(home() / ".docker/config.json", auths.dump());
   }
 
   /// A registry with kUser and kPassword.

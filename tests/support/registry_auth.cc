@@ -78,11 +78,22 @@ HttpResponse RegistryAuth::challenge(const std::string& repository, const std::s
   return response;
 }
 
+bool RegistryAuth::is_right_login(const HttpRequest& request) const {
+  const auto given = request.header("Authorization");
+  return given ? given == basic_authorization(options_.user, options_.password)
+               : options_.anonymous;
+}
+
+bool RegistryAuth::is_right_form(const HttpRequest& request) const {
+  return !options_.identity_token.empty() && !request.header("Authorization") &&
+         request.parameter("grant_type") == "refresh_token" &&
+         request.parameter("service") == options_.service &&
+         request.parameter("refresh_token") == options_.identity_token;
+}
+
 HttpResponse RegistryAuth::issue_token(const HttpRequest& request) {
   const std::lock_guard lock(mutex_);
-  const auto given = request.header("Authorization");
-  const bool right = given == basic_authorization(options_.user, options_.password);
-  if (given ? !right : !options_.anonymous) {
+  if (request.method == "POST" ? !is_right_form(request) : !is_right_login(request)) {
     return error_response(401, "UNAUTHORIZED", "wrong or missing credentials");
   }
   // Parts with base64's odd characters: clients must pass tokens on as they are.

@@ -25,6 +25,7 @@ struct AuthOptions {
   std::string realm = {};
   bool anonymous = true;  ///< Tokens are given without credentials, too.
   TokenField token_field = TokenField::token;
+  std::string identity_token = {};         ///< Posted, it buys tokens too; empty: none does.
   std::optional<int> expires_in = {};      ///< Only what is said.
   std::optional<int> uses_per_token = {};  ///< Then the token is refused as expired.
   std::chrono::milliseconds valid_for{std::chrono::hours(1)};
@@ -53,6 +54,8 @@ class RegistryAuth {
     int uses = 0;
   };
 
+  bool is_right_login(const HttpRequest& request) const;
+  bool is_right_form(const HttpRequest& request) const;
   bool spend_token(const std::string& text, const std::string& repository);
   HttpResponse challenge(const std::string& repository, const std::string& own_url,
                          bool had_token) const;

@@ -69,14 +69,25 @@ HttpResponse TokenServer::answer(const HttpRequest& request) {
     const std::lock_guard lock(mutex_);
     requests_.push_back(request);
   }
+  const bool is_form = request.method == "POST";
   const auto given = request.header("Authorization");
-  const bool right = given == basic_authorization(options_.user, options_.password);
+  const bool right = is_form ? has_identity(request)
+                             : given == basic_authorization(options_.user, options_.password);
   const bool service_known = request.parameter("service") == options_.service;
   if (!service_known) return {.status = 400, .body = "unknown service\n"};
-  if (given ? !right : !options_.anonymous_pull) return {.status = 401, .body = "who are you?\n"};
-  const json body{{"token", signed_token(scopes_of(request), right, right ? options_.user : "")},
+  if (is_form || given ? !right : !options_.anonymous_pull) {
+    return {.status = is_form ? 400 : 401, .body = "who are you?\n"};
+  }
+  const json body{{is_form ? "access_token" : "token",
+                   signed_token(scopes_of(request), right, right ? options_.user : "")},
                   {"expires_in", options_.lifetime.count()}};
   return {.headers = {{"Content-Type", "application/json"}}, .body = body.dump()};
+}
+
+bool TokenServer::has_identity(const HttpRequest& request) const {
+  return !options_.identity_token.empty() && request.parameter("grant_type") == "refresh_token" &&
+         request.parameter("client_id").has_value() &&
+         request.parameter("refresh_token") == options_.identity_token;
 }
 
 std::string TokenServer::signed_token(const std::vector<std::string>& scopes, bool may_push,

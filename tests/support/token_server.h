@@ -17,7 +17,8 @@ struct TokenServerOptions {
   std::string issuer = "pyro-test-tokens";
   std::string user = "user";
   std::string password = "secret";
-  bool anonymous_pull = true;  ///< Without credentials: tokens for pull alone; else 401.
+  std::string identity_token = {};  ///< Posted (OAuth2), it is the user; empty: none is.
+  bool anonymous_pull = true;       ///< Without credentials: tokens for pull alone; else 401.
   /// docker-registry 2.8 still takes a token 60 s after its end, so -58 s makes tokens that are
   /// good for two more seconds.
   std::chrono::seconds lifetime{300};
@@ -41,6 +42,7 @@ class TokenServer {
 
  private:
   HttpResponse answer(const HttpRequest& request);
+  bool has_identity(const HttpRequest& request) const;
   std::string signed_token(const std::vector<std::string>& scopes, bool may_push,
                            const std::string& subject) const;
 

@@ -1,6 +1,8 @@
 // The commands there are.
 #pragma once
 
+#include <span>
+
 #include "cli/command.h"
 
 namespace pyro::cli {
@@ -17,5 +19,11 @@ extern const CommandEntry kPrepareCommand;
 extern const CommandEntry kRunCommand;
 extern const CommandEntry kShellCommand;
 extern const CommandEntry kDoctorCommand;
+extern const CommandEntry kLoginCommand;
+extern const CommandEntry kLogoutCommand;
+extern const CommandEntry kCompletionCommand;
+
+/// All of them, in the order that help lists them.
+[[nodiscard]] std::span<const CommandEntry* const> all_commands() noexcept;
 
 }  // namespace pyro::cli

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -35,6 +36,24 @@ Cell cell_of(Health health) {
 Cell cell_of(Readiness readiness) {
   return {std::string(to_string(readiness)),
           readiness == Readiness::warm ? Colour::green : Colour::yellow};
+}
+
+constexpr std::size_t kName = 12;
+constexpr std::size_t kStatus = 9;
+constexpr std::size_t kIndent = kName + kStatus;
+
+/// At least one space follows.
+std::string padded(std::string word, std::size_t columns) {
+  word.append(std::max(columns_of(word) + 1, columns) - columns_of(word), ' ');
+  return word;
+}
+
+/// Where lines are broken: nowhere in a file, nor where there is no room beside the names.
+std::size_t width_of(const Terminal& terminal) {
+  constexpr std::size_t kLeastRoom = 20;
+  constexpr auto kEndless = std::numeric_limits<std::size_t>::max();
+  const std::size_t width = terminal.interactive() ? terminal.width() : kEndless;
+  return width < kIndent + kLeastRoom ? kEndless : width;
 }
 
 bool is_missing(const Finding& finding) {
@@ -119,19 +138,16 @@ class DoctorCommand : public Command {
   static std::string lines_of(const std::string& name, const Cell& status,
                               const std::string& message, const std::string& remedy,
                               const Terminal& terminal) {
-    constexpr std::size_t kName = 12;
-    constexpr std::size_t kStatus = 9;
-    const auto padded = [](const std::string& word, std::size_t width) {
-      return std::string(word.size() < width ? width - word.size() : 1, ' ');
-    };
-    std::string lines = printable(name) + padded(name, kName) +
-                        terminal.paint(*status.colour, status.text) + padded(status.text, kStatus) +
-                        printable(message) + '\n';
-    if (!remedy.empty()) {
-      lines +=
-          std::string(kName + kStatus, ' ') + terminal.paint(Colour::dim, printable(remedy)) + '\n';
-    }
-    return lines;
+    const std::size_t width = width_of(terminal);
+    const std::string label = padded(printable(name), kName);
+    const std::string state = padded(status.text, kStatus);
+    const std::size_t begin = columns_of(label) + columns_of(state);
+    std::string lines = label + terminal.paint(*status.colour, status.text) +
+                        state.substr(status.text.size()) +
+                        wrap(printable(message), begin, kIndent, width) + '\n';
+    if (remedy.empty()) return lines;
+    const std::string advice = wrap(printable(remedy), kIndent, kIndent, width);
+    return lines + std::string(kIndent, ' ') + terminal.paint(Colour::dim, advice) + '\n';
   }
 
   DoctorOptions options_;

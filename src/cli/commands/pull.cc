@@ -20,8 +20,9 @@ class PullCommand : public Command {
   void declare(Arguments& arguments) override {
     arguments.flag("--force", force_, "Download and replace whatever is installed");
     arguments.flag("--repair", repair_, "Replace it if it is not as it was installed");
-    arguments.value(
-        "--progress", "KIND", [this](const std::string& text) { set_progress(text); },
+    arguments.choice(
+        "--progress", "KIND", {"auto", "tty", "plain", "json", "none"},
+        [this](const std::string& text) { progress_ = *parse_progress_kind(text); },
         "How to show progress: auto, tty, plain, json or none");
     arguments.flag("-q,--quiet", quiet_, "Show neither progress nor warnings");
     arguments.value(
@@ -99,12 +100,6 @@ class PullCommand : public Command {
     store.network.trusted_realms = realms_;
     if (retries_) store.network.retries = *retries_;
     if (retry_delay_) store.network.retry_delay = *retry_delay_;
-  }
-
-  void set_progress(const std::string& text) {
-    const auto kind = parse_progress_kind(text);
-    if (!kind) refuse_value("--progress", text, "one of: auto, tty, plain, json, none");
-    progress_ = *kind;
   }
 
   void set_max_size(const std::string& text) {

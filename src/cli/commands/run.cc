@@ -63,8 +63,9 @@ class RunCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
     declare_machine_size(arguments, options_.machine);
-    arguments.value(
-        "--network", "KIND", [this](const std::string& text) { set_network(text); },
+    arguments.choice(
+        "--network", "KIND", {"none", "user"},
+        [this](const std::string& text) { set_network(text); },
         "none (default), or user: outgoing connections, with\nyour rights");
     arguments.value(
         "-e,--env", "NAME=VALUE", [this](const std::string& text) { add_variable(text); },
@@ -181,7 +182,6 @@ class RunCommand : public Command {
   }
 
   void set_network(const std::string& text) {
-    if (text != "none" && text != "user") refuse_value("--network", text, "one of: none, user");
     options_.machine.network = text == "user" ? GuestNetwork::user : GuestNetwork::none;
   }
 

@@ -1,0 +1,61 @@
+// Tests of how findings are laid out. What is found is tested in doctor/.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "cli/captured_terminal.h"
+#include "cli/cli.h"
+#include "support/temp_dir.h"
+
+namespace pyro::cli {
+namespace {
+
+using ::testing::HasSubstr;
+
+class DoctorOutputTest : public ::testing::Test {
+ protected:
+  /// On a host without KVM and without a monitor. A terminal of whose width nothing is known counts
+  /// as 80 columns.
+  [[nodiscard]] std::string seen(Terminal::Abilities abilities) const {
+    CapturedTerminal out(abilities);
+    CapturedTerminal err;
+    const Variables variables = [&](const char* name) -> std::optional<std::string> {
+      const std::string wanted = name;
+      if (wanted == "XDG_CACHE_HOME") return dir_.path().string();
+      if (wanted == "PYRO_KVM") return "off";
+      return std::nullopt;
+    };
+    EXPECT_EQ(run({"doctor"}, variables, out.terminal(), err.terminal()), 1) << err.take();
+    return out.take();
+  }
+
+  testing::TempDir dir_;
+};
+
+TEST_F(DoctorOutputTest, OnATerminalTextsStayBesideTheNames) {
+  EXPECT_THAT(
+      seen({.interactive = true}),
+      HasSubstr("monitor     missing  there is no qemu-system-x86_64\n"
+                "                     apt install qemu-system-x86\n"
+                "kvm         warning  switched off by PYRO_KVM\n"
+                "                     unset PYRO_KVM\n"
+                "isolation   warning  guests run under software emulation: slower, and by QEMU's\n"
+                "                     own policy no security boundary\n"
+                "                     do not run hostile code here without another boundary\n"));
+}
+
+TEST_F(DoctorOutputTest, ElsewhereEachIsOneLine) {
+  EXPECT_THAT(
+      seen({}),
+      HasSubstr("isolation   warning  guests run under software emulation: slower, and by QEMU's "
+                "own policy no security boundary\n"
+                "                     do not run hostile code here without another boundary\n"));
+}
+
+TEST_F(DoctorOutputTest, ColoursTakeNoColumns) {
+  EXPECT_THAT(seen({.interactive = true, .colour = true}),
+              HasSubstr("isolation   \x1b[33mwarning\x1b[0m  guests run under software emulation: "
+                        "slower, and by QEMU's\n                     own policy"));
+}
+
+}  // namespace
+}  // namespace pyro::cli

@@ -1,0 +1,180 @@
+// pyro registry login, pyro registry logout: credentials for registries.
+#include <unistd.h>
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+
+#include "cli/commands/commands.h"
+#include "cli/exit_code.h"
+#include "cli/json_output.h"
+#include "cli/printable.h"
+#include "cli/progress.h"
+#include "cli/questions.h"
+#include "pyro/error.h"
+#include "pyro/registry_login.h"
+
+namespace pyro::cli {
+namespace {
+
+Json payload_of(const LoginPlace& place) {
+  const Json helper = place.helper ? Json(*place.helper) : Json(nullptr);
+  return {{"registry", place.registry}, {"file", place.file.string()}, {"helper", helper}};
+}
+
+/// "in FILE", "by docker-credential-pass, as FILE says"
+std::string where(const LoginPlace& place) {
+  const std::string file = printable(place.file.string());
+  return place.helper ? "by " + *place.helper + ", as " + file + " says" : "in " + file;
+}
+
+class LoginCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override {
+    arguments.value(
+        "-u,--username", "USER", [this](const std::string& text) { username_ = text; },
+        "The user's name; asked for on a terminal");
+    arguments.flag("--password-stdin", from_stdin_,
+                   "Read the password from standard input; else it is\nasked for on a terminal");
+    arguments.flag("--skip-check", skip_check_, "Do not ask the registry whether it takes them");
+    arguments.value(
+        "--trust-realm", "HOST", [this](const std::string& text) { realms_.push_back(text); },
+        "Send them to this token server, too; may be repeated");
+    declare_json(arguments);
+  }
+
+  int run(Context& context, const std::vector<std::string>& operands) override {
+    const auto warnings = make_progress(ProgressKind::none, context.err);
+    LoginOptions options{.network = context.store.network,
+                         .check = !skip_check_,
+                         .progress = warnings.get(),
+                         .stop = context.stop};
+    options.network.trusted_realms = realms_;
+    const std::string username = find_username(context);
+    const std::string password = find_password(context);
+    const LoginReport report = log_in(options, operands.front(), username, password);
+    context.out.write(json() ? render_json(payload(report, username)) : text(report));
+    return kDone;
+  }
+
+ private:
+  [[nodiscard]] std::string find_username(const Context& context) const {
+    if (username_) return *username_;
+    if (from_stdin_ || !is_terminal(STDIN_FILENO)) {
+      throw Error(ErrorCode::usage, "a login needs --username NAME");
+    }
+    return ask(context.err, "Username: ", Answer::shown, context.stop);
+  }
+
+  [[nodiscard]] std::string find_password(const Context& context) const {
+    if (from_stdin_) return read_secret(context.stop);
+    if (is_terminal(STDIN_FILENO)) {
+      return ask(context.err, "Password: ", Answer::hidden, context.stop);
+    }
+    throw Error(ErrorCode::usage, "without a terminal a login needs --password-stdin");
+  }
+
+  static Json payload(const LoginReport& report, const std::string& username) {
+    Json document = payload_of(report.place);
+    document["username"] = username;
+    document["checked"] = report.checked;
+    return document;
+  }
+
+  static std::string text(const LoginReport& report) {
+    const std::string registry = printable(report.place.registry);
+    const std::string done = report.checked ? "logged in to " + registry + "; kept "
+                                            : "kept a login for " + registry + ' ';
+    return done + where(report.place) + '\n';
+  }
+
+  std::optional<std::string> username_;
+  bool from_stdin_ = false;
+  bool skip_check_ = false;
+  std::vector<std::string> realms_;
+};
+
+class LogoutCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override { declare_json(arguments); }
+
+  int run(Context& context, const std::vector<std::string>& operands) override {
+    const auto warnings = make_progress(ProgressKind::none, context.err);
+    const LogoutReport report = log_out(
+        {.network = context.store.network, .progress = warnings.get(), .stop = context.stop},
+        operands.front());
+    if (report.remaining) {
+      warnings->warning("there are other credentials for " + report.place.registry + ", from " +
+                        *report.remaining);
+    }
+    context.out.write(json() ? render_json(payload(report)) : text(report));
+    return kDone;
+  }
+
+ private:
+  static Json payload(const LogoutReport& report) {
+    Json document = payload_of(report.place);
+    document["removed"] = report.removed;
+    document["remaining"] = report.remaining ? Json(*report.remaining) : Json(nullptr);
+    return document;
+  }
+
+  static std::string text(const LogoutReport& report) {
+    const std::string registry = printable(report.place.registry);
+    if (!report.removed) return "there was no login for " + registry + '\n';
+    return "logged out of " + registry + "; no longer kept " + where(report.place) + '\n';
+  }
+};
+
+}  // namespace
+
+constinit const CommandEntry kLoginCommand{
+    .group = "registry",
+    .name = "login",
+    .operands = "HOST",
+    .least_operands = 1,
+    .most_operands = 1,
+    .purpose = "Keep a user name and a password for a registry",
+    .details =
+        "Asks the registry first whether it takes them. They are kept where podman and skopeo "
+        "look,\n"
+        "too: in $REGISTRY_AUTH_FILE, else $DOCKER_CONFIG/config.json, which is docker's, else\n"
+        "$XDG_RUNTIME_DIR/containers/auth.json (until the session ends), else\n"
+        "$XDG_CONFIG_HOME/containers/auth.json; or by the credential helper "
+        "(docker-credential-NAME\n"
+        "in $PATH) that this file names for the registry in credHelpers or credsStore. The file "
+        "is\n"
+        "for you alone (mode 0600), and what else is in it stays.\n"
+        "\n"
+        "A pull looks into the file that one of the first two variables names, and into no other;\n"
+        "else into the other two, then ~/.docker/config.json. The first that has something for "
+        "the\n"
+        "registry counts. A file that everybody may write, or of another user, is refused; one "
+        "that\n"
+        "others may read is warned of.\n",
+    .examples =
+        "  pyro registry login registry.example.org\n"
+        "  pyro registry login -u robin --password-stdin localhost:5000 < password\n"
+        "  echo \"$CI_TOKEN\" | pyro registry login -u ci --password-stdin ghcr.io\n",
+    .make = make_command<LoginCommand>,
+};
+
+constinit const CommandEntry kLogoutCommand{
+    .group = "registry",
+    .name = "logout",
+    .operands = "HOST",
+    .least_operands = 1,
+    .most_operands = 1,
+    .purpose = "Forget what 'registry login' keeps for a registry",
+    .details =
+        "Takes it out of the file that 'pyro registry login' writes, or out of the credential "
+        "helper\n"
+        "that this file names. Other files that a pull looks into stay as they are; where one has\n"
+        "credentials for the registry, it is named.\n",
+    .examples =
+        "  pyro registry logout registry.example.org\n"
+        "  pyro registry logout localhost:5000 --json | jq .removed\n",
+    .make = make_command<LogoutCommand>,
+};
+
+}  // namespace pyro::cli

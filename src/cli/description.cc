@@ -1,0 +1,64 @@
+// What can be told of the commands without running one.
+#include "cli/description.h"
+
+namespace pyro::cli {
+namespace {
+
+constexpr Meaning kVariables[] = {
+    {"PYRO_ENVIRONMENT_CACHE_DIR", "the cache, else $XDG_CACHE_HOME/pyro-mcp/environments"},
+    {"PYRO_CATALOG", "catalog files, separated by colons"},
+    {"PYRO_RUNTIME_BUNDLE_DIR", "a runtime bundle to install from"},
+    {"PYRO_RETRIES, PYRO_RETRY_DELAY", "as --retries and --retry-delay of 'env pull'"},
+    {"PYRO_KEEP_AFTER", "seconds after which a transfer is worth going on with (2)"},
+    {"REGISTRY_AUTH_FILE", "registry credentials, and no others; see 'registry login'"},
+    {"DOCKER_CONFIG", "else: the directory of the config.json that has them"},
+    {"XDG_RUNTIME_DIR", "else: where containers/auth.json is looked for first"},
+    {"PYRO_QEMU", "the machine monitor, else qemu-system-x86_64 in $PATH"},
+    {"PYRO_KVM", "off: machines leave /dev/kvm alone"},
+    {"SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust instead of the system's"},
+    {"https_proxy, no_proxy", "the proxy, and the hosts without one, as for curl"},
+    {"XDG_CACHE_HOME", "where caches are, else ~/.cache"},
+    {"XDG_CONFIG_HOME", "pyro/catalog.d/*.json, containers/auth.json; else ~/.config"},
+    {"NO_COLOR", "no colours"},
+    {"TERM", "dumb: neither colours nor a progress bar"},
+    {"LC_ALL, LC_CTYPE, LANG", "a UTF-8 locale: more than ASCII is shown"},
+};
+
+constexpr Meaning kExitCodes[] = {
+    {"0", "done"},
+    {"1", "failed: a bad catalog, an incompatible environment, anything else"},
+    {"2", "usage"},
+    {"3", "unknown environment, or not installed"},
+    {"4", "network or registry, refused credentials"},
+    {"5", "integrity: wrong digests, unusable archives, verify found a difference"},
+    {"6", "local file system"},
+    {"75", "busy: another process holds what is needed"},
+    {"130", "interrupted"},
+    {"of 'run'", "the command's own; 124 to 127 as 'pyro run --help' says"},
+};
+
+}  // namespace
+
+CommandDescription describe(const CommandEntry& entry) {
+  Arguments arguments;
+  const auto command = entry.make();
+  command->declare(arguments);
+  return {entry, arguments.rows()};
+}
+
+std::vector<Arguments::Row> global_options() {
+  Arguments arguments;
+  GlobalOptions options;
+  declare(arguments, options);
+  return arguments.rows();
+}
+
+std::span<const Meaning> environment_variables() noexcept {
+  return kVariables;
+}
+
+std::span<const Meaning> exit_codes() noexcept {
+  return kExitCodes;
+}
+
+}  // namespace pyro::cli

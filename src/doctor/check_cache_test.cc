@@ -1,0 +1,91 @@
+// Tests of what is said of caches: which may be used, and what of them is left alone.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "doctor/checks.h"
+#include "support/temp_dir.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+
+/// What is done to a directory before its subdirectory "cache" is looked at.
+struct Cache {
+  const char* name;
+  std::function<void(const fs::path& above)> make;
+  Health health;
+  const char* told;
+  const char* remedy;
+
+  friend void PrintTo(const Cache& self, std::ostream* out) { *out << self.name; }
+};
+
+bool check(const fs::path& cache_dir, Findings& findings) {
+  StoreOptions options;
+  options.cache_dir = cache_dir;
+  return check_cache(options, findings);
+}
+
+class CheckCacheTest : public ::testing::TestWithParam<Cache> {
+ protected:
+  testing::TempDir dir_;
+};
+
+TEST_P(CheckCacheTest, IsToldAndLeftAsItWas) {
+  GetParam().make(dir_.path());
+  const auto before = testing::tree(dir_.path());
+  Findings findings;
+  const bool fit = check(dir_ / "cache", findings);
+  const Finding& found = findings.back();
+  EXPECT_EQ(found.name, "cache");
+  EXPECT_EQ(found.health, GetParam().health) << found.message;
+  EXPECT_EQ(fit, GetParam().health != Health::missing);
+  EXPECT_THAT(found.message, HasSubstr((dir_ / "cache").string()));
+  EXPECT_THAT(found.message, HasSubstr(GetParam().told));
+  EXPECT_THAT(found.remedy, HasSubstr(GetParam().remedy));
+  EXPECT_EQ(found.remedy.empty(), found.health == Health::ok);
+  EXPECT_EQ(testing::tree(dir_.path()), before);
+}
+
+std::function<void(const fs::path&)> with_mode(unsigned mode) {
+  return [mode](const fs::path& above) {
+    fs::create_directory(above / "cache");
+    fs::permissions(above / "cache", fs::perms(mode));
+  };
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Caches, CheckCacheTest,
+    ::testing::Values(
+        Cache{"NotYetMade", [](const fs::path&) {}, Health::ok, "made when it is needed", ""},
+        Cache{"Usual", with_mode(0755), Health::ok, "", ""},
+        Cache{"InUse",
+              [](const fs::path& above) { fs::create_directories(above / "cache/staging"); },
+              Health::ok, "", ""},
+        Cache{"OfAGroup", with_mode(0775), Health::warning, "its group may write to", "chmod g-w "},
+        Cache{"OfEverybody", with_mode(0757), Health::missing, "written by everybody",
+              "chmod o-w "},
+        Cache{"File", [](const fs::path& above) { testing::write_file(above / "cache", "x"); },
+              Health::missing, "is not a directory", "--cache-dir"},
+        Cache{"FileForStaging",
+              [](const fs::path& above) { testing::write_file(above / "cache/staging", "x"); },
+              Health::missing, "Not a directory", "--cache-dir"},
+        Cache{"LinkToNothing",
+              [](const fs::path& above) { fs::create_symlink("nothing", above / "cache"); },
+              Health::missing, "is a link to what is not there", "--cache-dir"}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(CheckCache, BelowAFileIsNone) {
+  const testing::TempDir dir;
+  testing::write_file(dir / "file", "x");
+  Findings findings;
+  EXPECT_FALSE(check(dir / "file/cache", findings));
+  EXPECT_THAT(findings.back().message, HasSubstr("Not a directory"));
+}
+
+}  // namespace
+}  // namespace pyro

@@ -1,0 +1,217 @@
+// One file of credentials.
+#include "oci/credential_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <span>
+#include <system_error>
+#include <utility>
+
+#include "base/ascii.h"
+#include "base/base64.h"
+#include "base/files.h"
+#include "base/strict_json.h"
+
+namespace pyro {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
+
+/// Docker Hub's own name is older than its registry's present host.
+constexpr std::string_view kHubNames[] = {"registry-1.docker.io", "index.docker.io", "docker.io"};
+constexpr const char* kHubKey = "https://index.docker.io/v1/";
+
+Error unusable_file(const std::filesystem::path& file, const std::string& why,
+                    const std::string& hint = {}) {
+  Error error(ErrorCode::failed, why, hint);
+  error.add_context("cannot use the credentials in " + file.string());
+  return error;
+}
+
+/// The names one registry goes by, its own first.
+std::vector<std::string> names_of(std::string_view registry) {
+  std::vector<std::string> names{to_lower(registry)};
+  if (std::ranges::find(kHubNames, names.front()) == std::end(kHubNames)) return names;
+  for (const std::string_view name : kHubNames) {
+    if (name != names.front()) names.emplace_back(name);
+  }
+  return names;
+}
+
+/// A key as it is compared: a host's letters have no case; a URL is one of a whole host, whatever
+/// its path.
+std::string normal_key(std::string_view key) {
+  constexpr std::string_view kScheme = "https://";
+  if (key.starts_with(kScheme)) {
+    key.remove_prefix(kScheme.size());
+    key = key.substr(0, key.find('/'));
+  }
+  return to_lower(key);
+}
+
+std::string string_field(const Json& entry, const char* name) {
+  const auto field = entry.find(name);
+  return field != entry.end() && field->is_string() ? field->get<std::string>() : std::string();
+}
+
+/// An entry without a secret is what a login through a helper leaves behind.
+std::optional<Credentials> parse_entry(const Json& entry) {
+  if (!entry.is_object()) throw Error(ErrorCode::failed, "is not an object");
+  const std::string identity_token = string_field(entry, "identitytoken");
+  if (!identity_token.empty()) {
+    return Credentials{.username = {}, .password = {}, .identity_token = identity_token};
+  }
+  const std::string auth = string_field(entry, "auth");
+  if (auth.empty()) {
+    Credentials plain{string_field(entry, "username"), string_field(entry, "password")};
+    return plain.username.empty() ? std::nullopt : std::optional(std::move(plain));
+  }
+  const auto decoded = base64_decode(auth);
+  const std::size_t colon = decoded ? decoded->find(':') : std::string::npos;
+  if (colon == std::string::npos) {
+    throw Error(ErrorCode::failed, "has an \"auth\" that is not user:password in base64");
+  }
+  return Credentials{decoded->substr(0, colon), decoded->substr(colon + 1)};
+}
+
+struct Opened {
+  std::string text;
+  FileTrust trust;
+};
+
+std::optional<Opened> open_and_read(const std::filesystem::path& file) {
+  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const int error = errno;
+  if (!fd && (error == ENOENT || error == ENOTDIR)) return std::nullopt;
+  if (!fd) throw unusable_file(file, std::generic_category().message(error));
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
+    throw unusable_file(file, "it is not a regular file");
+  }
+  std::string text(kMaxFileBytes + 1, '\0');
+  text.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(text)), 0, file.string()));
+  if (text.size() > kMaxFileBytes) throw unusable_file(file, "it is larger than 1 MiB");
+  return Opened{std::move(text), judge_credential_file(status.st_mode, status.st_uid, ::geteuid())};
+}
+
+Json parse(const std::filesystem::path& file, const std::string& text) {
+  try {
+    static_cast<void>(parse_strict_json(text, ErrorCode::failed));
+  } catch (const Error& error) {
+    throw unusable_file(file, error.message());
+  }
+  Json content = Json::parse(text);
+  if (!content.is_object()) throw unusable_file(file, "it is not a JSON object");
+  return content;
+}
+
+}  // namespace
+
+FileTrust judge_credential_file(mode_t mode, uid_t owner, uid_t user) {
+  if ((mode & S_IWOTH) != 0) {
+    return {false, "everybody may write it", "chmod 600 it, and look at what it says"};
+  }
+  if (owner != user && owner != 0) {
+    return {user == 0, "it belongs to somebody else, user " + std::to_string(owner),
+            "use a file of your own"};
+  }
+  if ((mode & S_IWGRP) != 0) return {true, "its group may write it", "chmod 600 it"};
+  if ((mode & (S_IRGRP | S_IROTH)) != 0) return {true, "others may read it", "chmod 600 it"};
+  return {};
+}
+
+std::optional<CredentialFile> CredentialFile::read(const std::filesystem::path& path) {
+  const auto opened = open_and_read(path);
+  if (!opened) return std::nullopt;
+  const FileTrust& trust = opened->trust;
+  if (!trust.believed) throw unusable_file(path, trust.remark, trust.remedy);
+  std::string remark;
+  if (!trust.remark.empty()) {
+    remark = "the credentials in " + path.string() + ": " + trust.remark + "; " + trust.remedy;
+  }
+  return CredentialFile(path, std::move(remark), parse(path, opened->text));
+}
+
+/// Null where it is missing or null.
+const Json* CredentialFile::section(const char* name) const {
+  const auto found = content_.find(name);
+  if (found == content_.end() || found->is_null()) return nullptr;
+  if (!found->is_object()) throw unusable("\"" + std::string(name) + "\" is not an object");
+  return &*found;
+}
+
+/// Of the entries under one of the names, in their order, the first with a secret.
+std::optional<Credentials> CredentialFile::find_entry(const std::vector<std::string>& names) const {
+  const Json* const auths = section("auths");
+  if (auths == nullptr) return std::nullopt;
+  for (const std::string& name : names) {
+    for (const auto& [key, entry] : auths->items()) {
+      if (normal_key(key) != name) continue;
+      try {
+        if (auto found = parse_entry(entry)) return found;
+      } catch (const Error& error) {
+        throw unusable("the entry \"" + key + "\" " + error.message());
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<Credentials> CredentialFile::find_for_part(std::string_view registry,
+                                                         std::string_view repository) const {
+  while (!repository.empty()) {
+    std::vector<std::string> names = names_of(registry);
+    for (std::string& name : names) name += "/" + std::string(repository);
+    if (auto found = find_entry(names)) return found;
+    const std::size_t slash = repository.rfind('/');
+    repository = repository.substr(0, slash == repository.npos ? 0 : slash);
+  }
+  return std::nullopt;
+}
+
+std::optional<Credentials> CredentialFile::find_for_host(std::string_view registry) const {
+  return find_entry(names_of(registry));
+}
+
+std::optional<std::string> CredentialFile::helper_for(std::string_view registry) const {
+  if (const Json* const helpers = section("credHelpers")) {
+    for (const auto& [key, name] : helpers->items()) {
+      if (!means_registry(key, registry)) continue;
+      if (!name.is_string()) throw unusable("\"credHelpers\" has no name for \"" + key + "\"");
+      return name.get<std::string>();
+    }
+  }
+  const auto store = content_.find("credsStore");
+  if (store == content_.end() || store->is_null()) return std::nullopt;
+  if (!store->is_string()) throw unusable("\"credsStore\" is not a name");
+  auto name = store->get<std::string>();
+  return name.empty() ? std::nullopt : std::optional(std::move(name));
+}
+
+Error CredentialFile::unusable(const std::string& why) const {
+  return unusable_file(path_, why);
+}
+
+bool means_registry(std::string_view key, std::string_view registry) {
+  const auto names = names_of(registry);
+  return std::ranges::find(names, normal_key(key)) != names.end();
+}
+
+std::string docker_key(std::string_view registry) {
+  auto names = names_of(registry);
+  return names.size() == 1 ? std::move(names.front()) : std::string(kHubKey);
+}
+
+std::vector<std::string> helper_servers(std::string_view registry) {
+  std::vector<std::string> servers{docker_key(registry)};
+  if (servers.front() == kHubKey) servers.emplace_back("docker.io");
+  return servers;
+}
+
+}  // namespace pyro

@@ -1,0 +1,233 @@
+// Tests of copies to and from a guest that is the test itself. What trees may be is tested in
+// tree_receiver_test.cc.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <functional>
+#include <thread>
+
+#include "support/temp_dir.h"
+#include "vm/conversation.h"
+#include "vm/fake_guest.h"
+
+namespace pyro {
+namespace {
+
+using guest::EntryKind;
+using guest::FrameType;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+using namespace std::chrono_literals;
+
+constexpr const char* kNonsense = "does not keep to the protocol";
+
+std::string entry_bytes(const std::string& path, EntryKind kind, const std::string& target = {}) {
+  guest::EntryPayload entry;
+  entry.kind = kind;
+  entry.mode = 0755;
+  return frame_bytes(FrameType::entry,
+                     payload_bytes(entry, kind == EntryKind::link ? path + '\0' + target : path));
+}
+
+const std::string kFile = entry_bytes("", EntryKind::file);
+const std::string kData = frame_bytes(FrameType::data, "content");
+const std::string kEnd = frame_bytes(FrameType::tree_end);
+const std::string kDone = frame_bytes(FrameType::done);
+
+class CopiesTest : public ::testing::Test {
+ protected:
+  /// What went wrong; empty when nothing did.
+  std::string failure(const std::function<void(GuestLink&)>& copy) {
+    GuestLink link(guest_, stop_.get_token());
+    try {
+      copy(link);
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return {};
+  }
+
+  std::string copy_out() {
+    return failure([&](GuestLink& link) {
+      pyro::copy_out(link, {"/in/guest", to().string()},
+                     [&](std::string_view note) { notes_.emplace_back(note); });
+    });
+  }
+  std::string copy_in() {
+    testing::write_file(dir_ / "from", "content");
+    return failure([&](GuestLink& link) {
+      pyro::copy_in(link, {(dir_ / "from").string(), "/in/guest"});
+    });
+  }
+
+  [[nodiscard]] std::filesystem::path to() const { return dir_ / "to"; }
+
+  testing::TempDir dir_;
+  FakeGuest guest_;
+  std::stop_source stop_;
+  std::vector<std::string> notes_;
+};
+
+// --- out of the guest ---
+
+TEST_F(CopiesTest, AFileComesOut) {
+  guest_.say_bytes(kFile + kData + kData + kEnd + kDone);
+  EXPECT_EQ(copy_out(), "");
+  EXPECT_EQ(testing::read_file(to()), "contentcontent");
+}
+
+TEST_F(CopiesTest, ARefusalNamesThePath) {
+  guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOENT}, "/in/guest");
+  EXPECT_THAT(copy_out(), HasSubstr("the guest cannot read /in/guest: No such file"));
+}
+
+TEST_F(CopiesTest, AFileThatCannotBeReadToItsEndIsAFailure) {
+  guest_.say_bytes(kFile + kData + kEnd);
+  guest_.say_fixed(FrameType::refused, guest::RefusalPayload{EIO}, "/in/guest");
+  EXPECT_THAT(copy_out(), HasSubstr("the guest cannot read /in/guest: Input/output error"));
+}
+
+struct Nonsense {
+  const char* name;
+  std::string bytes;
+
+  friend void PrintTo(const Nonsense& self, std::ostream* out) { *out << self.name; }
+};
+
+class CopyOutNonsenseTest : public CopiesTest, public ::testing::WithParamInterface<Nonsense> {};
+
+TEST_P(CopyOutNonsenseTest, IsRefused) {
+  guest_.say_bytes(GetParam().bytes);
+  EXPECT_THAT(copy_out(), HasSubstr(kNonsense));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Guests, CopyOutNonsenseTest,
+    ::testing::Values(Nonsense{"AnotherFrame", frame_bytes(FrameType::output, "x")},
+                      Nonsense{"UnknownFrame", kFile + frame_bytes(FrameType{77})},
+                      Nonsense{"OneOfOurs", frame_bytes(FrameType::get, "/etc")},
+                      Nonsense{"AnotherEndOfTheCommand",
+                               frame_bytes(FrameType::exited, payload_bytes(guest::ExitPayload{}))},
+                      Nonsense{"DataOfNothing", kData + kEnd + kDone}, Nonsense{"NoTree", kDone},
+                      Nonsense{"ATreeWithoutEnd", kFile + kData + kDone},
+                      Nonsense{"DataAfterTheEnd", kFile + kEnd + kData},
+                      Nonsense{"AnEntryAfterTheEnd",
+                               kFile + kEnd + entry_bytes("x", EntryKind::file)},
+                      Nonsense{"TwoEnds", kFile + kEnd + kEnd},
+                      Nonsense{"AnEntryCutShort", frame_bytes(FrameType::entry, "abc")},
+                      Nonsense{"ARefusalCutShort", frame_bytes(FrameType::refused, "x")}),
+    [](const auto& row) { return row.param.name; });
+
+TEST_F(CopiesTest, WhatIsLeftOutIsTold) {
+  guest_.say(FrameType::left_out, "/in/guest/socket");
+  guest_.say_bytes(kEnd + kDone);
+  EXPECT_EQ(copy_out(), "");
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("/in/guest/socket")));
+}
+
+TEST_F(CopiesTest, NoMoreIsToldThanAnybodyReads) {
+  guest_.say_bytes(entry_bytes("", EntryKind::directory));
+  for (int i = 0; i < 30; ++i) {
+    guest_.say(FrameType::left_out, "/in/guest/socket");
+    guest_.say_bytes(entry_bytes("link", EntryKind::link, "/etc"));
+  }
+  guest_.say_bytes(kEnd + kDone);
+  EXPECT_EQ(copy_out(), "");
+  EXPECT_THAT(notes_, SizeIs(20));
+}
+
+TEST_F(CopiesTest, NamesWithoutEndAreCut) {
+  guest_.say(FrameType::left_out, std::string(100'000, 'x'));
+  guest_.say_fixed(FrameType::refused, guest::RefusalPayload{EIO}, std::string(100'000, 'x'));
+  EXPECT_LT(copy_out().size(), 5'000u);
+  EXPECT_LT(notes_.at(0).size(), 5'000u);
+}
+
+TEST_F(CopiesTest, AFloodOfNothingDoesNotOutlastAStop) {
+  std::jthread guest([&](const std::stop_token& over) {
+    guest_.flood(frame_bytes(FrameType::left_out, "x"), over);
+  });
+  std::jthread user([&] {
+    std::this_thread::sleep_for(50ms);
+    stop_.request_stop();
+  });
+  EXPECT_THAT(copy_out(), HasSubstr("interrupted"));
+}
+
+TEST_F(CopiesTest, AGuestThatNeverAnswersIsStopped) {
+  std::jthread user([&] {
+    std::this_thread::sleep_for(20ms);
+    stop_.request_stop();
+  });
+  EXPECT_THAT(copy_out(), HasSubstr("interrupted"));
+  EXPECT_THAT(copy_in(), HasSubstr("interrupted"));
+}
+
+TEST_F(CopiesTest, AGuestThatKeepsStillIsGivenUp) {
+  const Copy out{"/in/guest", to().string()};
+  const auto no_note = [](std::string_view) {};
+  EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_out(link, out, no_note, 20ms); }),
+              HasSubstr(kNoSign));
+  for (const std::size_t size : {std::size_t{1}, std::size_t{4} << 20}) {
+    testing::write_file(dir_ / "from", std::string(size, 'x'));
+    const Copy in{(dir_ / "from").string(), "/in/guest"};
+    EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, in, 20ms); }),
+                HasSubstr(kNoSign));
+  }
+}
+
+TEST_F(CopiesTest, AMachineThatEndsMeanwhileIsLost) {
+  guest_.say_bytes(kFile + kData);
+  guest_.end("Kernel panic - not syncing");
+  EXPECT_THAT(copy_out(), HasSubstr("Kernel panic"));
+}
+
+// --- into the guest ---
+
+TEST_F(CopiesTest, AFileGoesInAsATree) {
+  guest_.say(FrameType::done);
+  EXPECT_EQ(copy_in(), "");
+  EXPECT_EQ(guest_.hear()->payload, std::string("/in/guest\0from", 14));
+  EXPECT_EQ(guest_.hear()->type, FrameType::entry);
+  EXPECT_EQ(guest_.hear()->payload, "content");
+  EXPECT_EQ(guest_.hear()->type, FrameType::tree_end);
+}
+
+TEST_F(CopiesTest, WhatCannotBeWrittenIsNamed) {
+  guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOSPC}, "/in/guest");
+  EXPECT_THAT(copy_in(), HasSubstr("the guest cannot write /in/guest: No space left"));
+}
+
+TEST_F(CopiesTest, NonsenseInsteadOfAnAnswerIsRefused) {
+  for (const std::string& bytes :
+       {frame_bytes(FrameType::exited, payload_bytes(guest::ExitPayload{})),
+        frame_bytes(FrameType{77}), frame_bytes(FrameType::refused, "x"), kData}) {
+    guest_.say_bytes(bytes);
+    EXPECT_THAT(copy_in(), HasSubstr(kNonsense));
+  }
+}
+
+struct CopiedName {
+  const char* path;
+  const char* name;
+};
+
+TEST(CopiedNameTest, IsThePathsLastPart) {
+  for (const auto& [path, name] : {CopiedName{"a", "a"},
+                                   {"/a/b", "b"},
+                                   {"a/b/", "b"},
+                                   {"a/./", "a"},
+                                   {"a/b/..", "a"},
+                                   {".", ""},
+                                   {"..", ""},
+                                   {"/", ""},
+                                   {"a/..", ""},
+                                   {"../..", ""}}) {
+    EXPECT_EQ(copied_name(path), name) << path;
+  }
+}
+
+}  // namespace
+}  // namespace pyro
