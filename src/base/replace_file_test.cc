@@ -55,7 +55,7 @@ TEST_F(ReplaceFileTest, MakesAndReplaces) {
 }
 
 TEST_F(ReplaceFileTest, WhatWasLeftIsNoObstacle) {
-  std::ofstream(directory_ / ".f.new") << "half of it";
+  std::ofstream(directory_ / ".f.pyro-new") << "half of it";
   replace_file(directory_ / "f", "whole", 0644);
   EXPECT_EQ(content(directory_ / "f"), "whole");
   EXPECT_EQ(files(), 1U);

@@ -164,13 +164,17 @@ class Invocation {
     return command;
   }
 
+  /// What help calls it: "NAME" of "NAME SOURCE", and of "NAME...".
+  static std::string operand(const CommandEntry& entry, std::size_t index) {
+    std::string_view rest = entry.operands;
+    for (; index > 0; --index) rest.remove_prefix(rest.find(' ') + 1);
+    return std::string(rest.substr(0, rest.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ")));
+  }
+
   static void check_operands(const CommandEntry& entry, const Words& operands) {
     if (operands.size() < entry.least_operands) {
-      const std::string_view first =
-          entry.operands.substr(0, entry.operands.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ"));
-      const std::string wanted =
-          entry.least_operands == 1 ? "a " + std::string(first) : std::string(entry.operands);
-      throw Error(ErrorCode::usage, "'pyro " + entry.words() + "' needs " + wanted);
+      throw Error(ErrorCode::usage,
+                  "'pyro " + entry.words() + "' needs a " + operand(entry, operands.size()));
     }
     if (operands.size() > entry.most_operands) {
       throw Error(ErrorCode::usage, "unexpected argument '" + operands[entry.most_operands] + "'");

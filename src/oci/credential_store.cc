@@ -1,11 +1,7 @@
 // Writing to a file of credentials, or to the helper that it names.
 #include "oci/credential_store.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
@@ -14,6 +10,7 @@
 
 #include "base/base64.h"
 #include "base/files.h"
+#include "base/replace_file.h"
 #include "oci/credential_file.h"
 #include "oci/credential_helper.h"
 #include "pyro/error.h"
@@ -55,51 +52,6 @@ Fd lock_directory(const fs::path& directory, const CredentialSources& sources) {
   }
   return fd;
 }
-
-/// A file under another name until it is complete.
-class Replacement {
- public:
-  /// Under the lock, so that what stands there under this name is a killed process's.
-  Replacement(int directory, const fs::path& target)
-      : directory_(directory),
-        target_(target),
-        name_("." + target.filename().string() + ".pyro-new") {
-    ::unlinkat(directory_, name_.c_str(), 0);
-    fd_ = open_at(directory_, name_, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
-                  target_.parent_path() / name_);
-  }
-  ~Replacement() {
-    if (!name_.empty()) ::unlinkat(directory_, name_.c_str(), 0);
-  }
-  Replacement(const Replacement&) = delete;
-  Replacement& operator=(const Replacement&) = delete;
-
-  void write(const std::string& text) {
-    write_all(fd_.get(), text, target_);
-    // Root changes the file of somebody else, who wants to read it on.
-    struct stat before {};
-    if (::geteuid() == 0 && ::stat(target_.c_str(), &before) == 0 &&
-        ::fchown(fd_.get(), before.st_uid, before.st_gid) != 0) {
-      throw system_error("cannot give " + target_.string() + " back to its owner", errno);
-    }
-    sync_file(fd_.get(), target_);
-  }
-
-  void commit() {
-    const std::string name = target_.filename().string();
-    if (::renameat(directory_, name_.c_str(), directory_, name.c_str()) != 0) {
-      throw system_error("cannot replace " + target_.string(), errno);
-    }
-    name_.clear();
-    sync_file(directory_, target_.parent_path());
-  }
-
- private:
-  int directory_;
-  fs::path target_;
-  std::string name_;
-  Fd fd_;
-};
 
 /// Removes what there is for all of `registry`; whether there was anything.
 bool remove_entries(Json& content, std::string_view registry) {
@@ -158,9 +110,7 @@ class Edit {
 
   void commit() {
     if (sources_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-    Replacement replacement(lock_.get(), target_);
-    replacement.write(content_.dump(1, '\t') + "\n");
-    replacement.commit();
+    replace_file(target_, content_.dump(1, '\t') + "\n", 0600);
   }
 
  private:

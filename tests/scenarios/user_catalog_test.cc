@@ -322,7 +322,7 @@ TEST_F(AddTest, NamesThatAreNone) {
 }
 
 TEST_F(AddTest, WordsThatAreMissingOrTooMany) {
-  expect_add_refused(2, {"needs NAME SOURCE"}, {"mine"});
+  expect_add_refused(2, {"needs a SOURCE"}, {"mine"});
   expect_add_refused(2, {"unexpected argument 'x'"}, {"mine", "r.example/x", "x"});
   expect_add_refused(2, {"'--sha256'", "hexadecimal"}, {"mine", "./x", "--sha256", "abc"});
   expect_add_refused(2, {"is for archives"}, {"mine", "r.example/x:1", "--sha256", kHex});
@@ -424,10 +424,10 @@ TEST_F(AddTest, WhoWaitsForTheFileCanBeStopped) {
 }
 
 TEST_F(AddTest, WhatAKilledOneLeftIsNoObstacle) {
-  write_file(user_file().parent_path() / ".user.json.new", "half a");
+  write_file(user_file().parent_path() / ".user.json.pyro-new", "half a");
   pyro_ok({"env", "add", "mine", "r.example/x:1"});
   EXPECT_EQ(entries().size(), 1U);
-  EXPECT_FALSE(fs::exists(user_file().parent_path() / ".user.json.new"));
+  EXPECT_FALSE(fs::exists(user_file().parent_path() / ".user.json.pyro-new"));
 }
 
 // --- and removed ---

@@ -1,13 +1,15 @@
 // pyro env prune: out with what no longer serves.
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/confirm.h"
 #include "cli/error_output.h"
 #include "cli/exit_code.h"
 #include "cli/json_output.h"
 #include "cli/printable.h"
+#include "cli/questions.h"
 #include "cli/sizes.h"
 #include "pyro/error.h"
 
@@ -89,7 +91,8 @@ class PruneCommand : public Command {
   /// What serves no longer goes without a word.
   [[nodiscard]] bool must_ask(const Context& context) const {
     const bool takes_good_ones = options_.all || options_.older_than || options_.keep_storage;
-    return takes_good_ones && !options_.dry_run && !yes_ && !json() && can_ask(context.err);
+    return takes_good_ones && !options_.dry_run && !yes_ && !json() && is_terminal(STDIN_FILENO) &&
+           context.err.is_terminal();
   }
 
   bool may_go_on(const Context& context, EnvironmentStore& store) const {
@@ -98,8 +101,9 @@ class PruneCommand : public Command {
     const PruneReport report = store.prune(rehearsal);
     if (report.deleted_environment_dirs.empty()) return true;
     context.err.try_write(lines("would remove", report.deleted_environment_dirs, ""));
-    return confirm("Remove " + format_size(report.bytes_reclaimed) + '?', context.err,
-                   context.stop);
+    const std::string question = "Remove " + format_size(report.bytes_reclaimed) + "? [y/N] ";
+    const std::string answer = ask(context.err, question, Answer::shown, context.stop);
+    return answer == "y" || answer == "Y" || answer == "yes";
   }
 
   PruneOptions options_;
