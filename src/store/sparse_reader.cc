@@ -8,7 +8,6 @@
 #include <memory>
 
 #include "base/files.h"
-#include "base/fs_verity.h"
 #include "pyro/error.h"
 
 namespace pyro {

@@ -23,12 +23,9 @@ namespace {
 Digest hash_file(int file, std::uint64_t size, const std::string& subject,
                  const std::stop_token& stop) {
   FsVerity verity;
-  const auto blocks = [](std::uint64_t bytes) {
-    return (bytes + FsVerity::kBlockSize - 1) / FsVerity::kBlockSize;
-  };
   read_sparse(file, size, subject, stop,
               {.data = [&](std::span<const std::byte> bytes) { verity.add_blocks(bytes); },
-               .hole = [&](std::uint64_t hole) { verity.add_zero_blocks(blocks(hole)); }});
+               .hole = [&](std::uint64_t hole) { verity.add_zero_blocks(blocks_in(hole)); }});
   return verity.finish(size);
 }
 
