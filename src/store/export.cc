@@ -14,13 +14,13 @@
 
 #include "base/fs_verity.h"
 #include "base/output_file.h"
+#include "base/sparse_reader.h"
 #include "oci/layout_writer.h"
 #include "pyro/image_layout.h"
 #include "store/environment_annotations.h"
 #include "store/held_installation.h"
 #include "store/layer_writer.h"
 #include "store/layout.h"
-#include "store/sparse_reader.h"
 #include "store/staging_directory.h"
 #include "stream/artifacts.h"
 
@@ -119,18 +119,17 @@ class Exporter {
                     const OpenArtifact& artifact) {
     FsVerity verity;
     writer.begin_member(artifact.name, artifact.size);
-    read_sparse(
-        artifact.file, artifact.size, artifact.name, options_.stop,
-        {.data =
-             [&](std::span<const std::byte> bytes) {
-               verity.add_blocks(bytes);
-               writer.data(bytes);
-             },
-         .hole =
-             [&](std::uint64_t size) {
-               verity.add_zero_blocks((size + FsVerity::kBlockSize - 1) / FsVerity::kBlockSize);
-               add_hole(writer, size);
-             }});
+    read_sparse(artifact.file, artifact.size, artifact.name, options_.stop,
+                {.data =
+                     [&](std::span<const std::byte> bytes) {
+                       verity.add_blocks(bytes);
+                       writer.data(bytes);
+                     },
+                 .hole =
+                     [&](std::uint64_t size) {
+                       verity.add_zero_blocks(blocks_in(size));
+                       add_hole(writer, size);
+                     }});
     writer.end_member();
     const Digest digest = verity.finish(artifact.size);
     if (artifact.expected && *artifact.expected != digest) {
@@ -176,8 +175,7 @@ ExportReport write_layout(const EnvironmentStore& store, std::span<const std::st
                           OutputFile& file, const ExportOptions& options) {
   std::vector<std::string> sorted(names.begin(), names.end());
   std::ranges::sort(sorted);
-  const auto repeated = std::ranges::unique(sorted);
-  sorted.erase(repeated.begin(), repeated.end());
+  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
   Exporter exporter(store.options(), file, options);
   for (const std::string& name : sorted) exporter.add(name);
   return exporter.finish();

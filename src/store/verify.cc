@@ -7,13 +7,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <span>
 
 #include "base/file_verity.h"
 #include "base/files.h"
 #include "store/install_record.h"
 #include "store/installation.h"
-#include "store/sparse_reader.h"
 #include "stream/artifacts.h"
 
 namespace pyro {

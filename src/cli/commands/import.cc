@@ -1,4 +1,5 @@
 // pyro env import: environments out of a file, without a network.
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -67,8 +68,7 @@ class ImportCommand : public Command {
       if (environment.name) names.push_back(*environment.name);
     }
     std::ranges::sort(names);
-    const auto repeated = std::ranges::unique(names);
-    names.erase(repeated.begin(), repeated.end());
+    names.erase(std::unique(names.begin(), names.end()), names.end());
     if (!names.empty()) return names;
     throw Error(ErrorCode::not_found, layout + " does not say which environments it has",
                 "say which one its image is to be, with --as NAME");

@@ -1,5 +1,5 @@
 // Reads a file without reading its holes.
-#include "store/sparse_reader.h"
+#include "base/sparse_reader.h"
 
 #include <unistd.h>
 
@@ -8,7 +8,6 @@
 #include <memory>
 
 #include "base/files.h"
-#include "base/fs_verity.h"
 #include "pyro/error.h"
 
 namespace pyro {
