@@ -45,6 +45,10 @@ class ProgressListener {
 
   /// Something worth knowing, in one line, for those who asked to be told more.
   virtual void note(std::string_view text) noexcept;
+
+  /// A single step on the way, a request say, in one line, for those who look for a fault. Holds no
+  /// secrets.
+  virtual void detail(std::string_view text) noexcept;
 };
 
 }  // namespace pyro

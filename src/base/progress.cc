@@ -13,5 +13,6 @@ void ProgressListener::retrying(std::string_view, std::string_view,
 void ProgressListener::waiting(std::string_view, std::optional<int>) noexcept {}
 void ProgressListener::warning(std::string_view) noexcept {}
 void ProgressListener::note(std::string_view) noexcept {}
+void ProgressListener::detail(std::string_view) noexcept {}
 
 }  // namespace pyro

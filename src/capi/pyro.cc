@@ -105,7 +105,7 @@ class Watch {
   explicit Watch(const pyro_operation* operation)
       : operation_(operation),
         view_([this](const Json& event) { tell(event); }, std::chrono::steady_clock::now) {
-    view_.show_notes(true);
+    view_.set_verbosity(1);
   }
 
   [[nodiscard]] pyro::ProgressListener* listener() noexcept {

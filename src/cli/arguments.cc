@@ -45,10 +45,21 @@ Arguments::Arguments() : parser_(std::make_unique<Parser>()) {
 Arguments::~Arguments() = default;
 
 void Arguments::flag(const std::string& names, bool& target, std::string help) {
+  add_flag(
+      names, [&target] { target = true; }, std::move(help));
+}
+
+void Arguments::counter(const std::string& names, int& target, std::string help) {
+  add_flag(
+      names, [&target] { ++target; }, std::move(help));
+}
+
+void Arguments::add_flag(const std::string& names, std::function<void()> given, std::string help) {
   CLI::Option* const option = parser_->app.add_flag(names);
-  const auto set = [&target, names](const std::string& text) {
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  const auto set = [given = std::move(given), names](const std::string& text) {
     if (text != "true") fail("option '" + names + "' takes no value");
-    target = true;
+    given();
   };
   parser_->options.push_back({option, set});
   add_row(names, "", std::move(help));

@@ -35,6 +35,9 @@ class Arguments {
 
   void flag(const std::string& names, bool& target, std::string help);
 
+  /// A flag that says more each time it is given: -v, -vv.
+  void counter(const std::string& names, int& target, std::string help);
+
   /// `set` is called once for each time the option is given, in order; it may throw Error(usage).
   void value(const std::string& names, std::string_view placeholder,
              std::function<void(const std::string&)> set, std::string help);
@@ -64,6 +67,7 @@ class Arguments {
   struct Option;
   struct Parser;
 
+  void add_flag(const std::string& names, std::function<void()> given, std::string help);
   void add_row(const std::string& names, std::string_view placeholder, std::string help);
   void run(std::vector<std::string> words);
 

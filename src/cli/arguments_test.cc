@@ -65,6 +65,20 @@ TEST(Arguments, EverythingAfterTheSeparatorIsAnOperand) {
             (Parsed{.operands = {"a", "--json", "--", "-x", ""}}));
 }
 
+TEST(Arguments, ACounterCountsHoweverItIsWritten) {
+  for (const auto& [words, times] : {std::pair<Words, int>{{}, 0},
+                                     {{"-v"}, 1},
+                                     {{"-vv"}, 2},
+                                     {{"-v", "a", "--verbose"}, 2},
+                                     {{"-vvv"}, 3}}) {
+    int count = 0;
+    Arguments arguments;
+    arguments.counter("-v,--verbose", count, "");
+    arguments.parse(words);
+    EXPECT_EQ(count, times);
+  }
+}
+
 TEST(Arguments, Refuses) {
   EXPECT_EQ(parse({"--jsn"}).error, "unknown option '--jsn'");
   EXPECT_EQ(parse({"a", "-x", "b"}).error, "unknown option '-x'");

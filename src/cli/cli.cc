@@ -145,10 +145,10 @@ class Invocation {
                     signals.token(),
                     out_,
                     err_,
-                    globals_.verbose,
+                    globals_.verbosity,
                     variables_,
                     guest_command};
-    if (globals_.verbose) tell_surroundings(context);
+    if (globals_.verbosity > 0) tell_surroundings(context);
     return command->run(context, arguments.operands());
   } catch (Error& error) {
     if (error.code() == ErrorCode::usage) error.add_hint("see 'pyro " + entry.words() + " --help'");

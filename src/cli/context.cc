@@ -279,7 +279,10 @@ void declare(Arguments& arguments, GlobalOptions& options) {
       [&](const std::string& text) { options.ca_file = not_empty("--ca-file", text); },
       "Trust the certificate authorities in FILE (PEM) instead of\nthe system's");
   arguments.flag("--offline", options.offline, "Ask no host for anything");
-  arguments.flag("-v,--verbose", options.verbose, "Say which cache and catalogs are used");
+  arguments.counter(
+      "-v,--verbose", options.verbosity,
+      "Say which cache and catalogs are used, and what else may\nbe of interest; -vv: "
+      "every request, too");
   if (!arguments.knows("--version")) {
     arguments.flag("--version", options.version, "Print the version");
   }

@@ -29,7 +29,7 @@ struct GlobalOptions {
   std::optional<std::string> runtime_dir;
   std::optional<std::string> ca_file = {};
   bool offline = false;
-  bool verbose = false;
+  int verbosity = 0;  ///< How often -v was given.
   bool version = false;
   bool help = false;
 };
@@ -41,7 +41,7 @@ struct Context {
   std::stop_token stop;
   Terminal out;
   Terminal err;
-  bool verbose = false;
+  int verbosity = 0;  ///< How often -v was given.
   Variables variables = {};
   /// What stood behind "--", for a command that is to run in a guest; nothing without a "--".
   std::optional<std::vector<std::string>> guest_command = {};

@@ -29,11 +29,15 @@ class ProgressView : public ProgressListener {
   }
 
   void note(std::string_view text) noexcept final {
-    if (notes_) show_note(text);
+    if (verbosity_ >= 1) show_note(text);
   }
 
-  /// Whether notes are shown: not unless asked for.
-  void show_notes(bool wanted) noexcept { notes_ = wanted; }
+  void detail(std::string_view text) noexcept final {
+    if (verbosity_ >= 2) show_note(text);
+  }
+
+  /// How much is shown besides: nothing, 1: notes, 2: details, too.
+  void set_verbosity(int verbosity) noexcept { verbosity_ = verbosity; }
 
   /// How many pulls began: installed environments are answered without one.
   [[nodiscard]] int pulls() const noexcept { return pulls_; }
@@ -47,7 +51,7 @@ class ProgressView : public ProgressListener {
   virtual void show_note(std::string_view text) noexcept = 0;
 
   int pulls_ = 0;
-  bool notes_ = false;
+  int verbosity_ = 0;
 };
 
 /// Half a line on the screen must go, however a pull ends.

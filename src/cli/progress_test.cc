@@ -86,13 +86,13 @@ TEST(Progress, NotesAreForThoseWhoAsked) {
     const auto view = make_progress(kind, captured.terminal());
     view->note("a\x1b");
     EXPECT_EQ(captured.take(), "");
-    view->show_notes(true);
+    view->set_verbosity(1);
     view->note("a\x1b");
     EXPECT_EQ(captured.take(), "pyro: a\\x1b\n");
   }
   CapturedTerminal captured;
   const auto view = make_progress(ProgressKind::json, captured.terminal());
-  view->show_notes(true);
+  view->set_verbosity(1);
   view->note("a");
   EXPECT_EQ(captured.take(), "{\"event\":\"note\",\"message\":\"a\"}\n");
 }

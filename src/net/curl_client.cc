@@ -1,6 +1,7 @@
 // HTTP by libcurl.
 #include "net/curl_client.h"
 
+#include <fmt/format.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -265,6 +266,7 @@ struct CurlClient::Impl {
   void set_up_proxy();
   [[nodiscard]] const HostCertificates& certificates_of(const Url& url);
   [[nodiscard]] std::string base_authorities();
+  void trace(const HttpRequest& request);
   [[nodiscard]] bool is_peer_public();
   CURLcode perform();
   CURLcode run();
@@ -422,6 +424,7 @@ HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& s
   set_up_method(request);
   set_up_certificates(*url, request.insecure);
   const CURLcode code = perform();
+  trace(request);
   exchange.rethrow();
   if (code != CURLE_OK && !exchange.is_answered_no()) fail(code, *url);
   HttpResponse response = exchange.take_response();
@@ -431,6 +434,23 @@ HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& s
   response.url = request.url;
   response.from_public_peer = is_peer_public();
   return response;
+}
+
+void CurlClient::Impl::trace(const HttpRequest& request) {
+  if (!options_.trace) return;
+  long status = 0;
+  curl_off_t bytes = 0;
+  double seconds = 0;
+  const char* address = nullptr;
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_SIZE_DOWNLOAD_T, &bytes);
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME, &seconds);
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_PRIMARY_IP, &address);
+  const char* const method = request.head_only ? "HEAD" : request.form.empty() ? "GET" : "POST";
+  options_.trace(fmt::format(
+      "{} {}: {}, {} bytes in {:.3f} s from {}{}", method, redact(request.url),
+      status != 0 ? std::to_string(status) : "no answer", bytes, seconds,
+      address != nullptr ? address : "nobody", proxy_ ? " through " + proxy_->authority() : ""));
 }
 
 bool CurlClient::Impl::is_peer_public() {

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
+#include <string_view>
 
 #include "net/http.h"
 #include "pyro/environment_store.h"
@@ -14,10 +16,12 @@
 namespace pyro {
 
 struct CurlOptions {
-  /// Whom to trust, what to show, the proxies, and whether anybody is to be asked at all; the rest of
-  /// it is others' to look at.
+  /// Whom to trust, what to show, the proxies, and whether anybody is to be asked at all; the rest
+  /// of it is others' to look at.
   NetworkOptions network = {};
   std::string user_agent = "pyro";
+  /// Told of every request that was answered or failed, in a line without secrets.
+  std::function<void(std::string_view)> trace = {};
   /// Asking it to stop ends get() at once with Error(interrupted).
   std::stop_token stop = {};
   /// Name lookup, connection and TLS handshake together.

@@ -24,7 +24,9 @@ CurlOptions curl_options(const NetworkOptions& network, const std::stop_token& s
 }
 
 CurlOptions curl_options(const FetchContext& context) {
-  return curl_options(context.network, context.stop);
+  CurlOptions options = curl_options(context.network, context.stop);
+  options.trace = [&progress = context.progress](std::string_view text) { progress.detail(text); };
+  return options;
 }
 
 RetryOptions retry_options(const FetchContext& context, const std::string& environment) {

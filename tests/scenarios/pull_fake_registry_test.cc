@@ -306,6 +306,19 @@ TEST_F(PullTest, EverythingAfterTheTagIsByDigest) {
 
 // Logins.
 
+TEST_F(PullTest, EveryRequestIsToldToWhoLooksForAFault) {
+  offer_entry(image_of(sample()));
+  registry_->set_auth(auth(Mode::basic));
+  log_in(registry_->host());
+  const ProcessResult pull = pyro_ok({"env", "pull", "tool:1", "-vv"});
+  expect_says(pull.err, {"GET https://" + registry_->host() + "/v2/team/tool/manifests/1: 401, ",
+                         "/v2/team/tool/manifests/1: 200, ",
+                         "/v2/team/tool/blobs/sha256:", " s from 127.0.0.1\n"});
+  expect_hides(pull.err, secrets());
+  const ProcessResult less = pyro_ok({"env", "pull", "tool:1", "--force", "-v"});
+  expect_hides(less.err, {"GET "});
+}
+
 TEST_F(PullTest, Basic) {
   offer_entry(image_of(sample()));
   registry_->set_auth(auth(Mode::basic));

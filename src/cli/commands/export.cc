@@ -22,8 +22,9 @@ class ExportCommand : public Command {
     arguments.value(
         "-o,--output", "FILE", [this](const std::string& text) { set_output(text); },
         "Write to FILE, which is replaced once the export is\ncomplete; '-' is standard output");
-    arguments.value(
-        "--compress", "KIND", [this](const std::string& text) { set_compression(text); },
+    arguments.choice(
+        "--compress", "KIND", {"zstd", "gzip", "none"},
+        [this](const std::string& text) { compression_ = compression_of(text); },
         "How to pack: zstd (default), gzip or none");
     arguments.flag("-q,--quiet", quiet_, "Say nothing unless something fails");
     declare_json(arguments);
@@ -72,16 +73,9 @@ class ExportCommand : public Command {
     output_ = text;
   }
 
-  void set_compression(const std::string& text) {
-    if (text == "zstd") {
-      compression_ = LayerCompression::zstd;
-    } else if (text == "gzip") {
-      compression_ = LayerCompression::gzip;
-    } else if (text == "none") {
-      compression_ = LayerCompression::none;
-    } else {
-      refuse_value("--compress", text, "one of: zstd, gzip, none");
-    }
+  static LayerCompression compression_of(std::string_view text) {
+    if (text == "gzip") return LayerCompression::gzip;
+    return text == "none" ? LayerCompression::none : LayerCompression::zstd;
   }
 
   std::optional<std::string> output_;

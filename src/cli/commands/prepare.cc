@@ -47,7 +47,7 @@ class PrepareCommand : public Command {
     const auto view =
         make_progress(json() ? ProgressKind::none : ProgressKind::automatic, context.err);
     const ClearAtEnd clear(view.get());
-    view->show_notes(context.verbose);
+    view->set_verbosity(context.verbosity);
     options_.progress = view.get();
     options_.stop = context.stop;
     EnvironmentStore store(context.store);

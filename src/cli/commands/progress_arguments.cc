@@ -16,7 +16,7 @@ void ProgressArguments::declare(Arguments& arguments) {
 std::unique_ptr<ProgressView> ProgressArguments::make_view(const Context& context) const {
   if (quiet_) return nullptr;
   auto view = make_progress(kind_, context.err);
-  view->show_notes(context.verbose);
+  view->set_verbosity(context.verbosity);
   return view;
 }
 

@@ -91,7 +91,7 @@ class RunCommand : public Command {
     find_monitor(context.variables, options_.machine);
     const auto view = make_progress(progress_kind(), context.err);
     const ClearAtEnd clear(view.get());
-    view->show_notes(context.verbose);
+    view->set_verbosity(context.verbosity);
     options_.progress = view.get();
     options_.stop = context.stop;
     EnvironmentStore store(context.store);
@@ -143,7 +143,7 @@ class RunCommand : public Command {
     if (report.timed_out) {
       tell(context, "the command was ended after " + format_duration(*options_.timeout));
     }
-    if (context.verbose) context.err.try_write(render_note(summary(report)));
+    if (context.verbosity > 0) context.err.try_write(render_note(summary(report)));
     return report.exit_code;
   }
 
