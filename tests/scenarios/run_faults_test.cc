@@ -163,7 +163,7 @@ TEST_F(RunFaultsTest, AGuestThatFillsItsDisk) {
 
 TEST_F(RunFaultsTest, AGuestThatUsesUpItsMemory) {
   const ProcessResult result =
-      run_script("tail /dev/zero; echo \"ended with $?\"", {"--timeout", "20"});
+      run_script("tail /dev/zero; echo \"ended with $?\"", {"--timeout", "90"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, "ended with 137\n");
 }
