@@ -9,6 +9,4 @@ find_package(LibLZMA REQUIRED)
 find_package(BZip2 REQUIRED)
 find_path(TOMLPLUSPLUS_INCLUDE_DIR NAMES toml++/toml.h REQUIRED)  # used without its library
 mark_as_advanced(TOMLPLUSPLUS_INCLUDE_DIR)
-find_package(PkgConfig REQUIRED)
-pkg_check_modules(ISAL REQUIRED IMPORTED_TARGET libisal)
-include(${CMAKE_CURRENT_LIST_DIR}/static-library.cmake)
+include(${CMAKE_CURRENT_LIST_DIR}/libraries.cmake)

@@ -30,7 +30,7 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/pyro TYPE INCLUDE COMPONENT libp
 install(EXPORT pyro-targets NAMESPACE pyro:: DESTINATION ${cmake_dir} COMPONENT libpyro-dev)
 install(FILES ${PROJECT_BINARY_DIR}/pyro-config.cmake
               ${PROJECT_BINARY_DIR}/pyro-config-version.cmake
-              ${CMAKE_CURRENT_LIST_DIR}/static-library.cmake
+              ${CMAKE_CURRENT_LIST_DIR}/libraries.cmake
         DESTINATION ${cmake_dir} COMPONENT libpyro-dev)
 install(FILES ${PROJECT_BINARY_DIR}/pyro.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
         COMPONENT libpyro-dev)

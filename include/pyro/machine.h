@@ -27,12 +27,14 @@ enum class Accelerator {
 
 enum class GuestNetwork {
   none,
-  user,  ///< Outgoing connections through QEMU's own NAT, with the rights of the calling user.
+  /// Outgoing connections through QEMU's own NAT, with the rights of the calling user. So services
+  /// that listen on the host's loopback only are reached, too, at 10.0.2.2.
+  user,
 };
 
 struct MachineOptions {
-  unsigned cpus = 1;
-  unsigned memory_mib = 512;
+  unsigned cpus = 1;          ///< 1 to 64.
+  unsigned memory_mib = 512;  ///< 128 to 1048576; half of it is the most that files may take.
   GuestNetwork network = GuestNetwork::none;
   /// The machine monitor, qemu-system-x86_64. Empty: there is none on this host.
   std::filesystem::path monitor = {};

@@ -47,8 +47,9 @@ typedef struct pyro_store pyro_store;
  * its environment is taken from there: where the cache is, catalog files, the runtime bundle,
  * credentials, proxies, certificates. NULL: from nowhere.
  *
- * `options`: an object, or NULL for none. They count more than the variables. Durations are in
- * seconds, sizes in bytes; a field that is unknown or of the wrong type is a "usage" failure:
+ * `options`: an object, or NULL for none. They count more than the variables. Durations are numbers
+ * of seconds from 0 to 1e9, with a fraction where wanted, sizes whole numbers of bytes below 2^63;
+ * a field that is unknown, of the wrong type or out of bounds is a "usage" failure:
  *
  *   cache_dir                       needed where no variable says where the cache is
  *   catalogs                        [file], laid over those of the variables
@@ -59,7 +60,7 @@ typedef struct pyro_store pyro_store;
  *                                   environment; as long as it takes unless given
  *   rootfs_bytes                    the largest rootfs.ext4 that is accepted
  *   offline                         true: no host is asked for anything
- *   retries, retry_delay            of requests whose failure may pass
+ *   retries, retry_delay            of requests whose failure may pass: 0 to 1000, and a duration
  *   keep_after                      from when on a transfer is kept should it break off
  *   credential_files, helper_directories, registries_files, certificate_directories,
  *   trusted_realms                  lists of strings

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Protocol
 
+from .errors import UsageError
 from .library import Store
 
 CATALOG_VERSION = "4.5.0"
@@ -114,7 +115,9 @@ class EnvironmentStore:
     """Installs and inspects environments in a local cache.
 
     Any number of threads and processes may use one cache, and any number of threads one store.
-    Every method raises ``PyroError``; Ctrl-C ends a pull and leaves the cache as it was.
+    What fails raises ``PyroError``. Besides there are ``OSError`` where libpyro cannot be loaded,
+    ``MemoryError``, ``TypeError`` for options that are no JSON, and what ``progress`` raised. Ctrl-C
+    ends a pull and leaves the cache as it was.
     """
 
     def __init__(
@@ -133,7 +136,9 @@ class EnvironmentStore:
         if runtime_paths is not None:
             chosen["runtime_dir"] = _runtime_dir(runtime_paths)
         self._store = _open(chosen)
-        self._cache_dir = Path(self._store.describe()["cache_dir"])
+        described = self._store.describe()
+        self._cache_dir = Path(described["cache_dir"])
+        self._catalog_version: str = described["catalog_version"]
         self._progress = progress
 
     @property
@@ -144,7 +149,7 @@ class EnvironmentStore:
     @property
     def catalog_version(self) -> str:
         """The catalog version that this release implements."""
-        return CATALOG_VERSION
+        return self._catalog_version
 
     def list_environments(self) -> list[dict[str, object]]:
         """Every environment of the catalog, installed or not. No network."""
@@ -186,11 +191,29 @@ class EnvironmentStore:
         return self._store.verify(name)
 
     def prune_environments(
-        self, *, dry_run: bool = False, unknown: bool = False
+        self,
+        *,
+        dry_run: bool = False,
+        unknown: bool = False,
+        all: bool = False,
+        older_than: float | None = None,
+        keep_storage: int | None = None,
     ) -> dict[str, object]:
-        """Removes what no longer serves, or says what would go; ``unknown`` also removes installs
-        of catalog files that are not loaded."""
-        return self._store.prune({"dry_run": dry_run, "unknown": unknown})
+        """Removes what no longer serves, or with ``dry_run`` says what would go.
+
+        ``unknown`` also removes installs of catalog files that are not loaded; ``all`` all that are
+        not in use; ``older_than`` those last used before so many seconds; ``keep_storage``, the
+        least recently used first, as many as it takes until no more bytes are occupied.
+        """
+        return self._store.prune(
+            {
+                "dry_run": dry_run,
+                "unknown": unknown,
+                "all": all,
+                "older_than": older_than,
+                "keep_storage": keep_storage,
+            }
+        )
 
 
 def _open(options: Mapping[str, object]) -> Store:
@@ -204,7 +227,7 @@ def _open(options: Mapping[str, object]) -> Store:
 def _runtime_dir(runtime_paths: RuntimeBundle) -> str:
     directory = Path(runtime_paths.artifacts_dir)
     if directory.name != "profiles":
-        raise ValueError(f"the artifacts of a runtime bundle are in 'profiles', not in {directory}")
+        raise UsageError(f"the artifacts of a runtime bundle are in 'profiles', not in {directory}")
     return str(directory.parent)
 
 

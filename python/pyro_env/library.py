@@ -95,7 +95,12 @@ def _text(value: str) -> bytes:
 
 
 def _options(fields: Mapping[str, object]) -> bytes:
-    return json.dumps(dict(fields), default=os.fspath).encode()
+    """JSON is UTF-8, so a path that is not cannot be given here."""
+    text = json.dumps(dict(fields), default=os.fspath, ensure_ascii=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{text!r} is not UTF-8") from error
 
 
 class Operation:
@@ -158,13 +163,14 @@ class Store:
         """In a thread of its own, as Python handles no signal, Ctrl-C's neither, while its main
         thread is in C."""
         operation = Operation(progress)
-        results: list[int] = []
+        results: list[Document] = []
         failures: list[BaseException] = []
         done = threading.Event()  # join() takes a thread for ended once Ctrl-C interrupts it
 
         def work() -> None:
             try:
-                results.append(_call(name, self._handle, *arguments, operation.handle))
+                # Taken here: whoever waits may be interrupted, and ask for it no more.
+                results.append(_take(_call(name, self._handle, *arguments, operation.handle)))
             except BaseException as exception:  # noqa: BLE001
                 failures.append(exception)
             done.set()
@@ -179,4 +185,4 @@ class Store:
         for failure in (operation.failure, *failures):
             if failure is not None:
                 raise failure
-        return _take(results[0])
+        return results[0]

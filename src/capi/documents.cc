@@ -2,41 +2,19 @@
 #include "capi/documents.h"
 
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <utility>
 
 namespace pyro::capi {
 namespace {
 
-Json or_null(const std::optional<std::string>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
-
-Json or_null(const std::optional<std::filesystem::path>& path) {
-  return path ? Json(path->string()) : Json(nullptr);
-}
-
-Json or_null(const std::optional<Digest>& digest) {
-  return digest ? Json(digest->to_string()) : Json(nullptr);
-}
-
+/// With what is not public: where else it may come from, and what it must be.
 Json entry_payload(const Environment& environment) {
-  return {{"name", environment.name},
-          {"version", environment.version},
-          {"description", environment.description},
-          {"default_packages", environment.default_packages},
-          {"distribution", environment.distribution},
-          {"distribution_version", environment.distribution_version},
-          {"source_profile", environment.source_profile},
-          {"platform", environment.platform},
-          {"source_url", or_null(environment.source_url)},
-          {"oci_registry", or_null(environment.oci_registry)},
-          {"oci_repository", or_null(environment.oci_repository)},
-          {"oci_reference", or_null(environment.oci_reference)},
-          {"source_digest", or_null(environment.source_digest)},
-          {"compatibility", environment.compatibility},
-          {"oci_digest", or_null(environment.oci_digest)},
-          {"source_sha256", or_null(environment.source_sha256)}};
+  Json entry = cli::environment_payload(environment);
+  entry["source_profile"] = environment.source_profile;
+  entry["source_url"] = cli::or_null(environment.source_url);
+  entry["oci_digest"] = cli::or_null(environment.oci_digest);
+  entry["source_sha256"] = cli::or_null(environment.source_sha256);
+  return entry;
 }
 
 }  // namespace
@@ -49,7 +27,7 @@ Json store_payload(const StoreOptions& options) {
     entries.push_back(entry_payload(environment));
   }
   return {{"cache_dir", options.cache_dir.string()},
-          {"runtime_dir", or_null(options.runtime_dir)},
+          {"runtime_dir", cli::or_null(options.runtime_dir)},
           {"catalog_version", kCatalogVersion},
           {"catalog_files", std::move(files)},
           {"environments", std::move(entries)}};
@@ -61,9 +39,9 @@ Json installed_payload(const InstalledEnvironment& installed) {
           {"install_dir", installed.install_dir.string()},
           {"kernel_image", installed.kernel_image.string()},
           {"rootfs_image", installed.rootfs_image.string()},
-          {"initrd_image", or_null(installed.initrd_image)},
+          {"initrd_image", cli::or_null(installed.initrd_image)},
           {"source", installed.source},
-          {"source_digest", or_null(installed.source_digest)}};
+          {"source_digest", cli::or_null(installed.source_digest)}};
 }
 
 }  // namespace pyro::capi

@@ -26,7 +26,7 @@ class Command {
   [[nodiscard]] bool json() const noexcept { return json_; }
 
  protected:
-  /// Every command has it.
+  /// Every command that has something to tell a program has it.
   void declare_json(Arguments& arguments) {
     arguments.flag("--json", json_, "Print one JSON document");
   }

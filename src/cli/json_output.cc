@@ -10,11 +10,43 @@ namespace pyro::cli {
 namespace {
 
 template <typename T>
-Json or_null(const std::optional<T>& value) {
+Json value_or_null(const std::optional<T>& value) {
   return value ? Json(*value) : Json(nullptr);
 }
 
-/// The reference's _serialize_environment().
+Json artifact_payload(const ArtifactReport& artifact) {
+  return {{"name", artifact.name},
+          {"status", to_string(artifact.verdict)},
+          {"size", or_null(artifact.size)},
+          {"digest", or_null(artifact.digest)}};
+}
+
+}  // namespace
+
+Json or_null(const std::optional<bool>& value) {
+  return value_or_null(value);
+}
+
+Json or_null(const std::optional<int>& value) {
+  return value_or_null(value);
+}
+
+Json or_null(const std::optional<std::uint64_t>& value) {
+  return value_or_null(value);
+}
+
+Json or_null(const std::optional<std::string>& value) {
+  return value_or_null(value);
+}
+
+Json or_null(const std::optional<std::filesystem::path>& value) {
+  return value ? Json(value->string()) : Json(nullptr);
+}
+
+Json or_null(const std::optional<Digest>& value) {
+  return value ? Json(value->to_string()) : Json(nullptr);
+}
+
 Json environment_payload(const Environment& environment) {
   return {{"name", environment.name},
           {"version", environment.version},
@@ -29,16 +61,6 @@ Json environment_payload(const Environment& environment) {
           {"source_digest", or_null(environment.source_digest)},
           {"compatibility", environment.compatibility}};
 }
-
-Json artifact_payload(const ArtifactReport& artifact) {
-  const Json digest = artifact.digest ? Json(artifact.digest->to_string()) : Json(nullptr);
-  return {{"name", artifact.name},
-          {"status", to_string(artifact.verdict)},
-          {"size", or_null(artifact.size)},
-          {"digest", digest}};
-}
-
-}  // namespace
 
 Json inspect_payload(const EnvironmentStatus& status) {
   Json payload = environment_payload(status.environment);
@@ -112,8 +134,7 @@ Json updates_payload(const std::vector<UpdateStatus>& updates) {
   Json environments = Json::array();
   for (const UpdateStatus& update : updates) {
     Json payload = inspect_payload(update.status);
-    payload["newest_digest"] =
-        update.newest_digest ? Json(update.newest_digest->to_string()) : Json(nullptr);
+    payload["newest_digest"] = or_null(update.newest_digest);
     payload["newer_available"] = or_null(update.newer_available);
     payload["error"] = update.error ? error_payload(*update.error) : Json(nullptr);
     environments.push_back(std::move(payload));

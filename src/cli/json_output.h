@@ -4,6 +4,8 @@
 // sections 8 and 9 for what is added.
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -11,6 +13,7 @@
 #include <vector>
 
 #include "pyro/cache.h"
+#include "pyro/digest.h"
 #include "pyro/environment_store.h"
 #include "pyro/error.h"
 #include "pyro/image_layout.h"
@@ -20,6 +23,17 @@ namespace pyro::cli {
 
 /// Keys in the order they are added: a document begins with the name.
 using Json = nlohmann::ordered_json;
+
+/// What need not be there is null where it is not.
+[[nodiscard]] Json or_null(const std::optional<bool>& value);
+[[nodiscard]] Json or_null(const std::optional<int>& value);
+[[nodiscard]] Json or_null(const std::optional<std::uint64_t>& value);
+[[nodiscard]] Json or_null(const std::optional<std::string>& value);
+[[nodiscard]] Json or_null(const std::optional<std::filesystem::path>& value);
+[[nodiscard]] Json or_null(const std::optional<Digest>& value);
+
+/// What the catalog has of it that is public: the reference's _serialize_environment().
+[[nodiscard]] Json environment_payload(const Environment& environment);
 
 [[nodiscard]] Json inspect_payload(const EnvironmentStatus& status);
 [[nodiscard]] Json pull_payload(const EnvironmentStatus& status);

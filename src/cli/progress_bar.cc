@@ -21,6 +21,7 @@ constexpr std::size_t kWidestBar = 30;
 constexpr std::size_t kNarrowestBar = 8;
 /// "100 %  350.0 of 350.0 MiB  112.4 MiB/s  12 s left"
 constexpr std::size_t kFiguresWidth = 50;
+constexpr std::size_t kPercentage = 5;
 constexpr std::string_view kGap = "  ";
 constexpr std::string_view kErase = "\r\x1b[K";
 
@@ -50,16 +51,24 @@ void ProgressBar::received(std::uint64_t compressed_bytes) noexcept {
   transfer_.receive(compressed_bytes, now);
   if (drawn_ && now - *drawn_ < kBetweenDraws) return;
   drawn_ = now;
+  const std::string name = cut_name(transfer_.environment());
   // The last column stays free, as some terminals wrap there.
   std::size_t room = terminal_.width() - 1;
-  room -= std::min(room, columns_of(transfer_.environment()) + kGap.size());
+  room -= std::min(room, columns_of(name) + kGap.size());
   const std::size_t bar_width = width_of_bar(room);
-  std::string line = terminal_.paint(Colour::bold, transfer_.environment()) + std::string(kGap);
+  std::string line = terminal_.paint(Colour::bold, name) + std::string(kGap);
   if (bar_width > 0) {
     line += bar(bar_width) + std::string(kGap);
     room -= bar_width + kGap.size();
   }
   draw(line + figures(room));
+}
+
+/// A line that wraps cannot be drawn over: of a long name there is what leaves room for a figure.
+std::string ProgressBar::cut_name(const std::string& name) const {
+  const std::size_t taken = kGap.size() + kPercentage + 1;
+  const std::size_t room = terminal_.width() - std::min(terminal_.width(), taken);
+  return cut_to(name, room, terminal_.unicode() ? "\u2026" : "...");
 }
 
 /// The same for the whole of a pull, whatever the figures, so that the bar only grows.
@@ -111,9 +120,12 @@ void ProgressBar::finished(std::string_view environment, std::uint64_t received_
   transfer_.receive(received_bytes, now);
   clear();
   const std::string_view mark = terminal_.unicode() ? "\u2713" : "ok:";
+  const std::string name = printable(environment);
+  const std::size_t taken = columns_of(mark) + 1 + columns_of(name) + kGap.size();
+  const std::size_t room = terminal_.width() - std::min(terminal_.width(), taken);
   terminal_.try_write(terminal_.paint(Colour::green, mark) + ' ' +
-                      terminal_.paint(Colour::bold, printable(environment)) + "  " +
-                      transfer_.summary(installed_bytes, now) + '\n');
+                      terminal_.paint(Colour::bold, name) + std::string(kGap) +
+                      transfer_.summary(installed_bytes, now, room) + '\n');
 }
 
 void ProgressBar::retrying(std::string_view environment, std::string_view why,
@@ -141,7 +153,7 @@ void ProgressBar::clear() noexcept {
 }
 
 void ProgressBar::draw_note(std::string_view environment, std::string_view note) noexcept {
-  const std::string name = printable(environment);
+  const std::string name = cut_name(printable(environment));
   const std::size_t room = terminal_.width() - std::min(terminal_.width(), columns_of(name) + 3);
   const std::string_view mark = terminal_.unicode() ? "\u2026" : "...";
   draw(terminal_.paint(Colour::bold, name) + "  " + cut_to(printable(note), room, mark));

@@ -33,6 +33,7 @@ class ProgressBar : public ProgressView {
   void show_note(std::string_view text) noexcept override;
   void draw(const std::string& line) noexcept;
   void draw_note(std::string_view environment, std::string_view note) noexcept;
+  [[nodiscard]] std::string cut_name(const std::string& name) const;
   [[nodiscard]] std::size_t width_of_bar(std::size_t room) const;
   [[nodiscard]] std::string bar(std::size_t width) const;
   [[nodiscard]] std::string figures(std::size_t room) const;

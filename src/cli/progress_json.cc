@@ -9,9 +9,13 @@ namespace {
 
 constexpr std::chrono::milliseconds kBetweenLines{100};
 
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
+/// A listener throws nothing. An event that there is no memory for is lost; the pull is not.
+template <typename Work>
+void attempt(const Work& work) noexcept {
+  try {
+    work();
+  } catch (...) {  // NOLINT(bugprone-empty-catch): as said.
+  }
 }
 
 }  // namespace
@@ -20,25 +24,29 @@ ProgressJson::ProgressJson(EventSink sink, Clock clock)
     : sink_(std::move(sink)), clock_(std::move(clock)) {}
 
 void ProgressJson::begin(std::string_view environment, std::string_view source) noexcept {
-  transfer_ = Transfer(environment, clock_());
-  last_line_.reset();
-  sink_({{"event", "started"}, {"environment", environment}, {"source", source}});
+  attempt([&] {
+    transfer_ = Transfer(environment, clock_());
+    last_line_.reset();
+    sink_({{"event", "started"}, {"environment", environment}, {"source", source}});
+  });
 }
 
 void ProgressJson::expecting(std::uint64_t compressed_bytes) noexcept {
   transfer_.expect(compressed_bytes);
-  progress();
+  attempt([&] { progress(); });
 }
 
 void ProgressJson::received(std::uint64_t compressed_bytes) noexcept {
-  const TimePoint now = clock_();
-  transfer_.receive(compressed_bytes, now);
-  if (last_line_ && now - *last_line_ < kBetweenLines) return;
-  last_line_ = now;
-  progress();
+  attempt([&] {
+    const TimePoint now = clock_();
+    transfer_.receive(compressed_bytes, now);
+    if (last_line_ && now - *last_line_ < kBetweenLines) return;
+    last_line_ = now;
+    progress();
+  });
 }
 
-void ProgressJson::progress() noexcept {
+void ProgressJson::progress() {
   sink_({{"event", "progress"},
          {"environment", transfer_.environment()},
          {"received_bytes", transfer_.received()},
@@ -46,35 +54,41 @@ void ProgressJson::progress() noexcept {
 }
 
 void ProgressJson::committing() noexcept {
-  sink_({{"event", "committing"}, {"environment", transfer_.environment()}});
+  attempt([&] { sink_({{"event", "committing"}, {"environment", transfer_.environment()}}); });
 }
 
 void ProgressJson::finished(std::string_view environment, std::uint64_t received_bytes,
                             std::uint64_t installed_bytes) noexcept {
-  sink_({{"event", "finished"},
-         {"environment", environment},
-         {"received_bytes", received_bytes},
-         {"installed_bytes", installed_bytes}});
+  attempt([&] {
+    sink_({{"event", "finished"},
+           {"environment", environment},
+           {"received_bytes", received_bytes},
+           {"installed_bytes", installed_bytes}});
+  });
 }
 
 void ProgressJson::retrying(std::string_view environment, std::string_view why,
                             std::chrono::milliseconds pause) noexcept {
-  sink_({{"event", "retrying"},
-         {"environment", environment},
-         {"message", why},
-         {"pause_seconds", static_cast<double>(pause.count()) / 1000}});
+  attempt([&] {
+    sink_({{"event", "retrying"},
+           {"environment", environment},
+           {"message", why},
+           {"pause_seconds", static_cast<double>(pause.count()) / 1000}});
+  });
 }
 
 void ProgressJson::waiting(std::string_view environment, std::optional<int> holder) noexcept {
-  sink_({{"event", "waiting"}, {"environment", environment}, {"holder", or_null(holder)}});
+  attempt([&] {
+    sink_({{"event", "waiting"}, {"environment", environment}, {"holder", or_null(holder)}});
+  });
 }
 
 void ProgressJson::warning(std::string_view text) noexcept {
-  sink_({{"event", "warning"}, {"message", text}});
+  attempt([&] { sink_({{"event", "warning"}, {"message", text}}); });
 }
 
 void ProgressJson::show_note(std::string_view text) noexcept {
-  sink_({{"event", "note"}, {"message", text}});
+  attempt([&] { sink_({{"event", "note"}, {"message", text}}); });
 }
 
 }  // namespace pyro::cli

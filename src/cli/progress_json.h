@@ -11,7 +11,7 @@
 
 namespace pyro::cli {
 
-/// Where the events go. Must not throw.
+/// Where the events go. What it throws is dropped, and the event with it.
 using EventSink = std::function<void(const Json& event)>;
 
 /// Every event has "event" and "environment": "started" with "source", "progress" with
@@ -36,7 +36,7 @@ class ProgressJson : public ProgressView {
  private:
   void begin(std::string_view environment, std::string_view source) noexcept override;
   void show_note(std::string_view text) noexcept override;
-  void progress() noexcept;
+  void progress();
 
   EventSink sink_;
   Clock clock_;

@@ -155,6 +155,24 @@ TEST(Progress, Json) {
 )")) << text;
 }
 
+TEST(Progress, AnEventThatThereIsNoMemoryForIsLost) {
+  Time time;
+  int events = 0;
+  ProgressJson view(
+      [&](const Json&) {
+        ++events;
+        throw std::bad_alloc();
+      },
+      time.clock());
+  view.set_verbosity(1);
+  pull(view, time);
+  view.retrying("a", "why", std::chrono::milliseconds(1));
+  view.waiting("a", 42);
+  view.warning("w");
+  view.note("n");
+  EXPECT_GT(events, 6);
+}
+
 TEST(Progress, AutomaticIsABarWhereSomebodyLooks) {
   CapturedTerminal log;
   CapturedTerminal screen({.interactive = true});

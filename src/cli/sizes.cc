@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <ctime>
+#include <iterator>
 #include <string>
 
 namespace pyro::cli {
@@ -18,24 +19,25 @@ struct Unit {
 };
 
 constexpr double kKibi = 1024;
-constexpr Unit kByte{"B", 1, 0};
 constexpr Unit kUnits[] = {
-    {"TiB", kKibi* kKibi* kKibi* kKibi, 1},
-    {"GiB", kKibi* kKibi* kKibi, 1},
-    {"MiB", kKibi* kKibi, 1},
+    {"B", 1, 0},
     {"KiB", kKibi, 0},
+    {"MiB", kKibi* kKibi, 1},
+    {"GiB", kKibi* kKibi* kKibi, 1},
+    {"TiB", kKibi* kKibi* kKibi* kKibi, 1},
 };
-
-/// The largest unit that leaves a number of at least one, as it will be shown.
-const Unit& unit_for(std::uint64_t bytes) {
-  for (const Unit& unit : kUnits) {
-    if (static_cast<double>(bytes) >= unit.bytes) return unit;
-  }
-  return kByte;
-}
 
 std::string in_unit(std::uint64_t bytes, const Unit& unit) {
   return fmt::format("{:.{}f}", static_cast<double>(bytes) / unit.bytes, unit.decimals);
+}
+
+/// The first unit that leaves a number below 1024, as it will be shown.
+const Unit& unit_for(std::uint64_t bytes) {
+  for (const Unit& unit : kUnits) {
+    const bool is_below = static_cast<double>(bytes) < kKibi * unit.bytes;
+    if (is_below && !in_unit(bytes, unit).starts_with("1024")) return unit;
+  }
+  return *std::prev(std::end(kUnits));
 }
 
 std::optional<double> parse_number(std::string_view text) {

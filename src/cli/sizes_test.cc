@@ -12,6 +12,11 @@ TEST(Sizes, Format) {
   EXPECT_EQ(format_size(0), "0 B");
   EXPECT_EQ(format_size(1023), "1023 B");
   EXPECT_EQ(format_size(1024), "1 KiB");
+  EXPECT_EQ(format_size(1047551), "1023 KiB");
+  EXPECT_EQ(format_size(1048575), "1.0 MiB");
+  EXPECT_EQ(format_size((std::uint64_t{1} << 30) - 1), "1.0 GiB");
+  EXPECT_EQ(format_size((std::uint64_t{1} << 30) - (60 << 10)), "1023.9 MiB");
+  EXPECT_EQ(format_size(std::uint64_t{2000} << 40), "2000.0 TiB");
   EXPECT_EQ(format_size(std::uint64_t{352} << 20), "352.0 MiB");
   EXPECT_EQ(format_size((std::uint64_t{5} << 30) / 4), "1.2 GiB");
   EXPECT_EQ(format_size(std::uint64_t{3} << 40), "3.0 TiB");

@@ -45,15 +45,20 @@ std::optional<Seconds> Transfer::time_left() const {
   return Seconds(static_cast<double>(*total_ - std::min(*total_, received_)) / *speed);
 }
 
-std::string Transfer::summary(std::uint64_t installed_bytes, TimePoint now) const {
-  std::string on_disk = format_size(installed_bytes) + " on disk";
+std::string Transfer::summary(std::uint64_t installed_bytes, TimePoint now,
+                              std::size_t columns) const {
+  const std::string on_disk = format_size(installed_bytes) + " on disk";
   if (received_ == 0) return on_disk;  // Linked or copied: nothing was transferred.
   const Seconds time = now - start_;
-  std::string text = fmt::format("{} in {}", format_size(received_), format_duration(time));
+  const std::string text = fmt::format("{} in {}", format_size(received_), format_duration(time));
+  std::string rate;
   if (time >= kLeastToMeasure) {
-    text += fmt::format(" ({})", format_rate(static_cast<double>(received_) / time.count()));
+    rate = fmt::format(" ({})", format_rate(static_cast<double>(received_) / time.count()));
   }
-  return text + ", " + on_disk;
+  for (const std::string& all : {text + rate + ", " + on_disk, text + ", " + on_disk}) {
+    if (all.size() <= columns) return all;
+  }
+  return on_disk;
 }
 
 std::string format_rate(double bytes_per_second) {

@@ -34,8 +34,10 @@ class Transfer {
 
   [[nodiscard]] std::optional<std::chrono::duration<double>> time_left() const;
 
-  /// "350.1 MiB in 2.1 s (166.7 MiB/s), 352.0 MiB on disk"
-  [[nodiscard]] std::string summary(std::uint64_t installed_bytes, TimePoint now) const;
+  /// "350.1 MiB in 2.1 s (166.7 MiB/s), 352.0 MiB on disk", or as much of it as goes into so many
+  /// columns, but for the last part.
+  [[nodiscard]] std::string summary(std::uint64_t installed_bytes, TimePoint now,
+                                    std::size_t columns = std::string::npos) const;
 
  private:
   struct Sample {

@@ -52,6 +52,9 @@ TEST(Transfer, Summary) {
   transfer.receive(350 * kMiB, kStart + 2s);
   EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s),
             "350.0 MiB in 2 s (175.0 MiB/s), 352.0 MiB on disk");
+  EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s, 40), "350.0 MiB in 2 s, 352.0 MiB on disk");
+  EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s, 30), "352.0 MiB on disk");
+  EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s, 3), "352.0 MiB on disk");
   EXPECT_EQ(transfer.summary(0, kStart + 10ms), "350.0 MiB in 0.0 s, 0 B on disk");
 }
 

@@ -446,11 +446,12 @@ void CurlClient::Impl::trace(const HttpRequest& request) {
   libcurl().easy_getinfo(easy_.get(), CURLINFO_SIZE_DOWNLOAD_T, &bytes);
   libcurl().easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME, &seconds);
   libcurl().easy_getinfo(easy_.get(), CURLINFO_PRIMARY_IP, &address);
+  if (address == nullptr || *address == '\0') address = "nobody";
   const char* const method = request.head_only ? "HEAD" : request.form.empty() ? "GET" : "POST";
-  options_.trace(fmt::format(
-      "{} {}: {}, {} bytes in {:.3f} s from {}{}", method, redact(request.url),
-      status != 0 ? std::to_string(status) : "no answer", bytes, seconds,
-      address != nullptr ? address : "nobody", proxy_ ? " through " + proxy_->authority() : ""));
+  options_.trace(fmt::format("{} {}: {}, {} bytes in {:.3f} s from {}{}", method,
+                             redact(request.url),
+                             status != 0 ? std::to_string(status) : "no answer", bytes, seconds,
+                             address, proxy_ ? " through " + proxy_->authority() : ""));
 }
 
 bool CurlClient::Impl::is_peer_public() {

@@ -2,7 +2,8 @@
 """Tests of the Python module.
 
 PYTHONPATH, PYRO_LIBRARY and PYRO_EXECUTABLE say where what is tested is, unless it is installed. With
-PYRO_REFERENCE_MODULE, the reference's file, the recorded answers are held against the reference, too.
+PYRO_REFERENCE_MODULE=/path/to/vm_environments.py, the reference's file, the recorded answers are held
+against the reference, too; with PYRO_UPDATE_SNAPSHOTS=1 besides, they are recorded anew.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 import unittest
 from pathlib import Path
 
@@ -25,6 +27,10 @@ import pyro_env
 
 HERE = Path(__file__).parent
 ANSWERS = HERE / "reference_answers.json"
+# Before a test clears them away.
+REFERENCE = os.environ.get("PYRO_REFERENCE_MODULE", "")
+UPDATE = bool(os.environ.get("PYRO_UPDATE_SNAPSHOTS"))
+
 
 def as_far_as(known, answer):
     """`answer` without the fields that its objects have beyond those of `known`: a user of the
@@ -84,17 +90,16 @@ class ReferenceUser(Scratch):
         program = [sys.executable, str(HERE / "reference_user.py"), which, str(self.work)]
         return json.loads(subprocess.run(program, check=True, stdout=subprocess.PIPE).stdout)
 
-    def test_answers_are_those_of_the_reference(self) -> None:
+    def test_the_answers_are_those_recorded(self) -> None:
         recorded = json.loads(ANSWERS.read_text())
         self.assertEqual(as_far_as(recorded, self.answers("pyro_env")), recorded)
 
-    @unittest.skipUnless("PYRO_REFERENCE_MODULE" in os.environ, "PYRO_REFERENCE_MODULE is not set")
+    @unittest.skipUnless(REFERENCE, "PYRO_REFERENCE_MODULE is not set")
     def test_recorded_answers_are_those_of_the_reference(self) -> None:
-        self.assertEqual(self.answers(REFERENCE), json.loads(ANSWERS.read_text()))
-
-
-# Before a test clears it away.
-REFERENCE = os.environ.get("PYRO_REFERENCE_MODULE", "")
+        answers = self.answers(REFERENCE)
+        if UPDATE:
+            ANSWERS.write_text(json.dumps(answers, indent=1, sort_keys=True) + "\n")
+        self.assertEqual(answers, json.loads(ANSWERS.read_text()))
 
 
 class Environments(Scratch):
@@ -148,6 +153,49 @@ class Environments(Scratch):
             self.store(progress=refuse).ensure_installed("tool:1")
         self.assertFalse((self.cache / "linux-x86_64" / "tool_1-1.0.0").exists())
 
+    def test_a_result_that_nobody_gets_is_released(self) -> None:
+        library = pyro_env.library._load()
+        made, freed = [], []
+        install, free = library.pyro_store_ensure_installed, library.pyro_free
+        self.addCleanup(setattr, library, "pyro_store_ensure_installed", install)
+        self.addCleanup(setattr, library, "pyro_free", free)
+
+        def remember(*arguments: object) -> int:
+            made.append(install(*arguments))
+            return made[-1]
+
+        def release(document: int) -> None:
+            freed.append(document)
+            free(document)
+
+        def refuse(event: dict) -> None:
+            if event["event"] == "finished":
+                raise LookupError("too late")
+
+        library.pyro_store_ensure_installed, library.pyro_free = remember, release
+        with self.assertRaisesRegex(LookupError, "too late"):
+            self.store(progress=refuse).ensure_installed("tool:1")
+        self.assertIsNotNone(made[0])
+        self.assertIn(made[0], freed[-1:])
+
+    def test_prune_has_all_that_the_library_has(self) -> None:
+        store = self.store()
+        rows = [
+            ({"all": True}, 1),
+            ({"keep_storage": 0}, 1),
+            ({"keep_storage": 1 << 40}, 0),
+            ({"older_than": 1800.5}, 1),
+            ({"older_than": 7200}, 0),
+        ]
+        for budget, count in rows:
+            with self.subTest(budget):
+                record = store.ensure_installed("tool:1").install_dir / "environment.json"
+                content = json.loads(record.read_text())
+                content["installed_at"] = int(time.time()) - 3600
+                record.write_text(json.dumps(content))
+                self.assertEqual(store.prune_environments(dry_run=True, **budget)["count"], count)
+                self.assertEqual(store.prune_environments(**budget)["count"], count)
+
     def test_store_serves_many_threads(self) -> None:
         store = self.store()
         kernels: list[bytes] = []
@@ -195,6 +243,12 @@ class Errors(Scratch):
             (lambda: self.store().inspect_environment("a\0b"), pyro_env.UsageError, ValueError),
             (lambda: self.store().ensure_installed("tool:1"), pyro_env.NetworkError, OSError),
             (lambda: self.store(options={"ofline": True}), pyro_env.UsageError, ValueError),
+            (lambda: self.store(options={"ca_file": "/\udcff"}), pyro_env.UsageError, ValueError),
+            (
+                lambda: self.store(runtime_paths=pyro_env.RuntimePaths(self.work / "elsewhere")),
+                pyro_env.UsageError,
+                ValueError,
+            ),
             (
                 lambda: pyro_env.EnvironmentStore(cache_dir=self.work / "file").pull_environment(
                     "tool:1"
@@ -222,14 +276,15 @@ class Errors(Scratch):
         with self.assertRaisesRegex(pyro_env.PyroError, "catalog.json"):
             self.store(options={"catalogs": [file]})
 
-    def test_artifacts_that_are_in_no_bundle(self) -> None:
-        with self.assertRaises(ValueError):
-            self.store(runtime_paths=pyro_env.RuntimePaths(self.work / "elsewhere"))
-
 
 class Module(unittest.TestCase):
     def test_version(self) -> None:
         self.assertRegex(pyro_env.version(), r"^\d+\.\d+\.\d+$")
+
+    def test_catalog_version_is_the_librarys(self) -> None:
+        with tempfile.TemporaryDirectory() as cache:
+            store = pyro_env.EnvironmentStore(cache_dir=cache)
+        self.assertEqual(pyro_env.DEFAULT_CATALOG_VERSION, store.catalog_version)
 
     def test_has_what_it_says(self) -> None:
         for name in pyro_env.__all__:

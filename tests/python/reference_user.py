@@ -90,12 +90,39 @@ def failure(call, *kinds: type[BaseException]) -> object:
     return "no failure"
 
 
+def shape(kind: type) -> dict[str, object]:
+    """What code that makes and compares its instances may count on."""
+    fields = dataclasses.fields(kind)
+    absent = dataclasses.MISSING
+    return {
+        "positions": {one.name: position for position, one in enumerate(fields)},
+        "defaults": {one.name: one.default for one in fields if one.default is not absent},
+        "frozen": kind.__dataclass_params__.frozen,
+    }
+
+
+def plain(value: object) -> object:
+    """For JSON, without losing what a value is."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    if isinstance(value, tuple):
+        return {"tuple": [plain(one) for one in value]}
+    if isinstance(value, Path):
+        return {"path": str(value)}
+    return value
+
+
 def story(module, work: Path) -> dict[str, object]:
     cache = work / "cache"
     bundle = make_bundle(work / "bundle")
     store = module.EnvironmentStore(runtime_paths=bundle, cache_dir=cache)
     told: dict[str, object] = {
+        "default cache at home": module.default_cache_dir(),
         "constants": [module.DEFAULT_CATALOG_VERSION, module.DEFAULT_ENVIRONMENT_VERSION],
+        "shape of an environment": shape(module.VmEnvironment),
+        "shape of an install": shape(module.InstalledEnvironment),
         "catalog": {name: dataclasses.asdict(one) for name, one in module.CATALOG.items()},
         "module.list": module.list_environments(),
         "module.list with a bundle": module.list_environments(runtime_paths=bundle),
@@ -104,7 +131,7 @@ def story(module, work: Path) -> dict[str, object]:
             module.get_environment("debian:12", runtime_paths=bundle)
         ),
         "module.get of nobody": failure(lambda: module.get_environment("debian:13"), ValueError),
-        "store": [str(store.cache_dir), store.catalog_version],
+        "store": [store.cache_dir, store.catalog_version],
         "list of an empty cache": store.list_environments(),
         "prune of an empty cache": store.prune_environments(),
     }
@@ -113,6 +140,7 @@ def story(module, work: Path) -> dict[str, object]:
     told["pulled"] = store.pull_environment("debian:12-base")
     told["inspected"] = store.inspect_environment("debian:12")
     told["inspected nobody"] = failure(lambda: store.inspect_environment("debian:13"), ValueError)
+    told["installed nobody"] = failure(lambda: store.ensure_installed("debian:13"), ValueError)
     told["pulled nobody"] = failure(lambda: store.pull_environment("debian:13"), ValueError)
     told["pulled from nowhere"] = failure(
         lambda: store.pull_environment("debian:12-build"), OSError, RuntimeError
@@ -125,7 +153,8 @@ def story(module, work: Path) -> dict[str, object]:
 
     write_install(work / "other" / "linux-x86_64" / "debian_12-build-1.0.0", "debian:12-build", "1.0.0")
     os.environ["PYRO_ENVIRONMENT_CACHE_DIR"] = str(work / "other")
-    told["default cache"] = str(module.default_cache_dir())
+    told["default cache"] = module.default_cache_dir()
+    told["store in the default cache"] = module.EnvironmentStore(runtime_paths=bundle).cache_dir
     store = module.EnvironmentStore(runtime_paths=bundle)
     told["the reference's install"] = dataclasses.asdict(store.ensure_installed("debian:12-build"))
     return told
@@ -136,7 +165,7 @@ def main() -> None:
     module = importlib.import_module(which) if which == "pyro_env" else load_reference(which)
     # Nobody is to be reached.
     os.environ["https_proxy"] = os.environ["HTTPS_PROXY"] = "http://127.0.0.1:1"
-    text = json.dumps(story(module, work), indent=1, sort_keys=True, default=str)
+    text = json.dumps(plain(story(module, work)), indent=1, sort_keys=True)
     print(text.replace(str(work), "WORK"))
 
 

@@ -317,6 +317,9 @@ TEST_F(PullTest, EveryRequestIsToldToWhoLooksForAFault) {
   expect_hides(pull.err, secrets());
   const ProcessResult less = pyro_ok({"env", "pull", "tool:1", "--force", "-v"});
   expect_hides(less.err, {"GET "});
+  use_catalog({oci_entry("localhost:1")});
+  const ProcessResult failed = pyro({"env", "pull", "tool:1", "--force", "-vv", "--retries", "0"});
+  expect_says(failed.err, {": no answer, 0 bytes in ", " s from nobody\n"});
 }
 
 TEST_F(PullTest, Basic) {

@@ -18,8 +18,9 @@ namespace pyro::cli {
 namespace {
 
 Json payload_of(const LoginPlace& place) {
-  const Json helper = place.helper ? Json(*place.helper) : Json(nullptr);
-  return {{"registry", place.registry}, {"file", place.file.string()}, {"helper", helper}};
+  return {{"registry", place.registry},
+          {"file", place.file.string()},
+          {"helper", or_null(place.helper)}};
 }
 
 /// "in FILE", "by docker-credential-pass, as FILE says"
@@ -115,7 +116,7 @@ class LogoutCommand : public Command {
   static Json payload(const LogoutReport& report) {
     Json document = payload_of(report.place);
     document["removed"] = report.removed;
-    document["remaining"] = report.remaining ? Json(*report.remaining) : Json(nullptr);
+    document["remaining"] = or_null(report.remaining);
     return document;
   }
 

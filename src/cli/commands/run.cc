@@ -66,7 +66,8 @@ class RunCommand : public Command {
     arguments.choice(
         "--network", "KIND", {"none", "user"},
         [this](const std::string& text) { set_network(text); },
-        "none (default), or user: outgoing connections, with\nyour rights");
+        "none (default), or user: outgoing connections, with\nyour rights; what listens on this "
+        "host's loopback\nonly is reached, too, at 10.0.2.2");
     arguments.value(
         "-e,--env", "NAME=VALUE", [this](const std::string& text) { add_variable(text); },
         "Set a variable for the command; may be repeated");

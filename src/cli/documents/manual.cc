@@ -93,6 +93,19 @@ std::string commands_of() {
   return text;
 }
 
+/// Where they are unless variables say otherwise.
+constexpr Meaning kFiles[] = {
+    {"~/.cache/pyro-mcp/environments", "the cache"},
+    {"~/.config/pyro/catalog.d/*.json", "catalogs; user.json is what 'env add' writes"},
+    {"~/.config/containers/auth.json, ~/.docker/config.json", "credentials for registries"},
+    {"/etc/containers/registries.conf, ~/.config/containers/registries.conf",
+     "mirrors, and which registries are blocked or may speak plain http; the user's instead of "
+     "the\n"
+     "system's, and what is in the directories registries.conf.d beside them"},
+    {"/etc/containers/certs.d, /etc/docker/certs.d, ~/.config/containers/certs.d",
+     "authorities and client certificates of single registries"},
+};
+
 std::string references_to_pages() {
   std::string text;
   for (const CommandEntry* const entry : all_commands()) {
@@ -134,6 +147,7 @@ std::string main_manual_page() {
   text += ".SH COMMANDS\n" + commands_of();
   text += ".SH OPTIONS\nBefore or after the command.\n" + options_of(global_options());
   text += ".SH ENVIRONMENT\n" + meanings_of(environment_variables());
+  text += ".SH FILES\n" + meanings_of(kFiles);
   text += ".SH EXIT STATUS\n" + meanings_of(exit_codes());
   return text + ".SH SEE ALSO\n" + references_to_pages();
 }
