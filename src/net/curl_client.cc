@@ -87,6 +87,14 @@ curl_socket_t open_socket(void* policy, curlsocktype, curl_sockaddr* address) no
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+/// A connection that is kept was opened for whoever asked first.
+int check_peer(void* policy, char* address, char*, int, int) noexcept {
+  auto& self = *static_cast<PeerPolicy*>(policy);
+  if (!self.public_only || is_public(std::string_view(address))) return CURL_PREREQFUNC_OK;
+  self.has_refused = true;
+  return CURL_PREREQFUNC_ABORT;
+}
+
 /// How libcurl's failures read here; `{}` stands for the host.
 struct Explanation {
   CURLcode code;
@@ -318,6 +326,8 @@ void CurlClient::Impl::set_up_protocol() {
   set(CURLOPT_WRITEFUNCTION, body_callback);
   set(CURLOPT_OPENSOCKETFUNCTION, open_socket);
   set(CURLOPT_OPENSOCKETDATA, &peers_);
+  set(CURLOPT_PREREQFUNCTION, check_peer);
+  set(CURLOPT_PREREQDATA, &peers_);
 }
 
 void CurlClient::Impl::set_up_trust() {
@@ -456,7 +466,7 @@ void CurlClient::Impl::trace(const HttpRequest& request) {
 bool CurlClient::Impl::is_peer_public() {
   const char* address = nullptr;
   libcurl().easy_getinfo(easy_.get(), CURLINFO_PRIMARY_IP, &address);
-  return address != nullptr && is_public(std::string(address));
+  return address != nullptr && is_public(std::string_view(address));
 }
 
 CURLcode CurlClient::Impl::perform() {

@@ -395,5 +395,19 @@ TEST(CurlClientTest, ConnectsToPublicAddressesOnlyWhereTold) {
   EXPECT_EQ(get_small(client, {server.url()}, 9).body, "x") << "it holds for one request";
 }
 
+TEST(CurlClientTest, ConnectsToPublicAddressesOnlyEvenWhereItIsConnected) {
+  RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", RawServer::Then::hold);
+  CurlClient client;
+  static_cast<void>(get_small(client, {server.url()}, 9));
+  try {
+    static_cast<void>(get_small(client, {.url = server.url(), .public_peers_only = true}, 9));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(error.message().find("of this machine or of its own network"), std::string::npos);
+  }
+  const std::string& sent = server.received();
+  EXPECT_EQ(sent.find("GET"), sent.rfind("GET")) << "nothing of the second request has left";
+}
+
 }  // namespace
 }  // namespace pyro
