@@ -401,11 +401,14 @@ void CurlClient::Impl::set_up_certificates(const Url& url, bool insecure) {
 }
 
 const HostCertificates& CurlClient::Impl::certificates_of(const Url& url) {
-  const auto [place, is_new] = certificates_.try_emplace(url.scheme + "://" + url.authority());
-  if (is_new && url.scheme == "https") {
-    place->second = find_host_certificates(options_.network.certificate_directories, url);
+  const std::string origin = url.scheme + "://" + url.authority();
+  const auto known = certificates_.find(origin);
+  if (known != certificates_.end()) return known->second;
+  HostCertificates found;
+  if (url.scheme == "https") {
+    found = find_host_certificates(options_.network.certificate_directories, url);
   }
-  return place->second;
+  return certificates_.emplace(origin, std::move(found)).first->second;
 }
 
 /// What libcurl would trust out of a file: the blob takes that one's place. Its directory stays.
