@@ -2,6 +2,7 @@
 #include "net/certificates.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -40,16 +41,16 @@ std::string read_file(const fs::path& file) {
 }
 
 /// Sorted; nothing where there is no such directory.
-std::vector<fs::path> files_in(const fs::path& directory) {
+std::vector<fs::path> files_in(const fs::path& directory, std::error_code& error) {
   std::vector<fs::path> files;
-  std::error_code error;
   for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error)) {
     if (!entry->path().filename().string().starts_with('.')) files.push_back(entry->path());
   }
   const bool is_absent =
       error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
-  if (error && !is_absent) throw unusable(directory, error.message());
+  const bool is_closed = error == std::errc::permission_denied;
+  if (error && !is_absent && !is_closed) throw unusable(directory, error.message());
   std::ranges::sort(files);
   return files;
 }
@@ -69,8 +70,18 @@ void require_partner(const std::vector<fs::path>& files, const fs::path& file,
       file, std::string("its ") + what + ", " + partner.filename().string() + ", is not beside it");
 }
 
-void take_directory(const fs::path& directory, HostCertificates& found) {
-  const auto files = files_in(directory);
+/// The directory itself, or the one above it where nobody may see what is in there.
+const fs::path& find_closed(const fs::path& directory, const fs::path& above) {
+  const bool may_enter = ::faccessat(AT_FDCWD, above.c_str(), X_OK, AT_EACCESS) == 0;
+  return may_enter ? directory : above;
+}
+
+void take_directory(const fs::path& directory, const fs::path& above, HostCertificates& found) {
+  std::error_code error;
+  const auto files = files_in(directory, error);
+  if (error == std::errc::permission_denied) {
+    found.closed.push_back(find_closed(directory, above));
+  }
   for (const fs::path& file : files) {
     if (file.extension() == ".crt") found.authorities += read_certificates(file) + "\n";
     if (file.extension() == ".key") require_partner(files, file, ".cert", "certificate");
@@ -97,7 +108,9 @@ std::string read_certificates(const fs::path& file) {
 HostCertificates find_host_certificates(const std::vector<fs::path>& directories, const Url& url) {
   HostCertificates found;
   for (const fs::path& directory : directories) {
-    for (const std::string& name : names_of(url)) take_directory(directory / name, found);
+    for (const std::string& name : names_of(url)) {
+      take_directory(directory / name, directory, found);
+    }
   }
   return found;
 }

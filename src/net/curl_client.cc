@@ -12,6 +12,7 @@
 #include <map>
 #include <new>
 #include <optional>
+#include <set>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -273,6 +274,7 @@ struct CurlClient::Impl {
   void set_up_certificates(const Url& url, bool insecure);
   void set_up_proxy();
   [[nodiscard]] const HostCertificates& certificates_of(const Url& url);
+  void tell_closed(const std::filesystem::path& directory);
   [[nodiscard]] std::string base_authorities();
   void trace(const HttpRequest& request);
   [[nodiscard]] bool is_peer_public();
@@ -290,6 +292,7 @@ struct CurlClient::Impl {
   std::chrono::seconds stall_timeout_{};
   std::optional<Proxy> proxy_;
   std::map<std::string, HostCertificates> certificates_;  // by origin; what was read stays
+  std::set<std::filesystem::path> closed_;                // told already
 };
 
 CurlClient::Impl::Impl(CurlOptions given) : options_(std::move(given)) {
@@ -407,8 +410,15 @@ const HostCertificates& CurlClient::Impl::certificates_of(const Url& url) {
   HostCertificates found;
   if (url.scheme == "https") {
     found = find_host_certificates(options_.network.certificate_directories, url);
+    std::ranges::for_each(found.closed, [&](const auto& directory) { tell_closed(directory); });
   }
   return certificates_.emplace(origin, std::move(found)).first->second;
+}
+
+void CurlClient::Impl::tell_closed(const std::filesystem::path& directory) {
+  if (!closed_.insert(directory).second || !options_.note) return;
+  options_.note("no certificates are taken from " + directory.string() +
+                ", which this user may not look into");
 }
 
 /// What libcurl would trust out of a file: the blob takes that one's place. Its directory stays.

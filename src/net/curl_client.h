@@ -22,6 +22,8 @@ struct CurlOptions {
   std::string user_agent = "pyro";
   /// Told of every request that was answered or failed, in a line without secrets.
   std::function<void(std::string_view)> trace = {};
+  /// Told once, in a line, of what was passed over and may be missed.
+  std::function<void(std::string_view)> note = {};
   /// Asking it to stop ends get() at once with Error(interrupted).
   std::stop_token stop = {};
   /// Name lookup, connection and TLS handshake together.

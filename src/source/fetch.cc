@@ -26,6 +26,7 @@ CurlOptions curl_options(const NetworkOptions& network, const std::stop_token& s
 CurlOptions curl_options(const FetchContext& context) {
   CurlOptions options = curl_options(context.network, context.stop);
   options.trace = [&progress = context.progress](std::string_view text) { progress.detail(text); };
+  options.note = [&progress = context.progress](std::string_view text) { progress.note(text); };
   return options;
 }
 

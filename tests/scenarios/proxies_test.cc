@@ -1,6 +1,7 @@
 // Pulls through proxies, and out of networks that answer in the registry's place.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "scenarios/hostile_harness.h"
 #include "support/connect_proxy.h"
@@ -173,6 +174,22 @@ TEST_F(ProxyTest, CaFilesThatCannotBeUsedAreNamed) {
   }
   pyro_ok({"env", "pull", "--ca-file", good.string(), "tool:1"},
           {{"SSL_CERT_FILE", "/none"}, {"SSL_CERT_DIR", "/none"}});
+}
+
+TEST_F(ProxyTest, DirectoriesOfCertificatesThatAreRootsAlone) {
+  offer(image_of(sample()));
+  const std::filesystem::path closed = home() / ".config/containers/certs.d";
+  write_file(closed / registry_->host() / "ca.crt", "no certificate\n");
+  std::filesystem::permissions(closed, std::filesystem::perms(0));
+  Command pull = command({"env", "pull", "-v", "--progress", "none", "tool:1"});
+  const std::vector<std::string> drop{"setpriv", "--bounding-set=-dac_override,-dac_read_search",
+                                      "--"};
+  if (::geteuid() == 0) pull.argv.insert(pull.argv.begin(), drop.begin(), drop.end());
+  const ProcessResult result = run(pull);
+  std::filesystem::permissions(closed, std::filesystem::perms(0700));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  expect_says(result.err, {"no certificates are taken from " + closed.string() + ", which"});
+  expect_installed(sample());
 }
 
 // Networks that want a login first.
