@@ -5,11 +5,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <span>
+#include <optional>
 #include <system_error>
+#include <utility>
 
-#include "base/files.h"
+#include "base/regular_file.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -27,17 +27,14 @@ Error unusable(const fs::path& file, const std::string& why) {
 }
 
 std::string read_file(const fs::path& file) {
-  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) throw unusable(file, std::generic_category().message(errno));
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-    throw unusable(file, "it is not a regular file");
+  std::optional<RegularFile> found;
+  try {
+    found = read_regular_file(file, kMaxFileBytes);
+  } catch (const Error& error) {
+    throw unusable(file, error.message());
   }
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  if (size > kMaxFileBytes) throw unusable(file, "it is larger than 16 MiB");
-  std::string text(static_cast<std::size_t>(size), '\0');
-  text.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(text)), 0, file.string()));
-  return text;
+  if (!found) throw unusable(file, "No such file or directory");
+  return std::move(found->content);
 }
 
 /// Sorted; nothing where there is no such directory.

@@ -1,19 +1,15 @@
 // One file of credentials.
 #include "oci/credential_file.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <span>
-#include <system_error>
 #include <utility>
 
 #include "base/ascii.h"
 #include "base/base64.h"
-#include "base/files.h"
+#include "base/regular_file.h"
 #include "base/strict_json.h"
 
 namespace pyro {
@@ -80,24 +76,10 @@ std::optional<Credentials> parse_entry(const Json& entry) {
   return Credentials{decoded->substr(0, colon), decoded->substr(colon + 1)};
 }
 
-struct Opened {
-  std::string text;
-  FileTrust trust;
-};
-
-std::optional<Opened> open_and_read(const std::filesystem::path& file) {
-  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  const int error = errno;
-  if (!fd && (error == ENOENT || error == ENOTDIR)) return std::nullopt;
-  if (!fd) throw unusable_file(file, std::generic_category().message(error));
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-    throw unusable_file(file, "it is not a regular file");
-  }
-  std::string text(kMaxFileBytes + 1, '\0');
-  text.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(text)), 0, file.string()));
-  if (text.size() > kMaxFileBytes) throw unusable_file(file, "it is larger than 1 MiB");
-  return Opened{std::move(text), judge_credential_file(status.st_mode, status.st_uid, ::geteuid())};
+std::optional<RegularFile> read_file(const std::filesystem::path& file) try {
+  return read_regular_file(file, kMaxFileBytes);
+} catch (const Error& error) {
+  throw unusable_file(file, error.message());
 }
 
 Json parse(const std::filesystem::path& file, const std::string& text) {
@@ -127,15 +109,16 @@ FileTrust judge_credential_file(mode_t mode, uid_t owner, uid_t user) {
 }
 
 std::optional<CredentialFile> CredentialFile::read(const std::filesystem::path& path) {
-  const auto opened = open_and_read(path);
-  if (!opened) return std::nullopt;
-  const FileTrust& trust = opened->trust;
+  const auto file = read_file(path);
+  if (!file) return std::nullopt;
+  const FileTrust trust =
+      judge_credential_file(file->status.st_mode, file->status.st_uid, ::geteuid());
   if (!trust.believed) throw unusable_file(path, trust.remark, trust.remedy);
   std::string remark;
   if (!trust.remark.empty()) {
     remark = "the credentials in " + path.string() + ": " + trust.remark + "; " + trust.remedy;
   }
-  return CredentialFile(path, std::move(remark), parse(path, opened->text));
+  return CredentialFile(path, std::move(remark), parse(path, file->content));
 }
 
 /// Null where it is missing or null.

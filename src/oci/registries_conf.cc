@@ -1,19 +1,15 @@
 // Files that say where the content of registries is to be had.
 #include "oci/registries_conf.h"
 
-#include <fcntl.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <optional>
-#include <span>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "base/ascii.h"
-#include "base/files.h"
+#include "base/regular_file.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -32,16 +28,14 @@ Error unusable(const fs::path& file, const std::string& why) {
 }
 
 std::string read_file(const fs::path& file) {
-  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) throw unusable(file, std::generic_category().message(errno));
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-    throw unusable(file, "it is not a regular file");
+  std::optional<RegularFile> found;
+  try {
+    found = read_regular_file(file, kMaxFileBytes);
+  } catch (const Error& error) {
+    throw unusable(file, error.message());
   }
-  std::string text(kMaxFileBytes + 1, '\0');
-  text.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(text)), 0, file.string()));
-  if (text.size() > kMaxFileBytes) throw unusable(file, "it is larger than 1 MiB");
-  return text;
+  if (!found) throw unusable(file, "No such file or directory");
+  return std::move(found->content);
 }
 
 /// One file on its way to rules.
