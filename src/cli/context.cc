@@ -1,6 +1,7 @@
 // What a command works with.
 #include "cli/context.h"
 
+#include "base/oci_names.h"
 #include "pyro/error.h"
 
 namespace pyro::cli {
@@ -41,6 +42,15 @@ void declare(Arguments& arguments, GlobalOptions& options) {
       "--ca-file", "FILE",
       [&](const std::string& text) { options.ca_file = not_empty("--ca-file", text); },
       "Trust the certificate authorities in FILE (PEM) instead of\nthe system's");
+  arguments.value(
+      "--trust-realm", "HOST",
+      [&](const std::string& text) {
+        if (!is_oci_registry(text)) {
+          refuse_value("--trust-realm", text, "a host like auth.example.org");
+        }
+        options.trusted_realms.push_back(text);
+      },
+      "Send registry credentials to this token server, too;\nmay be repeated");
   arguments.flag("--offline", options.offline, "Ask no host for anything");
   arguments.counter(
       "-v,--verbose", options.verbosity,

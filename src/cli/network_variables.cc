@@ -5,8 +5,11 @@
 #include <initializer_list>
 #include <system_error>
 
+#include <string_view>
 #include "cli/sizes.h"
 
+#include "base/ascii.h"
+#include "base/oci_names.h"
 namespace pyro::cli {
 namespace {
 
@@ -127,6 +130,24 @@ NetworkOptions network_options(const GlobalOptions& options, const Variables& va
   network.credential_files = credential_files(variables);
   network.helper_directories = helper_directories(variables);
   set_registries(network, variables);
+/// Both count: each is the user's word.
+std::vector<std::string> trusted_realms(const GlobalOptions& options, const Variables& variables) {
+  std::vector<std::string> hosts = options.trusted_realms;
+  std::string_view rest;
+  const auto list = variables("PYRO_TRUST_REALM");
+  if (list) rest = *list;
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find(','), rest.size());
+    const std::string_view host = trim(rest.substr(0, end));
+    if (!host.empty() && !is_oci_registry(host)) {
+      refuse_variable("PYRO_TRUST_REALM", std::string(host), "a host like auth.example.org");
+    }
+    if (!host.empty()) hosts.emplace_back(host);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  return hosts;
+}
+
   set_proxies(network, variables);
   network.ca_file = options.ca_file ? options.ca_file : variables("SSL_CERT_FILE");
   // An option says all of whom to trust.
@@ -134,5 +155,6 @@ NetworkOptions network_options(const GlobalOptions& options, const Variables& va
   network.offline = is_offline(options, variables);
   return network;
 }
+  network.trusted_realms = trusted_realms(options, variables);
 
 }  // namespace pyro::cli

@@ -19,6 +19,7 @@ struct GlobalOptions {
   std::vector<std::string> catalogs;
   std::optional<std::string> runtime_dir;
   std::optional<std::string> ca_file = {};
+  std::vector<std::string> trusted_realms = {};
   bool offline = false;
   int verbosity = 0;  ///< How often -v was given.
   bool version = false;

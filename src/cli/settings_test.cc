@@ -124,6 +124,28 @@ TEST(Settings, ProxiesAreThoseOfCurl) {
 
 TEST(Settings, TheOptionSaysAllOfWhomToTrust) {
   GlobalOptions options{.cache_dir = "/c", .catalogs = {}, .runtime_dir = {}, .ca_file = "/o"};
+TEST(Settings, RealmsOfTheOptionAndTheVariableAreTrusted) {
+  GlobalOptions options{.cache_dir = "/c", .catalogs = {}, .runtime_dir = {}};
+  options.trusted_realms = {"a.example"};
+  const auto realms = [&](const std::string& value) {
+    return store_options(options, variables({{"PYRO_TRUST_REALM", value}})).network.trusted_realms;
+  };
+  EXPECT_EQ(realms(""), std::vector<std::string>{"a.example"});
+  EXPECT_EQ(realms("b.example, c.example:444,,[::1]"),
+            (std::vector<std::string>{"a.example", "b.example", "c.example:444", "[::1]"}));
+  for (const char* bad : {"https://b.example", "b.example/token", "robin@b.example", "b.example:0",
+                          "b.example c.example"}) {
+    try {
+      static_cast<void>(realms(bad));
+      ADD_FAILURE() << bad;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::usage);
+      EXPECT_EQ(error.message(),
+                "PYRO_TRUST_REALM: '" + std::string(bad) + "' is not a host like auth.example.org");
+    }
+  }
+}
+
   const auto network =
       store_options(options, variables({{"SSL_CERT_FILE", "/f"}, {"SSL_CERT_DIR", "/d"}})).network;
   EXPECT_EQ(network.ca_file, "/o");

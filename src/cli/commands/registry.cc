@@ -37,9 +37,6 @@ class LoginCommand : public Command {
     arguments.flag("--password-stdin", from_stdin_,
                    "Read the password from standard input; else it is\nasked for on a terminal");
     arguments.flag("--skip-check", skip_check_, "Do not ask the registry whether it takes them");
-    arguments.value(
-        "--trust-realm", "HOST", [this](const std::string& text) { realms_.push_back(text); },
-        "Send them to this token server, too; may be repeated");
     declare_json(arguments);
   }
 
@@ -49,7 +46,6 @@ class LoginCommand : public Command {
                          .check = !skip_check_,
                          .progress = warnings.get(),
                          .stop = context.stop};
-    options.network.trusted_realms = realms_;
     const std::string username = find_username(context);
     const std::string password = find_password(context);
     const LoginReport report = log_in(options, operands.front(), username, password);
@@ -91,7 +87,6 @@ class LoginCommand : public Command {
   std::optional<std::string> username_;
   bool from_stdin_ = false;
   bool skip_check_ = false;
-  std::vector<std::string> realms_;
 };
 
 class LogoutCommand : public Command {
