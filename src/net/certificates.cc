@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/oci_names.h"
 #include "base/regular_file.h"
 #include "pyro/error.h"
 
@@ -56,7 +57,10 @@ std::vector<std::string> names_of(const Url& url) {
   const std::string name = url.authority();
   if (name == "." || name == "..") return {};  // a redirect's target may be called anything
   const std::string port = ":" + std::to_string(url.port);
-  return name.ends_with(port) ? std::vector{name} : std::vector{name, name + port};
+  std::vector names{name};
+  if (!name.ends_with(port)) names.push_back(name + port);
+  if (is_docker_hub(name)) names.emplace_back("docker.io");
+  return names;
 }
 
 void require_partner(const std::vector<fs::path>& files, const fs::path& file,

@@ -28,9 +28,10 @@ struct HostCertificates {
 };
 
 /// From the directory named as the host of `url` ("registry.example:5000"; without the port where
-/// that is the scheme's own, or with it) in each of `directories`: all *.crt, and the first pair of
-/// NAME.cert and NAME.key. Hidden files and others are passed over, and so is a directory that may
-/// not be looked into: /etc/docker is root's alone on many machines.
+/// that is the scheme's own, or with it; Docker Hub's also "docker.io") in each of `directories`:
+/// all *.crt, and the first pair of NAME.cert and NAME.key. Hidden files and others are passed
+/// over, and so is a directory that may not be looked into: /etc/docker is root's alone on many
+/// machines.
 /// @throws Error(failed) for a certificate without its key, a key without its certificate, and
 /// files that cannot be read.
 [[nodiscard]] HostCertificates find_host_certificates(

@@ -69,6 +69,14 @@ TEST_F(CertificatesTest, AreThoseOfTheHostAlone) {
   EXPECT_FALSE(find("https://registry.example:5000").client_certificate);
 }
 
+TEST_F(CertificatesTest, DockerHubGoesByItsNameToo) {
+  write("a/docker.io/ca.crt", pem("name"));
+  write("b/registry-1.docker.io/ca.crt", pem("host"));
+  EXPECT_EQ(find("https://registry-1.docker.io/v2/").authorities,
+            pem("name") + "\n" + pem("host") + "\n");
+  EXPECT_EQ(find("https://auth.docker.io").authorities, "");
+}
+
 TEST_F(CertificatesTest, ThePairToShow) {
   const fs::path certificate = write("a/r.example/client.cert", pem("me"));
   const fs::path key = write("a/r.example/client.key", "key");

@@ -9,6 +9,7 @@
 
 #include "base/ascii.h"
 #include "base/base64.h"
+#include "base/oci_names.h"
 #include "base/regular_file.h"
 #include "base/strict_json.h"
 
@@ -19,8 +20,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
 
-/// Docker Hub's own name is older than its registry's present host.
-constexpr std::string_view kHubNames[] = {"registry-1.docker.io", "index.docker.io", "docker.io"};
 constexpr const char* kHubKey = "https://index.docker.io/v1/";
 
 Error unusable_file(const std::filesystem::path& file, const std::string& why,
@@ -33,8 +32,8 @@ Error unusable_file(const std::filesystem::path& file, const std::string& why,
 /// The names one registry goes by, its own first.
 std::vector<std::string> names_of(std::string_view registry) {
   std::vector<std::string> names{to_lower(registry)};
-  if (std::ranges::find(kHubNames, names.front()) == std::end(kHubNames)) return names;
-  for (const std::string_view name : kHubNames) {
+  if (!is_docker_hub(registry)) return names;
+  for (const std::string_view name : kDockerHubNames) {
     if (name != names.front()) names.emplace_back(name);
   }
   return names;

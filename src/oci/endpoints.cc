@@ -32,9 +32,8 @@ std::optional<ImageReference> parse(const std::string& name) {
   const std::size_t at = name.find('@');
   const std::size_t mark = at == name.npos ? name.rfind(':') : at;
   if (slash == name.npos || mark == name.npos || mark < slash) return std::nullopt;
-  const std::string host = name.substr(0, slash);
-  return ImageReference::make(host == "docker.io" ? "registry-1.docker.io" : host,
-                              name.substr(slash + 1, mark - slash - 1), name.substr(mark + 1));
+  return ImageReference::make(name.substr(0, slash), name.substr(slash + 1, mark - slash - 1),
+                              name.substr(mark + 1));
 }
 
 /// `name`, its front replaced.

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/ascii.h"
+#include "base/oci_names.h"
 #include "base/regular_file.h"
 #include "pyro/error.h"
 
@@ -176,8 +177,7 @@ std::vector<RegistryRule> load_registries(const std::vector<fs::path>& files) {
 }
 
 std::string canonical_registry(const std::string& host) {
-  const bool is_hub = host == "registry-1.docker.io" || host == "index.docker.io";
-  return is_hub ? "docker.io" : host;
+  return is_docker_hub(host) ? "docker.io" : host;
 }
 
 }  // namespace pyro
