@@ -58,7 +58,10 @@ void Hosts::introduce(Host& host) {
 }
 
 bool Hosts::leave(const Host& host, const Error& why) {
-  const bool is_its_fault = why.code() == ErrorCode::network || why.code() == ErrorCode::integrity;
+  // Its credentials or certificates may be what cannot be used; where it is more, the next host
+  // says so, too.
+  const bool is_its_fault = why.code() == ErrorCode::network ||
+                            why.code() == ErrorCode::integrity || why.code() == ErrorCode::failed;
   if (!host.endpoint.is_mirror || !is_its_fault) return false;
   if (!watch_.left->insert(place_of(host.endpoint)).second) return false;
   const std::string line =
