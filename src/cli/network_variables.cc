@@ -1,15 +1,17 @@
 // What options and variables say of the network.
 #include "cli/network_variables.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <initializer_list>
-#include <system_error>
-
 #include <string_view>
-#include "cli/sizes.h"
+#include <system_error>
 
 #include "base/ascii.h"
 #include "base/oci_names.h"
+#include "cli/sizes.h"
+
 namespace pyro::cli {
 namespace {
 
@@ -17,7 +19,8 @@ namespace fs = std::filesystem;
 
 /// A variable that names a place means that place alone: who points DOCKER_CONFIG at an empty
 /// directory wants no credentials. Else as containers-auth.json(5) has it. The first is the one
-/// that a login is kept in, so the session's own directory counts only where there is one.
+/// that a login is kept in, so the session's own directory counts only where there is one, and what
+/// podman has in its place comes behind it.
 std::vector<fs::path> credential_files(const Variables& variables) {
   if (const auto file = variables("REGISTRY_AUTH_FILE")) return {*file};
   if (const auto directory = variables("DOCKER_CONFIG"))
@@ -31,8 +34,13 @@ std::vector<fs::path> credential_files(const Variables& variables) {
   if (const auto base = base_directory(variables, "XDG_CONFIG_HOME", ".config")) {
     files.push_back(*base / "containers" / "auth.json");
   }
+  if (!variables("XDG_RUNTIME_DIR")) {
+    const fs::path podmans = "/run/containers/" + std::to_string(::getuid()) + "/auth.json";
+    if (fs::exists(podmans, error)) files.push_back(podmans);
+  }
   if (const auto home = absolute_variable(variables, "HOME")) {
     files.push_back(*home / ".docker" / "config.json");
+    files.push_back(*home / ".dockercfg");
   }
   return files;
 }
@@ -122,14 +130,6 @@ bool is_offline(const GlobalOptions& options, const Variables& variables) {
   return true;
 }
 
-}  // namespace
-
-NetworkOptions network_options(const GlobalOptions& options, const Variables& variables) {
-  NetworkOptions network;
-  set_patience(network, variables);
-  network.credential_files = credential_files(variables);
-  network.helper_directories = helper_directories(variables);
-  set_registries(network, variables);
 /// Both count: each is the user's word.
 std::vector<std::string> trusted_realms(const GlobalOptions& options, const Variables& variables) {
   std::vector<std::string> hosts = options.trusted_realms;
@@ -148,6 +148,15 @@ std::vector<std::string> trusted_realms(const GlobalOptions& options, const Vari
   return hosts;
 }
 
+}  // namespace
+
+NetworkOptions network_options(const GlobalOptions& options, const Variables& variables) {
+  NetworkOptions network;
+  set_patience(network, variables);
+  network.credential_files = credential_files(variables);
+  network.helper_directories = helper_directories(variables);
+  network.trusted_realms = trusted_realms(options, variables);
+  set_registries(network, variables);
   set_proxies(network, variables);
   network.ca_file = options.ca_file ? options.ca_file : variables("SSL_CERT_FILE");
   // An option says all of whom to trust.
@@ -155,6 +164,5 @@ std::vector<std::string> trusted_realms(const GlobalOptions& options, const Vari
   network.offline = is_offline(options, variables);
   return network;
 }
-  network.trusted_realms = trusted_realms(options, variables);
 
 }  // namespace pyro::cli

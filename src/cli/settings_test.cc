@@ -66,13 +66,15 @@ TEST(Settings, Credentials) {
     std::vector<fs::path> files;
   };
   const Case cases[] = {
-      {{{"HOME", "/h"}}, {"/h/.config/containers/auth.json", "/h/.docker/config.json"}},
+      {{{"HOME", "/h"}},
+       {"/h/.config/containers/auth.json", "/h/.docker/config.json", "/h/.dockercfg"}},
       {{{"HOME", "/h"}, {"XDG_CONFIG_HOME", "/x"}, {"XDG_RUNTIME_DIR", "/no/such/directory"}},
-       {"/x/containers/auth.json", "/h/.docker/config.json"}},
+       {"/x/containers/auth.json", "/h/.docker/config.json", "/h/.dockercfg"}},
       {{{"HOME", "/h"}, {"XDG_RUNTIME_DIR", "/tmp"}},
-       {"/tmp/containers/auth.json", "/h/.config/containers/auth.json", "/h/.docker/config.json"}},
+       {"/tmp/containers/auth.json", "/h/.config/containers/auth.json", "/h/.docker/config.json",
+        "/h/.dockercfg"}},
       {{{"HOME", "/h"}, {"XDG_RUNTIME_DIR", "tmp"}},
-       {"/h/.config/containers/auth.json", "/h/.docker/config.json"}},
+       {"/h/.config/containers/auth.json", "/h/.docker/config.json", "/h/.dockercfg"}},
       {{{"HOME", "/h"}, {"DOCKER_CONFIG", "/d"}}, {"/d/config.json"}},
       {{{"HOME", "/h"}, {"DOCKER_CONFIG", "/d"}, {"REGISTRY_AUTH_FILE", "/r"}}, {"/r"}},
       {{}, {}},
@@ -122,8 +124,6 @@ TEST(Settings, ProxiesAreThoseOfCurl) {
   EXPECT_EQ(lower.http_proxy, "h");
 }
 
-TEST(Settings, TheOptionSaysAllOfWhomToTrust) {
-  GlobalOptions options{.cache_dir = "/c", .catalogs = {}, .runtime_dir = {}, .ca_file = "/o"};
 TEST(Settings, RealmsOfTheOptionAndTheVariableAreTrusted) {
   GlobalOptions options{.cache_dir = "/c", .catalogs = {}, .runtime_dir = {}};
   options.trusted_realms = {"a.example"};
@@ -146,6 +146,8 @@ TEST(Settings, RealmsOfTheOptionAndTheVariableAreTrusted) {
   }
 }
 
+TEST(Settings, TheOptionSaysAllOfWhomToTrust) {
+  GlobalOptions options{.cache_dir = "/c", .catalogs = {}, .runtime_dir = {}, .ca_file = "/o"};
   const auto network =
       store_options(options, variables({{"SSL_CERT_FILE", "/f"}, {"SSL_CERT_DIR", "/d"}})).network;
   EXPECT_EQ(network.ca_file, "/o");

@@ -42,10 +42,10 @@ std::vector<std::string> names_of(std::string_view registry) {
 /// A key as it is compared: a host's letters have no case; a URL is one of a whole host, whatever
 /// its path.
 std::string normal_key(std::string_view key) {
-  constexpr std::string_view kScheme = "https://";
-  if (key.starts_with(kScheme)) {
-    key.remove_prefix(kScheme.size());
-    key = key.substr(0, key.find('/'));
+  for (const std::string_view scheme : {"https://", "http://"}) {
+    if (!key.starts_with(scheme)) continue;
+    key.remove_prefix(scheme.size());
+    return to_lower(key.substr(0, key.find('/')));
   }
   return to_lower(key);
 }
@@ -117,7 +117,10 @@ std::optional<CredentialFile> CredentialFile::read(const std::filesystem::path& 
   if (!trust.remark.empty()) {
     remark = "the credentials in " + path.string() + ": " + trust.remark + "; " + trust.remedy;
   }
-  return CredentialFile(path, std::move(remark), parse(path, file->content));
+  Json content = parse(path, file->content);
+  // Docker's first format has nothing but the entries.
+  if (path.filename() == ".dockercfg") content = Json{{"auths", std::move(content)}};
+  return CredentialFile(path, std::move(remark), std::move(content));
 }
 
 /// Null where it is missing or null.
@@ -161,14 +164,19 @@ std::optional<Credentials> CredentialFile::find_for_host(std::string_view regist
   return find_entry(names_of(registry));
 }
 
-std::optional<std::string> CredentialFile::helper_for(std::string_view registry) const {
-  if (const Json* const helpers = section("credHelpers")) {
-    for (const auto& [key, name] : helpers->items()) {
-      if (!means_registry(key, registry)) continue;
-      if (!name.is_string()) throw unusable("\"credHelpers\" has no name for \"" + key + "\"");
-      return name.get<std::string>();
-    }
+std::optional<std::string> CredentialFile::own_helper_of(std::string_view registry) const {
+  const Json* const helpers = section("credHelpers");
+  if (helpers == nullptr) return std::nullopt;
+  for (const auto& [key, name] : helpers->items()) {
+    if (!means_registry(key, registry)) continue;
+    if (!name.is_string()) throw unusable("\"credHelpers\" has no name for \"" + key + "\"");
+    return name.get<std::string>();
   }
+  return std::nullopt;
+}
+
+std::optional<std::string> CredentialFile::helper_for(std::string_view registry) const {
+  if (auto own = own_helper_of(registry)) return own;
   const auto store = content_.find("credsStore");
   if (store == content_.end() || store->is_null()) return std::nullopt;
   if (!store->is_string()) throw unusable("\"credsStore\" is not a name");

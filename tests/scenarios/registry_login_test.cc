@@ -1,12 +1,14 @@
 // Credentials: kept by `pyro registry login`, and those that other tools and helpers keep.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
 #include <memory>
 
 #include "scenarios/hostile_harness.h"
+#include "scenarios/private_mount.h"
 #include "support/real_registry.h"
 #include "support/skopeo.h"
 #include "support/token_server.h"
@@ -447,6 +449,23 @@ TEST_F(LoginTest, AFileThatOthersReadIsWarnedOf) {
   EXPECT_EQ(occurrences("others may read it", pull.err), 1U) << pull.err;
   expect_says(pull.err, {"pyro: warning: the credentials in " + auth_file().string()});
   ASSERT_EQ(login().exit_code, 0);
+TEST_F(LoginTest, WhatOlderToolsKeepIsUsed) {
+  const json entry{{"auth", base64(std::string(kUser) + ":" + kPassword)}};
+  const auto run_directory = PrivateMount::tmpfs("/run", "mode=0755");
+  if (run_directory) {
+    const fs::path podmans = "/run/containers/" + std::to_string(::getuid()) + "/auth.json";
+    write_secret(podmans, json{{"auths", {{registry_->host(), entry}}}}.dump());
+    pyro_ok({"env", "pull", "tool:1"});
+    EXPECT_EQ(pyro({"env", "pull", "--force", "tool:1"}, {{"XDG_RUNTIME_DIR", "/none"}}).exit_code,
+              4);
+    EXPECT_EQ(parse_json(login({"--json"}).out)["file"], auth_file().string());
+    fs::remove(podmans);
+    fs::remove(auth_file());
+  }
+  write_secret(home() / ".dockercfg", json{{"https://" + registry_->host(), entry}}.dump());
+  pyro_ok({"env", "pull", "--force", "tool:1"});
+}
+
   EXPECT_EQ(mode_of(auth_file()), 0600U);
 }
 

@@ -142,8 +142,8 @@ constinit const CommandEntry kLoginCommand{
         "for you alone (mode 0600), and what else is in it stays.\n"
         "\n"
         "A pull looks into the file that one of the first two variables names, and into no other;\n"
-        "else into the other two, then ~/.docker/config.json. The first that has something for "
-        "the\n"
+        "else into the other two, then /run/containers/UID/auth.json where $XDG_RUNTIME_DIR is not\n"
+        "set, then ~/.docker/config.json and ~/.dockercfg. The first that has something for the\n"
         "registry counts. A file that everybody may write, or of another user, is refused; one "
         "that\n"
         "others may read is warned of.\n",
