@@ -52,7 +52,9 @@ class RulesReader {
     }
     std::vector<RegistryRule> rules;
     for (const toml::table* const table : tables_of(document, "registry")) {
-      rules.push_back(read_rule(*table));
+      RegistryRule rule = read_rule(*table);
+      for (const RegistryRule& other : rules) check_agreement(rule, other, *table);
+      rules.push_back(std::move(rule));
     }
     return rules;
   }
@@ -142,6 +144,20 @@ class RulesReader {
       rule.mirrors.push_back(read_mirror(*mirror, only_digests));
     }
     return rule;
+  }
+
+  /// containers refuse such a file, so that nobody takes one of both for what holds.
+  void check_agreement(const RegistryRule& rule, const RegistryRule& other,
+                       const toml::table& table) const {
+    const auto place_of = [](const RegistryRule& r) {
+      return r.location.empty() ? r.prefix : r.location;
+    };
+    if (place_of(rule) != place_of(other)) return;
+    const char* const what = rule.insecure != other.insecure ? "insecure"
+                             : rule.blocked != other.blocked ? "blocked"
+                                                             : nullptr;
+    if (what == nullptr) return;
+    fail(table, std::string("\"") + what + "\" is not what it is further up for this location");
   }
 
   [[nodiscard]] MirrorRule read_mirror(const toml::table& table, bool only_digests) const {
