@@ -219,3 +219,8 @@ TEST_F(ProxyTest, ACaptivePortalIsCalledByItsName) {
 
 }  // namespace
 }  // namespace pyro::testing
+  registry_->clear_rules();
+  registry_->set_auth(auth(AuthOptions::Mode::bearer));
+  registry_->add_rule({.kind = RequestKind::token}, faults::html());
+  expect_refused(4,
+                 {"answered with a web page (text/html), not as a token server", "captive portal"});
