@@ -385,6 +385,9 @@ TransportFailure CurlClient::Impl::failure_of(CURLcode code) {
   libcurl().easy_getinfo(easy_.get(), CURLINFO_PRETRANSFER_TIME, &connected);
   libcurl().easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &failure.os_error);
   libcurl().easy_getinfo(easy_.get(), CURLINFO_HTTP_CONNECTCODE, &failure.connect_status);
+  long proxy_verdict = 0;
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_PROXY_SSL_VERIFYRESULT, &proxy_verdict);
+  failure.is_proxy_untrusted = code == CURLE_PEER_FAILED_VERIFICATION && proxy_verdict != 0;
   failure.was_connected = connected > 0;
   failure.patience = failure.was_connected ? stall_timeout_ : connect_timeout_;
   if (failure.detail.empty()) failure.detail = libcurl().easy_strerror(code);

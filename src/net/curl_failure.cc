@@ -116,6 +116,11 @@ void throw_proxy_error(const TransportFailure& failure) {
   if (is_nameless) {
     throw error.add_context("the name of the proxy " + proxy + " cannot be resolved");
   }
+  if (failure.is_proxy_untrusted) {
+    throw Error(ErrorCode::network, failure.detail,
+                "name its authority's PEM file with --ca-file or in SSL_CERT_FILE")
+        .add_context("the certificate of the proxy " + proxy + " is not trusted");
+  }
   if (failure.code == CURLE_PROXY) {
     throw error.add_context("the proxy " + proxy + " does not let us through");
   }

@@ -19,6 +19,7 @@ struct TransportFailure {
   std::string proxy;        ///< As it is shown; empty where there is none.
   long os_error = 0;        ///< errno of a connection that did not come about.
   long connect_status = 0;  ///< The proxy's answer to CONNECT.
+  bool is_proxy_untrusted = false;
   bool was_connected = false;
   std::chrono::seconds patience{};  ///< How long was waited for what did not come in time.
 };

@@ -5,9 +5,13 @@
 
 #include "scenarios/hostile_harness.h"
 #include "support/connect_proxy.h"
+#include "support/socks_proxy.h"
+#include "support/tls_front.h"
 
 namespace pyro::testing {
 namespace {
+
+constexpr std::uint8_t kNotAllowed = 2;  // RFC 1928 section 6
 
 constexpr char kName[] = "registry.test";  // RFC 6761: nobody's; the proxies here know it
 
@@ -42,6 +46,34 @@ TEST_F(ProxyTest, CarriesAPull) {
     EXPECT_EQ(each.target, host());
     EXPECT_EQ(each.authorization, "");
   }
+}
+
+TEST_F(ProxyTest, OfSocksCarriesAPull) {
+  const SocksProxy proxy;
+  pyro_ok({"env", "pull", "tool:1"}, {{"ALL_PROXY", "socks5h://" + proxy.authority()}});
+  expect_installed(sample());
+  EXPECT_EQ(proxy.seen(), std::vector<std::string>{host()}) << "one connection, and by name";
+  const SocksProxy closed(kNotAllowed);
+  expect_refused(4, {"the proxy " + closed.authority() + " does not let us through"},
+                 {"env", "pull", "--force", "tool:1"},
+                 {{"ALL_PROXY", "socks5h://" + closed.authority()}});
+}
+
+TEST_F(ProxyTest, BehindTlsCarriesAPull) {
+  const ConnectProxy proxy({.login = "robin:top-secret"});
+  const TlsFront front(registry_->issue({.file_name = "proxy"}), proxy.port());
+  const std::string authority = "127.0.0.1:" + std::to_string(front.port());
+  pyro_ok({"env", "pull", "tool:1"}, {{"https_proxy", "https://robin:top-secret@" + authority}});
+  expect_installed(sample());
+  EXPECT_EQ(proxy.seen().size(), 1U);
+  EXPECT_EQ(proxy.seen().back().target, host());
+  const CertificateAuthority stranger(dir_ / "stranger");
+  const TlsFront impostor(stranger.issue(), proxy.port());
+  const std::string other = "127.0.0.1:" + std::to_string(impostor.port());
+  expect_refused(4, {"the certificate of the proxy " + other + " is not trusted", "--ca-file"},
+                 {"env", "pull", "--force", "tool:1"},
+                 {{"https_proxy", "https://robin:top-secret@" + other}});
+  EXPECT_EQ(proxy.seen().size(), 1U) << "it has not seen the password";
 }
 
 TEST_F(ProxyTest, IsNotAskedWhereItMustNotBe) {
@@ -215,12 +247,12 @@ TEST_F(ProxyTest, ACaptivePortalIsCalledByItsName) {
   registry_->clear_rules();
   registry_->add_rule({.kind = RequestKind::manifest}, faults::status(511));
   expect_refused(4, {"511", "captive portal"});
-}
-
-}  // namespace
-}  // namespace pyro::testing
   registry_->clear_rules();
   registry_->set_auth(auth(AuthOptions::Mode::bearer));
   registry_->add_rule({.kind = RequestKind::token}, faults::html());
   expect_refused(4,
                  {"answered with a web page (text/html), not as a token server", "captive portal"});
+}
+
+}  // namespace
+}  // namespace pyro::testing
