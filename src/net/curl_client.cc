@@ -397,6 +397,16 @@ TransportFailure CurlClient::Impl::failure_of(CURLcode code) {
   return failure;
 }
 
+CurlOptions client_options(const NetworkOptions& network, std::stop_token stop,
+                           ProgressListener* progress) {
+  CurlOptions options{
+      .network = network, .user_agent = "pyro/" PYRO_VERSION, .stop = std::move(stop)};
+  if (progress == nullptr) return options;
+  options.trace = [progress](std::string_view text) { progress->detail(text); };
+  options.note = [progress](std::string_view text) { progress->note(text); };
+  return options;
+}
+
 CurlClient::CurlClient(CurlOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 CurlClient::~CurlClient() = default;
 CurlClient::CurlClient(CurlClient&&) noexcept = default;

@@ -12,6 +12,7 @@
 
 #include "net/http.h"
 #include "pyro/environment_store.h"
+#include "pyro/progress.h"
 
 namespace pyro {
 
@@ -31,6 +32,11 @@ struct CurlOptions {
   /// How long a transfer may stay below 1 KiB/s.
   std::chrono::seconds stall_timeout{30};
 };
+
+/// As every client of this library is made. What it has to say goes to `progress`, which may be
+/// null and must outlive it.
+[[nodiscard]] CurlOptions client_options(const NetworkOptions& network, std::stop_token stop,
+                                         ProgressListener* progress);
 
 /// Speaks HTTP/1.1 over TLS 1.2 or later, or over plain TCP where the URL says http, through the
 /// proxy that net/proxy.h chooses. No environment variable has a say.

@@ -101,7 +101,7 @@ class Download {
   Download(const Environment& environment, const FetchContext& context, const BodySink& sink)
       : url_(*environment.source_url),
         context_(context),
-        http_(curl_options(context)),
+        http_(client_options(context)),
         retry_(retry_options(context, environment.name)),
         body_(sink, environment.source_sha256 ? ResumableBody::Content::addressed
                                               : ResumableBody::Content::named) {}

@@ -6,10 +6,10 @@
 #include <string>
 
 #include "cli/commands/commands.h"
+#include "cli/commands/progress_arguments.h"
 #include "cli/exit_code.h"
 #include "cli/json_output.h"
 #include "cli/printable.h"
-#include "cli/progress.h"
 #include "cli/questions.h"
 #include "pyro/error.h"
 #include "pyro/registry_login.h"
@@ -41,10 +41,10 @@ class LoginCommand : public Command {
   }
 
   int run(Context& context, const std::vector<std::string>& operands) override {
-    const auto warnings = make_progress(ProgressKind::none, context.err);
+    const auto remarks = make_remarks(context);
     LoginOptions options{.network = context.store.network,
                          .check = !skip_check_,
-                         .progress = warnings.get(),
+                         .progress = remarks.get(),
                          .stop = context.stop};
     const std::string username = find_username(context);
     const std::string password = find_password(context);
@@ -94,13 +94,13 @@ class LogoutCommand : public Command {
   void declare(Arguments& arguments) override { declare_json(arguments); }
 
   int run(Context& context, const std::vector<std::string>& operands) override {
-    const auto warnings = make_progress(ProgressKind::none, context.err);
-    const LogoutReport report = log_out(
-        {.network = context.store.network, .progress = warnings.get(), .stop = context.stop},
-        operands.front());
+    const auto remarks = make_remarks(context);
+    const LogoutReport report =
+        log_out({.network = context.store.network, .progress = remarks.get(), .stop = context.stop},
+                operands.front());
     if (report.remaining) {
-      warnings->warning("there are other credentials for " + report.place.registry + ", from " +
-                        *report.remaining);
+      remarks->warning("there are other credentials for " + report.place.registry + ", from " +
+                       *report.remaining);
     }
     context.out.write(json() ? render_json(payload(report)) : text(report));
     return kDone;
