@@ -24,6 +24,10 @@ RetryOptions impatient(RetryOptions retry) {
 
 }  // namespace
 
+std::string insecure_warning(const std::string& host) {
+  return "nobody checks that " + host + " is who it says: registries.conf calls it insecure";
+}
+
 Hosts::Hosts(HttpClient& http, const std::vector<Endpoint>& endpoints,
              const NetworkOptions& options, const RetryOptions& retry, HostWatch watch)
     : watch_(std::move(watch)) {
@@ -52,8 +56,7 @@ void Hosts::introduce(Host& host) {
   const std::string& name = host.endpoint.image.registry();
   if (host.endpoint.is_mirror && watch_.note) watch_.note("asking the mirror " + name);
   if (host.endpoint.insecure && watch_.warn) {
-    watch_.warn("nobody checks that " + name +
-                " is who it says: registries.conf calls it insecure");
+    watch_.warn(insecure_warning(name));
   }
 }
 
