@@ -17,6 +17,7 @@ namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
+using Note = std::function<void(std::string_view)>;
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
 /// Each may open a table within the one before, and the parser goes down into them by recursion.
@@ -42,7 +43,7 @@ std::string read_file(const fs::path& file) {
 /// One file on its way to rules.
 class RulesReader {
  public:
-  explicit RulesReader(const fs::path& file) : file_(file) {}
+  RulesReader(const fs::path& file, const Note& note) : file_(file), note_(note) {}
 
   std::vector<RegistryRule> read() {
     const toml::table document = parse();
@@ -50,6 +51,7 @@ class RulesReader {
       fail(*old, "this is version 1 of the format, which is not read any more",
            "write it as [[registry]] tables: containers-registries.conf(5)");
     }
+    note_helpers(document);
     std::vector<RegistryRule> rules;
     for (const toml::table* const table : tables_of(document, "registry")) {
       RegistryRule rule = read_rule(*table);
@@ -69,6 +71,19 @@ class RulesReader {
     } catch (const toml::parse_error& error) {
       throw unusable(file_, "line " + std::to_string(error.source().begin.line) + ": not TOML");
     }
+  }
+
+  /// Whoever has all logins in one would wonder why nobody is let in.
+  void note_helpers(const toml::table& document) const {
+    const auto* const helpers = document.get_as<toml::array>("credential-helpers");
+    if (helpers == nullptr || !note_) return;
+    bool any = false;
+    for (const toml::node& name : *helpers) {
+      any = any || name.value<std::string>() != "containers-auth.json";
+    }
+    if (any)
+      note_("the credential-helpers in " + file_.string() +
+            " are not asked: name them in credHelpers or credsStore of a file of credentials");
   }
 
   void check_depth(std::string_view text) const {
@@ -176,14 +191,15 @@ class RulesReader {
   }
 
   const fs::path& file_;
+  const Note& note_;
 };
 
 }  // namespace
 
-std::vector<RegistryRule> load_registries(const std::vector<fs::path>& files) {
+std::vector<RegistryRule> load_registries(const std::vector<fs::path>& files, const Note& note) {
   std::vector<RegistryRule> all;
   for (const fs::path& file : files) {
-    std::vector<RegistryRule> rules = RulesReader(file).read();
+    std::vector<RegistryRule> rules = RulesReader(file, note).read();
     std::erase_if(all, [&](const RegistryRule& old) {
       return std::ranges::find(rules, old.prefix, &RegistryRule::prefix) != rules.end();
     });

@@ -98,6 +98,25 @@ blocked = true
   EXPECT_TRUE(rules[1].blocked);
 }
 
+TEST_F(RegistriesConfTest, HelpersThatAreNotAskedAreTold) {
+  const struct {
+    const char* content;
+    bool told;
+  } cases[] = {{"credential-helpers = [\"containers-auth.json\", \"secretservice\"]", true},
+               {"credential-helpers = [\"containers-auth.json\"]", false},
+               {"credential-helpers = []", false},
+               {"", false}};
+  for (const auto& c : cases) {
+    std::vector<std::string> notes;
+    static_cast<void>(load_registries({write(c.content)},
+                                      [&](std::string_view line) { notes.emplace_back(line); }));
+    EXPECT_EQ(notes.size(), c.told ? 1U : 0U) << c.content;
+    for (const std::string& note : notes) {
+      EXPECT_NE(note.find((root_ / "registries.conf").string()), note.npos);
+    }
+  }
+}
+
 TEST_F(RegistriesConfTest, DockerHubHasOneName) {
   for (const char* name : {"docker.io", "index.docker.io", "registry-1.docker.io"}) {
     const auto rules = load(std::string("[[registry]]\nlocation = \"") + name + "/team\"");

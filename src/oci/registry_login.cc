@@ -54,7 +54,9 @@ CredentialSources sources_of(const LoginOptions& options) {
 
 /// Whether registries.conf says that nobody need check who answers.
 bool is_insecure(const LoginOptions& options, const std::string& registry) {
-  const auto rules = load_registries(options.network.registries_files);
+  const auto rules = load_registries(options.network.registries_files, [&](std::string_view line) {
+    if (options.progress != nullptr) options.progress->note(line);
+  });
   const RegistryRule* const rule = find_rule(canonical_registry(registry), rules);
   if (rule == nullptr || !rule->insecure) return false;
   warn(options, insecure_warning(registry));
