@@ -11,6 +11,7 @@
 
 #include "pyro/environment_store.h"
 #include "pyro/machine.h"
+#include "pyro/progress.h"
 
 namespace pyro {
 
@@ -37,6 +38,7 @@ struct DoctorOptions {
   /// Then only that of this environment.
   std::optional<std::string> environment = {};
   std::stop_token stop = {};
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null. Hears of each request.
 };
 
 /// Looks at the host, and tries what can be tried: in a directory of its own, which is removed

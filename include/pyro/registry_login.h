@@ -22,7 +22,8 @@ struct LoginOptions {
   NetworkOptions network;
   /// Ask the registry first whether it takes them; log_in() only.
   bool check = true;
-  ProgressListener* progress = nullptr;  ///< Not owned; may be null. Hears warnings.
+  /// Not owned; may be null. Hears warnings, and of each request.
+  ProgressListener* progress = nullptr;
   /// Asking it to stop ends what is under way with Error(interrupted), and nothing is changed.
   std::stop_token stop = {};
 };

@@ -8,6 +8,7 @@
 #include "pyro/digest.h"
 #include "pyro/environment_store.h"
 #include "pyro/error.h"
+#include "pyro/progress.h"
 
 namespace pyro {
 
@@ -27,9 +28,11 @@ struct UpdateStatus {
 
 /// What each reference of an installed environment names, asked of the registries with HEAD, which
 /// counts as no pull. What is pinned by its digest is asked of nobody, and neither is what did not
-/// come from a registry. The failure of one is not that of the others.
+/// come from a registry. The failure of one is not that of the others. `progress`, which may be
+/// null, hears of each request.
 /// @throws Error(interrupted); (filesystem)
 [[nodiscard]] std::vector<UpdateStatus> find_updates(const EnvironmentStore& store,
-                                                     const std::stop_token& stop = {});
+                                                     const std::stop_token& stop = {},
+                                                     ProgressListener* progress = nullptr);
 
 }  // namespace pyro

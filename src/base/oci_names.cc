@@ -3,7 +3,9 @@
 
 #include <arpa/inet.h>
 
+#include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "base/ascii.h"
 #include "pyro/digest.h"
@@ -93,6 +95,14 @@ bool is_loopback(std::string_view host) {
   if (::inet_pton(AF_INET6, text.c_str(), &v6) == 1) return IN6_IS_ADDR_LOOPBACK(&v6);
   const std::string name = to_lower(host);
   return name == "localhost" || name.ends_with(".localhost");
+}
+
+bool is_docker_hub(std::string_view registry) {
+  return std::ranges::find(kDockerHubNames, to_lower(registry)) != std::end(kDockerHubNames);
+}
+
+std::string_view registry_host(std::string_view registry) {
+  return is_docker_hub(registry) ? kDockerHubNames[0] : registry;
 }
 
 bool is_port(std::string_view text) noexcept {

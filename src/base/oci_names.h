@@ -48,6 +48,17 @@ struct HostAndPort {
 /// form, and ::1, in brackets or without. No name is looked up.
 [[nodiscard]] bool is_loopback(std::string_view host);
 
+/// The names that Docker Hub's registry goes by: first the host that answers for it, and last what
+/// people and files call it.
+inline constexpr std::string_view kDockerHubNames[] = {"registry-1.docker.io", "index.docker.io",
+                                                       "docker.io"};
+
+/// Whether `registry` is one of them; letters have no case.
+[[nodiscard]] bool is_docker_hub(std::string_view registry);
+
+/// The host that answers for `registry`: its own name, but for Docker Hub.
+[[nodiscard]] std::string_view registry_host(std::string_view registry);
+
 /// A decimal number from 1 to 65535.
 [[nodiscard]] bool is_port(std::string_view text) noexcept;
 

@@ -5,7 +5,7 @@
 
 #include <string_view>
 
-#include "cli/context.h"
+#include "cli/settings.h"
 #include "pyro/environment_store.h"
 
 namespace pyro::capi {

@@ -9,6 +9,7 @@ constexpr Meaning kVariables[] = {
     {"PYRO_CATALOG", "catalog files, separated by colons"},
     {"PYRO_RUNTIME_BUNDLE_DIR", "a runtime bundle to install from"},
     {"PYRO_OFFLINE", "1: as --offline"},
+    {"PYRO_TRUST_REALM", "hosts, separated by commas: as --trust-realm"},
     {"PYRO_RETRIES, PYRO_RETRY_DELAY", "as --retries and --retry-delay of 'env pull'"},
     {"PYRO_KEEP_AFTER", "seconds after which a transfer is worth going on with (2)"},
     {"REGISTRY_AUTH_FILE", "registry credentials, and no others; see 'registry login'"},

@@ -109,8 +109,7 @@ void check_registries(const StoreOptions& options, const DoctorOptions& wanted,
       if (wanted.environment && environment.name != *wanted.environment) continue;
       add_places(environment, rules, places);
     }
-    CurlClient http(
-        {.network = options.network, .user_agent = "pyro/" PYRO_VERSION, .stop = wanted.stop});
+    CurlClient http(client_options(options.network, wanted.stop, wanted.progress));
     for (const Place& place : places) findings.push_back(examine(http, place));
   } catch (const Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;

@@ -79,13 +79,16 @@ bool is_public(const sockaddr& address) {
   return false;
 }
 
-bool is_public(const std::string& address) {
+bool is_public(std::string_view address) noexcept {
+  std::array<char, INET6_ADDRSTRLEN> terminated{};
+  if (address.size() >= terminated.size()) return false;
+  std::ranges::copy(address, terminated.begin());
   in_addr ip4{};
-  if (::inet_pton(AF_INET, address.c_str(), &ip4) == 1) {
+  if (::inet_pton(AF_INET, terminated.data(), &ip4) == 1) {
     return is_public4({reinterpret_cast<const std::uint8_t*>(&ip4), sizeof(ip4)});
   }
   in6_addr ip6{};
-  return ::inet_pton(AF_INET6, address.c_str(), &ip6) == 1 &&
+  return ::inet_pton(AF_INET6, terminated.data(), &ip6) == 1 &&
          is_public6({reinterpret_cast<const std::uint8_t*>(&ip6), sizeof(ip6)});
 }
 

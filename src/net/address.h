@@ -6,7 +6,7 @@
 
 #include <sys/socket.h>
 
-#include <string>
+#include <string_view>
 
 namespace pyro {
 
@@ -15,6 +15,6 @@ namespace pyro {
 [[nodiscard]] bool is_public(const sockaddr& address);
 
 /// The same for its text form; false for what is no address.
-[[nodiscard]] bool is_public(const std::string& address);
+[[nodiscard]] bool is_public(std::string_view address) noexcept;
 
 }  // namespace pyro

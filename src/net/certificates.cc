@@ -2,13 +2,15 @@
 #include "net/certificates.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <span>
+#include <optional>
 #include <system_error>
+#include <utility>
 
-#include "base/files.h"
+#include "base/oci_names.h"
+#include "base/regular_file.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -26,30 +28,27 @@ Error unusable(const fs::path& file, const std::string& why) {
 }
 
 std::string read_file(const fs::path& file) {
-  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) throw unusable(file, std::generic_category().message(errno));
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-    throw unusable(file, "it is not a regular file");
+  std::optional<RegularFile> found;
+  try {
+    found = read_regular_file(file, kMaxFileBytes);
+  } catch (const Error& error) {
+    throw unusable(file, error.message());
   }
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  if (size > kMaxFileBytes) throw unusable(file, "it is larger than 16 MiB");
-  std::string text(static_cast<std::size_t>(size), '\0');
-  text.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(text)), 0, file.string()));
-  return text;
+  if (!found) throw unusable(file, "No such file or directory");
+  return std::move(found->content);
 }
 
 /// Sorted; nothing where there is no such directory.
-std::vector<fs::path> files_in(const fs::path& directory) {
+std::vector<fs::path> files_in(const fs::path& directory, std::error_code& error) {
   std::vector<fs::path> files;
-  std::error_code error;
   for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
        entry.increment(error)) {
     if (!entry->path().filename().string().starts_with('.')) files.push_back(entry->path());
   }
   const bool is_absent =
       error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
-  if (error && !is_absent) throw unusable(directory, error.message());
+  const bool is_closed = error == std::errc::permission_denied;
+  if (error && !is_absent && !is_closed) throw unusable(directory, error.message());
   std::ranges::sort(files);
   return files;
 }
@@ -58,7 +57,10 @@ std::vector<std::string> names_of(const Url& url) {
   const std::string name = url.authority();
   if (name == "." || name == "..") return {};  // a redirect's target may be called anything
   const std::string port = ":" + std::to_string(url.port);
-  return name.ends_with(port) ? std::vector{name} : std::vector{name, name + port};
+  std::vector names{name};
+  if (!name.ends_with(port)) names.push_back(name + port);
+  if (is_docker_hub(name)) names.emplace_back("docker.io");
+  return names;
 }
 
 void require_partner(const std::vector<fs::path>& files, const fs::path& file,
@@ -69,8 +71,18 @@ void require_partner(const std::vector<fs::path>& files, const fs::path& file,
       file, std::string("its ") + what + ", " + partner.filename().string() + ", is not beside it");
 }
 
-void take_directory(const fs::path& directory, HostCertificates& found) {
-  const auto files = files_in(directory);
+/// The directory itself, or the one above it where nobody may see what is in there.
+const fs::path& find_closed(const fs::path& directory, const fs::path& above) {
+  const bool may_enter = ::faccessat(AT_FDCWD, above.c_str(), X_OK, AT_EACCESS) == 0;
+  return may_enter ? directory : above;
+}
+
+void take_directory(const fs::path& directory, const fs::path& above, HostCertificates& found) {
+  std::error_code error;
+  const auto files = files_in(directory, error);
+  if (error == std::errc::permission_denied) {
+    found.closed.push_back(find_closed(directory, above));
+  }
   for (const fs::path& file : files) {
     if (file.extension() == ".crt") found.authorities += read_certificates(file) + "\n";
     if (file.extension() == ".key") require_partner(files, file, ".cert", "certificate");
@@ -97,7 +109,9 @@ std::string read_certificates(const fs::path& file) {
 HostCertificates find_host_certificates(const std::vector<fs::path>& directories, const Url& url) {
   HostCertificates found;
   for (const fs::path& directory : directories) {
-    for (const std::string& name : names_of(url)) take_directory(directory / name, found);
+    for (const std::string& name : names_of(url)) {
+      take_directory(directory / name, directory, found);
+    }
   }
   return found;
 }

@@ -23,13 +23,17 @@ struct HostCertificates {
   /// What to show when asked who one is: both or none.
   std::optional<std::filesystem::path> client_certificate = {};
   std::optional<std::filesystem::path> client_key = {};
+  /// Directories that this user may not look into, so that they may hold more.
+  std::vector<std::filesystem::path> closed = {};
 };
 
 /// From the directory named as the host of `url` ("registry.example:5000"; without the port where
-/// that is the scheme's own, or with it) in each of `directories`: all *.crt, and the first pair of
-/// NAME.cert and NAME.key. Hidden files and others are passed over.
-/// @throws Error(failed) for a certificate without its key, a key without its certificate, and what
-/// cannot be read.
+/// that is the scheme's own, or with it; Docker Hub's also "docker.io") in each of `directories`:
+/// all *.crt, and the first pair of NAME.cert and NAME.key. Hidden files and others are passed
+/// over, and so is a directory that may not be looked into: /etc/docker is root's alone on many
+/// machines.
+/// @throws Error(failed) for a certificate without its key, a key without its certificate, and
+/// files that cannot be read.
 [[nodiscard]] HostCertificates find_host_certificates(
     const std::vector<std::filesystem::path>& directories, const Url& url);
 

@@ -69,6 +69,14 @@ TEST_F(CertificatesTest, AreThoseOfTheHostAlone) {
   EXPECT_FALSE(find("https://registry.example:5000").client_certificate);
 }
 
+TEST_F(CertificatesTest, DockerHubGoesByItsNameToo) {
+  write("a/docker.io/ca.crt", pem("name"));
+  write("b/registry-1.docker.io/ca.crt", pem("host"));
+  EXPECT_EQ(find("https://registry-1.docker.io/v2/").authorities,
+            pem("name") + "\n" + pem("host") + "\n");
+  EXPECT_EQ(find("https://auth.docker.io").authorities, "");
+}
+
 TEST_F(CertificatesTest, ThePairToShow) {
   const fs::path certificate = write("a/r.example/client.cert", pem("me"));
   const fs::path key = write("a/r.example/client.key", "key");
@@ -102,6 +110,50 @@ TEST_F(CertificatesTest, UnusableFilesAreNamed) {
   fs::create_directory(empty);
   EXPECT_EQ(error_of("https://r.example"), about + empty.string() + ": it is not a regular file");
   EXPECT_THROW(static_cast<void>(read_certificates(root_ / "nothing")), Error);
+}
+
+/// Modes bind everybody but root, who is nobody as long as this lives.
+class AsNobody {
+ public:
+  AsNobody() {
+    if (is_root_) become(65534);
+  }
+  AsNobody(const AsNobody&) = delete;
+  AsNobody& operator=(const AsNobody&) = delete;
+  ~AsNobody() {
+    if (is_root_) become(0);
+  }
+
+ private:
+  static void become(uid_t user) { EXPECT_EQ(::seteuid(user), 0); }
+
+  bool is_root_ = ::geteuid() == 0;
+};
+
+TEST_F(CertificatesTest, DirectoriesOfOthersArePassedOver) {
+  fs::permissions(root_, fs::perms(0755));
+  write("a/r.example/ca.crt", pem("closed"));
+  write("b/r.example/ca.crt", pem("open"));
+  fs::permissions(root_ / "a", fs::perms(0));
+  {
+    const AsNobody nobody;
+    const HostCertificates found = find("https://r.example");
+    EXPECT_EQ(found.authorities, pem("open") + "\n");
+    ASSERT_FALSE(found.closed.empty());
+    for (const fs::path& closed : found.closed) EXPECT_EQ(closed, root_ / "a");
+  }
+  fs::permissions(root_ / "a", fs::perms(0755));
+  fs::permissions(root_ / "a/r.example", fs::perms(0));
+  {
+    const AsNobody nobody;
+    EXPECT_EQ(find("https://r.example").closed, std::vector{root_ / "a/r.example"});
+  }
+  fs::permissions(root_ / "a/r.example", fs::perms(0755));
+  fs::permissions(root_ / "a/r.example/ca.crt", fs::perms(0));
+  const AsNobody nobody;
+  EXPECT_EQ(error_of("https://r.example"), "cannot use the certificates in " +
+                                               (root_ / "a/r.example/ca.crt").string() +
+                                               ": Permission denied");
 }
 
 TEST_F(CertificatesTest, AFileInPlaceOfTheDirectoryIsNone) {

@@ -6,12 +6,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <filesystem>
-#include <initializer_list>
 #include <map>
 #include <new>
 #include <optional>
+#include <set>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -19,11 +18,11 @@
 
 #include "net/address.h"
 #include "net/certificates.h"
+#include "net/curl_failure.h"
 #include "net/curl_library.h"
 #include "net/exchange.h"
 #include "net/proxy.h"
 #include "net/redact.h"
-#include "net/retry.h"
 #include "net/url.h"
 
 namespace pyro {
@@ -35,7 +34,6 @@ constexpr long kStallBytesPerSecond = 1024;
 // What one of several hosts is given before the next is asked.
 constexpr std::chrono::seconds kShortConnectTimeout{5};
 constexpr std::chrono::seconds kShortStallTimeout{10};
-constexpr int kProxyLoginRequired = 407;
 
 struct Release {
   void operator()(CURLM* multi) const noexcept { libcurl().multi_cleanup(multi); }
@@ -87,151 +85,18 @@ curl_socket_t open_socket(void* policy, curlsocktype, curl_sockaddr* address) no
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/// How libcurl's failures read here; `{}` stands for the host.
-struct Explanation {
-  CURLcode code;
-  std::string_view text;
-  std::string_view hint;
-  bool may_pass = false;
-};
-
-constexpr auto kExplanations = std::to_array<Explanation>({
-    {CURLE_COULDNT_RESOLVE_HOST, "the name {} cannot be resolved",
-     "check the spelling, and this machine's network and DNS", true},
-    {CURLE_COULDNT_CONNECT, "cannot connect to {}", "check the network, and proxy settings if any",
-     true},
-    {CURLE_SSL_CONNECT_ERROR, "TLS with {} failed", ""},
-    {CURLE_PEER_FAILED_VERIFICATION, "the certificate of {} is not trusted",
-     "if it is signed by an authority of your own, name that one's PEM file with --ca-file or in "
-     "SSL_CERT_FILE"},
-    {CURLE_SSL_CACERT_BADFILE, "the trusted certificates cannot be read",
-     "install the package ca-certificates, or name a PEM file with --ca-file or in SSL_CERT_FILE"},
-    {CURLE_SSL_CERTPROBLEM, "the client certificate for {} cannot be used",
-     "it is the pair of a .cert and a .key file in certs.d"},
-    {CURLE_PARTIAL_FILE, "{} closed the connection in the middle of the answer", "", true},
-    {CURLE_GOT_NOTHING, "{} closed the connection without an answer", "", true},
-    {CURLE_RECV_ERROR, "the connection to {} broke", "", true},
-    {CURLE_SEND_ERROR, "the connection to {} broke", "", true},
-    {CURLE_WEIRD_SERVER_REPLY, "{} does not answer in HTTP", ""},
-    {CURLE_UNSUPPORTED_PROTOCOL, "{} does not answer in HTTP", ""},
-});
-
-constexpr Explanation kUnexplained{CURLE_OK, "the request to {} failed", "", false};
-
-std::string with_host(std::string_view text, const std::string& host) {
-  std::string result(text);
-  const std::size_t place = result.find("{}");
-  if (place != std::string::npos) result.replace(place, 2, host);
-  return result;
-}
-
-bool contains_any(std::string_view text, std::initializer_list<std::string_view> parts) {
-  return std::ranges::any_of(
-      parts, [&](std::string_view part) { return text.find(part) != std::string_view::npos; });
-}
-
-bool is_not_tls(CURLcode code, std::string_view detail) {
-  return code == CURLE_SSL_CONNECT_ERROR &&
-         contains_any(detail, {"wrong version number", "http request", "packet length too long"});
-}
-
-bool is_cut_handshake(CURLcode code, std::string_view detail) {
-  return code == CURLE_SSL_CONNECT_ERROR &&
-         contains_any(detail, {"unexpected eof", "SSL_ERROR_SYSCALL", "reset by peer"});
-}
-
-bool wants_client_certificate(std::string_view detail) {
-  return contains_any(detail, {"certificate required", "bad certificate"});
-}
-
-/// A transfer that failed, as libcurl tells of it.
-struct Failure {
-  CURLcode code;
-  std::string detail;
-  std::string proxy;  ///< As it is shown; empty where there is none.
-  long os_error = 0;
-  long connect_status = 0;  ///< The proxy's answer to CONNECT.
-};
-
-/// What is known better than the table's hint.
-std::string_view better_hint(const Failure& failure) {
-  const std::string_view detail = failure.detail;
-  if (failure.code == CURLE_COULDNT_CONNECT && failure.os_error == ECONNREFUSED) {
-    return "nothing listens there: check host and port, and proxy settings if any";
-  }
-  if (wants_client_certificate(detail)) {
-    return "it wants to be shown a certificate: a .cert and a .key file in certs.d";
-  }
-  if (failure.code != CURLE_PEER_FAILED_VERIFICATION) return {};
-  if (contains_any(detail, {"expired", "not yet valid"})) {
-    return "check this machine's clock; if that is right, the server's certificate is out of date";
-  }
-  if (contains_any(detail, {"subject name", "does not match"})) {
-    return "the certificate was made for another name: check the host";
-  }
-  if (!failure.proxy.empty()) {
-    return "if the proxy opens what goes through it, name its authority's PEM file with --ca-file "
-           "or in SSL_CERT_FILE";
-  }
-  return {};
-}
-
-[[noreturn]] void throw_transport_error(const Failure& failure, const Url& url,
-                                        const std::string& way) {
-  const auto* known = std::ranges::find(kExplanations, failure.code, &Explanation::code);
-  const Explanation& explanation = known == kExplanations.end() ? kUnexplained : *known;
-  const std::string_view better = better_hint(failure);
-  Error error(ErrorCode::network, failure.detail,
-              std::string(better.empty() ? explanation.hint : better));
-  const bool is_about_the_name = failure.code == CURLE_COULDNT_RESOLVE_HOST;
-  error.add_context(
-      with_host(explanation.text, (is_about_the_name ? url.host : url.authority()) + way));
-  if (is_not_tls(failure.code, failure.detail)) throw NotTlsError(error);
-  const bool may_pass = explanation.may_pass || is_cut_handshake(failure.code, failure.detail);
-  if (may_pass && !wants_client_certificate(failure.detail)) throw TransientError(error);
-  throw error;
-}
-
-Error proxy_refusal(const std::string& proxy, long status) {
-  Error error(ErrorCode::network, "it answered " + std::to_string(status));
-  if (status == kProxyLoginRequired) {
-    error.add_context("the proxy " + proxy + " wants a user name and a password")
-        .add_hint("write them into its URL, as in http://user:password@proxy:3128");
-  } else {
-    error.add_context("the proxy " + proxy + " refuses the connection")
-        .add_hint("if the host is to be reached without a proxy, name it in no_proxy");
-  }
-  return error;
-}
-
-/// Throws what is the proxy's failure, and not the host's behind it.
-void throw_proxy_error(const Failure& failure) {
-  const std::string& proxy = failure.proxy;
-  if (failure.connect_status >= 300) {
-    const Error error = proxy_refusal(proxy, failure.connect_status);
-    if (is_transient(static_cast<int>(failure.connect_status))) throw TransientError(error);
-    throw error;
-  }
-  Error error(ErrorCode::network, failure.detail, "check https_proxy, and the other settings");
-  // Of a socks proxy libcurl says what it says of hosts.
-  const bool is_nameless = failure.code == CURLE_COULDNT_RESOLVE_PROXY ||
-                           (failure.code == CURLE_COULDNT_RESOLVE_HOST &&
-                            failure.detail.ends_with(": " + proxy.substr(0, proxy.rfind(':'))));
-  if (is_nameless) {
-    throw error.add_context("the name of the proxy " + proxy + " cannot be resolved");
-  }
-  if (failure.code == CURLE_PROXY) {
-    throw error.add_context("the proxy " + proxy + " does not let us through");
-  }
-  if (failure.code == CURLE_COULDNT_CONNECT) {
-    throw TransientError(error.add_context("cannot connect to the proxy " + proxy));
-  }
+/// A connection that is kept was opened for whoever asked first.
+int check_peer(void* policy, char* address, char*, int, int) noexcept {
+  auto& self = *static_cast<PeerPolicy*>(policy);
+  if (!self.public_only || is_public(std::string_view(address))) return CURL_PREREQFUNC_OK;
+  self.has_refused = true;
+  return CURL_PREREQFUNC_ABORT;
 }
 
 /// @throws Error(failed) for a field that would break out of its line.
 void append(List& list, const std::string& name, const std::string& value) {
   const std::string line = name + ": " + value;
-  if (contains_any(line, {"\r", "\n", std::string_view("\0", 1)})) {
+  if (line.find_first_of(std::string_view("\r\n\0", 3)) != line.npos) {
     throw Error(ErrorCode::failed, "the header field " + name + " holds a control character");
   }
   curl_slist* const longer = libcurl().slist_append(list.get(), line.c_str());
@@ -265,13 +130,14 @@ struct CurlClient::Impl {
   void set_up_certificates(const Url& url, bool insecure);
   void set_up_proxy();
   [[nodiscard]] const HostCertificates& certificates_of(const Url& url);
+  void tell_closed(const std::filesystem::path& directory);
   [[nodiscard]] std::string base_authorities();
   void trace(const HttpRequest& request);
   [[nodiscard]] bool is_peer_public();
   CURLcode perform();
   CURLcode run();
   [[noreturn]] void fail(CURLcode code, const Url& url);
-  [[nodiscard]] Failure failure_of(CURLcode code);
+  [[nodiscard]] TransportFailure failure_of(CURLcode code);
 
   CurlOptions options_;
   Multi multi_;  // Keeps the connections; outlives the easy handle.
@@ -282,6 +148,7 @@ struct CurlClient::Impl {
   std::chrono::seconds stall_timeout_{};
   std::optional<Proxy> proxy_;
   std::map<std::string, HostCertificates> certificates_;  // by origin; what was read stays
+  std::set<std::filesystem::path> closed_;                // told already
 };
 
 CurlClient::Impl::Impl(CurlOptions given) : options_(std::move(given)) {
@@ -318,6 +185,8 @@ void CurlClient::Impl::set_up_protocol() {
   set(CURLOPT_WRITEFUNCTION, body_callback);
   set(CURLOPT_OPENSOCKETFUNCTION, open_socket);
   set(CURLOPT_OPENSOCKETDATA, &peers_);
+  set(CURLOPT_PREREQFUNCTION, check_peer);
+  set(CURLOPT_PREREQDATA, &peers_);
 }
 
 void CurlClient::Impl::set_up_trust() {
@@ -391,11 +260,21 @@ void CurlClient::Impl::set_up_certificates(const Url& url, bool insecure) {
 }
 
 const HostCertificates& CurlClient::Impl::certificates_of(const Url& url) {
-  const auto [place, is_new] = certificates_.try_emplace(url.scheme + "://" + url.authority());
-  if (is_new && url.scheme == "https") {
-    place->second = find_host_certificates(options_.network.certificate_directories, url);
+  const std::string origin = url.scheme + "://" + url.authority();
+  const auto known = certificates_.find(origin);
+  if (known != certificates_.end()) return known->second;
+  HostCertificates found;
+  if (url.scheme == "https") {
+    found = find_host_certificates(options_.network.certificate_directories, url);
+    std::ranges::for_each(found.closed, [&](const auto& directory) { tell_closed(directory); });
   }
-  return place->second;
+  return certificates_.emplace(origin, std::move(found)).first->second;
+}
+
+void CurlClient::Impl::tell_closed(const std::filesystem::path& directory) {
+  if (!closed_.insert(directory).second || !options_.note) return;
+  options_.note("no certificates are taken from " + directory.string() +
+                ", which this user may not look into");
 }
 
 /// What libcurl would trust out of a file: the blob takes that one's place. Its directory stays.
@@ -457,7 +336,7 @@ void CurlClient::Impl::trace(const HttpRequest& request) {
 bool CurlClient::Impl::is_peer_public() {
   const char* address = nullptr;
   libcurl().easy_getinfo(easy_.get(), CURLINFO_PRIMARY_IP, &address);
-  return address != nullptr && is_public(std::string(address));
+  return address != nullptr && is_public(std::string_view(address));
 }
 
 CURLcode CurlClient::Impl::perform() {
@@ -496,32 +375,37 @@ void CurlClient::Impl::fail(CURLcode code, const Url& url) {
                 url.authority() + " is an address of this machine or of its own network",
                 "a registry on the internet sent us there; it must not");
   }
-  const std::string way = proxy_ ? " (through the proxy " + proxy_->authority() + ")" : "";
-  if (code == CURLE_OPERATION_TIMEDOUT) {
-    double connected = 0;
-    libcurl().easy_getinfo(easy_.get(), CURLINFO_PRETRANSFER_TIME, &connected);
-    const auto limit = connected > 0 ? stall_timeout_ : connect_timeout_;
-    const std::string what =
-        connected > 0 ? " sent less than 1 KiB/s for " : " could not be reached within ";
-    throw TransientError(Error(
-        ErrorCode::network, url.authority() + way + what + std::to_string(limit.count()) + " s"));
-  }
-  const Failure failure = failure_of(code);
-  if (proxy_) throw_proxy_error(failure);
-  throw_transport_error(failure, url, way);
+  throw_transport_error(failure_of(code), url);
 }
 
-Failure CurlClient::Impl::failure_of(CURLcode code) {
-  Failure failure{.code = code,
-                  .detail = detail_.data(),
-                  .proxy = proxy_ ? proxy_->authority() : std::string()};
+TransportFailure CurlClient::Impl::failure_of(CURLcode code) {
+  TransportFailure failure{.code = code,
+                           .detail = detail_.data(),
+                           .proxy = proxy_ ? proxy_->authority() : std::string()};
+  double connected = 0;
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_PRETRANSFER_TIME, &connected);
   libcurl().easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &failure.os_error);
   libcurl().easy_getinfo(easy_.get(), CURLINFO_HTTP_CONNECTCODE, &failure.connect_status);
+  long proxy_verdict = 0;
+  libcurl().easy_getinfo(easy_.get(), CURLINFO_PROXY_SSL_VERIFYRESULT, &proxy_verdict);
+  failure.is_proxy_untrusted = code == CURLE_PEER_FAILED_VERIFICATION && proxy_verdict != 0;
+  failure.was_connected = connected > 0;
+  failure.patience = failure.was_connected ? stall_timeout_ : connect_timeout_;
   if (failure.detail.empty()) failure.detail = libcurl().easy_strerror(code);
   if (failure.os_error != 0 && code == CURLE_COULDNT_CONNECT) {
     failure.detail = std::generic_category().message(static_cast<int>(failure.os_error));
   }
   return failure;
+}
+
+CurlOptions client_options(const NetworkOptions& network, std::stop_token stop,
+                           ProgressListener* progress) {
+  CurlOptions options{
+      .network = network, .user_agent = "pyro/" PYRO_VERSION, .stop = std::move(stop)};
+  if (progress == nullptr) return options;
+  options.trace = [progress](std::string_view text) { progress->detail(text); };
+  options.note = [progress](std::string_view text) { progress->note(text); };
+  return options;
 }
 
 CurlClient::CurlClient(CurlOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}

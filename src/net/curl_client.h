@@ -12,6 +12,7 @@
 
 #include "net/http.h"
 #include "pyro/environment_store.h"
+#include "pyro/progress.h"
 
 namespace pyro {
 
@@ -22,6 +23,8 @@ struct CurlOptions {
   std::string user_agent = "pyro";
   /// Told of every request that was answered or failed, in a line without secrets.
   std::function<void(std::string_view)> trace = {};
+  /// Told once, in a line, of what was passed over and may be missed.
+  std::function<void(std::string_view)> note = {};
   /// Asking it to stop ends get() at once with Error(interrupted).
   std::stop_token stop = {};
   /// Name lookup, connection and TLS handshake together.
@@ -29,6 +32,11 @@ struct CurlOptions {
   /// How long a transfer may stay below 1 KiB/s.
   std::chrono::seconds stall_timeout{30};
 };
+
+/// As every client of this library is made. What it has to say goes to `progress`, which may be
+/// null and must outlive it.
+[[nodiscard]] CurlOptions client_options(const NetworkOptions& network, std::stop_token stop,
+                                         ProgressListener* progress);
 
 /// Speaks HTTP/1.1 over TLS 1.2 or later, or over plain TCP where the URL says http, through the
 /// proxy that net/proxy.h chooses. No environment variable has a say.

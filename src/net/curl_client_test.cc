@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <stdexcept>
 #include <thread>
 
@@ -393,6 +395,42 @@ TEST(CurlClientTest, ConnectsToPublicAddressesOnlyWhereTold) {
   }
   EXPECT_EQ(server.connections(), 1);
   EXPECT_EQ(get_small(client, {server.url()}, 9).body, "x") << "it holds for one request";
+}
+
+TEST(CurlClientTest, ConnectsToPublicAddressesOnlyEvenWhereItIsConnected) {
+  RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", RawServer::Then::hold);
+  CurlClient client;
+  static_cast<void>(get_small(client, {server.url()}, 9));
+  try {
+    static_cast<void>(get_small(client, {.url = server.url(), .public_peers_only = true}, 9));
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_NE(error.message().find("of this machine or of its own network"), std::string::npos);
+  }
+  const std::string& sent = server.received();
+  EXPECT_EQ(sent.find("GET"), sent.rfind("GET")) << "nothing of the second request has left";
+}
+
+TEST(CurlClientTest, AsksNobodyWhoseCertificatesItCannotRead) {
+  char name[] = "/tmp/pyro-curl-XXXXXX";
+  const std::filesystem::path root = ::mkdtemp(name);
+  const RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+  const Url url = *Url::parse(server.url("https"));
+  std::filesystem::create_directory(root / url.authority());
+  std::ofstream(root / url.authority() / "ca.crt") << "no certificate";
+  NetworkOptions network;
+  network.certificate_directories = {root};
+  CurlClient client({.network = network});
+  for (int i = 0; i < 2; ++i) {
+    try {
+      static_cast<void>(get_small(client, {url.to_string()}, 9));
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::failed) << error.what();
+    }
+  }
+  EXPECT_EQ(server.connections(), 0);
+  std::filesystem::remove_all(root);
 }
 
 }  // namespace

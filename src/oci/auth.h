@@ -26,7 +26,7 @@ class Authenticator {
   /// What is to be opened: a repository, or where that is empty, the registry itself.
   struct Door {
     std::string registry;
-    std::string repository;
+    std::string repository = {};
     /// The user says that nobody need check who answers under the registry's name.
     bool insecure = false;
   };

@@ -1,19 +1,16 @@
 // One file of credentials.
 #include "oci/credential_file.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <span>
-#include <system_error>
 #include <utility>
 
 #include "base/ascii.h"
 #include "base/base64.h"
-#include "base/files.h"
+#include "base/oci_names.h"
+#include "base/regular_file.h"
 #include "base/strict_json.h"
 
 namespace pyro {
@@ -23,8 +20,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
 
-/// Docker Hub's own name is older than its registry's present host.
-constexpr std::string_view kHubNames[] = {"registry-1.docker.io", "index.docker.io", "docker.io"};
 constexpr const char* kHubKey = "https://index.docker.io/v1/";
 
 Error unusable_file(const std::filesystem::path& file, const std::string& why,
@@ -37,8 +32,8 @@ Error unusable_file(const std::filesystem::path& file, const std::string& why,
 /// The names one registry goes by, its own first.
 std::vector<std::string> names_of(std::string_view registry) {
   std::vector<std::string> names{to_lower(registry)};
-  if (std::ranges::find(kHubNames, names.front()) == std::end(kHubNames)) return names;
-  for (const std::string_view name : kHubNames) {
+  if (!is_docker_hub(registry)) return names;
+  for (const std::string_view name : kDockerHubNames) {
     if (name != names.front()) names.emplace_back(name);
   }
   return names;
@@ -47,10 +42,10 @@ std::vector<std::string> names_of(std::string_view registry) {
 /// A key as it is compared: a host's letters have no case; a URL is one of a whole host, whatever
 /// its path.
 std::string normal_key(std::string_view key) {
-  constexpr std::string_view kScheme = "https://";
-  if (key.starts_with(kScheme)) {
-    key.remove_prefix(kScheme.size());
-    key = key.substr(0, key.find('/'));
+  for (const std::string_view scheme : {"https://", "http://"}) {
+    if (!key.starts_with(scheme)) continue;
+    key.remove_prefix(scheme.size());
+    return to_lower(key.substr(0, key.find('/')));
   }
   return to_lower(key);
 }
@@ -80,24 +75,10 @@ std::optional<Credentials> parse_entry(const Json& entry) {
   return Credentials{decoded->substr(0, colon), decoded->substr(colon + 1)};
 }
 
-struct Opened {
-  std::string text;
-  FileTrust trust;
-};
-
-std::optional<Opened> open_and_read(const std::filesystem::path& file) {
-  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  const int error = errno;
-  if (!fd && (error == ENOENT || error == ENOTDIR)) return std::nullopt;
-  if (!fd) throw unusable_file(file, std::generic_category().message(error));
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-    throw unusable_file(file, "it is not a regular file");
-  }
-  std::string text(kMaxFileBytes + 1, '\0');
-  text.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(text)), 0, file.string()));
-  if (text.size() > kMaxFileBytes) throw unusable_file(file, "it is larger than 1 MiB");
-  return Opened{std::move(text), judge_credential_file(status.st_mode, status.st_uid, ::geteuid())};
+std::optional<RegularFile> read_file(const std::filesystem::path& file) try {
+  return read_regular_file(file, kMaxFileBytes);
+} catch (const Error& error) {
+  throw unusable_file(file, error.message());
 }
 
 Json parse(const std::filesystem::path& file, const std::string& text) {
@@ -127,15 +108,19 @@ FileTrust judge_credential_file(mode_t mode, uid_t owner, uid_t user) {
 }
 
 std::optional<CredentialFile> CredentialFile::read(const std::filesystem::path& path) {
-  const auto opened = open_and_read(path);
-  if (!opened) return std::nullopt;
-  const FileTrust& trust = opened->trust;
+  const auto file = read_file(path);
+  if (!file) return std::nullopt;
+  const FileTrust trust =
+      judge_credential_file(file->status.st_mode, file->status.st_uid, ::geteuid());
   if (!trust.believed) throw unusable_file(path, trust.remark, trust.remedy);
   std::string remark;
   if (!trust.remark.empty()) {
     remark = "the credentials in " + path.string() + ": " + trust.remark + "; " + trust.remedy;
   }
-  return CredentialFile(path, std::move(remark), parse(path, opened->text));
+  Json content = parse(path, file->content);
+  // Docker's first format has nothing but the entries.
+  if (path.filename() == ".dockercfg") content = Json{{"auths", std::move(content)}};
+  return CredentialFile(path, std::move(remark), std::move(content));
 }
 
 /// Null where it is missing or null.
@@ -179,14 +164,19 @@ std::optional<Credentials> CredentialFile::find_for_host(std::string_view regist
   return find_entry(names_of(registry));
 }
 
-std::optional<std::string> CredentialFile::helper_for(std::string_view registry) const {
-  if (const Json* const helpers = section("credHelpers")) {
-    for (const auto& [key, name] : helpers->items()) {
-      if (!means_registry(key, registry)) continue;
-      if (!name.is_string()) throw unusable("\"credHelpers\" has no name for \"" + key + "\"");
-      return name.get<std::string>();
-    }
+std::optional<std::string> CredentialFile::own_helper_of(std::string_view registry) const {
+  const Json* const helpers = section("credHelpers");
+  if (helpers == nullptr) return std::nullopt;
+  for (const auto& [key, name] : helpers->items()) {
+    if (!means_registry(key, registry)) continue;
+    if (!name.is_string()) throw unusable("\"credHelpers\" has no name for \"" + key + "\"");
+    return name.get<std::string>();
   }
+  return std::nullopt;
+}
+
+std::optional<std::string> CredentialFile::helper_for(std::string_view registry) const {
+  if (auto own = own_helper_of(registry)) return own;
   const auto store = content_.find("credsStore");
   if (store == content_.end() || store->is_null()) return std::nullopt;
   if (!store->is_string()) throw unusable("\"credsStore\" is not a name");

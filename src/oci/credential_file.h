@@ -30,7 +30,8 @@ struct FileTrust {
 
 class CredentialFile {
  public:
-  /// Nothing where no such file exists. Links are followed: people keep such files elsewhere.
+  /// Nothing where no such file exists. Links are followed: people keep such files elsewhere. One
+  /// that is called .dockercfg is in docker's first format: entries, and nothing around them.
   /// @throws Error(failed) naming the file when it cannot be read or believed, or is not what it
   /// should be; no content of it is in the message.
   [[nodiscard]] static std::optional<CredentialFile> read(const std::filesystem::path& path);
@@ -47,6 +48,8 @@ class CredentialFile {
                                                          std::string_view repository) const;
   /// The registry's own entry.
   [[nodiscard]] std::optional<Credentials> find_for_host(std::string_view registry) const;
+  /// The helper that `credHelpers` names for the registry: then nothing else counts.
+  [[nodiscard]] std::optional<std::string> own_helper_of(std::string_view registry) const;
   /// The helper that keeps the registry's credentials, from `credHelpers` or `credsStore`.
   [[nodiscard]] std::optional<std::string> helper_for(std::string_view registry) const;
 
@@ -66,7 +69,7 @@ class CredentialFile {
 };
 
 /// Whether a key of `auths` or `credHelpers` means the whole of `registry`: "host" in any case,
-/// "https://host", "https://host/v1/". Docker Hub goes by several names.
+/// "https://host", "https://host/v1/", the same with http. Docker Hub goes by several names.
 [[nodiscard]] bool means_registry(std::string_view key, std::string_view registry);
 
 /// The name that `docker login` keeps a registry's credentials under, in files and in helpers; and

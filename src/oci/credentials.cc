@@ -22,6 +22,7 @@ class Search {
       : sources_(sources), registry_(registry), repository_(repository) {}
 
   std::optional<Found> in(const CredentialFile& file) const {
+    if (const auto own = file.own_helper_of(registry_)) return ask(*own, file);
     if (auto part = file.find_for_part(registry_, repository_)) return kept_in(file, *part);
     if (const auto helper = file.helper_for(registry_)) {
       if (auto found = ask(*helper, file)) return found;

@@ -47,9 +47,9 @@ struct CredentialLookup {
 };
 
 /// What the first of the files that has anything for `registry` ("host" or "host:port") has. In a
-/// file an entry for a part of the registry that the repository is in comes first, the most
-/// specific before others; then the helper that it names for the registry; then the registry's own
-/// entry.
+/// file the helper that `credHelpers` names for the registry counts alone. Else an entry for a part
+/// of the registry that the repository is in comes first, the most specific before others; then the
+/// helper of `credsStore`; then the registry's own entry.
 /// @throws Error(failed) naming the file when it or its helper cannot be used, with no secret in
 /// the message; (interrupted).
 [[nodiscard]] CredentialLookup find_credentials(const CredentialSources& sources,

@@ -88,7 +88,9 @@ TEST_F(CredentialsTest, BelongToExactlyOneHost) {
       {"r.example", "r.example:5000", "none"},
       {"r.example:5000", "r.example", "none"},
       {"r.example/team", "r.example", "none"},
-      {"http://r.example", "r.example", "none"},
+      {"http://r.example", "r.example", "a:b"},
+      {"http://r.example:5000/v2/", "r.example:5000", "a:b"},
+      {"ftp://r.example", "r.example", "none"},
       {"evil-r.example", "r.example", "none"},
       {"r.example.evil", "r.example", "none"},
       {"https://index.docker.io/v1/", "registry-1.docker.io", "a:b"},
@@ -178,6 +180,13 @@ TEST_F(CredentialsTest, TheFirstFileWithAnAnswerCounts) {
   EXPECT_EQ(find_credentials(sources_, "r", "").searched, (std::vector{empty, hollow}));
 }
 
+TEST_F(CredentialsTest, DockersFirstFormatHasEntriesAlone) {
+  const fs::path file =
+      write(R"({"https://r.example/v1/": {"auth": "YTpi", "email": "e"}})", ".dockercfg");
+  EXPECT_EQ(lookup({file}, "r.example"), "a:b");
+  EXPECT_EQ(lookup({file}, "s.example"), "none");
+}
+
 TEST_F(CredentialsTest, OthersMayNeitherWriteNorRead) {
   const struct {
     mode_t mode;
@@ -239,6 +248,9 @@ TEST_F(CredentialsTest, AHelperIsAskedWhereTheFileNamesIt) {
       {R"({"credsStore": "none", "credHelpers": {"r": "one"}})", "r", "", "get:r"},
       {R"({"credsStore": "none", "credHelpers": {"https://R/v1/": "one"}})", "r", "", "get:r"},
       {R"({"credsStore": "none", "credHelpers": {"s": "one"}})", "r", "", "none"},
+      {R"({"credHelpers": {"r": "one"}, "auths": {"r/x": {"auth": "YTpi"}}})", "r", "x", "get:r"},
+      {R"({"credHelpers": {"r": "none"}, "auths": {"r": {"auth": "YTpi"}}})", "r", "", "none"},
+      {R"({"credHelpers": {"r": "none"}, "credsStore": "one"})", "r", "", "none"},
       {R"({"credHelpers": {"r": "token"}})", "r", "", "T"},
       {R"({"credHelpers": {"r": "hollow"}})", "r", "", "none"},
       {R"({"credsStore": "one", "auths": {"r": {}}})", "r", "", "get:r"},

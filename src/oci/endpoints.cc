@@ -32,9 +32,8 @@ std::optional<ImageReference> parse(const std::string& name) {
   const std::size_t at = name.find('@');
   const std::size_t mark = at == name.npos ? name.rfind(':') : at;
   if (slash == name.npos || mark == name.npos || mark < slash) return std::nullopt;
-  const std::string host = name.substr(0, slash);
-  return ImageReference::make(host == "docker.io" ? "registry-1.docker.io" : host,
-                              name.substr(slash + 1, mark - slash - 1), name.substr(mark + 1));
+  return ImageReference::make(name.substr(0, slash), name.substr(slash + 1, mark - slash - 1),
+                              name.substr(mark + 1));
 }
 
 /// `name`, its front replaced.
@@ -49,20 +48,23 @@ ImageReference relocate(const std::string& name, std::size_t front, const std::s
 
 }  // namespace
 
-std::vector<Endpoint> endpoints_of(const ImageReference& image,
-                                   const std::vector<RegistryRule>& rules) {
-  const std::string upstream = canonical_registry(to_lower(image.registry()));
-  const std::string name = upstream + image.to_string().substr(image.registry().size());
+const RegistryRule* find_rule(std::string_view name, const std::vector<RegistryRule>& rules) {
   const RegistryRule* best = nullptr;
   for (const RegistryRule& rule : rules) {
     const bool is_longer = best == nullptr || rule.prefix.size() > best->prefix.size();
     if (is_longer && match(name, rule.prefix)) best = &rule;
   }
+  if (best == nullptr || !best->blocked) return best;
+  throw Error(ErrorCode::network,
+              "the registry " + best->prefix + " is blocked by " + best->file.string());
+}
+
+std::vector<Endpoint> endpoints_of(const ImageReference& image,
+                                   const std::vector<RegistryRule>& rules) {
+  const std::string upstream = canonical_registry(to_lower(image.registry()));
+  const std::string name = upstream + image.to_string().substr(image.registry().size());
+  const RegistryRule* const best = find_rule(name, rules);
   if (best == nullptr) return {{.image = image}};
-  if (best->blocked) {
-    throw Error(ErrorCode::network,
-                "the registry " + best->prefix + " is blocked by " + best->file.string());
-  }
   const std::size_t front = *match(name, best->prefix);
   std::vector<Endpoint> endpoints;
   for (const MirrorRule& mirror : best->mirrors) {

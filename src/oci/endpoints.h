@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "oci/reference.h"
@@ -22,8 +23,14 @@ struct Endpoint {
   std::string upstream = {};
 };
 
-/// The mirrors of `image` in their order, and last the place it belongs to. The rule with the
-/// longest prefix counts, alone.
+/// The rule for `name`, a registry or an image in it: the one with the longest prefix, alone. Null
+/// where there is none.
+/// @throws Error(network) when it is blocked.
+[[nodiscard]] const RegistryRule* find_rule(std::string_view name,
+                                            const std::vector<RegistryRule>& rules);
+
+/// The mirrors of `image` in their order, and last the place it belongs to, by
+/// its rule.
 /// @throws Error(network) when its registry is blocked; (failed) when a rule makes a name of it
 /// that none is.
 [[nodiscard]] std::vector<Endpoint> endpoints_of(const ImageReference& image,

@@ -107,6 +107,19 @@ TEST(EndpointsTest, DockerHubIsKnownByItsName) {
   EXPECT_EQ(endpoints[1].image.to_string(), "registry-1.docker.io/team/env:1");
 }
 
+TEST(EndpointsTest, DockerHubIsKnownByItsNameWithoutARule) {
+  EXPECT_EQ(origin(image("docker.io"), {}), "registry-1.docker.io/team/env:1");
+}
+
+TEST(EndpointsTest, ARegistryHasARuleToo) {
+  const std::vector rules = {rule("r.example/team", "y.example"), rule("r.example", "x.example"),
+                             rule("*.example", "")};
+  EXPECT_EQ(find_rule("r.example", rules), &rules[1]);
+  EXPECT_EQ(find_rule("r.example:5000", rules), &rules[1]);
+  EXPECT_EQ(find_rule("s.example", rules), &rules[2]);
+  EXPECT_EQ(find_rule("r.test", rules), nullptr);
+}
+
 TEST(EndpointsTest, BlockedIsRefusedByTheFilesName) {
   RegistryRule blocked = rule("r.example/team", "r.example/team");
   blocked.blocked = true;

@@ -9,8 +9,6 @@
 namespace pyro {
 namespace {
 
-constexpr std::string_view kDockerHub = "registry-1.docker.io";
-
 [[noreturn]] void refuse(std::string message, std::string hint = {}) {
   throw Error(ErrorCode::usage, std::move(message), std::move(hint));
 }
@@ -64,11 +62,6 @@ void require_two_parts(const std::string& repository) {
          "its own are called library/" + repository);
 }
 
-std::string real_host(std::string_view registry) {
-  if (registry == "docker.io" || registry == "index.docker.io") return std::string(kDockerHub);
-  return std::string(registry);
-}
-
 }  // namespace
 
 FullReference FullReference::parse(std::string_view text) {
@@ -89,9 +82,9 @@ FullReference FullReference::parse(std::string_view text) {
     refuse(quoted(rest) + " is not a repository",
            "it has letters in lower case and digits, parted by '/', '.', '_', '__' or dashes");
   }
-  parsed.registry = real_host(registry);
+  parsed.registry = registry_host(registry);
   parsed.repository = rest;
-  if (parsed.registry == kDockerHub) require_two_parts(parsed.repository);
+  if (is_docker_hub(registry)) require_two_parts(parsed.repository);
   if (!ImageReference::make(parsed.registry, parsed.repository, parsed.tag.value_or("latest"))) {
     refuse("a registry and a repository together have at most 255 characters");
   }

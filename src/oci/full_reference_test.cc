@@ -32,6 +32,7 @@ TEST(FullReference, Parts) {
       {"r.example/a__b/c--d:_1", "r.example", "a__b/c--d", "_1"},
       {"r.example/x:" + std::string(128, 'a'), "r.example", "x", std::string(128, 'a')},
       {"docker.io/library/debian:12", "registry-1.docker.io", "library/debian", "12"},
+      {"Docker.io/a/b:1", "registry-1.docker.io", "a/b", "1"},
       {"index.docker.io/a/b", "registry-1.docker.io", "a/b", std::nullopt},
   };
   for (const Case& c : cases) {

@@ -24,6 +24,10 @@ RetryOptions impatient(RetryOptions retry) {
 
 }  // namespace
 
+std::string insecure_warning(const std::string& host) {
+  return "nobody checks that " + host + " is who it says: registries.conf calls it insecure";
+}
+
 Hosts::Hosts(HttpClient& http, const std::vector<Endpoint>& endpoints,
              const NetworkOptions& options, const RetryOptions& retry, HostWatch watch)
     : watch_(std::move(watch)) {
@@ -52,13 +56,15 @@ void Hosts::introduce(Host& host) {
   const std::string& name = host.endpoint.image.registry();
   if (host.endpoint.is_mirror && watch_.note) watch_.note("asking the mirror " + name);
   if (host.endpoint.insecure && watch_.warn) {
-    watch_.warn("nobody checks that " + name +
-                " is who it says: registries.conf calls it insecure");
+    watch_.warn(insecure_warning(name));
   }
 }
 
 bool Hosts::leave(const Host& host, const Error& why) {
-  const bool is_its_fault = why.code() == ErrorCode::network || why.code() == ErrorCode::integrity;
+  // Its credentials or certificates may be what cannot be used; where it is more, the next host
+  // says so, too.
+  const bool is_its_fault = why.code() == ErrorCode::network ||
+                            why.code() == ErrorCode::integrity || why.code() == ErrorCode::failed;
   if (!host.endpoint.is_mirror || !is_its_fault) return false;
   if (!watch_.left->insert(place_of(host.endpoint)).second) return false;
   const std::string line =

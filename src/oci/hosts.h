@@ -27,6 +27,9 @@ struct HostWatch {
   std::function<void(std::string_view line)> note = {};
 };
 
+/// What people are told of a host whose certificate is not looked at.
+[[nodiscard]] std::string insecure_warning(const std::string& host);
+
 /// A host with what is known of it so far.
 struct Host {
   Endpoint endpoint;

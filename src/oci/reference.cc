@@ -13,6 +13,7 @@ constexpr std::size_t kMaxNameLength = 255;
 std::optional<ImageReference> ImageReference::make(std::string_view registry,
                                                    std::string_view repository,
                                                    std::string_view reference) {
+  registry = registry_host(registry);
   if (!is_oci_registry(registry) || !is_oci_repository(repository) ||
       registry.size() + 1 + repository.size() > kMaxNameLength) {
     return std::nullopt;

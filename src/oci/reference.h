@@ -17,7 +17,8 @@ namespace pyro {
 class ImageReference {
  public:
   /// Nothing where one of the parts breaks its grammar, or registry and repository together exceed
-  /// 255 characters. `reference` is a tag, or a digest of SHA-256.
+  /// 255 characters. `reference` is a tag, or a digest of SHA-256. Docker Hub's registry becomes
+  /// the host that answers for it, whichever of its names it is called by.
   [[nodiscard]] static std::optional<ImageReference> make(std::string_view registry,
                                                           std::string_view repository,
                                                           std::string_view reference);

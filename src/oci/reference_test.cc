@@ -20,6 +20,17 @@ TEST(ReferenceTest, ImagesByTagOrDigest) {
   EXPECT_EQ(fixed->digest(), Digest::parse("sha256:" + kHex));
 }
 
+TEST(ReferenceTest, DockerHubIsTheHostThatAnswers) {
+  for (const char* name : {"docker.io", "index.docker.io", "registry-1.docker.io", "Docker.IO"}) {
+    const auto image = ImageReference::make(name, "library/debian", "12");
+    ASSERT_TRUE(image) << name;
+    EXPECT_EQ(image->to_string(), "registry-1.docker.io/library/debian:12");
+  }
+  for (const char* name : {"docker.io:5000", "docker.io.example", "auth.docker.io"}) {
+    EXPECT_EQ(ImageReference::make(name, "a", "1")->registry(), name);
+  }
+}
+
 TEST(ReferenceTest, RefusesWhatIsNeitherTagNorDigest) {
   for (const std::string& reference :
        {std::string(""), "sha256:" + kHex.substr(1), "sha256:" + kHex + "a", "SHA256:" + kHex,
@@ -34,6 +45,7 @@ TEST(ReferenceTest, RefusesWhatIsNeitherTagNorDigest) {
 TEST(ReferenceTest, BoundsTheWholeName) {
   EXPECT_TRUE(ImageReference::make("r", std::string(253, 'a'), "b"));
   EXPECT_FALSE(ImageReference::make("r", std::string(254, 'a'), "b"));
+  EXPECT_FALSE(ImageReference::make("docker.io", std::string(245, 'a'), "b"));
 }
 
 }  // namespace

@@ -1,25 +1,23 @@
 // Files that say where the content of registries is to be had.
 #include "oci/registries_conf.h"
 
-#include <fcntl.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <optional>
-#include <span>
 #include <string_view>
-#include <system_error>
 #include <utility>
 
 #include "base/ascii.h"
-#include "base/files.h"
+#include "base/oci_names.h"
+#include "base/regular_file.h"
 #include "pyro/error.h"
 
 namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
+using Note = std::function<void(std::string_view)>;
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
 /// Each may open a table within the one before, and the parser goes down into them by recursion.
@@ -32,22 +30,20 @@ Error unusable(const fs::path& file, const std::string& why) {
 }
 
 std::string read_file(const fs::path& file) {
-  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  if (!fd) throw unusable(file, std::generic_category().message(errno));
-  struct stat status {};
-  if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) {
-    throw unusable(file, "it is not a regular file");
+  std::optional<RegularFile> found;
+  try {
+    found = read_regular_file(file, kMaxFileBytes);
+  } catch (const Error& error) {
+    throw unusable(file, error.message());
   }
-  std::string text(kMaxFileBytes + 1, '\0');
-  text.resize(pread_full(fd.get(), std::as_writable_bytes(std::span(text)), 0, file.string()));
-  if (text.size() > kMaxFileBytes) throw unusable(file, "it is larger than 1 MiB");
-  return text;
+  if (!found) throw unusable(file, "No such file or directory");
+  return std::move(found->content);
 }
 
 /// One file on its way to rules.
 class RulesReader {
  public:
-  explicit RulesReader(const fs::path& file) : file_(file) {}
+  RulesReader(const fs::path& file, const Note& note) : file_(file), note_(note) {}
 
   std::vector<RegistryRule> read() {
     const toml::table document = parse();
@@ -55,9 +51,12 @@ class RulesReader {
       fail(*old, "this is version 1 of the format, which is not read any more",
            "write it as [[registry]] tables: containers-registries.conf(5)");
     }
+    note_helpers(document);
     std::vector<RegistryRule> rules;
     for (const toml::table* const table : tables_of(document, "registry")) {
-      rules.push_back(read_rule(*table));
+      RegistryRule rule = read_rule(*table);
+      for (const RegistryRule& other : rules) check_agreement(rule, other, *table);
+      rules.push_back(std::move(rule));
     }
     return rules;
   }
@@ -72,6 +71,19 @@ class RulesReader {
     } catch (const toml::parse_error& error) {
       throw unusable(file_, "line " + std::to_string(error.source().begin.line) + ": not TOML");
     }
+  }
+
+  /// Whoever has all logins in one would wonder why nobody is let in.
+  void note_helpers(const toml::table& document) const {
+    const auto* const helpers = document.get_as<toml::array>("credential-helpers");
+    if (helpers == nullptr || !note_) return;
+    bool any = false;
+    for (const toml::node& name : *helpers) {
+      any = any || name.value<std::string>() != "containers-auth.json";
+    }
+    if (any)
+      note_("the credential-helpers in " + file_.string() +
+            " are not asked: name them in credHelpers or credsStore of a file of credentials");
   }
 
   void check_depth(std::string_view text) const {
@@ -149,6 +161,20 @@ class RulesReader {
     return rule;
   }
 
+  /// containers refuse such a file, so that nobody takes one of both for what holds.
+  void check_agreement(const RegistryRule& rule, const RegistryRule& other,
+                       const toml::table& table) const {
+    const auto place_of = [](const RegistryRule& r) {
+      return r.location.empty() ? r.prefix : r.location;
+    };
+    if (place_of(rule) != place_of(other)) return;
+    const char* const what = rule.insecure != other.insecure ? "insecure"
+                             : rule.blocked != other.blocked ? "blocked"
+                                                             : nullptr;
+    if (what == nullptr) return;
+    fail(table, std::string("\"") + what + "\" is not what it is further up for this location");
+  }
+
   [[nodiscard]] MirrorRule read_mirror(const toml::table& table, bool only_digests) const {
     MirrorRule mirror{.location = place(table, "location"), .insecure = flag(table, "insecure")};
     if (mirror.location.empty()) fail(table, "\"location\" is missing");
@@ -165,14 +191,15 @@ class RulesReader {
   }
 
   const fs::path& file_;
+  const Note& note_;
 };
 
 }  // namespace
 
-std::vector<RegistryRule> load_registries(const std::vector<fs::path>& files) {
+std::vector<RegistryRule> load_registries(const std::vector<fs::path>& files, const Note& note) {
   std::vector<RegistryRule> all;
   for (const fs::path& file : files) {
-    std::vector<RegistryRule> rules = RulesReader(file).read();
+    std::vector<RegistryRule> rules = RulesReader(file, note).read();
     std::erase_if(all, [&](const RegistryRule& old) {
       return std::ranges::find(rules, old.prefix, &RegistryRule::prefix) != rules.end();
     });
@@ -182,8 +209,7 @@ std::vector<RegistryRule> load_registries(const std::vector<fs::path>& files) {
 }
 
 std::string canonical_registry(const std::string& host) {
-  const bool is_hub = host == "registry-1.docker.io" || host == "index.docker.io";
-  return is_hub ? "docker.io" : host;
+  return is_docker_hub(host) ? "docker.io" : host;
 }
 
 }  // namespace pyro

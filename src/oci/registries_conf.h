@@ -4,7 +4,9 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace pyro {
@@ -33,10 +35,12 @@ struct RegistryRule {
 /// The rules of `files`, each of which replaces what those before it have for the same prefix.
 /// Docker Hub is "docker.io" in them, by whichever of its names it was called. Short names and
 /// aliases mean nothing here: references are always full.
+/// `note`, where there is one, is told in a line of helpers that they name and that are not asked.
 /// @throws Error(failed) naming file and line, and no other content; for a file of version 1, too:
 /// what it blocks would not be blocked.
 [[nodiscard]] std::vector<RegistryRule> load_registries(
-    const std::vector<std::filesystem::path>& files);
+    const std::vector<std::filesystem::path>& files,
+    const std::function<void(std::string_view line)>& note = {});
 
 /// "docker.io" for the names that its registry goes by; else `host` as it is.
 [[nodiscard]] std::string canonical_registry(const std::string& host);

@@ -98,6 +98,25 @@ blocked = true
   EXPECT_TRUE(rules[1].blocked);
 }
 
+TEST_F(RegistriesConfTest, HelpersThatAreNotAskedAreTold) {
+  const struct {
+    const char* content;
+    bool told;
+  } cases[] = {{"credential-helpers = [\"containers-auth.json\", \"secretservice\"]", true},
+               {"credential-helpers = [\"containers-auth.json\"]", false},
+               {"credential-helpers = []", false},
+               {"", false}};
+  for (const auto& c : cases) {
+    std::vector<std::string> notes;
+    static_cast<void>(load_registries({write(c.content)},
+                                      [&](std::string_view line) { notes.emplace_back(line); }));
+    EXPECT_EQ(notes.size(), c.told ? 1U : 0U) << c.content;
+    for (const std::string& note : notes) {
+      EXPECT_NE(note.find((root_ / "registries.conf").string()), note.npos);
+    }
+  }
+}
+
 TEST_F(RegistriesConfTest, DockerHubHasOneName) {
   for (const char* name : {"docker.io", "index.docker.io", "registry-1.docker.io"}) {
     const auto rules = load(std::string("[[registry]]\nlocation = \"") + name + "/team\"");
@@ -157,6 +176,11 @@ TEST_F(RegistriesConfTest, SaysWhereItIsWrongAndQuotesNothing) {
       {"[[registry]]\nlocation = \"a\"\nmirror-by-digest-only = true\n[[registry.mirror]]\n"
        "location = \"b\"\npull-from-mirror = \"all\"",
        "line 6: \"mirror-by-digest-only\" has said already what it serves"},
+      {"[[registry]]\nlocation = \"a\"\n[[registry]]\nprefix = \"b\"\nlocation = \"a\"\n"
+       "insecure = true",
+       "line 3: \"insecure\" is not what it is further up for this location"},
+      {"[[registry]]\nprefix = \"*.a\"\n[[registry]]\nprefix = \"*.a\"\nblocked = true",
+       "line 3: \"blocked\" is not what it is further up for this location"},
       {"[registries.search]\nregistries = [\"docker.io\"]",
        "line 1: this is version 1 of the format, which is not read any more"},
   };

@@ -60,10 +60,10 @@ auto about(const std::string& subject, const Work& work) {
 class RegistryClient::Impl {
  public:
   Impl(HttpClient& http, ImageReference image, const NetworkOptions& options,
-       const RetryOptions& retry, HostWatch watch)
+       const RetryOptions& retry, const HostWatch& watch)
       : image_(std::move(image)),
-        hosts_(http, endpoints_of(image_, load_registries(options.registries_files)), options,
-               retry, std::move(watch)) {}
+        hosts_(http, endpoints_of(image_, load_registries(options.registries_files, watch.note)),
+               options, retry, watch) {}
 
   ResolvedImage resolve(const std::optional<Digest>& pin);
   NamedImage look_up();
@@ -248,8 +248,8 @@ std::string RegistryClient::Impl::by_digest(const Digest& digest) const {
 
 RegistryClient::RegistryClient(HttpClient& http, ImageReference image,
                                const NetworkOptions& options, const RetryOptions& retry,
-                               HostWatch watch)
-    : impl_(std::make_unique<Impl>(http, std::move(image), options, retry, std::move(watch))) {}
+                               const HostWatch& watch)
+    : impl_(std::make_unique<Impl>(http, std::move(image), options, retry, watch)) {}
 RegistryClient::~RegistryClient() = default;
 RegistryClient::RegistryClient(RegistryClient&&) noexcept = default;
 RegistryClient& RegistryClient::operator=(RegistryClient&&) noexcept = default;

@@ -39,7 +39,7 @@ class RegistryClient {
   /// @throws Error(network) for a registry that is blocked; (failed) for a registries.conf that
   /// cannot be used.
   RegistryClient(HttpClient& http, ImageReference image, const NetworkOptions& options,
-                 const RetryOptions& retry = {}, HostWatch watch = {});
+                 const RetryOptions& retry = {}, const HostWatch& watch = {});
   ~RegistryClient();
   RegistryClient(RegistryClient&&) noexcept;
   RegistryClient& operator=(RegistryClient&&) noexcept;

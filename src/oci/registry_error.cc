@@ -6,7 +6,7 @@
 #include "base/strict_json.h"
 #include "net/redact.h"
 #include "net/retry.h"
-#include "net/url.h"
+#include "net/web_page.h"
 
 namespace pyro {
 namespace {
@@ -74,13 +74,7 @@ std::string describe_answer(const HttpResponse& response) {
 }
 
 void refuse_web_page(const HttpResponse& response) {
-  if (response.media_type() != "text/html") return;
-  const auto url = Url::parse(response.url);
-  throw Error(ErrorCode::network,
-              (url ? url->authority() : "the server") +
-                  " answered with a web page (text/html), not as a registry: a captive portal or a "
-                  "proxy's login page?",
-              "check the registry's name; to a captive portal log in with a browser");
+  refuse_web_page(response, "as a registry");
 }
 
 void throw_answer(const Error& error, const HttpResponse& response) {

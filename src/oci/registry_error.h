@@ -28,7 +28,8 @@ class NotThere : public Error {
 /// about that status as hint.
 [[nodiscard]] Error refused_answer(const std::string& who, const HttpResponse& response);
 
-/// @throws Error(network) for an answer that is for people. What a HeadCheck may be.
+/// A HeadCheck for what a registry is to answer.
+/// @throws Error(network) for an answer that is for people.
 void refuse_web_page(const HttpResponse& response);
 
 }  // namespace pyro

@@ -8,8 +8,10 @@
 #include "base/oci_names.h"
 #include "net/curl_client.h"
 #include "net/retry.h"
-#include "oci/credential_file.h"
 #include "oci/credential_store.h"
+#include "oci/endpoints.h"
+#include "oci/hosts.h"
+#include "oci/registries_conf.h"
 #include "oci/registry_error.h"
 #include "oci/registry_session.h"
 
@@ -50,18 +52,26 @@ CredentialSources sources_of(const LoginOptions& options) {
                             [&](std::string_view text) { warn(options, std::string(text)); });
 }
 
-/// The registry that answers for it: "docker.io" is a name on web pages.
-std::string host_of(const std::string& registry) {
-  constexpr const char* kHub = "registry-1.docker.io";
-  return means_registry(registry, kHub) ? kHub : registry;
+/// Whether registries.conf says that nobody need check who answers.
+bool is_insecure(const LoginOptions& options, const std::string& registry) {
+  const auto rules = load_registries(options.network.registries_files, [&](std::string_view line) {
+    if (options.progress != nullptr) options.progress->note(line);
+  });
+  const RegistryRule* const rule = find_rule(canonical_registry(registry), rules);
+  if (rule == nullptr || !rule->insecure) return false;
+  warn(options, insecure_warning(registry));
+  return true;
 }
 
 /// Whether the registry has seen the credentials, and taken them.
 bool try_credentials(const LoginOptions& options, const std::string& registry,
                      const Credentials& credentials) {
   const NetworkOptions& network = options.network;
-  CurlClient http({.network = network, .user_agent = "pyro/" PYRO_VERSION, .stop = options.stop});
-  RegistrySession session(http, host_of(registry), network, credentials);
+  CurlClient http(client_options(network, options.stop, options.progress));
+  RegistrySession session(http,
+                          {.registry = std::string(registry_host(registry)),
+                           .insecure = is_insecure(options, registry)},
+                          network, credentials);
   Retry retry({.retries = network.retries, .delay = network.retry_delay, .stop = options.stop});
   retry.run([&] {
     std::string body;

@@ -32,13 +32,14 @@ RegistrySession::RegistrySession(HttpClient& http, const Endpoint& endpoint,
       registry_(base_url(name_)),
       auth_(http, {name_, endpoint.image.repository(), insecure_}, options, std::move(sources)) {}
 
-RegistrySession::RegistrySession(HttpClient& http, const std::string& registry,
+RegistrySession::RegistrySession(HttpClient& http, const Authenticator::Door& door,
                                  const NetworkOptions& options, const Credentials& credentials)
     : http_(http),
-      name_(registry),
+      name_(door.registry),
       base_path_("/v2/"),
-      registry_(base_url(registry)),
-      auth_(http, {.registry = registry, .repository = {}}, options, credentials) {}
+      insecure_(door.insecure),
+      registry_(base_url(name_)),
+      auth_(http, door, options, credentials) {}
 
 HttpResponse RegistrySession::get(const std::string& path, HttpRequest request,
                                   const BodySink& sink) {

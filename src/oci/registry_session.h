@@ -18,8 +18,8 @@ class RegistrySession {
   /// `http` must outlive it.
   RegistrySession(HttpClient& http, const Endpoint& endpoint, const NetworkOptions& options,
                   CredentialSources sources);
-  /// To the registry itself, with these credentials and no others.
-  RegistrySession(HttpClient& http, const std::string& registry, const NetworkOptions& options,
+  /// To the registry itself, with these credentials and no others; `door` has no repository.
+  RegistrySession(HttpClient& http, const Authenticator::Door& door, const NetworkOptions& options,
                   const Credentials& credentials);
 
   /// GETs `path` below /v2/<repository>/, or below /v2/ of the registry itself; the URL in

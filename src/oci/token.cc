@@ -9,6 +9,7 @@
 #include "base/strict_json.h"
 #include "net/redirects.h"
 #include "net/retry.h"
+#include "net/web_page.h"
 #include "oci/registry_error.h"
 
 namespace pyro {
@@ -64,8 +65,13 @@ void check_token(const std::string& token) {
   throw_refusal(error, response);
 }
 
+void refuse_page(const HttpResponse& response) {
+  refuse_web_page(response, "as a token server");
+}
+
 HttpResponse ask_with_password(HttpClient& http, const TokenRequest& request) {
   HttpRequest get{.url = token_url(request),
+                  .on_head = refuse_page,
                   .public_peers_only = request.public_peers_only,
                   .insecure = request.insecure};
   if (request.credentials) {
@@ -76,6 +82,7 @@ HttpResponse ask_with_password(HttpClient& http, const TokenRequest& request) {
 
 HttpResponse ask_with_identity_token(HttpClient& http, const TokenRequest& request) {
   const HttpRequest post{.url = request.realm.to_string(),
+                         .on_head = refuse_page,
                          .public_peers_only = request.public_peers_only,
                          .form = token_form(request)};
   try {

@@ -85,6 +85,21 @@ TokenRequest with_identity() {
           .credentials = Credentials{.identity_token = "secret&="}};
 }
 
+TEST(TokenTest, AWebPageIsNoToken) {
+  for (const auto& credentials : {std::optional<Credentials>(), with_identity().credentials}) {
+    FakeHttpClient http;
+    http.on(kRealm, {.headers = {{"Content-Type", "text/html; charset=utf-8"}}, .body = "<html>"});
+    try {
+      static_cast<void>(
+          fetch_token(http, {.realm = *Url::parse(kRealm), .credentials = credentials}));
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::network);
+      EXPECT_NE(std::string(error.what()).find("not as a token server"), std::string::npos);
+    }
+  }
+}
+
 TEST(TokenTest, AnIdentityTokenGoesIntoAForm) {
   EXPECT_EQ(token_form(with_identity()),
             "grant_type=refresh_token&service=s&client_id=pyro&scope=x%3A1%20y%3A2"

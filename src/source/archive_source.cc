@@ -21,6 +21,7 @@
 #include "net/resumable_body.h"
 #include "net/retry.h"
 #include "net/url.h"
+#include "net/web_page.h"
 #include "pyro/error.h"
 #include "source/source_path.h"
 
@@ -100,7 +101,7 @@ class Download {
   Download(const Environment& environment, const FetchContext& context, const BodySink& sink)
       : url_(*environment.source_url),
         context_(context),
-        http_(curl_options(context)),
+        http_(client_options(context)),
         retry_(retry_options(context, environment.name)),
         body_(sink, environment.source_sha256 ? ResumableBody::Content::addressed
                                               : ResumableBody::Content::named) {}
@@ -124,6 +125,7 @@ class Download {
  private:
   void get_rest() {
     HttpRequest request{.url = url_, .on_head = [&](const HttpResponse& head) {
+                          refuse_web_page(head, "with an archive");
                           body_.check_head(head);
                           if (body_.total()) context_.expecting(*body_.total());
                         }};

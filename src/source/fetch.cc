@@ -19,14 +19,8 @@ void FetchContext::require_room_for(std::uint64_t compressed_bytes) const {
   require_free_space(room, compressed_bytes);
 }
 
-CurlOptions curl_options(const NetworkOptions& network, const std::stop_token& stop) {
-  return {.network = network, .user_agent = "pyro/" PYRO_VERSION, .stop = stop};
-}
-
-CurlOptions curl_options(const FetchContext& context) {
-  CurlOptions options = curl_options(context.network, context.stop);
-  options.trace = [&progress = context.progress](std::string_view text) { progress.detail(text); };
-  return options;
+CurlOptions client_options(const FetchContext& context) {
+  return client_options(context.network, context.stop, &context.progress);
 }
 
 RetryOptions retry_options(const FetchContext& context, const std::string& environment) {

@@ -43,8 +43,7 @@ struct FetchContext {
 };
 
 /// How an HTTP client serves it.
-[[nodiscard]] CurlOptions curl_options(const NetworkOptions& network, const std::stop_token& stop);
-[[nodiscard]] CurlOptions curl_options(const FetchContext& context);
+[[nodiscard]] CurlOptions client_options(const FetchContext& context);
 
 /// How often and how patiently it tries again; `environment` is whose progress tells of it.
 [[nodiscard]] RetryOptions retry_options(const FetchContext& context,

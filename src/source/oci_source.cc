@@ -85,7 +85,7 @@ Provenance fetch_from_oci(const Environment& environment, const FetchContext& co
                           Extraction& extraction) {
   const ImageReference image = image_of(environment);
   context.progress.started(environment.name, image.to_string());
-  CurlClient http(curl_options(context));
+  CurlClient http(client_options(context));
   RegistryClient registry(http, image, context.network, retry_options(context, environment.name),
                           watch_hosts(context));
   const ResolvedImage resolved = registry.resolve(environment.oci_digest);

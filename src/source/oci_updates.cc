@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "oci/registry_client.h"
-#include "source/fetch.h"
 #include "source/oci_source.h"
 
 namespace pyro {
@@ -20,8 +19,9 @@ std::optional<Digest> pin_of(const Environment& environment, const ImageReferenc
 
 }  // namespace
 
-ImageLookup::ImageLookup(const NetworkOptions& network, const std::stop_token& stop)
-    : network_(network), stop_(stop) {}
+ImageLookup::ImageLookup(const NetworkOptions& network, const std::stop_token& stop,
+                         ProgressListener* progress)
+    : network_(network), stop_(stop), progress_(progress) {}
 
 NewestImage ImageLookup::find(const Environment& environment, const PulledImage& pulled) {
   const ImageReference image = image_of(environment);
@@ -30,7 +30,7 @@ NewestImage ImageLookup::find(const Environment& environment, const PulledImage&
     throw Error(ErrorCode::network,
                 "cannot ask " + image.registry() + ": pyro is told to be offline");
   }
-  if (!http_) http_.emplace(curl_options(network_, stop_));
+  if (!http_) http_.emplace(client_options(network_, stop_, progress_));
   RegistryClient registry(*http_, image, network_,
                           {.retries = std::min(network_.retries, 1),
                            .delay = network_.retry_delay,

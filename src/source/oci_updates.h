@@ -8,6 +8,7 @@
 #include "pyro/catalog.h"
 #include "pyro/digest.h"
 #include "pyro/environment_store.h"
+#include "pyro/progress.h"
 
 namespace pyro {
 
@@ -27,7 +28,9 @@ struct NewestImage {
 /// answer: it is only a question.
 class ImageLookup {
  public:
-  ImageLookup(const NetworkOptions& network, const std::stop_token& stop);
+  /// `progress` may be null; it hears of each request.
+  ImageLookup(const NetworkOptions& network, const std::stop_token& stop,
+              ProgressListener* progress);
 
   /// For an environment with an OCI source. One that is pinned, or named by its digest, is asked of
   /// nobody.
@@ -37,6 +40,7 @@ class ImageLookup {
  private:
   const NetworkOptions network_;
   const std::stop_token stop_;
+  ProgressListener* const progress_;
   std::optional<CurlClient> http_;
 };
 

@@ -38,8 +38,9 @@ UpdateStatus check(EnvironmentStatus status, ImageLookup& lookup) {
 
 }  // namespace
 
-std::vector<UpdateStatus> find_updates(const EnvironmentStore& store, const std::stop_token& stop) {
-  ImageLookup lookup(store.options().network, stop);
+std::vector<UpdateStatus> find_updates(const EnvironmentStore& store, const std::stop_token& stop,
+                                       ProgressListener* progress) {
+  ImageLookup lookup(store.options().network, stop, progress);
   std::vector<UpdateStatus> updates;
   for (EnvironmentStatus& status : store.list()) {
     if (status.installed) updates.push_back(check(std::move(status), lookup));

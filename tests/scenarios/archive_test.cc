@@ -231,8 +231,8 @@ const std::vector<BadArchive> kBad = {
        return HttpResponse{.headers = {{"Content-Type", "text/html"}},
                            .body = "<!DOCTYPE html><html>Please sign in</html>"};
      },
-     5,
-     {"archive https://localhost"}},
+     4,
+     {"answered with a web page (text/html), not with an archive", "captive portal"}},
     {"NoKernel",
      [] { return HttpResponse{.body = TarBuilder().file("rootfs.ext4", "r").finish()}; },
      5,

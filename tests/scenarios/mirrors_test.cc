@@ -195,6 +195,23 @@ TEST_P(FailingMirrorTest, IsLeftBehindAndThePullIsRight) {
 
 INSTANTIATE_TEST_SUITE_P(Mirror, FailingMirrorTest, ::testing::ValuesIn(kFailing), row_name);
 
+TEST_F(MirrorTest, WhatConcernsAMirrorAloneStopsNothing) {
+  offer_mirrored(image_of(sample()));
+  mirror_->set_auth(auth(AuthOptions::Mode::basic));
+  write_secret(home() / ".docker/config.json",
+               json{{"credHelpers", {{mirror_->host(), "missing"}}}}.dump());
+  const ProcessResult without_helper = pyro_ok({"env", "pull", "tool:1"});
+  expect_says(without_helper.err, {"going on without the mirror " + mirror_->host(),
+                                   "docker-credential-missing", ".docker/config.json"});
+  const std::filesystem::path certificate =
+      home() / ".config/containers/certs.d" / mirror_->host() / "ca.crt";
+  write_file(certificate, "no certificate\n");
+  const ProcessResult without_certificate = pyro_ok({"env", "pull", "--force", "tool:1"});
+  expect_says(without_certificate.err,
+              {"going on without the mirror " + mirror_->host(), certificate.string()});
+  expect_installed(sample());
+}
+
 TEST_F(MirrorTest, OneThatIsNotThereIsLeftBehind) {
   offer_mirrored(image_of(sample()));
   configure(mirror_table("localhost:" + std::to_string(unused_port())) +

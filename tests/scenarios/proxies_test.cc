@@ -1,12 +1,17 @@
 // Pulls through proxies, and out of networks that answer in the registry's place.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "scenarios/hostile_harness.h"
 #include "support/connect_proxy.h"
+#include "support/socks_proxy.h"
+#include "support/tls_front.h"
 
 namespace pyro::testing {
 namespace {
+
+constexpr std::uint8_t kNotAllowed = 2;  // RFC 1928 section 6
 
 constexpr char kName[] = "registry.test";  // RFC 6761: nobody's; the proxies here know it
 
@@ -41,6 +46,34 @@ TEST_F(ProxyTest, CarriesAPull) {
     EXPECT_EQ(each.target, host());
     EXPECT_EQ(each.authorization, "");
   }
+}
+
+TEST_F(ProxyTest, OfSocksCarriesAPull) {
+  const SocksProxy proxy;
+  pyro_ok({"env", "pull", "tool:1"}, {{"ALL_PROXY", "socks5h://" + proxy.authority()}});
+  expect_installed(sample());
+  EXPECT_EQ(proxy.seen(), std::vector<std::string>{host()}) << "one connection, and by name";
+  const SocksProxy closed(kNotAllowed);
+  expect_refused(4, {"the proxy " + closed.authority() + " does not let us through"},
+                 {"env", "pull", "--force", "tool:1"},
+                 {{"ALL_PROXY", "socks5h://" + closed.authority()}});
+}
+
+TEST_F(ProxyTest, BehindTlsCarriesAPull) {
+  const ConnectProxy proxy({.login = "robin:top-secret"});
+  const TlsFront front(registry_->issue({.file_name = "proxy"}), proxy.port());
+  const std::string authority = "127.0.0.1:" + std::to_string(front.port());
+  pyro_ok({"env", "pull", "tool:1"}, {{"https_proxy", "https://robin:top-secret@" + authority}});
+  expect_installed(sample());
+  EXPECT_EQ(proxy.seen().size(), 1U);
+  EXPECT_EQ(proxy.seen().back().target, host());
+  const CertificateAuthority stranger(dir_ / "stranger");
+  const TlsFront impostor(stranger.issue(), proxy.port());
+  const std::string other = "127.0.0.1:" + std::to_string(impostor.port());
+  expect_refused(4, {"the certificate of the proxy " + other + " is not trusted", "--ca-file"},
+                 {"env", "pull", "--force", "tool:1"},
+                 {{"https_proxy", "https://robin:top-secret@" + other}});
+  EXPECT_EQ(proxy.seen().size(), 1U) << "it has not seen the password";
 }
 
 TEST_F(ProxyTest, IsNotAskedWhereItMustNotBe) {
@@ -175,6 +208,22 @@ TEST_F(ProxyTest, CaFilesThatCannotBeUsedAreNamed) {
           {{"SSL_CERT_FILE", "/none"}, {"SSL_CERT_DIR", "/none"}});
 }
 
+TEST_F(ProxyTest, DirectoriesOfCertificatesThatAreRootsAlone) {
+  offer(image_of(sample()));
+  const std::filesystem::path closed = home() / ".config/containers/certs.d";
+  write_file(closed / registry_->host() / "ca.crt", "no certificate\n");
+  std::filesystem::permissions(closed, std::filesystem::perms(0));
+  Command pull = command({"env", "pull", "-v", "--progress", "none", "tool:1"});
+  const std::vector<std::string> drop{"setpriv", "--bounding-set=-dac_override,-dac_read_search",
+                                      "--"};
+  if (::geteuid() == 0) pull.argv.insert(pull.argv.begin(), drop.begin(), drop.end());
+  const ProcessResult result = run(pull);
+  std::filesystem::permissions(closed, std::filesystem::perms(0700));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  expect_says(result.err, {"no certificates are taken from " + closed.string() + ", which"});
+  expect_installed(sample());
+}
+
 // Networks that want a login first.
 
 TEST_F(ProxyTest, ACaptivePortalIsCalledByItsName) {
@@ -198,6 +247,11 @@ TEST_F(ProxyTest, ACaptivePortalIsCalledByItsName) {
   registry_->clear_rules();
   registry_->add_rule({.kind = RequestKind::manifest}, faults::status(511));
   expect_refused(4, {"511", "captive portal"});
+  registry_->clear_rules();
+  registry_->set_auth(auth(AuthOptions::Mode::bearer));
+  registry_->add_rule({.kind = RequestKind::token}, faults::html());
+  expect_refused(4,
+                 {"answered with a web page (text/html), not as a token server", "captive portal"});
 }
 
 }  // namespace

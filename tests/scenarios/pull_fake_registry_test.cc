@@ -436,6 +436,8 @@ TEST_F(PullTest, TrustedRealmGetsTheCredentials) {
   offer(image_of(sample()));
   pyro_ok({"env", "pull", "tool:1", "--trust-realm", "127.0.0.1"});
   expect_installed(sample());
+  pyro_ok({"--trust-realm", "127.0.0.1", "env", "list", "--outdated"});
+  pyro_ok({"env", "pull", "--force", "tool:1"}, {{"PYRO_TRUST_REALM", "auth.example,127.0.0.1"}});
 }
 
 TEST_F(PullTest, ChallengesAreReadAsTheyAreWritten) {

@@ -1,12 +1,14 @@
 // Credentials: kept by `pyro registry login`, and those that other tools and helpers keep.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
 #include <memory>
 
 #include "scenarios/hostile_harness.h"
+#include "scenarios/private_mount.h"
 #include "support/real_registry.h"
 #include "support/skopeo.h"
 #include "support/token_server.h"
@@ -340,6 +342,15 @@ TEST_F(LoginTest, ThePasswordGoesToNoOtherRealm) {
   EXPECT_FALSE(registry_->saw_any_request(Listener::token));
   EXPECT_FALSE(fs::exists(auth_file()));
   EXPECT_EQ(login({"--trust-realm", "127.0.0.1"}).exit_code, 0);
+  variables_["PYRO_TRUST_REALM"] = "127.0.0.1";
+  EXPECT_EQ(login().exit_code, 0);
+}
+
+TEST_F(LoginTest, EachRequestIsToldToWhoAsks) {
+  const ProcessResult told = login({"-vv"});
+  expect_says(told.err, {"GET https://" + registry_->host() + "/v2/: 401"});
+  expect_hides(told.err, secrets());
+  EXPECT_EQ(login({"-v"}).err.find("GET "), std::string::npos);
 }
 
 TEST_F(LoginTest, OverPlainHttpNoPasswordIsSent) {
@@ -349,6 +360,26 @@ TEST_F(LoginTest, OverPlainHttpNoPasswordIsSent) {
   EXPECT_EQ(refused.exit_code, 4);
   expect_says(refused.err, {"plain http"});
   EXPECT_FALSE(registry_->saw_authorization(Listener::registry));
+}
+
+TEST_F(LoginTest, RegistriesConfCounts) {
+  const fs::path conf = home() / ".config/containers/registries.conf";
+  const std::string table = "[[registry]]\nlocation = \"" + registry_->host() + "\"\n";
+  write_file(conf, table + "insecure = true\n");
+  variables_["SSL_CERT_FILE"] = std::nullopt;
+  const ProcessResult insecure = login();
+  EXPECT_EQ(insecure.exit_code, 0) << insecure.err;
+  expect_says(insecure.out, {"logged in to " + registry_->host()});
+  expect_says(insecure.err, {"warning: nobody checks that " + registry_->host()});
+  fs::remove(auth_file());
+  registry_->forget_requests();
+  write_file(conf, table + "blocked = true\n");
+  const ProcessResult blocked = login();
+  EXPECT_EQ(blocked.exit_code, 4);
+  expect_says(blocked.err,
+              {"cannot log in to " + registry_->host(), "is blocked by", conf.string()});
+  EXPECT_TRUE(registry_->requests().empty());
+  EXPECT_FALSE(fs::exists(auth_file()));
 }
 
 TEST_F(LoginTest, AWebPageIsNoRegistry) {
@@ -416,6 +447,23 @@ TEST_F(LoginTest, WhereTheyAreKept) {
     EXPECT_EQ(mode_of(c.file), 0600U);
     fs::remove(c.file);
   }
+}
+
+TEST_F(LoginTest, WhatOlderToolsKeepIsUsed) {
+  const json entry{{"auth", base64(std::string(kUser) + ":" + kPassword)}};
+  const auto run_directory = PrivateMount::tmpfs("/run", "mode=0755");
+  if (run_directory) {
+    const fs::path podmans = "/run/containers/" + std::to_string(::getuid()) + "/auth.json";
+    write_secret(podmans, json{{"auths", {{registry_->host(), entry}}}}.dump());
+    pyro_ok({"env", "pull", "tool:1"});
+    EXPECT_EQ(pyro({"env", "pull", "--force", "tool:1"}, {{"XDG_RUNTIME_DIR", "/none"}}).exit_code,
+              4);
+    EXPECT_EQ(parse_json(login({"--json"}).out)["file"], auth_file().string());
+    fs::remove(podmans);
+    fs::remove(auth_file());
+  }
+  write_secret(home() / ".dockercfg", json{{"https://" + registry_->host(), entry}}.dump());
+  pyro_ok({"env", "pull", "--force", "tool:1"});
 }
 
 TEST_F(LoginTest, AFileThatCannotBeWrittenSaysSo) {

@@ -215,6 +215,16 @@ TEST_F(UpdatesTest, BehindALogin) {
   expect_hides(refused.err, {"wr0ng"});
 }
 
+TEST_F(UpdatesTest, EachRequestIsToldToWhoAsks) {
+  offer(image_of(sample()));
+  pyro_ok({"env", "pull", "tool:1"});
+  const std::string line = " https://" + registry_->host() + "/v2/";
+  expect_says(pyro_ok({"env", "list", "--outdated", "-vv"}).err, {"HEAD" + line + "team/tool/"});
+  const ProcessResult examined =
+      pyro({"doctor", "--check-registry", "--environment", "tool:1", "-vv"});
+  expect_says(examined.err, {"GET" + line + ": 200"});
+}
+
 TEST_F(UpdatesTest, NothingIsInstalled) {
   offer(image_of(sample()));
   EXPECT_EQ(pyro_json({"env", "list", "--outdated"})["environments"], json::array());

@@ -27,6 +27,7 @@ class ConnectProxy {
 
   explicit ConnectProxy(ConnectProxyOptions options = {});
 
+  int port() const { return server_.port(); }
   /// "127.0.0.1:PORT"
   std::string authority() const;
   /// "http://127.0.0.1:PORT", with "LOGIN@" where it is given.

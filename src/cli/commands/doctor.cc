@@ -11,6 +11,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/commands/machine_arguments.h"
+#include "cli/commands/progress_arguments.h"
 #include "cli/exit_code.h"
 #include "cli/json_output.h"
 #include "cli/printable.h"
@@ -78,6 +79,8 @@ class DoctorCommand : public Command {
     find_monitor(context.variables, options_.machine);
     if (network_) options_.machine.network = GuestNetwork::user;
     options_.stop = context.stop;
+    const auto remarks = make_remarks(context);
+    options_.progress = remarks.get();
     const EnvironmentStore store(context.store);
     if (environment_) static_cast<void>(context.store.catalog.require(*environment_));
     options_.environment = environment_;

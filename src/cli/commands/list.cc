@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands/commands.h"
+#include "cli/commands/progress_arguments.h"
 #include "cli/commands/status.h"
 #include "cli/error_output.h"
 #include "cli/exit_code.h"
@@ -38,7 +39,8 @@ class ListCommand : public Command {
 
  private:
   int run_outdated(const Context& context) const {
-    const auto updates = find_updates(EnvironmentStore(context.store), context.stop);
+    const auto remarks = make_remarks(context);
+    const auto updates = find_updates(EnvironmentStore(context.store), context.stop, remarks.get());
     if (json()) {
       context.out.write(render_json(updates_payload(updates)));
     } else if (std::ranges::any_of(updates, is_newer)) {

@@ -27,4 +27,10 @@ void ProgressArguments::say(const Context& context, std::string_view name,
                         std::string(what) + '\n');
 }
 
+std::unique_ptr<ProgressView> make_remarks(const Context& context) {
+  auto view = make_progress(ProgressKind::none, context.err);
+  view->set_verbosity(context.verbosity);
+  return view;
+}
+
 }  // namespace pyro::cli

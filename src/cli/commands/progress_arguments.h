@@ -25,4 +25,7 @@ class ProgressArguments {
   bool quiet_ = false;
 };
 
+/// For what has no progress: warnings, and notes if they are asked for.
+[[nodiscard]] std::unique_ptr<ProgressView> make_remarks(const Context& context);
+
 }  // namespace pyro::cli

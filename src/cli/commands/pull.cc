@@ -24,9 +24,6 @@ class PullCommand : public Command {
         "--max-size", "SIZE", [this](const std::string& text) { set_max_size(text); },
         "Accept a root file system up to SIZE (default 64GiB)");
     arguments.value(
-        "--trust-realm", "HOST", [this](const std::string& text) { add_realm(text); },
-        "Send registry credentials to this token server, too;\nmay be repeated");
-    arguments.value(
         "--lock-timeout", "SECONDS", [this](const std::string& text) { set_lock_timeout(text); },
         "Give up after waiting that long for another pull of\nthe same environment");
     arguments.value(
@@ -86,7 +83,6 @@ class PullCommand : public Command {
   void apply_to(StoreOptions& store) const {
     if (max_size_) store.limits.rootfs_bytes = *max_size_;
     store.lock_timeout = lock_timeout_;
-    store.network.trusted_realms = realms_;
     if (retries_) store.network.retries = *retries_;
     if (retry_delay_) store.network.retry_delay = *retry_delay_;
   }
@@ -111,19 +107,11 @@ class PullCommand : public Command {
     if (!retry_delay_) refuse_value("--retry-delay", text, "a number of seconds");
   }
 
-  void add_realm(const std::string& text) {
-    if (text.empty() || text.find_first_of("/@?# \t") != text.npos) {
-      refuse_value("--trust-realm", text, "a host like auth.example.org");
-    }
-    realms_.push_back(text);
-  }
-
   bool force_ = false;
   bool repair_ = false;
   ProgressArguments progress_;
   std::optional<std::uint64_t> max_size_;
   std::optional<std::chrono::milliseconds> lock_timeout_;
-  std::vector<std::string> realms_;
   std::optional<int> retries_;
   std::optional<std::chrono::milliseconds> retry_delay_;
   std::unique_ptr<ProgressView> view_;

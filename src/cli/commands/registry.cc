@@ -6,10 +6,10 @@
 #include <string>
 
 #include "cli/commands/commands.h"
+#include "cli/commands/progress_arguments.h"
 #include "cli/exit_code.h"
 #include "cli/json_output.h"
 #include "cli/printable.h"
-#include "cli/progress.h"
 #include "cli/questions.h"
 #include "pyro/error.h"
 #include "pyro/registry_login.h"
@@ -38,19 +38,15 @@ class LoginCommand : public Command {
     arguments.flag("--password-stdin", from_stdin_,
                    "Read the password from standard input; else it is\nasked for on a terminal");
     arguments.flag("--skip-check", skip_check_, "Do not ask the registry whether it takes them");
-    arguments.value(
-        "--trust-realm", "HOST", [this](const std::string& text) { realms_.push_back(text); },
-        "Send them to this token server, too; may be repeated");
     declare_json(arguments);
   }
 
   int run(Context& context, const std::vector<std::string>& operands) override {
-    const auto warnings = make_progress(ProgressKind::none, context.err);
+    const auto remarks = make_remarks(context);
     LoginOptions options{.network = context.store.network,
                          .check = !skip_check_,
-                         .progress = warnings.get(),
+                         .progress = remarks.get(),
                          .stop = context.stop};
-    options.network.trusted_realms = realms_;
     const std::string username = find_username(context);
     const std::string password = find_password(context);
     const LoginReport report = log_in(options, operands.front(), username, password);
@@ -92,7 +88,6 @@ class LoginCommand : public Command {
   std::optional<std::string> username_;
   bool from_stdin_ = false;
   bool skip_check_ = false;
-  std::vector<std::string> realms_;
 };
 
 class LogoutCommand : public Command {
@@ -100,13 +95,13 @@ class LogoutCommand : public Command {
   void declare(Arguments& arguments) override { declare_json(arguments); }
 
   int run(Context& context, const std::vector<std::string>& operands) override {
-    const auto warnings = make_progress(ProgressKind::none, context.err);
-    const LogoutReport report = log_out(
-        {.network = context.store.network, .progress = warnings.get(), .stop = context.stop},
-        operands.front());
+    const auto remarks = make_remarks(context);
+    const LogoutReport report =
+        log_out({.network = context.store.network, .progress = remarks.get(), .stop = context.stop},
+                operands.front());
     if (report.remaining) {
-      warnings->warning("there are other credentials for " + report.place.registry + ", from " +
-                        *report.remaining);
+      remarks->warning("there are other credentials for " + report.place.registry + ", from " +
+                       *report.remaining);
     }
     context.out.write(json() ? render_json(payload(report)) : text(report));
     return kDone;
@@ -148,8 +143,9 @@ constinit const CommandEntry kLoginCommand{
         "for you alone (mode 0600), and what else is in it stays.\n"
         "\n"
         "A pull looks into the file that one of the first two variables names, and into no other;\n"
-        "else into the other two, then ~/.docker/config.json. The first that has something for "
-        "the\n"
+        "else into the other two, then /run/containers/UID/auth.json where $XDG_RUNTIME_DIR is "
+        "not\n"
+        "set, then ~/.docker/config.json and ~/.dockercfg. The first that has something for the\n"
         "registry counts. A file that everybody may write, or of another user, is refused; one "
         "that\n"
         "others may read is warned of.\n",

@@ -1,0 +1,24 @@
+// Small files that somebody named: read as a whole, and only if they are files.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace pyro {
+
+struct RegularFile {
+  std::string content;
+  struct stat status {};
+};
+
+/// Through links, and without waiting at a FIFO; nothing where there is no such file.
+/// @throws Error(failed) saying why it cannot be read: "it is larger than 1 MiB", and not which it
+/// is.
+[[nodiscard]] std::optional<RegularFile> read_regular_file(const std::filesystem::path& file,
+                                                           std::size_t limit);
+
+}  // namespace pyro

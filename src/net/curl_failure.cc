@@ -1,0 +1,169 @@
+// What libcurl's failures mean to people.
+#include "net/curl_failure.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <initializer_list>
+#include <string_view>
+
+#include "net/http.h"
+#include "net/retry.h"
+
+namespace pyro {
+namespace {
+
+/// How libcurl's failures read here; `{}` stands for the host.
+struct Explanation {
+  CURLcode code;
+  std::string_view text;
+  std::string_view hint;
+  bool may_pass = false;
+};
+
+constexpr auto kExplanations = std::to_array<Explanation>({
+    {CURLE_COULDNT_RESOLVE_HOST, "the name {} cannot be resolved",
+     "check the spelling, and this machine's network and DNS", true},
+    {CURLE_COULDNT_CONNECT, "cannot connect to {}", "check the network, and proxy settings if any",
+     true},
+    {CURLE_SSL_CONNECT_ERROR, "TLS with {} failed", ""},
+    {CURLE_PEER_FAILED_VERIFICATION, "the certificate of {} is not trusted",
+     "if it is signed by an authority of your own, name that one's PEM file with --ca-file or in "
+     "SSL_CERT_FILE"},
+    {CURLE_SSL_CACERT_BADFILE, "the trusted certificates cannot be read",
+     "install the package ca-certificates, or name a PEM file with --ca-file or in SSL_CERT_FILE"},
+    {CURLE_SSL_CERTPROBLEM, "the client certificate for {} cannot be used",
+     "it is the pair of a .cert and a .key file in certs.d"},
+    {CURLE_PARTIAL_FILE, "{} closed the connection in the middle of the answer", "", true},
+    {CURLE_GOT_NOTHING, "{} closed the connection without an answer", "", true},
+    {CURLE_RECV_ERROR, "the connection to {} broke", "", true},
+    {CURLE_SEND_ERROR, "the connection to {} broke", "", true},
+    {CURLE_WEIRD_SERVER_REPLY, "{} does not answer in HTTP", ""},
+    {CURLE_UNSUPPORTED_PROTOCOL, "{} does not answer in HTTP", ""},
+});
+
+constexpr Explanation kUnexplained{CURLE_OK, "the request to {} failed", "", false};
+
+std::string with_host(std::string_view text, const std::string& host) {
+  std::string result(text);
+  const std::size_t place = result.find("{}");
+  if (place != std::string::npos) result.replace(place, 2, host);
+  return result;
+}
+
+bool contains_any(std::string_view text, std::initializer_list<std::string_view> parts) {
+  return std::ranges::any_of(
+      parts, [&](std::string_view part) { return text.find(part) != std::string_view::npos; });
+}
+
+bool is_not_tls(CURLcode code, std::string_view detail) {
+  return code == CURLE_SSL_CONNECT_ERROR &&
+         contains_any(detail, {"wrong version number", "http request", "packet length too long"});
+}
+
+bool is_cut_handshake(CURLcode code, std::string_view detail) {
+  return code == CURLE_SSL_CONNECT_ERROR &&
+         contains_any(detail, {"unexpected eof", "SSL_ERROR_SYSCALL", "reset by peer"});
+}
+
+bool wants_client_certificate(std::string_view detail) {
+  return contains_any(detail, {"certificate required", "bad certificate"});
+}
+
+/// What is known better than the table's hint.
+std::string_view better_hint(const TransportFailure& failure) {
+  const std::string_view detail = failure.detail;
+  if (failure.code == CURLE_COULDNT_CONNECT && failure.os_error == ECONNREFUSED) {
+    return "nothing listens there: check host and port, and proxy settings if any";
+  }
+  if (wants_client_certificate(detail)) {
+    return "it wants to be shown a certificate: a .cert and a .key file in certs.d";
+  }
+  if (failure.code != CURLE_PEER_FAILED_VERIFICATION) return {};
+  if (contains_any(detail, {"expired", "not yet valid"})) {
+    return "check this machine's clock; if that is right, the server's certificate is out of date";
+  }
+  if (contains_any(detail, {"subject name", "does not match"})) {
+    return "the certificate was made for another name: check the host";
+  }
+  if (!failure.proxy.empty()) {
+    return "if the proxy opens what goes through it, name its authority's PEM file with --ca-file "
+           "or in SSL_CERT_FILE";
+  }
+  return {};
+}
+
+[[noreturn]] void throw_timeout(const TransportFailure& failure, const std::string& whom) {
+  const std::string what =
+      failure.was_connected ? " sent less than 1 KiB/s for " : " could not be reached within ";
+  throw TransientError(
+      Error(ErrorCode::network, whom + what + std::to_string(failure.patience.count()) + " s"));
+}
+
+/// Throws what is the proxy's failure, and not the host's behind it.
+void throw_proxy_error(const TransportFailure& failure) {
+  const std::string& proxy = failure.proxy;
+  if (failure.connect_status >= 300) {
+    const Error error = proxy_refusal(proxy, failure.connect_status);
+    if (is_transient(static_cast<int>(failure.connect_status))) throw TransientError(error);
+    throw error;
+  }
+  Error error(ErrorCode::network, failure.detail, "check https_proxy, and the other settings");
+  // Of a socks proxy libcurl says what it says of hosts.
+  const bool is_nameless = failure.code == CURLE_COULDNT_RESOLVE_PROXY ||
+                           (failure.code == CURLE_COULDNT_RESOLVE_HOST &&
+                            failure.detail.ends_with(": " + proxy.substr(0, proxy.rfind(':'))));
+  if (is_nameless) {
+    throw error.add_context("the name of the proxy " + proxy + " cannot be resolved");
+  }
+  if (failure.is_proxy_untrusted) {
+    throw Error(ErrorCode::network, failure.detail,
+                "name its authority's PEM file with --ca-file or in SSL_CERT_FILE")
+        .add_context("the certificate of the proxy " + proxy + " is not trusted");
+  }
+  if (failure.code == CURLE_PROXY) {
+    throw error.add_context("the proxy " + proxy + " does not let us through");
+  }
+  if (failure.code == CURLE_COULDNT_CONNECT) {
+    throw TransientError(error.add_context("cannot connect to the proxy " + proxy));
+  }
+}
+
+[[noreturn]] void throw_hosts_error(const TransportFailure& failure, const Url& url,
+                                    const std::string& way) {
+  const auto* known = std::ranges::find(kExplanations, failure.code, &Explanation::code);
+  const Explanation& explanation = known == kExplanations.end() ? kUnexplained : *known;
+  const std::string_view better = better_hint(failure);
+  Error error(ErrorCode::network, failure.detail,
+              std::string(better.empty() ? explanation.hint : better));
+  const bool is_about_the_name = failure.code == CURLE_COULDNT_RESOLVE_HOST;
+  error.add_context(
+      with_host(explanation.text, (is_about_the_name ? url.host : url.authority()) + way));
+  if (is_not_tls(failure.code, failure.detail)) throw NotTlsError(error);
+  const bool may_pass = explanation.may_pass || is_cut_handshake(failure.code, failure.detail);
+  if (may_pass && !wants_client_certificate(failure.detail)) throw TransientError(error);
+  throw error;
+}
+
+}  // namespace
+
+Error proxy_refusal(const std::string& proxy, long status) {
+  Error error(ErrorCode::network, "it answered " + std::to_string(status));
+  if (status == kProxyLoginRequired) {
+    error.add_context("the proxy " + proxy + " wants a user name and a password")
+        .add_hint("write them into its URL, as in http://user:password@proxy:3128");
+  } else {
+    error.add_context("the proxy " + proxy + " refuses the connection")
+        .add_hint("if the host is to be reached without a proxy, name it in no_proxy");
+  }
+  return error;
+}
+
+void throw_transport_error(const TransportFailure& failure, const Url& url) {
+  const std::string way = failure.proxy.empty() ? "" : " (through the proxy " + failure.proxy + ")";
+  if (failure.code == CURLE_OPERATION_TIMEDOUT) throw_timeout(failure, url.authority() + way);
+  if (!failure.proxy.empty()) throw_proxy_error(failure);
+  throw_hosts_error(failure, url, way);
+}
+
+}  // namespace pyro
