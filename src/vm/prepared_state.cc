@@ -2,6 +2,8 @@
 #include "vm/prepared_state.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "vm/machine_ladder.h"
 
@@ -11,6 +13,12 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kLargestManifest = 1 << 20;
+
+bool is_of_another_user(int directory, const char* name) {
+  struct stat status {};
+  return ::fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+         status.st_uid != ::geteuid();
+}
 
 Fd open_state_file(int directory, const char* name) {
   return Fd(::openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
@@ -65,7 +73,9 @@ StateLookup find_prepared_state(const std::filesystem::path& directory, const St
                       .devices = open_state_file(folder.get(), kDevicesName)};
   lookup.differences = differences_between(manifest.value("conditions", json::object()),
                                            state_conditions(owner, state.shape));
-  if (!is_whole(state, manifest)) {
+  if (!state.memory && is_of_another_user(folder.get(), kMemoryName)) {
+    lookup.differences.emplace_back("the saved state is another user's alone");
+  } else if (!is_whole(state, manifest)) {
     lookup.differences.emplace_back("the saved state itself was changed");
   }
   if (!shape && lookup.differences.empty()) {

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <functional>
 
@@ -264,6 +265,18 @@ TEST_F(PreparedStateTest, AMachineThatNobodyWouldTryIsNone) {
     write_file(state() / kManifestName, manifest.dump());
     EXPECT_THAT(find().differences, ElementsAre("it does not say which machine it is of")) << kind;
   }
+}
+
+TEST_F(PreparedStateTest, AStateOfAnotherUserIsToldAsThat) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else for a moment";
+  fs::permissions(dir_.path(), fs::perms(0755));
+  for (const char* const name : {kMemoryName, kDevicesName}) {
+    fs::permissions(state() / name, fs::perms(0600));
+  }
+  ASSERT_EQ(::seteuid(65534), 0);
+  const StateLookup found = find();
+  ASSERT_EQ(::seteuid(0), 0);
+  EXPECT_THAT(found.differences, ElementsAre("the saved state is another user's alone"));
 }
 
 TEST_F(PreparedStateTest, AMachineWithANetworkHasAStateOfItsOwn) {
