@@ -2,10 +2,12 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <type_traits>
 #include <utility>
 
 #include "base/file_lock.h"
+#include "base/free_space.h"
 #include "store/held_installation.h"
 #include "store/layout.h"
 #include "store/staging_directory.h"
@@ -20,10 +22,16 @@ namespace {
 using nlohmann::json;
 
 constexpr std::chrono::seconds kSavePatience{60};  // it takes half a second
+/// Of the memory that a guest is given, it never touches less. How much more depends on the guest.
+constexpr std::uint64_t kLeastState = std::uint64_t{16} << 20;
 
-std::uint64_t allocated_bytes(int fd) {
-  struct stat status {};
-  return ::fstat(fd, &status) == 0 ? static_cast<std::uint64_t>(status.st_blocks) * 512 : 0;
+std::uint64_t allocated_bytes(const PreparedState& state) {
+  std::uint64_t bytes = 0;
+  for (const int fd : {state.memory.get(), state.devices.get()}) {
+    struct stat status {};
+    if (::fstat(fd, &status) == 0) bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+  }
+  return bytes;
 }
 
 class Preparation {
@@ -85,21 +93,38 @@ class Preparation {
   void tell(const PreparedState& state) {
     report_.manifest = directory_ / kManifestName;
     report_.accelerator = state.shape.accelerator;
-    report_.state_bytes =
-        allocated_bytes(state.memory.get()) + allocated_bytes(state.devices.get());
+    report_.state_bytes = allocated_bytes(state);
   }
 
   void make(const HeldInstallation& held) {
     StagingDirectory staging(layout_);
+    require_free_space(layout_.staging_dir(), kLeastState);
     PreparedState state{.shape = asked_,
                         .memory = make_file(staging, kMemoryName),
                         .devices = make_file(staging, kDevicesName)};
-    save(held, state);
+    explaining_space(state, [&] { save(held, state); });
     // Before the proof: a monitor that is replaced meanwhile makes it stale, not wrong.
     const json conditions = state_conditions(owner(held), state.shape);
     timed("prove", [&] { prove(held, state); });
     publish(conditions, staging, state);
     tell(state);
+  }
+
+  // A disk that is full kills the monitor when its guest touches one more page (SIGBUS).
+  template <typename Action>
+  void explaining_space(const PreparedState& state, const Action& action) {
+    try {
+      action();
+    } catch (const Error& error) {
+      const auto* const lost = dynamic_cast<const MachineLost*>(&error);
+      const bool has_other_reasons = error.code() == ErrorCode::interrupted ||
+                                     (lost != nullptr && lost->loss() != Loss::monitor);
+      const std::string why =
+          explain_lack_of_space(layout_.staging_dir(), allocated_bytes(state), 0);
+      if (has_other_reasons || why.empty()) throw;
+      Error full = system_error("cannot save a machine of " + report_.name, ENOSPC);
+      throw full.add_context(why);
+    }
   }
 
   // QEMU opens the memory file for writing even when it only maps it privately, so nobody else may.

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <memory>
 
 #include "scenarios/machine_harness.h"
+#include "scenarios/private_mount.h"
 #include "support/hash.h"
 
 namespace pyro::testing {
@@ -127,6 +129,39 @@ TEST_F(RunFaultsTest, AStateThatWorksAndOneThatIsNoLongerWhatItWas) {
   EXPECT_EQ(parse_json(run_in_guest({"true"}, {"--json"}).out)["started"], "warm");
   fs::resize_file(cache() / "prepared/tool_1/none/memory", 1 << 20);
   EXPECT_EQ(parse_json(run_in_guest({"true"}, {"--json"}).out)["started"], "cold");
+}
+
+// --- disks ---
+
+class SmallDiskTest : public RunFaultsTest {
+ protected:
+  /// Where states are made, of that size.
+  bool mount_staging(const std::string& size) {
+    use_own_cache();
+    mounted_ = PrivateMount::tmpfs(cache() / "staging", "size=" + size + ",mode=755");
+    return mounted_ != nullptr;
+  }
+  void expect_refusal(const std::vector<std::string>& words) const {
+    const ProcessResult result = run(command({"prepare", "--memory", "192", "tool:1"}));
+    EXPECT_EQ(result.exit_code, 6) << result.err;
+    expect_says(result.err, words);
+    EXPECT_FALSE(fs::exists(cache() / "prepared/tool_1/none"));
+    expect_no_litter();
+  }
+
+ private:
+  std::unique_ptr<PrivateMount> mounted_;
+};
+
+TEST_F(SmallDiskTest, ThatHoldsNoStateIsTold) {
+  if (!mount_staging("8m")) GTEST_SKIP() << "needs the right to mount a small file system";
+  expect_refusal({"need at least 16.0 MiB", "8.0 MiB free on " + (cache() / "staging").string()});
+}
+
+TEST_F(SmallDiskTest, ThatFillsUpUnderTheGuestIsTold) {
+  if (!mount_staging("24m")) GTEST_SKIP() << "needs the right to mount a small file system";
+  expect_refusal({"cannot save a machine of tool:1", "No space left on device",
+                  "which is all that was free on " + (cache() / "staging").string()});
 }
 
 // --- guests ---
