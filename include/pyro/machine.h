@@ -40,7 +40,7 @@ struct MachineOptions {
   std::filesystem::path monitor = {};
   /// Leave /dev/kvm alone.
   bool without_kvm = false;
-  /// How long a guest may take to boot before it is given up and tried once more.
+  /// How long a guest may take to boot before it is given up and another machine is tried.
   std::chrono::milliseconds boot_timeout{60'000};
 };
 
@@ -158,10 +158,22 @@ struct ReadinessReport {
                                                 std::string_view name,
                                                 const MachineOptions& options);
 
+enum class KvmTrouble {
+  none,
+  absent,   ///< There is no /dev/kvm.
+  denied,   ///< This user may not open it.
+  broken,   ///< It runs no guest.
+  untried,  ///< There is no monitor to try it with.
+};
+
 /// Whether KVM runs guests here, found out by running one.
 struct KvmReport {
-  bool usable = false;
-  std::string reason;  ///< Why not, in one line.
+  KvmTrouble trouble = KvmTrouble::none;
+  std::string reason = {};  ///< In one line.
+  /// Found out before, and not tried again.
+  bool remembered = false;
+
+  [[nodiscard]] bool usable() const noexcept { return trouble == KvmTrouble::none; }
 };
 
 /// Answers from what was found out since this host booted, if the cache says so; with an empty

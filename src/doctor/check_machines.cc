@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "doctor/checks.h"
+#include "store/layout.h"
 #include "vm/qemu.h"
 
 namespace pyro {
@@ -43,14 +44,24 @@ bool check_monitor(const std::filesystem::path& monitor, Findings& findings) {
   return works;
 }
 
-std::string kvm_remedy(const std::string& reason) {
-  if (reason.find("ermission") != reason.npos)
-    return "add yourself to the group: adduser $USER kvm";
-  if (::access("/dev/kvm", F_OK) != 0) {
-    return "switch virtualization on in the firmware, or nested virtualization in the host of "
-           "this machine; then: modprobe kvm";
+std::string kvm_remedy(const KvmReport& report, const std::filesystem::path& cache_dir) {
+  switch (report.trouble) {
+    case KvmTrouble::none:
+      return "";
+    case KvmTrouble::absent:
+      return "switch virtualization on in the firmware, or nested virtualization in the host of "
+             "this machine; then: modprobe kvm";
+    case KvmTrouble::denied:
+      return "add yourself to the group: adduser $USER kvm";
+    case KvmTrouble::untried:
+      return kInstall;
+    case KvmTrouble::broken:
+      break;
   }
-  return "have the host of this machine fix nested virtualization; PYRO_KVM=off leaves it alone";
+  return "have the host of this machine fix nested virtualization; PYRO_KVM=off leaves it alone" +
+         (report.remembered
+              ? "; to have it tried again: rm " + CacheLayout(cache_dir).kvm_record().string()
+              : "");
 }
 
 void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
@@ -67,10 +78,7 @@ void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool 
                         .message = "there is no monitor to try it with"});
   } else {
     const KvmReport report = probe_kvm(cache_is_fit ? options.cache_dir : "", machine.monitor);
-    findings.push_back({.name = "kvm",
-                        .health = report.usable ? Health::ok : Health::warning,
-                        .message = report.usable ? "it runs guests" : report.reason,
-                        .remedy = report.usable ? "" : kvm_remedy(report.reason)});
+    findings.push_back(kvm_finding(report, options.cache_dir));
   }
   if (findings.back().health == Health::ok) return;
   findings.push_back({.name = "isolation",
@@ -81,6 +89,13 @@ void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool 
 }
 
 }  // namespace
+
+Finding kvm_finding(const KvmReport& report, const std::filesystem::path& cache_dir) {
+  return {.name = "kvm",
+          .health = report.usable() ? Health::ok : Health::warning,
+          .message = report.usable() ? "it runs guests" : report.reason,
+          .remedy = kvm_remedy(report, cache_dir)};
+}
 
 void check_machines(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
                     Findings& findings) try {

@@ -4,7 +4,9 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include "pyro/error.h"
 #include "stream/artifacts.h"
@@ -22,12 +24,19 @@ Fd open_artifact(const HeldInstallation& held, std::size_t kind) {
 
 std::optional<HeldInstallation> hold_installation(const std::filesystem::path& directory,
                                                   const Environment& environment) {
-  while (true) {
+  // Whoever only looks whether it is in use is done at once.
+  constexpr std::chrono::milliseconds kMoment{200};
+  constexpr std::chrono::milliseconds kPause{2};
+  for (const auto deadline = std::chrono::steady_clock::now() + kMoment;;) {
     Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!fd) return std::nullopt;
     const bool locked = ::flock(fd.get(), LOCK_SH | LOCK_NB) == 0;
     // Replaced or removed between opening and locking: look again.
     if (!is_still_at(directory, fd.get())) continue;
+    if (!locked && std::chrono::steady_clock::now() < deadline) {
+      std::this_thread::sleep_for(kPause);
+      continue;
+    }
     if (!locked) throw Error(ErrorCode::busy, directory.string() + " is being removed");
     auto found = find_installation_at(fd.get(), directory, environment.name, environment.version);
     if (!found) return std::nullopt;

@@ -33,11 +33,21 @@ std::string CacheLayout::prepared_name(const std::string& environment) {
   std::ranges::replace(name, ':', '_');
   return name;
 }
+std::filesystem::path CacheLayout::prepared_state_dir(const std::string& environment,
+                                                      std::string_view network) const {
+  return prepared_dir() / prepared_name(environment) / network;
+}
+std::string CacheLayout::prepare_lock_name(const std::string& environment) {
+  return prepared_name(environment) + ".prepare.lock";
+}
 std::filesystem::path CacheLayout::used_dir() const {
   return root_ / "used";
 }
 std::filesystem::path CacheLayout::host_dir() const {
   return root_ / "host";
+}
+std::filesystem::path CacheLayout::kvm_record() const {
+  return host_dir() / "kvm.json";
 }
 
 std::filesystem::path CacheLayout::install_dir(const Environment& environment) const {

@@ -3,9 +3,9 @@
 //   <root>/linux-x86_64/<install directory>/{vmlinux,rootfs.ext4,initrd.img,environment.json}
 //   <root>/locks/<install directory>.lock     one per environment, never removed
 //   <root>/staging/<id>/                      what is being made, or was replaced
-//   <root>/prepared/<name>/                   saved states of machines (vm/prepared_state.h)
+//   <root>/prepared/<name>/<network>/         saved states of machines (vm/prepared_state.h)
 //   <root>/used/<install directory>           its time is when that was last booted
-//   <root>/host/                              what was found out about this host
+//   <root>/host/kvm.json                      what was found out about this host
 //
 // The reference's prune deletes what it does not know inside the platform folder, so everything of
 // ours is outside.
@@ -13,6 +13,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "pyro/catalog.h"
 
@@ -34,8 +35,13 @@ class CacheLayout {
   [[nodiscard]] std::filesystem::path prepared_dir() const;
   /// In there, whatever the version: that of the environment of this name.
   [[nodiscard]] static std::string prepared_name(const std::string& environment);
+  [[nodiscard]] std::filesystem::path prepared_state_dir(const std::string& environment,
+                                                         std::string_view network) const;
+  /// The lock of whoever prepares it.
+  [[nodiscard]] static std::string prepare_lock_name(const std::string& environment);
   [[nodiscard]] std::filesystem::path used_dir() const;
   [[nodiscard]] std::filesystem::path host_dir() const;
+  [[nodiscard]] std::filesystem::path kvm_record() const;
 
   [[nodiscard]] std::filesystem::path install_dir(const Environment& environment) const;
   /// The lock of the environment installed in the directory of that name.

@@ -55,7 +55,8 @@ class FakeGuest : public Machine {
   [[nodiscard]] int process() const noexcept override { return ended_.get(); }
   void note_words() override {}
   [[nodiscard]] std::string last_words() const override { return words_; }
-  void save(int) override {}
+  [[nodiscard]] Loss why_it_ended() override { return loss_; }
+  void save(int, Deadline, const std::stop_token&) override {}
   void kill() noexcept override {}
 
   // The guest's.
@@ -114,8 +115,9 @@ class FakeGuest : public Machine {
     return heard;
   }
 
-  void end(std::string last_words = {}) {
+  void end(std::string last_words = {}, Loss loss = Loss::end) {
     words_ = std::move(last_words);
+    loss_ = loss;
     guest_.reset();
     ::eventfd_write(ended_.get(), 1);
   }
@@ -129,6 +131,7 @@ class FakeGuest : public Machine {
   Fd guest_;
   Fd ended_;
   std::string words_;
+  Loss loss_ = Loss::end;
 };
 
 }  // namespace pyro

@@ -16,12 +16,6 @@ namespace {
 constexpr std::size_t kHeader = sizeof(guest::FrameHeader);
 constexpr std::size_t kBacklog = 512 << 10;
 
-int poll_timeout(Deadline deadline) {
-  if (!deadline) return -1;
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(*deadline - Clock::now());
-  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 3'600'000));
-}
-
 }  // namespace
 
 void refuse_frame() {
@@ -147,14 +141,14 @@ GuestFrame GuestLink::next(Deadline deadline) {
 
 void GuestLink::lost(const std::string& what) {
   // What it had to say may have come together with its end.
-  pollfd ended{machine_.process(), POLLIN, 0};
-  constexpr int kMoment = 100;  // ms
-  if (ended_) ::poll(&ended, 1, kMoment);
+  constexpr std::chrono::milliseconds kMoment{100};
+  if (ended_) static_cast<void>(wait_to_read(machine_.process(), Clock::now() + kMoment));
   machine_.note_words();
   constexpr std::size_t kLongest = 400;
   const std::string words = machine_.last_words().substr(0, kLongest);
-  if (words.empty()) throw MachineLost(ErrorCode::failed, what);
-  MachineLost error(ErrorCode::failed, words);
+  const Loss loss = ended_ ? machine_.why_it_ended() : Loss::silence;
+  if (words.empty()) throw MachineLost(loss, what);
+  MachineLost error(loss, words);
   error.add_context(what);
   throw error;
 }

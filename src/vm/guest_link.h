@@ -16,12 +16,11 @@
 
 #include "base/files.h"
 #include "guest/protocol.h"
+#include "vm/deadline.h"
+#include "vm/machine_lost.h"
 #include "vm/monitor.h"
 
 namespace pyro {
-
-using Clock = std::chrono::steady_clock;
-using Deadline = std::optional<Clock::time_point>;
 
 struct GuestFrame {
   guest::FrameType type{};
@@ -30,12 +29,6 @@ struct GuestFrame {
 
 /// What a MachineLost says when a deadline passed.
 inline constexpr const char* kNoSign = "the guest gave no sign in time";
-
-/// Thrown when the machine is gone, or never came.
-class MachineLost : public Error {
- public:
-  using Error::Error;
-};
 
 class GuestLink {
  public:

@@ -1,4 +1,6 @@
 // Whether /dev/kvm runs guests.
+#include "vm/kvm_probe.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -7,7 +9,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "pyro/machine.h"
+#include "base/file_lock.h"
+#include "base/replace_file.h"
 #include "store/layout.h"
 #include "vm/monitor_process.h"
 #include "vm/qemu_arguments.h"
@@ -16,27 +19,39 @@
 namespace pyro {
 namespace {
 
-constexpr const char* kDevice = "/dev/kvm";
-constexpr const char* kRecord = "kvm.json";
-constexpr std::chrono::seconds kPatience{2};  // it takes a twentieth of one
-
-Fd make_kernel() {
-  constexpr const char* kSubject = "a kernel";
-  Fd file = make_memory_file(kSubject);
-  write_all(file.get(), stub_kernel(), kSubject);
-  return file;
+KvmReport broken(std::string reason) {
+  return {.trouble = KvmTrouble::broken, .reason = std::move(reason)};
 }
 
-/// With the very options that machines are run with: /dev/kvm may open, answer, run one guest and
-/// fail with the next.
-KvmReport run_guest(const std::filesystem::path& monitor) {
-  const Fd kernel = make_kernel();
+/// On the machine that others run on: /dev/kvm may open, answer, run one guest and fail with the
+/// next.
+KvmReport run_guest(const KvmProbe& probe) {
+  const Fd kernel = make_stub_kernel();
   const MonitorAnswer answer =
-      ask_monitor(monitor, qemu_probe_arguments(), {kernel.get()}, kPatience);
-  if (!answer.end) return {false, "/dev/kvm opens, but a guest that it runs never does anything"};
+      ask_monitor(probe.monitor, qemu_probe_arguments(), {kernel.get()}, probe.patience);
+  if (!answer.end) return broken("/dev/kvm opens, but a guest that it runs never does anything");
   // What the device for it makes of the number that the guest writes.
-  if (answer.end->exit_code == kStubNumber * 2 + 1) return {true, {}};
-  return {false, "/dev/kvm opens, but runs no guest: " + answer.first_line};
+  if (answer.end->exit_code == kStubNumber * 2 + 1) return {};
+  return broken("/dev/kvm opens, but runs no guest: " + answer.first_line);
+}
+
+/// Rights may be granted at any time, so what comes of opening it is not remembered.
+KvmReport open_device(const std::filesystem::path& path) {
+  const Fd device(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (device) return {};
+  const int error = errno;
+  switch (error) {
+    case ENOENT:
+    case ENXIO:
+    case ENODEV:
+      return {.trouble = KvmTrouble::absent, .reason = "there is no /dev/kvm"};
+    case EACCES:
+    case EPERM:
+      return {.trouble = KvmTrouble::denied,
+              .reason = system_error("cannot open /dev/kvm", error).what()};
+    default:
+      return broken(system_error("cannot open /dev/kvm", error).what());
+  }
 }
 
 std::string boot_id() {
@@ -50,16 +65,24 @@ std::string boot_id() {
 nlohmann::json identity_of(const std::filesystem::path& monitor) {
   struct stat status {};
   if (::stat(monitor.c_str(), &status) != 0) return nullptr;
-  return {{"device", status.st_dev}, {"inode", status.st_ino}, {"changed", status.st_ctim.tv_sec}};
+  return {{"device", status.st_dev},
+          {"inode", status.st_ino},
+          {"changed_ns", status.st_ctim.tv_sec * 1'000'000'000 + status.st_ctim.tv_nsec}};
 }
 
-std::optional<KvmReport> recall(const std::filesystem::path& directory,
-                                const std::filesystem::path& monitor) try {
-  const auto text = read_small_file_at(AT_FDCWD, (directory / kRecord).string(), 4096);
+std::optional<KvmReport> recall(const KvmProbe& probe) try {
+  constexpr std::size_t kLargest = 4096;
+  const auto text =
+      read_small_file_at(AT_FDCWD, CacheLayout(probe.cache_dir).kvm_record().string(), kLargest);
   const auto document = nlohmann::json::parse(text.value_or(""), nullptr, false);
   if (!document.is_object() || document.value("boot_id", "") != boot_id()) return std::nullopt;
-  if (document.value("monitor", nlohmann::json()) != identity_of(monitor)) return std::nullopt;
-  return KvmReport{document.value("usable", false), document.value("reason", "")};
+  if (document.value("monitor", nlohmann::json()) != identity_of(probe.monitor)) {
+    return std::nullopt;
+  }
+  KvmReport report;
+  if (!document.value("usable", false)) report = broken(document.value("reason", ""));
+  report.remembered = true;
+  return report;
 } catch (const nlohmann::json::exception&) {
   return std::nullopt;  // not ours
 }
@@ -69,42 +92,39 @@ std::optional<KvmReport> recall(const std::filesystem::path& directory,
 // A cache that cannot be written makes it slower, not wrong.
 void remember_kvm(const std::filesystem::path& cache_dir, const std::filesystem::path& monitor,
                   const KvmReport& report) try {
-  if (!std::filesystem::exists(cache_dir)) return;  // it is made by a pull
-  const auto directory = CacheLayout(cache_dir).host_dir();
-  const Fd folder = make_and_open_directory(directory);
+  std::error_code none;
+  if (!std::filesystem::exists(cache_dir, none)) return;  // it is made by a pull
+  const CacheLayout layout(cache_dir);
   const std::string text = nlohmann::json{{"boot_id", boot_id()},
                                           {"monitor", identity_of(monitor)},
-                                          {"usable", report.usable},
+                                          {"usable", report.usable()},
                                           {"reason", report.reason}}
                                .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
                            '\n';
-  const std::string name = std::string(kRecord) + '.' + std::to_string(::getpid());
-  {
-    const Fd file = open_at(folder.get(), name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, 0644,
-                            directory / name);
-    write_all(file.get(), text, directory / name);
+  make_directories(layout.host_dir());
+  const Fd locks = make_and_open_directory(layout.locks_dir());
+  const std::string lock = "kvm.lock";
+  // Whoever has it writes the same.
+  if (FileLock::try_acquire(locks.get(), lock, layout.locks_dir() / lock)) {
+    replace_file(layout.kvm_record(), text, 0644);
   }
-  ::renameat(folder.get(), name.c_str(), folder.get(), kRecord);
 } catch (const Error&) {
 }
 
-KvmReport probe_kvm(const std::filesystem::path& cache_dir, const std::filesystem::path& monitor) {
-  // Rights may be granted at any time, so not being able to open it is not remembered.
-  const Fd device(::open(kDevice, O_RDWR | O_CLOEXEC));
-  if (!device) {
-    return {false, errno == ENOENT ? "there is no /dev/kvm"
-                                   : system_error("cannot open /dev/kvm", errno).what()};
+KvmReport probe_kvm(const KvmProbe& probe) {
+  if (KvmReport unopened = open_device(probe.device); !unopened.usable()) return unopened;
+  const bool has_cache = !probe.cache_dir.empty();
+  if (auto known = has_cache ? recall(probe) : std::nullopt) return *known;
+  if (probe.monitor.empty() || ::access(probe.monitor.c_str(), X_OK) != 0) {
+    return {.trouble = KvmTrouble::untried, .reason = "there is no monitor to try it with"};
   }
-  const bool has_cache = !cache_dir.empty();
-  if (auto known = has_cache ? recall(CacheLayout(cache_dir).host_dir(), monitor) : std::nullopt) {
-    return *known;
-  }
-  if (monitor.empty() || ::access(monitor.c_str(), X_OK) != 0) {
-    return {false, "there is no monitor to try it with"};
-  }
-  KvmReport report = run_guest(monitor);
-  if (has_cache) remember_kvm(cache_dir, monitor, report);
+  KvmReport report = run_guest(probe);
+  if (has_cache) remember_kvm(probe.cache_dir, probe.monitor, report);
   return report;
+}
+
+KvmReport probe_kvm(const std::filesystem::path& cache_dir, const std::filesystem::path& monitor) {
+  return probe_kvm(KvmProbe{.cache_dir = cache_dir, .monitor = monitor});
 }
 
 }  // namespace pyro

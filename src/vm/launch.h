@@ -5,11 +5,11 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "store/held_installation.h"
 #include "vm/guest_link.h"
 #include "vm/prepared_state.h"
-#include "vm/qemu.h"
 
 namespace pyro {
 
@@ -25,6 +25,10 @@ class Launcher {
   /// @throws Error(failed) where there is no monitor; (not_found) for an unknown environment
   Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
            ProgressListener* progress, std::stop_token stop);
+  /// With another monitor than QEMU.
+  Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
+           ProgressListener* progress, std::stop_token stop,
+           std::unique_ptr<MachineMonitor> monitor);
 
   [[nodiscard]] const Environment& environment() const noexcept { return environment_; }
   [[nodiscard]] const CacheLayout& layout() const noexcept { return layout_; }
@@ -33,24 +37,24 @@ class Launcher {
   /// Installs it if it is not.
   [[nodiscard]] HeldInstallation hold();
 
-  /// The fastest machine that works here.
+  /// What shape_for() says of its options.
   [[nodiscard]] MachineShape shape() const;
 
-  /// With a `memory` file, for a machine that is to be saved. A guest that gives no sign in time is
-  /// tried once more on a machine that boots wherever anything does, with a warning.
-  [[nodiscard]] LiveMachine boot(const MachineShape& shape, const HeldInstallation& held,
+  /// The first machine of ladder_from(`asked`) that comes up, with a warning for each that did not.
+  /// With a `memory` file, which is emptied first, for a machine that is to be saved.
+  [[nodiscard]] LiveMachine boot(const MachineShape& asked, const HeldInstallation& held,
                                  std::optional<int> memory = std::nullopt);
 
   /// Goes on from a state that matches.
-  /// @throws MachineLost when it does not come up
-  [[nodiscard]] LiveMachine resume(const MachineShape& shape, const HeldInstallation& held,
-                                   const PreparedState& state);
+  /// @throws Error when it does not come up
+  [[nodiscard]] LiveMachine resume(const HeldInstallation& held, const PreparedState& state);
 
  private:
   [[nodiscard]] LiveMachine boot_once(const MachineShape& shape, const HeldInstallation& held,
                                       std::optional<int> memory);
   [[nodiscard]] LiveMachine greet(const MachineShape& shape, std::unique_ptr<Machine> machine,
                                   std::chrono::milliseconds patience);
+  void judge_kvm(const std::vector<MachineLost>& losses) const;
 
   ProgressListener silence_;
   EnvironmentStore& store_;
@@ -59,7 +63,7 @@ class Launcher {
   const MachineOptions& options_;
   ProgressListener& progress_;
   const std::stop_token stop_;
-  Qemu monitor_;
+  const std::unique_ptr<MachineMonitor> monitor_;
 };
 
 /// The fastest machine that works here.

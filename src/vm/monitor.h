@@ -4,9 +4,12 @@
 
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include "pyro/machine.h"
+#include "vm/deadline.h"
+#include "vm/machine_lost.h"
 
 namespace pyro {
 
@@ -62,10 +65,13 @@ class Machine {
   /// the guest's console. It may hold any bytes.
   [[nodiscard]] virtual std::string last_words() const = 0;
 
+  /// Of one whose channel has ended: Loss::monitor when its process has, and not as it should.
+  [[nodiscard]] virtual Loss why_it_ended() = 0;
+
   /// Writes what is not in the memory file, and stops the machine. For machines that were booted
   /// with a memory file.
-  /// @throws Error(failed)
-  virtual void save(int devices) = 0;
+  /// @throws Error(failed), also after the deadline; Error(interrupted)
+  virtual void save(int devices, Deadline deadline, const std::stop_token& stop) = 0;
 
   virtual void kill() noexcept = 0;
 };
@@ -79,7 +85,8 @@ class MachineMonitor {
                                                       const MachineFiles& files,
                                                       std::optional<int> memory) = 0;
 
-  /// Goes on from a state, which stays as it is.
+  /// Goes on from a state, which stays as it is. The guest has read its kernel and its initramfs:
+  /// there need be none of these, and of that only one of the same kind.
   [[nodiscard]] virtual std::unique_ptr<Machine> resume(const MachineShape& shape,
                                                         const MachineFiles& files,
                                                         const StateFiles& state) = 0;

@@ -2,7 +2,6 @@
 #include "vm/monitor_process.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include "base/exec_words.h"
 #include "base/files.h"
 #include "pyro/error.h"
+#include "vm/deadline.h"
 #include "vm/words.h"
 
 namespace pyro {
@@ -109,8 +109,7 @@ MonitorAnswer ask_monitor(const std::filesystem::path& program, std::vector<std:
                                        .limits = {.address_space = kMonitorOverhead}}),
                         "the machine monitor");
   MonitorAnswer answer;
-  pollfd ended{process.descriptor(), POLLIN, 0};
-  if (::poll(&ended, 1, static_cast<int>(patience.count())) == 1) answer.end = process.wait();
+  if (wait_to_read(process.descriptor(), Clock::now() + patience)) answer.end = process.wait();
   said.take_in();
   answer.first_line = first_line(said.last());
   return answer;

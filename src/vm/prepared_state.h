@@ -15,9 +15,9 @@
 #include <vector>
 
 #include "base/files.h"
-#include "store/held_installation.h"
 #include "store/layout.h"
 #include "vm/monitor.h"
+#include "vm/state_conditions.h"
 
 namespace pyro {
 
@@ -25,25 +25,19 @@ inline constexpr const char* kMemoryName = "memory";
 inline constexpr const char* kDevicesName = "devices";
 inline constexpr const char* kManifestName = "manifest.json";
 
-/// Everything that has to be the same for a machine to go on from a state: one key for each thing,
-/// so that what differs can be named. Files are told by device, inode, size and time; none is read.
-[[nodiscard]] nlohmann::json state_conditions(const HeldInstallation& held,
-                                              const MachineShape& shape,
-                                              const std::filesystem::path& monitor);
-
-/// The identity of an open file.
-[[nodiscard]] nlohmann::json file_identity(int fd);
-
 [[nodiscard]] std::filesystem::path prepared_state_dir(const CacheLayout& layout,
                                                        const std::string& environment,
                                                        GuestNetwork network);
 
 struct PreparedState {
-  std::filesystem::path directory;
-  nlohmann::json manifest;
+  MachineShape shape;
   Fd memory;
   Fd devices;
 };
+
+/// Of one that was made under these conditions.
+[[nodiscard]] nlohmann::json state_manifest(const nlohmann::json& conditions,
+                                            const PreparedState& state);
 
 struct StateLookup {
   std::optional<PreparedState> state;  ///< That matches.
@@ -52,6 +46,6 @@ struct StateLookup {
 };
 
 [[nodiscard]] StateLookup find_prepared_state(const std::filesystem::path& directory,
-                                              const nlohmann::json& conditions);
+                                              const StateOwner& owner);
 
 }  // namespace pyro

@@ -4,16 +4,19 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <functional>
 
 #include "support/temp_dir.h"
+#include "vm/machine_ladder.h"
 
 namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using testing::write_file;
 
@@ -38,7 +41,7 @@ class PreparedStateTest : public ::testing::Test {
                                  .oci_digest = {},
                                  .artifacts = {}};
     open_files();
-    write_manifest();
+    write_manifest(shape_);
   }
 
   [[nodiscard]] fs::path state() const { return dir_ / "state"; }
@@ -50,18 +53,26 @@ class PreparedStateTest : public ::testing::Test {
     held_.initrd = open_to_read(dir_ / "initrd.img");
   }
 
-  [[nodiscard]] json conditions() const { return state_conditions(held_, shape_, monitor_); }
+  [[nodiscard]] StateOwner owner() const { return {held_, shape_, monitor_}; }
 
-  void write_manifest() const {
-    const json manifest = {
-        {"conditions", conditions()},
-        {"state",
-         {{"memory", file_identity(open_to_read(state() / kMemoryName).get())},
-          {"devices", file_identity(open_to_read(state() / kDevicesName).get())}}}};
-    write_file(state() / kManifestName, manifest.dump());
+  /// Of a state that was saved of a machine of that shape.
+  void write_manifest(const MachineShape& shape) const {
+    const PreparedState saved{.shape = shape,
+                              .memory = open_to_read(state() / kMemoryName),
+                              .devices = open_to_read(state() / kDevicesName)};
+    write_file(state() / kManifestName,
+               state_manifest(state_conditions(owner(), shape), saved).dump());
   }
 
-  [[nodiscard]] StateLookup find() const { return find_prepared_state(state(), conditions()); }
+  [[nodiscard]] StateLookup find() const { return find_prepared_state(state(), owner()); }
+
+  /// One condition in the manifest, as if it had been another when the state was made.
+  void change_condition(const char* key) const {
+    json manifest = json::parse(testing::read_file(state() / kManifestName));
+    ASSERT_TRUE(manifest["conditions"].contains(key));
+    manifest["conditions"][key] = "another";
+    write_file(state() / kManifestName, manifest.dump());
+  }
 
   /// As `cp` and `mv` would replace it.
   void replace(const std::string& name) const {
@@ -101,6 +112,7 @@ struct Change {
 };
 
 struct Changeable : PreparedStateTest {
+  using PreparedStateTest::change_condition;
   using PreparedStateTest::held_;
   using PreparedStateTest::monitor_;
   using PreparedStateTest::open_files;
@@ -162,6 +174,12 @@ INSTANTIATE_TEST_SUITE_P(
                "a machine of another shape or accelerator is asked for"},
         Change{"Network", [](Changeable& test) { test.shape_.network = GuestNetwork::user; },
                "a machine of another shape or accelerator is asked for"},
+        Change{"GuestProgram", [](Changeable& test) { test.change_condition("guest_program"); },
+               "this pyro has another guest program"},
+        Change{"Options", [](Changeable& test) { test.change_condition("options"); },
+               "this pyro starts machines with other options"},
+        Change{"Catalog", [](Changeable& test) { test.change_condition("catalog_version"); },
+               "this pyro has another catalog"},
         Change{"StateCutShort",
                [](Changeable& test) { fs::resize_file(test.state_file(kMemoryName), 1000); },
                "the saved state itself was changed"},
@@ -202,11 +220,63 @@ TEST_F(PreparedStateTest, AManifestOfStrangersSaysNothing) {
   }
 }
 
-TEST_F(PreparedStateTest, WithKvmTheProcessorCounts) {
+TEST_F(PreparedStateTest, WithKvmTheProcessorAndTheHostsKernelCount) {
+  EXPECT_FALSE(state_conditions(owner(), shape_).contains("processor"));
+  EXPECT_FALSE(state_conditions(owner(), shape_).contains("host_kernel"));
   shape_.accelerator = Accelerator::kvm;
-  EXPECT_TRUE(conditions().contains("processor"));
-  shape_.accelerator = Accelerator::tcg;
-  EXPECT_FALSE(conditions().contains("processor"));
+  for (const auto& [key, told] : {std::pair("processor", "this is another processor"),
+                                  std::pair("host_kernel", "this host runs another kernel")}) {
+    write_manifest(shape_);
+    ASSERT_TRUE(find().state);
+    change_condition(key);
+    EXPECT_THAT(find().differences, ElementsAre(told));
+  }
+}
+
+constexpr MachineShape kFastest{.accelerator = Accelerator::kvm, .type = MachineType::microvm};
+
+TEST_F(PreparedStateTest, AStateMayBeOfTheMachineThatCameUpInstead) {
+  shape_ = kFastest;
+  for (const MachineShape& shape : ladder_from(kFastest)) {
+    write_manifest(shape);
+    const StateLookup found = find();
+    ASSERT_TRUE(found.state);
+    EXPECT_EQ(found.state->shape, shape);
+  }
+}
+
+// Emulation is no boundary: it is not taken on because somebody left a state of it.
+TEST_F(PreparedStateTest, WhatWasPreparedWithoutKvmIsNotUsedWhereItWorks) {
+  const MachineShape shape_before = shape_;
+  shape_ = kFastest;
+  EXPECT_THAT(find().differences,
+              ElementsAre("a machine of another shape or accelerator is asked for"));
+  write_manifest(shape_);
+  shape_ = shape_before;
+  EXPECT_THAT(find().differences,
+              Contains("a machine of another shape or accelerator is asked for"));
+}
+
+TEST_F(PreparedStateTest, AMachineThatNobodyWouldTryIsNone) {
+  json manifest = json::parse(testing::read_file(state() / kManifestName));
+  for (const json& kind : {json(), json("q35"), json::array(), json({{"type", "pc"}}),
+                           json({{"accelerator", "kvm"}, {"type", "q35"}})}) {
+    manifest["booted_on"] = kind;
+    write_file(state() / kManifestName, manifest.dump());
+    EXPECT_THAT(find().differences, ElementsAre("it does not say which machine it is of")) << kind;
+  }
+}
+
+TEST_F(PreparedStateTest, AStateOfAnotherUserIsToldAsThat) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else for a moment";
+  fs::permissions(dir_.path(), fs::perms(0755));
+  for (const char* const name : {kMemoryName, kDevicesName}) {
+    fs::permissions(state() / name, fs::perms(0600));
+  }
+  ASSERT_EQ(::seteuid(65534), 0);
+  const StateLookup found = find();
+  ASSERT_EQ(::seteuid(0), 0);
+  EXPECT_THAT(found.differences, ElementsAre("the saved state is another user's alone"));
 }
 
 TEST_F(PreparedStateTest, AMachineWithANetworkHasAStateOfItsOwn) {

@@ -7,15 +7,13 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
-#include <nlohmann/json.hpp>
-#include <thread>
 #include <utility>
 
 #include "base/process_handle.h"
 #include "pyro/error.h"
 #include "vm/monitor_process.h"
 #include "vm/qemu_arguments.h"
+#include "vm/qemu_control.h"
 #include "vm/words.h"
 
 namespace pyro {
@@ -32,70 +30,6 @@ SocketPair socket_pair(int flags) {
   ::fcntl(ends[0], F_SETFL, flags);
   return {Fd(ends[0]), Fd(ends[1])};
 }
-
-/// QEMU's machine protocol, as far as saving takes it: one JSON document a line.
-class Control {
- public:
-  explicit Control(Fd socket) : socket_(std::move(socket)) {}
-
-  void send(std::string_view commands) { write_all(socket_.get(), commands, kSubject); }
-
-  /// With a descriptor beside it, for getfd.
-  nlohmann::json call(const nlohmann::json& command, int descriptor = -1) {
-    const std::string text = command.dump();
-    iovec content{const_cast<char*>(text.data()), text.size()};
-    msghdr message{};
-    message.msg_iov = &content;
-    message.msg_iovlen = 1;
-    alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> attachment{};
-    if (descriptor >= 0) attach(message, attachment, descriptor);
-    if (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL) < 0) fail("it does not listen");
-    return answer();
-  }
-
- private:
-  template <typename Attachment>
-  static void attach(msghdr& message, Attachment& attachment, int descriptor) {
-    message.msg_control = attachment.data();
-    message.msg_controllen = attachment.size();
-    cmsghdr* const header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof descriptor);
-    std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
-  }
-
-  // Events and the greeting are passed over.
-  nlohmann::json answer() {
-    while (true) {
-      const auto document = nlohmann::json::parse(line(), nullptr, false);
-      if (document.contains("error")) fail(document["error"].value("desc", "it refuses"));
-      if (document.contains("return")) return document["return"];
-    }
-  }
-
-  std::string line() {
-    constexpr std::size_t kLongest = 1 << 20;
-    std::size_t end = 0;
-    while ((end = buffer_.find('\n')) == buffer_.npos) {
-      std::array<char, 4096> piece;
-      const ssize_t got = ::read(socket_.get(), piece.data(), piece.size());
-      if (got < 0 && errno == EINTR) continue;
-      if (got <= 0 || buffer_.size() > kLongest) fail("it does not answer");
-      buffer_.append(piece.data(), static_cast<std::size_t>(got));
-    }
-    std::string text = buffer_.substr(0, end);
-    buffer_.erase(0, end + 1);
-    return text;
-  }
-
-  [[noreturn]] static void fail(const std::string& why) {
-    throw Error(ErrorCode::failed, std::string(kSubject) + ": " + why);
-  }
-
-  Fd socket_;
-  std::string buffer_;
-};
 
 class QemuMachine : public Machine {
  public:
@@ -119,14 +53,14 @@ class QemuMachine : public Machine {
                                       : first_line(complaints_.last());
   }
 
-  void save(int devices) override {
-    control_.call({{"execute", "qmp_capabilities"}});
-    control_.call({{"execute", "migrate-set-capabilities"},
-                   {"arguments",
-                    {{"capabilities", {{{"capability", "x-ignore-shared"}, {"state", true}}}}}}});
-    control_.call({{"execute", "getfd"}, {"arguments", {{"fdname", "devices"}}}}, devices);
-    control_.call({{"execute", "migrate"}, {"arguments", {{"uri", "fd:devices"}}}});
-    wait_until_saved();
+  // Rebooting and turning off are ordinary ends of QEMU: it is told not to reboot.
+  [[nodiscard]] Loss why_it_ended() override {
+    if (!wait_to_read(process_.descriptor(), Clock::now())) return Loss::end;
+    return process_.wait().exit_code == 0 ? Loss::end : Loss::monitor;
+  }
+
+  void save(int devices, Deadline deadline, const std::stop_token& stop) override {
+    control_.save(devices, {deadline, stop});
   }
 
   void kill() noexcept override { process_.kill(); }
@@ -157,23 +91,10 @@ class QemuMachine : public Machine {
             .largest_file = writes ? std::max(shape.memory_bytes(), kLargestDeviceState) : 0};
   }
 
-  void wait_until_saved() {
-    while (true) {
-      const auto answer = control_.call({{"execute", "query-migrate"}});
-      const std::string status = answer.value("status", "");
-      if (status == "completed") return;
-      if (status == "failed" || status == "cancelled") {
-        throw Error(ErrorCode::failed, "the machine's state could not be saved: " +
-                                           answer.value("error-desc", status));
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-  }
-
   Fd channel_;
   Words console_;
   Words complaints_;
-  Control control_;
+  QemuControl control_;
   ProcessHandle process_;
 };
 

@@ -45,6 +45,15 @@ class Builder {
     return std::move(words_);
   }
 
+  std::vector<std::string> build_probe() && {
+    add_surroundings();
+    add_machine();
+    add_memory();
+    add("-kernel", path_of(QemuDescriptor{}));
+    add("-device", fmt::format("isa-debug-exit,iobase={:#x},iosize=4", kStubPort));
+    return std::move(words_);
+  }
+
  private:
   void add(const char* option, std::string value) {
     words_.emplace_back(option);
@@ -86,7 +95,7 @@ class Builder {
 
   void add_kernel() {
     add("-kernel", path_of(QemuDescriptor::kernel));
-    add("-initrd", path_of(QemuDescriptor::initramfs));
+    if (start_ != QemuStart::resume) add("-initrd", path_of(QemuDescriptor::initramfs));
     // A panic ends the machine at once. The kernel's tests of its ciphers are a tenth of a boot.
     add("-append", "console=ttyS0 quiet panic=-1 cryptomgr.notests random.trust_cpu=on");
   }
@@ -136,23 +145,9 @@ std::vector<std::string> qemu_arguments(const MachineShape& shape, QemuStart sta
 }
 
 std::vector<std::string> qemu_probe_arguments() {
-  return {"-nodefaults",
-          "-no-user-config",
-          "-no-reboot",
-          "-display",
-          "none",
-          "-machine",
-          "microvm",
-          "-accel",
-          "kvm",
-          "-cpu",
-          "host",
-          "-m",
-          "64",
-          "-kernel",
-          path_of(QemuDescriptor{}),
-          "-device",
-          fmt::format("isa-debug-exit,iobase={:#x},iosize=4", kStubPort)};
+  const MachineShape shape{
+      .accelerator = Accelerator::kvm, .type = MachineType::microvm, .memory_mib = 64};
+  return Builder(shape, QemuStart::boot).build_probe();
 }
 
 // The memory is mapped, not read: x-ignore-shared leaves it out of the stream of the state.

@@ -19,8 +19,8 @@ enum class QemuStart {
 
 [[nodiscard]] std::vector<std::string> qemu_arguments(const MachineShape& shape, QemuStart start);
 
-/// For a machine that is given nothing but the stub kernel (vm/stub_kernel.h), as its first
-/// descriptor, and runs it with KVM.
+/// For a machine as others are, that has little memory and nothing but the stub kernel
+/// (vm/stub_kernel.h), as its first descriptor, and runs it with KVM.
 [[nodiscard]] std::vector<std::string> qemu_probe_arguments();
 
 /// The commands (QMP) that make a machine that was started for it go on from its state.

@@ -53,16 +53,17 @@ class MachineRun {
     const auto directory =
         prepared_state_dir(launcher_.layout(), launcher_.environment().name, shape.network);
     const StateLookup lookup =
-        find_prepared_state(directory, state_conditions(held, shape, options_.machine.monitor));
+        find_prepared_state(directory, {held, shape, options_.machine.monitor});
     if (!lookup.state) {
       tell_why_cold(lookup);
       return std::nullopt;
     }
     try {
-      LiveMachine live = launcher_.resume(shape, held, *lookup.state);
+      LiveMachine live = launcher_.resume(held, *lookup.state);
       report_.warm = true;
       return live;
-    } catch (const MachineLost& error) {
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::interrupted) throw;
       launcher_.progress().warning(std::string("the prepared state does not work (") +
                                    error.what() +
                                    "): booting; make it anew with 'pyro prepare --force'");

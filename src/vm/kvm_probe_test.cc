@@ -1,0 +1,166 @@
+// Tests of what is made of /dev/kvm, with scripts in QEMU's place.
+#include "vm/kvm_probe.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <thread>
+
+#include "support/temp_dir.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::HasSubstr;
+using namespace std::chrono_literals;
+
+/// What QEMU ends with when the guest has written its number.
+constexpr const char* kGood = "exit 85";
+
+class KvmProbeTest : public ::testing::Test {
+ protected:
+  KvmProbeTest() {
+    fs::create_directory(probe_.cache_dir);
+    fs::create_directory(marks());
+    testing::write_file(probe_.device, "");
+    be(kGood);
+  }
+
+  /// Makes the monitor a new one, that leaves a mark each time it runs: it may write no file.
+  void be(const std::string& script) {
+    fs::remove(probe_.monitor);
+    testing::write_file(probe_.monitor,
+                        "#!/bin/sh\nmkdir " + marks().string() + "/$$\n" + script + '\n');
+    ::chmod(probe_.monitor.c_str(), 0755);
+  }
+  [[nodiscard]] fs::path marks() const { return dir_ / "marks"; }
+  [[nodiscard]] std::size_t runs() const { return testing::tree(marks()).size(); }
+  [[nodiscard]] fs::path record() const { return probe_.cache_dir / "host/kvm.json"; }
+
+  testing::TempDir dir_;
+  KvmProbe probe_{.cache_dir = dir_ / "cache", .monitor = dir_ / "monitor", .device = dir_ / "kvm"};
+};
+
+TEST_F(KvmProbeTest, WithoutTheDeviceNothingIsTried) {
+  fs::remove(probe_.device);
+  const KvmReport report = probe_kvm(probe_);
+  EXPECT_EQ(report.trouble, KvmTrouble::absent);
+  EXPECT_EQ(report.reason, "there is no /dev/kvm");
+  EXPECT_EQ(runs(), 0u);
+  EXPECT_FALSE(fs::exists(record()));
+}
+
+TEST_F(KvmProbeTest, RightsAreNotRemembered) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else for a moment";
+  fs::permissions(dir_.path(), fs::perms(0755));
+  fs::permissions(probe_.device, fs::perms(0600));
+  ASSERT_EQ(::seteuid(65534), 0);
+  const KvmReport denied = probe_kvm(probe_);
+  ASSERT_EQ(::seteuid(0), 0);
+  EXPECT_EQ(denied.trouble, KvmTrouble::denied);
+  EXPECT_TRUE(probe_kvm(probe_).usable());
+}
+
+TEST_F(KvmProbeTest, AGuestThatRunsIsEnough) {
+  EXPECT_TRUE(probe_kvm(probe_).usable());
+}
+
+TEST_F(KvmProbeTest, OneThatDoesNotRunIsTold) {
+  be("echo 'qemu: error: failed to set MSR'; exit 1");
+  const KvmReport report = probe_kvm(probe_);
+  EXPECT_EQ(report.trouble, KvmTrouble::broken);
+  EXPECT_THAT(report.reason, HasSubstr("runs no guest: qemu: error: failed to set MSR"));
+}
+
+TEST_F(KvmProbeTest, OneThatHangsIsGivenUp) {
+  be("sleep 60");
+  probe_.patience = 100ms;
+  EXPECT_THAT(probe_kvm(probe_).reason, HasSubstr("never does anything"));
+}
+
+TEST_F(KvmProbeTest, ASignalDoesNotEndTheWait) {
+  struct sigaction note {};
+  struct sigaction before {};
+  note.sa_handler = [](int) {};  // without SA_RESTART
+  ::sigaction(SIGUSR1, &note, &before);
+  be("sleep 0.3; exit 85");
+  std::jthread pest([whom = ::pthread_self()](const std::stop_token& over) {
+    while (!over.stop_requested()) {
+      std::this_thread::sleep_for(20ms);
+      ::pthread_kill(whom, SIGUSR1);
+    }
+  });
+  EXPECT_TRUE(probe_kvm(probe_).usable());
+  pest = {};
+  ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST_F(KvmProbeTest, BothAnswersAreRemembered) {
+  for (const char* const script : {kGood, "exit 1"}) {
+    be(script);
+    const std::size_t before = runs();
+    const KvmReport first = probe_kvm(probe_);
+    const KvmReport second = probe_kvm(probe_);
+    EXPECT_EQ(runs(), before + 1);
+    EXPECT_FALSE(first.remembered);
+    EXPECT_TRUE(second.remembered);
+    EXPECT_EQ(second.trouble, first.trouble);
+    EXPECT_EQ(second.reason, first.reason);
+  }
+}
+
+TEST_F(KvmProbeTest, AnotherMonitorIsTried) {
+  static_cast<void>(probe_kvm(probe_));
+  be("exit 1");
+  EXPECT_FALSE(probe_kvm(probe_).usable());
+}
+
+TEST_F(KvmProbeTest, WhatWasFoundOutBeforeTheHostBootedIsForgotten) {
+  be("exit 1");
+  static_cast<void>(probe_kvm(probe_));
+  std::string text = testing::read_file(record());
+  const std::size_t id = text.find("boot_id");
+  ASSERT_NE(id, text.npos);
+  const std::size_t digit = text.find_first_of("0123456789abcdef", id + 10);
+  text[digit] = text[digit] == '0' ? '1' : '0';
+  testing::write_file(record(), text);
+  EXPECT_FALSE(probe_kvm(probe_).remembered);
+  EXPECT_EQ(runs(), 2u);
+}
+
+TEST_F(KvmProbeTest, ARecordOfStrangersSaysNothing) {
+  fs::create_directory(record().parent_path());
+  for (const char* const text : {"", "{", "[]", R"({"boot_id": 1})", R"({"usable": "yes"})"}) {
+    testing::write_file(record(), text);
+    EXPECT_FALSE(probe_kvm(probe_).remembered) << text;
+  }
+}
+
+TEST_F(KvmProbeTest, NothingElseIsLeftBesideTheRecord) {
+  static_cast<void>(probe_kvm(probe_));
+  EXPECT_EQ(testing::tree(record().parent_path()).size(), 1u);
+}
+
+TEST_F(KvmProbeTest, WithoutACacheNothingIsRemembered) {
+  for (const fs::path& cache : {fs::path(), dir_ / "none", probe_.device / "below-a-file"}) {
+    probe_.cache_dir = cache;
+    EXPECT_TRUE(probe_kvm(probe_).usable());
+    EXPECT_FALSE(probe_kvm(probe_).remembered);
+  }
+  EXPECT_FALSE(fs::exists(dir_ / "none"));
+}
+
+TEST_F(KvmProbeTest, WithoutAMonitorItIsNotTried) {
+  for (const fs::path& monitor : {fs::path(), dir_ / "none"}) {
+    probe_.monitor = monitor;
+    EXPECT_EQ(probe_kvm(probe_).trouble, KvmTrouble::untried);
+  }
+}
+
+}  // namespace
+}  // namespace pyro

@@ -1,0 +1,235 @@
+// Tests of which machines are tried, with guests that come up or do not.
+#include "vm/launch.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+
+#include "support/temp_dir.h"
+#include "vm/conversation.h"
+#include "vm/fake_guest.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using namespace std::chrono_literals;
+
+constexpr MachineShape kTcg{};
+constexpr MachineShape kKvm{.accelerator = Accelerator::kvm};
+constexpr MachineShape kMicro{.accelerator = Accelerator::kvm, .type = MachineType::microvm};
+
+void come_up(FakeGuest& guest) {
+  guest.say_fixed(guest::FrameType::ready, guest::NumberPayload{guest::kProtocolVersion});
+}
+void keep_still(FakeGuest&) {}
+void panic(FakeGuest& guest) {
+  guest.end("Kernel panic");
+}
+void complain(FakeGuest& guest) {
+  guest.end("failed to set MSR", Loss::monitor);
+}
+void give_up(FakeGuest& guest) {
+  guest.say(guest::FrameType::trouble, "no disk");
+}
+
+using Behaviour = void (*)(FakeGuest&);
+
+/// What becomes of each try, in their order.
+class FakeMonitor : public MachineMonitor {
+ public:
+  FakeMonitor(std::vector<Behaviour> tries, std::vector<MachineShape>& tried)
+      : tries_(std::move(tries)), tried_(tried) {}
+
+  std::unique_ptr<Machine> boot(const MachineShape& shape, const MachineFiles&,
+                                std::optional<int> memory) override {
+    if (memory) {
+      char byte = 0;
+      EXPECT_EQ(::lseek(*memory, 0, SEEK_END), static_cast<off_t>(shape.memory_bytes()));
+      EXPECT_EQ(::pread(*memory, &byte, 1, 0), 1);
+      EXPECT_EQ(byte, 0) << "something of another machine is in its memory";
+      EXPECT_EQ(::pwrite(*memory, "x", 1, 0), 1);
+    }
+    return next(shape);
+  }
+  std::unique_ptr<Machine> resume(const MachineShape& shape, const MachineFiles&,
+                                  const StateFiles&) override {
+    return next(shape);
+  }
+
+ private:
+  std::unique_ptr<Machine> next(const MachineShape& shape) {
+    auto guest = std::make_unique<FakeGuest>();
+    tries_.at(tried_.size())(*guest);
+    tried_.push_back(shape);
+    return guest;
+  }
+
+  std::vector<Behaviour> tries_;
+  std::vector<MachineShape>& tried_;
+};
+
+class Warnings : public ProgressListener {
+ public:
+  void warning(std::string_view text) noexcept override { heard_.emplace_back(text); }
+  [[nodiscard]] const std::vector<std::string>& heard() const noexcept { return heard_; }
+
+ private:
+  std::vector<std::string> heard_;
+};
+
+class LaunchTest : public ::testing::Test {
+ protected:
+  LaunchTest() {
+    fs::create_directory(dir_ / "cache");
+    held_.kernel = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    held_.rootfs = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+  }
+
+  Launcher launcher(std::vector<Behaviour> tries) {
+    return {store_,     "debian:12", options_,
+            &warnings_, {},          std::make_unique<FakeMonitor>(std::move(tries), tried_)};
+  }
+  MachineShape boot(const MachineShape& asked, std::vector<Behaviour> tries,
+                    std::optional<int> memory = std::nullopt) {
+    tried_.clear();
+    return launcher(std::move(tries)).boot(asked, held_, memory).shape;
+  }
+  [[nodiscard]] bool kvm_is_given_up() const { return fs::exists(dir_ / "cache/host/kvm.json"); }
+
+  static StoreOptions options_of_store(const fs::path& cache) {
+    StoreOptions options;
+    options.cache_dir = cache;
+    return options;
+  }
+
+  testing::TempDir dir_;
+  EnvironmentStore store_{options_of_store(dir_ / "cache")};
+  MachineOptions options_{.monitor = dir_ / "monitor", .boot_timeout = 50ms};
+  HeldInstallation held_;
+  Warnings warnings_;
+  std::vector<MachineShape> tried_;
+};
+
+TEST_F(LaunchTest, TheFirstThatComesUpIsTaken) {
+  EXPECT_EQ(boot(kMicro, {come_up}), kMicro);
+  EXPECT_THAT(warnings_.heard(), IsEmpty());
+}
+
+TEST_F(LaunchTest, AGuestThatGivesNoSignIsTriedOnceMore) {
+  EXPECT_EQ(boot(kTcg, {keep_still, come_up}), kTcg);
+  EXPECT_THAT(warnings_.heard(), ElementsAre("the machine did not come up (the guest gave no sign "
+                                             "in time): trying another"));
+}
+
+TEST_F(LaunchTest, OnlyOnce) {
+  EXPECT_THROW(boot(kTcg, {keep_still, keep_still}), MachineLost);
+}
+
+TEST_F(LaunchTest, WhatEndsByItselfWouldDoSoAgain) {
+  for (const Behaviour behaviour : {panic, complain}) {
+    EXPECT_THROW(boot(kTcg, {behaviour}), MachineLost);
+    EXPECT_THAT(tried_, ElementsAre(kTcg));
+  }
+}
+
+TEST_F(LaunchTest, AGuestThatSaysWhyItGivesUpIsBelieved) {
+  EXPECT_THROW(boot(kMicro, {give_up}), Error);
+  EXPECT_THAT(tried_, ElementsAre(kMicro));
+}
+
+TEST_F(LaunchTest, AnEnvironmentThatDoesNotSuitMicrovmStillHasKvm) {
+  for (const Behaviour behaviour : {panic, complain, keep_still}) {
+    EXPECT_EQ(boot(kMicro, {behaviour, come_up}), kKvm);
+    EXPECT_THAT(tried_, ElementsAre(kMicro, kKvm));
+    EXPECT_FALSE(kvm_is_given_up());
+  }
+}
+
+struct Verdict {
+  const char* name;
+  std::vector<Behaviour> tries;
+  bool given_up;
+
+  friend void PrintTo(const Verdict& self, std::ostream* out) { *out << self.name; }
+};
+
+class KvmVerdictTest : public LaunchTest, public ::testing::WithParamInterface<Verdict> {};
+
+TEST_P(KvmVerdictTest, IsWhatTheLossesSay) {
+  EXPECT_EQ(boot(kMicro, GetParam().tries), kTcg);
+  EXPECT_THAT(tried_, ElementsAre(kMicro, kKvm, kTcg));
+  EXPECT_EQ(kvm_is_given_up(), GetParam().given_up);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Losses, KvmVerdictTest,
+    ::testing::Values(Verdict{"Silence", {keep_still, keep_still, come_up}, true},
+                      Verdict{"Complaints", {complain, complain, come_up}, true},
+                      Verdict{"Both", {keep_still, complain, come_up}, true},
+                      Verdict{"Panics", {panic, panic, come_up}, false},
+                      Verdict{"APanicAndSilence", {panic, keep_still, come_up}, false},
+                      Verdict{"SilenceAndAPanic", {keep_still, panic, come_up}, false}),
+    [](const auto& row) { return row.param.name; });
+
+TEST_F(LaunchTest, WhatDoesNotBootAnywhereSaysNothingOfKvm) {
+  EXPECT_THROW(boot(kMicro, {complain, complain, complain}), MachineLost);
+  EXPECT_FALSE(kvm_is_given_up());
+}
+
+TEST_F(LaunchTest, WhyKvmWasGivenUpIsKept) {
+  boot(kMicro, {complain, complain, come_up});
+  EXPECT_THAT(testing::read_file(dir_ / "cache/host/kvm.json"),
+              HasSubstr("a guest did not come up: the machine ended: failed to set MSR"));
+}
+
+struct Ending {
+  const char* name;
+  const char* script;
+  Loss loss;
+
+  friend void PrintTo(const Ending& self, std::ostream* out) { *out << self.name; }
+};
+
+class MonitorEndingTest : public LaunchTest, public ::testing::WithParamInterface<Ending> {};
+
+TEST_P(MonitorEndingTest, SaysWhatBecameOfTheMachine) {
+  testing::write_file(options_.monitor, std::string("#!/bin/sh\n") + GetParam().script + '\n');
+  fs::permissions(options_.monitor, fs::perms(0755));
+  options_.boot_timeout = GetParam().loss == Loss::silence ? 100ms : 10'000ms;
+  Launcher launcher(store_, "debian:12", options_, &warnings_, {});
+  try {
+    static_cast<void>(launcher.boot(kTcg, held_));
+    FAIL() << "it came up";
+  } catch (const MachineLost& lost) {
+    EXPECT_EQ(lost.loss(), GetParam().loss) << lost.what();
+  }
+  EXPECT_EQ(warnings_.heard().size(), GetParam().loss == Loss::silence ? 1u : 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Endings, MonitorEndingTest,
+                         ::testing::Values(Ending{"Silence", "sleep 60", Loss::silence},
+                                           Ending{"OfTheGuest", "exit 0", Loss::end},
+                                           Ending{"AFailure", "echo no; exit 1", Loss::monitor},
+                                           Ending{"ASignal", "kill -BUS $$", Loss::monitor}),
+                         [](const auto& row) { return row.param.name; });
+
+TEST_F(LaunchTest, EveryTryHasAMemoryOfItsOwn) {
+  const Fd memory(::open((dir_ / "memory").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  boot(kMicro, {panic, panic, come_up}, memory.get());
+}
+
+TEST_F(LaunchTest, AStateGoesOnOnTheMachineItIsOf) {
+  const PreparedState state{.shape = kKvm, .memory = {}, .devices = {}};
+  EXPECT_EQ(launcher({come_up}).resume(held_, state).shape, kKvm);
+  EXPECT_THAT(tried_, ElementsAre(kKvm));
+}
+
+}  // namespace
+}  // namespace pyro

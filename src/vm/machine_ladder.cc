@@ -1,0 +1,17 @@
+// Which machines are tried.
+#include "vm/machine_ladder.h"
+
+namespace pyro {
+
+std::vector<MachineShape> ladder_from(const MachineShape& asked) {
+  std::vector<MachineShape> ladder{asked};
+  MachineShape next = asked;
+  next.type = MachineType::q35;
+  // A kernel may lack what a microvm takes, which says nothing of KVM.
+  if (asked.accelerator == Accelerator::kvm && next != asked) ladder.push_back(next);
+  next.accelerator = Accelerator::tcg;
+  ladder.push_back(next);
+  return ladder;
+}
+
+}  // namespace pyro
