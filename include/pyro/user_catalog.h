@@ -27,7 +27,8 @@ struct EnvironmentSource {
 
   /// What a person means by `text`, told by how it begins:
   ///
-  ///   https://  http://  file://    the URL of an archive
+  ///   https://  http://  file://    the URL of an archive, its checksum behind it as #sha256=HEX
+  ///                                 or not
   ///   /  ./  ../                    a path: of an archive; of a directory with vmlinux and
   ///                                 rootfs.ext4 in it; of a runtime bundle with one profile; of an
   ///                                 OCI image layout

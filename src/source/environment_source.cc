@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/ascii.h"
+#include "catalog/source_url.h"
 #include "oci/full_reference.h"
 #include "pyro/user_catalog.h"
 #include "source/artifact_directory.h"
@@ -45,6 +46,15 @@ EnvironmentSource in_registry(std::string_view text) {
     source.oci_reference = image.digest ? image.digest->to_string() : "latest";
   }
   return source;
+}
+
+EnvironmentSource behind_url(std::string_view url) {
+  const auto fragment = fragment_of(url);
+  if (fragment && !fragment->starts_with("sha256=")) {
+    throw Error(ErrorCode::usage, "what follows the '#' of a URL can only be sha256=HEX",
+                "a '#' of the path is written %23");
+  }
+  return {.source_url = std::string(url)};
 }
 
 EnvironmentSource in_layout(std::string_view place) {
@@ -106,7 +116,7 @@ Error with_path_in_mind(Error error, std::string_view text) {
 
 EnvironmentSource EnvironmentSource::parse(std::string_view text) {
   if (is_path(text)) return on_disk(text);
-  if (is_url(text)) return {.source_url = std::string(text)};
+  if (is_url(text)) return behind_url(text);
   if (text.starts_with(kLayoutScheme) && !text.starts_with(kRecordScheme)) {
     return in_layout(text.substr(kLayoutScheme.size()));
   }

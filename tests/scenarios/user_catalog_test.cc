@@ -19,6 +19,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Words = std::vector<std::string>;
 
+const std::string kHex(64, 'a');
+
 class AddTest : public HostileHarness {
  protected:
   fs::path user_file() const { return home() / ".config/pyro/catalog.d/user.json"; }
@@ -186,6 +188,22 @@ TEST_F(AddTest, AnArchive) {
   EXPECT_EQ(pyro({"env", "pull", "wrong"}).exit_code, 5);
 }
 
+TEST_F(AddTest, TheChecksumOfAnArchiveBehindItsUrl) {
+  write_file(dir_ / "vm.tar", tar_of(sample()));
+  const std::string url = "file://" + (dir_ / "vm.tar").string();
+  const std::string sum = sha256_digest(tar_of(sample())).substr(7);
+  pyro_ok({"env", "add", "a", url + "#sha256=" + sum});
+  EXPECT_EQ(entries()[0]["source_url"], url);
+  EXPECT_EQ(entries()[0]["source_sha256"], sum);
+  pyro_ok({"env", "add", "b", url + "#sha256=" + sum, "--sha256", sum});
+  pyro_ok({"env", "pull", "a", "b"});
+  expect_add_refused(2, {"another one"}, {"c", url + "#sha256=" + sum, "--sha256", kHex});
+  pyro_ok({"env", "add", "wrong", url + "#sha256=" + kHex});
+  EXPECT_EQ(pyro({"env", "pull", "wrong"}).exit_code, 5);
+  use_catalog({archive_entry(url + "#sha256=" + kHex, "team:1")});
+  EXPECT_EQ(pyro({"env", "pull", "team:1"}).exit_code, 5);
+}
+
 TEST_F(AddTest, SecretsInAUrlAreNotTold) {
   const std::string url = "https://robin:top-secret@r.example/vm.tar?signature=top-secret";
   const ProcessResult added = pyro_ok({"env", "add", "mine", url});
@@ -231,8 +249,6 @@ struct BadSource {
 
   friend void PrintTo(const BadSource& self, std::ostream* out) { *out << self.name; }
 };
-
-const std::string kHex(64, 'a');
 
 const std::vector<BadSource> kBadSources = {
     {"Empty", "", 2, {"empty"}},
@@ -281,6 +297,9 @@ const std::vector<BadSource> kBadSources = {
     {"UrlWithoutAHost", "https:///x.tar", 2, {"needs a host"}},
     {"UrlWithALineBreak", "https://r.example/a\r\nb", 2, {"control"}},
     {"UrlOfAnotherMachinesFile", "file://server/x.tar", 2, {"file URL"}},
+    {"UrlWithAFragment", "https://r.example/x.tar#part", 2, {"sha256=HEX", "%23"}},
+    {"UrlWithAnotherChecksum", "https://r.example/x.tar#sha512=" + kHex, 2, {"sha256=HEX"}},
+    {"UrlWithHalfAChecksum", "https://r.example/x.tar#sha256=abc", 2, {"64 lower-case"}},
     {"NoSuchPath", "./nothing", 6, {"nothing", "No such file"}},
     {"EmptyFolder", "./folder", 5, {"holds no environment", "vmlinux and rootfs.ext4"}},
     {"FolderWithoutRootfs", "./half", 5, {"holds no environment"}},

@@ -101,7 +101,7 @@ constinit const CommandEntry kAddCommand{
     .purpose = "Put an environment of your own into the list",
     .details =
         "SOURCE is told by how it begins:\n"
-        "  https:// http:// file://  the URL of an archive\n"
+        "  https:// http:// file://  the URL of an archive; #sha256=HEX behind it is as --sha256\n"
         "  / ./ ../ ~/               an archive, or a directory with vmlinux and rootfs.ext4 in "
         "it,\n"
         "                            a runtime bundle's profile, or an OCI image layout\n"
