@@ -81,14 +81,6 @@ std::optional<std::string> source_url_complaint(std::string_view url, bool has_c
   return web_complaint(url, scheme == "http" && !has_checksum);
 }
 
-std::optional<std::string_view> fragment_of(std::string_view url) {
-  const std::string scheme = scheme_of(url);
-  const std::size_t hash = url.find('#');
-  const bool is_url = scheme == "https" || scheme == "http" || scheme == "file";
-  if (!is_url || hash == url.npos) return std::nullopt;
-  return url.substr(hash + 1);
-}
-
 std::string resolve_source_url(std::string url, const std::filesystem::path& directory) {
   if (const auto layout = split_layout_url(url)) {
     const std::string path = (directory / layout->path).lexically_normal().string();

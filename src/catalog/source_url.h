@@ -13,10 +13,6 @@ namespace pyro {
 [[nodiscard]] std::optional<std::string> source_url_complaint(std::string_view url,
                                                               bool has_checksum);
 
-/// What stands behind the '#' of a https, http or file URL; nothing for others, and for paths,
-/// where that is a character like any other.
-[[nodiscard]] std::optional<std::string_view> fragment_of(std::string_view url);
-
 /// A relative path made absolute against `directory`, where its catalog file lies; anything else
 /// as it is.
 [[nodiscard]] std::string resolve_source_url(std::string url,

@@ -66,15 +66,6 @@ TEST(SourceUrl, Refuses) {
   }
 }
 
-TEST(SourceUrl, OnlyUrlsHaveFragments) {
-  EXPECT_EQ(fragment_of("https://h/a?b#c#d"), "c#d");
-  EXPECT_EQ(fragment_of("HTTP://h#"), "");
-  EXPECT_EQ(fragment_of("file:///a#b"), "b");
-  for (const char* url : {"https://h/a", "/a#b", "./a#b", "a#b", "oci:/a#b", "oci-archive:a#b"}) {
-    EXPECT_EQ(fragment_of(url), std::nullopt) << url;
-  }
-}
-
 TEST(SourceUrl, RelativePathsStartAtTheCatalogFile) {
   EXPECT_EQ(resolve_source_url("b/c.tar", "/x"), "/x/b/c.tar");
   EXPECT_EQ(resolve_source_url("./c.tar", "/x"), "/x/c.tar");

@@ -12,7 +12,6 @@
 #include "base/ascii.h"
 #include "base/files.h"
 #include "base/oci_names.h"
-#include "catalog/source_url.h"
 #include "oci/full_reference.h"
 #include "oci/image_layout.h"
 #include "oci/tar_index.h"
