@@ -125,12 +125,18 @@ class Installer {
   }
 
   [[noreturn]] void refuse_without_source() const {
+    if (find_installation(layout_.install_dir(environment_), environment_)) {
+      throw Error(ErrorCode::not_found,
+                  "environment '" + environment_.name +
+                      "' is installed, but has no source to pull it from again",
+                  "'pyro env import' brings it from a file");
+    }
     throw Error(ErrorCode::not_found, "environment '" + environment_.name +
                                           "' is not installed and no downloadable source is "
                                           "configured");
   }
 
-  FileLock acquire_lock(int locks) {
+  FileLock acquire_lock(int locks) try {
     const std::string name =
         CacheLayout::lock_name(layout_.install_dir(environment_).filename().string());
     return FileLock::acquire(locks, name, layout_.locks_dir() / name,
@@ -139,6 +145,11 @@ class Installer {
                               .on_wait = [&](std::optional<int> holder) {
                                 progress_.waiting(environment_.name, holder);
                               }});
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::busy) {
+      error.add_hint("try again later, or wait longer with --lock-timeout");
+    }
+    throw;
   }
 
   InstalledEnvironment link(const RuntimeBundle& bundle, const std::filesystem::path& profile) {
@@ -282,6 +293,7 @@ InstalledEnvironment install(const StoreOptions& options, const Environment& env
   } catch (Error& error) {
     if (error.code() == ErrorCode::not_found) throw;
     error.add_context("cannot install " + environment.name);
+    error.add_hint(cache_hint(error));
     throw;
   }
 }
