@@ -4,13 +4,19 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <chrono>
 #include <string>
+#include <thread>
 
 #include "pyro/error.h"
 #include "stream/artifacts.h"
 
 namespace pyro {
 namespace {
+
+/// Who removes it, or only asks whether it is in use, has it locked for a moment.
+constexpr std::chrono::seconds kPatience{1};
+constexpr std::chrono::milliseconds kPause{10};
 
 Fd open_artifact(const HeldInstallation& held, std::size_t kind) {
   const std::string name(kArtifactKinds[kind].name);
@@ -22,12 +28,17 @@ Fd open_artifact(const HeldInstallation& held, std::size_t kind) {
 
 std::optional<HeldInstallation> hold_installation(const std::filesystem::path& directory,
                                                   const Environment& environment) {
+  const auto end = std::chrono::steady_clock::now() + kPatience;
   while (true) {
-    Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    Fd fd = try_open_directory(AT_FDCWD, directory.native());
     if (!fd) return std::nullopt;
     const bool locked = ::flock(fd.get(), LOCK_SH | LOCK_NB) == 0;
     // Replaced or removed between opening and locking: look again.
     if (!is_still_at(directory, fd.get())) continue;
+    if (!locked && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(kPause);
+      continue;
+    }
     if (!locked) throw Error(ErrorCode::busy, directory.string() + " is being removed");
     auto found = find_installation_at(fd.get(), directory, environment.name, environment.version);
     if (!found) return std::nullopt;

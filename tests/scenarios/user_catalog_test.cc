@@ -576,6 +576,19 @@ TEST_F(RemoveTest, WhatIsInUseStaysAndSoDoesItsEntry) {
   pyro_ok({"env", "remove", "mine"});
 }
 
+TEST_F(RemoveTest, WhereOneVersionIsInUseAllStay) {
+  install_by_hand(sample(), "debian:12", "1.0.0");
+  install_by_hand(sample(), "debian:12", "2.0.0");
+  const auto before = cache_state();
+  {
+    const HeldLock used(install_dir("debian:12", "2.0.0"), LOCK_SH);
+    expect_refused(75, {"debian:12", "in use"}, {"env", "remove", "debian:12"});
+  }
+  EXPECT_EQ(cache_state(), before);
+  EXPECT_EQ(pyro_json({"env", "remove", "debian:12"})["removed"],
+            json({"debian_12-1.0.0", "debian_12-2.0.0"}));
+}
+
 TEST_F(RemoveTest, EveryNameIsTried) {
   add_and_pull("mine");
   pyro_ok({"env", "add", "other", "r.example/x:1"});
