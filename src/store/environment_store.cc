@@ -6,7 +6,6 @@
 #include "source/bundle_source.h"
 #include "store/installation.h"
 #include "store/installer.h"
-#include "store/last_use.h"
 #include "store/layout.h"
 #include "store/prune.h"
 #include "store/verify.h"
@@ -26,8 +25,6 @@ EnvironmentStatus status_of(const Environment& environment, const CacheLayout& l
     status.installed = installation->describe();
     status.installed_bytes = installation->allocated_bytes;
     status.outdated = is_outdated(installation->record, environment);
-    status.last_used =
-        last_use(layout, status.install_dir.filename().string(), installation->record);
   }
   return status;
 }
