@@ -48,7 +48,7 @@ struct RemovalReport {
 /// Removes every install of `name`, of other versions too, and the saved states of its machines.
 /// Nothing to remove is no failure.
 /// @throws Error(not_found) when the catalog does not have it; (busy) while somebody uses or pulls
-/// it; (filesystem).
+/// any of them, and all stay then; (filesystem).
 RemovalReport remove_environment(EnvironmentStore& store, std::string_view name);
 
 }  // namespace pyro

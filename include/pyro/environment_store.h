@@ -95,6 +95,8 @@ struct InstalledEnvironment {
   /// `oci://registry/repository@digest`, `bundled-runtime-source`, an archive's or layout's URL.
   std::string source;
   std::optional<std::string> source_digest;
+  /// Of the image index that the image was chosen from, where there was one.
+  std::optional<Digest> index_digest = {};
 };
 
 /// What `inspect` and `list` know of one environment.
@@ -110,8 +112,6 @@ struct EnvironmentStatus {
   std::optional<std::uint64_t> installed_bytes = {};
   /// Installed, but not what the catalog pins: the next pull replaces it.
   bool outdated = false;
-  /// When it was installed or last booted, to the second; set when installed.
-  std::optional<std::chrono::system_clock::time_point> last_used = {};
 };
 
 enum class PullMode {
@@ -156,11 +156,12 @@ struct PruneOptions {
   bool dry_run = false;
   /// Also remove installs whose record names a catalog file that is not loaded.
   bool unknown = false;
-  /// Also remove good installs that are not in use: all of them, unless one of the next narrows it,
+  /// Also remove every good install that is not in use. One of the next two narrows that.
   bool all = false;
-  /// those that were not used for so long,
+  /// Also remove good installs that were of no use for so long: neither installed nor booted.
   std::optional<std::chrono::seconds> older_than;
-  /// and, least recently used first, until the others and their saved states take no more.
+  /// Also remove good installs, least recently used first, until the others and their saved states
+  /// take no more bytes of disk space than this.
   std::optional<std::uint64_t> keep_storage;
 };
 
@@ -192,10 +193,12 @@ class EnvironmentStore {
   [[nodiscard]] const StoreOptions& options() const noexcept;
 
   /// Every environment of the catalog, sorted by name, installed or not. No network.
+  /// @throws Error(filesystem) for a cache that may not be used; (failed) for a runtime bundle of
+  /// another platform.
   [[nodiscard]] std::vector<EnvironmentStatus> list() const;
 
   /// One environment of the catalog. No network.
-  /// @throws Error(not_found) when the catalog does not have it.
+  /// @throws Error(not_found) when the catalog does not have it; and as list() does.
   [[nodiscard]] EnvironmentStatus inspect(std::string_view name) const;
 
   /// Makes sure `name` is installed and says where (spec section 5). When it is there already this
@@ -212,6 +215,8 @@ class EnvironmentStore {
   [[nodiscard]] VerifyReport verify(std::string_view name, const std::stop_token& stop = {}) const;
 
   /// Removes what no longer serves (spec section 8). Never follows a link out of the cache.
+  /// @throws Error(filesystem) for a cache that may not be used; what cannot be removed is in the
+  /// report.
   PruneReport prune(const PruneOptions& options = {});
 
  private:

@@ -139,9 +139,9 @@ PYRO_API char* pyro_store_verify(const pyro_store* store, const char* name,
  *   dry_run        true: only say what would go
  *   unknown        true: also installs whose record names a catalog file that is not loaded
  *   all            true: also good installs that are not in use: all of them,
- *   older_than     those that were last used before so many seconds,
- *   keep_storage   and, least recently used first, as many as it takes until the installs occupy no
- *                  more bytes
+ *   older_than     those that were last used before so many seconds: installed, or booted by pyro
+ * (a machine of yours that has its files leaves no trace), keep_storage   and, least recently used
+ * first, as many as it takes until the installs occupy no more bytes
  *
  * What could not be removed is in the document. Fails with: filesystem, usage, failed. */
 PYRO_API char* pyro_store_prune(const pyro_store* store, const char* options, char** error);

@@ -27,19 +27,22 @@ struct EnvironmentSource {
 
   /// What a person means by `text`, told by how it begins:
   ///
-  ///   https://  http://  file://    the URL of an archive
+  ///   https://  http://  file://    the URL of an archive, its checksum behind it as #sha256=HEX
+  ///                                 or not
   ///   /  ./  ../                    a path: of an archive; of a directory with vmlinux and
   ///                                 rootfs.ext4 in it; of a runtime bundle with one profile; of an
-  ///                                 OCI image layout
-  ///   oci:                          an OCI image layout, as skopeo names it
-  ///   all else                      HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], perhaps behind oci://;
+  ///                                 OCI image layout with one image, in a directory or a tar
+  ///   oci:  oci-archive:            DIR[:TAG] or FILE[:TAG]: an OCI image layout as skopeo names
+  ///   it all else                      HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], perhaps behind
+  ///   oci://;
   ///                                 without tag and digest the tag is "latest"
   ///
   /// Nothing but that tag is completed: a name without a registry is refused, as each tool
   /// completes it in its own way. "docker.io" is what Docker Hub's registry is called elsewhere.
   /// Paths are looked at, and made absolute; nothing else is asked for.
   /// @throws Error(usage) for what is none of these; (filesystem) for a path that cannot be looked
-  /// at; (integrity) for a directory that holds no environment.
+  /// at; (integrity) for a directory that holds no environment, or a layout that is damaged;
+  /// (not_found) where a layout has no such image, or several and no tag was given.
   [[nodiscard]] static EnvironmentSource parse(std::string_view text);
 };
 

@@ -27,15 +27,6 @@ bool try_flock(int fd, const std::filesystem::path& path) {
   return true;
 }
 
-// A lock on a file that somebody removed meanwhile excludes nobody.
-bool still_there(int fd, int directory, const std::string& name) {
-  struct stat mine {};
-  struct stat there {};
-  return ::fstat(fd, &mine) == 0 &&
-         ::fstatat(directory, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-         same_file(mine, there);
-}
-
 // For whoever waits; the lock itself does not depend on it.
 void write_holder(int fd) {
   const std::string pid = std::to_string(::getpid()) + "\n";
@@ -62,7 +53,8 @@ std::optional<FileLock> FileLock::try_acquire(int directory, const std::string& 
   while (true) {
     Fd fd = open_lock(directory, name, path);
     if (!try_flock(fd.get(), path)) return std::nullopt;
-    if (!still_there(fd.get(), directory, name)) continue;
+    // A lock on a file that somebody removed meanwhile excludes nobody.
+    if (!is_still_in(directory, name, fd.get())) continue;
     write_holder(fd.get());
     return FileLock(std::move(fd));
   }
@@ -79,8 +71,7 @@ FileLock FileLock::acquire(int directory, const std::string& name,
     told = true;
     if (waiting.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     if (waiting.timeout && std::chrono::steady_clock::now() - start >= *waiting.timeout) {
-      throw Error(ErrorCode::busy, "another process" + holder_text(holder) + " is installing it",
-                  "try again later, or wait longer with --lock-timeout");
+      throw Error(ErrorCode::busy, "another process" + holder_text(holder) + " is at work on it");
     }
     std::this_thread::sleep_for(kPollInterval);
   }

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -15,19 +16,10 @@
 namespace pyro {
 namespace {
 
+// What else helps depends on what the file is for, which is known further up.
 std::string hint_for(int error_number) {
-  switch (error_number) {
-    case ENOSPC:
-    case EDQUOT:
-      return "free some space, or put the cache elsewhere with --cache-dir";
-    case EROFS:
-      return "the file system is mounted read-only; choose another with --cache-dir";
-    case EACCES:
-    case EPERM:
-      return "check the owner and the mode of the directory";
-    default:
-      return {};
-  }
+  const bool forbidden = error_number == EACCES || error_number == EPERM;
+  return forbidden ? "check the owner and the mode of the directory" : "";
 }
 
 }  // namespace
@@ -61,6 +53,10 @@ Fd open_at(int directory, const std::string& name, int flags, mode_t mode,
 
 Fd open_directory(const std::filesystem::path& path) {
   return open_at(AT_FDCWD, path.string(), O_RDONLY | O_DIRECTORY, 0, path);
+}
+
+Fd try_open_directory(int directory, const std::string& name) noexcept {
+  return Fd(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
 Fd make_memory_file(const char* subject) {
@@ -198,8 +194,7 @@ void remove_tree_at(int directory, const std::string& name, const std::filesyste
   }
   // An empty one goes without a descriptor, of which there may be none left.
   if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0) return;
-  const Fd inner(
-      ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const Fd inner = try_open_directory(directory, name);
   if (!inner && errno == ENOENT) return;  // somebody else removes it, too
   if (!inner) throw system_error("cannot remove " + path.string(), errno);
   if (const auto error = remove_directory_content(inner.get(), path)) throw *error;
@@ -213,8 +208,7 @@ std::uint64_t allocated_bytes_at(int directory, const std::string& name) {
   if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return 0;
   std::uint64_t total = static_cast<std::uint64_t>(status.st_blocks) * 512;
   if (!S_ISDIR(status.st_mode)) return total;
-  const Fd inner(
-      ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const Fd inner = try_open_directory(directory, name);
   if (!inner) return total;
   try {
     for (const std::string& child : directory_names(inner.get(), name)) {
@@ -226,10 +220,21 @@ std::uint64_t allocated_bytes_at(int directory, const std::string& name) {
   return total;
 }
 
+std::vector<std::string> sorted_names(int directory, const std::filesystem::path& path) {
+  auto names = directory_names(directory, path);
+  std::ranges::sort(names);
+  return names;
+}
+
 bool is_still_at(const std::filesystem::path& path, int fd) noexcept {
+  return is_still_in(AT_FDCWD, path.native(), fd);
+}
+
+bool is_still_in(int directory, const std::string& name, int fd) noexcept {
   struct stat opened {};
   struct stat there {};
-  return ::fstat(fd, &opened) == 0 && ::lstat(path.c_str(), &there) == 0 &&
+  return ::fstat(fd, &opened) == 0 &&
+         ::fstatat(directory, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
          same_file(opened, there);
 }
 

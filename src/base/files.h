@@ -36,7 +36,7 @@ class Fd {
   int fd_ = -1;
 };
 
-/// Error(filesystem) "<what>: <text of errno>", with a hint for a full disk and a read-only one.
+/// Error(filesystem) "<what>: <text of errno>".
 [[nodiscard]] Error system_error(std::string what, int error_number);
 
 /// openat(2) with O_CLOEXEC; `path` is what the error names.
@@ -46,6 +46,10 @@ class Fd {
 
 /// The directory at `path`, through symbolic links.
 [[nodiscard]] Fd open_directory(const std::filesystem::path& path);
+
+/// The directory that is called so in `directory`, links not followed; empty, with errno set, when
+/// it cannot be opened.
+[[nodiscard]] Fd try_open_directory(int directory, const std::string& name) noexcept;
 
 /// An empty file in memory, without a name in any directory; `subject` says in errors what it is.
 [[nodiscard]] Fd make_memory_file(const char* subject);
@@ -83,8 +87,16 @@ void remove_tree_at(int directory, const std::string& name, const std::filesyste
 [[nodiscard]] std::vector<std::string> directory_names(int directory,
                                                        const std::filesystem::path& path);
 
+/// The same, sorted.
+[[nodiscard]] std::vector<std::string> sorted_names(int directory,
+                                                    const std::filesystem::path& path);
+
 /// Whether what is open as `fd` is what `path` leads to, a final symbolic link not followed.
 [[nodiscard]] bool is_still_at(const std::filesystem::path& path, int fd) noexcept;
+
+/// Whether it is what is called `name` in `directory`: between opening and locking it, another may
+/// have been put in its place.
+[[nodiscard]] bool is_still_in(int directory, const std::string& name, int fd) noexcept;
 
 /// Whether both stats are of one inode.
 [[nodiscard]] bool same_file(const struct stat& a, const struct stat& b) noexcept;

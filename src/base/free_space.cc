@@ -21,6 +21,13 @@ std::optional<struct statvfs> look_at(const std::filesystem::path& directory) {
   return status;
 }
 
+/// In the end, as system_error() says it.
+bool comes_from(const Error& error, int error_number) {
+  const std::string& last = error.causes().empty() ? error.message() : error.causes().back();
+  return error.code() == ErrorCode::filesystem &&
+         last == std::generic_category().message(error_number);
+}
+
 std::string in_mib(std::uint64_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
@@ -47,8 +54,12 @@ void require_free_space(const std::filesystem::path& directory, std::uint64_t ne
 }
 
 bool is_out_of_space(const Error& error) {
-  const std::string& last = error.causes().empty() ? error.message() : error.causes().back();
-  return error.code() == ErrorCode::filesystem && last == std::generic_category().message(ENOSPC);
+  return comes_from(error, ENOSPC);
+}
+
+std::string cache_hint(const Error& error) {
+  if (comes_from(error, ENOSPC) || comes_from(error, EDQUOT)) return kHint;
+  return comes_from(error, EROFS) ? "put the cache elsewhere with --cache-dir" : "";
 }
 
 std::string explain_lack_of_space(const std::filesystem::path& directory, std::uint64_t written,

@@ -19,6 +19,10 @@ void require_free_space(const std::filesystem::path& directory, std::uint64_t ne
 /// Whether that is what `error` comes from in the end.
 [[nodiscard]] bool is_out_of_space(const Error& error);
 
+/// What helps where the cache cannot take what it should: a full disk, one that is read-only. Empty
+/// for all else.
+[[nodiscard]] std::string cache_hint(const Error& error);
+
 /// What to say of writing to `directory` that ran out of space: `written` bytes are there, and at
 /// least `outstanding` are to come. Empty where it was not for want of bytes or files.
 [[nodiscard]] std::string explain_lack_of_space(const std::filesystem::path& directory,

@@ -139,6 +139,14 @@ std::optional<LayoutUrl> split_layout_url(std::string_view text) {
   return LayoutUrl{.scheme = scheme, .path = path, .tag = tag};
 }
 
+std::optional<std::string_view> fragment_of(std::string_view url) {
+  const std::string scheme = to_lower(url.substr(0, url.find(':')));
+  const std::size_t hash = url.find('#');
+  const bool is_url = scheme == "https" || scheme == "http" || scheme == "file";
+  if (!is_url || hash == url.npos) return std::nullopt;
+  return url.substr(hash + 1);
+}
+
 bool is_oci_reference(std::string_view text) noexcept {
   return is_oci_tag(text) || Digest::parse(text).has_value();
 }

@@ -32,6 +32,10 @@ struct LayoutUrl {
 /// Nothing for another scheme.
 [[nodiscard]] std::optional<LayoutUrl> split_layout_url(std::string_view text);
 
+/// What stands behind the '#' of a https, http or file URL; nothing for others, and for paths,
+/// where that is a character like any other.
+[[nodiscard]] std::optional<std::string_view> fragment_of(std::string_view url);
+
 /// Whether `text` is a bare host as in a URL's authority: a DNS name, an IPv4 address, or an IPv6
 /// address in brackets.
 [[nodiscard]] bool is_host(std::string_view text) noexcept;

@@ -155,5 +155,14 @@ TEST(LayoutUrls, EndTheirPathAtTheFirstColon) {
   }
 }
 
+TEST(OciNames, OnlyUrlsHaveFragments) {
+  EXPECT_EQ(fragment_of("https://h/a?b#c#d"), "c#d");
+  EXPECT_EQ(fragment_of("HTTP://h#"), "");
+  EXPECT_EQ(fragment_of("file:///a#b"), "b");
+  for (const char* url : {"https://h/a", "/a#b", "./a#b", "a#b", "oci:/a#b", "oci-archive:a#b"}) {
+    EXPECT_EQ(fragment_of(url), std::nullopt) << url;
+  }
+}
+
 }  // namespace
 }  // namespace pyro

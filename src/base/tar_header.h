@@ -1,4 +1,4 @@
-// The header of a tar's member, where a tar is written.
+// The header of a tar's member, written and read.
 //
 // Source: POSIX.1-2017 pax, "ustar Interchange Format"; GNU tar's manual, "Basic Tar Format", for
 // sizes of 8 GiB and more.
@@ -7,6 +7,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <string_view>
 
 namespace pyro {
@@ -24,6 +26,16 @@ using TarHeader = std::array<std::byte, kTarBlock>;
 /// complete: their header is put in front afterwards.
 /// @throws std::length_error when `name` has more than 100 bytes
 [[nodiscard]] TarHeader make_tar_header(std::string_view name, std::uint64_t size);
+
+/// What a header says of its member. Text from outside: hostile.
+struct TarMember {
+  std::string name;                   ///< With its prefix; as it is, whatever it leads to.
+  std::optional<std::uint64_t> size;  ///< Nothing where there is no number, or one of no file's.
+  char type = '0';
+};
+
+/// Nothing when its checksum is not right.
+[[nodiscard]] std::optional<TarMember> parse_tar_header(const TarHeader& header);
 
 /// How many zeros follow a member's content of that size.
 [[nodiscard]] constexpr std::uint64_t tar_padding(std::uint64_t size) noexcept {

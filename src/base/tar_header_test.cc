@@ -43,6 +43,26 @@ TEST(TarHeader, SizesOf8GiBAndMore) {
   }
 }
 
+TEST(TarHeader, IsReadAsItWasWritten) {
+  for (const std::uint64_t size :
+       {std::uint64_t{0}, std::uint64_t{700}, (std::uint64_t{1} << 33) - 1, std::uint64_t{1} << 33,
+        (std::uint64_t{1} << 40) + 7}) {
+    const auto member = parse_tar_header(make_tar_header("blobs/a", size));
+    ASSERT_TRUE(member) << size;
+    EXPECT_EQ(member->name, "blobs/a");
+    EXPECT_EQ(member->size, size);
+    EXPECT_EQ(member->type, '0');
+  }
+  EXPECT_EQ(parse_tar_header(make_tar_header("blobs/", 0))->type, '5');
+}
+
+TEST(TarHeader, IsNotReadWithAWrongChecksum) {
+  TarHeader header = make_tar_header("a", 1);
+  header[0] = std::byte{'b'};
+  EXPECT_FALSE(parse_tar_header(header));
+  EXPECT_FALSE(parse_tar_header({}));
+}
+
 TEST(TarHeader, TakesANameOfAHundredBytes) {
   const std::string name(100, 'n');
   EXPECT_NE(list(text_of(make_tar_header(name, 0))).find(" " + name + "\n"), std::string::npos);

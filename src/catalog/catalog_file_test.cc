@@ -130,6 +130,10 @@ TEST(CatalogFile, NamesFileEntryAndField) {
        "'oci_digest': pins nothing without 'oci_registry' and 'oci_repository'"},
       {"source_sha256", "1", "'source_sha256': '1' is not 64 lower-case hexadecimal digits"},
       {"source_sha256", kHex, "'source_sha256': pins nothing without 'source_url'"},
+      {"source_url", "https://h/a#sha256=" + kHex.substr(1),
+       "'source_url': what follows '#' is not 'sha256=' and 64 lower-case hexadecimal digits"},
+      {"source_url", "https://h/a#md5=" + kHex.substr(32),
+       "'source_url': what follows '#' is not 'sha256=' and 64 lower-case hexadecimal digits"},
       {"source_url", "ftp://a/b",
        "'source_url': scheme 'ftp' is not one of: https, http, file, oci, oci-archive (or a path; "
        "'./NAME' for a "

@@ -68,6 +68,26 @@ void read_oci(const FieldReader& fields, Environment& environment) {
   }
 }
 
+/// "https://host/file#sha256=HEX" is how others write checksums. One that is not understood must
+/// not look as if it were; what cannot be one is for browsers, and left alone.
+void take_checksum_of_url(const FieldReader& fields, Environment& environment) {
+  constexpr std::string_view kKey = "sha256=";
+  std::string& url = *environment.source_url;
+  const auto fragment = fragment_of(url);
+  if (!fragment || fragment->find('=') == fragment->npos) return;
+  const auto digest =
+      fragment->starts_with(kKey) ? Digest::parse_hex(fragment->substr(kKey.size())) : std::nullopt;
+  if (!digest) {
+    fields.fail("source_url",
+                "what follows '#' is not 'sha256=' and 64 lower-case hexadecimal digits");
+  }
+  if (environment.source_sha256.value_or(*digest) != *digest) {
+    fields.fail("source_url", "the checksum behind '#' is another one than 'source_sha256'");
+  }
+  environment.source_sha256 = digest;
+  url.resize(url.find('#'));
+}
+
 void read_archive(const FieldReader& fields, Environment& environment,
                   const std::filesystem::path& directory) {
   environment.source_url = fields.optional("source_url");
@@ -77,6 +97,7 @@ void read_archive(const FieldReader& fields, Environment& environment,
       fields.fail("source_sha256", "pins nothing without 'source_url'");
     return;
   }
+  take_checksum_of_url(fields, environment);
   if (environment.source_sha256 && split_layout_url(*environment.source_url)) {
     fields.fail("source_sha256", "is for archives; 'oci_digest' pins an image of a layout");
   }

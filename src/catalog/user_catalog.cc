@@ -215,9 +215,13 @@ void require_free(const NewEnvironment& wanted, bool is_own, const fs::path& fil
 Environment UserCatalog::add(const NewEnvironment& environment, const Catalog& others,
                              const std::stop_token& stop) const {
   require_names(environment);
-  const Json entry = entry_of(environment);
+  Json entry = entry_of(environment);
   // Before anything is made for what will not be.
-  static_cast<void>(read_new_entry(entry, file_));
+  const Environment wanted = read_new_entry(entry, file_);
+  if (wanted.source_sha256) {  // out of the URL, to where everybody looks for it
+    entry["source_url"] = *wanted.source_url;
+    entry["source_sha256"] = wanted.source_sha256->hex();
+  }
   try {
     make_directories(file_.parent_path());
     const fs::path file = stable_path(file_);

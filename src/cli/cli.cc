@@ -11,6 +11,7 @@
 #include "cli/command.h"
 #include "cli/commands/commands.h"
 #include "cli/completion.h"
+#include "cli/description.h"
 #include "cli/error_output.h"
 #include "cli/exit_code.h"
 #include "cli/help.h"
@@ -164,17 +165,12 @@ class Invocation {
     return command;
   }
 
-  /// What help calls it: "NAME" of "NAME SOURCE", and of "NAME...".
-  static std::string operand(const CommandEntry& entry, std::size_t index) {
-    std::string_view rest = entry.operands;
-    for (; index > 0; --index) rest.remove_prefix(rest.find(' ') + 1);
-    return std::string(rest.substr(0, rest.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZ")));
-  }
-
   static void check_operands(const CommandEntry& entry, const Words& operands) {
     if (operands.size() < entry.least_operands) {
+      const std::string what = operands_of(entry).at(operands.size()).what;
+      const bool is_choice = what.find('|') != std::string::npos;
       throw Error(ErrorCode::usage,
-                  "'pyro " + entry.words() + "' needs a " + operand(entry, operands.size()));
+                  "'pyro " + entry.words() + "' needs " + (is_choice ? "one of " : "a ") + what);
     }
     if (operands.size() > entry.most_operands) {
       throw Error(ErrorCode::usage, "unexpected argument '" + operands[entry.most_operands] + "'");

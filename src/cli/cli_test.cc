@@ -74,6 +74,11 @@ TEST(Cli, UsageErrors) {
       {{"registry", "logout"},
        "pyro: error: 'pyro registry logout' needs a HOST\n  hint: see 'pyro registry logout "
        "--help'\n"},
+      {{"env", "add", "mine"},
+       "pyro: error: 'pyro env add' needs a SOURCE\n  hint: see 'pyro env add --help'\n"},
+      {{"completion"},
+       "pyro: error: 'pyro completion' needs one of bash|zsh|fish\n  hint: see 'pyro completion "
+       "--help'\n"},
       {{"env", "inspect", "a", "b"},
        "pyro: error: unexpected argument 'b'\n  hint: see 'pyro env inspect --help'\n"},
       {{"env", "list", "--frob"},

@@ -14,12 +14,6 @@ namespace {
 using Words = std::vector<std::string>;
 using Row = Arguments::Row;
 
-/// "[NAME...]" to "NAME": what one of a command's operands stands for.
-struct Operand {
-  std::string what;
-  bool repeated = false;
-};
-
 std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> pieces;
   while (!text.empty()) {
@@ -30,22 +24,9 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return pieces;
 }
 
-std::vector<Operand> operands_of(const CommandEntry& entry) {
-  std::vector<Operand> operands;
-  for (std::string& word : split(entry.operands, ' ')) {
-    if (word == "--") break;  // the guest's
-    if (word.starts_with('-')) continue;
-    std::erase_if(word, [](char c) { return c == '[' || c == ']'; });
-    const bool repeated = word.ends_with("...");
-    operands.push_back({repeated ? word.substr(0, word.size() - 3) : word, repeated});
-  }
-  return operands;
-}
-
-/// A list of words to choose from, "bash|zsh|fish", as opposed to "REFERENCE|URL|DIR".
-bool is_choice(std::string_view what) {
-  return what.find('|') != what.npos &&
-         std::ranges::none_of(what, [](char c) { return c >= 'A' && c <= 'Z'; });
+/// What a path may stand for. A source is told by how it begins, and may be one.
+bool may_be_file(std::string_view what) {
+  return what == "FILE" || what == "SRC:DST" || what == "SOURCE";
 }
 
 /// The words before the cursor, understood.
@@ -187,8 +168,10 @@ class Answer {
     const std::size_t at = std::min(walk_.operands(), operands.size() - 1);
     const bool none_is_left = operands.empty() || (walk_.operands() > at && !operands[at].repeated);
     if (none_is_left) return offer_options();
-    offer_what(operands[at].what, is_choice(operands[at].what) ? split(operands[at].what, '|')
-                                                               : std::vector<std::string>());
+    // Words to choose from, "bash|zsh|fish", are in lower case.
+    const bool is_choice = operands[at].what.find('|') != std::string::npos;
+    offer_what(operands[at].what,
+               is_choice ? split(operands[at].what, '|') : std::vector<std::string>());
   }
 
   void offer_values(const Row& row) { offer_what(row.placeholder, row.choices); }
@@ -204,9 +187,7 @@ class Answer {
     for (const std::string& choice : choices) offer(choice, "");
     if (what == "NAME") answer_.candidates = environments_(walk_.global_words());
     if (what == "DIR") answer_.paths = Completion::Paths::directories;
-    if (what == "FILE" || what == "SRC:DST" || what.ends_with("|DIR")) {
-      answer_.paths = Completion::Paths::files;
-    }
+    if (may_be_file(what)) answer_.paths = Completion::Paths::files;
   }
 
   const Walk& walk_;

@@ -85,7 +85,7 @@ function __pyro_complete
   printf '%s\n' $answers[2..-1]
   switch "$answers[1]"
     case files
-      __fish_complete_path "$current"
+      complete -C "'' $current"  # __fish_complete_path knows neither ~ nor variables
     case directories
       __fish_complete_directories "$current"
   end

@@ -62,6 +62,8 @@ TEST(Completion, LeavesPathsToTheShell) {
   EXPECT_EQ(complete_with_names({"env", "list", "--catalog", ""}).paths, Completion::Paths::files);
   EXPECT_EQ(complete_with_names({"run", "debian:12", "--copy-in", ""}).paths,
             Completion::Paths::files);
+  EXPECT_EQ(complete_with_names({"env", "add", "mine", "./"}).paths, Completion::Paths::files);
+  EXPECT_EQ(complete_with_names({"env", "import", ""}).paths, Completion::Paths::files);
   EXPECT_EQ(complete_with_names({"env", "pull", ""}).paths, Completion::Paths::none);
 }
 

@@ -1,6 +1,8 @@
 // What can be told of the commands without running one.
 #include "cli/description.h"
 
+#include <sstream>
+
 namespace pyro::cli {
 namespace {
 
@@ -55,6 +57,17 @@ CommandDescription describe(const CommandEntry& entry) {
   const auto command = entry.make();
   command->declare(arguments);
   return {entry, arguments.rows()};
+}
+
+std::vector<Operand> operands_of(const CommandEntry& entry) {
+  std::vector<Operand> operands;
+  std::istringstream words{std::string(entry.operands)};
+  for (std::string word; words >> word && word != "--";) {
+    std::erase_if(word, [](char c) { return c == '[' || c == ']'; });
+    const bool repeated = word.ends_with("...");
+    operands.push_back({repeated ? word.substr(0, word.size() - 3) : word, repeated});
+  }
+  return operands;
 }
 
 std::vector<Arguments::Row> global_options() {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -18,6 +19,15 @@ struct CommandDescription {
 };
 
 [[nodiscard]] CommandDescription describe(const CommandEntry& entry);
+
+/// One of a command's operands, as help calls it.
+struct Operand {
+  std::string what;  ///< "NAME" of "[NAME...]"; "bash|zsh|fish" where words are chosen from.
+  bool repeated = false;
+};
+
+/// Those before a "--".
+[[nodiscard]] std::vector<Operand> operands_of(const CommandEntry& entry);
 
 /// The options of every command.
 [[nodiscard]] std::vector<Arguments::Row> global_options();

@@ -37,6 +37,11 @@ std::optional<ProgressKind> parse_progress_kind(std::string_view text) {
   return std::nullopt;
 }
 
+std::string waiting_text(std::optional<int> holder) {
+  const std::string who = holder ? "process " + std::to_string(*holder) : "another process";
+  return "waiting for " + who + ", which is at work on it";
+}
+
 std::unique_ptr<ProgressView> make_progress(ProgressKind kind, const Terminal& terminal) {
   if (kind == ProgressKind::automatic) {
     kind = terminal.interactive() ? ProgressKind::tty : ProgressKind::plain;

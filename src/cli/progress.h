@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "cli/terminal.h"
@@ -19,6 +20,9 @@ enum class ProgressKind { automatic, tty, plain, json, none };
 
 using TimePoint = std::chrono::steady_clock::time_point;
 using Clock = std::function<TimePoint()>;
+
+/// "waiting for process 42, which is at work on it"
+[[nodiscard]] std::string waiting_text(std::optional<int> holder);
 
 /// A listener that draws; one serves pull after pull.
 class ProgressView : public ProgressListener {

@@ -134,8 +134,7 @@ void ProgressBar::retrying(std::string_view environment, std::string_view why,
 }
 
 void ProgressBar::waiting(std::string_view environment, std::optional<int> holder) noexcept {
-  const std::string who = holder ? fmt::format("process {}", *holder) : "another process";
-  draw_note(environment, "waiting for " + who + ", which is pulling it");
+  draw_note(environment, waiting_text(holder));
 }
 
 void ProgressBar::warning(std::string_view text) noexcept {

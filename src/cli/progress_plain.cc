@@ -64,8 +64,7 @@ void ProgressPlain::retrying(std::string_view environment, std::string_view why,
 }
 
 void ProgressPlain::waiting(std::string_view environment, std::optional<int> holder) noexcept {
-  const std::string who = holder ? fmt::format("process {}", *holder) : "another process";
-  line(environment, "waiting for " + who + ", which is pulling it");
+  line(environment, waiting_text(holder));
 }
 
 void ProgressPlain::warning(std::string_view text) noexcept {

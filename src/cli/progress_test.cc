@@ -75,8 +75,8 @@ TEST(Progress, PlainTellsOfOthers) {
   view.waiting("a", std::nullopt);
   view.warning("evil\x1b[2J");
   EXPECT_EQ(captured.take(),
-            "a: waiting for process 42, which is pulling it\n"
-            "a: waiting for another process, which is pulling it\n"
+            "a: waiting for process 42, which is at work on it\n"
+            "a: waiting for another process, which is at work on it\n"
             "pyro: warning: evil\\x1b[2J\n");
 }
 

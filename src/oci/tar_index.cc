@@ -4,87 +4,34 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstddef>
 #include <span>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/files.h"
+#include "base/tar_header.h"
 #include "pyro/error.h"
 
 namespace pyro {
 namespace {
 
-constexpr std::uint64_t kBlock = 512;
 /// Of a pax header or a long name.
 constexpr std::uint64_t kMostExtra = 64U << 10;
 /// Behind the end: tar fills its last record up, of 10 KiB unless told otherwise.
 constexpr std::uint64_t kMostPadding = 1U << 20;
 
-using Block = std::array<char, kBlock>;
+using Block = TarHeader;
 
-/// A field of a header: offset and size.
-struct Field {
-  std::size_t offset;
-  std::size_t size;
-};
-constexpr Field kName{0, 100};
-constexpr Field kSize{124, 12};
-constexpr Field kChecksum{148, 8};
-constexpr std::size_t kType = 156;
-constexpr Field kMagic{257, 6};
-constexpr Field kPrefix{345, 155};
-
-std::string_view field(const Block& block, Field field) {
-  return {block.data() + field.offset, field.size};
+bool is_zero(std::span<const std::byte> bytes) {
+  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
 }
 
-/// Up to the first zero byte.
-std::string_view text(const Block& block, Field which) {
-  const std::string_view all = field(block, which);
-  return all.substr(0, all.find('\0'));
-}
-
-bool is_zero(std::string_view bytes) {
-  return std::ranges::all_of(bytes, [](char c) { return c == '\0'; });
-}
-
-std::optional<std::uint64_t> octal(std::string_view digits) {
-  while (digits.starts_with(' ')) digits.remove_prefix(1);
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, 8);
-  const std::string_view rest(end, static_cast<std::size_t>(digits.data() + digits.size() - end));
-  const bool ends = std::ranges::all_of(rest, [](char c) { return c == ' ' || c == '\0'; });
-  if (error != std::errc() || !ends) return std::nullopt;
-  return value;
-}
-
-/// GNU's form of what does not fit into octal digits: the first bit set, big endian.
-std::optional<std::uint64_t> base256(std::string_view bytes) {
-  if (bytes.front() != '\x80') return std::nullopt;  // negative, or beyond any file
-  std::uint64_t value = 0;
-  for (const char c : bytes.substr(1)) {
-    if (value >> 55 != 0) return std::nullopt;
-    value = value << 8 | static_cast<unsigned char>(c);
-  }
-  return value;
-}
-
-std::optional<std::uint64_t> number(std::string_view bytes) {
-  return (static_cast<unsigned char>(bytes.front()) & 0x80) != 0 ? base256(bytes) : octal(bytes);
-}
-
-/// The sum of all bytes, those of the checksum as spaces.
-bool has_valid_checksum(const Block& block) {
-  std::uint64_t sum = kChecksum.size * std::uint64_t{' '};
-  for (std::size_t i = 0; i < kBlock; ++i) {
-    const bool own = i >= kChecksum.offset && i < kChecksum.offset + kChecksum.size;
-    if (!own) sum += static_cast<unsigned char>(block[i]);
-  }
-  return octal(field(block, kChecksum)) == sum;
+std::string_view text_of(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 bool is_compressed(std::string_view head) {
@@ -113,66 +60,59 @@ class Reader {
   std::map<std::string, TarIndex::Entry> run() {
     while (true) {
       const Block block = read_block();
-      if (is_zero({block.data(), block.size()})) break;
-      check(block);
-      header(block);
+      if (is_zero(block)) break;
+      const auto header = parse_tar_header(block);
+      if (!header) refuse_header(block);
+      take(*header);
     }
     check_end();
     return std::move(entries_);
   }
 
  private:
-  void check(const Block& block) {
-    if (has_valid_checksum(block)) return;
-    if (at_ != kBlock) refuse("a header in it is damaged");
-    const bool compressed = is_compressed({block.data(), block.size()});
-    throw Error(
-        ErrorCode::integrity, subject_ + " is not a tar archive",
-        compressed ? "it is compressed: an image layout's tar is not; unpack it first" : "");
+  [[noreturn]] void refuse_header(const Block& block) const {
+    if (at_ != kTarBlock) refuse("a header in it is damaged");
+    throw Error(ErrorCode::integrity, subject_ + " is not a tar archive",
+                is_compressed(text_of(block))
+                    ? "it is compressed: an image layout's tar is not; unpack it first"
+                    : "");
   }
 
-  void header(const Block& block) {
+  void take(const TarMember& header) {
     if (++members_ > TarIndex::kMostMembers) {
       refuse("it has more than " + std::to_string(TarIndex::kMostMembers) + " members");
     }
-    const auto size = number(field(block, kSize));
-    if (!size) refuse("a header in it has no size");
-    switch (block[kType]) {
+    if (!header.size) refuse("a header in it has no size");
+    switch (header.type) {
       case 'x':
-        return read_pax(extra(*size));
+        return read_pax(extra(*header.size));
       case 'g':
-        return skip(*size);
+        return skip(*header.size);
       case 'L':
-        extra_.path = extra(*size);
+        extra_.path = extra(*header.size);
         extra_.path->resize(std::min(extra_.path->size(), extra_.path->find('\0')));
         return;
       case 'K':
-        return skip(*size);
+        return skip(*header.size);
       default:
-        return member(block, *size);
+        return member(header);
     }
   }
 
-  void member(const Block& block, std::uint64_t size) {
+  void member(const TarMember& header) {
     const Extra extra = std::exchange(extra_, {});
-    const std::string name = normal(extra.path ? *extra.path : name_of(block));
-    const char type = block[kType];
+    const std::string name = normal(extra.path ? *extra.path : header.name);
+    const char type = header.type;
     const bool is_file = type == '0' || type == '\0' || type == '7';
     // Only files have content, whatever the header of a link says.
-    const std::uint64_t content = type >= '1' && type <= '6' ? 0 : extra.size.value_or(size);
+    const std::uint64_t content =
+        type >= '1' && type <= '6' ? 0 : extra.size.value_or(*header.size);
     if (type != '5') add(name, {at_, content, is_file && !extra.sparse});
     skip(content);
   }
 
   void add(const std::string& name, const TarIndex::Entry& entry) {
     if (!entries_.emplace(name, entry).second) refuse("'" + name + "' is in it twice");
-  }
-
-  static std::string name_of(const Block& block) {
-    std::string name(text(block, kName));
-    const bool has_prefix = field(block, kMagic) == std::string_view("ustar\0", 6);
-    const std::string_view prefix = has_prefix ? text(block, kPrefix) : std::string_view();
-    return prefix.empty() ? name : std::string(prefix) + "/" + name;
   }
 
   /// Without "." and empty components.
@@ -227,7 +167,7 @@ class Reader {
     std::string content(static_cast<std::size_t>(size), '\0');
     const std::uint64_t from = at_;
     skip(size);
-    read({content.data(), content.size()}, from);
+    read(std::as_writable_bytes(std::span(content)), from);
     return content;
   }
 
@@ -235,34 +175,34 @@ class Reader {
   void skip(std::uint64_t size) {
     if (size > end_ - at_) cut_short();
     at_ += size;
-    const std::uint64_t padding = (kBlock - size % kBlock) % kBlock;
+    const std::uint64_t padding = tar_padding(size);
     if (padding > end_ - at_) cut_short();
     Block block{};
-    const std::span<char> bytes(block.data(), static_cast<std::size_t>(padding));
+    const std::span bytes = std::span(block).first(static_cast<std::size_t>(padding));
     read(bytes, at_);
-    if (!is_zero({bytes.data(), bytes.size()})) refuse("there is something between its members");
+    if (!is_zero(bytes)) refuse("there is something between its members");
     at_ += padding;
   }
 
   Block read_block() {
-    if (end_ - at_ < kBlock) cut_short();
+    if (end_ - at_ < kTarBlock) cut_short();
     Block block;
     read(block, at_);
-    at_ += kBlock;
+    at_ += kTarBlock;
     return block;
   }
 
   /// One block of zeros was read; another one belongs there, and maybe zeros to fill a record up.
   void check_end() {
-    if (end_ - at_ < kBlock) cut_short();
+    if (end_ - at_ < kTarBlock) cut_short();
     if (end_ - at_ > kMostPadding) refuse("there is something behind its end");
-    std::string rest(static_cast<std::size_t>(end_ - at_), '\0');
+    std::vector<std::byte> rest(static_cast<std::size_t>(end_ - at_));
     read(rest, at_);
     if (!is_zero(rest)) refuse("there is something behind its end");
   }
 
-  void read(std::span<char> bytes, std::uint64_t offset) const {
-    const std::size_t n = pread_full(file_, std::as_writable_bytes(bytes), offset, subject_);
+  void read(std::span<std::byte> bytes, std::uint64_t offset) const {
+    const std::size_t n = pread_full(file_, bytes, offset, subject_);
     if (n < bytes.size()) cut_short();
   }
 

@@ -79,6 +79,11 @@ RuntimeBundle::RuntimeBundle(fs::path directory) : directory_(std::move(director
   }
 }
 
+std::optional<RuntimeBundle> RuntimeBundle::of(const StoreOptions& options) {
+  if (!options.runtime_dir) return std::nullopt;
+  return RuntimeBundle(*options.runtime_dir);
+}
+
 std::optional<std::string> RuntimeBundle::digest_of(const Environment& environment) const {
   const auto found = digests_.find(environment.source_profile);
   return found == digests_.end() ? std::nullopt : std::optional(found->second);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "pyro/catalog.h"
+#include "pyro/environment_store.h"
 
 namespace pyro {
 
@@ -20,6 +21,9 @@ class RuntimeBundle {
   /// type does not count.
   /// @throws Error(failed) when it is for another platform.
   explicit RuntimeBundle(std::filesystem::path directory);
+
+  /// The one that `options` name.
+  [[nodiscard]] static std::optional<RuntimeBundle> of(const StoreOptions& options);
 
   /// The manifest's `profiles.<profile>.rootfs.sha256`.
   [[nodiscard]] std::optional<std::string> digest_of(const Environment& environment) const;

@@ -1,12 +1,20 @@
 // What a person means by the source of an environment to be added.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "base/ascii.h"
+#include "base/files.h"
+#include "base/oci_names.h"
 #include "oci/full_reference.h"
+#include "oci/image_layout.h"
+#include "oci/tar_index.h"
 #include "pyro/user_catalog.h"
 #include "source/artifact_directory.h"
 
@@ -14,7 +22,7 @@ namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr std::string_view kLayoutScheme = "oci:";
+constexpr std::string_view kLayoutFile = "oci-layout";
 constexpr std::string_view kRecordScheme = "oci://";  ///< As install records name an image.
 
 bool is_path(std::string_view text) {
@@ -47,8 +55,46 @@ EnvironmentSource in_registry(std::string_view text) {
   return source;
 }
 
-EnvironmentSource in_layout(std::string_view place) {
-  return {.source_url = std::string(kLayoutScheme) + absolute(place)};
+EnvironmentSource behind_url(std::string_view url) {
+  const auto fragment = fragment_of(url);
+  if (fragment && !fragment->starts_with("sha256=")) {
+    throw Error(ErrorCode::usage, "what follows the '#' of a URL can only be sha256=HEX",
+                "a '#' of the path is written %23");
+  }
+  return {.source_url = std::string(url)};
+}
+
+/// Looked into by now: what is no layout, or does not say which image is meant, would only be told
+/// by the pull.
+EnvironmentSource in_layout(const LayoutUrl& layout) {
+  const std::string scheme = to_lower(layout.scheme) + ":";
+  if (layout.path.empty()) {
+    throw Error(ErrorCode::usage, "there is no path behind '" + scheme + "'",
+                "write oci:DIR or oci-archive:FILE, and :TAG behind it where images have names");
+  }
+  const std::string path = absolute(layout.path);
+  const std::string tag(layout.tag);
+  static_cast<void>(ImageLayout(path).resolve(tag));
+  return {.source_url = scheme + path + (tag.empty() ? "" : ":" + tag)};
+}
+
+/// One that was found at `path`.
+EnvironmentSource in_layout(std::string_view scheme, const std::string& path) {
+  if (path.find(':') == std::string::npos) return in_layout({scheme, path, {}});
+  throw Error(ErrorCode::usage, path + " is an image layout, and what follows a ':' is a tag there",
+              "give it a name without one, by a link or by moving it");
+}
+
+/// A tar with a layout in it, as opposed to one with artifacts. What is no tar at all may be
+/// compressed.
+bool is_layout_archive(const std::string& path) {
+  const Fd file = open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, path);
+  try {
+    return TarIndex(file.get(), path).find(std::string(kLayoutFile)) != nullptr;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::integrity) throw;
+    return false;
+  }
 }
 
 /// The complete profiles of a runtime bundle.
@@ -71,9 +117,14 @@ std::vector<std::string> profiles_in(const fs::path& bundle) {
 }
 
 EnvironmentSource in_directory(const std::string& directory) {
+  if (::access(directory.c_str(), X_OK) != 0) {
+    throw system_error("cannot look into " + directory, errno);
+  }
   std::error_code none;
   if (holds_artifacts(directory)) return {.source_url = directory};
-  if (fs::is_regular_file(fs::path(directory) / "oci-layout", none)) return in_layout(directory);
+  if (fs::is_regular_file(fs::path(directory) / kLayoutFile, none)) {
+    return in_layout("oci", directory);
+  }
   const auto profiles = profiles_in(directory);
   if (profiles.size() > 1) refuse_choice(directory, profiles);
   if (profiles.size() == 1) return {.source_url = directory + "/profiles/" + profiles.front()};
@@ -86,7 +137,10 @@ EnvironmentSource on_disk(std::string_view text) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (fs::is_directory(status)) return in_directory(path);
-  if (fs::is_regular_file(status)) return {.source_url = path};
+  if (fs::is_regular_file(status)) {
+    if (is_layout_archive(path)) return in_layout("oci-archive", path);
+    return {.source_url = path};
+  }
   if (error) {
     throw Error(ErrorCode::filesystem, "cannot look at " + path + ": " + error.message());
   }
@@ -106,10 +160,9 @@ Error with_path_in_mind(Error error, std::string_view text) {
 
 EnvironmentSource EnvironmentSource::parse(std::string_view text) {
   if (is_path(text)) return on_disk(text);
-  if (is_url(text)) return {.source_url = std::string(text)};
-  if (text.starts_with(kLayoutScheme) && !text.starts_with(kRecordScheme)) {
-    return in_layout(text.substr(kLayoutScheme.size()));
-  }
+  if (is_url(text)) return behind_url(text);
+  const auto layout = split_layout_url(text);
+  if (layout && !text.starts_with(kRecordScheme)) return in_layout(*layout);
   try {
     return in_registry(text);
   } catch (const Error& error) {

@@ -96,6 +96,16 @@ std::uint64_t planned_bytes(const Manifest& manifest, const std::vector<PlannedL
   return total;
 }
 
+std::uint64_t least_room(const Manifest& manifest, const std::vector<PlannedLayer>& plan) {
+  std::uint64_t total = 0;
+  for (const PlannedLayer& planned : plan) {
+    const Descriptor& layer = manifest.layers[planned.index];
+    const std::string_view type = layer.media_type;
+    if (type.ends_with("gzip") || type.ends_with("zstd")) total += layer.size;
+  }
+  return total;
+}
+
 std::string label_of_layer(const Manifest& manifest, std::size_t index) {
   return "layer " + std::to_string(index + 1) + " of " + std::to_string(manifest.layers.size()) +
          " (" + manifest.layers[index].digest.to_string() + ")";

@@ -31,6 +31,11 @@ struct PlannedLayer {
                                           const std::vector<PlannedLayer>& plan,
                                           const ExtractionLimits& limits);
 
+/// How many bytes they take at least, unpacked: those of layers that say that they are compressed.
+/// Others may be full of zeros, which take no room.
+[[nodiscard]] std::uint64_t least_room(const Manifest& manifest,
+                                       const std::vector<PlannedLayer>& plan);
+
 /// "layer 2 of 3 (sha256:...)"
 [[nodiscard]] std::string label_of_layer(const Manifest& manifest, std::size_t index);
 

@@ -68,7 +68,8 @@ Provenance fetch_from_layout(const Environment& environment, const LayoutImage& 
   const ResolvedImage resolved = resolve(layout, image, environment.oci_digest);
   require_pinned(environment, resolved, image.layout);
   const auto plan = plan_layers(resolved.manifest);
-  context.progress.expecting(planned_bytes(resolved.manifest, plan, context.limits));
+  context.expecting(planned_bytes(resolved.manifest, plan, context.limits));
+  context.require_room_for(least_room(resolved.manifest, plan));
   Provenance provenance = provenance_of(image.layout, resolved);
   for (const PlannedLayer& layer : plan) {
     extraction.begin_layer(label_of_layer(resolved.manifest, layer.index), layer.form);
@@ -76,7 +77,7 @@ Provenance fetch_from_layout(const Environment& environment, const LayoutImage& 
         resolved.manifest.layers[layer.index],
         [&](std::span<const std::byte> bytes) {
           extraction.write(bytes);
-          context.progress.received(provenance.received_bytes += bytes.size());
+          context.received(provenance.received_bytes += bytes.size());
         },
         context.stop);
     extraction.end_layer();

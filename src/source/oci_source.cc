@@ -13,16 +13,6 @@
 namespace pyro {
 namespace {
 
-/// Of layers that say that they are compressed: others may be full of zeros that take no room.
-std::uint64_t least_room(const Manifest& manifest) {
-  std::uint64_t total = 0;
-  for (const Descriptor& layer : manifest.layers) {
-    const std::string_view type = layer.media_type;
-    if (type.ends_with("gzip") || type.ends_with("zstd")) total += layer.size;
-  }
-  return total;
-}
-
 /// One after the other into `extraction`; counts the bytes.
 class LayerFetcher {
  public:
@@ -91,7 +81,7 @@ Provenance fetch_from_oci(const Environment& environment, const FetchContext& co
   const ResolvedImage resolved = registry.resolve(environment.oci_digest);
   const auto plan = plan_layers(resolved.manifest);
   context.expecting(planned_bytes(resolved.manifest, plan, context.limits));
-  context.require_room_for(least_room(resolved.manifest));
+  context.require_room_for(least_room(resolved.manifest, plan));
   Provenance provenance = provenance_of(image, resolved);
   LayerFetcher layers(registry, context, extraction);
   for (const PlannedLayer& layer : plan) layers.fetch(resolved.manifest, layer);

@@ -21,16 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-Fd open_if_directory(int directory, const std::string& name) {
-  return Fd(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-}
-
-std::vector<std::string> sorted_names(int directory, const fs::path& path) {
-  auto names = directory_names(directory, path);
-  std::ranges::sort(names);
-  return names;
-}
-
 /// One look at a cache.
 class Accounting {
  public:
@@ -59,7 +49,7 @@ class Accounting {
   /// Of what is in the folder.
   static std::uint64_t of(int root, const fs::path& folder) {
     std::uint64_t total = 0;
-    const Fd directory = open_if_directory(root, folder.filename().string());
+    const Fd directory = try_open_directory(root, folder.filename().string());
     if (!directory) return 0;
     for (const std::string& name : directory_names(directory.get(), folder)) {
       total += allocated_bytes_at(directory.get(), name);
@@ -68,10 +58,10 @@ class Accounting {
   }
 
   void count_installs(int root, const std::string& platform_name) {
-    const Fd platform = open_if_directory(root, platform_name);
+    const Fd platform = try_open_directory(root, platform_name);
     if (!platform) return;
     for (const std::string& name : sorted_names(platform.get(), layout_.platform_dir())) {
-      const Fd directory = open_if_directory(platform.get(), name);
+      const Fd directory = try_open_directory(platform.get(), name);
       if (directory) count_install(platform.get(), directory.get(), name);
     }
   }
@@ -101,9 +91,18 @@ class Removing {
       : layout_(layout), environment_(environment) {}
 
   RemovalReport run() {
-    if (const Fd platform = open_if_directory(AT_FDCWD, layout_.platform_dir().string())) {
+    if (const Fd platform = try_open_directory(AT_FDCWD, layout_.platform_dir().string())) {
+      // All are locked before the first one goes: whatever is in use, nothing has changed then.
+      std::vector<Install> installs;
       for (const std::string& name : sorted_names(platform.get(), layout_.platform_dir())) {
-        remove_if_its(platform.get(), name);
+        if (auto install = lock_if_its(platform.get(), name)) {
+          installs.push_back(std::move(*install));
+        }
+      }
+      for (Install& install : installs) {
+        const std::uint64_t bytes = allocated_bytes_at(platform.get(), install.name);
+        install.removal.commit();
+        add(std::move(install.name), bytes);
       }
     }
     remove_prepared();
@@ -111,15 +110,21 @@ class Removing {
   }
 
  private:
-  void remove_if_its(int platform, const std::string& name) {
-    const Fd directory = open_if_directory(platform, name);
-    if (!directory || !is_its(directory.get(), name)) return;
-    const std::uint64_t bytes = allocated_bytes_at(platform, name);
-    if (!remove_install(layout_, platform, name, directory.get())) {
+  struct Install {
+    std::string name;
+    Fd directory;  ///< Locked.
+    InstallRemoval removal;
+  };
+
+  std::optional<Install> lock_if_its(int platform, const std::string& name) const {
+    Fd directory = try_open_directory(platform, name);
+    if (!directory || !is_its(directory.get(), name)) return std::nullopt;
+    auto removal = InstallRemoval::begin(layout_, platform, name, directory.get());
+    if (!removal) {
       throw Error(ErrorCode::busy, "environment '" + environment_.name + "' is in use",
                   "try again when no machine runs from it and no pull is under way");
     }
-    add(name, bytes);
+    return Install{name, std::move(directory), std::move(*removal)};
   }
 
   [[nodiscard]] bool is_its(int directory, const std::string& name) const {
@@ -129,7 +134,7 @@ class Removing {
   }
 
   void remove_prepared() {
-    const Fd folder = open_if_directory(AT_FDCWD, layout_.prepared_dir().string());
+    const Fd folder = try_open_directory(AT_FDCWD, layout_.prepared_dir().string());
     const std::string name = CacheLayout::prepared_name(environment_.name);
     struct stat status {};
     if (!folder || ::fstatat(folder.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return;

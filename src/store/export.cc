@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <map>
 #include <memory>
 #include <system_error>
@@ -199,7 +200,25 @@ void wait_until_writable(int descriptor, const std::stop_token& stop) {
   } while (::poll(&ready, 1, kMilliseconds) == 0);
 }
 
+bool is_regular(int descriptor) {
+  struct stat status {};
+  return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/// More than PIPE_BUF bytes would wait for the reader of a pipe, whatever poll(2) says.
+void write_when_ready(int descriptor, std::string_view bytes, std::size_t piece,
+                      const std::stop_token& stop) {
+  while (!bytes.empty()) {
+    wait_until_writable(descriptor, stop);
+    const ssize_t n = ::write(descriptor, bytes.data(), std::min(bytes.size(), piece));
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (n < 0) throw system_error("cannot write the output", errno);
+    bytes.remove_prefix(static_cast<std::size_t>(n));
+  }
+}
+
 void copy(const OutputFile& file, std::uint64_t size, int descriptor, const std::stop_token& stop) {
+  const std::size_t piece = is_regular(descriptor) ? kCopySize : PIPE_BUF;
   const auto buffer = std::make_unique_for_overwrite<char[]>(kCopySize);
   for (std::uint64_t at = 0; at < size;) {
     const std::size_t n =
@@ -207,8 +226,7 @@ void copy(const OutputFile& file, std::uint64_t size, int descriptor, const std:
                    std::as_writable_bytes(
                        std::span(buffer.get(), std::min<std::uint64_t>(kCopySize, size - at))),
                    at, file.path().string());
-    wait_until_writable(descriptor, stop);
-    write_all(descriptor, {buffer.get(), n}, "the output");
+    write_when_ready(descriptor, {buffer.get(), n}, piece, stop);
     at += n;
   }
 }

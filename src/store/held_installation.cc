@@ -14,6 +14,10 @@
 namespace pyro {
 namespace {
 
+/// Who removes it, or only asks whether it is in use, has it locked for a moment.
+constexpr std::chrono::seconds kPatience{1};
+constexpr std::chrono::milliseconds kPause{10};
+
 Fd open_artifact(const HeldInstallation& held, std::size_t kind) {
   const std::string name(kArtifactKinds[kind].name);
   return open_at(held.directory.get(), name, O_RDONLY | O_NONBLOCK, 0,
@@ -24,16 +28,14 @@ Fd open_artifact(const HeldInstallation& held, std::size_t kind) {
 
 std::optional<HeldInstallation> hold_installation(const std::filesystem::path& directory,
                                                   const Environment& environment) {
-  // Whoever only looks whether it is in use is done at once.
-  constexpr std::chrono::milliseconds kMoment{200};
-  constexpr std::chrono::milliseconds kPause{2};
-  for (const auto deadline = std::chrono::steady_clock::now() + kMoment;;) {
-    Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const auto end = std::chrono::steady_clock::now() + kPatience;
+  while (true) {
+    Fd fd = try_open_directory(AT_FDCWD, directory.native());
     if (!fd) return std::nullopt;
     const bool locked = ::flock(fd.get(), LOCK_SH | LOCK_NB) == 0;
     // Replaced or removed between opening and locking: look again.
     if (!is_still_at(directory, fd.get())) continue;
-    if (!locked && std::chrono::steady_clock::now() < deadline) {
+    if (!locked && std::chrono::steady_clock::now() < end) {
       std::this_thread::sleep_for(kPause);
       continue;
     }

@@ -9,8 +9,8 @@
 #include "oci/image_layout.h"
 #include "pyro/image_layout.h"
 #include "store/environment_annotations.h"
-#include "store/install.h"
 #include "store/installation.h"
+#include "store/installer.h"
 #include "store/layout.h"
 
 namespace pyro {
@@ -164,9 +164,9 @@ EnvironmentStatus import_environment(EnvironmentStore& store, const std::filesys
   require_agreement(image, found.manifest);
   require_pinned(environment, found, layout.path());
   if (options.force || !is_same_image(environment, stored, found)) {
-    install_from_layout(
-        stored, environment, {.layout = layout.path(), .digest = image.digest},
-        {.mode = PullMode::force, .progress = options.progress, .stop = options.stop});
+    install(stored, environment,
+            {.mode = PullMode::force, .progress = options.progress, .stop = options.stop},
+            LayoutImage{.layout = layout.path(), .digest = image.digest});
   }
   return store.inspect(environment.name);
 }

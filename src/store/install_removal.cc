@@ -23,15 +23,6 @@ Fd open_own(const fs::path& folder) {
   return open_at(AT_FDCWD, folder.string(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, folder);
 }
 
-// Between looking at it and locking it, a pull may have put another install in its place.
-bool is_still(int platform, const std::string& name, int directory) {
-  struct stat opened {};
-  struct stat there {};
-  return ::fstat(directory, &opened) == 0 &&
-         ::fstatat(platform, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-         same_file(opened, there);
-}
-
 void move_out(const CacheLayout& layout, int platform, const std::string& name, int staging) {
   remove_tree_at(staging, name, layout.staging_dir() / name);
   if (::renameat(platform, name.c_str(), staging, name.c_str()) != 0) {
@@ -49,19 +40,22 @@ bool is_in_use(const CacheLayout& layout, const std::string& name, int directory
   return pulled || !try_lock_directory(directory);
 }
 
-bool remove_install(const CacheLayout& layout, int platform, const std::string& name,
-                    int directory) {
+std::optional<InstallRemoval> InstallRemoval::begin(const CacheLayout& layout, int platform,
+                                                    const std::string& name, int directory) {
   // A pull may be about to replace it.
   const Fd locks = open_own(layout.locks_dir());
   const std::string lock_name = CacheLayout::lock_name(name);
-  const auto lock = FileLock::try_acquire(locks.get(), lock_name, layout.locks_dir() / lock_name);
-  if (!lock || !try_lock_directory(directory)) return false;
-  if (!is_still(platform, name, directory)) return false;
-  const Fd staging = open_own(layout.staging_dir());
-  move_out(layout, platform, name, staging.get());
-  remove_tree_at(staging.get(), name, layout.staging_dir() / name);
-  forget_use(layout, name);
-  return true;
+  auto lock = FileLock::try_acquire(locks.get(), lock_name, layout.locks_dir() / lock_name);
+  if (!lock || !try_lock_directory(directory)) return std::nullopt;
+  if (!is_still_in(platform, name, directory)) return std::nullopt;
+  return InstallRemoval(layout, platform, name, std::move(*lock));
+}
+
+void InstallRemoval::commit() {
+  const Fd staging = open_own(layout_->staging_dir());
+  move_out(*layout_, platform_, name_, staging.get());
+  remove_tree_at(staging.get(), name_, layout_->staging_dir() / name_);
+  forget_use(*layout_, name_);
 }
 
 }  // namespace pyro

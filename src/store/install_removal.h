@@ -1,8 +1,11 @@
 // Takes an install out of the cache.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 
+#include "base/file_lock.h"
 #include "store/layout.h"
 
 namespace pyro {
@@ -10,12 +13,28 @@ namespace pyro {
 /// Whether the install in the directory of that name, open as `directory`, is used or being pulled.
 [[nodiscard]] bool is_in_use(const CacheLayout& layout, const std::string& name, int directory);
 
-/// Removes what is called `name` in the platform folder, open as `platform`, if that still is what
-/// is open as `directory`. Out of its place in one step, so that nobody sees half an install. False
-/// when it is in use or was replaced meanwhile; what is in use is locked
-/// (store/held_installation.h).
-/// @throws Error(filesystem)
-[[nodiscard]] bool remove_install(const CacheLayout& layout, int platform, const std::string& name,
-                                  int directory);
+/// An install on its way out: until it is gone, or this is, nobody pulls it, and as long as its
+/// directory is open, nobody uses it. What is in use is locked (store/held_installation.h).
+class InstallRemoval {
+ public:
+  /// Of what is called `name` in the platform folder, open as `platform`, if that still is what is
+  /// open as `directory`. Nothing when it is in use or was replaced meanwhile.
+  /// @throws Error(filesystem)
+  [[nodiscard]] static std::optional<InstallRemoval> begin(const CacheLayout& layout, int platform,
+                                                           const std::string& name, int directory);
+
+  /// Out of its place in one step, so that nobody sees half an install.
+  /// @throws Error(filesystem)
+  void commit();
+
+ private:
+  InstallRemoval(const CacheLayout& layout, int platform, std::string name, FileLock lock)
+      : layout_(&layout), platform_(platform), name_(std::move(name)), lock_(std::move(lock)) {}
+
+  const CacheLayout* layout_;
+  int platform_;
+  std::string name_;
+  FileLock lock_;
+};
 
 }  // namespace pyro

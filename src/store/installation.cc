@@ -34,13 +34,14 @@ InstalledEnvironment Installation::describe() const {
   if (has_initrd) installed.initrd_image = directory / kArtifactKinds[kInitrd].name;
   installed.source = record.source;
   installed.source_digest = record.source_digest;
+  installed.index_digest = record.oci_digest;
   return installed;
 }
 
 std::optional<Installation> find_installation(const std::filesystem::path& directory,
                                               const Environment& environment) {
   while (true) {
-    const Fd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const Fd fd = try_open_directory(AT_FDCWD, directory.native());
     if (!fd) return std::nullopt;
     auto found = find_installation_at(fd.get(), directory, environment.name, environment.version);
     // What is replaced just now may be gone before it is read: look at what came for it.
@@ -67,8 +68,7 @@ std::optional<Installation> find_installation_at(int directory_fd,
 std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& record) {
   // Anything may stand in a record, and it is about to become a path.
   if (!is_environment_name(record.name)) return 0;
-  const Fd folder(
-      ::open(layout.prepared_dir().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  const Fd folder = try_open_directory(AT_FDCWD, layout.prepared_dir().native());
   return folder ? allocated_bytes_at(folder.get(), CacheLayout::prepared_name(record.name)) : 0;
 }
 

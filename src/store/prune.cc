@@ -60,7 +60,7 @@ class Pruner {
         continue;
       }
       if (entry &&
-          (!try_lock_directory(entry.get()) || !is_still(directory.get(), name, entry.get()))) {
+          (!try_lock_directory(entry.get()) || !is_still_in(directory.get(), name, entry.get()))) {
         continue;
       }
       remove(
@@ -84,24 +84,28 @@ class Pruner {
     const fs::path folder = layout_.prepared_dir();
     const Fd prepared = open_if_there(folder);
     if (!prepared) return could_not_open(folder.filename(), errno);
-    const std::vector<std::string> wanted = prepared_names_of_installs();
+    const auto wanted = prepared_names_of_installs();
+    if (!wanted) return;
     for (const std::string& name : sorted_names(prepared.get(), folder)) {
-      if (std::ranges::find(wanted, name) != wanted.end()) continue;
+      if (std::ranges::find(*wanted, name) != wanted->end()) continue;
       remove(
           folder.filename() / name, [&] { remove_tree_at(prepared.get(), name, folder / name); },
           allocated_bytes_at(prepared.get(), name));
     }
   }
 
-  [[nodiscard]] std::vector<std::string> prepared_names_of_installs() const {
+  /// Nothing where installs cannot be looked at: then nobody can say whose state it is.
+  [[nodiscard]] std::optional<std::vector<std::string>> prepared_names_of_installs() const {
     std::vector<std::string> names;
     const fs::path folder = layout_.platform_dir();
     const Fd platform = open_if_there(folder);
-    if (!platform) return names;
+    if (!platform && errno == ENOENT) return names;
+    if (!platform) return std::nullopt;
     for (const std::string& name : sorted_names(platform.get(), folder)) {
       const auto& gone = report_.deleted_environment_dirs;  // as a dry run has it
       if (std::ranges::find(gone, name) != gone.end()) continue;
-      const Fd directory = open_directory_in(platform.get(), name);
+      const Fd directory = try_open_directory(platform.get(), name);
+      if (!directory && errno != ENOENT && !is_of_another_kind(errno)) return std::nullopt;
       const auto record = directory ? InstallRecord::read(directory.get()) : std::nullopt;
       if (record) names.push_back(CacheLayout::prepared_name(record->name));
     }
@@ -126,7 +130,7 @@ class Pruner {
           allocated_bytes_at(platform, name));
       return;
     }
-    const Fd directory = open_directory_in(platform, name);
+    const Fd directory = try_open_directory(platform, name);
     if (!directory) return could_not_open(name, errno);
     const auto record = InstallRecord::read(directory.get());
     switch (fate_of(directory.get(), name, record)) {
@@ -165,7 +169,7 @@ class Pruner {
     });
     for (const KeptInstall& install : kept_) {
       if (!is_to_go(install)) continue;
-      const Fd directory = open_directory_in(platform, install.name);
+      const Fd directory = try_open_directory(platform, install.name);
       if (!directory) {
         could_not_open(install.name, errno);
       } else if (prune_install(platform, directory.get(), install.name)) {
@@ -203,7 +207,9 @@ class Pruner {
     return remove(
         name,
         [&] {
-          if (!remove_install(layout_, platform, name, directory)) throw InUse{};
+          auto removal = InstallRemoval::begin(layout_, platform, name, directory);
+          if (!removal) throw InUse{};
+          removal->commit();
         },
         bytes);
   }
@@ -242,31 +248,12 @@ class Pruner {
     return false;
   }
 
-  // Between looking at it and locking it, a pull may have put another install in its place.
-  static bool is_still(int platform, const std::string& name, int directory) {
-    struct stat opened {};
-    struct stat there {};
-    return ::fstat(directory, &opened) == 0 &&
-           ::fstatat(platform, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-           same_file(opened, there);
-  }
-
   static Fd open_if_there(const fs::path& folder) {
-    return Fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    return try_open_directory(AT_FDCWD, folder.native());
   }
 
   static Fd open_entry(int directory, const std::string& name) {
     return Fd(::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  }
-
-  static Fd open_directory_in(int directory, const std::string& name) {
-    return Fd(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  }
-
-  static std::vector<std::string> sorted_names(int directory, const fs::path& path) {
-    auto names = directory_names(directory, path);
-    std::ranges::sort(names);
-    return names;
   }
 
   const CacheLayout& layout_;

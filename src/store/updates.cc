@@ -5,23 +5,21 @@
 
 #include "source/oci_source.h"
 #include "source/oci_updates.h"
-#include "store/installation.h"
 
 namespace pyro {
 namespace {
 
-std::optional<PulledImage> pulled_image(const InstallRecord& record) {
-  if (!record.source.starts_with("oci://")) return std::nullopt;
-  const auto digest = Digest::parse(record.source_digest.value_or(""));
+std::optional<PulledImage> pulled_image(const InstalledEnvironment& installed) {
+  if (!installed.source.starts_with("oci://")) return std::nullopt;
+  const auto digest = Digest::parse(installed.source_digest.value_or(""));
   if (!digest) return std::nullopt;
-  return PulledImage{*digest, record.oci_digest};
+  return PulledImage{*digest, installed.index_digest};
 }
 
 UpdateStatus check(EnvironmentStatus status, ImageLookup& lookup) {
   UpdateStatus update{.status = std::move(status)};
   const Environment& environment = update.status.environment;
-  const auto installation = find_installation(update.status.install_dir, environment);
-  const auto pulled = installation ? pulled_image(installation->record) : std::nullopt;
+  const auto pulled = pulled_image(*update.status.installed);
   if (!pulled) return update;
   update.installed_digest = pulled->index ? pulled->index : pulled->manifest;
   if (!has_oci_source(environment)) return update;

@@ -382,6 +382,21 @@ TEST_F(RoomTest, OfAnArchive) {
   expect_says(result.err, {"need at least 6.0 MiB", "missing"});
 }
 
+TEST_F(RoomTest, OfAnImageLayout) {
+  Artifacts large = sample();
+  large.rootfs = noise(6 * kMiB);
+  write_oci_layout(ImageBuilder().layer(tar_of(large)).build(), dir_ / "layout", "1");
+  use_catalog({archive_entry("oci:" + (dir_ / "layout").string())});
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"env", "pull", "tool:1"},
+        {"env", "import", (dir_ / "layout").string(), "1", "--as", "tool:1"}}) {
+    const ProcessResult result = pyro(words);
+    EXPECT_EQ(result.exit_code, 6) << result.err;
+    expect_says(result.err, {"need at least 6.0 MiB", "missing"});
+  }
+  EXPECT_TRUE(cache_state().empty());
+}
+
 TEST_F(RoomTest, OfADirectory) {
   write_file(dir_ / "out/vmlinux", "kernel");
   write_file(dir_ / "out/rootfs.ext4", noise(6 * kMiB));

@@ -358,6 +358,7 @@ TEST_F(CommandLineTest, FullOutputIsAFailure) {
     const ProcessResult result = through_shell("exec \"$@\" >/dev/full", words);
     EXPECT_EQ(result.exit_code, 6);
     expect_says(result.err, {"pyro: error: cannot write the output", "No space left on device"});
+    expect_hides(result.err, {"--cache-dir"});
   }
 }
 

@@ -167,6 +167,17 @@ TEST_F(ConcurrencyTest, StoppedHolderIsNamedUntilTheTimeout) {
   holder->terminate();
 }
 
+// As 'pyro env prune --dry-run' does to see whether it is in use.
+TEST_F(ConcurrencyTest, WhoHasAnInstallForAMomentIsWaitedFor) {
+  pyro_ok({"env", "pull", "tool:1"});
+  auto asking = std::make_unique<HeldLock>(install_dir());
+  BackgroundProcess user(command({"env", "export", "tool:1", "-o", (dir_ / "out.tar").string()}),
+                         dir_ / "user");
+  std::this_thread::sleep_for(300ms);
+  asking.reset();
+  EXPECT_EQ(user.wait().exit_code, 0) << user.output();
+}
+
 // A removed lock excludes nobody, so both do the work; the cache must not mind.
 TEST_F(ConcurrencyTest, RemovedLockCostsADownloadAndNothingElse) {
   be_slow();

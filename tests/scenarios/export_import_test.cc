@@ -1,5 +1,7 @@
 // Environments across an air gap: out of one cache into a file, and into another cache.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 #include <csignal>
@@ -9,6 +11,7 @@
 #include "scenarios/private_mount.h"
 #include "scenarios/registry_harness.h"
 #include "support/background_process.h"
+#include "support/file_descriptor.h"
 #include "support/hash.h"
 #include "support/real_registry.h"
 #include "support/skopeo.h"
@@ -18,6 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using namespace std::chrono_literals;
 using Words = std::vector<std::string>;
 
 const std::string& initrd() {
@@ -437,6 +441,49 @@ TEST_F(AirGap, ToAPipeThatIsClosedNothingIsLeft) {
   piped.env["PATH"] = "/usr/bin:/bin";
   EXPECT_EQ(run(piped).exit_code, 6);
   EXPECT_EQ(tree(cache() / "staging"), Words{});
+}
+
+/// An export of more than a pipe holds.
+class ToAPipe : public AirGap {
+ protected:
+  ToAPipe() {
+    install_by_hand(sample());
+    write_file(install_dir() / "rootfs.ext4", noise(std::size_t{1} << 20));
+  }
+
+  /// `script` has the words of the export as "$@".
+  Command through(const std::string& script) const {
+    Command piped = command({"env", "export", "tool:1", "-o", "-"});
+    const Words shell{"bash", "-c", "set -o pipefail; " + script, "bash"};
+    piped.argv.insert(piped.argv.begin(), shell.begin(), shell.end());
+    piped.env["PATH"] = "/usr/bin:/bin";
+    return piped;
+  }
+};
+
+TEST_F(ToAPipe, WhoseReaderStallsItCanBeInterrupted) {
+  const fs::path pipe = dir_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const FileDescriptor reader(::open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  BackgroundProcess stalled(through("exec \"$@\" >" + pipe.string()), dir_ / "log");
+  stalled.wait_until("the pipe is full", [&] {
+    int held = 0;
+    return ::ioctl(reader.get(), FIONREAD, &held) == 0 && held > (60 << 10);
+  });
+  stalled.send_signal(SIGINT);
+  EXPECT_EQ(stalled.wait(5s).exit_code, 130);
+  EXPECT_EQ(tree(cache() / "staging"), Words{});
+}
+
+TEST_F(ToAPipe, ThatSaysToComeBackLater) {
+  const std::string no_waiting =
+      "python3 -c 'import fcntl, os, sys; fcntl.fcntl(1, fcntl.F_SETFL, os.O_NONBLOCK); "
+      "os.execv(sys.argv[1], sys.argv[1:])' \"$@\"";
+  const ProcessResult slow =
+      run(through(no_waiting + " | { sleep 0.5; cat; } >" + file("slow.tar")));
+  EXPECT_EQ(slow.exit_code, 0) << slow.err;
+  pyro_ok({"env", "export", "tool:1", "-o", file()});
+  EXPECT_EQ(read_file(file("slow.tar")), read_file(file()));
 }
 
 // --- what others read and write ---

@@ -783,5 +783,18 @@ TEST_F(RefusedPullTest, NoSource) {
               {"environment 'tool:1' is not installed and no downloadable source is configured"});
 }
 
+TEST_F(RefusedPullTest, NoSourceForWhatIsInstalled) {
+  offer(image_of(sample()));
+  pyro_ok({"env", "pull", "tool:1"});
+  std::filesystem::resize_file(install_dir() / "rootfs.ext4", 1);
+  use_catalog({entry()});
+  for (const char* option : {"--force", "--repair"}) {
+    const ProcessResult result = pyro({"env", "pull", "tool:1", option});
+    EXPECT_EQ(result.exit_code, 3);
+    expect_says(result.err, {"'tool:1' is installed, but has no source to pull it from again"});
+    expect_hides(result.err, {"not installed"});
+  }
+}
+
 }  // namespace
 }  // namespace pyro::testing

@@ -309,8 +309,10 @@ INSTANTIATE_TEST_SUITE_P(
               {"r.example", "-u", "a", "--password", "p"},
               "",
               "unknown option '--password'"},
-        Usage{
-            "Url", {"https://r.example/", "-u", "a", "--password-stdin"}, "p", "is not a registry"},
+        Usage{"Url",
+              {"https://r.example/", "-u", "a", "--password-stdin"},
+              "p",
+              "leave the https:// away"},
         Usage{
             "Namespace", {"r.example/team", "-u", "a", "--password-stdin"}, "p", "not a registry"},
         Usage{"Nothing", {"", "-u", "a", "--password-stdin"}, "p", "is not a registry"}),

@@ -323,6 +323,19 @@ TEST_F(ForbiddenTest, InstallIsNotAbsent) {
   expect_prune_fails_at("tool_1-1.0.0");
 }
 
+// Nobody can say then whose the saved states are.
+TEST_F(ForbiddenTest, InstallsThatCannotBeLookedAtKeepTheirStates) {
+  const fs::path memory = cache() / "prepared/tool_1/none/memory";
+  write_file(memory, "saved");
+  forbid(platform_dir());
+  expect_prune_fails_at("linux-x86_64");
+  EXPECT_TRUE(fs::exists(memory));
+  fs::permissions(platform_dir(), fs::perms(0755));
+  forbid(install_dir());
+  expect_prune_fails_at("tool_1-1.0.0");
+  EXPECT_TRUE(fs::exists(memory));
+}
+
 TEST_F(ForbiddenTest, StagingIsNotPassedOver) {
   forbid(cache() / "staging");
   expect_prune_fails_at("staging");

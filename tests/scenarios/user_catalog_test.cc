@@ -19,6 +19,8 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Words = std::vector<std::string>;
 
+const std::string kHex(64, 'a');
+
 class AddTest : public HostileHarness {
  protected:
   fs::path user_file() const { return home() / ".config/pyro/catalog.d/user.json"; }
@@ -186,6 +188,69 @@ TEST_F(AddTest, AnArchive) {
   EXPECT_EQ(pyro({"env", "pull", "wrong"}).exit_code, 5);
 }
 
+TEST_F(AddTest, AnImageLayout) {
+  write_oci_layout(image_of(sample()), dir_ / "layout", "1");
+  const std::string place = "oci:" + (dir_ / "layout").string();
+  pyro_ok({"env", "add", "a", "./layout"});
+  pyro_ok({"env", "add", "b", "oci:layout"});
+  write_oci_layout(image_of(other_artifacts(2)), dir_ / "layout", "team:2");
+  pyro_ok({"env", "add", "c", "oci:./layout/:team:2"});
+  EXPECT_EQ(entries()[0]["source_url"], place);
+  EXPECT_EQ(entries()[1]["source_url"], place);
+  EXPECT_EQ(entries()[2]["source_url"], place + ":team:2");
+  pyro_ok({"env", "pull", "c"});
+  expect_installed(other_artifacts(2), "c");
+  expect_add_refused(3, {"more than one image", "choose one of: 1, team:2"}, {"d", "./layout"});
+  expect_add_refused(2, {"is for archives"}, {"d", "oci:layout:1", "--sha256", kHex});
+}
+
+TEST_F(AddTest, AnImageLayoutInATar) {
+  write_oci_layout(image_of(sample()), dir_ / "layout", "1");
+  pyro_ok({"env", "add", "a", "./layout"});
+  pyro_ok({"env", "pull", "a"});
+  pyro_ok({"env", "export", "a", "-o", (dir_ / "export.tar").string()});
+  const std::string place = "oci-archive:" + (dir_ / "export.tar").string();
+  pyro_ok({"env", "add", "b", "./export.tar"});
+  pyro_ok({"env", "add", "c", "oci-archive:export.tar:a"});
+  EXPECT_EQ(entries()[1]["source_url"], place);
+  EXPECT_EQ(entries()[2]["source_url"], place + ":a");
+  pyro_ok({"env", "pull", "b", "c"});
+  expect_installed(sample(), "b");
+  expect_installed(sample(), "c");
+}
+
+// Modes bind root, too.
+TEST_F(AddTest, WhatMayNotBeRead) {
+  write_artifacts(dir_ / "closed");
+  write_file(dir_ / "closed.tar", "tar");
+  for (const char* name : {"closed", "closed.tar"}) {
+    fs::permissions(dir_ / name, fs::perms(0));
+    Command command = this->command({"env", "add", "mine", std::string("./") + name});
+    const Words drop{"setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"};
+    if (::geteuid() == 0) command.argv.insert(command.argv.begin(), drop.begin(), drop.end());
+    const ProcessResult result = run(command);
+    EXPECT_EQ(result.exit_code, 6) << result.err;
+    expect_says(result.err, {(dir_ / name).string(), "Permission denied"});
+    fs::permissions(dir_ / name, fs::perms(0755));
+  }
+}
+
+TEST_F(AddTest, TheChecksumOfAnArchiveBehindItsUrl) {
+  write_file(dir_ / "vm.tar", tar_of(sample()));
+  const std::string url = "file://" + (dir_ / "vm.tar").string();
+  const std::string sum = sha256_digest(tar_of(sample())).substr(7);
+  pyro_ok({"env", "add", "a", url + "#sha256=" + sum});
+  EXPECT_EQ(entries()[0]["source_url"], url);
+  EXPECT_EQ(entries()[0]["source_sha256"], sum);
+  pyro_ok({"env", "add", "b", url + "#sha256=" + sum, "--sha256", sum});
+  pyro_ok({"env", "pull", "a", "b"});
+  expect_add_refused(2, {"another one"}, {"c", url + "#sha256=" + sum, "--sha256", kHex});
+  pyro_ok({"env", "add", "wrong", url + "#sha256=" + kHex});
+  EXPECT_EQ(pyro({"env", "pull", "wrong"}).exit_code, 5);
+  use_catalog({archive_entry(url + "#sha256=" + kHex, "team:1")});
+  EXPECT_EQ(pyro({"env", "pull", "team:1"}).exit_code, 5);
+}
+
 TEST_F(AddTest, SecretsInAUrlAreNotTold) {
   const std::string url = "https://robin:top-secret@r.example/vm.tar?signature=top-secret";
   const ProcessResult added = pyro_ok({"env", "add", "mine", url});
@@ -231,8 +296,6 @@ struct BadSource {
 
   friend void PrintTo(const BadSource& self, std::ostream* out) { *out << self.name; }
 };
-
-const std::string kHex(64, 'a');
 
 const std::vector<BadSource> kBadSources = {
     {"Empty", "", 2, {"empty"}},
@@ -281,6 +344,9 @@ const std::vector<BadSource> kBadSources = {
     {"UrlWithoutAHost", "https:///x.tar", 2, {"needs a host"}},
     {"UrlWithALineBreak", "https://r.example/a\r\nb", 2, {"control"}},
     {"UrlOfAnotherMachinesFile", "file://server/x.tar", 2, {"file URL"}},
+    {"UrlWithAFragment", "https://r.example/x.tar#part", 2, {"sha256=HEX", "%23"}},
+    {"UrlWithAnotherChecksum", "https://r.example/x.tar#sha512=" + kHex, 2, {"sha256=HEX"}},
+    {"UrlWithHalfAChecksum", "https://r.example/x.tar#sha256=abc", 2, {"64 lower-case"}},
     {"NoSuchPath", "./nothing", 6, {"nothing", "No such file"}},
     {"EmptyFolder", "./folder", 5, {"holds no environment", "vmlinux and rootfs.ext4"}},
     {"FolderWithoutRootfs", "./half", 5, {"holds no environment"}},
@@ -288,6 +354,13 @@ const std::vector<BadSource> kBadSources = {
     {"FolderWithoutTheDotSlash", "folder", 2, {"write ./folder"}},
     {"Pipe", "./pipe", 6, {"neither a file nor a directory"}},
     {"Device", "/dev/zero", 6, {"neither a file nor a directory"}},
+    {"Socket", "./socket", 6, {"neither a file nor a directory"}},
+    {"LayoutWithoutAPath", "oci:", 2, {"no path behind 'oci:'", "oci:DIR"}},
+    {"LayoutArchiveWithoutAPath", "oci-archive::1", 2, {"no path behind 'oci-archive:'"}},
+    {"LayoutThatIsNotThere", "oci:./nothing", 6, {"nothing", "No such file"}},
+    {"LayoutThatIsNone", "oci:./half", 5, {"half is not an image layout"}},
+    {"LayoutWithoutThatImage", "oci:./layout:2", 3, {"has no image '2'", "it has: 1"}},
+    {"LayoutWithAColonInItsName", "./a:layout", 2, {"what follows a ':' is a tag"}},
     {"DanglingLink", "./dangling", 6, {"No such file"}},
     {"LinkToItself", "./circle", 6, {"circle"}},
     {"HomeOfSomebodyElse", "~nobody/x", 2, {"which registry"}},
@@ -302,6 +375,9 @@ TEST_P(BadSourceTest, IsRefused) {
   for (const char* pipe : {"pipe", "pipes/vmlinux", "pipes/rootfs.ext4"}) {
     ASSERT_EQ(::mkfifo((dir_ / pipe).c_str(), 0644), 0);
   }
+  write_oci_layout(image_of(sample()), dir_ / "layout", "1");
+  fs::create_directory_symlink("layout", dir_ / "a:layout");
+  ASSERT_EQ(::mknod((dir_ / "socket").c_str(), S_IFSOCK | 0644, 0), 0);
   fs::create_symlink("gone", dir_ / "dangling");
   fs::create_symlink("circle", dir_ / "circle");
   expect_add_refused(GetParam().exit_code, GetParam().says, {"mine", GetParam().source});
@@ -498,6 +574,19 @@ TEST_F(RemoveTest, WhatIsInUseStaysAndSoDoesItsEntry) {
   EXPECT_EQ(cache_state(), before);
   EXPECT_EQ(entries().size(), 1U);
   pyro_ok({"env", "remove", "mine"});
+}
+
+TEST_F(RemoveTest, WhereOneVersionIsInUseAllStay) {
+  install_by_hand(sample(), "debian:12", "1.0.0");
+  install_by_hand(sample(), "debian:12", "2.0.0");
+  const auto before = cache_state();
+  {
+    const HeldLock used(install_dir("debian:12", "2.0.0"), LOCK_SH);
+    expect_refused(75, {"debian:12", "in use"}, {"env", "remove", "debian:12"});
+  }
+  EXPECT_EQ(cache_state(), before);
+  EXPECT_EQ(pyro_json({"env", "remove", "debian:12"})["removed"],
+            json({"debian_12-1.0.0", "debian_12-2.0.0"}));
 }
 
 TEST_F(RemoveTest, EveryNameIsTried) {

@@ -101,11 +101,13 @@ constinit const CommandEntry kAddCommand{
     .purpose = "Put an environment of your own into the list",
     .details =
         "SOURCE is told by how it begins:\n"
-        "  https:// http:// file://  the URL of an archive\n"
+        "  https:// http:// file://  the URL of an archive; #sha256=HEX behind it is as --sha256\n"
         "  / ./ ../ ~/               an archive, or a directory with vmlinux and rootfs.ext4 in "
         "it,\n"
-        "                            a runtime bundle's profile, or an OCI image layout\n"
-        "  oci:DIR                   an OCI image layout\n"
+        "                            a runtime bundle's profile, or an OCI image layout, as\n"
+        "                            'pyro env export' writes it\n"
+        "  oci:DIR[:TAG]             an OCI image layout in a directory\n"
+        "  oci-archive:FILE[:TAG]    and one in a tar\n"
         "  all else                  HOST[:PORT]/REPOSITORY[:TAG][@DIGEST] in a registry\n"
         "Registries are named in full (docker.io/library/NAME); the tag may be left out for "
         "latest.\n"

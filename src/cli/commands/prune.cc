@@ -124,7 +124,8 @@ constinit const CommandEntry kPruneCommand{
         "that are not in the catalog. What is in use or being pulled stays, and so does what is\n"
         "installed, unless --all, --older-than or --keep-storage is given. The latter two narrow\n"
         "--all down; together, either is reason enough. An environment was last used when it was\n"
-        "installed or booted ('pyro env du'); its size counts its prepared machines.\n",
+        "installed, or booted by pyro ('pyro env du'): a machine of somebody else's that has its\n"
+        "files leaves no trace. Its size counts its prepared machines.\n",
     .examples =
         "  pyro env prune --dry-run\n"
         "  pyro env prune\n"

@@ -65,9 +65,11 @@ constinit const CommandEntry kRemoveCommand{
     .most_operands = kAnyNumber,
     .purpose = "Remove environments from the cache, and what was added from the list",
     .details =
-        "Installs and the saved states of their machines go; what is in use stays, with exit code\n"
-        "75. What 'pyro env add' put into the list goes from there, too; other entries stay in "
-        "it.\n"
+        "Installs of every version and the saved states of their machines go. Where one of them "
+        "is\n"
+        "in use, all of that environment stays, with exit code 75. What 'pyro env add' put into "
+        "the\n"
+        "list goes from there, too; other entries stay in it.\n"
         "Every name is tried; the exit code is that of the first that failed.\n",
     .examples =
         "  pyro env remove tool:1\n"

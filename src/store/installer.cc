@@ -1,0 +1,301 @@
+// Installs one environment: finds its source, fetches under the lock, commits.
+#include "store/installer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+#include <string>
+#include <utility>
+
+#include "base/file_lock.h"
+#include "base/files.h"
+#include "base/free_space.h"
+#include "base/recoverable.h"
+#include "box/extraction.h"
+#include "source/archive_source.h"
+#include "source/artifact_directory.h"
+#include "source/bundle_source.h"
+#include "source/fetch.h"
+#include "source/oci_source.h"
+#include "source/partials.h"
+#include "store/install_record.h"
+#include "store/install_transaction.h"
+#include "store/installation.h"
+#include "store/layout.h"
+#include "store/verify.h"
+
+namespace pyro {
+namespace {
+
+std::filesystem::path extractor_of(const StoreOptions& options) {
+  return options.extractor.empty() ? PYRO_INSTALLED_EXECUTABLE : options.extractor;
+}
+
+/// What cannot be verified is left alone; what cannot even be read is not.
+bool needs_repair(const Environment& environment, const CacheLayout& layout,
+                  const std::stop_token& stop) {
+  try {
+    const Verdict verdict = verify_installation(layout, environment, stop).verdict;
+    return verdict == Verdict::modified || verdict == Verdict::missing;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::filesystem) throw;
+    return true;
+  }
+}
+
+/// What is there already, if that is all the caller asked for.
+std::optional<InstalledEnvironment> find_satisfying(const Environment& environment,
+                                                    const CacheLayout& layout,
+                                                    const PullOptions& options) {
+  if (options.mode == PullMode::force) return std::nullopt;
+  const auto installation = find_installation(layout.install_dir(environment), environment);
+  if (!installation || is_outdated(installation->record, environment)) return std::nullopt;
+  if (options.mode == PullMode::repair) {
+    if (needs_repair(environment, layout, options.stop)) return std::nullopt;
+  }
+  return installation->describe();
+}
+
+void require_compatible(const Environment& environment) {
+  if (environment.compatible()) return;
+  throw Error(ErrorCode::failed, "environment '" + environment.name + "' is for catalog versions " +
+                                     environment.compatibility + ", and this pyro has " +
+                                     std::string(kCatalogVersion));
+}
+
+std::int64_t seconds_since_1970() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
+
+InstallRecord record_of(const Environment& environment, const Provenance& provenance,
+                        const std::vector<WrittenArtifact>& artifacts) {
+  InstallRecord record;
+  record.catalog_version = kCatalogVersion;
+  record.name = environment.name;
+  record.version = environment.version;
+  record.source = provenance.source;
+  record.source_digest = provenance.source_digest;
+  record.installed_at = seconds_since_1970();
+  record.catalog_file = environment.catalog_file;
+  record.oci_digest = provenance.oci_digest;
+  for (const WrittenArtifact& artifact : artifacts) {
+    record.artifacts.emplace(kArtifactKinds[artifact.kind].name,
+                             InstallRecord::Artifact{artifact.size, artifact.digest});
+  }
+  return record;
+}
+
+/// One install under its environment's lock.
+class Installer {
+ public:
+  /// `image` is the source, if there is one, and else what the catalog says.
+  Installer(const StoreOptions& options, const CacheLayout& layout, const Environment& environment,
+            const PullOptions& pull, std::optional<LayoutImage> image)
+      : options_(options),
+        layout_(layout),
+        environment_(environment),
+        pull_(pull),
+        image_(std::move(image)),
+        progress_(pull.progress != nullptr ? *pull.progress : silence_) {}
+
+  InstalledEnvironment run() {
+    if (layout_.group_writable()) {
+      progress_.warning("the cache " + layout_.root().string() + " can be written by its group");
+    }
+    const auto bundle = image_ ? std::nullopt : RuntimeBundle::of(options_);
+    const auto profile = bundle ? bundle->find(environment_) : std::nullopt;
+    if (!has_source(profile.has_value())) {
+      if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
+      refuse_without_source();
+    }
+    const Fd locks = make_and_open_directory(layout_.locks_dir());
+    const FileLock lock = acquire_lock(locks.get());
+    // Whoever held the lock may have done the work.
+    if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
+    if (profile) return link(*bundle, *profile);
+    const auto directory =
+        has_oci_source(environment_) ? std::nullopt : source_directory(environment_);
+    return directory ? copy(*directory) : fetch();
+  }
+
+ private:
+  [[nodiscard]] bool has_source(bool bundled) const {
+    return image_ || bundled || has_oci_source(environment_) || environment_.source_url;
+  }
+
+  [[noreturn]] void refuse_without_source() const {
+    if (find_installation(layout_.install_dir(environment_), environment_)) {
+      throw Error(ErrorCode::not_found,
+                  "environment '" + environment_.name +
+                      "' is installed, but has no source to pull it from again",
+                  "'pyro env import' brings it from a file");
+    }
+    throw Error(ErrorCode::not_found, "environment '" + environment_.name +
+                                          "' is not installed and no downloadable source is "
+                                          "configured");
+  }
+
+  FileLock acquire_lock(int locks) try {
+    const std::string name =
+        CacheLayout::lock_name(layout_.install_dir(environment_).filename().string());
+    return FileLock::acquire(locks, name, layout_.locks_dir() / name,
+                             {.timeout = options_.lock_timeout,
+                              .stop = pull_.stop,
+                              .on_wait = [&](std::optional<int> holder) {
+                                progress_.waiting(environment_.name, holder);
+                              }});
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::busy) {
+      error.add_hint("try again later, or wait longer with --lock-timeout");
+    }
+    throw;
+  }
+
+  InstalledEnvironment link(const RuntimeBundle& bundle, const std::filesystem::path& profile) {
+    progress_.started(environment_.name, profile.string());
+    InstallTransaction transaction(layout_, environment_);
+    install_from_bundle(profile, transaction.directory(), transaction.destination());
+    const Provenance provenance{.source = kBundleSource,
+                                .source_digest = bundle.digest_of(environment_),
+                                .oci_digest = std::nullopt};
+    return commit(transaction, provenance, {});
+  }
+
+  InstalledEnvironment copy(const std::filesystem::path& directory) {
+    if (environment_.source_sha256) {
+      throw Error(ErrorCode::integrity,
+                  "the catalog pins an archive, and " + directory.string() + " is a directory");
+    }
+    progress_.started(environment_.name, directory.string());
+    InstallTransaction transaction(layout_, environment_);
+    Arrival arrival;
+    return explaining_space(transaction, arrival, [&] {
+      const auto artifacts = copy_artifacts(directory, transaction.directory(), layout_.root(),
+                                            options_.limits, pull_.stop);
+      const Provenance provenance{
+          .source = directory.string(), .source_digest = std::nullopt, .oci_digest = std::nullopt};
+      return commit(transaction, provenance, artifacts);
+    });
+  }
+
+  /// Each mirror that turns out to lie is one more reason to begin again, without it.
+  InstalledEnvironment fetch() {
+    for (bool was_restarted = false;;) {
+      const std::size_t before = left_mirrors_.size();
+      try {
+        return fetch_once();
+      } catch (const NeedsRestart&) {
+        if (left_mirrors_.size() == before && std::exchange(was_restarted, true)) throw;
+      }
+    }
+  }
+
+  InstalledEnvironment fetch_once() {
+    Partials partials(layout_.partial_dir(), options_.network.keep_after);
+    try {
+      InstalledEnvironment installed = fetch_into(partials);
+      partials.discard();
+      return installed;
+    } catch (const TransientError& error) {
+      // Only what broke off can be gone on with.
+      if (error.code() != ErrorCode::network) partials.discard();
+      throw;
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::interrupted) partials.discard();
+      throw;
+    }
+  }
+
+  InstalledEnvironment fetch_into(Partials& partials) {
+    InstallTransaction transaction(layout_, environment_);
+    Arrival arrival;
+    return explaining_space(transaction, arrival,
+                            [&] { return fetch_into(transaction, partials, arrival); });
+  }
+
+  /// While the transaction lives: what it wrote counts.
+  template <typename Action>
+  InstalledEnvironment explaining_space(const InstallTransaction& transaction,
+                                        const Arrival& arrival, const Action& action) {
+    try {
+      return action();
+    } catch (Error& error) {
+      if (!is_out_of_space(error)) throw;
+      const std::uint64_t outstanding =
+          arrival.expected - std::min(arrival.expected, arrival.received);
+      const std::string why = explain_lack_of_space(
+          layout_.root(), allocated_bytes_at(transaction.directory(), "."), outstanding);
+      if (!why.empty()) error.add_context(why);
+      throw;
+    }
+  }
+
+  InstalledEnvironment fetch_into(InstallTransaction& transaction, Partials& partials,
+                                  Arrival& arrival) {
+    Extraction extraction(extractor_of(options_), transaction.open_candidates(), options_.limits,
+                          [&](std::string_view text) { progress_.note(text); });
+    const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
+    const FetchContext context{options_.network, options_.limits, progress_,      partials,
+                               pull_.stop,       left_mirrors_,   layout_.root(), arrival};
+    const Provenance provenance = fetch_artifacts(context, extraction);
+    const auto artifacts = extraction.finish();
+    if (pull_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+    transaction.keep(artifacts);
+    return commit(transaction, provenance, artifacts);
+  }
+
+  Provenance fetch_artifacts(const FetchContext& context, Extraction& extraction) {
+    if (image_) return fetch_from_layout(environment_, *image_, context, extraction);
+    if (has_oci_source(environment_)) return fetch_from_oci(environment_, context, extraction);
+    if (const auto image = layout_source(environment_)) {
+      return fetch_from_layout(environment_, *image, context, extraction);
+    }
+    return fetch_from_archive(environment_, context, extraction);
+  }
+
+  InstalledEnvironment commit(InstallTransaction& transaction, const Provenance& provenance,
+                              const std::vector<WrittenArtifact>& artifacts) {
+    progress_.committing();
+    transaction.commit(record_of(environment_, provenance, artifacts));
+    const auto installation = find_installation(transaction.destination(), environment_);
+    if (!installation) {
+      throw Error(ErrorCode::failed, transaction.destination().string() +
+                                         " was changed by somebody else while it was installed");
+    }
+    progress_.finished(environment_.name, provenance.received_bytes, installation->allocated_bytes);
+    return installation->describe();
+  }
+
+  ProgressListener silence_;
+  const StoreOptions& options_;
+  const CacheLayout& layout_;
+  const Environment& environment_;
+  const PullOptions& pull_;
+  const std::optional<LayoutImage> image_;
+  ProgressListener& progress_;
+  std::set<std::string> left_mirrors_;
+};
+
+}  // namespace
+
+InstalledEnvironment install(const StoreOptions& options, const Environment& environment,
+                             const PullOptions& pull, std::optional<LayoutImage> image) {
+  require_compatible(environment);
+  const CacheLayout layout(options.cache_dir);
+  layout.check_root();
+  // A repair verifies under the lock, once.
+  if (pull.mode == PullMode::ensure) {
+    if (auto installed = find_satisfying(environment, layout, pull)) return *installed;
+  }
+  try {
+    return Installer(options, layout, environment, pull, std::move(image)).run();
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::not_found) throw;
+    error.add_context("cannot install " + environment.name);
+    error.add_hint(cache_hint(error));
+    throw;
+  }
+}
+
+}  // namespace pyro
