@@ -21,4 +21,10 @@ std::string_view guest_program() noexcept {
   return {pyro_guest_program_begin, pyro_guest_program_end};
 }
 
+std::string_view guest_program_digest() noexcept {
+  return
+#include PYRO_GUEST_PROGRAM_DIGEST
+      ;
+}
+
 }  // namespace pyro

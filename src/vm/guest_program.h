@@ -7,4 +7,7 @@ namespace pyro {
 
 [[nodiscard]] std::string_view guest_program() noexcept;
 
+/// Its SHA-256, as lower-case digits: found out when it was built in.
+[[nodiscard]] std::string_view guest_program_digest() noexcept;
+
 }  // namespace pyro

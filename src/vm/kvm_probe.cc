@@ -19,13 +19,6 @@
 namespace pyro {
 namespace {
 
-Fd make_kernel() {
-  constexpr const char* kSubject = "a kernel";
-  Fd file = make_memory_file(kSubject);
-  write_all(file.get(), stub_kernel(), kSubject);
-  return file;
-}
-
 KvmReport broken(std::string reason) {
   return {.trouble = KvmTrouble::broken, .reason = std::move(reason)};
 }
@@ -33,7 +26,7 @@ KvmReport broken(std::string reason) {
 /// On the machine that others run on: /dev/kvm may open, answer, run one guest and fail with the
 /// next.
 KvmReport run_guest(const KvmProbe& probe) {
-  const Fd kernel = make_kernel();
+  const Fd kernel = make_stub_kernel();
   const MonitorAnswer answer =
       ask_monitor(probe.monitor, qemu_probe_arguments(), {kernel.get()}, probe.patience);
   if (!answer.end) return broken("/dev/kvm opens, but a guest that it runs never does anything");

@@ -1,9 +1,11 @@
 // From an environment to a machine that takes commands.
 #include "vm/launch.h"
 
+#include <elf.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
 #include <cerrno>
 #include <iterator>
@@ -14,6 +16,7 @@
 #include "vm/kvm_probe.h"
 #include "vm/machine_ladder.h"
 #include "vm/qemu.h"
+#include "vm/stub_kernel.h"
 
 namespace pyro {
 namespace {
@@ -41,6 +44,13 @@ std::string host_name_for(std::string_view environment) {
     name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '-';
   }
   return name;
+}
+
+/// QEMU chooses by that how the guest is to find its kernel, which is part of the machine.
+bool is_elf(int kernel) {
+  std::array<char, SELFMAG> magic{};
+  return ::pread(kernel, magic.data(), magic.size(), 0) == SELFMAG &&
+         std::string_view(magic.data(), magic.size()) == ELFMAG;
 }
 
 // Nothing of a machine that was tried before stays in it.
@@ -134,8 +144,9 @@ LiveMachine Launcher::boot_once(const MachineShape& shape, const HeldInstallatio
 
 LiveMachine Launcher::resume(const HeldInstallation& held, const PreparedState& state) {
   ::lseek(state.devices.get(), 0, SEEK_SET);  // it is read as a stream
-  const Fd initramfs = make_initramfs(held.initrd.get());
-  const MachineFiles files{held.kernel.get(), initramfs.get(), held.rootfs.get()};
+  const Fd stub = is_elf(held.kernel.get()) ? make_stub_kernel() : Fd();
+  const MachineFiles files{.kernel = stub ? stub.get() : held.kernel.get(),
+                           .rootfs = held.rootfs.get()};
   return greet(state.shape,
                monitor_->resume(state.shape, files, {state.memory.get(), state.devices.get()}),
                kResumePatience);

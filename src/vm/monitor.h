@@ -85,7 +85,8 @@ class MachineMonitor {
                                                       const MachineFiles& files,
                                                       std::optional<int> memory) = 0;
 
-  /// Goes on from a state, which stays as it is.
+  /// Goes on from a state, which stays as it is. The guest has read its kernel and its initramfs:
+  /// there need be none of these, and of that only one of the same kind.
   [[nodiscard]] virtual std::unique_ptr<Machine> resume(const MachineShape& shape,
                                                         const MachineFiles& files,
                                                         const StateFiles& state) = 0;

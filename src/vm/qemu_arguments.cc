@@ -90,7 +90,7 @@ class Builder {
 
   void add_kernel() {
     add("-kernel", path_of(QemuDescriptor::kernel));
-    add("-initrd", path_of(QemuDescriptor::initramfs));
+    if (start_ != QemuStart::resume) add("-initrd", path_of(QemuDescriptor::initramfs));
     // A panic ends the machine at once. The kernel's tests of its ciphers are a tenth of a boot.
     add("-append", "console=ttyS0 quiet panic=-1 cryptomgr.notests random.trust_cpu=on");
   }

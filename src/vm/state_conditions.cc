@@ -129,7 +129,7 @@ json state_conditions(const StateOwner& owner, const MachineShape& shape) {
                      {"version", record.version},
                      {"digests", digests_of(record)},
                      {"catalog_version", std::string(kCatalogVersion)},
-                     {"guest_program", sha256(guest_program()).to_string()},
+                     {"guest_program", std::string(guest_program_digest())},
                      {"machine", machine_conditions(asked)},
                      {"options", digest_of_options()},
                      {"monitor", {{"path", monitor.string()}, {"file", identity_of_path(monitor)}}},

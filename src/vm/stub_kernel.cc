@@ -71,4 +71,11 @@ std::string stub_kernel() {
   return bytes;
 }
 
+Fd make_stub_kernel() {
+  constexpr const char* kSubject = "a kernel";
+  Fd file = make_memory_file(kSubject);
+  write_all(file.get(), stub_kernel(), kSubject);
+  return file;
+}
+
 }  // namespace pyro

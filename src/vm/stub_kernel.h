@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "base/files.h"
+
 namespace pyro {
 
 inline constexpr std::uint16_t kStubPort = 0xf4;
@@ -13,5 +15,8 @@ inline constexpr std::uint8_t kStubNumber = 42;
 
 /// An ELF file.
 [[nodiscard]] std::string stub_kernel();
+
+/// That, in memory.
+[[nodiscard]] Fd make_stub_kernel();
 
 }  // namespace pyro
