@@ -44,12 +44,35 @@ std::vector<std::string> lines_of(const std::string& text) {
 class RunTest : public MachineHarness {
  protected:
   /// Of all that machines are started from.
-  static std::string digests() {
-    Command sum{.argv = {"sha256sum", (shared_state() / "memory").string()}};
+  static std::string digests(const fs::path& state = shared_state()) {
+    Command sum{.argv = {"sha256sum", (state / "memory").string(), (state / "devices").string()}};
     for (const char* const name : {kKernel, kRootfs, kInitrd}) {
       sum.argv.push_back((shared_install() / name).string());
     }
     return run(sum).out;
+  }
+
+  /// What it says, in a machine that went on from the state.
+  std::string run_warm(const std::string& script,
+                       const std::vector<std::string>& options = {}) const {
+    std::vector<std::string> words{"--json"};
+    words.insert(words.end(), options.begin(), options.end());
+    const json report = parse_json(run_script(script, words).out);
+    EXPECT_EQ(report["exit_code"], 0) << script;
+    EXPECT_EQ(report["started"], "warm");
+    return report["stdout"];
+  }
+
+  void expect_different_machines(const std::vector<std::string>& options = {}) const {
+    const std::string script =
+        "head -c 16 /dev/urandom | od -An -tx1; cat /proc/sys/kernel/random/boot_id "
+        "/proc/sys/kernel/random/uuid; date +%s";
+    const auto first = lines_of(run_warm(script, options));
+    const auto second = lines_of(run_warm(script, options));
+    ASSERT_EQ(first.size(), 4u);
+    ASSERT_EQ(second.size(), 4u);
+    for (const std::size_t line : {0, 1, 2}) EXPECT_NE(first[line], second[line]);
+    EXPECT_NEAR(std::stod(second[3]), static_cast<double>(std::time(nullptr)), 5);
   }
 
   /// A command that says "up" and then does not end by itself.
@@ -414,16 +437,52 @@ TEST_F(RunTest, AMachineEndsWithWhoStartedIt) {
 
 TEST_F(RunTest, NothingOfARunIsLeftForTheNext) {
   const std::string before = digests();
-  EXPECT_EQ(run_script("rm /etc/passwd; echo x > /new; echo y > /tmp/new; hostname other; "
-                       "dd if=/dev/urandom of=/dev/shm/x bs=1M count=20 2>/dev/null")
-                .exit_code,
-            0);
-  const ProcessResult next =
-      run_script("cat /etc/passwd; ls /new /tmp/new /dev/shm/x 2>/dev/null; hostname");
-  EXPECT_THAT(next.out, HasSubstr("root:x:0:0"));
-  EXPECT_THAT(next.out, Not(HasSubstr("new")));
-  EXPECT_THAT(next.out, HasSubstr("\ntool-1\n"));
+  run_warm(
+      "rm /etc/passwd; echo x > /new; echo y > /tmp/new; hostname other; "
+      "dd if=/dev/urandom of=/dev/shm/x bs=1M count=20 2>/dev/null");
+  const std::string next =
+      run_warm("cat /etc/passwd; ls /new /tmp/new /dev/shm/x 2>/dev/null; hostname");
+  EXPECT_THAT(next, HasSubstr("root:x:0:0"));
+  EXPECT_THAT(next, Not(HasSubstr("new")));
+  EXPECT_THAT(next, HasSubstr("\ntool-1\n"));
   EXPECT_EQ(digests(), before);
+}
+
+TEST_F(RunTest, AStateIsItsOwnersAlone) {
+  const auto rights = [](const fs::path& path) { return fs::status(path).permissions(); };
+  EXPECT_EQ(rights(shared_state() / "memory"), fs::perms(0600));
+  EXPECT_EQ(rights(shared_state() / "devices"), fs::perms(0600));
+  const auto of_others = fs::perms::group_write | fs::perms::others_write;
+  EXPECT_EQ(rights(shared_state()) & of_others, fs::perms::none);
+}
+
+/// The number behind `name` in a file of /proc.
+std::string value_in(const fs::path& file, const std::string& name) {
+  for (const std::string& line : lines_of(read_file(file))) {
+    if (!line.starts_with(name)) continue;
+    std::istringstream rest(line.substr(name.size()));
+    std::string value;
+    rest >> value;
+    return value;
+  }
+  return "nothing";
+}
+
+TEST_F(RunTest, AMonitorIsConfined) {
+  const auto endless = start_endless();
+  const auto children = children_of(endless->pid());
+  ASSERT_EQ(children.size(), 1u);
+  const fs::path process = "/proc/" + std::to_string(children[0]);
+  EXPECT_EQ(read_file(process / "environ"), std::string("PATH=/usr/bin:/bin\0", 19));
+  EXPECT_EQ(value_in(process / "status", "Seccomp:"), "2");
+  EXPECT_EQ(value_in(process / "status", "NoNewPrivs:"), "1");
+  EXPECT_EQ(value_in(process / "limits", "Max core file size"), "0");
+  EXPECT_EQ(value_in(process / "limits", "Max file size"), "0");
+  EXPECT_EQ(value_in(process / "limits", "Max open files"), "256");
+  EXPECT_EQ(value_in(process / "limits", "Max address space"),
+            std::to_string((std::uint64_t{4} << 30) + (std::uint64_t{192} << 20)));
+  endless->send_signal(SIGINT);
+  endless->wait();
 }
 
 TEST_F(RunTest, TheEnvironmentCannotBeWrittenTo) {
@@ -431,15 +490,31 @@ TEST_F(RunTest, TheEnvironmentCannotBeWrittenTo) {
 }
 
 TEST_F(RunTest, TwoMachinesFromOneStateAreDifferent) {
-  const std::string script =
-      "head -c 16 /dev/urandom | od -An -tx1; cat /proc/sys/kernel/random/boot_id "
-      "/proc/sys/kernel/random/uuid; date +%s";
-  const auto first = lines_of(run_script(script).out);
-  const auto second = lines_of(run_script(script).out);
-  ASSERT_EQ(first.size(), 4u);
-  ASSERT_EQ(second.size(), 4u);
-  for (const std::size_t line : {0, 1, 2}) EXPECT_NE(first[line], second[line]);
-  EXPECT_NEAR(std::stod(second[3]), static_cast<double>(std::time(nullptr)), 5);
+  expect_different_machines();
+}
+
+TEST_F(RunTest, SoAreTwoWithSeveralProcessors) {
+  use_own_cache();
+  const std::vector<std::string> two{"--cpus", "2"};
+  prepare(two);
+  const std::string before = digests(cache() / "prepared/tool_1/none");
+  expect_different_machines(two);
+  EXPECT_EQ(run_warm("nproc", two), "2\n");
+  EXPECT_EQ(digests(cache() / "prepared/tool_1/none"), before);
+}
+
+TEST_F(RunTest, AStateIsMadeAnewWhenItIsAskedFor) {
+  use_own_cache();
+  take_state([](const fs::path&) {});
+  const auto files_of_state = [&] {
+    return parse_json(read_file(cache() / "prepared/tool_1/none/manifest.json"))["state"];
+  };
+  const json before = files_of_state();
+  prepare();
+  EXPECT_EQ(files_of_state(), before);
+  prepare({"--force"});
+  EXPECT_NE(files_of_state(), before);
+  run_warm("true");
 }
 
 TEST_F(RunTest, ManyAtTheSameTime) {
