@@ -78,10 +78,7 @@ void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool 
                         .message = "there is no monitor to try it with"});
   } else {
     const KvmReport report = probe_kvm(cache_is_fit ? options.cache_dir : "", machine.monitor);
-    findings.push_back({.name = "kvm",
-                        .health = report.usable() ? Health::ok : Health::warning,
-                        .message = report.usable() ? "it runs guests" : report.reason,
-                        .remedy = kvm_remedy(report, options.cache_dir)});
+    findings.push_back(kvm_finding(report, options.cache_dir));
   }
   if (findings.back().health == Health::ok) return;
   findings.push_back({.name = "isolation",
@@ -92,6 +89,13 @@ void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool 
 }
 
 }  // namespace
+
+Finding kvm_finding(const KvmReport& report, const std::filesystem::path& cache_dir) {
+  return {.name = "kvm",
+          .health = report.usable() ? Health::ok : Health::warning,
+          .message = report.usable() ? "it runs guests" : report.reason,
+          .remedy = kvm_remedy(report, cache_dir)};
+}
 
 void check_machines(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
                     Findings& findings) try {

@@ -98,6 +98,40 @@ TEST_F(MachinesTest, KvmIsNotTriedWithAMonitorThatIsNone) {
   EXPECT_FALSE(std::filesystem::exists(once + "-more"));
 }
 
+struct Kvm {
+  const char* name;
+  KvmReport report;
+  Health health;
+  const char* remedy;
+
+  friend void PrintTo(const Kvm& self, std::ostream* out) { *out << self.name; }
+};
+
+class KvmTest : public ::testing::TestWithParam<Kvm> {};
+
+TEST_P(KvmTest, HasARemedy) {
+  const Finding found = kvm_finding(GetParam().report, "/cache");
+  EXPECT_EQ(found.health, GetParam().health);
+  EXPECT_THAT(found.remedy, HasSubstr(GetParam().remedy));
+  // What was just tried need not be tried again.
+  const bool tells_how = found.remedy.find("rm /cache/host/kvm.json") != found.remedy.npos;
+  EXPECT_EQ(tells_how, found.health != Health::ok && GetParam().report.remembered);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Reports, KvmTest,
+    ::testing::Values(
+        Kvm{"Good", {}, Health::ok, ""}, Kvm{"GoodBefore", {.remembered = true}, Health::ok, ""},
+        Kvm{"Absent", {.trouble = KvmTrouble::absent}, Health::warning, "modprobe kvm"},
+        Kvm{"Denied", {.trouble = KvmTrouble::denied}, Health::warning, "adduser $USER kvm"},
+        Kvm{"Untried", {.trouble = KvmTrouble::untried}, Health::warning, "apt install"},
+        Kvm{"Broken", {.trouble = KvmTrouble::broken}, Health::warning, "PYRO_KVM=off"},
+        Kvm{"BrokenBefore",
+            {.trouble = KvmTrouble::broken, .remembered = true},
+            Health::warning,
+            "to have it tried again"}),
+    [](const auto& row) { return row.param.name; });
+
 TEST_F(MachinesTest, WithoutKvmThereIsNoBoundary) {
   const Findings findings = examine(program_that_says("QEMU emulator version 9.0"));
   EXPECT_EQ(finding(findings, "kvm").remedy, "unset PYRO_KVM");

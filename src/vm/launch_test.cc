@@ -189,6 +189,37 @@ TEST_F(LaunchTest, WhyKvmWasGivenUpIsKept) {
               HasSubstr("a guest did not come up: the machine ended: failed to set MSR"));
 }
 
+struct Ending {
+  const char* name;
+  const char* script;
+  Loss loss;
+
+  friend void PrintTo(const Ending& self, std::ostream* out) { *out << self.name; }
+};
+
+class MonitorEndingTest : public LaunchTest, public ::testing::WithParamInterface<Ending> {};
+
+TEST_P(MonitorEndingTest, SaysWhatBecameOfTheMachine) {
+  testing::write_file(options_.monitor, std::string("#!/bin/sh\n") + GetParam().script + '\n');
+  fs::permissions(options_.monitor, fs::perms(0755));
+  options_.boot_timeout = GetParam().loss == Loss::silence ? 100ms : 10'000ms;
+  Launcher launcher(store_, "debian:12", options_, &warnings_, {});
+  try {
+    static_cast<void>(launcher.boot(kTcg, held_));
+    FAIL() << "it came up";
+  } catch (const MachineLost& lost) {
+    EXPECT_EQ(lost.loss(), GetParam().loss) << lost.what();
+  }
+  EXPECT_EQ(warnings_.heard().size(), GetParam().loss == Loss::silence ? 1u : 0u);
+}
+
+INSTANTIATE_TEST_SUITE_P(Endings, MonitorEndingTest,
+                         ::testing::Values(Ending{"Silence", "sleep 60", Loss::silence},
+                                           Ending{"OfTheGuest", "exit 0", Loss::end},
+                                           Ending{"AFailure", "echo no; exit 1", Loss::monitor},
+                                           Ending{"ASignal", "kill -BUS $$", Loss::monitor}),
+                         [](const auto& row) { return row.param.name; });
+
 TEST_F(LaunchTest, EveryTryHasAMemoryOfItsOwn) {
   const Fd memory(::open((dir_ / "memory").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   boot(kMicro, {panic, panic, come_up}, memory.get());

@@ -106,6 +106,26 @@ TEST(QemuCommandLineTest, TheShapeIsWhatWasAskedFor) {
   EXPECT_THAT(words, Contains(HasSubstr("size=777M")));
 }
 
+std::string value_of(const std::vector<std::string>& words, const char* option) {
+  const auto found = std::ranges::find(words, option);
+  return found == words.end() ? "" : *std::next(found);
+}
+
+TEST(QemuCommandLineTest, KvmIsTriedOnTheMachineThatOthersRunOn) {
+  const auto probe = qemu_probe_arguments();
+  const auto machine = qemu_arguments(
+      {.accelerator = Accelerator::kvm, .type = MachineType::microvm}, QemuStart::boot);
+  for (const char* const option : {"-machine", "-accel", "-cpu", "-smp", "-sandbox"}) {
+    EXPECT_NE(value_of(probe, option), "") << option;
+    EXPECT_EQ(value_of(probe, option), value_of(machine, option)) << option;
+  }
+}
+
+TEST(QemuCommandLineTest, AMachineThatGoesOnReadsNoInitramfs) {
+  EXPECT_EQ(value_of(qemu_arguments({}, QemuStart::resume), "-initrd"), "");
+  EXPECT_NE(value_of(qemu_arguments({}, QemuStart::boot), "-initrd"), "");
+}
+
 TEST(QemuCommandLineTest, TheStateIsReadFromItsDescriptor) {
   const int number = kFirstMonitorDescriptor + static_cast<int>(QemuDescriptor::devices);
   EXPECT_THAT(qemu_resume_commands(), HasSubstr("fd:" + std::to_string(number)));
