@@ -1,4 +1,5 @@
 // Machines that cannot be, guests that misbehave: told in a line, and nothing is left.
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +8,7 @@
 
 #include "scenarios/machine_harness.h"
 #include "scenarios/private_mount.h"
+#include "support/file_descriptor.h"
 #include "support/hash.h"
 
 namespace pyro::testing {
@@ -47,6 +49,44 @@ TEST_F(RunFaultsTest, AMonitorThatIsNone) {
   const ProcessResult result = run_in_guest({"true"});
   EXPECT_EQ(result.exit_code, 125);
   EXPECT_THAT(result.err, HasSubstr("the machine ended"));
+}
+
+// Emulation in the place of KVM, and no microvm but the one that KVM is tried with.
+constexpr const char* kWithoutMicrovm = R"(#!/bin/sh
+case " $* " in
+  *" microvm,"*" -m 64 "*) ;;
+  *" microvm,"*) exit 0 ;;
+esac
+for word; do
+  shift
+  case $word in
+    kvm) word=tcg,tb-size=512 ;;
+    host*) word=max,la57=off ;;
+  esac
+  set -- "$@" "$word"
+done
+exec "$REAL_QEMU" "$@"
+)";
+
+TEST_F(RunFaultsTest, AnEnvironmentThatDoesNotSuitMicrovmIsFastAllTheSame) {
+  if (!FileDescriptor(::open("/dev/kvm", O_RDWR | O_CLOEXEC))) {
+    GTEST_SKIP() << "needs a /dev/kvm that opens, though it need not work";
+  }
+  use_own_cache();
+  std::string script = kWithoutMicrovm;
+  script.replace(script.find("\"$REAL_QEMU\""), 12, variables_["PYRO_QEMU"].value());
+  write_file(dir_ / "monitor", script);
+  fs::permissions(dir_ / "monitor", fs::perms(0755));
+  variables_["PYRO_QEMU"] = (dir_ / "monitor").string();
+  variables_.erase("PYRO_KVM");
+  const ProcessResult prepared = run(command({"prepare", "--memory", "192", "tool:1"}));
+  EXPECT_EQ(prepared.exit_code, 0) << prepared.err;
+  EXPECT_THAT(prepared.err, HasSubstr("trying another"));
+  const ProcessResult result = run_in_guest({"true"}, {"--json"});
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(parse_json(result.out)["started"], "warm");
+  EXPECT_EQ(parse_json(result.out)["accelerator"], "kvm");
+  expect_says(pyro({"doctor"}).out, {"it runs guests"});
 }
 
 // --- environments ---
