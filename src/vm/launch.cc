@@ -152,6 +152,18 @@ LiveMachine Launcher::resume(const HeldInstallation& held, const PreparedState& 
                kResumePatience);
 }
 
+std::optional<LiveMachine> Launcher::try_resume(const HeldInstallation& held,
+                                                const PreparedState& state) {
+  try {
+    return resume(held, state);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::interrupted) throw;
+    progress_.warning(std::string("the prepared state does not work (") + error.what() +
+                      "): booting; make it anew with 'pyro prepare --force'");
+    return std::nullopt;
+  }
+}
+
 LiveMachine Launcher::greet(const MachineShape& shape, std::unique_ptr<Machine> machine,
                             std::chrono::milliseconds patience) {
   LiveMachine live{shape, std::move(machine), nullptr};

@@ -49,6 +49,11 @@ class Launcher {
   /// @throws Error when it does not come up
   [[nodiscard]] LiveMachine resume(const HeldInstallation& held, const PreparedState& state);
 
+  /// The same; nothing, and a warning, when it does not come up for whatever reason.
+  /// @throws Error(interrupted)
+  [[nodiscard]] std::optional<LiveMachine> try_resume(const HeldInstallation& held,
+                                                      const PreparedState& state);
+
  private:
   [[nodiscard]] LiveMachine boot_once(const MachineShape& shape, const HeldInstallation& held,
                                       std::optional<int> memory);

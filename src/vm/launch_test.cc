@@ -225,6 +225,20 @@ TEST_F(LaunchTest, EveryTryHasAMemoryOfItsOwn) {
   boot(kMicro, {panic, panic, come_up}, memory.get());
 }
 
+void talk_nonsense(FakeGuest& guest) {
+  guest.say_bytes("\xff\xff\xff\xff and so on");
+}
+
+TEST_F(LaunchTest, AStateThatDoesNotWorkIsToldHoweverItFails) {
+  const PreparedState state{.shape = kTcg, .memory = {}, .devices = {}};
+  for (const Behaviour behaviour : {panic, complain, give_up, talk_nonsense}) {
+    tried_.clear();
+    EXPECT_FALSE(launcher({behaviour}).try_resume(held_, state));
+    EXPECT_THAT(warnings_.heard().back(), HasSubstr("the prepared state does not work ("));
+  }
+  EXPECT_EQ(warnings_.heard().size(), 4u);
+}
+
 TEST_F(LaunchTest, AStateGoesOnOnTheMachineItIsOf) {
   const PreparedState state{.shape = kKvm, .memory = {}, .devices = {}};
   EXPECT_EQ(launcher({come_up}).resume(held_, state).shape, kKvm);

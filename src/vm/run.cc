@@ -58,17 +58,9 @@ class MachineRun {
       tell_why_cold(lookup);
       return std::nullopt;
     }
-    try {
-      LiveMachine live = launcher_.resume(held, *lookup.state);
-      report_.warm = true;
-      return live;
-    } catch (const Error& error) {
-      if (error.code() == ErrorCode::interrupted) throw;
-      launcher_.progress().warning(std::string("the prepared state does not work (") +
-                                   error.what() +
-                                   "): booting; make it anew with 'pyro prepare --force'");
-      return std::nullopt;
-    }
+    auto live = launcher_.try_resume(held, *lookup.state);
+    report_.warm = live.has_value();
+    return live;
   }
 
   void tell_why_cold(const StateLookup& lookup) {
