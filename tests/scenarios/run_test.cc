@@ -275,8 +275,8 @@ TEST_F(RunCopyTest, WhatAFailedCommandLeftIsCopiedToo) {
 
 TEST_F(RunCopyTest, WhatATimedOutCommandLeftIsCopiedIfItEndsWhenItIsToldTo) {
   const ProcessResult ended =
-      run_script("trap 'echo cleaned up > /log; exit' TERM; while true; do sleep 0.05; done",
-                 {"--timeout", "0.5", "--copy-out", "/log:" + path("log")});
+      run_script("trap 'echo cleaned up > /log; exit' TERM; sleep 100 & wait",
+                 {"--timeout", "2", "--copy-out", "/log:" + path("log")});
   EXPECT_EQ(ended.exit_code, 124);
   EXPECT_TRUE(holds(dir_ / "log", "cleaned up\n"));
   const ProcessResult stayed =

@@ -73,8 +73,8 @@ class SignalTest : public StoppingTest, public ::testing::WithParamInterface<Sig
 
 TEST_P(SignalTest, ReachesTheCommandAsItself) {
   const std::string name = GetParam().name;
-  const auto process = start_script("trap 'echo told " + name + "; exit' " + name +
-                                    "; echo up; while true; do sleep 0.05; done");
+  const auto process =
+      start_script("trap 'echo told " + name + "; exit' " + name + "; echo up; sleep 100 & wait");
   expect_to_stop(*process, GetParam().number);
   EXPECT_THAT(process->output(), HasSubstr("told " + name));
 }
