@@ -6,6 +6,8 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -13,6 +15,7 @@
 #include <vector>
 
 #include "pyro/environment_store.h"
+#include "pyro/error.h"
 
 namespace pyro {
 
@@ -70,17 +73,26 @@ struct RunOptions {
   bool terminal = false;
   /// A terminal whose size the command's takes on and follows, or -1.
   int window = -1;
+  /// Called on the run's thread when all is ready and the command is about to start; what it
+  /// returns is kept until the command has ended. A terminal's keys can be the command's for that
+  /// long: before and after it, Ctrl-C is for whoever runs it.
+  std::function<std::shared_ptr<void>()> while_it_runs = {};
 
-  std::vector<Copy> copy_in = {};   ///< Before the command, from the host to the guest.
-  std::vector<Copy> copy_out = {};  ///< After it, from the guest to the host.
+  std::vector<Copy> copy_in = {};  ///< Before the command, from the host to the guest.
+  /// After it, from the guest to the host, however it ended; not when it had to be ended with its
+  /// machine.
+  std::vector<Copy> copy_out = {};
 
-  /// For the command; then the machine ends.
+  /// For the command; then the machine ends. The copies before it, and those after it, may take as
+  /// long together, and a minute at least.
   std::optional<std::chrono::milliseconds> timeout = {};
   /// Boot, even if a prepared state would serve.
   bool cold = false;
   ProgressListener* progress = nullptr;  ///< Not owned; may be null.
   /// Asking it to stop ends the machine with Error(interrupted).
   std::stop_token stop = {};
+  /// With what signal the command is told so first, asked when it is; empty: SIGINT.
+  std::function<int()> stop_signal = {};
 };
 
 struct RunReport {
@@ -91,6 +103,8 @@ struct RunReport {
   bool timed_out = false;
   /// Why the command could not be started, in one line; empty when it was.
   std::string refusal = {};
+  /// Of the first copy after the command that could not be made; further ones are warned of.
+  std::optional<Error> copy_failure = {};
   bool warm = false;  ///< It went on from a prepared state.
   Accelerator accelerator = Accelerator::tcg;
   std::chrono::microseconds ready_after{};   ///< Until the guest took commands.
@@ -104,7 +118,8 @@ struct RunReport {
 /// Any number of runs may go on at the same time, each in its own thread or process. A run must
 /// stay on the thread it began on, as the machine ends with it. A program that passes on output to
 /// pipes has to ignore SIGPIPE; a reader that goes away is then the command's to notice.
-/// @throws Error: those of ensure_installed(); failed, when no machine can be had or it broke.
+/// @throws Error: those of ensure_installed(); failed, when no machine can be had or it broke, or a
+///         copy before the command could not be made; interrupted.
 RunReport run_in_machine(EnvironmentStore& store, std::string_view name, const RunOptions& options);
 
 struct PrepareOptions {

@@ -37,7 +37,7 @@ class Invocation {
     if (!words.empty() && words.front() == kCompleteWord) {
       return print(render(complete({words.begin() + 1, words.end()}, environment_names())));
     }
-    Words rest = take_globals(words);
+    Words rest = take_globals("", words);
     if (globals_.version) return print(kVersionLine);
     if (rest.empty()) return print(introduction());
     const std::string group = rest.front();
@@ -45,7 +45,7 @@ class Invocation {
       return run_command(*entry, {rest.begin() + 1, rest.end()});
     }
     if (!is_group(group)) fail_unknown(group);
-    rest = take_globals({rest.begin() + 1, rest.end()});
+    rest = take_globals(group, {rest.begin() + 1, rest.end()});
     if (globals_.version) return print(kVersionLine);
     if (rest.empty()) return print(introduction());
     const CommandEntry* const entry = find(group, rest.front());
@@ -96,14 +96,24 @@ class Invocation {
   }
 
   /// Reads the options before the first operand; returns the rest.
-  Words take_globals(const Words& words) try {
+  Words take_globals(std::string_view group, const Words& words) try {
     Arguments arguments;
     declare(arguments, globals_);
     arguments.parse_leading(words);
     return arguments.operands();
   } catch (Error& error) {
+    entry_ = first_command(group, words);
     error.add_hint("options of a command stand after it; see 'pyro --help'");
     throw;
+  }
+
+  /// Whose failure it is when the options before it cannot be understood.
+  static const CommandEntry* first_command(std::string_view group, const Words& words) {
+    for (const std::string& word : words) {
+      if (word == "--" || (group.empty() && is_group(word))) break;
+      if (const CommandEntry* const entry = find(group, word)) return entry;
+    }
+    return nullptr;
   }
 
   static bool is_group(const std::string& word) {

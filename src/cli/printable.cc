@@ -82,6 +82,16 @@ std::string printable(std::string_view text) {
   return result;
 }
 
+std::size_t utf8_prefix(std::string_view text) noexcept {
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t length = decode(text.substr(at)).length;
+    if (length == 0) break;
+    at += length;
+  }
+  return at;
+}
+
 std::size_t columns_of(std::string_view text) noexcept {
   return static_cast<std::size_t>(std::ranges::count_if(text, std::not_fn(is_continuation)));
 }

@@ -11,6 +11,9 @@ namespace pyro::cli {
 /// direction: control characters, bytes that are not UTF-8, bidirectional overrides.
 [[nodiscard]] std::string printable(std::string_view text);
 
+/// How many bytes at its beginning are whole characters of UTF-8: all of them where it is text.
+[[nodiscard]] std::size_t utf8_prefix(std::string_view text) noexcept;
+
 /// How many columns printable text takes, one for each character.
 [[nodiscard]] std::size_t columns_of(std::string_view text) noexcept;
 

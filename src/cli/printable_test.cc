@@ -64,5 +64,15 @@ TEST(Printable, IsWrappedBetweenWords) {
   for (const Case& c : kCases) EXPECT_EQ(wrap(c.text, c.begin, kIndent, c.width), c.lines);
 }
 
+TEST(Utf8Prefix, EndsBeforeWhatIsNoWholeCharacter) {
+  const std::string text = "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x8d";
+  for (const std::size_t end : {0, 1, 3, 6, 10}) EXPECT_EQ(utf8_prefix(text.substr(0, end)), end);
+  EXPECT_EQ(utf8_prefix(text.substr(0, 2)), 1u);
+  EXPECT_EQ(utf8_prefix(text.substr(0, 9)), 6u);
+  EXPECT_EQ(utf8_prefix("ab\xff"
+                        "cd"),
+            2u);
+}
+
 }  // namespace
 }  // namespace pyro::cli

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "cli/exit_code.h"
+#include "cli/raw_terminal.h"
 
 namespace pyro::cli {
 namespace {
@@ -22,6 +23,7 @@ constexpr char kEnd = 'e';
 // calls it; the handler only writes to that thread's pipe.
 int pipe_ends[2] = {-1, -1};
 std::atomic<int> interrupts{0};
+std::atomic<int> first_signal{0};
 static_assert(std::atomic<int>::is_always_lock_free);
 
 void send(char what) noexcept {
@@ -31,7 +33,10 @@ void send(char what) noexcept {
 }
 
 extern "C" void on_signal(int number) {
+  int none = 0;
+  first_signal.compare_exchange_strong(none, number);
   if (number == SIGINT && interrupts.fetch_add(1) > 0) {
+    give_terminal_back();
     ::_exit(exit_code(ErrorCode::interrupted));
   }
   send(kStop);
@@ -54,6 +59,7 @@ SignalWatch::SignalWatch() {
     throw std::system_error(errno, std::generic_category(), "cannot watch for signals");
   }
   interrupts = 0;
+  first_signal = 0;
   relay_ = std::thread([this] { relay(); });
   for (const int number : kSignals) handle(number, on_signal);
   handle(SIGPIPE, SIG_IGN);
@@ -76,6 +82,11 @@ void SignalWatch::relay() {
     if (n != 1 || what == kEnd) return;
     source_.request_stop();
   } while (true);
+}
+
+int stop_signal() noexcept {
+  const int number = first_signal;
+  return number == 0 ? SIGINT : number;
 }
 
 }  // namespace pyro::cli

@@ -23,8 +23,12 @@ TEST(Signals, RequestAStop) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
     const SignalWatch watch;
     EXPECT_FALSE(watch.token().stop_requested());
+    EXPECT_EQ(stop_signal(), SIGINT);
     ::raise(number);
     EXPECT_TRUE(stops_soon(watch.token())) << number;
+    EXPECT_EQ(stop_signal(), number);
+    ::raise(SIGTERM);
+    EXPECT_EQ(stop_signal(), number) << "the first one counts";
   }
 }
 

@@ -1,3 +1,4 @@
+// The guest's end of the channel.
 #include "guest/channel.h"
 
 #include <dirent.h>
@@ -6,6 +7,7 @@
 
 #include <cerrno>
 
+#include "guest/descriptor.h"
 #include "guest/machine.h"
 
 namespace pyro::guest {
@@ -14,12 +16,10 @@ namespace {
 constexpr const char* kPorts = "/sys/class/virtio-ports";
 
 bool has_name(const std::string& port, std::string_view wanted) {
-  const int file =
-      ::open((std::string(kPorts) + '/' + port + "/name").c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return false;
+  const Descriptor file(
+      ::open((std::string(kPorts) + '/' + port + "/name").c_str(), O_RDONLY | O_CLOEXEC));
   char name[64];
-  const long size = ::read(file, name, sizeof name);
-  ::close(file);
+  const long size = ::read(file.get(), name, sizeof name);
   return size == static_cast<long>(wanted.size()) + 1 &&
          std::string_view(name, wanted.size()) == wanted;
 }

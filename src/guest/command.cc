@@ -1,3 +1,4 @@
+// One command: started, fed, listened to, and reported.
 #include "guest/command.h"
 
 #include <fcntl.h>
@@ -14,33 +15,11 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "guest/descriptor.h"
 #include "guest/process.h"
 
 namespace pyro::guest {
 namespace {
-
-/// A descriptor that is closed once.
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() { close(); }
-
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
-  void set(int fd) {
-    close();
-    fd_ = fd;
-  }
-  void close() {
-    if (fd_ >= 0) ::close(fd_);
-    fd_ = -1;
-  }
-
- private:
-  int fd_;
-};
 
 class Run {
  public:
@@ -169,15 +148,22 @@ class Run {
   }
 
   void take_input(std::string_view bytes) {
-    if (!bytes.empty()) {
-      if (input_.is_open())
-        pending_ += bytes;
-      else
-        give_back(bytes.size());
-      return feed();
-    }
+    if (bytes.empty()) return end_input();
+    last_input_ = bytes.back();
+    if (input_.is_open())
+      pending_ += bytes;
+    else
+      give_back(bytes.size());
+    feed();
+  }
+
+  // For a terminal as it is typed: after part of a line, the first only ends that.
+  void end_input() {
+    constexpr char kEndOfFile = '\4';
+    const bool is_within_line =
+        std::string_view("\n\r\4").find(last_input_) == std::string_view::npos;
     input_ended_ = true;
-    if (run_.terminal != 0) pending_ += '\4';  // end of file, as it is typed
+    if (run_.terminal != 0) pending_.append(is_within_line ? 2 : 1, kEndOfFile);
     feed();
   }
 
@@ -201,6 +187,14 @@ class Run {
   void stop_listening(Stream stream) {
     if (stream == Stream::output) output_.close();
     if (stream == Stream::error_output) error_output_.close();
+    // A terminal is gone when all of it is closed.
+    if (run_.terminal != 0) close_input();
+  }
+
+  void close_input() {
+    if (!pending_.empty()) give_back(pending_.size());
+    pending_.clear();
+    input_.close();
   }
 
   void resize(const WindowPayload& window) {
@@ -250,6 +244,7 @@ class Run {
   Descriptor output_;
   Descriptor error_output_;
   std::string pending_;
+  char last_input_ = '\n';
   bool input_ended_ = false;
   bool ended_ = false;
   pid_t pid_ = -1;

@@ -12,6 +12,7 @@
 #include <ctime>
 
 #include "guest/channel.h"
+#include "guest/descriptor.h"
 
 namespace pyro::guest {
 namespace {
@@ -19,9 +20,9 @@ namespace {
 Channel* listener = nullptr;
 
 void say_on_console(std::string_view text) {
-  const int console = ::open("/dev/console", O_WRONLY | O_CLOEXEC);
+  const Descriptor console(::open("/dev/console", O_WRONLY | O_CLOEXEC));
   const std::string line = "pyro: " + std::string(text) + '\n';
-  if (console >= 0) static_cast<void>(!::write(console, line.data(), line.size()));
+  static_cast<void>(!::write(console.get(), line.data(), line.size()));
 }
 
 void set_clock(std::int64_t nanoseconds_since_1970) {
@@ -40,12 +41,11 @@ void reseed(const std::uint8_t (&seed)[kSeedBytes]) {
   info.buf_size = kSeedBytes;
   std::memcpy(request, &info, sizeof info);
   std::memcpy(request + sizeof info, seed, kSeedBytes);
-  const int random = ::open("/dev/urandom", O_WRONLY | O_CLOEXEC);
-  if (random < 0 || ::ioctl(random, RNDADDENTROPY, request) != 0 ||
-      ::ioctl(random, RNDRESEEDCRNG) != 0) {
+  const Descriptor random(::open("/dev/urandom", O_WRONLY | O_CLOEXEC));
+  if (::ioctl(random.get(), RNDADDENTROPY, request) != 0 ||
+      ::ioctl(random.get(), RNDRESEEDCRNG) != 0) {
     give_up("the random pool takes no seed");
   }
-  ::close(random);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include "guest/channel.h"
 #include "guest/command.h"
+#include "guest/descriptor.h"
 #include "guest/machine.h"
 #include "guest/tree.h"
 
@@ -69,14 +70,12 @@ class Server {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = whom.address;
     address.sin_port = whom.port;
-    const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const bool said =
-        ::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-        ::send(socket, words.data(), words.size(), MSG_NOSIGNAL) >= 0;
-    const int error = errno;
-    ::close(socket);
+        ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+        ::send(socket.get(), words.data(), words.size(), MSG_NOSIGNAL) >= 0;
     if (said) return channel_.write(FrameType::done);
-    channel_.write_fixed(FrameType::refused, RefusalPayload{error}, "cannot reach the host");
+    channel_.write_fixed(FrameType::refused, RefusalPayload{errno}, "cannot reach the host");
   }
 
   Channel& channel_;
@@ -85,9 +84,11 @@ class Server {
 
 // A kernel without a console starts init without them.
 void fill_standard_streams() {
-  // NOLINTNEXTLINE(android-cloexec-open): that they are inherited is what they are for.
-  while (::open("/dev/null", O_RDWR) <= STDERR_FILENO) {
-    if (::access("/dev/null", F_OK) != 0) return;
+  for (;;) {
+    // NOLINTNEXTLINE(android-cloexec-open): that they are inherited is what they are for.
+    const int fd = ::open("/dev/null", O_RDWR);
+    if (fd > STDERR_FILENO) ::close(fd);
+    if (fd < 0 || fd > STDERR_FILENO) return;
   }
 }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "guest/descriptor.h"
 #include "guest/machine.h"
 
 namespace pyro::guest {
@@ -31,13 +32,11 @@ constexpr Driver kDrivers[] = {{"virtio_net", "0x0001"},
 
 std::string read_file(const std::string& path) {
   std::string content;
-  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (file < 0) return content;
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   char piece[16 << 10];
-  for (long got = 0; (got = ::read(file, piece, sizeof piece)) > 0;) {
+  for (long got = 0; (got = ::read(file.get(), piece, sizeof piece)) > 0;) {
     content.append(piece, static_cast<std::size_t>(got));
   }
-  ::close(file);
   return content;
 }
 
@@ -107,12 +106,11 @@ class Loader {
   void insert(std::string_view path) {
     if (std::ranges::find(tried_, path) != tried_.end()) return;
     tried_.push_back(path);
-    const int file = ::open((folder_ + std::string(path)).c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) return;
+    const Descriptor file(::open((folder_ + std::string(path)).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.is_open()) return;
     constexpr int kCompressed = 4;  // MODULE_INIT_COMPRESSED_FILE
     const bool plain = path.ends_with(".ko");
-    ::syscall(SYS_finit_module, file, "", plain ? 0 : kCompressed);
-    ::close(file);
+    ::syscall(SYS_finit_module, file.get(), "", plain ? 0 : kCompressed);
   }
 
   std::string folder_;

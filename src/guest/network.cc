@@ -11,6 +11,7 @@
 
 #include <cstring>
 
+#include "guest/descriptor.h"
 #include "guest/machine.h"
 
 namespace pyro::guest {
@@ -62,17 +63,15 @@ void set_default_route(int socket) {
 // The environment's may be a link to what a service would have written.
 void set_name_servers() {
   ::unlink("/etc/resolv.conf");
-  const int file = ::open("/etc/resolv.conf", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0) return;
-  static_cast<void>(!::write(file, kNameServers.data(), kNameServers.size()));
-  ::close(file);
+  const Descriptor file(::open("/etc/resolv.conf", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+  static_cast<void>(!::write(file.get(), kNameServers.data(), kNameServers.size()));
 }
 
 }  // namespace
 
 void set_up_network() {
-  const int socket = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  if (socket < 0) return;
+  const Descriptor owner(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  const int socket = owner.get();
   bring_up(socket, "lo");
   // Asking for an interface that is not there has the kernel start modprobe, which takes a fifth of
   // the whole boot.
@@ -83,7 +82,6 @@ void set_up_network() {
     set_default_route(socket);
     set_name_servers();
   }
-  ::close(socket);
 }
 
 }  // namespace pyro::guest

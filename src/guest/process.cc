@@ -1,3 +1,4 @@
+// A process, from its words and streams.
 #include "guest/process.h"
 
 #include <fcntl.h>

@@ -12,7 +12,8 @@
 //   argument..., variable..., directory, run      output..., error_output..., taken..., then
 //   exited,
 //     and meanwhile input, closed, resize, signal   or refused when the command cannot be run
-//   put, then a tree                              done or refused
+//   put, then a tree                              done or refused; the latter as soon as something
+//                                                 fails: what is left of the tree is passed over
 //   get                                           a tree, then done, or refused
 //   reach                                         done or refused
 //

@@ -7,8 +7,8 @@
 
 namespace pyro::guest {
 
-/// Takes the tree that follows. `payload` is where to, NUL, and the name that it gets when that is
-/// a directory, as with cp(1).
+/// Takes the tree that follows, and says at once when something of it cannot be made. `payload` is
+/// where to, NUL, and the name that it gets when that is a directory, as with cp(1).
 void put_tree(Channel& channel, std::string_view payload);
 
 /// Sends the file or tree at `path`. What no tree can have (devices, pipes, sockets) is left out.

@@ -34,6 +34,13 @@ std::string copied_name(const std::string& path) {
   return name == "." || name == ".." || name == "/" ? "" : name;
 }
 
+Note first_of(const Note& note) {
+  constexpr int kMost = 20;  // there may be more to leave out than files
+  return [&note, told = 0](std::string_view text) mutable {
+    if (++told <= kMost) note(text);
+  };
+}
+
 void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Deadline deadline) {
   constexpr const char* kHostOnUserNetwork = "10.0.2.2";
   guest::ReachPayload whom;
@@ -42,7 +49,11 @@ void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Dea
   link.send_fixed(guest::FrameType::reach, whom, words);
   GuestFrame frame = link.next(deadline);
   if (frame.type == guest::FrameType::done) return;
-  throw Error(ErrorCode::failed, "the guest's network does not work");
+  if (frame.type != guest::FrameType::refused) refuse_frame();
+  const int error = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
+  throw Error(ErrorCode::failed,
+              "the guest's network does not work: " +
+                  std::string(system_error(guest_words(frame.payload), error).what()));
 }
 
 }  // namespace pyro

@@ -15,7 +15,8 @@ struct CommandEnd {
   int code = 0;
   int signal = 0;
   bool timed_out = false;
-  int refused = 0;  ///< The error number of what kept it from starting.
+  bool cut_off = false;  ///< It did not end when it was told to: nothing can be asked any more.
+  int refused = 0;       ///< The error number of what kept it from starting.
   std::string refusal;
 };
 
@@ -29,17 +30,23 @@ void begin_conversation(GuestLink& link, std::string_view host_name, Deadline de
 /// What a copy of `path` is called in a directory; empty when the path does not say.
 [[nodiscard]] std::string copied_name(const std::string& path);
 
-/// How long a guest may keep still in the middle of a copy before it is given up. A copy as a whole
-/// takes as long as it takes.
-inline constexpr std::chrono::seconds kCopyPatience{60};
+/// How long a guest may keep still in the middle of a copy before it is given up.
+inline constexpr std::chrono::seconds kStillnessOfACopy{60};
+
+/// Hears of what is left out.
+using Note = std::function<void(std::string_view)>;
+
+/// Passes on as many as anybody wants to read. `note` must outlive it.
+[[nodiscard]] Note first_of(const Note& note);
 
 /// Copies from the host to the guest. @throws Error naming the path that failed.
-void copy_in(GuestLink& link, const Copy& copy, std::chrono::milliseconds patience = kCopyPatience);
+void copy_in(GuestLink& link, const Copy& copy, const Note& note,
+             const Patience& patience = {kStillnessOfACopy});
 
 /// Copies from the guest to the host: nothing is written outside of `copy.to`, whatever the guest
-/// says. `note` hears of what is left out.
-void copy_out(GuestLink& link, const Copy& copy, const std::function<void(std::string_view)>& note,
-              std::chrono::milliseconds patience = kCopyPatience);
+/// says.
+void copy_out(GuestLink& link, const Copy& copy, const Note& note,
+              const Patience& patience = {kStillnessOfACopy});
 
 /// Has the guest connect to the host's loopback port over the user network, and say `words`.
 void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Deadline deadline);

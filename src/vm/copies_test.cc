@@ -2,6 +2,7 @@
 // tree_receiver_test.cc.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <cerrno>
 #include <functional>
@@ -51,14 +52,13 @@ class CopiesTest : public ::testing::Test {
 
   std::string copy_out() {
     return failure([&](GuestLink& link) {
-      pyro::copy_out(link, {"/in/guest", to().string()},
-                     [&](std::string_view note) { notes_.emplace_back(note); });
+      pyro::copy_out(link, {"/in/guest", to().string()}, hear_);
     });
   }
   std::string copy_in() {
     testing::write_file(dir_ / "from", "content");
     return failure([&](GuestLink& link) {
-      pyro::copy_in(link, {(dir_ / "from").string(), "/in/guest"});
+      pyro::copy_in(link, {(dir_ / "from").string(), "/in/guest"}, hear_);
     });
   }
 
@@ -68,6 +68,7 @@ class CopiesTest : public ::testing::Test {
   FakeGuest guest_;
   std::stop_source stop_;
   std::vector<std::string> notes_;
+  const Note hear_ = [this](std::string_view note) { notes_.emplace_back(note); };
 };
 
 // --- out of the guest ---
@@ -167,15 +168,29 @@ TEST_F(CopiesTest, AGuestThatNeverAnswersIsStopped) {
 
 TEST_F(CopiesTest, AGuestThatKeepsStillIsGivenUp) {
   const Copy out{"/in/guest", to().string()};
-  const auto no_note = [](std::string_view) {};
-  EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_out(link, out, no_note, 20ms); }),
+  EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_out(link, out, hear_, {20ms}); }),
               HasSubstr(kNoSign));
   for (const std::size_t size : {std::size_t{1}, std::size_t{4} << 20}) {
     testing::write_file(dir_ / "from", std::string(size, 'x'));
     const Copy in{(dir_ / "from").string(), "/in/guest"};
-    EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, in, 20ms); }),
+    EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_, {20ms}); }),
                 HasSubstr(kNoSign));
   }
+}
+
+TEST_F(CopiesTest, AGuestThatMovesNowAndThenDoesNotOutlastTheEnd) {
+  std::jthread guest([&](const std::stop_token& over) {
+    for (int i = 0; i < 200 && !over.stop_requested(); ++i) {
+      guest_.say_what_fits(frame_bytes(FrameType::left_out, "x"));
+      std::this_thread::sleep_for(5ms);
+    }
+    if (!over.stop_requested()) guest_.say_bytes(kEnd + kDone);
+  });
+  const Copy out{"/in/guest", to().string()};
+  EXPECT_THAT(failure([&](GuestLink& link) {
+                pyro::copy_out(link, out, hear_, {10s, Clock::now() + 100ms});
+              }),
+              HasSubstr(kNoSign));
 }
 
 TEST_F(CopiesTest, AMachineThatEndsMeanwhileIsLost) {
@@ -187,12 +202,14 @@ TEST_F(CopiesTest, AMachineThatEndsMeanwhileIsLost) {
 // --- into the guest ---
 
 TEST_F(CopiesTest, AFileGoesInAsATree) {
-  guest_.say(FrameType::done);
+  std::jthread guest([&] {
+    EXPECT_EQ(guest_.hear()->payload, std::string("/in/guest\0from", 14));
+    EXPECT_EQ(guest_.hear()->type, FrameType::entry);
+    EXPECT_EQ(guest_.hear()->payload, "content");
+    EXPECT_EQ(guest_.hear()->type, FrameType::tree_end);
+    guest_.say(FrameType::done);
+  });
   EXPECT_EQ(copy_in(), "");
-  EXPECT_EQ(guest_.hear()->payload, std::string("/in/guest\0from", 14));
-  EXPECT_EQ(guest_.hear()->type, FrameType::entry);
-  EXPECT_EQ(guest_.hear()->payload, "content");
-  EXPECT_EQ(guest_.hear()->type, FrameType::tree_end);
 }
 
 TEST_F(CopiesTest, WhatCannotBeWrittenIsNamed) {
@@ -200,10 +217,31 @@ TEST_F(CopiesTest, WhatCannotBeWrittenIsNamed) {
   EXPECT_THAT(copy_in(), HasSubstr("the guest cannot write /in/guest: No space left"));
 }
 
+TEST_F(CopiesTest, AGuestThatHasNoRoomGetsNoMore) {
+  testing::write_file(dir_ / "from", std::string(4 << 20, 'x'));
+  guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOSPC}, "/in/guest");
+  const Copy in{(dir_ / "from").string(), "/in/guest"};
+  // It takes nothing: whoever sent all of it first would wait.
+  EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_, {2s}); }),
+              HasSubstr("No space left"));
+}
+
+TEST_F(CopiesTest, WhatDoesNotGoInIsTold) {
+  std::filesystem::create_directory(dir_ / "tree");
+  ASSERT_EQ(::mkfifo((dir_ / "tree/pipe").c_str(), 0600), 0);
+  std::jthread guest([&] {
+    static_cast<void>(guest_.hear_of(FrameType::tree_end));
+    guest_.say(FrameType::done);
+  });
+  const Copy in{(dir_ / "tree").string(), "/in/guest"};
+  EXPECT_EQ(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_); }), "");
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("tree/pipe is no file, directory or link: left out")));
+}
+
 TEST_F(CopiesTest, NonsenseInsteadOfAnAnswerIsRefused) {
   for (const std::string& bytes :
        {frame_bytes(FrameType::exited, payload_bytes(guest::ExitPayload{})),
-        frame_bytes(FrameType{77}), frame_bytes(FrameType::refused, "x"), kData}) {
+        frame_bytes(FrameType{77}), frame_bytes(FrameType::refused, "x"), kData, kDone}) {
     guest_.say_bytes(bytes);
     EXPECT_THAT(copy_in(), HasSubstr(kNonsense));
   }

@@ -1,5 +1,4 @@
 // Copies a file or tree from the host into a guest.
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,11 +17,18 @@ using guest::FrameType;
 
 constexpr mode_t kPermissions = 0777;
 
+[[noreturn]] void fail(GuestFrame answer) {
+  if (answer.type != FrameType::refused) refuse_frame();
+  const int error = fixed_part<guest::RefusalPayload>(answer.payload).error_number;
+  throw Error(ErrorCode::failed,
+              system_error("the guest cannot write " + guest_words(answer.payload), error).what());
+}
+
 /// Sends what is below an open directory. Links are sent as they are, and never followed.
 class TreeSender {
  public:
-  TreeSender(GuestLink& link, std::string root, std::chrono::milliseconds patience)
-      : link_(link), root_(std::move(root)), patience_(patience) {}
+  TreeSender(GuestLink& link, std::string root, const Note& note, const Patience& patience)
+      : link_(link), root_(std::move(root)), note_(note), patience_(patience) {}
 
   // The root itself is followed: who names a link means what it leads to.
   void send() {
@@ -48,7 +54,14 @@ class TreeSender {
     entry.mode = static_cast<std::uint16_t>(status.st_mode & kPermissions);
     entry.kind = kind;
     link_.send_fixed(FrameType::entry, entry, text);
+    pass_on();
+  }
+
+  // A guest that has no room for the rest says so at once.
+  void pass_on() {
     link_.send_all(patience_);
+    link_.wait({}, Clock::now());
+    if (const auto frame = link_.take()) fail(*frame);
   }
 
   void send_file(int file, const std::string& path, const struct stat& status) {
@@ -60,7 +73,7 @@ class TreeSender {
       if (got < 0) throw system_error("cannot read " + full(path), errno);
       if (got == 0) return;
       link_.send(FrameType::data, {piece.data(), static_cast<std::size_t>(got)});
-      link_.send_all(patience_);
+      pass_on();
     }
   }
 
@@ -79,7 +92,9 @@ class TreeSender {
       throw system_error("cannot read " + full(path), errno);
     }
     if (S_ISLNK(status.st_mode)) return send_link(directory, name, path, status);
-    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) return;  // sockets and the like
+    if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+      return note_(full(path) + " is no file, directory or link: left out");
+    }
     const Fd child = open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, full(path));
     if (S_ISDIR(status.st_mode)) return send_directory(child.get(), path, status);
     send_file(child.get(), path, status);
@@ -96,24 +111,23 @@ class TreeSender {
 
   GuestLink& link_;
   const std::string root_;
-  const std::chrono::milliseconds patience_;
+  const Note& note_;
+  const Patience& patience_;
 };
 
 }  // namespace
 
-void copy_in(GuestLink& link, const Copy& copy, std::chrono::milliseconds patience) {
+void copy_in(GuestLink& link, const Copy& copy, const Note& note, const Patience& patience) {
   try {
-    TreeSender sender(link, copy.from, patience);
+    const Note tell = first_of(note);
+    TreeSender sender(link, copy.from, tell, patience);
     link.send(FrameType::put, copy.to + '\0' + copied_name(copy.from));
     sender.send();
     link.send(FrameType::tree_end);
-    GuestFrame frame = link.next(Clock::now() + patience);
-    if (frame.type == FrameType::done) return;
-    if (frame.type != FrameType::refused) refuse_frame();
-    const int error = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
-    throw Error(ErrorCode::failed,
-                system_error("the guest cannot write " + guest_words(frame.payload), error).what());
+    const GuestFrame answer = link.next(patience.from_now());
+    if (answer.type != FrameType::done) fail(answer);
   } catch (Error& error) {
+    patience.explain(error);
     error.add_context("cannot copy " + copy.from + " to " + copy.to + " in the guest");
     throw;
   }

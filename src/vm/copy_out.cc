@@ -9,9 +9,6 @@ namespace {
 
 using guest::FrameType;
 
-/// A guest may have more to leave out than anybody wants to read.
-constexpr int kMostNotes = 20;
-
 [[noreturn]] void fail(std::string_view payload) {
   const int error = fixed_part<guest::RefusalPayload>(payload).error_number;
   throw Error(ErrorCode::failed,
@@ -20,24 +17,21 @@ constexpr int kMostNotes = 20;
 
 }  // namespace
 
-void copy_out(GuestLink& link, const Copy& copy, const std::function<void(std::string_view)>& note,
-              std::chrono::milliseconds patience) {
-  int told = 0;
-  const auto tell = [&](std::string_view text) {
-    if (++told <= kMostNotes) note(text);
-  };
+void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Patience& patience) {
+  const Note tell = first_of(note);
   try {
     link.send(FrameType::get, copy.from);
     std::optional<TreeReceiver> tree;
     bool ended = false;
     while (true) {
-      const GuestFrame frame = link.next(Clock::now() + patience);
+      const GuestFrame frame = link.next(patience.from_now());
       if (frame.type == FrameType::refused) fail(frame.payload);
       // Nothing comes after a tree, and a copy is none without its end.
       if (ended != (frame.type == FrameType::done)) refuse_frame();
       switch (frame.type) {
         case FrameType::entry:
-          if (!tree) tree.emplace(copy.to, copied_name(copy.from), tell);
+          // By reference: all parts of the copy share how many notes there may be.
+          if (!tree) tree.emplace(copy.to, copied_name(copy.from), std::ref(tell));
           tree->entry(frame.payload);
           break;
         case FrameType::data:
@@ -59,6 +53,7 @@ void copy_out(GuestLink& link, const Copy& copy, const std::function<void(std::s
       }
     }
   } catch (Error& error) {
+    patience.explain(error);
     error.add_context("cannot copy " + copy.from + " out of the guest to " + copy.to);
     throw;
   }

@@ -46,11 +46,12 @@ class FakeGuest : public Machine {
     host_ = Fd(ends[0]);
     guest_ = Fd(ends[1]);
     ended_ = Fd(::eventfd(0, EFD_CLOEXEC));
+    console_ = Fd(::eventfd(0, EFD_CLOEXEC));
   }
 
   // The host's view.
   [[nodiscard]] int channel() const noexcept override { return host_.get(); }
-  [[nodiscard]] int console() const noexcept override { return -1; }
+  [[nodiscard]] int console() const noexcept override { return console_.get(); }
   [[nodiscard]] int complaints() const noexcept override { return -1; }
   [[nodiscard]] int process() const noexcept override { return ended_.get(); }
   void note_words() override {}
@@ -93,6 +94,9 @@ class FakeGuest : public Machine {
     }
   }
 
+  /// From now on there is always something on the console.
+  void flood_console() { ::eventfd_write(console_.get(), 1); }
+
   struct Heard {
     guest::FrameType type{};
     std::string payload;
@@ -130,6 +134,7 @@ class FakeGuest : public Machine {
   Fd host_;
   Fd guest_;
   Fd ended_;
+  Fd console_;
   std::string words_;
   Loss loss_ = Loss::end;
 };

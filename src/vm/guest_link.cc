@@ -9,12 +9,15 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <utility>
 
 namespace pyro {
 namespace {
 
 constexpr std::size_t kHeader = sizeof(guest::FrameHeader);
 constexpr std::size_t kBacklog = 512 << 10;
+constexpr std::size_t kPiece = 256 << 10;
+static_assert(kBacklog > kHeader + guest::kLargestPayload);
 
 }  // namespace
 
@@ -30,7 +33,8 @@ GuestLink::GuestLink(Machine& machine, const std::stop_token& stop)
     : machine_(machine),
       stop_(stop),
       wake_up_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
-      on_stop_(stop, [fd = wake_up_.get()] { ::eventfd_write(fd, 1); }) {
+      on_stop_(stop, [fd = wake_up_.get()] { ::eventfd_write(fd, 1); }),
+      in_(std::make_unique_for_overwrite<char[]>(kBacklog + kPiece)) {
   if (!wake_up_) throw system_error("cannot make an eventfd", errno);
 }
 
@@ -58,41 +62,40 @@ void GuestLink::flush() {
   }
 }
 
-void GuestLink::send_all(std::chrono::milliseconds patience) {
+void GuestLink::send_all(const Patience& patience) {
   constexpr std::size_t kLittle = 256 << 10;
+  if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
   flush();
   std::size_t left = unsent();
-  for (auto deadline = Clock::now() + patience; left > kLittle;) {
-    if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+  for (auto deadline = patience.from_now(); left > kLittle;) {
     if (!wait_flushed({}, deadline)) lost(kNoSign);
+    if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     flush();
     if (ended_) lost("the machine ended");
-    if (unsent() < left) deadline = Clock::now() + patience;
+    if (unsent() < left) deadline = patience.from_now();
     left = unsent();
   }
 }
 
 void GuestLink::receive() {
-  constexpr std::size_t kPiece = 256 << 10;
-  in_.erase(0, taken_);
-  taken_ = 0;
-  const std::size_t size = in_.size();
-  in_.resize(size + kPiece);
-  const ssize_t got = ::recv(machine_.channel(), in_.data() + size, kPiece, MSG_DONTWAIT);
-  in_.resize(size + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+  // Seldom more than the beginning of a frame.
+  if (taken_ > 0) std::memmove(in_.get(), in_.get() + taken_, untaken());
+  received_ -= std::exchange(taken_, 0);
+  const ssize_t got = ::recv(machine_.channel(), in_.get() + received_, kPiece, MSG_DONTWAIT);
+  if (got > 0) received_ += static_cast<std::size_t>(got);
   if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) ended_ = true;
 }
 
 std::optional<GuestFrame> GuestLink::take() {
-  const std::size_t left = in_.size() - taken_;
+  const std::size_t left = untaken();
   guest::FrameHeader header;
-  if (left >= kHeader) std::memcpy(&header, in_.data() + taken_, kHeader);
+  if (left >= kHeader) std::memcpy(&header, in_.get() + taken_, kHeader);
   if (left >= kHeader && header.size > guest::kLargestPayload) refuse_frame();
   if (left < kHeader || left - kHeader < header.size) {
     if (ended_) lost("the machine ended");
     return std::nullopt;
   }
-  const std::string_view payload(in_.data() + taken_ + kHeader, header.size);
+  const std::string_view payload(in_.get() + taken_ + kHeader, header.size);
   taken_ += kHeader + header.size;
   if (header.type == guest::FrameType::trouble) {
     throw Error(ErrorCode::failed, "the guest gives up: " + guest_words(payload));
@@ -107,33 +110,30 @@ bool GuestLink::wait(std::span<pollfd> others, Deadline deadline) {
 
 bool GuestLink::wait_flushed(std::span<pollfd> others, Deadline deadline) {
   // What nobody takes is left to the guest: it has to wait.
-  const bool has_room = in_.size() - taken_ < kBacklog;
+  const bool has_room = untaken() < kBacklog;
   const int wanted = (has_room ? POLLIN : 0) | (unsent() > 0 ? POLLOUT : 0);
-  std::vector<pollfd> waiting{
-      {ended_ || wanted == 0 ? -1 : machine_.channel(), static_cast<short>(wanted), 0},
-      {wake_up_.get(), POLLIN, 0},
-      {machine_.console(), POLLIN, 0},
-      {machine_.complaints(), POLLIN, 0}};
-  const std::size_t own = waiting.size();
-  waiting.insert(waiting.end(), others.begin(), others.end());
-  const int ready = ::poll(waiting.data(), waiting.size(), poll_timeout(deadline));
+  enum { kChannel, kStop, kConsole, kComplaints, kOwn };
+  std::array<pollfd, kOwn + kMostOthers> waiting{
+      {{ended_ || wanted == 0 ? -1 : machine_.channel(), static_cast<short>(wanted), 0},
+       {wake_up_.get(), POLLIN, 0},
+       {machine_.console(), POLLIN, 0},
+       {machine_.complaints(), POLLIN, 0}}};
+  std::ranges::copy(others, waiting.begin() + kOwn);
+  const int ready = ::poll(waiting.data(), kOwn + others.size(), poll_timeout(deadline));
   if (ready < 0 && errno != EINTR) throw system_error("cannot wait for the guest", errno);
-  if (ready <= 0) return ready < 0;
-  std::copy(waiting.begin() + static_cast<std::ptrdiff_t>(own), waiting.end(), others.begin());
-  if ((waiting[0].revents & ~POLLOUT) != 0) receive();
-  eventfd_t requests = 0;
-  if (waiting[1].revents != 0) ::eventfd_read(wake_up_.get(), &requests);
-  if (waiting[2].revents != 0 || waiting[3].revents != 0) machine_.note_words();
-  return true;
+  if (ready > 0) {
+    std::copy_n(waiting.begin() + kOwn, others.size(), others.begin());
+    if ((waiting[kChannel].revents & ~POLLOUT) != 0) receive();
+    eventfd_t requests = 0;
+    if (waiting[kStop].revents != 0) ::eventfd_read(wake_up_.get(), &requests);
+    if (waiting[kConsole].revents != 0 || waiting[kComplaints].revents != 0) machine_.note_words();
+  }
+  return !deadline || Clock::now() < *deadline;
 }
 
 GuestFrame GuestLink::next(Deadline deadline) {
   while (true) {
-    if (const auto frame = take()) {
-      // Whoever never stops talking gives no other sign either.
-      if (deadline && Clock::now() >= *deadline) lost(kNoSign);
-      return *frame;
-    }
+    if (const auto frame = take()) return *frame;
     if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     if (!wait({}, deadline)) lost(kNoSign);
   }

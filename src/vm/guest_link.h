@@ -4,9 +4,11 @@
 
 #include <poll.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -27,11 +29,32 @@ struct GuestFrame {
   std::string_view payload;  ///< Valid until the next wait.
 };
 
+/// How long something may take that goes on for as long as the guest moves.
+struct Patience {
+  std::chrono::milliseconds stillness{};  ///< The longest that it may keep still.
+  Deadline end = {};                      ///< For all of it, however much it moves.
+
+  /// When to give the guest up if nothing moves from now on.
+  [[nodiscard]] Clock::time_point from_now() const {
+    const auto still = Clock::now() + stillness;
+    return end ? std::min(*end, still) : still;
+  }
+
+  /// Adds to a failure what it came of when there was no time left.
+  void explain(Error& error) const {
+    if (end && Clock::now() >= *end) {
+      error.add_hint("copies may take as long as the command, and a minute at least");
+    }
+  }
+};
+
 /// What a MachineLost says when a deadline passed.
 inline constexpr const char* kNoSign = "the guest gave no sign in time";
 
 class GuestLink {
  public:
+  static constexpr std::size_t kMostOthers = 4;
+
   GuestLink(Machine& machine, const std::stop_token& stop);
 
   void send(guest::FrameType type, std::string_view payload = {});
@@ -48,14 +71,15 @@ class GuestLink {
   [[nodiscard]] std::size_t unsent() const noexcept { return out_.size() - sent_; }
   /// Waits until there is little of them.
   /// @throws Error(interrupted); MachineLost when the guest takes none for so long
-  void send_all(std::chrono::milliseconds patience);
+  void send_all(const Patience& patience);
 
   /// The next frame that has arrived in full.
   /// @throws Error(failed) for what is no frame, MachineLost, and when the guest gives up.
   [[nodiscard]] std::optional<GuestFrame> take();
 
   /// Waits until a frame may be there, one of `others` is ready, or a stop is requested; false
-  /// when the deadline came first.
+  /// once the deadline has passed, whatever there is: who never stops talking has no more time.
+  /// `others` are at most kMostOthers.
   bool wait(std::span<pollfd> others, Deadline deadline);
 
   /// The next frame, however long it takes.
@@ -67,6 +91,7 @@ class GuestLink {
  private:
   void flush();
   bool wait_flushed(std::span<pollfd> others, Deadline deadline);
+  [[nodiscard]] std::size_t untaken() const noexcept { return received_ - taken_; }
   void receive();
   [[noreturn]] void lost(const std::string& what);
 
@@ -76,8 +101,9 @@ class GuestLink {
   std::stop_callback<std::function<void()>> on_stop_;
   std::string out_;
   std::size_t sent_ = 0;
-  std::string in_;
-  std::size_t taken_ = 0;
+  std::unique_ptr<char[]> in_;
+  std::size_t received_ = 0;  ///< So much of it holds something,
+  std::size_t taken_ = 0;     ///< of which so much is no longer needed.
   bool ended_ = false;
 };
 

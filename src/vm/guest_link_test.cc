@@ -110,6 +110,31 @@ TEST_F(GuestLinkTest, AGuestThatNeverStopsTalkingDoesNotOutlastTheDeadline) {
   EXPECT_THROW(begin_conversation(link_, "host", Clock::now()), MachineLost);
 }
 
+TEST_F(GuestLinkTest, AFloodOfTheConsoleDoesNotOutlastTheDeadline) {
+  guest_.flood_console();
+  EXPECT_EQ(failure(Clock::now() + 20ms), kNoSign);
+  link_.send(FrameType::data, std::string(guest::kLargestPayload, 'x'));
+  for (int i = 0; i < 8; ++i) {
+    link_.send(FrameType::data, std::string(guest::kLargestPayload, 'x'));
+  }
+  EXPECT_THROW(link_.send_all({20ms}), MachineLost);
+}
+
+TEST_F(GuestLinkTest, NothingIsSentAfterAStop) {
+  stop_.request_stop();
+  EXPECT_THROW(link_.send_all({10s}), Error);
+}
+
+TEST_F(GuestLinkTest, AGuestThatMovesABitDoesNotOutlastTheEnd) {
+  for (int i = 0; i < 100; ++i) {
+    link_.send(FrameType::data, std::string(guest::kLargestPayload, 'x'));
+  }
+  std::jthread guest([&](const std::stop_token& over) {
+    while (!over.stop_requested() && guest_.hear(10)) std::this_thread::sleep_for(10ms);
+  });
+  EXPECT_THROW(link_.send_all({10s, Clock::now() + 100ms}), MachineLost);
+}
+
 TEST_F(GuestLinkTest, AStopEndsAWait) {
   std::jthread user([&] {
     std::this_thread::sleep_for(20ms);
@@ -127,7 +152,7 @@ TEST_F(GuestLinkTest, AGuestThatTakesNothingIsStoppedToo) {
     std::this_thread::sleep_for(20ms);
     stop_.request_stop();
   });
-  EXPECT_THROW(link_.send_all(10s), Error);
+  EXPECT_THROW(link_.send_all({10s}), Error);
 }
 
 TEST_F(GuestLinkTest, AllIsSentAtThePaceOfTheGuest) {
@@ -143,7 +168,7 @@ TEST_F(GuestLinkTest, AllIsSentAtThePaceOfTheGuest) {
   });
   for (int i = 0; i < kPieces; ++i) {
     link_.send(FrameType::data, piece);
-    link_.send_all(10s);
+    link_.send_all({10s});
     ASSERT_LE(link_.unsent(), 256u << 10);
   }
   EXPECT_EQ(link_.next(Clock::now() + 5s).type, FrameType::done);

@@ -1,7 +1,7 @@
 // One command in a machine of its own, from the environment's name to its end.
 #include <fmt/format.h>
 
-#include <exception>
+#include <algorithm>
 #include <utility>
 
 #include "vm/conversation.h"
@@ -15,6 +15,9 @@ constexpr int kTimedOut = 124;
 constexpr int kNotExecutable = 126;
 constexpr int kNotFound = 127;
 constexpr int kSignalled = 128;
+
+/// For the copies on either side of a command that has less.
+constexpr std::chrono::minutes kLeastForCopies{1};
 
 std::chrono::microseconds since(Clock::time_point begin) {
   return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
@@ -36,8 +39,7 @@ class MachineRun {
     // Nothing in there is worth a proper end.
     live.machine->kill();
     report_.total_time = since(begin);
-    if (failure_ && report_.exit_code == 0) std::rethrow_exception(failure_);
-    return report_;
+    return std::move(report_);
   }
 
  private:
@@ -72,12 +74,25 @@ class MachineRun {
   }
 
   void converse(GuestLink& link) {
-    for (const Copy& copy : options_.copy_in) copy_in(link, copy);
+    const Patience patience = copy_patience();
+    for (const Copy& copy : options_.copy_in) copy_in(link, copy, warn_, patience);
     const auto begin = Clock::now();
     const CommandEnd end = run_command(link, options_);
     report_.command_time = since(begin);
     take_over(end);
-    if (!end.timed_out) take_copies(link);
+    if (!end.cut_off) return take_copies(link);
+    for (const Copy& copy : options_.copy_out) {
+      warn_(copy.from + " is not copied out: the command did not end when it was told to");
+    }
+  }
+
+  [[nodiscard]] Patience copy_patience() const {
+    Patience patience{kStillnessOfACopy};
+    if (options_.timeout) {
+      patience.end =
+          Clock::now() + std::max<std::chrono::milliseconds>(*options_.timeout, kLeastForCopies);
+    }
+    return patience;
   }
 
   void take_over(const CommandEnd& end) {
@@ -91,24 +106,26 @@ class MachineRun {
     if (end.timed_out) report_.exit_code = kTimedOut;
   }
 
-  // Also after a command that failed: what it left may say why. Its code then says more than
-  // that there was nothing to copy.
+  // Also after a command that failed: what it left may say why.
   void take_copies(GuestLink& link) {
+    const Patience patience = copy_patience();
     for (const Copy& copy : options_.copy_out) {
       try {
-        copy_out(link, copy, [this](std::string_view text) { launcher_.progress().warning(text); });
+        copy_out(link, copy, warn_, patience);
       } catch (const Error& error) {
         if (error.code() == ErrorCode::interrupted) throw;
-        if (report_.exit_code != 0) launcher_.progress().warning(error.what());
-        if (!failure_) failure_ = std::current_exception();
+        if (report_.copy_failure)
+          warn_(error.what());
+        else
+          report_.copy_failure = error;
       }
     }
   }
 
   const RunOptions& options_;
   Launcher launcher_;
+  const Note warn_ = [this](std::string_view text) { launcher_.progress().warning(text); };
   RunReport report_;
-  std::exception_ptr failure_;
 };
 
 }  // namespace

@@ -1,16 +1,14 @@
 // One command in a guest: its streams, its signals, its end.
-#include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
-#include <limits>
 
 #include "vm/conversation.h"
+#include "vm/outlet.h"
 
 namespace pyro {
 namespace {
@@ -22,68 +20,6 @@ constexpr std::chrono::milliseconds kGrace{400};
 /// How often the size of a terminal is looked at.
 constexpr std::chrono::milliseconds kWindowInterval{200};
 
-/// Where a stream of the guest goes. It is never waited for in write(2).
-class Outlet {
- public:
-  Outlet(int fd, std::optional<std::uint64_t> limit)
-      : fd_(fd), room_(limit.value_or(std::numeric_limits<std::uint64_t>::max())) {
-    struct stat status {};
-    is_file_ = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-  }
-
-  void add(std::string_view bytes) {
-    bytes = bytes.substr(0, room_);
-    room_ -= bytes.size();
-    if (!closed_) pending_ += bytes;
-    if (is_file_) drain();
-  }
-
-  /// What to poll: nothing while there is nothing to write.
-  [[nodiscard]] int wanted() const noexcept { return pending_.empty() ? -1 : fd_; }
-  [[nodiscard]] bool idle() const noexcept { return pending_.empty(); }
-
-  /// Once poll(2) says that it can be written to: then a pipe takes PIPE_BUF bytes.
-  void drain() {
-    constexpr std::size_t kSure = 4096;
-    std::size_t done = 0;
-    while (done < pending_.size()) {
-      const std::size_t piece = pending_.size() - done;
-      const ssize_t put =
-          ::write(fd_, pending_.data() + done, is_file_ ? piece : std::min(piece, kSure));
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0 && errno == EAGAIN) break;
-      if (put < 0) return close(errno);
-      done += static_cast<std::size_t>(put);
-      if (!is_file_ && !can_take_more()) break;
-    }
-    pending_.erase(0, done);
-  }
-
-  /// Whether the reader has just gone away; true once.
-  bool went_away() noexcept { return std::exchange(went_away_, false); }
-
- private:
-  [[nodiscard]] bool can_take_more() const {
-    pollfd state{fd_, POLLOUT, 0};
-    return ::poll(&state, 1, 0) == 1 && (state.revents & POLLOUT) != 0;
-  }
-
-  void close(int error_number) {
-    pending_.clear();
-    closed_ = went_away_ = true;
-    if (error_number != EPIPE) {
-      throw system_error("cannot write what the command says", error_number);
-    }
-  }
-
-  int fd_;
-  std::uint64_t room_;
-  bool is_file_ = false;
-  bool closed_ = false;
-  bool went_away_ = false;
-  std::string pending_;
-};
-
 class CommandRun {
  public:
   CommandRun(GuestLink& link, const RunOptions& options)
@@ -94,18 +30,25 @@ class CommandRun {
         input_open_(options.input >= 0) {}
 
   CommandEnd to_its_end() {
+    const auto kept = options_.while_it_runs ? options_.while_it_runs() : nullptr;
     request();
     if (options_.timeout) deadline_ = Clock::now() + *options_.timeout;
-    while (!ended_ || !output_.idle() || !error_output_.idle()) {
-      take_frames();
-      if (ended_ && output_.idle() && error_output_.idle()) break;
-      wait();
+    try {
+      while (!has_ended()) wait();
+    } catch (const MachineLost&) {
+      if (!end_at_) throw;
+      end_.cut_off = true;  // that is an end, too, and it was asked for
     }
     if (interrupted_) throw Error(ErrorCode::interrupted, "interrupted");
     return end_;
   }
 
  private:
+  bool has_ended() {
+    take_frames();
+    return ended_ && output_.idle() && error_output_.idle();
+  }
+
   void request() {
     for (const std::string& word : options_.command) send_word(FrameType::argument, word);
     for (const std::string& variable : options_.variables) {
@@ -138,9 +81,11 @@ class CommandRun {
   void handle(GuestFrame frame) {
     switch (frame.type) {
       case FrameType::output:
-        return output_.add(frame.payload);
+        output_.add(frame.payload);
+        return tell_of_reader(output_, guest::Stream::output);
       case FrameType::error_output:
-        return error_output_.add(frame.payload);
+        error_output_.add(frame.payload);
+        return tell_of_reader(error_output_, guest::Stream::error_output);
       case FrameType::taken:
         unanswered_ -= std::min<std::uint64_t>(
             unanswered_, fixed_part<guest::NumberPayload>(frame.payload).number);
@@ -149,17 +94,21 @@ class CommandRun {
         const auto end = fixed_part<guest::ExitPayload>(frame.payload);
         end_.code = static_cast<int>(end.code & 0xff);
         end_.signal = static_cast<int>(end.signal & 0x7f);
-        ended_ = true;
-        return;
+        return note_end();
       }
       case FrameType::refused:
         end_.refused = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
         end_.refusal = guest_words(frame.payload);
-        ended_ = true;
-        return;
+        return note_end();
       default:
         refuse_frame();
     }
+  }
+
+  // Whoever reads slowly what it said has all the time.
+  void note_end() {
+    ended_ = true;
+    deadline_.reset();
   }
 
   void wait() {
@@ -168,21 +117,18 @@ class CommandRun {
     std::array<pollfd, kCount> fds = {{{may_send ? options_.input : -1, POLLIN, 0},
                                        {output_.wanted(), POLLOUT, 0},
                                        {error_output_.wanted(), POLLOUT, 0}}};
-    const bool in_time = link_.wait(fds, next_deadline());
-    if (in_time && fds[kInput].revents != 0) forward_input();
-    if (in_time && fds[kOutput].revents != 0) put_out(output_, guest::Stream::output);
-    if (in_time && fds[kErrorOutput].revents != 0) {
-      put_out(error_output_, guest::Stream::error_output);
-    }
+    link_.wait(fds, next_deadline());
+    if (fds[kInput].revents != 0) forward_input();
+    if (fds[kOutput].revents != 0) output_.drain();
+    if (fds[kErrorOutput].revents != 0) error_output_.drain();
+    tell_of_reader(output_, guest::Stream::output);
+    tell_of_reader(error_output_, guest::Stream::error_output);
     if (options_.window >= 0) follow_window();
     keep_time();
   }
 
-  void put_out(Outlet& outlet, guest::Stream stream) {
-    outlet.drain();
-    if (outlet.went_away()) {
-      link_.send_fixed(FrameType::closed, guest::StreamPayload{stream});
-    }
+  void tell_of_reader(Outlet& outlet, guest::Stream stream) {
+    if (outlet.went_away()) link_.send_fixed(FrameType::closed, guest::StreamPayload{stream});
   }
 
   void forward_input() {
@@ -224,7 +170,7 @@ class CommandRun {
       if (now >= *end_at_) finish();
     } else if (link_.stop_requested()) {
       interrupted_ = true;
-      tell_to_end(SIGINT);
+      tell_to_end(options_.stop_signal ? options_.stop_signal() : SIGINT);
     } else if (deadline_ && now >= *deadline_) {
       end_.timed_out = true;
       tell_to_end(SIGTERM);
@@ -238,10 +184,10 @@ class CommandRun {
 
   // Whoever does not read what is left by now never will.
   void finish() {
-    if (interrupted_) throw Error(ErrorCode::interrupted, "interrupted");
+    end_.cut_off = !ended_;
     ended_ = true;
-    output_ = Outlet(options_.output, 0);
-    error_output_ = Outlet(options_.error_output, 0);
+    output_.abandon();
+    error_output_.abandon();
   }
 
   GuestLink& link_;

@@ -202,6 +202,26 @@ TEST_F(RunCommandTest, ASlowReaderSlowsTheGuestDown) {
   EXPECT_LT(said, 2u << 20);
 }
 
+TEST_F(RunCommandTest, AReaderThatIsSlowAfterTheEndHasTheTimeItTakes) {
+  auto [reader, writer] = pipe_ends();
+  output_ = std::move(writer);
+  options_.timeout = 100ms;
+  guest_.say(FrameType::output, std::string(100'000, 'x'));
+  guest_.say(FrameType::output, std::string(1'000, 'y'));
+  std::jthread slow([&] {
+    std::this_thread::sleep_for(50ms);
+    std::string all(101'000, '\0');
+    for (std::size_t got = 0; got < all.size();) {
+      const ssize_t n = ::read(reader.get(), all.data() + got, all.size() - got);
+      ASSERT_GT(n, 0);
+      got += static_cast<std::size_t>(n);
+    }
+    EXPECT_EQ(all, std::string(100'000, 'x') + std::string(1'000, 'y'));
+  });
+  say_exit(0);
+  EXPECT_FALSE(run().timed_out);
+}
+
 TEST_F(RunCommandTest, ADiskThatIsFullEndsIt) {
   output_ = Fd(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   guest_.say(FrameType::output, "x");
@@ -254,14 +274,18 @@ TEST_F(RunCommandTest, ACommandThatTakesTooLongIsToldToEnd) {
     guest_.say(FrameType::output, "bye");
     say_exit(0, SIGTERM);
   });
-  EXPECT_TRUE(run().timed_out);
+  const CommandEnd end = run();
+  EXPECT_TRUE(end.timed_out);
+  EXPECT_FALSE(end.cut_off) << "what it left can be asked for";
   EXPECT_EQ(content_of(output_), "bye");
 }
 
 TEST_F(RunCommandTest, OneThatTakesNoNoticeIsLeft) {
   options_.timeout = 50ms;
   const auto begin = Clock::now();
-  EXPECT_TRUE(run().timed_out);
+  const CommandEnd end = run();
+  EXPECT_TRUE(end.timed_out);
+  EXPECT_TRUE(end.cut_off);
   EXPECT_LT(Clock::now() - begin, 1s);
 }
 
@@ -288,6 +312,54 @@ TEST_F(RunCommandTest, AStopIsPassedOn) {
     say_exit(0, SIGINT);
   });
   EXPECT_EQ(failure(), "interrupted");
+}
+
+TEST_F(RunCommandTest, AStopIsPassedOnAsWhatItWas) {
+  options_.stop_signal = [] { return SIGHUP; };
+  stop_.request_stop();
+  std::jthread guest([&] {
+    const auto heard = guest_.hear_of(FrameType::signal);
+    ASSERT_TRUE(heard);
+    EXPECT_EQ(heard->payload, payload_bytes(guest::NumberPayload{SIGHUP}));
+    say_exit(0);
+  });
+  EXPECT_EQ(failure(), "interrupted");
+}
+
+TEST_F(RunCommandTest, AMachineThatEndsWhenItIsToldToIsNoLoss) {
+  options_.timeout = 20ms;
+  std::jthread guest([&] {
+    ASSERT_TRUE(guest_.hear_of(FrameType::signal));
+    guest_.end();
+  });
+  const CommandEnd end = run();
+  EXPECT_TRUE(end.timed_out);
+  EXPECT_TRUE(end.cut_off);
+}
+
+TEST_F(RunCommandTest, AMachineThatEndsWhenItIsStoppedIsNoLoss) {
+  stop_.request_stop();
+  std::jthread guest([&] {
+    ASSERT_TRUE(guest_.hear_of(FrameType::signal));
+    guest_.end();
+  });
+  EXPECT_EQ(failure(), "interrupted");
+}
+
+TEST_F(RunCommandTest, WhatIsHeldWhileItRunsIsHeldForNoLonger) {
+  const auto held = std::make_shared<int>();
+  options_.while_it_runs = [&] {
+    EXPECT_FALSE(guest_.hear(0)) << "nothing has been asked for yet";
+    return held;
+  };
+  std::jthread guest([&] {
+    ASSERT_TRUE(guest_.hear_of(FrameType::run));
+    EXPECT_GT(held.use_count(), 1);
+    say_exit(0);
+  });
+  static_cast<void>(run());
+  options_.while_it_runs = nullptr;
+  EXPECT_EQ(held.use_count(), 1);
 }
 
 TEST_F(RunCommandTest, AWordThatLinuxWouldNotTakeIsRefused) {

@@ -66,20 +66,15 @@ Fd open_beneath(int directory, const std::string& path, int flags) {
   return Fd(static_cast<int>(::syscall(SYS_openat2, directory, path.c_str(), &how, sizeof how)));
 }
 
-void finish_inode(int fd, const guest::EntryPayload& entry) {
-  ::fchmod(fd, entry.mode & kPermissions);
-  std::array<timespec, 2> times{};  // of access, of modification
-  times[0].tv_nsec = UTIME_OMIT;
-  times[1].tv_sec = entry.modified;
-  ::futimens(fd, times.data());
-}
-
 }  // namespace
 
 TreeReceiver::TreeReceiver(const std::string& to, const std::string& name, Note note)
     : note_(std::move(note)) {
-  std::filesystem::path path = std::filesystem::absolute(to).lexically_normal();
-  const bool into = to.ends_with('/') || std::filesystem::is_directory(path);
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::absolute(to, error).lexically_normal();
+  if (error) throw system_error("cannot write " + to, error.value());
+  // What cannot be looked at cannot be opened either.
+  const bool into = to.ends_with('/') || std::filesystem::is_directory(path, error);
   if (!path.has_filename()) path = path.parent_path();
   if (into && !name.empty()) path /= name;
   path_ = path.string();
@@ -100,11 +95,6 @@ TreeReceiver::Place TreeReceiver::place_of(const std::string& path) {
   Fd directory = open_beneath(root_.get(), above, O_RDONLY | O_DIRECTORY);
   if (!directory) throw system_error("cannot open " + shown(above), errno);
   return {std::move(directory), slash == path.npos ? path : path.substr(slash + 1)};
-}
-
-// A directory is never removed for something else: it may hold what the user needs.
-void TreeReceiver::clear_way(const Place& place) {
-  ::unlinkat(place.directory.get(), place.name.c_str(), 0);
 }
 
 void TreeReceiver::entry(std::string_view payload) {
@@ -128,22 +118,20 @@ void TreeReceiver::entry(std::string_view payload) {
 
 void TreeReceiver::make_directory(const std::string& path, const guest::EntryPayload& entry) {
   const Place place = place_of(path);
-  if (::mkdirat(place.directory.get(), place.name.c_str(), 0700) != 0 && errno != EEXIST) {
-    throw system_error("cannot make " + shown(path), errno);
-  }
-  Fd made = open_beneath(place.directory.get(), place.name, O_RDONLY | O_DIRECTORY);
-  if (!made) throw system_error("cannot open " + shown(path), errno);
-  if (path.empty()) root_ = std::move(made);
-  directories_.emplace_back(path, entry);
+  const mode_t mode = (entry.mode & kPermissions) | S_IRWXU;  // until it is full
+  const bool made = ::mkdirat(place.directory.get(), place.name.c_str(), mode) == 0;
+  if (!made && errno != EEXIST) throw system_error("cannot make " + shown(path), errno);
+  Fd directory = open_beneath(place.directory.get(), place.name, O_RDONLY | O_DIRECTORY);
+  if (!directory) throw system_error("cannot open " + shown(path), errno);
+  if (path.empty()) root_ = std::move(directory);
+  directories_.push_back({path, entry, made});
 }
 
 void TreeReceiver::make_file(const std::string& path, const guest::EntryPayload& entry) {
-  const Place place = place_of(path);
-  clear_way(place);
-  file_ = open_at(place.directory.get(), place.name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
-                  shown(path));
+  Place place = place_of(path);
+  file_.emplace(std::move(place.directory), std::move(place.name), entry.mode & kPermissions,
+                shown(path));
   file_entry_ = entry;
-  file_path_ = path;
 }
 
 void TreeReceiver::make_link(const std::string& path, const std::string& target) {
@@ -152,7 +140,8 @@ void TreeReceiver::make_link(const std::string& path, const std::string& target)
     return note_(shown(path) + " is a link that leads out of what is copied: left out");
   }
   const Place place = place_of(path);
-  clear_way(place);
+  // A directory is never removed for something else: it may hold what the user needs.
+  ::unlinkat(place.directory.get(), place.name.c_str(), 0);
   if (::symlinkat(target.c_str(), place.directory.get(), place.name.c_str()) != 0) {
     throw system_error("cannot make the link " + shown(path), errno);
   }
@@ -162,26 +151,35 @@ void TreeReceiver::data(std::string_view bytes) {
   if (!file_) refuse("data that belongs to no file");
   bytes_ += bytes.size();
   if (bytes_ > kMostBytes) refuse("more than 256 GiB");
-  write_all(file_.get(), bytes, shown(file_path_));
+  file_->write(bytes);
 }
 
 void TreeReceiver::finish_file() {
-  if (!file_) return;
-  finish_inode(file_.get(), file_entry_);
+  if (file_) file_->commit(file_entry_.modified);
   file_.reset();
 }
 
-void TreeReceiver::finish_directory(const std::string& path, const guest::EntryPayload& entry) {
-  const Fd directory = path.empty() ? Fd(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0))
-                                    : open_beneath(root_.get(), path, O_RDONLY | O_DIRECTORY);
-  if (directory) finish_inode(directory.get(), entry);
+void TreeReceiver::finish_directory(const OpenDirectory& directory) {
+  if (!directory.made) return;
+  const Fd fd = directory.path.empty()
+                    ? Fd(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0))
+                    : open_beneath(root_.get(), directory.path, O_RDONLY | O_DIRECTORY);
+  struct stat status {};
+  if (!fd || ::fstat(fd.get(), &status) != 0) return;
+  // What the umask left of its mode, less what only pyro needed.
+  const mode_t beyond = S_IRWXU & ~static_cast<mode_t>(directory.entry.mode);
+  if (beyond != 0) ::fchmod(fd.get(), status.st_mode & ~beyond & ~S_IFMT);
+  std::array<timespec, 2> times{};  // of access, of modification
+  times[0].tv_nsec = UTIME_OMIT;
+  times[1].tv_sec = directory.entry.modified;
+  ::futimens(fd.get(), times.data());
 }
 
 // What is made in a directory changes its time, and its mode may forbid that, so it is finished
 // when the guest goes on elsewhere. No more are remembered than a path has parts.
 void TreeReceiver::leave_directories(const std::string& path) {
-  while (!directories_.empty() && !is_below(path, directories_.back().first)) {
-    finish_directory(directories_.back().first, directories_.back().second);
+  while (!directories_.empty() && !is_below(path, directories_.back().path)) {
+    finish_directory(directories_.back());
     directories_.pop_back();
   }
 }
@@ -190,7 +188,7 @@ void TreeReceiver::leave_directories(const std::string& path) {
 void TreeReceiver::finish() {
   finish_file();
   for (; !directories_.empty(); directories_.pop_back()) {
-    finish_directory(directories_.back().first, directories_.back().second);
+    finish_directory(directories_.back());
   }
 }
 

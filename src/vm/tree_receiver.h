@@ -3,18 +3,21 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/files.h"
 #include "guest/protocol.h"
+#include "vm/received_file.h"
 
 namespace pyro {
 
 /// The guest's names are untrusted. Each is looked up from the tree's own directory, part by part,
 /// without following a link; links are made only if they stay within the tree; set-user-id bits
-/// and owners are not taken over. What stood in the way of a file or link is replaced.
+/// and owners are not taken over, and the umask counts. What stood in the way of a file or link is
+/// replaced, a file when the new one is whole; a directory that was there keeps its mode and time.
 class TreeReceiver {
  public:
   using Note = std::function<void(std::string_view)>;
@@ -33,6 +36,12 @@ class TreeReceiver {
     Fd directory;
     std::string name;
   };
+  /// That things are made in, and that was made for the copy itself.
+  struct OpenDirectory {
+    std::string path;
+    guest::EntryPayload entry;
+    bool made;
+  };
 
   [[nodiscard]] Place place_of(const std::string& path);
   [[nodiscard]] std::string shown(const std::string& path) const;
@@ -40,19 +49,17 @@ class TreeReceiver {
   void make_file(const std::string& path, const guest::EntryPayload& entry);
   void make_link(const std::string& path, const std::string& target);
   void finish_file();
-  void finish_directory(const std::string& path, const guest::EntryPayload& entry);
+  void finish_directory(const OpenDirectory& directory);
   void leave_directories(const std::string& path);
-  static void clear_way(const Place& place);
 
   Note note_;
   Fd parent_;         ///< That the tree is made in.
   std::string name_;  ///< What it is called there.
   std::string path_;  ///< Both, for messages.
   Fd root_;           ///< Of a tree that is a directory.
-  Fd file_;
+  std::optional<ReceivedFile> file_;
   guest::EntryPayload file_entry_;
-  std::string file_path_;
-  std::vector<std::pair<std::string, guest::EntryPayload>> directories_;  ///< Each in the former.
+  std::vector<OpenDirectory> directories_;  ///< Each in the former.
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;
 };

@@ -47,6 +47,7 @@ const Sent kRoot{"", kDirectory};
 class TreeReceiverTest : public ::testing::Test {
  protected:
   TreeReceiverTest() {
+    ::umask(022);
     write_file(outside() / "secret", "untouched");
     fs::create_directory(host());
   }
@@ -140,7 +141,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "cannot open"},
         Hostile{"AFileInPlaceOfADirectory",
                 {kRoot, {"d"}},
-                "File exists",
+                "Is a directory",
                 [](const fs::path& dst, const fs::path&) { write_file(dst / "d/mine", "x"); }},
         Hostile{"ALinkInPlaceOfADirectory",
                 {kRoot, {"d", kLink, "x"}},
@@ -280,7 +281,65 @@ TEST_F(TreeReceiverTest, EntriesWithoutEndAreRefused) {
 TEST_F(TreeReceiverTest, RightsToBecomeSomebodyElseAreNotTakenOver) {
   EXPECT_EQ(receive({kRoot, {"program", kFile, "x", 06755}, {"d", kDirectory, "", 07777}}), "");
   EXPECT_EQ(status_of(to() / "program").st_mode, S_IFREG | 0755u);
-  EXPECT_EQ(status_of(to() / "d").st_mode, S_IFDIR | 0777u);
+  EXPECT_EQ(status_of(to() / "d").st_mode, S_IFDIR | 0755u);
+}
+
+TEST_F(TreeReceiverTest, TheUmaskCounts) {
+  ::umask(027);
+  EXPECT_EQ(receive({kRoot,
+                     {"d", kDirectory, "", 0777},
+                     {"d/open", kFile, "x", 0666},
+                     {"d/closed", kFile, "x", 0400},
+                     {"narrow", kDirectory, "", 0577}}),
+            "");
+  EXPECT_EQ(status_of(to() / "d").st_mode, S_IFDIR | 0750u);
+  EXPECT_EQ(status_of(to() / "d/open").st_mode, S_IFREG | 0640u);
+  EXPECT_EQ(status_of(to() / "d/closed").st_mode, S_IFREG | 0400u);
+  EXPECT_EQ(status_of(to() / "narrow").st_mode, S_IFDIR | 0550u);
+}
+
+TEST_F(TreeReceiverTest, DirectoriesThatWereThereStayAsTheyAre) {
+  const fs::path there = host() / "name";
+  fs::create_directories(there / "d");
+  ASSERT_EQ(::chmod(there.c_str(), 0700), 0);
+  ASSERT_EQ(::chmod((there / "d").c_str(), 0710), 0);
+  EXPECT_EQ(receive({kRoot, {"d", kDirectory, "", 0777}, {"d/file"}}, host().string()), "");
+  EXPECT_EQ(status_of(there).st_mode, S_IFDIR | 0700u);
+  EXPECT_EQ(status_of(there / "d").st_mode, S_IFDIR | 0710u);
+  EXPECT_GT(status_of(there / "d").st_mtime, kTime) << "something new is in it";
+}
+
+TEST_F(TreeReceiverTest, ZerosAreHoles) {
+  std::string content(3 << 20, '\0');
+  content[1] = 'a';
+  content[(2 << 20) - 1] = 'b';
+  TreeReceiver receiver(to().string(), "name", nullptr);
+  receiver.entry(Sent{""}.payload());
+  for (std::size_t at = 0; at < content.size(); at += guest::kStreamPiece) {
+    receiver.data(std::string_view(content).substr(at, guest::kStreamPiece));
+  }
+  receiver.finish();
+  EXPECT_TRUE(read_file(to()) == content);
+  EXPECT_LE(status_of(to()).st_blocks * 512, 16 << 10);
+}
+
+TEST_F(TreeReceiverTest, AFileHasItsNameWhenItIsWhole) {
+  write_file(to(), "old");
+  {
+    TreeReceiver receiver(to().string(), "name", nullptr);
+    receiver.entry(Sent{""}.payload());
+    receiver.data("new");
+    EXPECT_EQ(read_file(to()), "old");
+  }
+  EXPECT_EQ(read_file(to()), "old");
+  EXPECT_EQ(testing::snapshot(host()).size(), 1u) << "nothing is left of what was begun";
+}
+
+TEST_F(TreeReceiverTest, WhatCannotBeLookedAtIsNamed) {
+  // Nobody may, not even root: nothing is below a file.
+  write_file(host() / "file", "x");
+  EXPECT_THAT(receive({kRoot}, (host() / "file/d").string()), HasSubstr("Not a directory"));
+  EXPECT_THAT(receive({kRoot}, std::string(300, 'x')), HasSubstr("File name too long"));
 }
 
 TEST_F(TreeReceiverTest, AFileReplacesALinkAndDoesNotFollowIt) {

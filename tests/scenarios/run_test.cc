@@ -4,11 +4,8 @@
 #include <gmock/gmock.h>
 #include <netinet/in.h>
 #include <poll.h>
-#include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
-#include <termios.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cctype>
@@ -20,7 +17,6 @@
 #include "scenarios/machine_harness.h"
 #include "support/file_descriptor.h"
 #include "support/hash.h"
-#include "support/spawn.h"
 
 namespace pyro::testing {
 namespace {
@@ -30,9 +26,6 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using namespace std::chrono_literals;
-
-/// The second that people are promised, and half of another for a busy machine.
-constexpr std::chrono::duration<double> kAtOnce{1.5};
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
@@ -142,6 +135,8 @@ TEST_F(RunTest, WhatItIsToldWrongIsACodeOfItsOwn) {
                                                 {"run", "tool:1", "true"},
                                                 {"run", "unknown:1", "--", "true"},
                                                 {"run", "--no-such", "tool:1", "--", "true"},
+                                                {"--no-such", "run", "tool:1", "--", "true"},
+                                                {"--no-such", "shell", "tool:1"},
                                                 {"run", "--timeout", "x", "tool:1", "--", "true"},
                                                 {"run", "--memory", "1", "tool:1", "--", "true"},
                                                 {"run", "--copy-in", "x", "tool:1", "--", "true"},
@@ -232,10 +227,24 @@ TEST_F(RunTest, VariablesAndDirectoryAreWhatWasAskedFor) {
   EXPECT_EQ(run_in_guest({"pwd"}).out, "/root\n");
 }
 
+TEST_F(RunTest, VariablesOfTheHostAndOfFilesAreThereWhenAskedFor) {
+  write_file(dir_ / "variables", "# for the build\nA=file\nB=file\n");
+  Command command = run_command(
+      {"sh", "-c", "echo \"$A|$B|$HERE|${NONE-unset}\""},
+      {"-e", "A=given", "--env-file", (dir_ / "variables").string(), "-e", "HERE", "-e", "NONE"});
+  command.env["HERE"] = "here";
+  EXPECT_EQ(run(command).out, "given|file|here|unset\n");
+}
+
 TEST_F(RunTest, NothingOfTheHostsVariablesIsThere) {
   Command with_secret = run_command({"env"});
   with_secret.env["SECRET"] = "hunter2";
   EXPECT_THAT(run(with_secret).out, Not(HasSubstr("hunter2")));
+}
+
+TEST_F(RunTest, NothingIsOpenButTheStandardStreams) {
+  // The fourth is of the directory itself.
+  EXPECT_EQ(run_in_guest({"ls", "/proc/self/fd"}).out, "0\n1\n2\n3\n");
 }
 
 // --- copies ---
@@ -287,6 +296,53 @@ TEST_F(RunCopyTest, WhatAFailedCommandLeftIsCopiedToo) {
   EXPECT_TRUE(holds(dir_ / "log", "why\n"));
 }
 
+TEST_F(RunCopyTest, WhatATimedOutCommandLeftIsCopiedIfItEndsWhenItIsToldTo) {
+  const ProcessResult ended =
+      run_script("trap 'echo cleaned up > /log; exit' TERM; sleep 100 & wait",
+                 {"--timeout", "2", "--copy-out", "/log:" + path("log")});
+  EXPECT_EQ(ended.exit_code, 124);
+  EXPECT_TRUE(holds(dir_ / "log", "cleaned up\n"));
+  const ProcessResult stayed =
+      run_script("trap '' TERM; echo x > /log; while true; do :; done",
+                 {"--timeout", "0.5", "--copy-out", "/log:" + path("other")});
+  EXPECT_EQ(stayed.exit_code, 124);
+  EXPECT_THAT(stayed.err, HasSubstr("/log is not copied out: the command did not end"));
+  EXPECT_FALSE(fs::exists(dir_ / "other"));
+}
+
+TEST_F(RunCopyTest, AReportIsThereAlsoWithoutTheCopy) {
+  const ProcessResult result =
+      run_script("echo out; echo err >&2", {"--json", "--copy-out", "/no/such:" + path("to"),
+                                            "--copy-out", "/etc/passwd:" + path("passwd")});
+  EXPECT_EQ(result.exit_code, 125);
+  const json report = parse_json(result.out);
+  EXPECT_EQ(report["exit_code"], 125);
+  EXPECT_EQ(report["stdout"], "out\n");
+  EXPECT_EQ(report["stderr"], "err\n");
+  EXPECT_EQ(report["error"]["code"], "failed");
+  EXPECT_THAT(report["error"]["message"].get<std::string>(), HasSubstr("/no/such"));
+  EXPECT_TRUE(fs::exists(dir_ / "passwd")) << "the others are made all the same";
+}
+
+TEST_F(RunCopyTest, ADestinationThatCannotBeUsedIsTold) {
+  write_file(dir_ / "file", "x");
+  for (const std::string& to :
+       {path("file/x"), std::string(5'000, 'x'), path(std::string(300, 'x'))}) {
+    const ProcessResult result = run_in_guest({"true"}, {"--copy-out", "/etc/passwd:" + to});
+    EXPECT_EQ(result.exit_code, 125);
+    EXPECT_THAT(result.err, HasSubstr("cannot copy /etc/passwd"));
+    EXPECT_THAT(result.err, Not(HasSubstr("unexpected"))) << result.err;
+  }
+}
+
+TEST_F(RunCopyTest, WhatIsNoFileDoesNotGoIn) {
+  ASSERT_EQ(::mkfifo((from() / "pipe").c_str(), 0600), 0);
+  const ProcessResult result =
+      run_in_guest({"ls", "/work"}, {"--copy-in", from().string() + ":/work"});
+  EXPECT_EQ(result.out, "deep\nempty\nhollow\nlink\nprogram\n");
+  EXPECT_THAT(result.err, HasSubstr("from/pipe is no file, directory or link: left out"));
+}
+
 TEST_F(RunCopyTest, WhatIsNotThereIsTold) {
   const ProcessResult out = run_in_guest({"true"}, {"--copy-out", "/no/such:" + path("to")});
   EXPECT_EQ(out.exit_code, 125);
@@ -317,54 +373,6 @@ TEST_F(RunCopyTest, AFullGuestIsTold) {
 
 // --- terminals ---
 
-/// A terminal that pyro runs in.
-class PseudoTerminal {
- public:
-  PseudoTerminal(unsigned short rows, unsigned short columns)
-      : master_(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK)) {
-    ::grantpt(master_.get());
-    ::unlockpt(master_.get());
-    slave_ = FileDescriptor(::open(::ptsname(master_.get()), O_RDWR | O_NOCTTY | O_CLOEXEC));
-    resize(rows, columns);
-  }
-
-  int slave() const { return slave_.get(); }
-  const std::string& seen() const { return seen_; }
-
-  void resize(unsigned short rows, unsigned short columns) {
-    const winsize size{rows, columns, 0, 0};
-    ::ioctl(master_.get(), TIOCSWINSZ, &size);
-  }
-  void type(std::string_view keys) {
-    EXPECT_EQ(::write(master_.get(), keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
-  }
-  bool shows(const std::string& text) {
-    return soon([&] {
-      char piece[4096];
-      const ssize_t got = ::read(master_.get(), piece, sizeof piece);
-      if (got > 0) seen_.append(piece, static_cast<std::size_t>(got));
-      return seen_.find(text) != std::string::npos;
-    });
-  }
-  /// Whether keys are turned into lines, as a terminal does by itself.
-  bool is_cooked() const {
-    termios modes{};
-    ::tcgetattr(slave_.get(), &modes);
-    return (modes.c_lflag & ICANON) != 0;
-  }
-
- private:
-  FileDescriptor master_;
-  FileDescriptor slave_;
-  std::string seen_;
-};
-
-int exit_code_of(pid_t pid) {
-  int status = 0;
-  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
 TEST_F(RunTest, ATerminalIsOneInside) {
   const ProcessResult result =
       run_script("test -t 0 && test -t 1 && test -t 2 && stty size", {"-t"});
@@ -373,56 +381,7 @@ TEST_F(RunTest, ATerminalIsOneInside) {
   EXPECT_NE(run_script("test -t 0 || test -t 1").exit_code, 0) << "none unless asked for";
 }
 
-TEST_F(RunTest, ATerminalHasTheSizeAndTheKeysOfOurs) {
-  PseudoTerminal terminal(33, 77);
-  const Command started = run_command(
-      {"sh", "-c", "stty size; read line; stty size; echo \"got $line\"; sleep 100"}, {"-it"});
-  const pid_t pid =
-      spawn(started.argv, started, {terminal.slave(), terminal.slave(), terminal.slave()});
-  EXPECT_TRUE(terminal.shows("33 77")) << terminal.seen();
-  EXPECT_FALSE(terminal.is_cooked());
-  terminal.resize(40, 100);
-  std::this_thread::sleep_for(500ms);
-  terminal.type("word\r");
-  EXPECT_TRUE(terminal.shows("40 100")) << terminal.seen();
-  EXPECT_TRUE(terminal.shows("got word")) << terminal.seen();
-  terminal.type("\x03");
-  EXPECT_EQ(exit_code_of(pid), 130);
-  EXPECT_TRUE(terminal.is_cooked()) << "it is given back as it was";
-}
-
-TEST_F(RunTest, AShellIsATerminalsShell) {
-  PseudoTerminal terminal(24, 80);
-  const Command started = command({"shell", "--memory", "192", "tool:1"});
-  const pid_t pid =
-      spawn(started.argv, started, {terminal.slave(), terminal.slave(), terminal.slave()});
-  EXPECT_TRUE(terminal.shows("# ")) << terminal.seen();
-  terminal.type("echo $((6*7))x; exit 5\r");
-  EXPECT_TRUE(terminal.shows("42x")) << terminal.seen();
-  EXPECT_EQ(exit_code_of(pid), 5);
-}
-
-// --- being stopped ---
-
-TEST_F(RunTest, CtrlCEndsItAtOnce) {
-  for (const int signal : {SIGINT, SIGTERM}) {
-    const auto endless = start_endless();
-    const auto begin = std::chrono::steady_clock::now();
-    endless->send_signal(signal);
-    const ProcessResult result = endless->wait();
-    EXPECT_EQ(result.exit_code, 130) << endless->output();
-    EXPECT_LT(std::chrono::steady_clock::now() - begin, kAtOnce);
-  }
-}
-
-TEST_F(RunTest, ATimeoutEndsItAtOnce) {
-  const json report = parse_json(
-      run_script("trap '' TERM; while true; do :; done", {"--timeout", "1", "--json"}).out);
-  EXPECT_EQ(report["exit_code"], 124);
-  EXPECT_EQ(report["timed_out"], true);
-  EXPECT_GE(report["seconds"]["command"], 1.0);
-  EXPECT_LT(report["seconds"]["command"], 1 + kAtOnce.count());
-}
+// --- its end ---
 
 TEST_F(RunTest, AMachineEndsWithWhoStartedIt) {
   const auto endless = start_endless();

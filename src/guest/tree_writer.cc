@@ -1,0 +1,132 @@
+// A tree, copied into the guest.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "guest/descriptor.h"
+#include "guest/tree.h"
+
+namespace pyro::guest {
+namespace {
+
+constexpr mode_t kPermissions = 07777;
+
+bool is_directory(const std::string& path) {
+  struct stat found {};
+  return ::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);
+}
+
+void make_parents(const std::string& path) {
+  for (std::size_t end = path.find('/', 1); end != path.npos; end = path.find('/', end + 1)) {
+    ::mkdir(path.substr(0, end).c_str(), 0755);
+  }
+}
+
+/// Writes entries below a root. After the first failure it only listens.
+class TreeWriter {
+ public:
+  explicit TreeWriter(std::string root) : root_(std::move(root)) { make_parents(root_); }
+
+  void entry(std::string_view payload) {
+    finish_file();
+    if (error_ != 0) return;
+    entry_ = fixed_part<EntryPayload>(payload);
+    const std::size_t end = payload.find('\0');
+    path_ = root_;
+    if (end != 0 && !payload.empty()) path_ += '/' + std::string(payload.substr(0, end));
+    const std::string target(end == payload.npos ? "" : payload.substr(end + 1));
+    if (!make(target)) error_ = errno;
+  }
+
+  void data(std::string_view bytes) {
+    while (error_ == 0 && file_.is_open() && !bytes.empty()) {
+      const long put = ::write(file_.get(), bytes.data(), bytes.size());
+      if (put < 0 && errno != EINTR) error_ = errno;
+      if (put > 0) bytes.remove_prefix(static_cast<std::size_t>(put));
+    }
+  }
+
+  // From the innermost outwards, as whatever is made in a directory changes its time.
+  void finish() {
+    finish_file();
+    std::ranges::reverse(directories_);
+    for (const auto& [path, entry] : directories_) {
+      ::chmod(path.c_str(), entry.mode & kPermissions);
+      set_time(path, entry.modified);
+    }
+  }
+
+  [[nodiscard]] int error() const { return error_; }
+  [[nodiscard]] const std::string& path() const { return path_; }
+
+ private:
+  struct Directory {
+    std::string path;
+    EntryPayload entry;
+  };
+
+  bool make(const std::string& target) {
+    switch (entry_.kind) {
+      case EntryKind::directory:
+        directories_.push_back({path_, entry_});
+        return ::mkdir(path_.c_str(), 0755) == 0 || (errno == EEXIST && is_directory(path_));
+      case EntryKind::link:
+        ::unlink(path_.c_str());
+        return ::symlink(target.c_str(), path_.c_str()) == 0;
+      case EntryKind::file:
+        file_.set(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+        return file_.is_open();
+    }
+    errno = EINVAL;
+    return false;
+  }
+
+  void finish_file() {
+    if (!file_.is_open()) return;
+    ::fchmod(file_.get(), entry_.mode & kPermissions);
+    file_.close();
+    set_time(path_, entry_.modified);
+  }
+
+  static void set_time(const std::string& path, std::int64_t modified) {
+    timespec times[2] = {};
+    times[0].tv_nsec = UTIME_OMIT;
+    times[1].tv_sec = modified;
+    ::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW);
+  }
+
+  std::string root_;
+  std::string path_;
+  EntryPayload entry_;
+  Descriptor file_;
+  int error_ = 0;
+  std::vector<Directory> directories_;
+};
+
+}  // namespace
+
+void put_tree(Channel& channel, std::string_view payload) {
+  const std::size_t end = payload.find('\0');
+  std::string root(payload.substr(0, end));
+  const std::string name(end == payload.npos ? "" : payload.substr(end + 1));
+  if (is_directory(root) || root.ends_with('/')) root += '/' + name;
+  TreeWriter writer(root);
+  bool refused = false;
+  for (Frame frame = channel.read(); frame.type != FrameType::tree_end; frame = channel.read()) {
+    if (frame.type == FrameType::entry) writer.entry(frame.payload);
+    if (frame.type == FrameType::data) writer.data(frame.payload);
+    if (writer.error() == 0 || refused) continue;
+    // At once: the rest may be long.
+    channel.write_fixed(FrameType::refused, RefusalPayload{writer.error()}, writer.path());
+    refused = true;
+  }
+  writer.finish();
+  if (!refused) channel.write(FrameType::done);
+}
+
+}  // namespace pyro::guest

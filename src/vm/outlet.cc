@@ -1,0 +1,93 @@
+// Where a stream of a guest goes on the host.
+#include "vm/outlet.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <limits>
+
+namespace pyro {
+namespace {
+
+/// What a pipe takes at least when poll(2) says that it can be written to.
+constexpr std::size_t kSure = 4096;
+
+// The descriptor itself must stay as it is: whether it blocks is shared with all who have it. And a
+// terminal that poll(2) calls ready may still keep a writer waiting.
+Fd open_without_waiting(int fd) {
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  return Fd(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+}
+
+}  // namespace
+
+Outlet::Outlet(int fd, std::optional<std::uint64_t> limit)
+    : fd_(fd), room_(limit.value_or(std::numeric_limits<std::uint64_t>::max())) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return;
+  if (S_ISSOCK(status.st_mode)) way_ = Way::socket;
+  if (!S_ISFIFO(status.st_mode) && !S_ISCHR(status.st_mode)) return;
+  own_ = open_without_waiting(fd);
+  if (!own_) way_ = Way::in_pieces;  // another user's, or nobody reads it
+}
+
+void Outlet::add(std::string_view bytes) {
+  bytes = bytes.substr(0, room_);
+  room_ -= bytes.size();
+  if (idle() && !closed_) bytes.remove_prefix(put(bytes));
+  if (!closed_) pending_ += bytes;
+}
+
+void Outlet::drain() {
+  written_ += put(std::string_view(pending_).substr(written_));
+  if (!idle()) return;
+  pending_.clear();
+  written_ = 0;
+}
+
+void Outlet::abandon() noexcept {
+  pending_.clear();
+  written_ = 0;
+  closed_ = true;
+}
+
+std::size_t Outlet::put(std::string_view bytes) {
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    if (way_ == Way::in_pieces && !can_take_more()) break;
+    const char* const data = bytes.data() + done;
+    const std::size_t left = bytes.size() - done;
+    const ssize_t n =
+        way_ == Way::socket
+            ? ::send(fd_, data, left, MSG_DONTWAIT | MSG_NOSIGNAL)
+            : ::write(target(), data, way_ == Way::in_pieces ? std::min(left, kSure) : left);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EAGAIN) break;
+    if (n < 0) {
+      close(errno);
+      break;
+    }
+    done += static_cast<std::size_t>(n);
+  }
+  return closed_ ? 0 : done;
+}
+
+bool Outlet::can_take_more() const {
+  pollfd state{fd_, POLLOUT, 0};
+  return ::poll(&state, 1, 0) == 1 && state.revents != 0;
+}
+
+void Outlet::close(int error_number) {
+  abandon();
+  went_away_ = true;
+  if (error_number != EPIPE) {
+    throw system_error("cannot write what the command says", error_number);
+  }
+}
+
+}  // namespace pyro
