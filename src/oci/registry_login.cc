@@ -24,11 +24,12 @@ constexpr std::size_t kMaxSecret = std::size_t{16} << 10;
 std::string check_registry(std::string_view registry) {
   if (is_oci_registry(registry)) return to_lower(registry);
   const std::size_t scheme = registry.find("://");
-  throw Error(ErrorCode::usage,
-              "'" + std::string(registry) + "' is not a registry like registry.example.org:5000",
-              scheme == registry.npos ? ""
-                                      : "leave the " + std::string(registry.substr(0, scheme + 3)) +
-                                            " away, and what follows the host");
+  std::string text =
+      "'" + std::string(registry) + "' is not a registry like registry.example.org:5000";
+  if (scheme != registry.npos) {
+    text += ": leave the " + std::string(registry.substr(0, scheme + 3)) + " away";
+  }
+  throw Error(ErrorCode::usage, std::move(text));
 }
 
 /// RFC 7617 section 2: with a colon in the name nobody could tell where the password begins.

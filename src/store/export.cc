@@ -195,9 +195,11 @@ void require_installed(const EnvironmentStore& store, std::span<const std::strin
 void wait_until_writable(int descriptor, const std::stop_token& stop) {
   constexpr int kMilliseconds = 200;
   pollfd ready{.fd = descriptor, .events = POLLOUT, .revents = 0};
+  int answer = 0;
   do {
     if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-  } while (::poll(&ready, 1, kMilliseconds) == 0);
+    answer = ::poll(&ready, 1, kMilliseconds);
+  } while (answer == 0 || (answer < 0 && errno == EINTR));
 }
 
 bool is_regular(int descriptor) {
