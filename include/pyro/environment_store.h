@@ -211,7 +211,8 @@ class EnvironmentStore {
 
   /// Re-reads the artifacts of `name` and compares sizes and fs-verity digests with the install
   /// record; holes cost nothing.
-  /// @throws Error(not_found) when the catalog does not have it; (interrupted).
+  /// @throws Error(not_found) when the catalog does not have it; (filesystem) for a cache that may
+  ///         not be used, or a disk that cannot be read; (interrupted).
   [[nodiscard]] VerifyReport verify(std::string_view name, const std::stop_token& stop = {}) const;
 
   /// Removes what no longer serves (spec section 8). Never follows a link out of the cache.

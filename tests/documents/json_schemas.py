@@ -19,7 +19,7 @@ OPTIONAL = {
     "import": ENVIRONMENT,
     "install-record": {"catalog_file", "oci_digest", "artifacts",
                        "vmlinux", "rootfs.ext4", "initrd.img"},
-    "run": {"refusal", "stdout_truncated", "stderr_truncated"},
+    "run": {"error", "refusal", "stdout_truncated", "stderr_truncated"},
 }
 
 
