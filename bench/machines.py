@@ -170,14 +170,17 @@ class Machines:
         return run.returncode != 0 or run.stdout != b""
 
     def _files(self):
-        """All that a run could leave, sockets too, each with what would tell that it changed."""
+        """All that a run could leave, sockets too, each with what would tell that it changed; but for the time
+        that it notes as the environment's last use."""
+        used = os.path.join(self.installed.cache, "used")
         found = set()
         for top in (self.installed.cache, self.installed.temporary, self.work / "home"):
             for folder, folders, names in os.walk(top):
                 for name in folders + names:
                     path = os.path.join(folder, name)
                     status = os.lstat(path)
-                    found.add((path, (status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns)))
+                    changed = 0 if folder == used else status.st_mtime_ns
+                    found.add((path, (status.st_ino, status.st_mode, status.st_size, changed)))
         return found
 
     def _say(self, what, figure):

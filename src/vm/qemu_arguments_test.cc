@@ -35,6 +35,15 @@ TEST_P(QemuArgumentsTest, NothingIsThereThatWasNotAskedFor) {
   EXPECT_THAT(words_, IsSupersetOf({"-nodefaults", "-no-user-config", "-no-reboot"}));
 }
 
+TEST_P(QemuArgumentsTest, OnlyAnEmulatedProcessorLacksWhatIsSlowThere) {
+  const bool emulated = shape_.accelerator == Accelerator::tcg;
+  const auto processor = std::ranges::find(words_, "-cpu");
+  const auto kernel = std::ranges::find(words_, "-append");
+  ASSERT_TRUE(processor != words_.end() && kernel != words_.end());
+  EXPECT_EQ(std::next(processor)->find("erms=off") != std::string::npos, emulated);
+  EXPECT_EQ(std::next(kernel)->find("noreplace-smp") != std::string::npos, emulated);
+}
+
 TEST_P(QemuArgumentsTest, TheSandboxDeniesAllThatItCan) {
   const auto option = std::ranges::find(words_, "-sandbox");
   ASSERT_NE(option, words_.end());
