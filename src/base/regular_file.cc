@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <span>
 #include <system_error>
+#include <utility>
 
 #include "base/files.h"
 #include "base/mib.h"
@@ -44,6 +45,18 @@ std::optional<RegularFile> read_regular_file(const std::filesystem::path& file, 
   if (found.content.size() > size) found.content = read_up_to(fd.get(), limit, file);
   if (found.content.size() > limit) throw refusal("it is larger than " + mib(limit));
   return found;
+}
+
+std::string read_required_file(const std::filesystem::path& file, std::size_t limit,
+                               const std::string& context) {
+  try {
+    if (auto found = read_regular_file(file, limit)) return std::move(found->content);
+    throw Error(ErrorCode::failed, "No such file or directory");
+  } catch (const Error& error) {
+    Error named(ErrorCode::failed, error.message());
+    named.add_context(context + " " + file.string());
+    throw named;
+  }
 }
 
 }  // namespace pyro

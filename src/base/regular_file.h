@@ -21,4 +21,9 @@ struct RegularFile {
 [[nodiscard]] std::optional<RegularFile> read_regular_file(const std::filesystem::path& file,
                                                            std::size_t limit);
 
+/// The content of a file that has to be there.
+/// @throws Error(failed) naming it, behind `context`: "cannot use the certificates in".
+[[nodiscard]] std::string read_required_file(const std::filesystem::path& file, std::size_t limit,
+                                             const std::string& context);
+
 }  // namespace pyro

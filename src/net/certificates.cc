@@ -28,14 +28,7 @@ Error unusable(const fs::path& file, const std::string& why) {
 }
 
 std::string read_file(const fs::path& file) {
-  std::optional<RegularFile> found;
-  try {
-    found = read_regular_file(file, kMaxFileBytes);
-  } catch (const Error& error) {
-    throw unusable(file, error.message());
-  }
-  if (!found) throw unusable(file, "No such file or directory");
-  return std::move(found->content);
+  return read_required_file(file, kMaxFileBytes, "cannot use the certificates in");
 }
 
 /// Sorted; nothing where there is no such directory.
