@@ -2,7 +2,6 @@
 #include "base/output_file.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,19 +9,11 @@
 #include <system_error>
 #include <utility>
 
+#include "base/temporary_name.h"
 #include "pyro/error.h"
 
 namespace pyro {
 namespace {
-
-// Not made of the file's name, which may be as long as names get.
-std::string temporary_name() {
-  std::uint64_t random = 0;
-  if (::getrandom(&random, sizeof random, 0) != sizeof random) {
-    throw system_error("cannot get random bytes", errno);
-  }
-  return ".pyro-" + std::to_string(random) + ".partial";
-}
 
 std::filesystem::path directory_of(const std::filesystem::path& path) {
   return path.has_parent_path() ? path.parent_path() : ".";

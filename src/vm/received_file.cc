@@ -2,25 +2,15 @@
 #include "vm/received_file.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <limits>
 
+#include "base/temporary_name.h"
+
 namespace pyro {
-namespace {
-
-std::string temporary_name() {
-  std::uint64_t random = 0;
-  if (::getrandom(&random, sizeof random, 0) != sizeof random) {
-    throw system_error("cannot get random bytes", errno);
-  }
-  return ".pyro-" + std::to_string(random) + ".partial";
-}
-
-}  // namespace
 
 ReceivedFile::ReceivedFile(Fd directory, std::string name, mode_t mode, std::string shown)
     : directory_(std::move(directory)),
