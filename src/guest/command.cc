@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <utility>
 
 #include "guest/descriptor.h"
 #include "guest/process.h"
@@ -21,48 +22,53 @@
 namespace pyro::guest {
 namespace {
 
-class Run {
- public:
-  Run(Channel& channel, const CommandRequest& request, const RunPayload& run)
-      : channel_(channel), request_(request), run_(run) {}
+constexpr int kRoomForMuch = 256 << 10;
 
-  void to_its_end() {
-    block_child_signal();
-    if (start()) {
-      while (!ended_) wait_once();
-      drain();
-      channel_.write_fixed(FrameType::exited, exit_);
-    }
-    unblock_child_signal();
-  }
-
- private:
-  void block_child_signal() {
+/// Readable when a child has ended. Made for the first command, and there for all: a machine that
+/// goes on from a saved state has it.
+int child_signal() {
+  static const Descriptor signal([] {
     sigset_t signals;
     ::sigemptyset(&signals);
     ::sigaddset(&signals, SIGCHLD);
     ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-    children_.set(::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+    return ::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+  }());
+  return signal.get();
+}
+
+class Run {
+ public:
+  Run(Channel& channel, WaitingProcess& process, const CommandRequest& request,
+      const RunPayload& run)
+      : channel_(channel), process_(process), request_(request), run_(run) {}
+
+  void to_its_end() {
+    if (!start()) return;
+    while (!ended_) wait_once();
+    drain();
+    channel_.write_fixed(FrameType::exited, exit_);
   }
 
-  void unblock_child_signal() {
-    sigset_t none;
-    ::sigemptyset(&none);
-    ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  }
-
+ private:
   bool start() {
-    StandardStreams child{};
-    const bool opened = run_.terminal != 0 ? open_terminal(child) : open_pipes(child);
-    StartFailure failure{errno, "cannot make the command's streams"};
-    if (opened) failure = start_process(request_, child, run_.terminal != 0, pid_);
-    for (const int fd : {child.in, child.out, child.error}) ::close(fd);
-    if (opened && failure.error_number == 0) return true;
+    StartFailure failure = start_process();
+    if (failure.error_number == 0) return true;
     channel_.write_fixed(FrameType::refused, RefusalPayload{failure.error_number}, failure.what);
     return false;
   }
 
-  bool open_terminal(StandardStreams& child) {
+  StartFailure start_process() {
+    StreamChoice streams{{}, run_.input != 0};
+    if (!process_.make()) return {errno, "cannot start a process"};
+    if (run_.terminal == 0)
+      take_pipes();
+    else if (!open_terminal(streams.terminal))
+      return {errno, "cannot make the command's terminal"};
+    return process_.become(request_, streams);
+  }
+
+  bool open_terminal(std::string& path) {
     output_.set(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC | O_NONBLOCK));
     int unlocked = 0;
     unsigned number = 0;
@@ -71,46 +77,21 @@ class Run {
       return false;
     }
     resize(run_.window);
-    const std::string name = "/dev/pts/" + std::to_string(number);
-    child.in = ::open(name.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC);
-    child.out = ::fcntl(child.in, F_DUPFD_CLOEXEC, 0);
-    child.error = ::fcntl(child.in, F_DUPFD_CLOEXEC, 0);
+    path = "/dev/pts/" + std::to_string(number);
     if (run_.input != 0) input_.set(::fcntl(output_.get(), F_DUPFD_CLOEXEC, 0));
-    return child.in >= 0;
-  }
-
-  bool open_pipes(StandardStreams& child) {
-    return open_input(child.in) && open_output(output_, child.out) &&
-           open_output(error_output_, child.error);
-  }
-
-  bool open_input(int& child) {
-    if (run_.input == 0) {
-      child = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-      return child >= 0;
-    }
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return false;
-    child = ends[0];
-    input_.set(ends[1]);
-    ::fcntl(ends[1], F_SETFL, O_NONBLOCK);
     return true;
   }
 
-  static bool open_output(Descriptor& ours, int& child) {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return false;
-    ours.set(ends[0]);
-    child = ends[1];
-    ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
-    ::fcntl(ends[0], F_SETPIPE_SZ, 256 << 10);
-    return true;
+  void take_pipes() {
+    output_ = std::move(process_.pipes.output);
+    error_output_ = std::move(process_.pipes.error_output);
+    if (run_.input != 0) input_ = std::move(process_.pipes.input);
   }
 
   void wait_once() {
     enum { kChannel, kChildren, kOutput, kErrorOutput, kInput, kCount };
     pollfd fds[kCount] = {{channel_.descriptor(), POLLIN, 0},
-                          {children_.get(), POLLIN, 0},
+                          {children_, POLLIN, 0},
                           {output_.get(), POLLIN, 0},
                           {error_output_.get(), POLLIN, 0},
                           {pending_.empty() ? -1 : input_.get(), POLLOUT, 0}};
@@ -125,6 +106,10 @@ class Run {
   void forward(Descriptor& stream, FrameType type) {
     if (!stream.is_open()) return;
     const long got = channel_.forward(type, stream.get());
+    // For what says little, the pipe is large enough as it is, and its growth takes time.
+    if (got == kStreamPiece && run_.terminal == 0) {
+      ::fcntl(stream.get(), F_SETPIPE_SZ, kRoomForMuch);
+    }
     if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
     // A terminal that all of its programs have closed says EIO; the command itself may live on.
     stream.close();
@@ -140,7 +125,7 @@ class Run {
       case FrameType::resize:
         return resize(fixed_part<WindowPayload>(payload));
       case FrameType::signal:
-        ::kill(-pid_, static_cast<int>(fixed_part<NumberPayload>(payload).number));
+        ::kill(-process_.pid(), static_cast<int>(fixed_part<NumberPayload>(payload).number));
         return;
       default:
         return;
@@ -208,11 +193,11 @@ class Run {
   // As init, it is the parent of all that have lost theirs.
   void reap() {
     signalfd_siginfo ignored;
-    while (::read(children_.get(), &ignored, sizeof ignored) > 0) {
+    while (::read(children_, &ignored, sizeof ignored) > 0) {
     }
     int status = 0;
     for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
-      if (pid == pid_) note_end(status);
+      if (pid == process_.pid()) note_end(status);
     }
   }
 
@@ -237,9 +222,10 @@ class Run {
   }
 
   Channel& channel_;
+  WaitingProcess& process_;
   const CommandRequest& request_;
   const RunPayload run_;
-  Descriptor children_;
+  const int children_ = child_signal();
   Descriptor input_;
   Descriptor output_;
   Descriptor error_output_;
@@ -247,14 +233,14 @@ class Run {
   char last_input_ = '\n';
   bool input_ended_ = false;
   bool ended_ = false;
-  pid_t pid_ = -1;
   ExitPayload exit_;
 };
 
 }  // namespace
 
-void run_command(Channel& channel, const CommandRequest& request, const RunPayload& run) {
-  Run(channel, request, run).to_its_end();
+void run_command(Channel& channel, WaitingProcess& process, const CommandRequest& request,
+                 const RunPayload& run) {
+  Run(channel, process, request, run).to_its_end();
 }
 
 }  // namespace pyro::guest

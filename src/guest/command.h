@@ -8,6 +8,8 @@
 
 namespace pyro::guest {
 
+class WaitingProcess;
+
 /// What the host has said of a command so far.
 struct CommandRequest {
   std::vector<std::string> arguments;
@@ -15,7 +17,9 @@ struct CommandRequest {
   std::string directory;
 };
 
-/// Runs it to its end, or says why it cannot be run. Whatever it left running is ended with it.
-void run_command(Channel& channel, const CommandRequest& request, const RunPayload& run);
+/// Runs it to its end in the process that waits for one, or says why it cannot be run. Whatever it
+/// left running is ended with it.
+void run_command(Channel& channel, WaitingProcess& process, const CommandRequest& request,
+                 const RunPayload& run);
 
 }  // namespace pyro::guest

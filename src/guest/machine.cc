@@ -5,6 +5,7 @@
 #include <linux/random.h>
 #include <sys/ioctl.h>
 #include <sys/reboot.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -41,11 +42,18 @@ void reseed(const std::uint8_t (&seed)[kSeedBytes]) {
   info.buf_size = kSeedBytes;
   std::memcpy(request, &info, sizeof info);
   std::memcpy(request + sizeof info, seed, kSeedBytes);
-  const Descriptor random(::open("/dev/urandom", O_WRONLY | O_CLOEXEC));
+  static const Descriptor random(::open("/dev/urandom", O_WRONLY | O_CLOEXEC));
   if (::ioctl(random.get(), RNDADDENTROPY, request) != 0 ||
       ::ioctl(random.get(), RNDRESEEDCRNG) != 0) {
     give_up("the random pool takes no seed");
   }
+}
+
+// A machine that goes on from a state of its environment has the name already.
+void take_name(const std::string& wanted) {
+  utsname names{};
+  if (::uname(&names) == 0 && wanted == names.nodename) return;
+  ::sethostname(wanted.data(), wanted.size());
 }
 
 }  // namespace
@@ -77,7 +85,7 @@ void give_up(std::string_view what, int error_number) {
 void wake_up(const StartPayload& start, const std::string& host_name) {
   set_clock(start.nanoseconds_since_1970);
   reseed(start.seed);
-  ::sethostname(host_name.data(), host_name.size());
+  take_name(host_name);
 }
 
 }  // namespace pyro::guest

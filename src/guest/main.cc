@@ -12,6 +12,7 @@
 #include "guest/command.h"
 #include "guest/descriptor.h"
 #include "guest/machine.h"
+#include "guest/process.h"
 #include "guest/tree.h"
 
 namespace pyro::guest {
@@ -22,7 +23,10 @@ class Server {
   explicit Server(Channel& channel) : channel_(channel) {}
 
   [[noreturn]] void run() {
-    for (;;) handle(channel_.read());
+    for (;;) {
+      process_.make();  // what keeps it from that is told when a command wants it
+      handle(channel_.read());
+    }
   }
 
  private:
@@ -43,7 +47,7 @@ class Server {
         request_.directory = payload;
         return;
       case FrameType::run:
-        run_command(channel_, request_, fixed_part<RunPayload>(payload));
+        run_command(channel_, process_, request_, fixed_part<RunPayload>(payload));
         request_ = {};
         return;
       case FrameType::put:
@@ -79,6 +83,7 @@ class Server {
   }
 
   Channel& channel_;
+  WaitingProcess process_;
   CommandRequest request_;
 };
 

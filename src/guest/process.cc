@@ -1,118 +1,240 @@
-// A process, from its words and streams.
+// A process that waits to become a command, and how it is told which.
 #include "guest/process.h"
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pyro::guest {
 namespace {
 
 constexpr const char* kHome = "/root";
+constexpr const char* kVariablesOfAll[] = {
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root",
+    "LOGNAME=root", "LANG=C.UTF-8"};
+constexpr const char* kVariableOfTerminals = "TERM=xterm";
 
-enum class Step : int { directory, program };
-
-struct Report {
-  int error_number;
-  Step step;
+/// Begins what the waiting process reads. Behind it come, each with a NUL behind it: the path of
+/// the terminal, the directory, the arguments, the variables.
+struct Head {
+  std::uint32_t size = 0;  ///< Of what comes behind it.
+  std::uint32_t arguments = 0;
+  std::uint32_t has_input = 0;
 };
 
-/// What a login would set; the first of two variables with one name counts.
-std::vector<std::string> environment(const CommandRequest& request, bool terminal) {
-  std::vector<std::string> result;
-  const auto add = [&](const std::string& variable) {
-    const std::string name = variable.substr(0, variable.find('=') + 1);
-    for (const std::string& other : result) {
-      if (other.starts_with(name)) return;
+enum class Step : int { terminal, directory, program };
+
+/// What it says when it cannot become the command. A command says nothing.
+struct Report {
+  int error_number = 0;
+  Step step{};
+};
+
+bool read_all(int fd, void* buffer, std::size_t size) {
+  auto* bytes = static_cast<char*>(buffer);
+  while (size > 0) {
+    const long got = ::read(fd, bytes, size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    bytes += got;
+    size -= static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const long put = ::write(fd, bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return true;
+}
+
+std::string encode(const CommandRequest& request, const StreamChoice& streams) {
+  std::string text(sizeof(Head), '\0');
+  const auto add = [&text](const std::string& word) { (text += word) += '\0'; };
+  add(streams.terminal);
+  add(request.directory);
+  for (const std::string& argument : request.arguments) add(argument);
+  for (const std::string& variable : request.variables) add(variable);
+  const Head head{static_cast<std::uint32_t>(text.size() - sizeof(Head)),
+                  static_cast<std::uint32_t>(request.arguments.size()),
+                  streams.has_input ? 1U : 0U};
+  std::memcpy(text.data(), &head, sizeof head);
+  return text;
+}
+
+/// Of two variables with one name, the later counts; those that all have come last of all.
+std::vector<char*> environment(const std::vector<char*>& asked, bool terminal) {
+  std::vector<char*> result;
+  const auto add = [&result](char* variable) {
+    const std::string_view text = variable;
+    const std::string_view name = text.substr(0, text.find('=') + 1);
+    for (const char* const other : result) {
+      if (std::string_view(other).starts_with(name)) return;
     }
     result.push_back(variable);
   };
-  for (auto it = request.variables.rbegin(); it != request.variables.rend(); ++it) add(*it);
-  for (const char* const variable :
-       {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
-        "USER=root", "LOGNAME=root", "LANG=C.UTF-8"}) {
-    add(variable);
-  }
-  if (terminal) add("TERM=xterm");
-  return result;
-}
-
-std::vector<char*> pointers(std::vector<std::string>& words) {
-  std::vector<char*> result;
-  for (std::string& word : words) result.push_back(word.data());
+  for (auto it = asked.rbegin(); it != asked.rend(); ++it) add(*it);
+  for (const char* const variable : kVariablesOfAll) add(const_cast<char*>(variable));
+  if (terminal) add(const_cast<char*>(kVariableOfTerminals));
   result.push_back(nullptr);
   return result;
 }
 
-void reset_signals() {
-  for (int number = 1; number < NSIG; ++number) ::signal(number, SIG_DFL);
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
-}
+/// The waiting process itself.
+class Waiter {
+ public:
+  /// `streams`: what a command without a terminal has as its input, if any, output and errors.
+  Waiter(const std::array<int, 3>& streams, int request, int report)
+      : input_(streams[0]), request_(request), report_(report) {
+    reset_signals();
+    ::setsid();
+    ::dup2(::open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+    ::dup2(streams[1], STDOUT_FILENO);
+    ::dup2(streams[2], STDERR_FILENO);
+    is_at_home_ = enter_home();
+  }
 
-void take_streams(const StandardStreams& streams, bool terminal) {
-  ::setsid();
-  if (terminal) ::ioctl(streams.in, TIOCSCTTY, 0);
-  ::dup2(streams.in, STDIN_FILENO);
-  ::dup2(streams.out, STDOUT_FILENO);
-  ::dup2(streams.error, STDERR_FILENO);
-}
+  [[noreturn]] void wait_and_become() {
+    Head head;
+    if (!read_all(request_, &head, sizeof head)) ::_exit(127);
+    std::string text(head.size, '\0');
+    if (!read_all(request_, text.data(), text.size())) ::_exit(127);
+    const Step failed = become(head, text);
+    const Report report{errno, failed};
+    write_all(report_, {reinterpret_cast<const char*>(&report), sizeof report});
+    ::_exit(127);
+  }
 
-[[noreturn]] void fail(int report, Step step) {
-  const Report text{errno, step};
-  static_cast<void>(!::write(report, &text, sizeof text));
-  ::_exit(127);
-}
+ private:
+  static void reset_signals() {
+    ::signal(SIGPIPE, SIG_DFL);
+    sigset_t none;
+    ::sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  }
 
-bool enter_directory(const std::string& directory) {
-  if (!directory.empty()) return ::chdir(directory.c_str()) == 0;
-  return ::chdir(kHome) == 0 || ::chdir("/") == 0;
-}
+  static bool enter_home() { return ::chdir(kHome) == 0; }
 
-[[noreturn]] void become(std::vector<char*>& arguments, std::vector<char*>& variables,
-                         const CommandRequest& request, const StandardStreams& streams,
-                         bool terminal, int report) {
-  reset_signals();
-  take_streams(streams, terminal);
-  if (!enter_directory(request.directory)) fail(report, Step::directory);
-  environ = variables.data();  // in which PATH is looked up
-  ::execvp(arguments[0], arguments.data());
-  fail(report, Step::program);
-}
+  /// Returns what could not be done, with errno.
+  Step become(const Head& head, std::string& text) {
+    std::vector<char*> words;
+    for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1) {
+      words.push_back(text.data() + at);
+    }
+    const char* const terminal = words[0];
+    const char* const directory = words[1];
+    const auto arguments_end = words.begin() + 2 + head.arguments;
+    const std::vector<char*> variables(arguments_end, words.end());
+    std::vector<char*> arguments(words.begin() + 2, arguments_end);
+    arguments.push_back(nullptr);
+
+    if (*terminal != '\0' && !take(terminal)) return Step::terminal;
+    if (*terminal == '\0' && head.has_input != 0) ::dup2(input_, STDIN_FILENO);
+    if (!enter(directory)) return Step::directory;
+    std::vector<char*> settings = environment(variables, *terminal != '\0');
+    environ = settings.data();  // in which PATH is looked up
+    ::execvp(arguments[0], arguments.data());
+    return Step::program;
+  }
+
+  // The first that the leader of a session opens is the session's.
+  static bool take(const char* terminal) {
+    const int fd = ::open(terminal, O_RDWR | O_CLOEXEC);
+    return fd >= 0 && ::dup2(fd, STDIN_FILENO) >= 0 && ::dup2(fd, STDOUT_FILENO) >= 0 &&
+           ::dup2(fd, STDERR_FILENO) >= 0;
+  }
+
+  bool enter(const char* directory) const {
+    if (*directory != '\0') return ::chdir(directory) == 0;
+    if (!is_at_home_) enter_home();  // which may have been copied in
+    return true;
+  }
+
+  const int input_;
+  const int request_;
+  const int report_;
+  bool is_at_home_ = false;
+};
+
+/// Its two ends; the one that is read comes first.
+struct Pipe {
+  Descriptor out;
+  Descriptor in;
+
+  bool open() {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+    out.set(ends[0]);
+    in.set(ends[1]);
+    return true;
+  }
+};
 
 StartFailure describe(const Report& report, const CommandRequest& request) {
-  if (report.error_number == 0) return {};
-  return {report.error_number, report.step == Step::directory
-                                   ? "cannot change to the directory " + request.directory
-                                   : "cannot run " + request.arguments.front()};
+  switch (report.step) {
+    case Step::terminal:
+      return {report.error_number, "cannot open the command's terminal"};
+    case Step::directory:
+      return {report.error_number, "cannot change to the directory " + request.directory};
+    case Step::program:
+      return {report.error_number, "cannot run " + request.arguments.front()};
+  }
+  return {};
 }
 
 }  // namespace
 
-StartFailure start_process(const CommandRequest& request, const StandardStreams& streams,
-                           bool terminal, pid_t& pid) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return {errno, "cannot start a process"};
-  std::vector<std::string> words = request.arguments;
-  std::vector<std::string> settings = environment(request, terminal);
-  std::vector<char*> arguments = pointers(words);
-  std::vector<char*> variables = pointers(settings);
-  pid = ::fork();
-  if (pid == 0) become(arguments, variables, request, streams, terminal, ends[1]);
-  const int error = errno;
-  ::close(ends[1]);
-  Report report{pid < 0 ? error : 0, Step::program};
-  if (pid > 0 && ::read(ends[0], &report, sizeof report) == sizeof report) {
-    ::waitpid(pid, nullptr, 0);
+bool WaitingProcess::make() {
+  if (waits_) return true;
+  Pipe input;
+  Pipe output;
+  Pipe error_output;
+  Pipe request;
+  Pipe report;
+  for (Pipe* const pipe : {&input, &output, &error_output, &request, &report}) {
+    if (!pipe->open()) return false;
   }
-  ::close(ends[0]);
-  return describe(report, request);
+  pid_ = ::fork();
+  if (pid_ < 0) return false;
+  if (pid_ == 0) {
+    Waiter({input.out.get(), output.in.get(), error_output.in.get()}, request.out.get(),
+           report.in.get())
+        .wait_and_become();
+  }
+  pipes = {std::move(input.in), std::move(output.out), std::move(error_output.out)};
+  for (const Descriptor* const end : {&pipes.input, &pipes.output, &pipes.error_output}) {
+    ::fcntl(end->get(), F_SETFL, O_NONBLOCK);
+  }
+  request_ = std::move(request.in);
+  report_ = std::move(report.out);
+  return waits_ = true;
+}
+
+StartFailure WaitingProcess::become(const CommandRequest& request, const StreamChoice& streams) {
+  waits_ = false;
+  const bool told = write_all(request_.get(), encode(request, streams));
+  StartFailure failure;
+  if (!told) failure = {errno, "cannot start a process"};
+  request_.close();
+  // That it is a command now closes the other end.
+  Report report;
+  if (told && read_all(report_.get(), &report, sizeof report)) failure = describe(report, request);
+  report_.close();
+  if (failure.error_number != 0) ::waitpid(pid_, nullptr, 0);
+  return failure;
 }
 
 }  // namespace pyro::guest
