@@ -1,5 +1,7 @@
 // One command in a guest: its streams, its signals, its end.
 #include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -20,6 +22,13 @@ constexpr std::chrono::milliseconds kGrace{400};
 /// How often the size of a terminal is looked at.
 constexpr std::chrono::milliseconds kWindowInterval{200};
 
+/// What the guest has one of itself for. (A terminal would have no end of its input.)
+bool is_null_device(int fd) {
+  const dev_t null_device = makedev(1, 3);  // Linux: Documentation/admin-guide/devices.txt
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == null_device;
+}
+
 class CommandRun {
  public:
   CommandRun(GuestLink& link, const RunOptions& options)
@@ -27,7 +36,7 @@ class CommandRun {
         options_(options),
         output_(options.output, options.output_limit),
         error_output_(options.error_output, options.output_limit),
-        input_open_(options.input >= 0) {}
+        input_open_(options.input >= 0 && (options.terminal || !is_null_device(options.input))) {}
 
   CommandEnd to_its_end() {
     const auto kept = options_.while_it_runs ? options_.while_it_runs() : nullptr;

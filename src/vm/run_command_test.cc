@@ -72,6 +72,17 @@ class RunCommandTest : public ::testing::Test {
     return size;
   }
 
+  void expect_no_input() {
+    std::jthread guest([&] {
+      const auto heard = guest_.hear_of(FrameType::run);
+      ASSERT_TRUE(heard);
+      EXPECT_EQ(static_cast<int>(heard->payload[offsetof(guest::RunPayload, input)]), 0);
+      EXPECT_FALSE(guest_.hear(50));
+      say_exit(0);
+    });
+    static_cast<void>(run());
+  }
+
   FakeGuest guest_;
   std::stop_source stop_;
   RunOptions options_{.machine = {}, .command = {"program", "", "[a,b]", "--"}};
@@ -255,14 +266,13 @@ TEST_F(RunCommandTest, TheEndOfInputIsTold) {
 }
 
 TEST_F(RunCommandTest, WithoutInputNoneIsSent) {
-  std::jthread guest([&] {
-    const auto heard = guest_.hear_of(FrameType::run);
-    ASSERT_TRUE(heard);
-    EXPECT_EQ(static_cast<int>(heard->payload[offsetof(guest::RunPayload, input)]), 0);
-    EXPECT_FALSE(guest_.hear(50));
-    say_exit(0);
-  });
-  static_cast<void>(run());
+  expect_no_input();
+}
+
+TEST_F(RunCommandTest, TheNullDeviceIsNoInput) {
+  const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDONLY, 0, "/dev/null");
+  options_.input = null.get();
+  expect_no_input();
 }
 
 TEST_F(RunCommandTest, ACommandThatTakesTooLongIsToldToEnd) {

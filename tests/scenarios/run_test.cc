@@ -247,6 +247,22 @@ TEST_F(RunTest, NothingIsOpenButTheStandardStreams) {
   EXPECT_EQ(run_in_guest({"ls", "/proc/self/fd"}).out, "0\n1\n2\n3\n");
 }
 
+TEST_F(RunTest, NothingRunsButTheCommandAndInit) {
+  const auto lines = lines_of(
+      run_script("for process in /proc/[0-9]*; do words=; read -r words < $process/cmdline; "
+                 "[ -n \"$words\" ] && echo ${process#/proc/}; done 2>/dev/null; echo $$")
+          .out);
+  ASSERT_EQ(lines.size(), 3u);
+  EXPECT_EQ(lines[0], "1");
+  EXPECT_EQ(lines[1], lines[2]);
+}
+
+TEST_F(RunTest, TheNullDeviceIsTheGuestsOwn) {
+  Command command = run_command({"readlink", "/proc/self/fd/0"});
+  command.argv.insert(command.argv.begin(), {"/bin/sh", "-c", "\"$@\" </dev/null", "sh"});
+  EXPECT_EQ(run(command).out, "/dev/null\n");
+}
+
 // --- copies ---
 
 class RunCopyTest : public RunTest {
