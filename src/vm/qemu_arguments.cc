@@ -15,6 +15,16 @@ namespace {
 /// them what a guest writes arrives twice as fast.
 constexpr const char* kEmulatedProcessor = "max,la57=off,erms=off,fsrm=off";
 
+/// A panic ends the machine at once. The kernel's tests of its ciphers are a tenth of a boot.
+constexpr const char* kKernelWords =
+    "console=ttyS0 quiet panic=-1 cryptomgr.notests random.trust_cpu=on";
+
+/// Under emulation all that the kernel does besides has to be translated first, in each machine
+/// anew: it leaves the lock prefixes in its code, takes the timer on trust, keeps no statistics of
+/// pressure, and asks only those security modules that need no policy.
+constexpr const char* kEmulatedKernelWords =
+    " noreplace-smp no_timer_check psi=0 lsm=landlock,yama";
+
 int number_of(QemuDescriptor descriptor) {
   return kFirstMonitorDescriptor + static_cast<int>(descriptor);
 }
@@ -96,10 +106,8 @@ class Builder {
   void add_kernel() {
     add("-kernel", path_of(QemuDescriptor::kernel));
     if (start_ != QemuStart::resume) add("-initrd", path_of(QemuDescriptor::initramfs));
-    // A panic ends the machine at once. The kernel's tests of its ciphers are a tenth of a boot.
-    std::string words = "console=ttyS0 quiet panic=-1 cryptomgr.notests random.trust_cpu=on";
-    // So is taking the lock prefixes out of its code for a single processor, when that is emulated.
-    if (shape_.accelerator == Accelerator::tcg) words += " noreplace-smp";
+    std::string words = kKernelWords;
+    if (shape_.accelerator == Accelerator::tcg) words += kEmulatedKernelWords;
     add("-append", std::move(words));
   }
 

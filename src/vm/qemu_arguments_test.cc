@@ -35,13 +35,15 @@ TEST_P(QemuArgumentsTest, NothingIsThereThatWasNotAskedFor) {
   EXPECT_THAT(words_, IsSupersetOf({"-nodefaults", "-no-user-config", "-no-reboot"}));
 }
 
-TEST_P(QemuArgumentsTest, OnlyAnEmulatedProcessorLacksWhatIsSlowThere) {
+TEST_P(QemuArgumentsTest, OnlyWhatIsEmulatedLacksWhatIsSlowThere) {
   const bool emulated = shape_.accelerator == Accelerator::tcg;
   const auto processor = std::ranges::find(words_, "-cpu");
   const auto kernel = std::ranges::find(words_, "-append");
   ASSERT_TRUE(processor != words_.end() && kernel != words_.end());
   EXPECT_EQ(std::next(processor)->find("erms=off") != std::string::npos, emulated);
-  EXPECT_EQ(std::next(kernel)->find("noreplace-smp") != std::string::npos, emulated);
+  for (const char* const word : {"noreplace-smp", "no_timer_check", "psi=0", "lsm="}) {
+    EXPECT_EQ(std::next(kernel)->find(word) != std::string::npos, emulated) << word;
+  }
 }
 
 TEST_P(QemuArgumentsTest, TheSandboxDeniesAllThatItCan) {
