@@ -21,6 +21,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::chrono::milliseconds kRest{200};
 constexpr std::chrono::seconds kSavePatience{60};  // it takes half a second
 /// Of the memory that a guest is given, it never touches less. How much more depends on the guest.
 constexpr std::uint64_t kLeastState = std::uint64_t{16} << 20;
@@ -139,10 +140,22 @@ class Preparation {
     state.shape = live.shape;
     // What came of it may have changed what is asked for next time.
     asked_ = launcher_.shape();
-    timed("warm up", [&] { run_trivial(*live.link); });
+    timed("warm up", [&] {
+      run_trivial(*live.link);
+      come_to_rest(*live.link);
+    });
     timed("save", [&] {
       live.machine->save(state.devices.get(), Clock::now() + kSavePatience, options_.stop);
     });
+  }
+
+  // What booting and the command have left to do would go on in each machine that starts from here.
+  static void come_to_rest(GuestLink& link) {
+    const auto end = Clock::now() + kRest;
+    while (!link.stop_requested() && link.wait({}, end)) {
+      while (link.take()) {
+      }
+    }
   }
 
   void prove(const HeldInstallation& held, const PreparedState& state) {
