@@ -35,9 +35,14 @@ enum class GuestNetwork {
   user,
 };
 
+/// What a machine may have; beyond it, whatever takes MachineOptions throws Error(usage).
+inline constexpr unsigned kMostCpus = 64;
+inline constexpr unsigned kLeastMemoryMib = 128;
+inline constexpr unsigned kMostMemoryMib = 1 << 20;
+
 struct MachineOptions {
-  unsigned cpus = 1;          ///< 1 to 64.
-  unsigned memory_mib = 512;  ///< 128 to 1048576; half of it is the most that files may take.
+  unsigned cpus = 1;          ///< 1 to kMostCpus.
+  unsigned memory_mib = 512;  ///< Half of it is the most that files may take.
   GuestNetwork network = GuestNetwork::none;
   /// The machine monitor, qemu-system-x86_64. Empty: there is none on this host.
   std::filesystem::path monitor = {};

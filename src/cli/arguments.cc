@@ -149,7 +149,7 @@ void Arguments::parse_leading(const std::vector<std::string>& words) {
   operands_.insert(operands_.end(), separator, words.end());
 }
 
-void refuse_value(const char* option, const std::string& text, const char* expected) {
+void refuse_value(const char* option, const std::string& text, const std::string& expected) {
   fail(std::string("option '") + option + "': '" + text + "' is not " + expected);
 }
 

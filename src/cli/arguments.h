@@ -77,6 +77,7 @@ class Arguments {
 };
 
 /// @throws Error(usage) "option '--memory': 'x' is not <expected>"
-[[noreturn]] void refuse_value(const char* option, const std::string& text, const char* expected);
+[[noreturn]] void refuse_value(const char* option, const std::string& text,
+                               const std::string& expected);
 
 }  // namespace pyro::cli

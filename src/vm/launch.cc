@@ -2,6 +2,7 @@
 #include "vm/launch.h"
 
 #include <elf.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +24,17 @@ namespace {
 
 /// How long a machine that goes on from its state may take.
 constexpr std::chrono::seconds kResumePatience{15};
+
+void require_possible(const MachineOptions& options) {
+  if (options.cpus < 1 || options.cpus > kMostCpus) {
+    throw Error(ErrorCode::usage, fmt::format("a machine has from 1 to {} processors, not {}",
+                                              kMostCpus, options.cpus));
+  }
+  if (options.memory_mib < kLeastMemoryMib || options.memory_mib > kMostMemoryMib) {
+    throw Error(ErrorCode::usage, fmt::format("a machine has from {} to {} MiB of memory, not {}",
+                                              kLeastMemoryMib, kMostMemoryMib, options.memory_mib));
+  }
+}
 
 std::unique_ptr<MachineMonitor> make_monitor(const MachineOptions& options) {
   std::error_code none;
@@ -85,7 +97,9 @@ Launcher::Launcher(EnvironmentStore& store, std::string_view name, const Machine
       options_(options),
       progress_(progress != nullptr ? *progress : silence_),
       stop_(std::move(stop)),
-      monitor_(std::move(monitor)) {}
+      monitor_(std::move(monitor)) {
+  require_possible(options_);
+}
 
 HeldInstallation Launcher::hold() {
   const PullOptions pull{.progress = &progress_, .stop = stop_};

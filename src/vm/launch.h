@@ -22,7 +22,8 @@ struct LiveMachine {
 
 class Launcher {
  public:
-  /// @throws Error(failed) where there is no monitor; (not_found) for an unknown environment
+  /// @throws Error(failed) where there is no monitor; (not_found) for an unknown environment;
+  ///         (usage) for a machine that there cannot be
   Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
            ProgressListener* progress, std::stop_token stop);
   /// With another monitor than QEMU.

@@ -128,6 +128,24 @@ TEST_F(LaunchTest, AGuestThatGivesNoSignIsTriedOnceMore) {
                                              "in time): trying another"));
 }
 
+TEST_F(LaunchTest, AMachineThatThereCannotBeIsRefused) {
+  const auto code_for = [&](unsigned cpus, unsigned memory_mib) -> std::optional<ErrorCode> {
+    options_.cpus = cpus;
+    options_.memory_mib = memory_mib;
+    try {
+      boot(kTcg, {come_up});
+    } catch (const Error& error) {
+      return error.code();
+    }
+    return std::nullopt;
+  };
+  EXPECT_EQ(code_for(0, 512), ErrorCode::usage);
+  EXPECT_EQ(code_for(kMostCpus + 1, 512), ErrorCode::usage);
+  EXPECT_EQ(code_for(1, kLeastMemoryMib - 1), ErrorCode::usage);
+  EXPECT_EQ(code_for(1, kMostMemoryMib + 1), ErrorCode::usage);
+  EXPECT_EQ(code_for(kMostCpus, kMostMemoryMib), std::nullopt);
+}
+
 TEST_F(LaunchTest, OnlyOnce) {
   EXPECT_THROW(boot(kTcg, {keep_still, keep_still}), MachineLost);
 }

@@ -1,6 +1,7 @@
 // What commands that have to do with machines let one choose of them.
 #include "cli/commands/machine_arguments.h"
 
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <charconv>
@@ -36,16 +37,20 @@ void declare_machine_size(Arguments& arguments, MachineOptions& options) {
   arguments.value(
       "--cpus", "N",
       [&](const std::string& text) {
-        const auto number = parse_number(text, 1, 64);
-        if (!number) refuse_value("--cpus", text, "a number from 1 to 64");
+        const auto number = parse_number(text, 1, kMostCpus);
+        if (!number) refuse_value("--cpus", text, fmt::format("a number from 1 to {}", kMostCpus));
         options.cpus = *number;
       },
       "Processors of the machine (default 1)");
   arguments.value(
       "--memory", "MIB",
       [&](const std::string& text) {
-        const auto number = parse_number(text, 128, 1 << 20);
-        if (!number) refuse_value("--memory", text, "a number of MiB from 128 to 1048576");
+        const auto number = parse_number(text, kLeastMemoryMib, kMostMemoryMib);
+        if (!number) {
+          refuse_value(
+              "--memory", text,
+              fmt::format("a number of MiB from {} to {}", kLeastMemoryMib, kMostMemoryMib));
+        }
         options.memory_mib = *number;
       },
       "Memory of the machine (default 512); what a command\nwrites to files takes up to half of "
