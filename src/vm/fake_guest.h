@@ -4,9 +4,11 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
 #include <stop_token>
@@ -45,6 +47,9 @@ class FakeGuest : public Machine {
     }
     host_ = Fd(ends[0]);
     guest_ = Fd(ends[1]);
+    // The host may stop in the middle of a frame.
+    constexpr timeval kPatience{.tv_sec = 5, .tv_usec = 0};
+    ::setsockopt(guest_.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
     ended_ = Fd(::eventfd(0, EFD_CLOEXEC));
     console_ = Fd(::eventfd(0, EFD_CLOEXEC));
   }
@@ -55,8 +60,14 @@ class FakeGuest : public Machine {
   [[nodiscard]] int complaints() const noexcept override { return -1; }
   [[nodiscard]] int process() const noexcept override { return ended_.get(); }
   void note_words() override {}
-  [[nodiscard]] std::string last_words() const override { return words_; }
-  [[nodiscard]] Loss why_it_ended() override { return loss_; }
+  [[nodiscard]] std::string last_words() const override {
+    const std::lock_guard lock(mutex_);
+    return words_;
+  }
+  [[nodiscard]] Loss why_it_ended() override {
+    const std::lock_guard lock(mutex_);
+    return loss_;
+  }
   void save(int, Deadline, const std::stop_token&) override {}
   void kill() noexcept override {}
 
@@ -120,8 +131,11 @@ class FakeGuest : public Machine {
   }
 
   void end(std::string last_words = {}, Loss loss = Loss::end) {
-    words_ = std::move(last_words);
-    loss_ = loss;
+    {
+      const std::lock_guard lock(mutex_);
+      words_ = std::move(last_words);
+      loss_ = loss;
+    }
     guest_.reset();
     ::eventfd_write(ended_.get(), 1);
   }
@@ -135,6 +149,7 @@ class FakeGuest : public Machine {
   Fd guest_;
   Fd ended_;
   Fd console_;
+  mutable std::mutex mutex_;  ///< The guest may be another thread than the host.
   std::string words_;
   Loss loss_ = Loss::end;
 };
