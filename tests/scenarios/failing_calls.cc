@@ -1,5 +1,6 @@
 // Loaded into a program, makes system calls fail or the clock lie, as the environment says:
-//   PYRO_TEST_FAIL="CALL ERRNO FROM"  fsync, flock, renameat2 or close, from the FROM-th call on
+//   PYRO_TEST_FAIL="CALL ERRNO FROM"  fsync, flock, renameat, renameat2 or close, from the
+//                                     FROM-th call on
 //   PYRO_TEST_CLOCK=SECONDS           what the time is
 //   PYRO_TEST_STORM=MICROSECONDS      how often a signal breaks into what waits
 #include <dlfcn.h>
@@ -27,7 +28,9 @@ std::atomic<int> calls{0};
 bool fails(const char* call) {
   const char* const wanted = std::getenv("PYRO_TEST_FAIL");
   const std::size_t length = std::strlen(call);
-  if (wanted == nullptr || std::strncmp(wanted, call, length) != 0) return false;
+  if (wanted == nullptr || std::strncmp(wanted, call, length) != 0 || wanted[length] != ' ') {
+    return false;
+  }
   char* rest = nullptr;
   const long error = std::strtol(wanted + length, &rest, 10);
   if (++calls < std::strtol(rest, nullptr, 10)) return false;
@@ -72,6 +75,11 @@ int fsync(int fd) {
 int flock(int fd, int operation) noexcept {
   static auto* const real = next(&::flock, "flock");
   return fails("flock") ? -1 : real(fd, operation);
+}
+
+int renameat(int from_fd, const char* from, int to_fd, const char* to) noexcept {
+  static auto* const real = next(&::renameat, "renameat");
+  return fails("renameat") ? -1 : real(from_fd, from, to_fd, to);
 }
 
 int renameat2(int from_fd, const char* from, int to_fd, const char* to, unsigned flags) noexcept {
