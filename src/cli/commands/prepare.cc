@@ -4,6 +4,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/commands/machine_arguments.h"
+#include "cli/commands/progress_arguments.h"
 #include "cli/exit_code.h"
 #include "cli/json_output.h"
 #include "cli/printable.h"
@@ -44,10 +45,8 @@ class PrepareCommand : public Command {
     const std::string name = operands.empty() ? kDefaultEnvironment : operands.front();
     if (network_) options_.machine.network = GuestNetwork::user;
     find_monitor(context.variables, options_.machine);
-    const auto view =
-        make_progress(json() ? ProgressKind::none : ProgressKind::automatic, context.err);
+    const auto view = make_view_beside(json(), context);
     const ClearAtEnd clear(view.get());
-    view->set_verbosity(context.verbosity);
     options_.progress = view.get();
     options_.stop = context.stop;
     EnvironmentStore store(context.store);

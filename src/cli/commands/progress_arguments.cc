@@ -4,6 +4,15 @@
 #include "cli/printable.h"
 
 namespace pyro::cli {
+namespace {
+
+std::unique_ptr<ProgressView> make_view_of(ProgressKind kind, const Context& context) {
+  auto view = make_progress(kind, context.err);
+  view->set_verbosity(context.verbosity);
+  return view;
+}
+
+}  // namespace
 
 void ProgressArguments::declare(Arguments& arguments) {
   arguments.choice(
@@ -14,10 +23,7 @@ void ProgressArguments::declare(Arguments& arguments) {
 }
 
 std::unique_ptr<ProgressView> ProgressArguments::make_view(const Context& context) const {
-  if (quiet_) return nullptr;
-  auto view = make_progress(kind_, context.err);
-  view->set_verbosity(context.verbosity);
-  return view;
+  return quiet_ ? nullptr : make_view_of(kind_, context);
 }
 
 void ProgressArguments::say(const Context& context, std::string_view name,
@@ -28,9 +34,11 @@ void ProgressArguments::say(const Context& context, std::string_view name,
 }
 
 std::unique_ptr<ProgressView> make_remarks(const Context& context) {
-  auto view = make_progress(ProgressKind::none, context.err);
-  view->set_verbosity(context.verbosity);
-  return view;
+  return make_view_of(ProgressKind::none, context);
+}
+
+std::unique_ptr<ProgressView> make_view_beside(bool json, const Context& context) {
+  return make_view_of(json ? ProgressKind::none : ProgressKind::automatic, context);
 }
 
 }  // namespace pyro::cli

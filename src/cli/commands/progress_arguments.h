@@ -28,4 +28,8 @@ class ProgressArguments {
 /// For what has no progress: warnings, and notes if they are asked for.
 [[nodiscard]] std::unique_ptr<ProgressView> make_remarks(const Context& context);
 
+/// For commands that leave no choice: progress where people look at what they say, and remarks
+/// beside a JSON document.
+[[nodiscard]] std::unique_ptr<ProgressView> make_view_beside(bool json, const Context& context);
+
 }  // namespace pyro::cli

@@ -9,6 +9,7 @@
 #include "cli/capture.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/machine_arguments.h"
+#include "cli/commands/progress_arguments.h"
 #include "cli/error_output.h"
 #include "cli/json_output.h"
 #include "cli/progress.h"
@@ -128,10 +129,8 @@ std::vector<std::string> RunCommand::command_of(const Context& context) const {
 int RunCommand::run(Context& context, const std::vector<std::string>& operands) {
   options_.command = command_of(context);
   find_monitor(context.variables, options_.machine);
-  const auto view =
-      make_progress(json() ? ProgressKind::none : ProgressKind::automatic, context.err);
+  const auto view = make_view_beside(json(), context);
   const ClearAtEnd clear(view.get());
-  view->set_verbosity(context.verbosity);
   options_.progress = view.get();
   options_.variables = variables_.with_values_of(context.variables);
   options_.stop = context.stop;
