@@ -100,7 +100,8 @@ The bounds keep nothing: the decoder alone, the network alone, and the data alon
 into new files with the same holes, and synced.
 
 **Machines** are `pyro run` from that environment, with one processor, 512 MiB and the accelerator that pyro
-chooses; a time is that of the whole process, the median of many. Prepared means after `pyro prepare`. Idle
+chooses; a time is that of the whole process, the median of many, in turns booted and prepared, which means
+after `pyro prepare`. A block of guest code is translated once in a run, before it is first executed. Idle
 guests sleep in a shell's place; their memory is the sum of `Pss` of their QEMUs. A run fails if it ends with
 anything but 0 or says a word, and leaves something if a process outlives it, or if the cache, the home or
 the temporary directory is not what it was.

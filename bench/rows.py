@@ -47,6 +47,8 @@ def machine_rows(figures):
         at_most(f"run of true {under}, prepared", figures.warm, 0.18, milliseconds),
         at_least("run of true, booted ÷ prepared", figures.cold / figures.warm, 10, times),
         at_most(f"run of git --version {under}, prepared", figures.git, 0.3, milliseconds),
+        *([] if figures.translated is None else
+          [at_most("blocks of guest code translated for true, prepared", figures.translated, 18_000, str)]),
         at_most("8 idle guests, memory prepared ÷ booted", figures.idle_warm / figures.idle_cold, 0.25, times),
         at_least("1 GB through standard output", figures.output_rate, 30e6, megabytes_per_second),
         Row("1 GB, byte for byte", "the same", "the same" if figures.output_identical else "another",
