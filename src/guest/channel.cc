@@ -5,8 +5,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
-
 #include "guest/descriptor.h"
 #include "guest/machine.h"
 
@@ -49,19 +47,13 @@ void Channel::open() {
   }
 }
 
-void Channel::read_all(char* bytes, std::size_t size) {
-  while (size > 0) {
-    const long got = ::read(port_, bytes, size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) power_off();
-    bytes += got;
-    size -= static_cast<std::size_t>(got);
-  }
+void Channel::read_all(void* bytes, std::size_t size) {
+  if (!guest::read_all(port_, bytes, size)) power_off();
 }
 
 Frame Channel::read() {
   FrameHeader header;
-  read_all(reinterpret_cast<char*>(&header), sizeof header);
+  read_all(&header, sizeof header);
   if (header.size > kLargestPayload) give_up("a frame is too large");
   read_all(in_, header.size);
   in_[header.size] = '\0';
@@ -69,13 +61,7 @@ Frame Channel::read() {
 }
 
 void Channel::write_all(const char* bytes, std::size_t size) {
-  while (size > 0) {
-    const long put = ::write(port_, bytes, size);
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) power_off();
-    bytes += put;
-    size -= static_cast<std::size_t>(put);
-  }
+  if (!guest::write_all(port_, {bytes, size})) power_off();
 }
 
 void Channel::write(FrameType type, std::string_view payload) {

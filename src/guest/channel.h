@@ -50,7 +50,7 @@ class Channel {
 
  private:
   void write_all(const char* bytes, std::size_t size);
-  void read_all(char* bytes, std::size_t size);
+  void read_all(void* bytes, std::size_t size);
 
   int port_ = -1;
   char in_[kLargestPayload + 1];

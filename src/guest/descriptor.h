@@ -1,8 +1,11 @@
-// A file descriptor that is closed once.
+// A file descriptor that is closed once, and what is read or written whole.
 #pragma once
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <string_view>
 #include <utility>
 
 namespace pyro::guest {
@@ -31,5 +34,29 @@ class Descriptor {
  private:
   int fd_;
 };
+
+/// False at the end, or with errno.
+inline bool read_all(int fd, void* buffer, std::size_t size) {
+  auto* bytes = static_cast<char*>(buffer);
+  while (size > 0) {
+    const long got = ::read(fd, bytes, size);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    bytes += got;
+    size -= static_cast<std::size_t>(got);
+  }
+  return true;
+}
+
+/// False with errno.
+inline bool write_all(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const long put = ::write(fd, bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put <= 0) return false;
+    bytes.remove_prefix(static_cast<std::size_t>(put));
+  }
+  return true;
+}
 
 }  // namespace pyro::guest

@@ -39,28 +39,6 @@ struct Report {
   Step step{};
 };
 
-bool read_all(int fd, void* buffer, std::size_t size) {
-  auto* bytes = static_cast<char*>(buffer);
-  while (size > 0) {
-    const long got = ::read(fd, bytes, size);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
-    bytes += got;
-    size -= static_cast<std::size_t>(got);
-  }
-  return true;
-}
-
-bool write_all(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const long put = ::write(fd, bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(put));
-  }
-  return true;
-}
-
 std::string encode(const CommandRequest& request, const StreamChoice& streams) {
   std::string text(sizeof(Head), '\0');
   const auto add = [&text](const std::string& word) { (text += word) += '\0'; };
