@@ -1,22 +1,22 @@
 # An extractor that somebody got hold of.
-add_executable(pyro_box_liar box/liar.cc)
-target_include_directories(pyro_box_liar PRIVATE ${PROJECT_SOURCE_DIR}/src)
-target_link_libraries(pyro_box_liar PRIVATE pyro pyro_options)
+add_executable(pyro_sandbox_liar sandbox/liar.cc)
+target_include_directories(pyro_sandbox_liar PRIVATE ${PROJECT_SOURCE_DIR}/src)
+target_link_libraries(pyro_sandbox_liar PRIVATE pyro pyro_options)
 
 # What an extractor must not do, tried from within the box. It has no sanitizers in any build, so
 # that the whole box is tested in every one.
-set(probed_sources base/error.cc base/files.cc box/confinement.cc box/landlock.cc
-                   box/system_calls.cc)
+set(probed_sources base/error.cc base/files.cc sandbox/confinement.cc sandbox/landlock.cc
+                   sandbox/system_calls.cc)
 list(TRANSFORM probed_sources PREPEND ${PROJECT_SOURCE_DIR}/src/)
-add_executable(pyro_box_probe box/probe.cc ${probed_sources})
-target_include_directories(pyro_box_probe PRIVATE ${PROJECT_SOURCE_DIR}/src
+add_executable(pyro_sandbox_probe sandbox/probe.cc ${probed_sources})
+target_include_directories(pyro_sandbox_probe PRIVATE ${PROJECT_SOURCE_DIR}/src
                                                   ${PROJECT_SOURCE_DIR}/include)
-target_compile_options(pyro_box_probe PRIVATE -fno-sanitize=all -UPYRO_SANITIZED)
-target_link_options(pyro_box_probe PRIVATE -fno-sanitize=all)
-target_link_libraries(pyro_box_probe PRIVATE pyro_options)
+target_compile_options(pyro_sandbox_probe PRIVATE -fno-sanitize=all -UPYRO_SANITIZED)
+target_link_options(pyro_sandbox_probe PRIVATE -fno-sanitize=all)
+target_link_libraries(pyro_sandbox_probe PRIVATE pyro_options)
 
 # Unit tests stand beside what they test; each room's are one program.
-foreach(room base net oci stream box catalog source store vm doctor cli capi)
+foreach(room base net oci stream sandbox catalog source store vm doctor cli capi)
   file(GLOB_RECURSE room_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${room}/*_test.cc)
   if(room_tests)
     set(libraries pyro fmt::fmt nlohmann_json::nlohmann_json)
@@ -30,11 +30,11 @@ foreach(room base net oci stream box catalog source store vm doctor cli capi)
     target_include_directories(${room}_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
     target_compile_definitions(${room}_test PRIVATE PYRO_VERSION="${PROJECT_VERSION}"
                                                    "PYRO_EXECUTABLE=\"$<TARGET_FILE:pyro_executable>\"")
-    if(room STREQUAL box)
-      add_dependencies(${room}_test pyro_executable pyro_box_probe pyro_box_liar)
+    if(room STREQUAL sandbox)
+      add_dependencies(${room}_test pyro_executable pyro_sandbox_probe pyro_sandbox_liar)
       target_compile_definitions(${room}_test
-        PRIVATE "PYRO_PROBE=\"$<TARGET_FILE:pyro_box_probe>\""
-                "PYRO_LIAR=\"$<TARGET_FILE:pyro_box_liar>\"")
+        PRIVATE "PYRO_PROBE=\"$<TARGET_FILE:pyro_sandbox_probe>\""
+                "PYRO_LIAR=\"$<TARGET_FILE:pyro_sandbox_liar>\"")
     endif()
   endif()
 endforeach()

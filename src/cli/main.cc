@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <string_view>
 
-#include "box/extractor.h"
 #include "cli/cli.h"
+#include "sandbox/extractor.h"
 
 int main(int argc, char** argv) {
   using namespace pyro::cli;

@@ -1,8 +1,8 @@
 // An environment out of one archive: over https, or a file.
 #pragma once
 
-#include "box/extraction.h"
 #include "pyro/catalog.h"
+#include "sandbox/extraction.h"
 #include "source/fetch.h"
 
 namespace pyro {

@@ -5,9 +5,9 @@
 #include <optional>
 #include <string>
 
-#include "box/extraction.h"
 #include "oci/image_layout.h"
 #include "pyro/catalog.h"
+#include "sandbox/extraction.h"
 #include "source/fetch.h"
 
 namespace pyro {

@@ -1,9 +1,9 @@
 // An environment out of an OCI registry.
 #pragma once
 
-#include "box/extraction.h"
 #include "oci/reference.h"
 #include "pyro/catalog.h"
+#include "sandbox/extraction.h"
 #include "source/fetch.h"
 
 namespace pyro {

@@ -11,7 +11,7 @@
 #include "base/files.h"
 #include "base/free_space.h"
 #include "base/recoverable.h"
-#include "box/extraction.h"
+#include "sandbox/extraction.h"
 #include "source/archive_source.h"
 #include "source/artifact_directory.h"
 #include "source/bundle_source.h"

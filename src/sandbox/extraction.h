@@ -19,9 +19,9 @@
 
 #include "base/files.h"
 #include "base/process_handle.h"
-#include "box/messages.h"
-#include "box/shared_pipe.h"
 #include "pyro/environment_store.h"
+#include "sandbox/messages.h"
+#include "sandbox/shared_pipe.h"
 #include "stream/artifacts.h"
 #include "stream/layer_form.h"
 

@@ -1,5 +1,5 @@
 // What the extractor tells, as bytes and back.
-#include "box/messages.h"
+#include "sandbox/messages.h"
 
 #include <algorithm>
 #include <array>

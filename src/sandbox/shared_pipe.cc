@@ -1,5 +1,5 @@
 // A bounded pipe of byte streams from one process to another.
-#include "box/shared_pipe.h"
+#include "sandbox/shared_pipe.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -27,7 +27,7 @@
 #include <utility>
 #include <vector>
 
-#include "box/confinement.h"
+#include "sandbox/confinement.h"
 
 namespace {
 

@@ -1,5 +1,5 @@
 // The right-hand side of a pull, as seen from its left-hand side.
-#include "box/extraction.h"
+#include "sandbox/extraction.h"
 
 #include <poll.h>
 #include <string.h>
@@ -14,9 +14,9 @@
 #include <utility>
 
 #include "base/mib.h"
-#include "box/child_process.h"
-#include "box/extractor.h"
 #include "pyro/error.h"
+#include "sandbox/child_process.h"
+#include "sandbox/extractor.h"
 
 namespace pyro {
 namespace {

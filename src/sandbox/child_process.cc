@@ -1,5 +1,5 @@
 // How the extractor is started.
-#include "box/child_process.h"
+#include "sandbox/child_process.h"
 
 #include <fcntl.h>
 #include <signal.h>

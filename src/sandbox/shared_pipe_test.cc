@@ -1,5 +1,5 @@
 // The pipe between two processes, here between two threads.
-#include "box/shared_pipe.h"
+#include "sandbox/shared_pipe.h"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>

@@ -1,5 +1,5 @@
 // Layers of every shape, good and hostile: what is written, and what is refused.
-#include "box/extraction.h"
+#include "sandbox/extraction.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // The process that untrusted bytes are unpacked in.
-#include "box/extractor.h"
+#include "sandbox/extractor.h"
 
 #include <fcntl.h>
 #include <iconv.h>
@@ -18,9 +18,9 @@
 
 #include "base/caught.h"
 #include "base/sha256.h"
-#include "box/child_process.h"
-#include "box/messages.h"
-#include "box/shared_pipe.h"
+#include "sandbox/child_process.h"
+#include "sandbox/messages.h"
+#include "sandbox/shared_pipe.h"
 #include "stream/merged_view.h"
 
 namespace pyro {

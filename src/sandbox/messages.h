@@ -11,8 +11,8 @@
 #include <variant>
 #include <vector>
 
-#include "box/confinement.h"
 #include "pyro/error.h"
+#include "sandbox/confinement.h"
 #include "stream/artifacts.h"
 
 namespace pyro {

@@ -1,5 +1,5 @@
 // What an extractor may say, and what nobody believes.
-#include "box/messages.h"
+#include "sandbox/messages.h"
 
 #include <gtest/gtest.h>
 

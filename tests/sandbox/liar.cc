@@ -11,9 +11,9 @@
 #include <thread>
 #include <vector>
 
-#include "box/child_process.h"
-#include "box/messages.h"
-#include "box/shared_pipe.h"
+#include "sandbox/child_process.h"
+#include "sandbox/messages.h"
+#include "sandbox/shared_pipe.h"
 #include "stream/merged_view.h"
 
 namespace {

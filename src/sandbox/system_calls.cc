@@ -13,7 +13,7 @@
 #include <optional>
 #include <vector>
 
-#include "box/confinement.h"
+#include "sandbox/confinement.h"
 
 namespace pyro {
 

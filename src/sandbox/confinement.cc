@@ -1,5 +1,5 @@
 // Shuts the process in.
-#include "box/confinement.h"
+#include "sandbox/confinement.h"
 
 #include <sys/prctl.h>
 #include <sys/resource.h>

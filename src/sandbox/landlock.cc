@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "base/files.h"
-#include "box/confinement.h"
+#include "sandbox/confinement.h"
 
 namespace pyro {
 namespace {

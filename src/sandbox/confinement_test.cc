@@ -1,5 +1,5 @@
 // What can still be done from within the box: nothing.
-#include "box/confinement.h"
+#include "sandbox/confinement.h"
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
