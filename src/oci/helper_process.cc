@@ -3,58 +3,20 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <span>
-#include <system_error>
 #include <utility>
 
-#include "base/exec_words.h"
 #include "base/files.h"
 
 namespace pyro {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-/// What the child does before it executes the program.
-class Preparation {
- public:
-  Preparation(int input, int output) {
-    ::posix_spawn_file_actions_init(&files_);
-    ::posix_spawnattr_init(&attributes_);
-    ::posix_spawn_file_actions_adddup2(&files_, input, STDIN_FILENO);
-    ::posix_spawn_file_actions_adddup2(&files_, output, STDOUT_FILENO);
-    ::posix_spawn_file_actions_addopen(&files_, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-    sigset_t none;
-    sigset_t all;
-    ::sigemptyset(&none);
-    ::sigfillset(&all);
-    ::posix_spawnattr_setsigmask(&attributes_, &none);
-    ::posix_spawnattr_setsigdefault(&attributes_, &all);
-    ::posix_spawnattr_setpgroup(&attributes_, 0);
-    ::posix_spawnattr_setflags(
-        &attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  }
-  ~Preparation() {
-    ::posix_spawnattr_destroy(&attributes_);
-    ::posix_spawn_file_actions_destroy(&files_);
-  }
-  Preparation(const Preparation&) = delete;
-  Preparation& operator=(const Preparation&) = delete;
-
-  [[nodiscard]] const posix_spawn_file_actions_t* files() const { return &files_; }
-  [[nodiscard]] const posix_spawnattr_t* attributes() const { return &attributes_; }
-
- private:
-  posix_spawn_file_actions_t files_{};
-  posix_spawnattr_t attributes_{};
-};
 
 /// A file instead of a pipe: whoever does not read it blocks nobody, and nobody gets a SIGPIPE.
 Fd input_of(const std::string& text) {
@@ -75,43 +37,25 @@ struct Pipe {
   Fd write;
 };
 
-pid_t start(const std::filesystem::path& program, const std::string& verb, int input, int output) {
-  const Preparation preparation(input, output);
-  std::vector<std::string> words{program.string(), verb};
-  pid_t pid = -1;
-  const int error = ::posix_spawn(&pid, program.c_str(), preparation.files(),
-                                  preparation.attributes(), exec_words(words).data(), environ);
-  if (error == 0) return pid;
-  throw Error(ErrorCode::failed,
-              program.string() + " cannot be started: " + std::generic_category().message(error));
+ProcessStart start_of(const std::filesystem::path& program, const std::string& verb, int input,
+                      int output) {
+  return {.program = program,
+          .arguments = {program.string(), verb},
+          .variables = own_variables(),
+          .descriptors = {input, output}};
 }
-
-/// The child, and those it started in turn.
-class Group {
- public:
-  explicit Group(pid_t leader) : leader_(leader), process_(leader, "a credential helper") {}
-
-  // The leader has not been waited for, so that its number is nobody else's yet.
-  void kill() noexcept { ::kill(-leader_, SIGKILL); }
-
-  ProcessHandle& process() { return process_; }
-
- private:
-  pid_t leader_;
-  ProcessHandle process_;
-};
 
 class Listener {
  public:
-  Listener(Group& group, int output, const HelperLimits& limits)
-      : group_(group), output_(output), limits_(limits), end_(Clock::now() + limits.patience) {}
+  Listener(const Subprocess& helper, int output, const HelperLimits& limits)
+      : helper_(helper), output_(output), limits_(limits), end_(Clock::now() + limits.patience) {}
 
   std::string hear_out() {
     bool has_ended = false;
     bool is_open = true;
     while (!has_ended) {
       std::array<pollfd, 2> events{
-          {{group_.process().descriptor(), POLLIN, 0}, {is_open ? output_ : -1, POLLIN, 0}}};
+          {{helper_.descriptor(), POLLIN, 0}, {is_open ? output_ : -1, POLLIN, 0}}};
       if (::poll(events.data(), events.size(), time_left()) < 0 && errno != EINTR) break;
       if (limits_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
       if (Clock::now() >= end_) throw Error(ErrorCode::failed, "it did not answer " + in_time());
@@ -148,7 +92,7 @@ class Listener {
            (ms % 1000 == 0 ? std::to_string(ms / 1000) + " s" : std::to_string(ms) + " ms");
   }
 
-  Group& group_;
+  const Subprocess& helper_;
   int output_;
   const HelperLimits& limits_;
   Clock::time_point end_;
@@ -161,15 +105,15 @@ HelperAnswer ask_helper(const std::filesystem::path& program, const std::string&
                         const std::string& input, const HelperLimits& limits) {
   const Fd question = input_of(input);
   Pipe pipe;
-  Group group(start(program, verb, question.get(), pipe.write.get()));
+  Subprocess helper(start_of(program, verb, question.get(), pipe.write.get()), program.string());
   pipe.write.reset();
   // Its end is what wakes the listener.
-  const std::stop_callback on_stop(limits.stop, [&] { group.process().kill(); });
+  const std::stop_callback on_stop(limits.stop, [&] { helper.kill(); });
   try {
-    std::string output = Listener(group, pipe.read.get(), limits).hear_out();
-    return {group.process().wait(), std::move(output)};
+    std::string output = Listener(helper, pipe.read.get(), limits).hear_out();
+    return {helper.wait(), std::move(output)};
   } catch (...) {
-    group.kill();
+    helper.kill_group();
     throw;
   }
 }

@@ -7,7 +7,7 @@
 #include <stop_token>
 #include <string>
 
-#include "base/process_handle.h"
+#include "base/subprocess.h"
 
 namespace pyro {
 

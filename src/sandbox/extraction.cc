@@ -15,7 +15,6 @@
 
 #include "base/mib.h"
 #include "pyro/error.h"
-#include "sandbox/child_process.h"
 #include "sandbox/extractor.h"
 
 namespace pyro {
@@ -33,6 +32,30 @@ std::pair<Fd, Fd> make_sockets() {
     throw system_error("cannot make a socket for the extractor", errno);
   }
   return {Fd(ends[0]), Fd(ends[1])};
+}
+
+/// Variables may hold secrets, so there is none but the one without which an executable may not
+/// find its libraries.
+std::vector<std::string> variables_of_child() {
+  const char* const libraries = std::getenv("LD_LIBRARY_PATH");  // NOLINT(concurrency-mt-unsafe)
+  if (libraries == nullptr) return {};
+  return {std::string("LD_LIBRARY_PATH=") + libraries};
+}
+
+/// Signals that a terminal or a supervisor sends to all processes are for this one to answer; and
+/// where a limit or a closed socket is met, a call fails instead.
+ProcessStart start_of(const std::filesystem::path& extractor, int socket) {
+#ifdef PYRO_SANITIZED
+  constexpr int kReports = STDERR_FILENO;
+#else
+  constexpr int kReports = -1;
+#endif
+  static_assert(kSocketOfChild == 3);
+  return {.program = extractor,
+          .arguments = {"pyro", kExtractorWord},
+          .variables = variables_of_child(),
+          .descriptors = {-1, -1, kReports, socket},
+          .signals = ProcessStart::Signals::blocked};
 }
 
 std::string name_of_signal(int signal) {
@@ -85,11 +108,10 @@ Extraction::Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& e
       message_(kLargestMessage),
       socket_(std::move(sockets.first)),
       pipe_(socket_.get()),
-      child_(start_child(extractor_, {"pyro", kExtractorWord}, sockets.second.get()),
-             "the extractor") {
+      child_(start_of(extractor_, sockets.second.get()), "the extractor " + extractor_.string()) {
   std::vector<int> descriptors{pipe_.file()};
   descriptors.insert(descriptors.end(), files_.begin(), files_.end());
-  send_hello(socket_.get(), {kProtocol, ::getpid(), limits_}, descriptors);
+  send_hello(socket_.get(), {kProtocol, 0, limits_}, descriptors);
 }
 
 void Extraction::abort() noexcept {

@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "base/files.h"
-#include "base/process_handle.h"
+#include "base/subprocess.h"
 #include "pyro/environment_store.h"
 #include "sandbox/messages.h"
 #include "sandbox/shared_pipe.h"
@@ -106,7 +106,7 @@ class Extraction {
   std::atomic<bool> aborted_ = false;
   Fd socket_;
   SharedPipeWriter pipe_;
-  ProcessHandle child_;
+  Subprocess child_;
 };
 
 }  // namespace pyro

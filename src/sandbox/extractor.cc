@@ -11,14 +11,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstring>
 #include <optional>
 #include <span>
 
 #include "base/caught.h"
 #include "base/sha256.h"
-#include "sandbox/child_process.h"
 #include "sandbox/messages.h"
 #include "sandbox/shared_pipe.h"
 #include "stream/merged_view.h"
@@ -68,12 +66,6 @@ std::optional<Descriptors> receive_hello(Hello& hello) {
   return attached(message);
 }
 
-/// The host program may have left open what it did not mean to pass on.
-void close_all_others() {
-  if (::close_range(kSocketOfChild + 1, ~0U, 0) == 0) return;
-  for (int fd = kSocketOfChild + 1; fd < 1024; ++fd) ::close(fd);  // before Linux 5.9
-}
-
 /// Whatever opens a file when it is first used does so now.
 void open_what_libraries_want() {
   // OpenSSL reads its configuration.
@@ -112,9 +104,6 @@ Message outcome_of(SharedPipeReader& pipe, const Hello& hello, const Descriptors
 }
 
 int serve() {
-  // Before the parent is asked for: it must not end unnoticed in between.
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  close_all_others();
   Hello hello;
   const auto descriptors = receive_hello(hello);
   if (!descriptors) return kNotStartedByPyro;
@@ -122,7 +111,6 @@ int serve() {
     tell(Ready{});
     return kNotStartedByPyro;
   }
-  if (::getppid() != hello.parent) return 0;
   SharedPipeReader pipe(kSocketOfChild, descriptors->front(), [] { tell(Taken{}); });
   tell(Ready{.confinement = shut_in(hello, *descriptors)});
   tell(outcome_of(pipe, hello, *descriptors));

@@ -1,8 +1,6 @@
 // The process that untrusted bytes are unpacked in.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <type_traits>
 #include <vector>
@@ -16,10 +14,13 @@ namespace pyro {
 /// but pyro.
 inline constexpr char kExtractorWord[] = "extract-in-box";
 
+/// What it has open beside /dev/null: the socket to the process that started it.
+inline constexpr int kSocketOfChild = 3;
+
 /// What an extractor is told first, with the ring's descriptor and the artifacts' attached.
 struct Hello {
   std::uint32_t protocol = 0;
-  pid_t parent = 0;
+  std::uint32_t reserved = 0;
   ExtractionLimits limits;
 };
 // No padding, in which bytes of the sender's memory would go along.

@@ -19,7 +19,7 @@ namespace pyro {
 
 /// Raised with every change to what is said between the two: the executable that is started may be
 /// another version's.
-inline constexpr std::uint32_t kProtocol = 2;
+inline constexpr std::uint32_t kProtocol = 3;
 
 /// Of any message.
 inline constexpr std::size_t kLargestMessage = std::size_t{64} << 10;

@@ -2,8 +2,6 @@
 // ending with whoever started it.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -11,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "base/process_handle.h"
+#include "base/subprocess.h"
 
 namespace pyro {
 
@@ -31,9 +29,11 @@ struct MonitorStart {
 
 inline constexpr int kFirstMonitorDescriptor = 3;
 
+/// What errors call it.
+inline constexpr char kMonitorSubject[] = "the machine monitor";
+
 /// In a session of its own, so that no terminal sends it signals.
-/// @throws Error(failed) when it cannot be started
-[[nodiscard]] pid_t start_monitor(const MonitorStart& start);
+[[nodiscard]] ProcessStart monitor_start(const MonitorStart& start);
 
 /// What a monitor takes beside its guest's memory, in bytes: the translator's buffer, libraries,
 /// stacks.

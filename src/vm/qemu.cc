@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "base/process_handle.h"
+#include "base/subprocess.h"
 #include "pyro/error.h"
 #include "vm/monitor_process.h"
 #include "vm/qemu_arguments.h"
@@ -19,7 +19,6 @@
 namespace pyro {
 namespace {
 
-constexpr std::string_view kSubject = "the machine monitor";
 constexpr std::uint64_t kLargestDeviceState = std::uint64_t{64} << 20;
 
 SocketPair socket_pair(int flags) {
@@ -73,14 +72,14 @@ class QemuMachine : public Machine {
         console_(std::move(console.ours)),
         complaints_(std::move(complaints.ours)),
         control_(std::move(control.ours)),
-        process_(start_monitor({.program = program,
+        process_(monitor_start({.program = program,
                                 .arguments = qemu_arguments(shape, start),
                                 .descriptors = {channel.theirs.get(), console.theirs.get(),
                                                 control.theirs.get(), files.kernel, files.initramfs,
                                                 files.rootfs, state.memory, state.devices},
                                 .complaints = complaints.theirs.get(),
                                 .limits = limits(shape, start)}),
-                 std::string(kSubject)) {
+                 kMonitorSubject) {
     // What is said before QEMU listens waits in the socket.
     if (start == QemuStart::resume) control_.send(qemu_resume_commands());
   }
@@ -95,7 +94,7 @@ class QemuMachine : public Machine {
   Words console_;
   Words complaints_;
   QemuControl control_;
-  ProcessHandle process_;
+  Subprocess process_;
 };
 
 }  // namespace

@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#include "sandbox/child_process.h"
+#include "sandbox/extractor.h"
 #include "sandbox/messages.h"
 #include "sandbox/shared_pipe.h"
 #include "stream/merged_view.h"

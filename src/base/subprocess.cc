@@ -1,0 +1,198 @@
+// A child process.
+#include "base/subprocess.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+namespace pyro {
+namespace {
+
+constexpr int kNotStarted = 127;
+
+/// Pointers into `words`, and a null at the end: as execve(2) takes them.
+std::vector<char*> exec_words(const std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+sigset_t all_but_crashes() {
+  sigset_t set;
+  ::sigfillset(&set);
+  for (const int crash : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT}) {
+    ::sigdelset(&set, crash);
+  }
+  return set;
+}
+
+/// The handlers of this process must not run in the child, in memory that is shared.
+class AllSignalsBlocked {
+ public:
+  AllSignalsBlocked() {
+    sigset_t all;
+    ::sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
+  }
+  ~AllSignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+  AllSignalsBlocked(const AllSignalsBlocked&) = delete;
+  AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
+
+ private:
+  sigset_t before_{};
+};
+
+/// The child between vfork() and exec. All that it needs is made before.
+class Child {
+ public:
+  explicit Child(const ProcessStart& start)
+      : start_(start),
+        arguments_(exec_words(start.arguments)),
+        variables_(exec_words(start.variables)),
+        descriptors_(start.descriptors) {
+    descriptors_.resize(std::max<std::size_t>(descriptors_.size(), STDERR_FILENO + 1), -1);
+    if (start.signals == ProcessStart::Signals::blocked) mask_ = all_but_crashes();
+    std::replace(descriptors_.begin(), descriptors_.begin() + STDERR_FILENO + 1, -1, null_.get());
+  }
+
+  /// Why it did not get as far as the program; 0 when it did.
+  [[nodiscard]] int error() const noexcept { return error_; }
+
+  [[noreturn]] void become() noexcept {
+    if (prepare()) {
+      ::execve(start_.program.c_str(), arguments_.data(), variables_.data());
+    }
+    error_ = errno;
+    ::_exit(kNotStarted);
+  }
+
+ private:
+  bool prepare() noexcept {
+    reset_signals();
+    if (start_.group == ProcessStart::Group::in_new_session) {
+      ::setsid();
+    } else {
+      ::setpgid(0, 0);
+    }
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent_) ::_exit(kNotStarted);
+    // First, as it may hold descriptors; those of the program are given by number.
+    return start_.confine() && arrange_descriptors() &&
+           ::sigprocmask(SIG_SETMASK, &mask_, nullptr) == 0;
+  }
+
+  static void reset_signals() noexcept {
+    struct sigaction action {};
+    action.sa_handler = SIG_DFL;
+    for (int number = 1; number < NSIG; ++number) ::sigaction(number, &action, nullptr);
+  }
+
+  // Out of the way first: a descriptor may have the number that another one is to get.
+  bool arrange_descriptors() noexcept {
+    const int beyond = static_cast<int>(descriptors_.size());
+    for (int& fd : descriptors_) {
+      if (fd >= 0 && (fd = ::fcntl(fd, F_DUPFD, beyond)) < 0) return false;
+    }
+    for (int number = 0; number < beyond; ++number) {
+      if (const int fd = descriptors_[static_cast<std::size_t>(number)]; fd < 0) {
+        ::close(number);
+      } else if (::dup2(fd, number) < 0) {
+        return false;
+      }
+    }
+    if (::close_range(static_cast<unsigned>(beyond), ~0U, 0) != 0) {
+      for (int fd = beyond; fd < 1024; ++fd) ::close(fd);  // before Linux 5.9
+    }
+    return true;
+  }
+
+  const ProcessStart& start_;
+  const std::vector<char*> arguments_;
+  const std::vector<char*> variables_;
+  const Fd null_{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  const pid_t parent_ = ::getpid();
+  sigset_t mask_{};
+  std::vector<int> descriptors_;
+  volatile int error_ = 0;
+};
+
+// Without a copy of this process's memory, which may be large.
+pid_t start_in_own_memory(Child& child) {
+  const AllSignalsBlocked blocked;
+  const pid_t pid = ::vfork();
+  if (pid == 0) child.become();
+  return pid;
+}
+
+pid_t start_process(const ProcessStart& start, const std::string& what) {
+  Child child(start);
+  const pid_t pid = start_in_own_memory(child);
+  if (pid < 0) throw system_error("cannot start " + what, errno);
+  if (child.error() == 0) return pid;
+  ::waitpid(pid, nullptr, 0);
+  throw system_error("cannot start " + what, child.error());
+}
+
+}  // namespace
+
+std::vector<std::string> own_variables() {
+  std::vector<std::string> variables;
+  for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
+    variables.emplace_back(*variable);
+  }
+  return variables;
+}
+
+Subprocess::Subprocess(const ProcessStart& start, const std::string& what)
+    : pid_(start_process(start, what)),
+      handle_(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))) {
+  if (handle_) return;
+  const int error = errno;
+  ::kill(pid_, SIGKILL);
+  ::waitpid(pid_, nullptr, 0);
+  throw system_error("cannot watch over " + what, error);
+}
+
+Subprocess::~Subprocess() {
+  kill();
+  wait();
+}
+
+// By its handle, never by its number: a host program that waits for all of its children may have
+// made that number another process's.
+void Subprocess::kill() noexcept {
+  ::syscall(SYS_pidfd_send_signal, handle_.get(), SIGKILL, nullptr, 0);
+}
+
+// By number, which is the leader's as long as it was not waited for.
+void Subprocess::kill_group() noexcept {
+  if (!ended_) ::kill(-pid_, SIGKILL);
+}
+
+ProcessEnd Subprocess::wait() noexcept {
+  if (std::exchange(ended_, true)) return end_;
+  pollfd ended{handle_.get(), POLLIN, 0};
+  while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
+  }
+  siginfo_t info{};
+  // Fails where a host program had its end already, or ignores that of all children.
+  if (::waitid(P_PIDFD, static_cast<id_t>(handle_.get()), &info, WEXITED) != 0) return end_;
+  if (info.si_code == CLD_EXITED) {
+    end_.exit_code = info.si_status;
+  } else {
+    end_.signal = info.si_status;
+  }
+  return end_;
+}
+
+}  // namespace pyro

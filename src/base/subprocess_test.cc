@@ -1,0 +1,148 @@
+#include "base/subprocess.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdint>
+#include <string>
+
+#include "pyro/error.h"
+#include "support/temp_dir.h"
+
+namespace pyro {
+namespace {
+
+/// What `script` writes to its descriptor 1.
+class SubprocessTest : public ::testing::Test {
+ protected:
+  std::string output_of(ProcessStart start, const std::string& script = {}) {
+    const std::string path = (dir_ / "output").string();
+    const Fd output(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (start.program.empty()) start.program = "/bin/sh";
+    if (start.arguments.empty()) start.arguments = {"sh", "-c", script};
+    start.descriptors.resize(std::max<std::size_t>(start.descriptors.size(), 3), -1);
+    start.descriptors[STDOUT_FILENO] = output.get();
+    start.descriptors[STDERR_FILENO] = output.get();
+    EXPECT_EQ(Subprocess(start, "a shell").wait().exit_code, 0);
+    return testing::read_file(path);
+  }
+
+  static std::string error_of(const ProcessStart& start) {
+    try {
+      const Subprocess started(start, "a program");
+    } catch (const Error& error) {
+      return error.what();
+    }
+    return "it was started";
+  }
+
+  testing::TempDir dir_;
+};
+
+TEST_F(SubprocessTest, HasArgumentsAndVariablesThatItIsGiven) {
+  EXPECT_EQ(output_of({.variables = {"A=1", "B= 2"}}, "echo \"$A,$B,$HOME,$0\""), "1, 2,,sh\n");
+}
+
+TEST_F(SubprocessTest, HasDescriptorsThatItIsGivenAndNoOthers) {
+  const Fd one(::open("/", O_RDONLY | O_CLOEXEC));
+  const Fd other(::open("/usr", O_RDONLY | O_CLOEXEC));
+  const int leaked = ::open("/dev", O_RDONLY);  // NOLINT(android-cloexec-open): as hosts do
+  const Fd leak(leaked);
+  const std::string list =
+      "for fd in 0 3 4 5 6 7 8 9; do [ ! -e /proc/$$/fd/$fd ] || readlink /proc/$$/fd/$fd; done";
+  // Each in the place of the other, as far as the test's own numbers allow.
+  std::vector<int> descriptors(static_cast<std::size_t>(std::max(one.get(), other.get())) + 1, -1);
+  descriptors[static_cast<std::size_t>(one.get())] = other.get();
+  descriptors[static_cast<std::size_t>(other.get())] = one.get();
+  ProcessStart start{.descriptors = descriptors};
+  const std::string expected =
+      one.get() < other.get() ? "/dev/null\n/usr\n/\n" : "/dev/null\n/\n/usr\n";
+  EXPECT_EQ(output_of(start, list), expected);
+}
+
+TEST_F(SubprocessTest, StartsWithDefaultActionsAndNoneBlocked) {
+  sigset_t blocked;
+  sigset_t before;
+  ::sigemptyset(&blocked);
+  ::sigaddset(&blocked, SIGUSR1);
+  ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &blocked, &before), 0);
+  const auto handler = ::signal(SIGUSR2, SIG_IGN);
+  const std::string state = output_of({}, "grep -E 'Sig(Blk|Ign)' /proc/self/status");
+  ::signal(SIGUSR2, handler);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  EXPECT_EQ(state, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+}
+
+TEST_F(SubprocessTest, BlocksAllSignalsButThoseOfCrashes) {
+  // No shell, which would change them.
+  const std::string state = output_of({.program = "/bin/grep",
+                                       .arguments = {"grep", "SigBlk", "/proc/self/status"},
+                                       .signals = ProcessStart::Signals::blocked});
+  const std::uint64_t blocked = std::stoull(state.substr(state.find('\t')), nullptr, 16);
+  const auto is_blocked = [&](int number) { return (blocked >> (number - 1) & 1) != 0; };
+  for (const int number : {SIGINT, SIGTERM, SIGPIPE, SIGXFSZ, SIGTSTP}) {
+    EXPECT_TRUE(is_blocked(number)) << number;
+  }
+  for (const int number : {SIGSEGV, SIGSYS, SIGABRT}) EXPECT_FALSE(is_blocked(number)) << number;
+}
+
+TEST_F(SubprocessTest, LeadsItsGroup) {
+  const std::string numbers = "read -r pid name state parent group session rest < /proc/$$/stat; ";
+  EXPECT_EQ(output_of({}, numbers + "[ $pid = $group ] && [ $pid != $session ] && echo yes"),
+            "yes\n");
+  EXPECT_EQ(output_of({.group = ProcessStart::Group::in_new_session},
+                      numbers + "[ $pid = $group ] && [ $pid = $session ] && echo yes"),
+            "yes\n");
+}
+
+TEST_F(SubprocessTest, KillsItsGroup) {
+  const Fd end = [&] {
+    std::array<int, 2> pipe{};
+    EXPECT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
+    const Fd write(pipe[1]);
+    Subprocess shell({.program = "/bin/sh",
+                      .arguments = {"sh", "-c", "sleep 600 & echo; wait"},
+                      .descriptors = {-1, write.get()}},
+                     "a shell");
+    char byte = 0;
+    EXPECT_EQ(::read(pipe[0], &byte, 1), 1);
+    shell.kill_group();
+    return Fd(pipe[0]);
+  }();
+  char byte = 0;
+  EXPECT_EQ(::read(end.get(), &byte, 1), 0) << "what it started has the pipe open no more";
+}
+
+TEST_F(SubprocessTest, SaysWhyItCannotBeStarted) {
+  EXPECT_EQ(error_of({.program = dir_ / "missing"}),
+            "cannot start a program: No such file or directory");
+  EXPECT_EQ(error_of({.program = "/"}), "cannot start a program: Permission denied");
+  EXPECT_EQ(error_of({.program = "/bin/true",
+                      .confine =
+                          [] {
+                            errno = ENOSYS;
+                            return false;
+                          }}),
+            "cannot start a program: Function not implemented");
+}
+
+TEST_F(SubprocessTest, ConfinesTheChildAlone) {
+  const mode_t before = ::umask(022);
+  const std::string mask = output_of({.confine =
+                                          [] {
+                                            ::umask(077);
+                                            return true;
+                                          }},
+                                     "umask");
+  EXPECT_EQ(::umask(before), 022U);
+  EXPECT_EQ(mask, "0077\n");
+}
+
+}  // namespace
+}  // namespace pyro
