@@ -5,8 +5,8 @@ target_link_libraries(pyro_sandbox_liar PRIVATE pyro pyro_options)
 
 # What an extractor must not do, tried from within the box. It has no sanitizers in any build, so
 # that the whole box is tested in every one.
-set(probed_sources base/error.cc base/files.cc sandbox/confinement.cc sandbox/landlock.cc
-                   sandbox/system_calls.cc)
+set(probed_sources base/error.cc base/files.cc sandbox/extractor_policy.cc sandbox/landlock.cc
+                   sandbox/policy.cc sandbox/system_calls.cc)
 list(TRANSFORM probed_sources PREPEND ${PROJECT_SOURCE_DIR}/src/)
 add_executable(pyro_sandbox_probe sandbox/probe.cc ${probed_sources})
 target_include_directories(pyro_sandbox_probe PRIVATE ${PROJECT_SOURCE_DIR}/src
@@ -30,7 +30,7 @@ foreach(room base net oci stream sandbox catalog source store vm doctor cli capi
     target_include_directories(${room}_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
     target_compile_definitions(${room}_test PRIVATE PYRO_VERSION="${PROJECT_VERSION}"
                                                    "PYRO_EXECUTABLE=\"$<TARGET_FILE:pyro_executable>\"")
-    if(room STREQUAL sandbox)
+    if(room MATCHES "^(sandbox|vm)$")
       add_dependencies(${room}_test pyro_executable pyro_sandbox_probe pyro_sandbox_liar)
       target_compile_definitions(${room}_test
         PRIVATE "PYRO_PROBE=\"$<TARGET_FILE:pyro_sandbox_probe>\""

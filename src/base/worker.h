@@ -1,7 +1,6 @@
 // A thread that carries out orders one after the other.
 #pragma once
 
-#include <pthread.h>
 #include <sched.h>
 
 #include <condition_variable>
@@ -22,17 +21,17 @@ namespace pyro {
 template <typename Order>
 class Worker {
  public:
-  Worker(std::size_t capacity, std::function<void(Order&)> carry_out)
+  enum class Priority {
+    normal,
+    idle,  ///< It works only when a core has nothing else to do: who waits for it calls catch_up().
+  };
+
+  Worker(std::size_t capacity, std::function<void(Order&)> carry_out,
+         Priority priority = Priority::normal)
       : capacity_(capacity),
         carry_out_(std::move(carry_out)),
+        priority_(priority),
         thread_([this](const std::stop_token& stop) { run(stop); }) {}
-
-  /// From now on it works only when a core has nothing else to do. There is no way back: leaving
-  /// that class takes a privilege. Whoever comes to wait for it calls catch_up().
-  void work_when_idle() {
-    const sched_param none{};
-    ::pthread_setschedparam(thread_.native_handle(), SCHED_IDLE, &none);
-  }
 
   void push(Order order) {
     std::unique_lock lock(mutex_);
@@ -75,6 +74,7 @@ class Worker {
 
  private:
   void run(const std::stop_token& stop) {
+    if (priority_ == Priority::idle) leave_cores_to_others();
     std::unique_lock lock(mutex_);
     while (changed_.wait(lock, stop, [&] { return !orders_.empty() && !helped_; }) &&
            !stop.stop_requested()) {
@@ -92,6 +92,13 @@ class Worker {
     }
   }
 
+  // Of the calling thread: a process that is shut in may change no other. There is no way back,
+  // which takes a privilege.
+  static void leave_cores_to_others() {
+    const sched_param none{};
+    ::sched_setscheduler(0, SCHED_IDLE, &none);
+  }
+
   std::exception_ptr attempt(Order& order) noexcept {
     try {
       carry_out_(order);
@@ -103,6 +110,7 @@ class Worker {
 
   const std::size_t capacity_;
   const std::function<void(Order&)> carry_out_;
+  const Priority priority_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<Order> orders_;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "sandbox/policy.h"
 
 namespace pyro {
 namespace {
@@ -37,12 +39,18 @@ struct Pipe {
   Fd write;
 };
 
+/// Its memory holds secrets, which a core would leave on the disk. It is the user's, as trusted as
+/// the files that name it, and needs agents, terminals and a keyring's files; a part of it may be a
+/// program with a group of its own (ssh-agent), which no_new_privs would break.
+constexpr std::array kLimits = {ResourceLimit{RLIMIT_CORE, 0}};
+
 ProcessStart start_of(const std::filesystem::path& program, const std::string& verb, int input,
                       int output) {
   return {.program = program,
           .arguments = {program.string(), verb},
           .variables = own_variables(),
-          .descriptors = {input, output}};
+          .descriptors = {input, output},
+          .confine = [] { return lower_limits(kLimits); }};
 }
 
 class Listener {

@@ -16,6 +16,7 @@
 #include "base/mib.h"
 #include "pyro/error.h"
 #include "sandbox/extractor.h"
+#include "stream/layer_reader.h"
 
 namespace pyro {
 namespace {
@@ -68,18 +69,6 @@ bool is_crash(int signal) {
   return std::ranges::find(kCrashes, signal) != kCrashes.end();
 }
 
-/// What of `confinement` is missing; nothing when it is complete.
-std::string gaps_in(const Confinement& confinement) {
-  std::string gaps;
-  const auto check = [&](bool in_force, const char* name) {
-    if (!in_force) gaps += (gaps.empty() ? "" : ", ") + std::string(name);
-  };
-  check(confinement.no_new_privileges, "no_new_privs");
-  check(confinement.landlock, "Landlock");
-  check(confinement.seccomp, "seccomp");
-  return gaps;
-}
-
 std::uint64_t limit_of(const ExtractionLimits& limits, std::size_t kind) {
   if (kind == kRootfs) return limits.rootfs_bytes;
   return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
@@ -94,13 +83,14 @@ bool is_as_told(const WrittenArtifact& artifact, int file, const ExtractionLimit
 }  // namespace
 
 Extraction::Extraction(const std::filesystem::path& extractor, std::vector<int> files,
-                       const ExtractionLimits& limits, Note note)
-    : Extraction(make_sockets(), extractor, std::move(files), limits, std::move(note)) {}
+                       const ExtractionLimits& limits, Note note, const Patience& patience)
+    : Extraction(make_sockets(), extractor, std::move(files), limits, std::move(note), patience) {}
 
 // The extractor's end of the socket must be open nowhere else, or its death would go unnoticed: it
 // is closed with `sockets`.
 Extraction::Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& extractor,
-                       std::vector<int> files, const ExtractionLimits& limits, Note note)
+                       std::vector<int> files, const ExtractionLimits& limits, Note note,
+                       const Patience& patience)
     : extractor_(extractor),
       files_(std::move(files)),
       limits_(limits),
@@ -108,7 +98,9 @@ Extraction::Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& e
       message_(kLargestMessage),
       socket_(std::move(sockets.first)),
       pipe_(socket_.get()),
-      child_(start_of(extractor_, sockets.second.get()), "the extractor " + extractor_.string()) {
+      child_(start_of(extractor_, sockets.second.get()), "the extractor " + extractor_.string()),
+      patience_(patience),
+      watch_(child_.number(), patience.steps) {
   std::vector<int> descriptors{pipe_.file()};
   descriptors.insert(descriptors.end(), files_.begin(), files_.end());
   send_hello(socket_.get(), {kProtocol, 0, limits_}, descriptors);
@@ -188,16 +180,38 @@ std::optional<std::size_t> Extraction::receive(Wait wait) {
     if (errno == EINTR || errno == ECONNRESET) continue;
     if (errno != EAGAIN) return 0;
     if (wait == Wait::no) return std::nullopt;
-    if (!wait_for_message()) return 0;
+    if (wait_for_message()) continue;
+    return failure_ ? std::nullopt : std::optional<std::size_t>(0);
   }
 }
 
 // Not for the socket's end alone: a host program may have forked and so have it open, too.
 bool Extraction::wait_for_message() {
   std::array<pollfd, 2> waiting = {{{socket_.get(), POLLIN, 0}, {child_.descriptor(), POLLIN, 0}}};
-  while (::poll(waiting.data(), waiting.size(), -1) < 0 && errno == EINTR) {
+  const auto step = static_cast<int>(patience_.step.count());
+  for (int news = 0; (news = ::poll(waiting.data(), waiting.size(), step)) <= 0;) {
+    if (news == 0) look_after();
+    if (failure_) return false;
   }
+  watch_.progress();
   return waiting[0].revents != 0;
+}
+
+// When nothing was heard of it for a while.
+void Extraction::look_after() {
+  check_total_size();
+  if (failure_ || !watch_.has_stalled()) return;
+  fail(Error(ErrorCode::failed,
+             "the extractor did nothing for " + std::to_string(patience_.whole().count()) + " s",
+             "it may have been stopped by a signal: try again"),
+       layer_in_work());
+}
+
+// A limit on the size of files holds for each of them only.
+void Extraction::check_total_size() {
+  if (total_size(files_) > most_in_all_files(limits_)) {
+    refuse("it writes more than " + mib(most_in_all_files(limits_)));
+  }
 }
 
 void Extraction::take(const Message& message) {
@@ -205,8 +219,11 @@ void Extraction::take(const Message& message) {
   if (!ready_) return refuse("it works before it is shut in");
   if (std::holds_alternative<Taken>(message)) {
     if (!pipe_.taken()) refuse("it takes what was not given");
+    check_total_size();
   } else if (const auto* success = std::get_if<Success>(&message)) {
     take_success(*success);
+  } else if (const auto* call = std::get_if<ForbiddenCall>(&message)) {
+    take_forbidden_call(*call);
   } else {
     take_failure(std::get<Failure>(message));
   }
@@ -244,6 +261,15 @@ void Extraction::take_success(const Success& success) {
 void Extraction::take_failure(const Failure& failure) {
   if (failure.layer > layers_.size()) return refuse("it fails in a layer that is not there");
   fail(failure.error, failure.layer);
+}
+
+// By a library that is new here as likely as by an attack.
+void Extraction::take_forbidden_call(const ForbiddenCall& call) {
+  fail(Error(ErrorCode::failed,
+             "the extractor made the system call " + name_of_call(call.number) +
+                 ", which its sandbox does not have",
+             "report it, with the output of -v: a library may need it, and an attack may try it"),
+       layer_in_work());
 }
 
 // It ended without having said how it went.

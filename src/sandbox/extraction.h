@@ -20,6 +20,7 @@
 #include "base/files.h"
 #include "base/subprocess.h"
 #include "pyro/environment_store.h"
+#include "sandbox/extraction_watch.h"
 #include "sandbox/messages.h"
 #include "sandbox/shared_pipe.h"
 #include "stream/artifacts.h"
@@ -36,7 +37,7 @@ class Extraction {
   /// reading and writing; they stay the caller's and must outlive this.
   /// @throws Error(filesystem) when it cannot be started
   Extraction(const std::filesystem::path& extractor, std::vector<int> files,
-             const ExtractionLimits& limits, Note note = {});
+             const ExtractionLimits& limits, Note note = {}, const Patience& patience = {});
   Extraction(const Extraction&) = delete;
   Extraction& operator=(const Extraction&) = delete;
 
@@ -65,16 +66,20 @@ class Extraction {
   enum class Wait { no, yes };
 
   Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& extractor,
-             std::vector<int> files, const ExtractionLimits& limits, Note note);
+             std::vector<int> files, const ExtractionLimits& limits, Note note,
+             const Patience& patience);
 
   [[nodiscard]] bool wait_for_room();
   [[nodiscard]] bool hear(Wait wait);
   [[nodiscard]] std::optional<std::size_t> receive(Wait wait);
   [[nodiscard]] bool wait_for_message();
+  void look_after();
+  void check_total_size();
   void take(const Message& message);
   void take_ready(const Ready& ready);
   void take_success(const Success& success);
   void take_failure(const Failure& failure);
+  void take_forbidden_call(const ForbiddenCall& call);
   void take_end();
   [[nodiscard]] Error error_of(const ProcessEnd& end) const;
   void refuse(std::string_view why);
@@ -107,6 +112,8 @@ class Extraction {
   Fd socket_;
   SharedPipeWriter pipe_;
   Subprocess child_;
+  const Patience patience_;
+  StallWatch watch_;
 };
 
 }  // namespace pyro

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -622,6 +623,9 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"ReadyTwice", ErrorCode::integrity, "it is ready twice"},
         Lie{"TakesWhatWasNotGiven", ErrorCode::integrity, "it takes what was not given"},
         Lie{"DoneAtOnce", ErrorCode::integrity, "it is done before it was given all"},
+        Lie{"WritesMoreThanAllArtifacts", ErrorCode::integrity, "it writes more than 83968 MiB"},
+        Lie{"MakesAForbiddenCall", ErrorCode::failed,
+            "the extractor made the system call socket (41), which its sandbox does not have"},
         Lie{"WroteNothing", ErrorCode::integrity, "it wrote something else than it says"},
         Lie{"FailsInALayerThatIsNotThere", ErrorCode::integrity,
             "it fails in a layer that is not there"},
@@ -644,6 +648,55 @@ TEST(Extractor, WhatItRunsWithoutIsToldOnce) {
   }
   EXPECT_EQ(notes, std::vector<std::string>{"the extractor runs without Landlock, seccomp, which "
                                             "this system does not have"});
+}
+
+TEST(Extractor, ThatDoesNothingIsGivenUp) {
+  const testing::TempDir dir;
+  const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
+  Extraction extraction(make_liar(dir, "Sleeps"), std::vector<int>(MergedView::kFiles, file.get()),
+                        {}, {}, {.step = std::chrono::milliseconds(5), .steps = 3});
+  try {
+    (void)extraction.finish();
+    FAIL() << "it finished";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::failed);
+    EXPECT_EQ(error.message(), "the extractor did nothing for 1 s");
+  }
+}
+
+/// Sleeps, or spins, in a process of its own.
+class StallWatchTest : public ::testing::Test {
+ protected:
+  static ProcessStart shell(const std::string& script) {
+    return {.program = "/bin/sh", .arguments = {"sh", "-c", script}};
+  }
+
+  static bool stalls(StallWatch& watch, int steps) {
+    for (int i = 0; i < steps; ++i) {
+      if (watch.has_stalled()) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    }
+    return false;
+  }
+};
+
+TEST_F(StallWatchTest, PassesOverABusyProcess) {
+  const Subprocess busy(shell("while :; do :; done"), "a shell");
+  StallWatch watch(busy.number(), 3);
+  EXPECT_FALSE(stalls(watch, 200));
+}
+
+TEST_F(StallWatchTest, FindsAStoppedProcess) {
+  const Subprocess stopped(shell("while :; do :; done"), "a shell");
+  ASSERT_EQ(::kill(stopped.number(), SIGSTOP), 0);
+  StallWatch watch(stopped.number(), 3);
+  EXPECT_TRUE(stalls(watch, 100'000));
+}
+
+TEST_F(StallWatchTest, FindsASleepingProcess) {
+  const Subprocess sleeping(shell("exec sleep 600"), "a shell");
+  StallWatch watch(sleeping.number(), 3);
+  EXPECT_TRUE(stalls(watch, 100'000));
 }
 
 TEST(Extractor, ThatDoesNothingCanBeAborted) {
@@ -727,6 +780,28 @@ TEST(FileLayers, LieOverTars) {
   EXPECT_EQ(Bench().extract({tar, file_layer(kKernel, "other")}),
             (Artifacts{{"vmlinux", "other"}, {"rootfs.ext4", "root"}}));
   EXPECT_EQ(Bench().extract({file_layer(kKernel, "a longer one"), tar}), kBoth);
+}
+
+TEST(Artifacts, AreBoundedInSum) {
+  constexpr std::int64_t kSize = 64 << 20;
+  const testing::SparseFile hollow{.size = kSize, .extents = {{0, 1}}, .stored = "x"};
+  TarBuilder tar;
+  tar.file("vmlinux", "");
+  for (const char* name : {"rootfs.ext4", "a/rootfs.ext4", "b/rootfs.ext4", "c/rootfs.ext4"}) {
+    tar.sparse(SparseFormat::pax_1_0, name, hollow);
+  }
+  const auto outcome = [&](std::uint64_t other_bytes) {
+    Bench bench(
+        {.rootfs_bytes = kSize, .kernel_bytes = 0, .initrd_bytes = 0, .other_bytes = other_bytes});
+    try {
+      bench.extract({tar.finish()});
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string("extracted");
+  };
+  EXPECT_EQ(outcome(3 * kSize), "extracted");
+  EXPECT_EQ(outcome(3 * kSize - 1), "layer 1: its artifacts take more than 255 MiB together");
 }
 
 TEST(FileLayers, AreBoundedAndCheckedAsMembersAre) {

@@ -11,9 +11,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <optional>
 #include <span>
+#include <utility>
 
 #include "base/caught.h"
 #include "base/sha256.h"
@@ -26,6 +28,7 @@ namespace {
 
 constexpr std::size_t kDescriptors = 1 + MergedView::kFiles;
 constexpr int kNotStartedByPyro = 2;
+constexpr int kForbiddenCall = 3;
 
 /// Room for a message of ancillary data: the descriptors (unix(7)).
 struct Attachment {
@@ -76,17 +79,52 @@ void open_what_libraries_want() {
   if (conversion != none) ::iconv_close(conversion);
 }
 
+/// Tells which system call it was, and ends.
+void report_forbidden_call(int, siginfo_t* info, void*) {
+  const auto bytes = encode(ForbiddenCall{static_cast<std::uint32_t>(info->si_syscall)});
+  static_cast<void>(!::write(kSocketOfChild, bytes.data(), bytes.size()));
+  ::_exit(kForbiddenCall);
+}
+
+void handle_forbidden_calls() {
+  struct sigaction action {};
+  action.sa_sigaction = report_forbidden_call;
+  action.sa_flags = SA_SIGINFO;
+  ::sigaction(SIGSYS, &action, nullptr);
+}
+
 Confinement shut_in(const Hello& hello, const Descriptors& descriptors) {
   ::prctl(PR_SET_NAME, "pyro-extractor");
   ::prctl(PR_SET_DUMPABLE, 0);
   open_what_libraries_want();
-  const ExtractionLimits& limits = hello.limits;
-  const int last = *std::ranges::max_element(descriptors);
-  return confine(
-      {.largest_file = std::max({limits.rootfs_bytes, limits.kernel_bytes, limits.initrd_bytes}),
-       .descriptors = static_cast<unsigned>(last) + 1},
-      Forbidden::kills);
+  handle_forbidden_calls();
+  const PreparedPolicy policy(
+      extractor_policy(hello.limits, *std::ranges::max_element(descriptors)));
+  if (!policy.apply()) throw system_error("cannot shut the extractor in", errno);
+  return policy.confinement();
 }
+
+/// No layer is read before the last thread that this takes was started.
+class FirstLayer final : public LayerStream {
+ public:
+  FirstLayer(LayerStream& layers, bool filtered) : layers_(layers), filtered_(filtered) {}
+
+  [[nodiscard]] std::optional<LayerForm> next_layer() override {
+    if (std::exchange(filtered_, false)) forbid_threads();
+    return layers_.next_layer();
+  }
+  [[nodiscard]] std::span<const std::byte> next() override { return layers_.next(); }
+
+ private:
+  static void forbid_threads() {
+    if (!filter_all_threads(no_more_threads())) {
+      throw system_error("cannot keep the extractor from starting threads", errno);
+    }
+  }
+
+  LayerStream& layers_;
+  bool filtered_;  // as far as the first filter is concerned
+};
 
 // What cannot be told has no listener any more.
 void tell(const Message& message) {
@@ -94,10 +132,12 @@ void tell(const Message& message) {
   static_cast<void>(!::write(kSocketOfChild, bytes.data(), bytes.size()));
 }
 
-Message outcome_of(SharedPipeReader& pipe, const Hello& hello, const Descriptors& descriptors) {
+Message outcome_of(SharedPipeReader& pipe, const Hello& hello, const Descriptors& descriptors,
+                   const Confinement& confinement) {
+  FirstLayer layers(pipe, confinement.seccomp);
   try {
     return Success{
-        extract_layers(pipe, {descriptors.begin() + 1, descriptors.end()}, hello.limits)};
+        extract_layers(layers, {descriptors.begin() + 1, descriptors.end()}, hello.limits)};
   } catch (...) {
     return Failure{caught_error(), pipe.layer()};
   }
@@ -112,8 +152,9 @@ int serve() {
     return kNotStartedByPyro;
   }
   SharedPipeReader pipe(kSocketOfChild, descriptors->front(), [] { tell(Taken{}); });
-  tell(Ready{.confinement = shut_in(hello, *descriptors)});
-  tell(outcome_of(pipe, hello, *descriptors));
+  const Confinement confinement = shut_in(hello, *descriptors);
+  tell(Ready{.confinement = confinement});
+  tell(outcome_of(pipe, hello, *descriptors, confinement));
   // Without taking down what the kernel takes down faster.
   ::_exit(0);
 }

@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "pyro/environment_store.h"
+#include "sandbox/policy.h"
 
 namespace pyro {
 
@@ -28,6 +29,14 @@ static_assert(std::has_unique_object_representations_v<Hello>);
 
 /// Over a socket. What cannot be sent has no reader any more, of which the caller will hear.
 void send_hello(int socket, const Hello& hello, const std::vector<int>& descriptors);
+
+/// What it may do once it reads what came from outside: use up what is open, and memory.
+/// `otherwise` is what becomes of a system call that neither it nor a library has a use for.
+[[nodiscard]] Policy extractor_policy(const ExtractionLimits& limits, int last_descriptor,
+                                      CallRule::Action otherwise = CallRule::Action::trap);
+
+/// For filter_all_threads(), once it has started its own.
+[[nodiscard]] SystemCalls no_more_threads();
 
 /// Serves whoever started this process: shuts itself in, reads layers, writes artifacts, tells how
 /// it went. The exit code.

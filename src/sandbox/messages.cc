@@ -13,7 +13,7 @@
 namespace pyro {
 namespace {
 
-enum class Type : std::uint8_t { ready, taken, success, failure };
+enum class Type : std::uint8_t { ready, taken, success, failure, forbidden_call };
 
 constexpr std::size_t kLongestText = 4096;
 constexpr std::size_t kMostCauses = 8;
@@ -96,7 +96,7 @@ std::vector<std::byte> write(const Ready& ready) {
   Writer writer(Type::ready);
   writer.number(ready.protocol);
   writer.number<std::uint8_t>(ready.confinement.no_new_privileges);
-  writer.number<std::uint8_t>(ready.confinement.landlock);
+  writer.number(ready.confinement.landlock);
   writer.number<std::uint8_t>(ready.confinement.seccomp);
   return writer.take();
 }
@@ -132,6 +132,11 @@ std::vector<std::byte> write(const Failure& failure) {
   return writer.take();
 }
 
+std::vector<std::byte> write(const ForbiddenCall& call) {
+  const auto bytes = encode(call);
+  return {bytes.begin(), bytes.end()};
+}
+
 Message read_ready(Reader& reader) {
   Ready ready{.protocol = reader.number<std::uint32_t>()};
   if (ready.protocol != kProtocol) {
@@ -140,7 +145,7 @@ Message read_ready(Reader& reader) {
     return ready;
   }
   ready.confinement.no_new_privileges = reader.number<std::uint8_t>(1) != 0;
-  ready.confinement.landlock = reader.number<std::uint8_t>(1) != 0;
+  ready.confinement.landlock = reader.number<std::uint8_t>();
   ready.confinement.seccomp = reader.number<std::uint8_t>(1) != 0;
   return ready;
 }
@@ -190,6 +195,8 @@ Message read(Type type, Reader& reader) {
       return read_success(reader);
     case Type::failure:
       return read_failure(reader);
+    case Type::forbidden_call:
+      return ForbiddenCall{reader.number<std::uint32_t>()};
   }
   reader.refuse();
   return Taken{};
@@ -199,6 +206,12 @@ Message read(Type type, Reader& reader) {
 
 std::vector<std::byte> encode(const Message& message) {
   return std::visit([](const auto& content) { return write(content); }, message);
+}
+
+std::array<std::byte, 5> encode(const ForbiddenCall& call) noexcept {
+  std::array<std::byte, 5> bytes{static_cast<std::byte>(Type::forbidden_call)};
+  std::memcpy(&bytes[1], &call.number, sizeof call.number);
+  return bytes;
 }
 
 std::optional<Message> decode(std::span<const std::byte> bytes) {

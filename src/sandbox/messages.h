@@ -4,6 +4,7 @@
 // too: nothing is taken from a message that was not checked.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -12,7 +13,7 @@
 #include <vector>
 
 #include "pyro/error.h"
-#include "sandbox/confinement.h"
+#include "sandbox/policy.h"
 #include "stream/artifacts.h"
 
 namespace pyro {
@@ -45,10 +46,18 @@ struct Failure {
   std::uint32_t layer = 0;
 };
 
-using Message = std::variant<Ready, Taken, Success, Failure>;
+/// The last one, when a system call was made that the policy does not have.
+struct ForbiddenCall {
+  std::uint32_t number = 0;
+};
+
+using Message = std::variant<Ready, Taken, Success, Failure, ForbiddenCall>;
 
 /// Texts of errors are cut, so that every message is small enough.
 [[nodiscard]] std::vector<std::byte> encode(const Message& message);
+
+/// The same without allocating, for a signal handler.
+[[nodiscard]] std::array<std::byte, 5> encode(const ForbiddenCall& call) noexcept;
 
 /// Nothing unless it is what encode() could have made. Of artifacts: every required kind is there,
 /// none twice, and each in one of its own files.

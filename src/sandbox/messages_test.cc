@@ -36,11 +36,15 @@ T there_and_back(const T& message) {
 
 TEST(Messages, ReadyComesBack) {
   for (const Confinement& confinement :
-       {Confinement{true, true, true}, Confinement{true, false, true}, Confinement{}}) {
+       {Confinement{true, 6, true}, Confinement{true, 0, true}, Confinement{}}) {
     const Ready ready = there_and_back(Ready{.confinement = confinement});
     EXPECT_EQ(ready.protocol, kProtocol);
     EXPECT_EQ(ready.confinement, confinement);
   }
+}
+
+TEST(Messages, ForbiddenCallComesBack) {
+  EXPECT_EQ(std::get<ForbiddenCall>(decode(encode(ForbiddenCall{257})).value()).number, 257U);
 }
 
 TEST(Messages, TakenComesBack) {

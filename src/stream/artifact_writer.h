@@ -13,6 +13,7 @@
 #include "stream/hole_finder.h"
 #include "stream/output_ring.h"
 #include "stream/verity_hasher.h"
+#include "stream/zstd_checksum.h"
 
 namespace pyro {
 
@@ -24,6 +25,10 @@ class ArtifactWriter final : public DataSink {
 
   /// Where to decompress to. Before more is acquired in it, pass_on() what was handed on of it.
   [[nodiscard]] OutputRing& ring() noexcept { return ring_; }
+
+  /// Computed by a thread that is there from the beginning: a process that is shut in starts no
+  /// other.
+  [[nodiscard]] ZstdChecksum& checksum() noexcept { return checksum_; }
 
   /// Has all that was handed on written.
   /// @throws what went wrong on the writer's thread; so do the others.
@@ -74,6 +79,7 @@ class ArtifactWriter final : public DataSink {
   void have_hashed();
 
   OutputRing ring_;
+  ZstdChecksum checksum_{ring_};
 
   // The caller's side.
   std::vector<Step> steps_;

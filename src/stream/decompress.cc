@@ -195,12 +195,12 @@ bool is_skippable_frame(std::span<const std::byte> head) {
 }  // namespace
 
 std::unique_ptr<Decompressor> open_decompressor(ByteSource source, OutputRing& ring,
-                                                Checksums checksums) {
+                                                Checksums checksums, ZstdChecksum* checksum) {
   Input input(std::move(source));
   const auto head = input.peek();
   if (starts_with(head, "\x1f\x8b")) return std::make_unique<Gzip>(std::move(input), ring);
   if (starts_with(head, "\x28\xb5\x2f\xfd") || is_skippable_frame(head)) {
-    return open_zstd(std::move(input), ring, checksums);
+    return open_zstd(std::move(input), ring, checksums, checksum);
   }
   if (starts_with(head, std::string_view("\xfd"
                                          "7zXZ\0",

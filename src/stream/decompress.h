@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "stream/output_ring.h"
+#include "stream/zstd_checksum.h"
 
 namespace pyro {
 
@@ -41,9 +42,11 @@ class Decompressor {
 
 /// A decompressor for what `source` turns out to hold (spec section 6: content, not media type).
 /// Windows above 2^27 bytes (zstd) and memory above 128 MiB (xz) are refused.
-/// `ring` must outlive it.
+/// `ring` must outlive it, and so must `checksum`, which is of that ring and starts no thread any
+/// more; without one zstd makes its own.
 [[nodiscard]] std::unique_ptr<Decompressor> open_decompressor(
-    ByteSource source, OutputRing& ring, Checksums checksums = Checksums::check);
+    ByteSource source, OutputRing& ring, Checksums checksums = Checksums::check,
+    ZstdChecksum* checksum = nullptr);
 
 /// One that takes what `source` holds as it is, whatever that looks like.
 [[nodiscard]] std::unique_ptr<Decompressor> open_plain(ByteSource source, OutputRing& ring);

@@ -8,9 +8,9 @@ namespace pyro {
 namespace {
 
 std::unique_ptr<Decompressor> open_layer(ByteSource source, const LayerForm& form,
-                                         OutputRing& ring) {
-  if (form.shape == LayerForm::Shape::file) return open_plain(std::move(source), ring);
-  return open_decompressor(std::move(source), ring, form.checksums);
+                                         ArtifactWriter& writer) {
+  if (form.shape == LayerForm::Shape::file) return open_plain(std::move(source), writer.ring());
+  return open_decompressor(std::move(source), writer.ring(), form.checksums, &writer.checksum());
 }
 
 }  // namespace
@@ -18,7 +18,7 @@ std::unique_ptr<Decompressor> open_layer(ByteSource source, const LayerForm& for
 FileLayerReader::FileLayerReader(ByteSource source, const LayerForm& form, MergedView& view,
                                  ArtifactWriter& writer, ExtractionBudget& budget)
     : kind_(form.artifact),
-      decompressor_(open_layer(std::move(source), form, writer.ring())),
+      decompressor_(open_layer(std::move(source), form, writer)),
       view_(view),
       writer_(writer),
       budget_(budget) {}
@@ -34,6 +34,7 @@ void FileLayerReader::run() {
     const auto piece = next_piece(holes.position());
     if (piece.empty()) break;
     budget_.check_size(kind_, name, holes.position() + piece.size());
+    budget_.hold(file, holes.position() + piece.size());
     holes.feed(holes.position(), piece, Lifetime::buffer);
   }
   holes.finish_here();

@@ -34,6 +34,14 @@ void check_link(const TarMember& member, const std::string& path) {
 
 }  // namespace
 
+std::uint64_t most_in_all_files(const ExtractionLimits& limits) noexcept {
+  std::uint64_t most = limits.rootfs_bytes;
+  for (const std::uint64_t more : {limits.kernel_bytes, limits.initrd_bytes, limits.other_bytes}) {
+    most = std::max(most, most + more);  // which may be more than there are numbers
+  }
+  return most;
+}
+
 std::uint64_t ExtractionBudget::limit_of(std::size_t kind) const noexcept {
   if (kind == kRootfs) return limits.rootfs_bytes;
   return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
@@ -60,9 +68,20 @@ void ExtractionBudget::check_size(std::size_t kind, std::string_view path,
          kind == kRootfs ? "raise it with --max-size" : "");
 }
 
+void ExtractionBudget::hold(std::size_t file, std::uint64_t size) {
+  held.at(file) = size;
+  const std::uint64_t most = most_in_all_files(limits);
+  std::uint64_t left = most;
+  for (const std::uint64_t bytes : held) {
+    if (bytes > left) refuse("its artifacts take more than " + mib(most) + " together");
+    left -= bytes;
+  }
+}
+
 LayerReader::LayerReader(ByteSource source, Checksums checksums, MergedView& view,
                          ArtifactWriter& writer, ExtractionBudget& budget)
-    : decompressor_(open_decompressor(std::move(source), writer.ring(), checksums)),
+    : decompressor_(
+          open_decompressor(std::move(source), writer.ring(), checksums, &writer.checksum())),
       view_(view),
       writer_(writer),
       budget_(budget),
@@ -125,7 +144,9 @@ void LayerReader::whiteout(std::string_view path) {
 void LayerReader::write_artifact(std::size_t kind, const TarMember& member,
                                  const std::string& path) {
   budget_.check_size(kind, path, member.size);
-  writer_.begin(view_.place(kind, path, member.size), member.size, path);
+  const std::size_t file = view_.place(kind, path, member.size);
+  budget_.hold(file, member.size);
+  writer_.begin(file, member.size, path);
   HoleFinder holes(writer_, member.size);
   in_artifact_ = true;
   artifact_position_ = 0;

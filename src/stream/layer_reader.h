@@ -1,6 +1,7 @@
 // Takes one layer apart: finds its artifacts, checks the rest.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,11 +16,16 @@
 
 namespace pyro {
 
+/// What the files of all candidates may hold together: one artifact of each kind, and as much of
+/// others as of any other bytes.
+[[nodiscard]] std::uint64_t most_in_all_files(const ExtractionLimits& limits) noexcept;
+
 /// What all layers of one pull may take together.
 struct ExtractionBudget {
   const ExtractionLimits& limits;
   std::uint64_t members = 0;
   std::uint64_t other_bytes = 0;
+  std::array<std::uint64_t, MergedView::kFiles> held = {};  // by file
 
   /// Of an artifact's apparent size.
   [[nodiscard]] std::uint64_t limit_of(std::size_t kind) const noexcept;
@@ -28,6 +34,8 @@ struct ExtractionBudget {
   void count_member();
   void count_other(std::size_t bytes);
   void check_size(std::size_t kind, std::string_view path, std::uint64_t size) const;
+  /// That `file` is `size` long.
+  void hold(std::size_t file, std::uint64_t size);
 };
 
 /// Reads one compressed layer to its end. Only artifacts are written, into files that are open

@@ -69,10 +69,11 @@ struct BlockHeader {
 
 class Zstd final : public Members {
  public:
-  Zstd(Input input, OutputRing& ring, Checksums checksums)
+  Zstd(Input input, OutputRing& ring, Checksums checksums, ZstdChecksum* checksum)
       : Members(std::move(input), ring),
         context_(ZSTD_createDCtx()),
-        wants_checksums_(checksums == Checksums::check) {
+        wants_checksums_(checksums == Checksums::check),
+        checksum_(checksum) {
     if (!context_) throw std::bad_alloc();
     gathered_.reserve(ZSTD_BLOCKSIZE_MAX);
   }
@@ -170,7 +171,7 @@ class Zstd final : public Members {
     made_ = 0;
     has_checksum_ = header.checksumFlag != 0;
     if (has_checksum_ && wants_checksums_) {
-      if (!checksum_) checksum_.emplace(ring());
+      if (checksum_ == nullptr) checksum_ = &own_checksum_.emplace(ring());
       checksum_->begin();
     }
     ZSTD_decompressBegin(context_.get());
@@ -261,7 +262,7 @@ class Zstd final : public Members {
   }
 
   void have_checked() {
-    if (checksum_) checksum_->add(std::exchange(unchecked_, {}));
+    if (checksum_ != nullptr) checksum_->add(std::exchange(unchecked_, {}));
   }
 
   struct Free {
@@ -289,13 +290,15 @@ class Zstd final : public Members {
 
   const bool wants_checksums_;
   Bytes unchecked_;  // content that was not handed on yet
-  std::optional<ZstdChecksum> checksum_;
+  std::optional<ZstdChecksum> own_checksum_;
+  ZstdChecksum* checksum_;
 };
 
 }  // namespace
 
-std::unique_ptr<Decompressor> open_zstd(Input input, OutputRing& ring, Checksums checksums) {
-  return std::make_unique<Zstd>(std::move(input), ring, checksums);
+std::unique_ptr<Decompressor> open_zstd(Input input, OutputRing& ring, Checksums checksums,
+                                        ZstdChecksum* checksum) {
+  return std::make_unique<Zstd>(std::move(input), ring, checksums, checksum);
 }
 
 }  // namespace pyro

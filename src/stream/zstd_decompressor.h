@@ -10,6 +10,6 @@ namespace pyro {
 /// Decodes into the ring, where later blocks look back at earlier ones: libzstd's streaming
 /// functions would keep a window of their own, and copy all out of it.
 [[nodiscard]] std::unique_ptr<Decompressor> open_zstd(Input input, OutputRing& ring,
-                                                      Checksums checksums);
+                                                      Checksums checksums, ZstdChecksum* checksum);
 
 }  // namespace pyro

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <thread>
 
+#include "support/file_openings.h"
 #include "support/temp_dir.h"
 
 namespace pyro {
@@ -26,23 +27,22 @@ class KvmProbeTest : public ::testing::Test {
  protected:
   KvmProbeTest() {
     fs::create_directory(probe_.cache_dir);
-    fs::create_directory(marks());
     testing::write_file(probe_.device, "");
     be(kGood);
   }
 
-  /// Makes the monitor a new one, that leaves a mark each time it runs: it may write no file.
+  /// Makes the monitor a new one, that opens a file each time it runs: it may write none.
   void be(const std::string& script) {
     fs::remove(probe_.monitor);
     testing::write_file(probe_.monitor,
-                        "#!/bin/sh\nmkdir " + marks().string() + "/$$\n" + script + '\n');
+                        "#!/bin/sh\n: < " + mark_.path().string() + '\n' + script + '\n');
     ::chmod(probe_.monitor.c_str(), 0755);
   }
-  [[nodiscard]] fs::path marks() const { return dir_ / "marks"; }
-  [[nodiscard]] std::size_t runs() const { return testing::tree(marks()).size(); }
+  [[nodiscard]] std::size_t runs() { return mark_.count(); }
   [[nodiscard]] fs::path record() const { return probe_.cache_dir / "host/kvm.json"; }
 
   testing::TempDir dir_;
+  testing::FileOpenings mark_{dir_ / "mark"};
   KvmProbe probe_{.cache_dir = dir_ / "cache", .monitor = dir_ / "monitor", .device = dir_ / "kvm"};
 };
 

@@ -180,6 +180,10 @@ std::optional<LiveMachine> Launcher::try_resume(const HeldInstallation& held,
 
 LiveMachine Launcher::greet(const MachineShape& shape, std::unique_ptr<Machine> machine,
                             std::chrono::milliseconds patience) {
+  if (const std::string gaps = monitor_->gaps(); !gaps.empty()) {
+    progress_.note("the machine monitor runs without " + gaps +
+                   ", which this system does not have");
+  }
   LiveMachine live{shape, std::move(machine), nullptr};
   live.link = std::make_unique<GuestLink>(*live.machine, stop_);
   begin_conversation(*live.link, host_name_for(environment_.name), Clock::now() + patience);

@@ -80,6 +80,9 @@ class MachineMonitor {
  public:
   virtual ~MachineMonitor() = default;
 
+  /// What its machines cannot be kept from, as the kernel lacks it; empty when it has all.
+  [[nodiscard]] virtual std::string gaps() const { return {}; }
+
   /// With a `memory` file of the right size, the guest's memory is that file.
   [[nodiscard]] virtual std::unique_ptr<Machine> boot(const MachineShape& shape,
                                                       const MachineFiles& files,

@@ -1,9 +1,7 @@
 // How a monitor is started.
 #include "vm/monitor_process.h"
 
-#include <sys/resource.h>
-
-#include <algorithm>
+#include <memory>
 #include <utility>
 
 #include "base/files.h"
@@ -13,29 +11,15 @@
 namespace pyro {
 namespace {
 
-constexpr int kDescriptorLimit = 256;
-
 /// What a monitor that emulates works with, in large pages and taken in few steps: 7 % of the
 /// processor time of a short run (the GNU C library's manual, Memory Allocation Tunables).
 constexpr const char* kMemoryInLargePages =
     "GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1:glibc.malloc.top_pad=67108864";
 
-bool limit(__rlimit_resource what, std::uint64_t most) {
-  rlimit both{};
-  if (::getrlimit(what, &both) != 0) return false;
-  both.rlim_max = std::min(both.rlim_max, most);
-  both.rlim_cur = std::min(both.rlim_cur, both.rlim_max);
-  return ::setrlimit(what, &both) == 0;
-}
-
-bool set_limits(const MonitorLimits& limits) {
-  return limit(RLIMIT_CORE, 0) && limit(RLIMIT_NOFILE, kDescriptorLimit) &&
-         limit(RLIMIT_FSIZE, limits.largest_file) && limit(RLIMIT_AS, limits.address_space);
-}
-
 }  // namespace
 
 ProcessStart monitor_start(const MonitorStart& start) {
+  const auto policy = std::make_shared<PreparedPolicy>(monitor_policy(start));
   std::vector<std::string> arguments{start.program.string()};
   arguments.insert(arguments.end(), start.arguments.begin(), start.arguments.end());
   std::vector<int> descriptors{-1, start.complaints, start.complaints};
@@ -47,7 +31,7 @@ ProcessStart monitor_start(const MonitorStart& start) {
           .variables = {"PATH=/usr/bin:/bin", kMemoryInLargePages},
           .descriptors = std::move(descriptors),
           .group = ProcessStart::Group::in_new_session,
-          .confine = [limits = start.limits] { return set_limits(limits); }};
+          .confine = [policy] { return policy->apply(); }};
 }
 
 MonitorAnswer ask_monitor(const std::filesystem::path& program, std::vector<std::string> arguments,

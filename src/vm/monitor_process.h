@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/subprocess.h"
+#include "sandbox/policy.h"
 
 namespace pyro {
 
@@ -19,12 +20,14 @@ struct MonitorLimits {
 };
 
 struct MonitorStart {
-  std::filesystem::path program;
-  std::vector<std::string> arguments;  ///< Without the program's name.
+  std::filesystem::path program = {};
+  std::vector<std::string> arguments = {};  ///< Without the program's name.
   /// `descriptors[i]` is open as kFirstMonitorDescriptor + i; -1 is passed over.
-  std::vector<int> descriptors;
+  std::vector<int> descriptors = {};
   int complaints = -1;  ///< Its standard output and error.
-  MonitorLimits limits;
+  MonitorLimits limits = {};
+  bool network = false;              ///< Whether it may connect to others.
+  std::vector<PathRule> files = {};  ///< Descriptors that it opens anew, by /proc/self/fd.
 };
 
 inline constexpr int kFirstMonitorDescriptor = 3;
@@ -32,7 +35,12 @@ inline constexpr int kFirstMonitorDescriptor = 3;
 /// What errors call it.
 inline constexpr char kMonitorSubject[] = "the machine monitor";
 
-/// In a session of its own, so that no terminal sends it signals.
+/// What a monitor may do: a guest may have taken it over. It reads its program, libraries and
+/// firmware and what describes the host, opens /dev/kvm and `start.files`, and connects to others
+/// only with a network. Nothing else is read, and no other file written, made, removed or changed.
+[[nodiscard]] Policy monitor_policy(const MonitorStart& start);
+
+/// Under that policy, and in a session of its own, so that no terminal sends it signals.
 [[nodiscard]] ProcessStart monitor_start(const MonitorStart& start);
 
 /// What a monitor takes beside its guest's memory, in bytes: the translator's buffer, libraries,

@@ -78,7 +78,9 @@ class QemuMachine : public Machine {
                                                 control.theirs.get(), files.kernel, files.initramfs,
                                                 files.rootfs, state.memory, state.devices},
                                 .complaints = complaints.theirs.get(),
-                                .limits = limits(shape, start)}),
+                                .limits = limits(shape, start),
+                                .network = shape.network != GuestNetwork::none,
+                                .files = files_to_open(files, state)}),
                  kMonitorSubject) {
     // What is said before QEMU listens waits in the socket.
     if (start == QemuStart::resume) control_.send(qemu_resume_commands());
@@ -88,6 +90,19 @@ class QemuMachine : public Machine {
     const bool writes = start == QemuStart::boot_to_save;
     return {.address_space = shape.memory_bytes() + kMonitorOverhead,
             .largest_file = writes ? std::max(shape.memory_bytes(), kLargestDeviceState) : 0};
+  }
+
+  // QEMU takes the others as they are. Memory is opened for writing even where it is mapped
+  // privately.
+  static std::vector<PathRule> files_to_open(const MachineFiles& files, const StateFiles& state) {
+    std::vector<PathRule> rules;
+    for (const int file : {files.kernel, files.initramfs}) {
+      if (file >= 0) rules.push_back({.descriptor = file});
+    }
+    if (state.memory >= 0) {
+      rules.push_back({.rights = PathRule::Rights::read_and_write, .descriptor = state.memory});
+    }
+    return rules;
   }
 
   Fd channel_;
@@ -109,6 +124,10 @@ std::unique_ptr<Machine> Qemu::boot(const MachineShape& shape, const MachineFile
 std::unique_ptr<Machine> Qemu::resume(const MachineShape& shape, const MachineFiles& files,
                                       const StateFiles& state) {
   return std::make_unique<QemuMachine>(program_, shape, QemuStart::resume, files, state);
+}
+
+std::string Qemu::gaps() const {
+  return gaps_in(PreparedPolicy(monitor_policy({.program = program_})).confinement());
 }
 
 std::string qemu_version(const std::filesystem::path& program) {

@@ -17,6 +17,8 @@ class Qemu : public MachineMonitor {
                                                 const MachineFiles& files,
                                                 const StateFiles& state) override;
 
+  [[nodiscard]] std::string gaps() const override;
+
  private:
   std::filesystem::path program_;
 };

@@ -1,10 +1,15 @@
 // An extractor that somebody got hold of: liar LIE
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <string>
@@ -29,7 +34,24 @@ void say(const Message& message) {
 }
 
 void be_ready() {
-  say(Ready{.confinement = {true, true, true}});
+  say(Ready{.confinement = {true, 6, true}});
+}
+
+/// The artifacts' files, which come with what is said first.
+std::vector<int> receive_files() {
+  Hello hello;
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE((1 + MergedView::kFiles) * sizeof(int))> room{};
+  iovec content{&hello, sizeof hello};
+  msghdr message{};
+  message.msg_iov = &content;
+  message.msg_iovlen = 1;
+  message.msg_control = room.data();
+  message.msg_controllen = room.size();
+  std::vector<int> files(1 + MergedView::kFiles);
+  if (::recvmsg(kSocketOfChild, &message, 0) <= 0) ::_exit(127);
+  std::memcpy(files.data(), CMSG_DATA(CMSG_FIRSTHDR(&message)), files.size() * sizeof(int));
+  files.erase(files.begin());  // the ring
+  return files;
 }
 
 /// What is said next is not Hello any more.
@@ -97,7 +119,7 @@ const std::map<std::string, std::function<void()>> kLies = {
      }},
     {"Unconfined",
      [] {
-       say(Ready{.confinement = {true, false, false}});
+       say(Ready{.confinement = {true, 0, false}});
      }},
     {"Crashes",
      [] {
@@ -114,6 +136,20 @@ const std::map<std::string, std::function<void()>> kLies = {
      [] {
        work_until_the_second();
        ::_exit(3);
+     }},
+    {"WritesMoreThanAllArtifacts",
+     [] {
+       for (const int file : receive_files()) {
+         static_cast<void>(!::ftruncate(file, off_t{32} << 30));
+       }
+       be_ready();
+       say(Taken{});
+       std::this_thread::sleep_for(std::chrono::minutes(10));
+     }},
+    {"MakesAForbiddenCall",
+     [] {
+       be_ready();
+       say(ForbiddenCall{SYS_socket});
      }},
     {"Sleeps", [] { std::this_thread::sleep_for(std::chrono::minutes(10)); }},
 };

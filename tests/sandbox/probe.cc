@@ -1,13 +1,16 @@
 // Tries from within the box what nobody must do there, and prints for each how it went:
 // "<what> <errno>". 0 is success.
 //
-//   probe HOW DIRECTORY      HOW: free, landlock, seccomp, box, or killed
+//   probe HOW DIRECTORY      HOW: free; landlock, box, killed or sealed of the extractor's policy;
+//                            given, which is under a policy already
 //
 // DIRECTORY holds a file "there" and a socket that somebody listens to, "socket".
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
+#include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -21,13 +24,12 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
-#include <cstring>
 #include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "sandbox/confinement.h"
+#include "sandbox/extractor.h"
 
 namespace {
 
@@ -94,6 +96,24 @@ long read_parent(const Before& before) {
   return ::process_vm_readv(before.parent, &here, 1, &there, 1, 0);
 }
 
+long schedule_parent(const Before& before) {
+  const sched_param none{};
+  return ::sched_setscheduler(before.parent, SCHED_OTHER, &none);
+}
+
+long advise(const Before&) {
+  void* const memory =
+      ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return ::madvise(memory, 4096, MADV_SEQUENTIAL);
+}
+
+long start_thread(const Before&) {
+  pthread_t thread{};
+  errno = ::pthread_create(
+      &thread, nullptr, [](void*) -> void* { return nullptr; }, nullptr);
+  return errno == 0 ? 0 : -1;
+}
+
 using Attempt = std::pair<const char*, std::function<long(const Before&)>>;
 
 const std::vector<Attempt> kAttempts = {
@@ -131,6 +151,12 @@ const std::vector<Attempt> kAttempts = {
     {"dup", [](const Before&) { return ::dup(STDOUT_FILENO); }},
     {"fcntl", [](const Before&) { return ::fcntl(STDOUT_FILENO, F_GETFL); }},
     {"ptrace", [](const Before& b) { return ::ptrace(PTRACE_SEIZE, b.parent, nullptr, nullptr); }},
+    {"utimensat",
+     [](const Before& b) { return ::utimensat(AT_FDCWD, b.unix_socket.c_str(), nullptr, 0); }},
+    {"sched_setscheduler", schedule_parent},
+    {"madvise", advise},
+    {"io_uring_setup", [](const Before&) { return ::syscall(SYS_io_uring_setup, 1, nullptr); }},
+    {"thread", start_thread},
     {"execve", execute},
 };
 
@@ -143,14 +169,27 @@ Before prepare(const std::string& directory) {
           .parent = ::getppid()};
 }
 
+Policy part_of(const std::string& how) {
+  const auto otherwise = how == "killed" ? CallRule::Action::trap : CallRule::Action::refuse;
+  Policy policy = extractor_policy({.rootfs_bytes = 1 << 20}, 63, otherwise);
+  if (how == "landlock") policy.calls.reset();
+  return policy;
+}
+
 bool close_box(const std::string& how) {
-  const Resources resources{.largest_file = 1 << 20, .descriptors = 64};
-  if (how == "free") return true;
-  if (how == "landlock") return renounce_privileges() && forbid_paths();
-  if (how == "seccomp") return renounce_privileges() && forbid_system_calls(Forbidden::fails);
-  const Forbidden forbidden = how == "killed" ? Forbidden::kills : Forbidden::fails;
-  const Confinement confinement = confine(resources, forbidden);
-  return confinement == Confinement{true, true, true};
+  if (how == "free" || how == "given") return true;
+  const PreparedPolicy policy(part_of(how));
+  const Confinement& confinement = policy.confinement();
+  return confinement.landlock >= 6 && (confinement.seccomp || how == "landlock") &&
+         policy.apply() && (how != "sealed" || filter_all_threads(no_more_threads()));
+}
+
+bool is_skipped(const std::string& how, const std::string& what) {
+  if (how == "sealed") return what != "thread";
+  if (what == "thread") return true;
+  // Would have its way, or is forbidden in some containers.
+  if (how == "free") return what == "ptrace" || what == "execve" || what == "io_uring_setup";
+  return how == "given" && what == "execve";
 }
 
 }  // namespace
@@ -161,10 +200,7 @@ int main(int argc, char** argv) {
   const Before before = prepare(argv[2]);
   if (!close_box(how)) return 77;
   for (const auto& [what, attempt] : kAttempts) {
-    // Would have its way.
-    if (how == "free" && (std::strcmp(what, "ptrace") == 0 || std::strcmp(what, "execve") == 0)) {
-      continue;
-    }
+    if (is_skipped(how, what)) continue;
     errno = 0;
     const int error = attempt(before) < 0 ? errno : 0;
     const std::string line = std::string(what) + ' ' + std::to_string(error) + '\n';

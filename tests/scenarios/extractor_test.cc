@@ -80,9 +80,14 @@ TEST_F(ExtractorTest, IsShutIn) {
 #ifdef PYRO_SANITIZED
   GTEST_SKIP() << "sanitizers need more system calls";
 #endif
-  ASSERT_TRUE(eventually([&] { return status_of(*extractor_)["Seccomp"] == "2"; }));
+  // The second forbids threads.
+  ASSERT_TRUE(eventually([&] { return status_of(*extractor_)["Seccomp_filters"] == "2"; }));
   auto status = status_of(*extractor_);
   EXPECT_EQ(status["NoNewPrivs"], "1");
+  for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
+    EXPECT_EQ(status[set], "0000000000000000") << set;
+  }
+  EXPECT_EQ(status["Threads"], "4") << "all that it will ever have";
   expect_hides(read_file(dir_ / "err"), {"runs without"});
   std::ifstream variables(fs::path("/proc") / std::to_string(*extractor_) / "environ");
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(variables), {}), "");
@@ -135,6 +140,29 @@ TEST_F(ExtractorTest, ItsCrashIsTheArchivesFault) {
 #endif
   EXPECT_EQ(cache_state(), before_);
   expect_installed(sample());
+}
+
+TEST_F(ExtractorTest, ReportsASystemCallThatItMayNotMake) {
+#ifdef PYRO_SANITIZED
+  GTEST_SKIP() << "sanitizers need more system calls";
+#endif
+  ASSERT_EQ(::kill(*extractor_, SIGSYS), 0);
+  const ProcessResult result = pull_->wait();
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  expect_says(result.err, {"layer 1 of 1", "made the system call", "its sandbox does not have"});
+  expect_hides(result.err, {"archive may"});
+  EXPECT_EQ(cache_state(), before_);
+  expect_installed(sample());
+}
+
+TEST_F(ExtractorTest, EndsThePullWhenItStandsStill) {
+  ASSERT_EQ(::kill(*extractor_, SIGSTOP), 0);
+  const ProcessResult result = pull_->wait(Milliseconds(50'000));
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  expect_says(result.err, {"layer 1 of 1", "the extractor did nothing for 10 s"});
+  EXPECT_FALSE(is_there(*extractor_));
+  EXPECT_EQ(cache_state(), before_);
+  pyro_ok({"env", "remove", "tool:1"});  // no lock is left
 }
 
 TEST_F(ExtractorTest, EndsWithThePull) {

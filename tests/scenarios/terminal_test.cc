@@ -7,6 +7,7 @@
 
 #include "scenarios/machine_harness.h"
 #include "scenarios/pseudo_terminal.h"
+#include "support/file_openings.h"
 
 namespace pyro::testing {
 namespace {
@@ -19,12 +20,13 @@ class TerminalTest : public MachineHarness {
   /// What says nothing and takes no signals of its terminal, as a machine that does not come up.
   std::string monitor_that_hangs() const {
     const auto program = dir_ / "monitor";
-    write_file(program, "#!/bin/sh\ntouch \"$0.up\"\nexec sleep 100\n");
+    write_file(program, "#!/bin/sh\n: < " + mark_.path().string() + "\nexec sleep 100\n");
     std::filesystem::permissions(program, std::filesystem::perms(0755));
     return program.string();
   }
-  bool monitor_is_up() const { return std::filesystem::exists(dir_ / "monitor.up"); }
+  bool monitor_is_up() { return mark_.count() > 0; }
 
+  FileOpenings mark_{dir_ / "mark"};
   PseudoTerminal terminal_{33, 77};
 };
 

@@ -1,9 +1,11 @@
-// What can still be done from within the box: nothing.
-#include "sandbox/confinement.h"
+// What can be tried under the extractor's policy, in vain.
+#include "sandbox/policy.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -14,6 +16,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/subprocess.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
 
@@ -21,11 +24,11 @@ namespace pyro {
 namespace {
 
 /// A directory with something in it to do harm to.
-class ConfinementTest : public ::testing::Test {
+class PolicyTest : public ::testing::Test {
  protected:
   static constexpr int kNotInThisKernel = 77;
 
-  ConfinementTest() : listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  PolicyTest() : listener_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     testing::write_file(dir_ / "there", "something");
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -61,14 +64,14 @@ class ConfinementTest : public ::testing::Test {
   std::vector<std::string> before_;
 };
 
-TEST_F(ConfinementTest, WithoutItAllIsPossible) {
+TEST_F(PolicyTest, WithoutItAllIsPossible) {
   const auto result = probe("free");
   ASSERT_EQ(result.exit_code, 0) << result.err;
   for (const auto& [what, error] : errors(result)) EXPECT_FALSE(refused(error)) << what;
   EXPECT_NE(testing::tree(dir_.path()), before_);
 }
 
-TEST_F(ConfinementTest, LandlockAloneRefusesPaths) {
+TEST_F(PolicyTest, LandlockAloneRefusesPaths) {
   const auto result = probe("landlock");
   if (result.exit_code == kNotInThisKernel) GTEST_SKIP() << "this kernel has no Landlock";
   ASSERT_EQ(result.exit_code, 0) << result.err;
@@ -80,16 +83,12 @@ TEST_F(ConfinementTest, LandlockAloneRefusesPaths) {
   }
 }
 
-class ListedTest : public ConfinementTest, public ::testing::WithParamInterface<const char*> {};
-
-TEST_P(ListedTest, EveryAttemptIsRefused) {
-  const auto result = probe(GetParam());
-  if (result.exit_code == kNotInThisKernel) {
-    GTEST_SKIP() << "this kernel does not have all of it";
-  }
+TEST_F(PolicyTest, RefusesEveryAttempt) {
+  const auto result = probe("box");
+  if (result.exit_code == kNotInThisKernel) GTEST_SKIP() << "this kernel does not have all of it";
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto all = errors(result);
-  EXPECT_EQ(all.size(), 25U);
+  EXPECT_EQ(all.size(), 29U);
   for (const auto& [what, error] : all) {
     if (what == "clone3") {
       EXPECT_EQ(error, ENOSYS);  // so that the C library takes clone
@@ -100,17 +99,51 @@ TEST_P(ListedTest, EveryAttemptIsRefused) {
   expect_untouched();
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ListedTest, ::testing::Values("seccomp", "box"),
-                         [](const auto& row) { return std::string(row.param); });
-
-TEST_F(ConfinementTest, TheFirstAttemptIsTheLast) {
+// A library may look for a file, and do without.
+TEST_F(PolicyTest, KillsForWhatNoLibraryNeeds) {
   const auto result = probe("killed");
-  if (result.exit_code == kNotInThisKernel) {
-    GTEST_SKIP() << "this kernel does not have all of it";
-  }
+  if (result.exit_code == kNotInThisKernel) GTEST_SKIP() << "this kernel does not have all of it";
   EXPECT_EQ(result.signal, SIGSYS);
-  EXPECT_EQ(result.out, "");
+  EXPECT_EQ(result.out, "open 13\nopenat 13\n");
   expect_untouched();
+}
+
+TEST_F(PolicyTest, StartsNoThreadOnceItIsSealed) {
+  const auto result = probe("sealed");
+  if (result.exit_code == kNotInThisKernel) GTEST_SKIP() << "this kernel does not have all of it";
+  EXPECT_EQ(result.out, "thread 1\n");
+}
+
+TEST_F(PolicyTest, KeepsNoCapability) {
+  const std::string status = "grep -E '^(Cap|NoNewPrivs)' /proc/self/status";
+  const PreparedPolicy policy({.paths = {{PathRule::Rights::read_and_execute, "/"}}});
+  const std::string path = (dir_ / "status").string();
+  const Fd output(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  Subprocess shell({.program = "/bin/sh",
+                    .arguments = {"sh", "-c", status},
+                    .variables = {"PATH=/usr/bin:/bin"},
+                    .descriptors = {-1, output.get()},
+                    .confine = [&] { return policy.apply(); }},
+                   "a shell");
+  ASSERT_EQ(shell.wait().exit_code, 0);
+  std::istringstream lines(testing::read_file(path));
+  std::string field;
+  std::string value;
+  int seen = 0;
+  for (; lines >> field >> value; ++seen) {
+    if (field == "NoNewPrivs:") {
+      EXPECT_EQ(value, "1");
+    } else if (field != "CapBnd:" || ::geteuid() == 0) {
+      EXPECT_EQ(value, "0000000000000000") << field;
+    }
+  }
+  EXPECT_EQ(seen, 6);
+}
+
+TEST(PolicyGaps, NameWhatIsMissing) {
+  EXPECT_EQ(gaps_in({true, 7, true}), "");
+  EXPECT_EQ(gaps_in({false, 0, false}), "no_new_privs, Landlock, seccomp");
+  EXPECT_EQ(gaps_in({true, 4, true}), "Landlock for signals and abstract sockets");
 }
 
 }  // namespace
