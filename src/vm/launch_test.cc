@@ -44,8 +44,10 @@ using Behaviour = void (*)(FakeGuest&);
 /// What becomes of each try, in their order.
 class FakeMonitor : public MachineMonitor {
  public:
-  FakeMonitor(std::vector<Behaviour> tries, std::vector<MachineShape>& tried)
-      : tries_(std::move(tries)), tried_(tried) {}
+  FakeMonitor(std::vector<Behaviour> tries, std::vector<MachineShape>& tried, std::string gaps)
+      : tries_(std::move(tries)), tried_(tried), gaps_(std::move(gaps)) {}
+
+  [[nodiscard]] std::string gaps() const override { return gaps_; }
 
   std::unique_ptr<Machine> boot(const MachineShape& shape, const MachineFiles&,
                                 std::optional<int> memory) override {
@@ -73,15 +75,19 @@ class FakeMonitor : public MachineMonitor {
 
   std::vector<Behaviour> tries_;
   std::vector<MachineShape>& tried_;
+  std::string gaps_;
 };
 
 class Warnings : public ProgressListener {
  public:
   void warning(std::string_view text) noexcept override { heard_.emplace_back(text); }
+  void note(std::string_view text) noexcept override { noted_.emplace_back(text); }
   [[nodiscard]] const std::vector<std::string>& heard() const noexcept { return heard_; }
+  [[nodiscard]] const std::vector<std::string>& noted() const noexcept { return noted_; }
 
  private:
   std::vector<std::string> heard_;
+  std::vector<std::string> noted_;
 };
 
 class LaunchTest : public ::testing::Test {
@@ -93,8 +99,9 @@ class LaunchTest : public ::testing::Test {
   }
 
   Launcher launcher(std::vector<Behaviour> tries) {
-    return {store_,     "debian:12", options_,
-            &warnings_, {},          std::make_unique<FakeMonitor>(std::move(tries), tried_)};
+    return {store_,   "debian:12",
+            options_, &warnings_,
+            {},       std::make_unique<FakeMonitor>(std::move(tries), tried_, gaps_)};
   }
   MachineShape boot(const MachineShape& asked, std::vector<Behaviour> tries,
                     std::optional<int> memory = std::nullopt) {
@@ -115,11 +122,20 @@ class LaunchTest : public ::testing::Test {
   HeldInstallation held_;
   Warnings warnings_;
   std::vector<MachineShape> tried_;
+  std::string gaps_;
 };
 
 TEST_F(LaunchTest, TheFirstThatComesUpIsTaken) {
   EXPECT_EQ(boot(kMicro, {come_up}), kMicro);
   EXPECT_THAT(warnings_.heard(), IsEmpty());
+}
+
+TEST_F(LaunchTest, NotesWhatTheMonitorCannotBeKeptFrom) {
+  gaps_ = "Landlock";
+  boot(kTcg, {come_up});
+  EXPECT_THAT(warnings_.noted(),
+              ElementsAre("the machine monitor runs without Landlock, which this "
+                          "system does not have"));
 }
 
 TEST_F(LaunchTest, AGuestThatGivesNoSignIsTriedOnceMore) {

@@ -127,7 +127,7 @@ std::unique_ptr<Machine> Qemu::resume(const MachineShape& shape, const MachineFi
 }
 
 std::string Qemu::gaps() const {
-  return gaps_in(PreparedPolicy(monitor_policy({.program = program_})).confinement());
+  return gaps_in(PreparedPolicy({.calls = SystemCalls{}}).confinement());
 }
 
 std::string qemu_version(const std::filesystem::path& program) {
