@@ -52,11 +52,13 @@ class AllSignalsBlocked {
   sigset_t before_{};
 };
 
-/// The child between vfork() and exec. All that it needs is made before.
+/// The child between vfork() and exec. All that it needs is made before. Why it did not get as far
+/// as the program is written to `report`; exec closes that.
 class Child {
  public:
-  explicit Child(const ProcessStart& start)
+  Child(const ProcessStart& start, int report)
       : start_(start),
+        report_(report),
         arguments_(exec_words(start.arguments)),
         variables_(exec_words(start.variables)),
         descriptors_(start.descriptors) {
@@ -65,14 +67,12 @@ class Child {
     std::replace(descriptors_.begin(), descriptors_.begin() + STDERR_FILENO + 1, -1, null_.get());
   }
 
-  /// Why it did not get as far as the program; 0 when it did.
-  [[nodiscard]] int error() const noexcept { return error_; }
-
   [[noreturn]] void become() noexcept {
     if (prepare()) {
       ::execve(start_.program.c_str(), arguments_.data(), variables_.data());
     }
-    error_ = errno;
+    const int error = errno;
+    static_cast<void>(!::write(report_, &error, sizeof error));
     ::_exit(kNotStarted);
   }
 
@@ -100,6 +100,7 @@ class Child {
   // Out of the way first: a descriptor may have the number that another one is to get.
   bool arrange_descriptors() noexcept {
     const int beyond = static_cast<int>(descriptors_.size());
+    if ((report_ = ::fcntl(report_, F_DUPFD_CLOEXEC, beyond)) < 0) return false;
     for (int& fd : descriptors_) {
       if (fd >= 0 && (fd = ::fcntl(fd, F_DUPFD, beyond)) < 0) return false;
     }
@@ -110,20 +111,21 @@ class Child {
         return false;
       }
     }
-    if (::close_range(static_cast<unsigned>(beyond), ~0U, 0) != 0) {
-      for (int fd = beyond; fd < 1024; ++fd) ::close(fd);  // before Linux 5.9
+    if (report_ != beyond) report_ = ::dup3(report_, beyond, O_CLOEXEC);
+    if (::close_range(static_cast<unsigned>(beyond) + 1, ~0U, 0) != 0) {
+      for (int fd = beyond + 1; fd < 1024; ++fd) ::close(fd);  // before Linux 5.9
     }
-    return true;
+    return report_ >= 0;
   }
 
   const ProcessStart& start_;
+  int report_;
   const std::vector<char*> arguments_;
   const std::vector<char*> variables_;
   const Fd null_{::open("/dev/null", O_RDWR | O_CLOEXEC)};
   const pid_t parent_ = ::getpid();
   sigset_t mask_{};
   std::vector<int> descriptors_;
-  volatile int error_ = 0;
 };
 
 // Without a copy of this process's memory, which may be large.
@@ -134,13 +136,27 @@ pid_t start_in_own_memory(Child& child) {
   return pid;
 }
 
+/// 0 when the program was executed.
+int read_error(int reports) {
+  int error = 0;
+  while (::read(reports, &error, sizeof error) < 0 && errno == EINTR) {
+  }
+  return error;
+}
+
 pid_t start_process(const ProcessStart& start, const std::string& what) {
-  Child child(start);
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("cannot start " + what, errno);
+  const Fd reports(ends[0]);
+  Fd report(ends[1]);
+  Child child(start, report.get());
   const pid_t pid = start_in_own_memory(child);
   if (pid < 0) throw system_error("cannot start " + what, errno);
-  if (child.error() == 0) return pid;
+  report.reset();
+  const int error = read_error(reports.get());
+  if (error == 0) return pid;
   ::waitpid(pid, nullptr, 0);
-  throw system_error("cannot start " + what, child.error());
+  throw system_error("cannot start " + what, error);
 }
 
 }  // namespace
