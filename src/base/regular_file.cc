@@ -2,6 +2,7 @@
 #include "base/regular_file.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +11,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/file_trust.h"
 #include "base/files.h"
 #include "base/mib.h"
 #include "pyro/error.h"
@@ -47,13 +49,20 @@ std::optional<RegularFile> read_regular_file(const std::filesystem::path& file, 
   return found;
 }
 
+void require_believed(const struct stat& status) {
+  const FileTrust trust = judge_file(status.st_mode, status.st_uid, ::geteuid(), Holds::settings);
+  if (!trust.believed) throw Error(ErrorCode::failed, trust.remark, trust.remedy);
+}
+
 std::string read_required_file(const std::filesystem::path& file, std::size_t limit,
                                const std::string& context) {
   try {
-    if (auto found = read_regular_file(file, limit)) return std::move(found->content);
-    throw Error(ErrorCode::failed, "No such file or directory");
+    auto found = read_regular_file(file, limit);
+    if (!found) throw Error(ErrorCode::failed, "No such file or directory");
+    require_believed(found->status);
+    return std::move(found->content);
   } catch (const Error& error) {
-    Error named(ErrorCode::failed, error.message());
+    Error named(ErrorCode::failed, error.message(), error.hint());
     named.add_context(context + " " + file.string());
     throw named;
   }

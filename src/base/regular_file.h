@@ -21,7 +21,11 @@ struct RegularFile {
 [[nodiscard]] std::optional<RegularFile> read_regular_file(const std::filesystem::path& file,
                                                            std::size_t limit);
 
-/// The content of a file that has to be there.
+/// Of a file of settings, by the status of the descriptor that it is read from.
+/// @throws Error(failed) when judge_file() does not believe it, without its name
+void require_believed(const struct stat& status);
+
+/// The content of a file of settings that has to be there, and that is to be believed.
 /// @throws Error(failed) naming it, behind `context`: "cannot use the certificates in".
 [[nodiscard]] std::string read_required_file(const std::filesystem::path& file, std::size_t limit,
                                              const std::string& context);

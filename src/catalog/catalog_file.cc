@@ -12,6 +12,7 @@
 #include <string>
 
 #include "base/files.h"
+#include "base/regular_file.h"
 #include "base/strict_json.h"
 #include "catalog/entry_reader.h"
 #include "catalog/field_reader.h"
@@ -34,6 +35,17 @@ std::string read_some(int fd, std::size_t limit, const std::filesystem::path& fi
     text.append(piece.data(), static_cast<std::size_t>(n));
   }
   return text;
+}
+
+/// Who may write a catalog chooses what is installed. A pipe is whoever's this process got it from.
+void require_believed(int fd, const std::filesystem::path& file) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return;
+  try {
+    pyro::require_believed(status);
+  } catch (const Error& error) {
+    throw Error(error.code(), file.string() + ": " + error.what(), error.hint());
+  }
 }
 
 std::vector<Environment> read_environments(const nlohmann::json& document,
@@ -71,6 +83,7 @@ std::vector<Environment> parse_catalog(std::string_view text, const std::filesys
 
 std::string read_catalog_text(const std::filesystem::path& file) {
   const Fd fd = open_at(AT_FDCWD, file.string(), O_RDONLY, 0, file);
+  require_believed(fd.get(), file);
   std::string text = read_some(fd.get(), kLargestCatalogFile + 1, file);
   if (text.size() > kLargestCatalogFile) {
     throw Error(ErrorCode::failed, file.string() + ": larger than 4 MiB");

@@ -254,6 +254,9 @@ TEST(CatalogFile, ReadsFromDisk) {
   EXPECT_EQ(code_of(), "filesystem: cannot open " + file.string() + ": No such file or directory");
   std::ofstream(file) << file_with(entry());
   EXPECT_EQ(read_catalog_file(file).at(0).catalog_file, file);
+  std::filesystem::permissions(file, std::filesystem::perms(0646));
+  EXPECT_EQ(code_of(), "failed: " + file.string() + ": everybody may write it");
+  std::filesystem::permissions(file, std::filesystem::perms(0644));
   std::ofstream(file) << std::string(kLargestCatalogFile + 1, ' ');
   EXPECT_EQ(code_of(), "failed: " + file.string() + ": larger than 4 MiB");
   std::filesystem::remove(file);

@@ -9,6 +9,7 @@
 
 #include "base/ascii.h"
 #include "base/base64.h"
+#include "base/file_trust.h"
 #include "base/oci_names.h"
 #include "base/regular_file.h"
 #include "base/strict_json.h"
@@ -94,24 +95,11 @@ Json parse(const std::filesystem::path& file, const std::string& text) {
 
 }  // namespace
 
-FileTrust judge_credential_file(mode_t mode, uid_t owner, uid_t user) {
-  if ((mode & S_IWOTH) != 0) {
-    return {false, "everybody may write it", "chmod 600 it, and look at what it says"};
-  }
-  if (owner != user && owner != 0) {
-    return {user == 0, "it belongs to somebody else, user " + std::to_string(owner),
-            "use a file of your own"};
-  }
-  if ((mode & S_IWGRP) != 0) return {true, "its group may write it", "chmod 600 it"};
-  if ((mode & (S_IRGRP | S_IROTH)) != 0) return {true, "others may read it", "chmod 600 it"};
-  return {};
-}
-
 std::optional<CredentialFile> CredentialFile::read(const std::filesystem::path& path) {
   const auto file = read_file(path);
   if (!file) return std::nullopt;
   const FileTrust trust =
-      judge_credential_file(file->status.st_mode, file->status.st_uid, ::geteuid());
+      judge_file(file->status.st_mode, file->status.st_uid, ::geteuid(), Holds::secrets);
   if (!trust.believed) throw unusable_file(path, trust.remark, trust.remedy);
   std::string remark;
   if (!trust.remark.empty()) {

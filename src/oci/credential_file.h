@@ -3,8 +3,6 @@
 // Source: docker's config.json (`auths`, `credHelpers`, `credsStore`); containers-auth.json(5).
 #pragma once
 
-#include <sys/types.h>
-
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,17 +14,6 @@
 #include "pyro/error.h"
 
 namespace pyro {
-
-/// How far a file of secrets is to be believed, by who owns it and who else may open it. As ssh has
-/// it: what others may write is not believed, since they could have it name a helper program.
-struct FileTrust {
-  bool believed = true;
-  std::string remark = {};  ///< What is wrong with it; empty when nothing is.
-  std::string remedy = {};
-};
-/// `user` is whom this process runs as. Root believes everybody's file, with a remark: containers
-/// are handed files of the user outside.
-[[nodiscard]] FileTrust judge_credential_file(mode_t mode, uid_t owner, uid_t user);
 
 class CredentialFile {
  public:

@@ -187,33 +187,6 @@ TEST_F(CredentialsTest, DockersFirstFormatHasEntriesAlone) {
   EXPECT_EQ(lookup({file}, "s.example"), "none");
 }
 
-TEST_F(CredentialsTest, OthersMayNeitherWriteNorRead) {
-  const struct {
-    mode_t mode;
-    uid_t owner;
-    uid_t user;
-    bool believed;
-    const char* remark;
-  } cases[] = {
-      {0600, 1000, 1000, true, ""},
-      {0400, 0, 1000, true, ""},
-      {0644, 1000, 1000, true, "others may read it"},
-      {0640, 1000, 1000, true, "others may read it"},
-      {0620, 1000, 1000, true, "its group may write it"},
-      {0664, 1000, 1000, true, "its group may write it"},
-      {0602, 1000, 1000, false, "everybody may write it"},
-      {0666, 0, 0, false, "everybody may write it"},
-      {0600, 1001, 1000, false, "it belongs to somebody else, user 1001"},
-      {0600, 1001, 0, true, "it belongs to somebody else, user 1001"},
-  };
-  for (const auto& c : cases) {
-    const FileTrust trust = judge_credential_file(c.mode, c.owner, c.user);
-    EXPECT_EQ(trust.believed, c.believed) << c.mode << " " << c.owner;
-    EXPECT_EQ(trust.remark, c.remark) << c.mode << " " << c.owner;
-    EXPECT_EQ(trust.remedy.empty(), trust.remark.empty());
-  }
-}
-
 TEST_F(CredentialsTest, WarnsOfAFileThatIsUsedAndRefusesWhatOthersWrote) {
   const fs::path file = write(std::string(R"({"auths": {"r": )") + kAuth + "}}");
   fs::permissions(file, fs::perms(0644));

@@ -1,7 +1,21 @@
 // Files that say where the content of registries is to be had.
 #include "oci/registries_conf.h"
 
+// What the parser takes for granted is not so for every text: it asserts that "[{" cannot be. Such
+// a text ends in an exception, in every build, and not in abort() or in undefined behaviour.
+#pragma push_macro("NDEBUG")
+#undef NDEBUG
+namespace pyro {
+namespace {
+struct BrokenAssumption {};
+constexpr void check_assumption(bool holds) {
+  if (!holds) throw BrokenAssumption();
+}
+}  // namespace
+}  // namespace pyro
+#define TOML_ASSERT(expr) pyro::check_assumption(static_cast<bool>(expr))
 #include <toml++/toml.h>
+#pragma pop_macro("NDEBUG")
 
 #include <algorithm>
 #include <optional>
@@ -58,9 +72,12 @@ class RulesReader {
   /// What the parser says would quote the file.
   toml::table parse() {
     const std::string text = read_file(file_);
+    check_characters(text);
     check_depth(text);
     try {
       return toml::parse(text);
+    } catch (const BrokenAssumption&) {
+      throw unusable(file_, "not TOML");
     } catch (const toml::parse_error& error) {
       throw unusable(file_, "line " + std::to_string(error.source().begin.line) + ": not TOML");
     }
@@ -77,6 +94,17 @@ class RulesReader {
     if (any)
       note_("the credential-helpers in " + file_.string() +
             " are not asked: name them in credHelpers or credsStore of a file of credentials");
+  }
+
+  /// The format has none but these.
+  void check_characters(std::string_view text) const {
+    for (std::size_t line = 1; const char c : text) {
+      if (c == '\n') ++line;
+      const bool is_control = static_cast<unsigned char>(c) < ' ' || c == '\x7f';
+      if (is_control && !is_one_of(c, "\t\r\n")) {
+        throw unusable(file_, "line " + std::to_string(line) + ": a control character");
+      }
+    }
   }
 
   void check_depth(std::string_view text) const {

@@ -151,6 +151,13 @@ TEST_F(RegistriesConfTest, SaysWhereItIsWrongAndQuotesNothing) {
       {"[[registry]]\nlocation = \"s3cret\n", "line 2: not TOML"},
       {"\xff\xfe", "line 1: not TOML"},
       {"[[registry]]\nlocation = \"a\"\nlocation = \"b\"\n", "line 3: not TOML"},
+      {"[[registry]]\nlocation = \x01", "line 2: a control character"},
+      {"[[registry]]\nlocation = \"a\x7f\"", "line 2: a control character"},
+      {"\x1b[31m", "line 1: a control character"},
+      {"\n\f", "line 2: a control character"},
+      {"[{0", "not TOML"},
+      {"a = [}", "not TOML"},
+      {"[\n0.t", "not TOML"},
       {"registry = 3", "line 1: \"registry\" is not an array of tables"},
       {"[registry]\nlocation = \"a.example\"", "line 1: \"registry\" is not an array of tables"},
       {"[[registry]]\nlocation = 3", "line 2: \"location\" is not a text"},
@@ -185,6 +192,20 @@ TEST_F(RegistriesConfTest, SaysWhereItIsWrongAndQuotesNothing) {
        "line 1: this is version 1 of the format, which is not read any more"},
   };
   for (const Case& c : cases) EXPECT_EQ(error_of(c.content), c.says) << c.content;
+}
+
+TEST_F(RegistriesConfTest, RefusesFileThatOthersMayWrite) {
+  const fs::path file = write("[[registry]]\nlocation = \"a.example\"\n");
+  EXPECT_EQ(load_registries({file}).size(), 1U);
+  fs::permissions(file, fs::perms(0646));
+  try {
+    static_cast<void>(load_registries({file}));
+    FAIL() << "it was believed";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.what(),
+              "cannot use the registries in " + file.string() + ": everybody may write it");
+    EXPECT_EQ(error.hint(), "chmod go-w it, and look at what it says");
+  }
 }
 
 TEST_F(RegistriesConfTest, DepthAndSizeAreBounded) {
