@@ -3,7 +3,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <chrono>
 #include <csignal>
@@ -684,6 +686,15 @@ TEST_F(StallWatchTest, PassesOverABusyProcess) {
   const Subprocess busy(shell("while :; do :; done"), "a shell");
   StallWatch watch(busy.number(), 3);
   EXPECT_FALSE(stalls(watch, 200));
+}
+
+TEST_F(StallWatchTest, PassesOverADebuggedProcess) {
+  const Subprocess debugged(shell("exec sleep 600"), "a shell");
+  ASSERT_EQ(::ptrace(PTRACE_SEIZE, debugged.number(), nullptr, nullptr), 0);
+  ASSERT_EQ(::ptrace(PTRACE_INTERRUPT, debugged.number(), nullptr, nullptr), 0);
+  ASSERT_EQ(::waitpid(debugged.number(), nullptr, __WALL), debugged.number());
+  StallWatch watch(debugged.number(), 3);
+  EXPECT_FALSE(stalls(watch, 50));
 }
 
 TEST_F(StallWatchTest, FindsAStoppedProcess) {

@@ -23,7 +23,7 @@ std::chrono::nanoseconds processor_time(pid_t process) {
   return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
 }
 
-/// By a signal, or by a debugger. Its end stays to be waited for.
+/// By a signal. Its end stays to be waited for.
 bool is_stopped(pid_t process) {
   siginfo_t info{};
   return ::waitid(P_PID, static_cast<id_t>(process), &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
@@ -39,14 +39,14 @@ char state_of_thread(const fs::path& thread) {
   return end_of_name == std::string::npos ? '?' : line[end_of_name + 2];
 }
 
-/// Whether one of its threads runs, or would if there were a processor or a disk for it. Where that
-/// is hidden (hidepid), it counts as true.
+/// Whether one of its threads runs, or would if there were a processor or a disk for it, or if a
+/// debugger let it. Where that is hidden (hidepid), it counts as true.
 bool wants_to_run(pid_t process) {
   std::error_code hidden;
   for (fs::directory_iterator thread("/proc/" + std::to_string(process) + "/task", hidden), end;
        !hidden && thread != end; thread.increment(hidden)) {
     const char state = state_of_thread(thread->path());
-    if (state == 'R' || state == 'D') return true;
+    if (state == 'R' || state == 'D' || state == 't') return true;
   }
   return static_cast<bool>(hidden);
 }
