@@ -1,14 +1,16 @@
 // Writing to a file of credentials, or to the helper that it names.
 #include "oci/credential_store.h"
 
-#include <sys/file.h>
+#include <unistd.h>
 
-#include <cerrno>
+#include <chrono>
 #include <nlohmann/json.hpp>
-#include <thread>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "base/base64.h"
+#include "base/file_lock.h"
 #include "base/files.h"
 #include "base/replace_file.h"
 #include "oci/credential_file.h"
@@ -22,7 +24,6 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 constexpr int kMostLinks = 40;
-constexpr std::chrono::milliseconds kPollInterval{50};
 
 /// The file itself: people keep a link to it in its place, which is to stay.
 fs::path through_links(fs::path file) {
@@ -34,24 +35,39 @@ fs::path through_links(fs::path file) {
 }
 
 /// One at a time: what one login reads, another must not replace before it is written. The lock is
-/// on the directory, where it leaves no file behind.
-Fd lock_directory(const fs::path& directory, const CredentialSources& sources) {
-  Fd fd = open_directory(directory);
-  // Whoever holds it may wait for a helper.
-  const auto end =
-      std::chrono::steady_clock::now() + sources.helper_patience + std::chrono::seconds(5);
-  while (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    // Not every network file system locks directories. What is read is then still read just before.
-    if (errno != EWOULDBLOCK && errno != EINTR) break;
-    if (sources.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-    if (std::chrono::steady_clock::now() > end) {
-      throw Error(ErrorCode::busy, "another process has locked " + directory.string(),
-                  "try again later");
-    }
-    std::this_thread::sleep_for(kPollInterval);
+/// on a file of its own, which goes again: who may read the directory could lock that.
+class Turn {
+ public:
+  Turn(const fs::path& file, const CredentialSources& sources)
+      : directory_(open_directory(file.parent_path())),
+        name_("." + file.filename().string() + ".pyro-lock"),
+        lock_(acquire(file.parent_path(), sources)) {}
+  ~Turn() {
+    if (lock_) ::unlinkat(directory_.get(), name_.c_str(), 0);
   }
-  return fd;
-}
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  [[nodiscard]] std::optional<FileLock> acquire(const fs::path& directory,
+                                                const CredentialSources& sources) const try {
+    // Whoever holds it may wait for a helper.
+    const auto patience = std::chrono::duration_cast<std::chrono::milliseconds>(
+        sources.helper_patience + std::chrono::seconds(5));
+    return FileLock::acquire(directory_.get(), name_, directory / name_,
+                             {.timeout = patience, .stop = sources.stop, .on_wait = {}});
+  } catch (const Error& error) {
+    // Not every network file system has locks. What is read is then still read just before.
+    if (error.code() == ErrorCode::filesystem) return std::nullopt;
+    if (error.code() != ErrorCode::busy) throw;
+    throw Error(ErrorCode::busy, "another process has locked " + directory.string(),
+                "try again later");
+  }
+
+  Fd directory_;
+  std::string name_;
+  std::optional<FileLock> lock_;
+};
 
 /// Removes what there is for all of `registry`; whether there was anything.
 bool remove_entries(Json& content, std::string_view registry) {
@@ -84,7 +100,7 @@ class Edit {
  public:
   explicit Edit(const CredentialSources& sources) : sources_(sources), target_(target_of(sources)) {
     make_directories(target_.parent_path(), 0700);
-    lock_ = lock_directory(target_.parent_path(), sources);
+    turn_.emplace(target_, sources);
     file_ = CredentialFile::read(target_);
     content_ = file_ ? file_->content() : Json::object();
   }
@@ -116,7 +132,7 @@ class Edit {
  private:
   const CredentialSources& sources_;
   fs::path target_;
-  Fd lock_;
+  std::optional<Turn> turn_;
   std::optional<CredentialFile> file_;
   Json content_;
 };

@@ -249,7 +249,8 @@ TEST_F(CredentialStoreTest, NothingIsLostAmongMany) {
 
 TEST_F(CredentialStoreTest, WaitsForOthersOnlySoLong) {
   write("{}");
-  const Fd held(::open(file_.parent_path().c_str(), O_RDONLY | O_DIRECTORY));
+  const fs::path lock = file_.parent_path() / ".auth.json.pyro-lock";
+  const Fd held(::open(lock.c_str(), O_RDWR | O_CREAT, 0600));
   ASSERT_EQ(::flock(held.get(), LOCK_EX), 0);
   std::stop_source source;
   source.request_stop();
@@ -261,6 +262,15 @@ TEST_F(CredentialStoreTest, WaitsForOthersOnlySoLong) {
   EXPECT_EQ(keep_error(), "another process has locked " + file_.parent_path().string());
   EXPECT_EQ(code_, ErrorCode::busy);
   EXPECT_EQ(read(file_), "{}");
+}
+
+TEST_F(CredentialStoreTest, WhoMayOnlyReadTheDirectoryBlocksNothing) {
+  write("{}");
+  const Fd held(::open(file_.parent_path().c_str(), O_RDONLY | O_DIRECTORY));
+  ASSERT_EQ(::flock(held.get(), LOCK_EX), 0);
+  sources_.helper_patience = std::chrono::milliseconds(-5000);
+  keep_credentials(sources_, "r", kRobin);
+  EXPECT_EQ(names(), std::vector<std::string>{"auth.json"});
 }
 
 TEST_F(CredentialStoreTest, WithoutAPlaceItSaysSo) {
