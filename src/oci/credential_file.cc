@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "base/ascii.h"
@@ -119,18 +120,24 @@ const Json* CredentialFile::section(const char* name) const {
   return &*found;
 }
 
-/// Of the entries under one of the names, in their order, the first with a secret.
+/// Of the entries under one of the names, in the names' order and then in the file's, the first
+/// with a secret.
 std::optional<Credentials> CredentialFile::find_entry(const std::vector<std::string>& names) const {
   const Json* const auths = section("auths");
   if (auths == nullptr) return std::nullopt;
-  for (const std::string& name : names) {
-    for (const auto& [key, entry] : auths->items()) {
-      if (normal_key(key) != name) continue;
-      try {
-        if (auto found = parse_entry(entry)) return found;
-      } catch (const Error& error) {
-        throw unusable("the entry \"" + key + "\" " + error.message());
-      }
+  std::map<std::string_view, std::size_t> ranks;
+  for (std::size_t rank = 0; rank < names.size(); ++rank) ranks.emplace(names[rank], rank);
+  // The file is gone through once: it may have as many entries as there is room for.
+  std::multimap<std::size_t, Json::const_iterator> found;
+  for (auto entry = auths->begin(); entry != auths->end(); ++entry) {
+    const auto rank = ranks.find(normal_key(entry.key()));
+    if (rank != ranks.end()) found.emplace(rank->second, entry);
+  }
+  for (const auto& [rank, entry] : found) {
+    try {
+      if (auto credentials = parse_entry(*entry)) return credentials;
+    } catch (const Error& error) {
+      throw unusable("the entry \"" + entry.key() + "\" " + error.message());
     }
   }
   return std::nullopt;
@@ -138,14 +145,15 @@ std::optional<Credentials> CredentialFile::find_entry(const std::vector<std::str
 
 std::optional<Credentials> CredentialFile::find_for_part(std::string_view registry,
                                                          std::string_view repository) const {
+  std::vector<std::string> names;
   while (!repository.empty()) {
-    std::vector<std::string> names = names_of(registry);
-    for (std::string& name : names) name += "/" + std::string(repository);
-    if (auto found = find_entry(names)) return found;
+    for (const std::string& name : names_of(registry)) {
+      names.push_back(name + "/" + std::string(repository));
+    }
     const std::size_t slash = repository.rfind('/');
     repository = repository.substr(0, slash == repository.npos ? 0 : slash);
   }
-  return std::nullopt;
+  return find_entry(names);
 }
 
 std::optional<Credentials> CredentialFile::find_for_host(std::string_view registry) const {

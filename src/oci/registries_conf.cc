@@ -18,7 +18,9 @@ constexpr void check_assumption(bool holds) {
 #pragma pop_macro("NDEBUG")
 
 #include <algorithm>
+#include <map>
 #include <optional>
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -61,9 +63,8 @@ class RulesReader {
     note_helpers(document);
     std::vector<RegistryRule> rules;
     for (const toml::table* const table : tables_of(document, "registry")) {
-      RegistryRule rule = read_rule(*table);
-      for (const RegistryRule& other : rules) check_agreement(rule, other, *table);
-      rules.push_back(std::move(rule));
+      rules.push_back(read_rule(*table));
+      check_agreement(rules.back(), *table);
     }
     return rules;
   }
@@ -183,14 +184,12 @@ class RulesReader {
   }
 
   /// containers refuse such a file, so that nobody takes one of both for what holds.
-  void check_agreement(const RegistryRule& rule, const RegistryRule& other,
-                       const toml::table& table) const {
-    const auto place_of = [](const RegistryRule& r) {
-      return r.location.empty() ? r.prefix : r.location;
-    };
-    if (place_of(rule) != place_of(other)) return;
-    const char* const what = rule.insecure != other.insecure ? "insecure"
-                             : rule.blocked != other.blocked ? "blocked"
+  void check_agreement(const RegistryRule& rule, const toml::table& table) {
+    const std::string& place = rule.location.empty() ? rule.prefix : rule.location;
+    const Flags& first =
+        first_of_place_.try_emplace(place, rule.insecure, rule.blocked).first->second;
+    const char* const what = rule.insecure != first.insecure ? "insecure"
+                             : rule.blocked != first.blocked ? "blocked"
                                                              : nullptr;
     if (what == nullptr) return;
     fail(table, std::string("\"") + what + "\" is not what it is further up for this location");
@@ -211,8 +210,15 @@ class RulesReader {
     return mirror;
   }
 
+  struct Flags {
+    Flags(bool is_insecure, bool is_blocked) : insecure(is_insecure), blocked(is_blocked) {}
+    bool insecure;
+    bool blocked;
+  };
+
   const fs::path& file_;
   const Note& note_;
+  std::map<std::string, Flags> first_of_place_;
 };
 
 }  // namespace
@@ -221,9 +227,9 @@ std::vector<RegistryRule> load_registries(const std::vector<fs::path>& files, co
   std::vector<RegistryRule> all;
   for (const fs::path& file : files) {
     std::vector<RegistryRule> rules = RulesReader(file, note).read();
-    std::erase_if(all, [&](const RegistryRule& old) {
-      return std::ranges::find(rules, old.prefix, &RegistryRule::prefix) != rules.end();
-    });
+    std::set<std::string_view> replaced;
+    for (const RegistryRule& rule : rules) replaced.insert(rule.prefix);
+    std::erase_if(all, [&](const RegistryRule& old) { return replaced.contains(old.prefix); });
     std::ranges::move(rules, std::back_inserter(all));
   }
   return all;
