@@ -19,8 +19,8 @@ Fd open_lock(int directory, const std::string& name, const std::filesystem::path
   return open_at(directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600, path);
 }
 
-bool try_flock(int fd, const std::filesystem::path& path) {
-  while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+bool try_flock(int fd, int kind, const std::filesystem::path& path) {
+  while (::flock(fd, kind | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK) return false;
     if (errno != EINTR) throw system_error("cannot lock " + path.string(), errno);
   }
@@ -52,7 +52,7 @@ std::optional<FileLock> FileLock::try_acquire(int directory, const std::string& 
                                               const std::filesystem::path& path) {
   while (true) {
     Fd fd = open_lock(directory, name, path);
-    if (!try_flock(fd.get(), path)) return std::nullopt;
+    if (!try_flock(fd.get(), LOCK_EX, path)) return std::nullopt;
     // A lock on a file that somebody removed meanwhile excludes nobody.
     if (!is_still_in(directory, name, fd.get())) continue;
     write_holder(fd.get());
@@ -78,7 +78,15 @@ FileLock FileLock::acquire(int directory, const std::string& name,
 }
 
 bool try_lock_directory(int directory) {
-  return try_flock(directory, "a directory of the cache");
+  return try_flock(directory, LOCK_EX, "a directory of the cache");
+}
+
+bool try_share_directory(int directory) {
+  return try_flock(directory, LOCK_SH, "a directory of the cache");
+}
+
+void unlock_directory(int directory) noexcept {
+  ::flock(directory, LOCK_UN);
 }
 
 }  // namespace pyro

@@ -32,6 +32,14 @@ class FileLock {
   Fd fd_;
 };
 
+/// A shared flock on an open directory, of one of its users; false when somebody else has it locked
+/// for himself.
+/// @throws Error(filesystem) where there are no locks.
+[[nodiscard]] bool try_share_directory(int directory);
+
+/// Gives a lock up before the descriptor is closed.
+void unlock_directory(int directory) noexcept;
+
 /// An exclusive flock on an open directory, held until the descriptor is closed; false when
 /// somebody else holds one. It says "in use": of staging by a pull, of an install by its user.
 /// @throws Error(filesystem) where there are no locks.

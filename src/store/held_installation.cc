@@ -2,12 +2,12 @@
 #include "store/held_installation.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 
 #include <chrono>
 #include <string>
 #include <thread>
 
+#include "base/file_lock.h"
 #include "pyro/error.h"
 #include "stream/artifacts.h"
 
@@ -32,7 +32,7 @@ std::optional<HeldInstallation> hold_installation(const std::filesystem::path& d
   while (true) {
     Fd fd = try_open_directory(AT_FDCWD, directory.native());
     if (!fd) return std::nullopt;
-    const bool locked = ::flock(fd.get(), LOCK_SH | LOCK_NB) == 0;
+    const bool locked = try_share_directory(fd.get());
     // Replaced or removed between opening and locking: look again.
     if (!is_still_at(directory, fd.get())) continue;
     if (!locked && std::chrono::steady_clock::now() < end) {

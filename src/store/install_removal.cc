@@ -2,7 +2,6 @@
 #include "store/install_removal.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -36,7 +35,7 @@ void move_out(const CacheLayout& layout, int platform, const std::string& name, 
 bool is_in_use(const CacheLayout& layout, const std::string& name, int directory) {
   const Fd lock(::open((layout.locks_dir() / CacheLayout::lock_name(name)).c_str(),
                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  const bool pulled = lock && ::flock(lock.get(), LOCK_SH | LOCK_NB) != 0;
+  const bool pulled = lock && !try_share_directory(lock.get());
   return pulled || !try_lock_directory(directory);
 }
 

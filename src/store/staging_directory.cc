@@ -75,6 +75,7 @@ std::filesystem::path StagingDirectory::path_of(const std::string& name) const {
 void StagingDirectory::publish(int parent, const std::filesystem::path& destination) {
   sync_file(directory_.get(), staging_path_ / id_);
   const bool replaced = move_to(parent, destination);
+  unlock_directory(directory_.get());  // from here on others use it
   sync_file(parent, destination.parent_path());
   sync_file(staging_.get(), staging_path_);
   if (replaced) remove_replaced();

@@ -9,8 +9,8 @@
 
 namespace pyro {
 
-/// Locked while this lives, so that no prune takes it for litter. Without publish() it goes again,
-/// and with it all that was written.
+/// Locked until it is published, so that no prune takes it for litter. Without publish() it goes
+/// again, and with it all that was written.
 class StagingDirectory {
  public:
   explicit StagingDirectory(const CacheLayout& layout);

@@ -1,0 +1,54 @@
+// Tests of directories in the making.
+#include "store/staging_directory.h"
+
+#include <gtest/gtest.h>
+
+#include "base/file_lock.h"
+#include "support/temp_dir.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+
+class StagingDirectoryTest : public ::testing::Test {
+ protected:
+  static bool is_locked(const fs::path& directory) {
+    return !try_share_directory(open_directory(directory).get());
+  }
+  void publish(StagingDirectory& staging) const {
+    testing::write_file(staging.path_of("file"), "x");
+    staging.publish(make_and_open_directory(destination_.parent_path()).get(), destination_);
+  }
+
+  testing::TempDir dir_;
+  const CacheLayout layout_{dir_ / "cache"};
+  const fs::path destination_ = layout_.platform_dir() / "tool_1-1.0.0";
+};
+
+TEST_F(StagingDirectoryTest, IsLockedUntilItIsPublished) {
+  StagingDirectory staging(layout_);
+  EXPECT_TRUE(is_locked(staging.path_of("")));
+  publish(staging);
+  EXPECT_FALSE(is_locked(destination_)) << "while what it replaced may be removed still";
+}
+
+TEST_F(StagingDirectoryTest, ReplacementIsNotLockedEither) {
+  StagingDirectory first(layout_);
+  publish(first);
+  StagingDirectory second(layout_);
+  publish(second);
+  EXPECT_FALSE(is_locked(destination_));
+}
+
+TEST(LockOfDirectory, FailureIsNotTakenForAHolder) {
+  try {
+    static_cast<void>(try_share_directory(-1));
+    FAIL() << "it was locked, or somebody held it";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "cannot lock a directory of the cache: Bad file descriptor");
+  }
+}
+
+}  // namespace
+}  // namespace pyro
