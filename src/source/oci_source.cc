@@ -61,12 +61,15 @@ HostWatch watch_hosts(const FetchContext& context) {
 }  // namespace
 
 bool has_oci_source(const Environment& environment) noexcept {
-  return environment.oci_registry && environment.oci_repository && environment.oci_reference;
+  return environment.oci_registry && environment.oci_repository &&
+         (environment.oci_reference || environment.oci_digest);
 }
 
 ImageReference image_of(const Environment& environment) {
-  auto image = ImageReference::make(*environment.oci_registry, *environment.oci_repository,
-                                    *environment.oci_reference);
+  const std::string reference =
+      environment.oci_reference ? *environment.oci_reference : environment.oci_digest->to_string();
+  auto image =
+      ImageReference::make(*environment.oci_registry, *environment.oci_repository, reference);
   if (!image) throw Error(ErrorCode::failed, "its catalog entry names no valid OCI image");
   return std::move(*image);
 }

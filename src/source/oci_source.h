@@ -8,7 +8,8 @@
 
 namespace pyro {
 
-/// Whether the catalog says enough to pull `environment` from a registry.
+/// Whether the catalog says enough to pull `environment` from a registry: where, and a tag or a
+/// digest.
 [[nodiscard]] bool has_oci_source(const Environment& environment) noexcept;
 
 /// The image that it names there.

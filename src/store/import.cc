@@ -141,7 +141,8 @@ bool is_same_image(const Environment& environment, const StoreOptions& options,
                    const ResolvedImage& image) {
   const auto installation =
       find_installation(CacheLayout(options.cache_dir).install_dir(environment), environment);
-  return installation && installation->record.source_digest == image.manifest_digest.to_string();
+  return installation && is_image(installation->record) &&
+         installation->record.source_digest == image.manifest_digest.to_string();
 }
 
 }  // namespace

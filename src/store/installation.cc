@@ -8,7 +8,7 @@
 
 #include "base/files.h"
 #include "catalog/names.h"
-#include "source/bundle_source.h"
+#include "source/chosen_source.h"
 #include "stream/artifacts.h"
 
 namespace pyro {
@@ -22,7 +22,16 @@ std::optional<std::uint64_t> allocated_if_file(int directory, std::string_view n
   return static_cast<std::uint64_t>(status.st_blocks) * 512;
 }
 
+/// A bundle's digest and that of the reference's archives are claims that nothing was held against.
+bool was_hashed(const InstallRecord& record) {
+  return record.source != kBundleSource && !record.artifacts.empty();
+}
+
 }  // namespace
+
+bool is_image(const InstallRecord& record) {
+  return record.source.starts_with("oci:") || record.source.starts_with("oci-archive:");
+}
 
 InstalledEnvironment Installation::describe() const {
   InstalledEnvironment installed;
@@ -73,13 +82,13 @@ std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& rec
 }
 
 bool is_outdated(const InstallRecord& record, const Environment& environment) {
-  if (record.source == kBundleSource) return false;
+  if (!is_pinned(environment)) return false;
   const auto digest = Digest::parse(record.source_digest.value_or(""));
-  if (record.source.starts_with("oci:") || record.source.starts_with("oci-archive:")) {
-    return environment.oci_digest && environment.oci_digest != digest &&
-           environment.oci_digest != record.oci_digest;
+  if (is_image(record)) {
+    const auto& pin = environment.oci_digest;
+    return !pin || (pin != digest && pin != record.oci_digest);
   }
-  return environment.source_sha256 && environment.source_sha256 != digest;
+  return !environment.source_sha256 || !was_hashed(record) || environment.source_sha256 != digest;
 }
 
 }  // namespace pyro

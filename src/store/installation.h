@@ -36,8 +36,11 @@ struct Installation {
 /// Disk space of the saved states of machines of the environment that `record` is of.
 [[nodiscard]] std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& record);
 
-/// Whether `record` is not of what the catalog pins for the source it came from. An install out of
-/// a bundle has no pin: the pins are those of the registry and of the archive.
+/// Whether its `source_digest` is that of an image, from a registry or a layout.
+[[nodiscard]] bool is_image(const InstallRecord& record);
+
+/// Whether the catalog pins an image or an archive, and `record` does not prove that the install
+/// came from it: it has another digest, or is of a kind that proves nothing, as a bundle.
 [[nodiscard]] bool is_outdated(const InstallRecord& record, const Environment& environment);
 
 }  // namespace pyro

@@ -3,9 +3,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <functional>
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "base/file_lock.h"
 #include "base/files.h"
@@ -14,7 +16,7 @@
 #include "sandbox/extraction.h"
 #include "source/archive_source.h"
 #include "source/artifact_directory.h"
-#include "source/bundle_source.h"
+#include "source/chosen_source.h"
 #include "source/fetch.h"
 #include "source/oci_source.h"
 #include "source/partials.h"
@@ -89,23 +91,22 @@ InstallRecord record_of(const Environment& environment, const Provenance& proven
 /// One install under its environment's lock.
 class Installer {
  public:
-  /// `image` is the source, if there is one, and else what the catalog says.
+  /// `source` counts more than what the catalog says.
   Installer(const StoreOptions& options, const CacheLayout& layout, const Environment& environment,
-            const PullOptions& pull, std::optional<LayoutImage> image)
+            const PullOptions& pull, std::optional<ChosenSource> source)
       : options_(options),
         layout_(layout),
         environment_(environment),
         pull_(pull),
-        image_(std::move(image)),
+        source_(std::move(source)),
         progress_(pull.progress != nullptr ? *pull.progress : silence_) {}
 
   InstalledEnvironment run() {
     if (layout_.group_writable()) {
       progress_.warning("the cache " + layout_.root().string() + " can be written by its group");
     }
-    const auto bundle = image_ ? std::nullopt : RuntimeBundle::of(options_);
-    const auto profile = bundle ? bundle->find(environment_) : std::nullopt;
-    if (!has_source(profile.has_value())) {
+    if (!source_) source_ = choose_source(options_, environment_, progress_);
+    if (!source_) {
       if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
       refuse_without_source();
     }
@@ -113,17 +114,10 @@ class Installer {
     const FileLock lock = acquire_lock(locks.get());
     // Whoever held the lock may have done the work.
     if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
-    if (profile) return link(*bundle, *profile);
-    const auto directory =
-        has_oci_source(environment_) ? std::nullopt : source_directory(environment_);
-    return directory ? copy(*directory) : fetch();
+    return std::visit([&](const auto& chosen) { return install_from(chosen); }, *source_);
   }
 
  private:
-  [[nodiscard]] bool has_source(bool bundled) const {
-    return image_ || bundled || has_oci_source(environment_) || environment_.source_url;
-  }
-
   [[noreturn]] void refuse_without_source() const {
     if (find_installation(layout_.install_dir(environment_), environment_)) {
       throw Error(ErrorCode::not_found,
@@ -152,49 +146,66 @@ class Installer {
     throw;
   }
 
-  InstalledEnvironment link(const RuntimeBundle& bundle, const std::filesystem::path& profile) {
-    progress_.started(environment_.name, profile.string());
+  InstalledEnvironment install_from(const BundledProfile& profile) {
+    progress_.started(environment_.name, profile.directory.string());
     InstallTransaction transaction(layout_, environment_);
-    install_from_bundle(profile, transaction.directory(), transaction.destination());
+    install_from_bundle(profile.directory, transaction.directory(), transaction.destination());
     const Provenance provenance{.source = kBundleSource,
-                                .source_digest = bundle.digest_of(environment_),
+                                .source_digest = profile.bundle.digest_of(environment_),
                                 .oci_digest = std::nullopt};
     return commit(transaction, provenance, {});
   }
 
-  InstalledEnvironment copy(const std::filesystem::path& directory) {
-    if (environment_.source_sha256) {
-      throw Error(ErrorCode::integrity,
-                  "the catalog pins an archive, and " + directory.string() + " is a directory");
-    }
-    progress_.started(environment_.name, directory.string());
+  InstalledEnvironment install_from(const ArtifactDirectory& directory) {
+    progress_.started(environment_.name, directory.path.string());
     InstallTransaction transaction(layout_, environment_);
     Arrival arrival;
     return explaining_space(transaction, arrival, [&] {
-      const auto artifacts = copy_artifacts(directory, transaction.directory(), layout_.root(),
+      const auto artifacts = copy_artifacts(directory.path, transaction.directory(), layout_.root(),
                                             options_.limits, pull_.stop);
-      const Provenance provenance{
-          .source = directory.string(), .source_digest = std::nullopt, .oci_digest = std::nullopt};
+      const Provenance provenance{.source = directory.path.string(),
+                                  .source_digest = std::nullopt,
+                                  .oci_digest = std::nullopt};
       return commit(transaction, provenance, artifacts);
     });
   }
 
+  InstalledEnvironment install_from(const LayoutImage& image) {
+    return fetch([&](const FetchContext& context, Extraction& extraction) {
+      return fetch_from_layout(environment_, image, context, extraction);
+    });
+  }
+
+  InstalledEnvironment install_from(const RegistryImage& /*of the entry*/) {
+    return fetch([&](const FetchContext& context, Extraction& extraction) {
+      return fetch_from_oci(environment_, context, extraction);
+    });
+  }
+
+  InstalledEnvironment install_from(const SourceArchive& /*of the entry*/) {
+    return fetch([&](const FetchContext& context, Extraction& extraction) {
+      return fetch_from_archive(environment_, context, extraction);
+    });
+  }
+
+  using Stream = std::function<Provenance(const FetchContext&, Extraction&)>;
+
   /// Each mirror that turns out to lie is one more reason to begin again, without it.
-  InstalledEnvironment fetch() {
+  InstalledEnvironment fetch(const Stream& stream) {
     for (bool was_restarted = false;;) {
       const std::size_t before = left_mirrors_.size();
       try {
-        return fetch_once();
+        return fetch_once(stream);
       } catch (const NeedsRestart&) {
         if (left_mirrors_.size() == before && std::exchange(was_restarted, true)) throw;
       }
     }
   }
 
-  InstalledEnvironment fetch_once() {
+  InstalledEnvironment fetch_once(const Stream& stream) {
     Partials partials(layout_.partial_dir(), options_.network.keep_after);
     try {
-      InstalledEnvironment installed = fetch_into(partials);
+      InstalledEnvironment installed = fetch_into(stream, partials);
       partials.discard();
       return installed;
     } catch (const TransientError& error) {
@@ -207,11 +218,11 @@ class Installer {
     }
   }
 
-  InstalledEnvironment fetch_into(Partials& partials) {
+  InstalledEnvironment fetch_into(const Stream& stream, Partials& partials) {
     InstallTransaction transaction(layout_, environment_);
     Arrival arrival;
     return explaining_space(transaction, arrival,
-                            [&] { return fetch_into(transaction, partials, arrival); });
+                            [&] { return fetch_into(stream, transaction, partials, arrival); });
   }
 
   /// While the transaction lives: what it wrote counts.
@@ -231,27 +242,18 @@ class Installer {
     }
   }
 
-  InstalledEnvironment fetch_into(InstallTransaction& transaction, Partials& partials,
-                                  Arrival& arrival) {
+  InstalledEnvironment fetch_into(const Stream& stream, InstallTransaction& transaction,
+                                  Partials& partials, Arrival& arrival) {
     Extraction extraction(extractor_of(options_), transaction.open_candidates(), options_.limits,
                           [&](std::string_view text) { progress_.note(text); });
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
     const FetchContext context{options_.network, options_.limits, progress_,      partials,
                                pull_.stop,       left_mirrors_,   layout_.root(), arrival};
-    const Provenance provenance = fetch_artifacts(context, extraction);
+    const Provenance provenance = stream(context, extraction);
     const auto artifacts = extraction.finish();
     if (pull_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     transaction.keep(artifacts);
     return commit(transaction, provenance, artifacts);
-  }
-
-  Provenance fetch_artifacts(const FetchContext& context, Extraction& extraction) {
-    if (image_) return fetch_from_layout(environment_, *image_, context, extraction);
-    if (has_oci_source(environment_)) return fetch_from_oci(environment_, context, extraction);
-    if (const auto image = layout_source(environment_)) {
-      return fetch_from_layout(environment_, *image, context, extraction);
-    }
-    return fetch_from_archive(environment_, context, extraction);
   }
 
   InstalledEnvironment commit(InstallTransaction& transaction, const Provenance& provenance,
@@ -272,7 +274,7 @@ class Installer {
   const CacheLayout& layout_;
   const Environment& environment_;
   const PullOptions& pull_;
-  const std::optional<LayoutImage> image_;
+  std::optional<ChosenSource> source_;
   ProgressListener& progress_;
   std::set<std::string> left_mirrors_;
 };

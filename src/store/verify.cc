@@ -73,6 +73,10 @@ int badness(Verdict verdict) {
   return 3;
 }
 
+Verdict worse(Verdict one, Verdict other) {
+  return badness(other) > badness(one) ? other : one;
+}
+
 }  // namespace
 
 std::string_view to_string(Verdict verdict) noexcept {
@@ -106,8 +110,12 @@ VerifyReport verify_at(int directory, const std::filesystem::path& path,
                                   ? unverifiable(directory, name)
                                   : check_artifact(directory, path / name, expected->second, stop);
     if (!is_of_interest(kind, *record, artifact)) continue;
-    if (badness(artifact.verdict) > badness(report.verdict)) report.verdict = artifact.verdict;
+    report.verdict = worse(report.verdict, artifact.verdict);
     report.artifacts.push_back(std::move(artifact));
+  }
+  // The digests prove that it is as it was installed, and not that it is what is pinned.
+  if (is_outdated(*record, environment)) {
+    report.verdict = worse(report.verdict, Verdict::unverifiable);
   }
   return report;
 }

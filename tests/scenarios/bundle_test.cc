@@ -183,6 +183,108 @@ TEST_F(BundleTest, WithoutAnArtifactTheRegistryIsAsked) {
   }
 }
 
+class PinnedEntry : public BundleTest {
+ protected:
+  /// Served by nobody: whatever is installed came from elsewhere.
+  static json pinned_image() {
+    json pinned = oci_entry("127.0.0.1:1");
+    pinned["oci_digest"] = sha256_digest("bundled");
+    return pinned;
+  }
+
+  json pinned_archive(const std::string& pin) const {
+    json pinned = archive_entry((dir_ / "tool.tar").string());
+    pinned["source_sha256"] = pin;
+    return pinned;
+  }
+
+  ProcessResult pull() const {
+    return pyro({"env", "pull", "tool:1", "--retries", "0", "--runtime-dir", bundle_.string()});
+  }
+};
+
+TEST_F(PinnedEntry, IsNotTakenFromBundle) {
+  make_bundle(bundle_);
+  use_catalog({pinned_image()});
+  const ProcessResult result = pull();
+  EXPECT_EQ(result.exit_code, 4) << result.err;
+  expect_says(result.err, {"the runtime bundle " + bundle_.string(), "cannot prove"});
+  EXPECT_FALSE(fs::exists(install_dir()));
+}
+
+TEST_F(PinnedEntry, IsTakenFromTheArchiveBesideBundle) {
+  make_bundle(bundle_);
+  const std::string archive = tar_of(other_artifacts(2));
+  write_file(dir_ / "tool.tar", archive);
+  use_catalog({pinned_archive(sha256_digest(archive))});
+  EXPECT_EQ(pull().exit_code, 0);
+  expect_installed(other_artifacts(2));
+}
+
+TEST_F(PinnedEntry, WithPinnedArchiveIsNotTakenFromUnpinnedImage) {
+  const std::string archive = tar_of(sample());
+  write_file(dir_ / "tool.tar", archive);
+  json both = pinned_archive(sha256_digest(archive));
+  both.update(oci_entry("127.0.0.1:1"));
+  use_catalog({both});
+  EXPECT_EQ(pull().exit_code, 0);
+  expect_installed(sample());
+}
+
+TEST_F(PinnedEntry, WithoutTagIsTakenFromTheRegistryOnly) {
+  json pinned = pinned_image();
+  pinned.erase("oci_reference");
+  pinned["source_url"] = (dir_ / "tool.tar").string();
+  write_file(dir_ / "tool.tar", tar_of(sample()));
+  use_catalog({pinned});
+  EXPECT_EQ(pull().exit_code, 4);
+  EXPECT_FALSE(fs::exists(install_dir()));
+}
+
+TEST_F(PinnedEntry, IsNotTakenFromDirectory) {
+  fs::create_directory(dir_ / "tool.tar");
+  write_file(dir_ / "tool.tar/vmlinux", sample().kernel);
+  write_file(dir_ / "tool.tar/rootfs.ext4", sample().rootfs);
+  use_catalog({pinned_archive(sha256_digest("another"))});
+  const ProcessResult result = pull();
+  EXPECT_EQ(result.exit_code, 5);
+  expect_says(result.err, {"the catalog pins an archive, and ", " is a directory"});
+  EXPECT_FALSE(fs::exists(install_dir()));
+}
+
+TEST_F(PinnedEntry, InstalledFromBundleIsOutdatedAndUnverifiable) {
+  make_bundle(bundle_);
+  pull_from(bundle_);
+  for (const json& pinned : {pinned_image(), pinned_archive(sha256_digest("bundled"))}) {
+    use_catalog({pinned});
+    EXPECT_EQ(pyro_json({"env", "inspect", "tool:1"}).value("outdated", false), true);
+    EXPECT_NE(pull().exit_code, 0);
+    const ProcessResult verified = pyro_ok({"env", "verify", "tool:1"});
+    expect_says(verified.out, {"unverifiable"});
+    expect_says(verified.err, {"is not what the catalog pins", "pyro env pull tool:1"});
+  }
+}
+
+TEST_F(PinnedEntry, InstalledFromDirectoryIsUnverifiable) {
+  write_file(dir_ / "tool.tar/vmlinux", sample().kernel);
+  write_file(dir_ / "tool.tar/rootfs.ext4", sample().rootfs);
+  use_catalog({archive_entry((dir_ / "tool.tar").string())});
+  pyro_ok({"env", "pull", "tool:1"});
+  EXPECT_EQ(pyro_json({"env", "verify", "tool:1"})[0]["status"], "ok");
+  use_catalog({pinned_image()});
+  EXPECT_EQ(pyro_json({"env", "verify", "tool:1"})[0]["status"], "unverifiable");
+}
+
+TEST_F(PinnedEntry, InstalledFromUncheckedArchiveIsOutdated) {
+  // The reference records the digest that its catalog claims, and computes none.
+  install_by_hand(sample());
+  write_file(install_dir() / "environment.json",
+             reference_json(reference_record("tool:1", "1.0.0", "https://e.example/tool.tar",
+                                             sha256_digest("archive"))));
+  use_catalog({pinned_archive(sha256_digest("archive"))});
+  EXPECT_EQ(pyro_json({"env", "inspect", "tool:1"}).value("outdated", false), true);
+}
+
 TEST_F(BundleTest, OfAnotherProfileIsNotTaken) {
   make_bundle(bundle_);
   fs::rename(bundle_ / "profiles/tool", bundle_ / "profiles/other");

@@ -230,6 +230,38 @@ TEST_F(AirGap, ARuntimeBundleDoesNotStepInTheWay) {
   expect_there(sample());
 }
 
+TEST_F(AirGap, InstallsTheFileWhateverTheSourceOfTheEntry) {
+  install("tool:1", sample());
+  pyro_ok({"env", "export", "tool:1", "-o", file()});
+  write_file(dir_ / "directory/vmlinux", other_artifacts(3).kernel);
+  write_file(dir_ / "directory/rootfs.ext4", other_artifacts(3).rootfs);
+  pyro_ok({"env", "export", "tool:1", "-o", file("layout.tar")});
+  write_file(dir_ / "archive.tar", tar_of(other_artifacts(4)));
+  for (const json& other :
+       {entry(), archive_entry((dir_ / "directory").string()),
+        archive_entry((dir_ / "archive.tar").string()), archive_entry("/is/not/there"),
+        archive_entry("oci-archive:" + file("layout.tar")), oci_entry("127.0.0.1:1")}) {
+    use_catalog({other});
+    pyro_ok(over_there({"env", "import", file(), "--force"}));
+    expect_there(sample());
+    expect_says(record_there()["source"], {"oci-archive:" + file() + "@"});
+    fs::remove_all(there());
+  }
+}
+
+TEST_F(AirGap, AnInstallThatClaimsTheDigestOfTheImageIsReplaced) {
+  install("tool:1", sample());
+  const std::string digest =
+      pyro_json({"env", "export", "tool:1", "-o", file()})["environments"][0]["digest"];
+  const json manifest{{"profiles", {{"tool", {{"rootfs", {{"sha256", digest}}}}}}}};
+  write_file(dir_ / "bundle/manifest.json", manifest.dump());
+  write_file(dir_ / "bundle/profiles/tool/vmlinux", "kernel");
+  write_file(dir_ / "bundle/profiles/tool/rootfs.ext4", "root");
+  pyro_ok(over_there({"env", "pull", "tool:1", "--runtime-dir", (dir_ / "bundle").string()}));
+  pyro_ok(over_there({"env", "import", file()}));
+  expect_there(sample());
+}
+
 TEST_F(AirGap, WhatHasNoDigestsIsExportedAndSaidToBeUnverified) {
   install_by_hand(sample());
   expect_says(pyro_ok({"env", "export", "tool:1", "-o", file()}).err,

