@@ -164,7 +164,7 @@ class Editing {
   [[nodiscard]] Json read() const {
     const std::string text = read_catalog_text(file_);
     static_cast<void>(parse_catalog(text, file_));
-    return Json::parse(text);
+    return parse_ordered_json(text, ErrorCode::failed);
   }
 
   /// Who keeps it elsewhere and links it here means that file.

@@ -83,15 +83,12 @@ std::optional<RegularFile> read_file(const std::filesystem::path& file) try {
   throw unusable_file(file, error.message());
 }
 
-Json parse(const std::filesystem::path& file, const std::string& text) {
-  try {
-    static_cast<void>(parse_strict_json(text, ErrorCode::failed));
-  } catch (const Error& error) {
-    throw unusable_file(file, error.message());
-  }
-  Json content = Json::parse(text);
-  if (!content.is_object()) throw unusable_file(file, "it is not a JSON object");
+Json parse(const std::filesystem::path& file, const std::string& text) try {
+  Json content = parse_ordered_json(text, ErrorCode::failed);
+  if (!content.is_object()) throw Error(ErrorCode::failed, "it is not a JSON object");
   return content;
+} catch (const Error& error) {
+  throw unusable_file(file, error.message());
 }
 
 }  // namespace

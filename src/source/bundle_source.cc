@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/strict_json.h"
 #include "pyro/error.h"
 #include "source/copy_file.h"
 #include "stream/artifacts.h"
@@ -23,8 +24,7 @@ nlohmann::json read_manifest(const fs::path& runtime_dir) {
   const Fd directory(::open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) return {};
   const auto text = read_small_file_at(directory.get(), "manifest.json", kLargestManifest);
-  return text ? nlohmann::json::parse(*text, nullptr, /*allow_exceptions=*/false)
-              : nlohmann::json();
+  return parse_strict_json_or_null(text.value_or(""));
 }
 
 // The value at a path of keys, or null.

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/files.h"
+#include "base/strict_json.h"
 #include "store/layout.h"
 
 namespace pyro {
@@ -40,7 +41,7 @@ std::map<std::string, InstallRecord::Artifact> parse_artifacts(const json& objec
 }  // namespace
 
 std::optional<InstallRecord> InstallRecord::parse(std::string_view text) {
-  const json object = json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const json object = parse_strict_json_or_null(text);
   if (!object.is_object()) return std::nullopt;
   auto name = text_at(object, "name");
   auto version = text_at(object, "version");

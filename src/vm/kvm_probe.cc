@@ -11,6 +11,7 @@
 
 #include "base/file_lock.h"
 #include "base/replace_file.h"
+#include "base/strict_json.h"
 #include "store/layout.h"
 #include "vm/monitor_process.h"
 #include "vm/qemu_arguments.h"
@@ -74,7 +75,7 @@ std::optional<KvmReport> recall(const KvmProbe& probe) try {
   constexpr std::size_t kLargest = 4096;
   const auto text =
       read_small_file_at(AT_FDCWD, CacheLayout(probe.cache_dir).kvm_record().string(), kLargest);
-  const auto document = nlohmann::json::parse(text.value_or(""), nullptr, false);
+  const auto document = parse_strict_json_or_null(text.value_or(""));
   if (!document.is_object() || document.value("boot_id", "") != boot_id()) return std::nullopt;
   if (document.value("monitor", nlohmann::json()) != identity_of(probe.monitor)) {
     return std::nullopt;

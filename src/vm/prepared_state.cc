@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/strict_json.h"
 #include "vm/machine_ladder.h"
 
 namespace pyro {
@@ -62,7 +63,7 @@ StateLookup find_prepared_state(const std::filesystem::path& directory, const St
   if (!folder) return lookup;
   lookup.exists = true;
   const auto text = read_small_file_at(folder.get(), kManifestName, kLargestManifest);
-  const json manifest = json::parse(text.value_or(""), nullptr, false);
+  const json manifest = parse_strict_json_or_null(text.value_or(""));
   if (!manifest.is_object()) {
     lookup.differences.emplace_back("its manifest cannot be read");
     return lookup;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <thread>
 
+#include "base/strict_json.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -76,7 +77,7 @@ void QemuControl::save(int devices, const ControlPatience& patience) {
 // Events and the greeting are passed over.
 nlohmann::json QemuControl::answer(const ControlPatience& patience) {
   while (true) {
-    const auto document = nlohmann::json::parse(line(patience), nullptr, false);
+    const auto document = parse_strict_json_or_null(line(patience));
     if (document.contains("error")) fail(document["error"].value("desc", "it refuses"));
     if (document.contains("return")) return document["return"];
   }
