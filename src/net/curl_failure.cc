@@ -5,6 +5,8 @@
 #include <array>
 #include <cerrno>
 #include <initializer_list>
+#include <limits>
+#include <optional>
 #include <string_view>
 
 #include "net/http.h"
@@ -23,7 +25,9 @@ struct Explanation {
 
 constexpr auto kExplanations = std::to_array<Explanation>({
     {CURLE_COULDNT_RESOLVE_HOST, "the name {} cannot be resolved",
-     "check the spelling, and this machine's network and DNS", true},
+     "check the spelling, and this machine's network and DNS; without a network, what 'pyro env "
+     "list --installed' shows can be used, and 'pyro env import' brings more from a file",
+     true},
     {CURLE_COULDNT_CONNECT, "cannot connect to {}", "check the network, and proxy settings if any",
      true},
     {CURLE_SSL_CONNECT_ERROR, "TLS with {} failed", ""},
@@ -41,6 +45,8 @@ constexpr auto kExplanations = std::to_array<Explanation>({
     {CURLE_WEIRD_SERVER_REPLY, "{} does not answer in HTTP", ""},
     {CURLE_UNSUPPORTED_PROTOCOL, "{} does not answer in HTTP", ""},
 });
+
+constexpr int kAnyNumber = std::numeric_limits<int>::max();
 
 constexpr Explanation kUnexplained{CURLE_OK, "the request to {} failed", "", false};
 
@@ -141,8 +147,11 @@ void throw_proxy_error(const TransportFailure& failure) {
       with_host(explanation.text, (is_about_the_name ? url.host : url.authority()) + way));
   if (is_not_tls(failure.code, failure.detail)) throw NotTlsError(error);
   const bool may_pass = explanation.may_pass || is_cut_handshake(failure.code, failure.detail);
-  if (may_pass && !wants_client_certificate(failure.detail)) throw TransientError(error);
-  throw error;
+  if (!may_pass || wants_client_certificate(failure.detail)) throw error;
+  // A name that was resolved before will be again. One that never was is rather misspelt, or there
+  // is no network.
+  const bool is_hopeless = is_about_the_name && !failure.is_known;
+  throw TransientError(error, std::nullopt, is_hopeless ? 1 : kAnyNumber);
 }
 
 }  // namespace

@@ -21,6 +21,7 @@ struct TransportFailure {
   long connect_status = 0;  ///< The proxy's answer to CONNECT.
   bool is_proxy_untrusted = false;
   bool was_connected = false;
+  bool is_known = false;            ///< Whether this host was reached by an earlier request.
   std::chrono::seconds patience{};  ///< How long was waited for what did not come in time.
 };
 

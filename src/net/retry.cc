@@ -88,10 +88,9 @@ void Retry::pause(TransientError& error) {
                       (is_known ? std::to_string(asked->count()) + " s" : "a very long time"));
     throw;
   }
-  if (++tries_ > options_.retries) {
-    if (options_.retries > 0) {
-      error.add_context("gave up after " + std::to_string(options_.retries + 1) + " tries");
-    }
+  const int retries = std::min(options_.retries, error.most_retries());
+  if (++tries_ > retries) {
+    if (retries > 0) error.add_context("gave up after " + std::to_string(tries_) + " tries");
     throw;
   }
   const milliseconds delay = std::max<milliseconds>(next_delay(), asked.value_or(seconds(0)));

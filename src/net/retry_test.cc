@@ -51,6 +51,19 @@ TEST(Retry, GivesUpAfterSoManyInARow) {
   EXPECT_EQ(story.error, "gave up after 4 tries: the wire was cut");
 }
 
+TEST(Retry, TriesNoMoreOftenThanTheErrorAllows) {
+  int tries = 0;
+  const auto fail = [&] {
+    ++tries;
+    throw TransientError(Error(ErrorCode::network, "no such name"), std::nullopt, 1);
+  };
+  EXPECT_THROW(Retry({.retries = 5, .delay = 1ms}).run(fail), TransientError);
+  EXPECT_EQ(tries, 2);
+  tries = 0;
+  EXPECT_THROW(Retry({.retries = 0, .delay = 1ms}).run(fail), TransientError);
+  EXPECT_EQ(tries, 1);
+}
+
 TEST(Retry, PausesDoubleLessARandomPart) {
   const Story story = run(4, {.retries = 4, .delay = 8ms});
   ASSERT_EQ(story.pauses.size(), 4U);

@@ -90,12 +90,13 @@ void Authenticator::answer(const HttpResponse& response, const Url& registry) {
 }
 
 void Authenticator::answer_bearer(const Challenge& challenge, const Url& registry, bool is_public) {
+  // What is asked for is what is needed, whatever the challenge names: a registry must not get hold
+  // of a token that does more, with the user's credentials.
+  const std::string scope = door_.repository.empty() ? parameter(challenge, "scope")
+                                                     : "repository:" + door_.repository + ":pull";
   TokenRequest request{.realm = check_realm(challenge, registry),
                        .service = parameter(challenge, "service"),
-                       .scope = parameter(challenge, "scope")};
-  if (trim(request.scope).empty() && !door_.repository.empty()) {
-    request.scope = "repository:" + door_.repository + ":pull";
-  }
+                       .scope = scope};
   // A token bought with a password would travel in the clear, too: over plain http all is
   // anonymous.
   if (registry.scheme == "https") request.credentials = lookup_->credentials;

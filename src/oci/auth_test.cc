@@ -12,6 +12,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+const std::string kScope = "scope=repository%3Ateam%2Fenv%3Apull";
+
 class AuthTest : public testing::Test {
  protected:
   AuthTest() {
@@ -99,19 +101,22 @@ TEST(RealmTest, CredentialsGoWhereTheyBelong) {
 }
 
 TEST_F(AuthTest, AnonymousTokensComeFromAnyRealmWithTls) {
-  serve_token("https://auth.test/t?service=s&scope=x");
+  serve_token("https://auth.test/t?service=s&" + kScope);
   EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",service="s",scope="x")"), "Bearer T");
   EXPECT_FALSE(sent(0));
 }
 
-TEST_F(AuthTest, WithoutAScopeItAsksToPull) {
-  serve_token("https://auth.test/t?scope=repository%3Ateam%2Fenv%3Apull");
-  EXPECT_EQ(answer(R"(bearer realm="https://auth.test/t")"), "Bearer T");
+TEST_F(AuthTest, AsksToPullThisRepositoryWhateverTheChallengeNames) {
+  serve_token("https://auth.test/t?" + kScope);
+  for (const char* scope : {"", R"(,scope="")", R"(,scope="repository:team/env:pull,push")",
+                            R"(,scope="repository:other/private:pull registry:catalog:*")"}) {
+    EXPECT_EQ(answer(R"(bearer realm="https://auth.test/t")" + std::string(scope)), "Bearer T");
+  }
 }
 
 TEST_F(AuthTest, CredentialsBuyTheTokenWhereTheyMayGo) {
   log_in("r.example");
-  serve_token("https://r.example:99/t?scope=x");
+  serve_token("https://r.example:99/t?" + kScope);
   EXPECT_EQ(answer(R"(Bearer realm="https://r.example:99/t",scope="x")"), "Bearer T");
   EXPECT_EQ(sent(0), kUser);
 }
@@ -124,14 +129,14 @@ TEST_F(AuthTest, CredentialsGoNowhereElse) {
   EXPECT_TRUE(http_.requests.empty());
 
   options_.trusted_realms = {"evil.test"};
-  serve_token("https://evil.test/t?scope=x");
+  serve_token("https://evil.test/t?" + kScope);
   EXPECT_EQ(answer(R"(Bearer realm="https://evil.test/t",scope="x")"), "Bearer T");
   EXPECT_EQ(sent(0), kUser);
 }
 
 TEST_F(AuthTest, OtherHostsCredentialsAreNotUsed) {
   log_in("other.example");
-  serve_token("https://evil.test/t?scope=x");
+  serve_token("https://evil.test/t?" + kScope);
   EXPECT_EQ(answer(R"(Bearer realm="https://evil.test/t",scope="x")"), "Bearer T");
   EXPECT_FALSE(sent(0));
 }
@@ -168,15 +173,15 @@ TEST_F(AuthTest, BasicNeedsCredentials) {
 
 TEST_F(AuthTest, BearerIsPreferred) {
   log_in("r.example");
-  serve_token("https://r.example/t?scope=x");
+  serve_token("https://r.example/t?" + kScope);
   EXPECT_EQ(answer(R"(Negotiate, Basic realm="b", Bearer realm="https://r.example/t",scope="x")"),
             "Bearer T");
 }
 
 TEST_F(AuthTest, PlainHttpStaysAnonymous) {
   log_in("localhost:5000");
-  serve_token("http://localhost:5001/t?scope=x");
-  serve_token("https://auth.test/t?scope=x");
+  serve_token("http://localhost:5001/t?" + kScope);
+  serve_token("https://auth.test/t?" + kScope);
   EXPECT_EQ(answer(R"(Bearer realm="http://localhost:5001/t",scope="x")", "localhost:5000", "http"),
             "Bearer T");
   EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",scope="x")", "localhost:5000", "http"),
@@ -198,7 +203,7 @@ TEST_F(AuthTest, SaysWhatItCannotDo) {
 }
 
 TEST_F(AuthTest, ATokenServerMayAskForALogin) {
-  http_.on("https://auth.test/t?scope=x", {.status = 401});
+  http_.on("https://auth.test/t?" + kScope, {.status = 401});
   EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",scope="x")"),
             "login needed, or there is no team/env in r.example: "
             "cannot get a token from auth.test: it answered 401");
@@ -207,7 +212,7 @@ TEST_F(AuthTest, ATokenServerMayAskForALogin) {
 }
 
 TEST_F(AuthTest, ATokenServerInTroubleIsNoMatterOfLogin) {
-  http_.on("https://auth.test/t?scope=x", {.status = 500});
+  http_.on("https://auth.test/t?" + kScope, {.status = 500});
   EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",scope="x")"),
             "cannot get a token from auth.test: it answered 500");
   EXPECT_EQ(hint_, "");
@@ -219,7 +224,7 @@ TEST_F(AuthTest, AnIdentityTokenIsPostedToTheRealmAlone) {
   EXPECT_EQ(answer(R"(Bearer realm="https://r.example/t?a=b",service="s",scope="x:y z")"),
             "Bearer T");
   EXPECT_EQ(http_.requests.at(0).form,
-            "grant_type=refresh_token&service=s&client_id=pyro&scope=x%3Ay%20z"
+            "grant_type=refresh_token&service=s&client_id=pyro&scope=repository%3Ateam%2Fenv%3Apull"
             "&refresh_token=id%2Btok%2Fen%3D");
   EXPECT_FALSE(sent(0));
 
@@ -264,7 +269,7 @@ TEST_F(AuthTest, GivenCredentialsAreTheOnlyOnes) {
 
 TEST_F(AuthTest, ARefusedPasswordNamesItsFile) {
   log_in("r.example");
-  http_.on("https://r.example/t?scope=x", {.status = 401});
+  http_.on("https://r.example/t?" + kScope, {.status = 401});
   EXPECT_EQ(
       answer(R"(Bearer realm="https://r.example/t",scope="x")"),
       "the registry refused the credentials: cannot get a token from r.example: it answered 401");

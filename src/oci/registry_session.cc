@@ -41,20 +41,34 @@ RegistrySession::RegistrySession(HttpClient& http, const Authenticator::Door& do
       registry_(base_url(name_)),
       auth_(http, door, options, credentials) {}
 
-HttpResponse RegistrySession::get(const std::string& path, HttpRequest request,
+HttpResponse RegistrySession::get(const std::string& path, const HttpRequest& request,
                                   const BodySink& sink) {
   HttpResponse response = send(path, request, sink);
   // A 401 from where a redirect led is not the registry's, and gets no credentials of its.
   if (response.status != 401 || !is_own(response)) return response;
   auth_.answer(ask_for_challenge(std::move(response)), registry_);
-  response = send(path, std::move(request), sink);
+  response = send(path, request, sink);
   if (response.status == 401 && is_own(response)) throw auth_.refusal(response);
   return response;
 }
 
-HttpResponse RegistrySession::send(const std::string& path, HttpRequest request,
+HttpResponse RegistrySession::send(const std::string& path, const HttpRequest& request,
                                    const BodySink& sink) {
-  if (!std::exchange(scheme_decided_, true)) return send_first(path, request, sink);
+  if (scheme_decided_) return send_there(path, request, sink);
+  const Url named = registry_;
+  try {
+    scheme_decided_ = true;
+    return send_first(path, request, sink);
+  } catch (const TransientError&) {
+    // No answer came: what comes up during the retries may speak otherwise.
+    scheme_decided_ = false;
+    registry_ = named;
+    throw;
+  }
+}
+
+HttpResponse RegistrySession::send_there(const std::string& path, HttpRequest request,
+                                         const BodySink& sink) {
   aim(request, base_path_ + path);
   auth_.authorize(request);
   return follow(http_, request, sink);
@@ -74,7 +88,7 @@ void RegistrySession::aim(HttpRequest& request, std::string path) const {
 HttpResponse RegistrySession::send_first(const std::string& path, const HttpRequest& request,
                                          const BodySink& sink) {
   try {
-    return send(path, request, sink);
+    return send_there(path, request, sink);
   } catch (NotTlsError& error) {
     if (!is_loopback(registry_.host) && !insecure_) {
       error.add_hint(
@@ -83,26 +97,12 @@ HttpResponse RegistrySession::send_first(const std::string& path, const HttpRequ
       throw;
     }
   } catch (const TransientError&) {
+    // Port 443 may be closed, and port 80 open.
     if (!insecure_ || registry_.port != kHttpsPort) throw;
-    return send_to_port_80(path, request, sink);
+    registry_.port = kHttpPort;
   }
   registry_.scheme = "http";
-  return send(path, request, sink);
-}
-
-/// Nobody may listen where TLS would be.
-HttpResponse RegistrySession::send_to_port_80(const std::string& path, const HttpRequest& request,
-                                              const BodySink& sink) {
-  const Url with_tls = registry_;
-  registry_.scheme = "http";
-  registry_.port = kHttpPort;
-  try {
-    return send(path, request, sink);
-  } catch (...) {
-    registry_ = with_tls;
-    scheme_decided_ = false;
-    throw;
-  }
+  return send_there(path, request, sink);
 }
 
 bool RegistrySession::is_own(const HttpResponse& response) const {

@@ -27,7 +27,7 @@ class RegistrySession {
   /// is renewed. Always begins at the registry, never at the target of an earlier redirect: those
   /// expire.
   /// @throws Error(network) for a second 401; else what follow() throws.
-  HttpResponse get(const std::string& path, HttpRequest request, const BodySink& sink);
+  HttpResponse get(const std::string& path, const HttpRequest& request, const BodySink& sink);
 
   /// Whether the registry, or its token server, has seen credentials.
   [[nodiscard]] bool sent_credentials() const noexcept { return auth_.sent_credentials(); }
@@ -37,11 +37,10 @@ class RegistrySession {
   [[nodiscard]] std::string speaker(const HttpResponse& response) const;
 
  private:
-  HttpResponse send(const std::string& path, HttpRequest request, const BodySink& sink);
+  HttpResponse send(const std::string& path, const HttpRequest& request, const BodySink& sink);
   HttpResponse send_first(const std::string& path, const HttpRequest& request,
                           const BodySink& sink);
-  HttpResponse send_to_port_80(const std::string& path, const HttpRequest& request,
-                               const BodySink& sink);
+  HttpResponse send_there(const std::string& path, HttpRequest request, const BodySink& sink);
   void aim(HttpRequest& request, std::string path) const;
   [[nodiscard]] bool is_own(const HttpResponse& response) const;
   [[nodiscard]] HttpResponse ask_for_challenge(HttpResponse response);

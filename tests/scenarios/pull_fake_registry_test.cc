@@ -46,7 +46,8 @@ TEST_F(PullTest, OpenRegistry) {
   expect_pulls(image.digest());
   EXPECT_FALSE(registry_->saw_authorization(Listener::registry));
   EXPECT_EQ(registry_->count(RequestKind::manifest), 1);
-  EXPECT_EQ(registry_->count(RequestKind::blob), 1) << "the config is of no use";
+  EXPECT_EQ(registry_->count(RequestKind::config), 1);
+  EXPECT_EQ(registry_->count(RequestKind::blob), 1);
   EXPECT_TRUE(std::filesystem::is_empty(cache() / "staging"));
 }
 
@@ -457,12 +458,12 @@ TEST_F(PullTest, ChallengesAreReadAsTheyAreWritten) {
   ASSERT_NE(token, requests.end());
   EXPECT_EQ(token->request.parameter("service").value_or(""), "a \"quoted\", service");
   EXPECT_EQ(token->request.parameters("scope"),
-            (std::vector<std::string>{"repository:team/tool:pull,push", "repository:other:pull"}));
+            (std::vector<std::string>{"repository:team/tool:pull"}));
 }
 
 TEST_F(PullTest, TokenThatExpiresInTheMiddleIsRefreshedOnce) {
   AuthOptions options = auth(Mode::bearer);
-  options.uses_per_token = 3;  // the manifest and two of four layers
+  options.uses_per_token = 3;  // the manifest, the config and one of four layers
   registry_->set_auth(options);
   ImageBuilder builder;
   builder.layer(TarBuilder().file("vmlinux", sample().kernel).finish());
