@@ -149,6 +149,7 @@ struct CurlClient::Impl {
   std::optional<Proxy> proxy_;
   std::map<std::string, HostCertificates> certificates_;  // by origin; what was read stays
   std::set<std::filesystem::path> closed_;                // told already
+  std::set<std::string> reached_;                         // hosts
 };
 
 CurlClient::Impl::Impl(CurlOptions given) : options_(std::move(given)) {
@@ -174,6 +175,8 @@ void CurlClient::Impl::set_up_protocol() {
   set(CURLOPT_FOLLOWLOCATION, 0L);
   set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
   set(CURLOPT_PATH_AS_IS, 1L);
+  // A body is held against a size and a digest as it comes.
+  set(CURLOPT_HTTP_CONTENT_DECODING, 0L);
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(CURLOPT_USERAGENT, options_.user_agent.c_str());
   set(CURLOPT_BUFFERSIZE, kReceiveBuffer);
@@ -310,6 +313,7 @@ HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& s
   if (proxy_ && response.status == kProxyLoginRequired) {
     throw proxy_refusal(proxy_->authority(), response.status);
   }
+  reached_.insert(url->host);
   response.url = request.url;
   response.from_public_peer = is_peer_public();
   return response;
@@ -375,7 +379,10 @@ void CurlClient::Impl::fail(CURLcode code, const Url& url) {
                 url.authority() + " is an address of this machine or of its own network",
                 "a registry on the internet sent us there; it must not");
   }
-  throw_transport_error(failure_of(code), url);
+  TransportFailure failure = failure_of(code);
+  failure.is_known = reached_.contains(url.host);
+  if (failure.was_connected) reached_.insert(url.host);
+  throw_transport_error(failure, url);
 }
 
 TransportFailure CurlClient::Impl::failure_of(CURLcode code) {

@@ -49,8 +49,8 @@ class CurlClient final : public HttpClient {
   CurlClient& operator=(CurlClient&&) noexcept;
 
   /// @throws NotTlsError besides what HttpClient::get() says; Error(network) also for headers
-  /// beyond 256 KiB or 1000 fields, for a Content-Encoding on a 2xx, and for what a proxy refuses,
-  /// naming it; Error(failed) for a proxy's URL or a host's certificates that are none.
+  /// beyond 256 KiB or 1000 fields, and for what a proxy refuses, naming it; Error(failed) for a
+  /// proxy's URL or a host's certificates that are none.
   HttpResponse get(const HttpRequest& request, const BodySink& sink) override;
 
  private:

@@ -19,8 +19,8 @@ class Exchange {
   Exchange(const HttpRequest& request, const BodySink& sink) : request_(request), sink_(sink) {}
 
   /// One line of a header block, as it came; 1xx answers and trailers are among them.
-  /// @throws Error(network) for a header beyond 256 KiB or 1000 fields, with a folded line, or of a
-  /// 2xx with a Content-Encoding; what the request's on_head throws.
+  /// @throws Error(network) for a header beyond 256 KiB or 1000 fields, or with a folded line; what
+  /// the request's on_head throws.
   void take_header(std::string_view line);
   /// False when no more of the body is wanted.
   bool take_body(std::span<const std::byte> bytes);

@@ -42,6 +42,13 @@ std::string HttpResponse::media_type() const {
   return to_lower(trim(std::string_view(value).substr(0, value.find(';'))));
 }
 
+std::string HttpResponse::encoding_hint() const {
+  const std::string coding(trim(headers.get("Content-Encoding").value_or("")));
+  if (coding.empty() || to_lower(coding) == "identity") return {};
+  return "it came with Content-Encoding " + coding +
+         ", which was not asked for; the server or a proxy may have encoded it";
+}
+
 BodySink bounded_sink(std::string& body, std::size_t limit) {
   return [&body, limit](std::span<const std::byte> bytes) {
     if (bytes.size() > limit - body.size()) {

@@ -103,18 +103,27 @@ LayoutFile ImageLayout::open_blob(const Descriptor& blob) const {
   return std::move(*file);
 }
 
+std::string ImageLayout::read_verified(const Descriptor& descriptor) const {
+  static_cast<void>(open_blob(descriptor));
+  std::string text = read_small(blob_name(descriptor.digest), kMaxManifestBytes);
+  const Digest digest = sha256(text);
+  if (digest != descriptor.digest) throw damaged("its digest is " + digest.to_string());
+  return text;
+}
+
 Document ImageLayout::read_document(const Descriptor& descriptor) const {
   return about(
       "cannot read the manifest " + descriptor.digest.to_string() + " of " + path_.string(),
       [&]() -> Document {
-        static_cast<void>(open_blob(descriptor));
-        const std::string text = read_small(blob_name(descriptor.digest), kMaxManifestBytes);
-        const Digest digest = sha256(text);
-        if (digest != descriptor.digest) {
-          throw damaged("its digest is " + digest.to_string());
-        }
-        return {digest, parse_manifest(text, descriptor.media_type)};
+        return {descriptor.digest,
+                parse_manifest(read_verified(descriptor), descriptor.media_type)};
       });
+}
+
+std::string ImageLayout::read_config(const Descriptor& descriptor) const {
+  if (!files_->open(blob_name(descriptor.digest))) return {};
+  return about("cannot read the config " + descriptor.digest.to_string() + " of " + path_.string(),
+               [&] { return read_verified(descriptor); });
 }
 
 std::vector<Descriptor> ImageLayout::tagged(const std::string& tag) const {
@@ -146,8 +155,17 @@ std::vector<Descriptor> ImageLayout::only_image() const {
 }
 
 ResolvedImage ImageLayout::resolve(const Descriptor& image) const {
+  struct Documents final : DocumentSource {
+    explicit Documents(const ImageLayout& of) : layout(of) {}
+    Document document(const Descriptor& child) override { return layout.read_document(child); }
+    std::string config(const Descriptor& descriptor) override {
+      return layout.read_config(descriptor);
+    }
+    const ImageLayout& layout;
+  };
+  Documents documents(*this);
   return resolve_platform(read_document(image), image.digest.to_string(), ErrorCode::integrity,
-                          [&](const Descriptor& child) { return read_document(child); });
+                          documents);
 }
 
 /// One entry is the image. Of several, one is chosen as from an index, which they are a part of.

@@ -52,7 +52,10 @@ class ImageLayout {
  private:
   [[nodiscard]] std::string read_small(const std::string& name, std::size_t limit) const;
   [[nodiscard]] LayoutFile open_blob(const Descriptor& blob) const;
+  [[nodiscard]] std::string read_verified(const Descriptor& descriptor) const;
   [[nodiscard]] Document read_document(const Descriptor& descriptor) const;
+  /// Empty where it is not there.
+  [[nodiscard]] std::string read_config(const Descriptor& descriptor) const;
   [[nodiscard]] std::vector<Descriptor> tagged(const std::string& tag) const;
   [[nodiscard]] std::vector<Descriptor> only_image() const;
   [[nodiscard]] ResolvedImage resolve_entries(std::vector<Descriptor> entries) const;

@@ -20,6 +20,10 @@ constexpr std::array<std::string_view, 2> kIndexTypes = {
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 };
+constexpr std::array<std::string_view, 2> kConfigTypes = {
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.docker.container.image.v1+json",
+};
 constexpr std::array<std::string_view, 2> kManifestTypes = {
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -109,6 +113,18 @@ std::vector<Descriptor> parse_descriptors(const Json& document, const char* name
   return descriptors;
 }
 
+/// Its other fields are not needed: what is no image's, or nonsense, is passed over.
+std::optional<Descriptor> parse_config(const Json& document) {
+  const auto config = document.find("config");
+  if (config == document.end() || !config->is_object()) return std::nullopt;
+  const auto type = config->find("mediaType");
+  if (type == config->end() || !type->is_string()) return std::nullopt;
+  if (std::ranges::count(kConfigTypes, type->get_ref<const std::string&>()) == 0) {
+    return std::nullopt;
+  }
+  return parse_descriptor(*config);
+}
+
 /// Some clients match the names of fields without regard to case: they would see other layers.
 void refuse_other_spellings(const Json& document) {
   for (const auto& [name, value] : document.items()) {
@@ -132,11 +148,23 @@ void check_schema(const Json& document) {
   }
 }
 
+/// What a web server or an object store says of any file: not that it is something else than a
+/// manifest.
+bool is_generic_type(std::string_view type) {
+  constexpr std::array<std::string_view, 6> kTypes = {"",
+                                                      "application/octet-stream",
+                                                      "binary/octet-stream",
+                                                      "application/json",
+                                                      "text/json",
+                                                      "text/plain"};
+  return std::ranges::count(kTypes, type) > 0;
+}
+
 /// The document's type by its own word and by the registry's, which must not contradict each other
 /// (distribution specification, "Pulling manifests"). Empty when neither says one we know.
 std::string media_type(const Json& document, std::string_view content_type) {
   std::string own = string_field(document, "mediaType");
-  if (!own.empty() && !content_type.empty() && to_lower(own) != content_type) {
+  if (!own.empty() && !is_generic_type(content_type) && to_lower(own) != content_type) {
     throw broken("the manifest says that it is " + own + ", but came as " +
                  std::string(content_type));
   }
@@ -161,8 +189,8 @@ bool is_index(const Json& document, const std::string& type) {
 }
 
 bool is_wanted_platform(const Descriptor& entry) {
-  return !entry.attestation && entry.platform && entry.platform->os == "linux" &&
-         (entry.platform->architecture == "amd64" || entry.platform->architecture == "x86_64");
+  return !entry.attestation && entry.platform && !entry.platform->os.empty() &&
+         !entry.platform->architecture.empty() && is_our_platform(*entry.platform);
 }
 
 }  // namespace
@@ -176,17 +204,35 @@ bool is_index_type(std::string_view media_type) noexcept {
   return std::ranges::count(kIndexTypes, media_type) > 0;
 }
 
-std::variant<Manifest, Index> parse_manifest(std::string_view json, std::string_view content_type) {
-  const Json document = parse_strict_json(json, ErrorCode::integrity);
+std::variant<Manifest, Index> parse_manifest(std::string_view json, std::string_view content_type,
+                                             const std::stop_token& stop) {
+  const Json document = parse_strict_json(json, ErrorCode::integrity, stop);
   check_schema(document);
   const std::string type = media_type(document, content_type);
   if (is_index(document, type)) {
     return Index{type, parse_descriptors(document, "manifests", kMaxManifests)};
   }
-  Manifest manifest{type, parse_descriptors(document, "layers", kMaxLayers),
-                    parse_annotations(document)};
+  Manifest manifest{.media_type = type,
+                    .layers = parse_descriptors(document, "layers", kMaxLayers),
+                    .config = parse_config(document),
+                    .annotations = parse_annotations(document)};
   if (manifest.layers.empty()) throw broken("the image has no layers");
   return manifest;
+}
+
+Platform config_platform(std::string_view json) {
+  const Json config = parse_strict_json_or_null(json);
+  const auto text = [&](const char* name) {
+    const auto field = config.is_object() ? config.find(name) : config.end();
+    return field != config.end() && field->is_string() ? field->get<std::string>() : std::string();
+  };
+  return {.os = text("os"), .architecture = text("architecture")};
+}
+
+bool is_our_platform(const Platform& platform) {
+  constexpr std::array<std::string_view, 3> kNames = {"", "amd64", "x86_64"};
+  return (platform.os.empty() || platform.os == "linux") &&
+         std::ranges::count(kNames, platform.architecture) > 0;
 }
 
 const Descriptor* choose_platform(const Index& index) {

@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -64,6 +65,8 @@ struct Descriptor {
 struct Manifest {
   std::string media_type;
   std::vector<Descriptor> layers;  ///< Lowest first; 1 to kMaxLayers.
+  /// An image's; nothing where the config is another thing's, as those of `oras push` are.
+  std::optional<Descriptor> config = {};
   Annotations annotations = {};
 };
 
@@ -78,9 +81,17 @@ struct Index {
 
 /// Reads a manifest or an index, strictly: what could be read in two ways is refused.
 /// `content_type` is the media type the registry gave, without parameters; empty for none.
-/// @throws Error(integrity) saying which rule the document breaks.
+/// @throws Error(integrity) saying which rule the document breaks; (interrupted).
 [[nodiscard]] std::variant<Manifest, Index> parse_manifest(std::string_view json,
-                                                           std::string_view content_type);
+                                                           std::string_view content_type,
+                                                           const std::stop_token& stop = {});
+
+/// What a config says that the image is for; empty fields where it does not say. Configs of other
+/// things, and nonsense, say nothing.
+[[nodiscard]] Platform config_platform(std::string_view json);
+
+/// Whether that is linux on amd64 (or "x86_64"). Empty fields contradict nothing.
+[[nodiscard]] bool is_our_platform(const Platform& platform);
 
 /// The first entry for linux on amd64 (or "x86_64"); null when there is none.
 [[nodiscard]] const Descriptor* choose_platform(const Index& index);

@@ -57,7 +57,7 @@ auto about(const std::string& subject, const Work& work) {
 
 }  // namespace
 
-class RegistryClient::Impl {
+class RegistryClient::Impl final : public DocumentSource {
  public:
   Impl(HttpClient& http, ImageReference image, const NetworkOptions& options,
        const RetryOptions& retry, const HostWatch& watch)
@@ -67,11 +67,13 @@ class RegistryClient::Impl {
 
   ResolvedImage resolve(const std::optional<Digest>& pin);
   NamedImage look_up();
-  void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay);
+  void fetch_blob(const std::string& what, const Descriptor& blob, const BodySink& sink,
+                  const Replay& replay);
+  Document document(const Descriptor& child) override;
+  std::string config(const Descriptor& descriptor) override;
 
  private:
   Document fetch_top(const std::optional<Digest>& pin);
-  Document fetch_child(const Descriptor& child);
   Document fetch_document(const Expectation& expected);
   static HttpResponse get_document(Host& host, const std::string& reference);
   void transfer(const Descriptor& blob, VerifiedBody& body, std::vector<Host*>& used,
@@ -89,8 +91,7 @@ class RegistryClient::Impl {
 };
 
 ResolvedImage RegistryClient::Impl::resolve(const std::optional<Digest>& pin) {
-  return resolve_platform(fetch_top(pin), image_.to_string(), ErrorCode::network,
-                          [&](const Descriptor& child) { return fetch_child(child); });
+  return resolve_platform(fetch_top(pin), image_.to_string(), ErrorCode::network, *this);
 }
 
 Document RegistryClient::Impl::fetch_top(const std::optional<Digest>& pin) {
@@ -99,10 +100,21 @@ Document RegistryClient::Impl::fetch_top(const std::optional<Digest>& pin) {
   return about("cannot fetch the manifest of " + name, [&] { return fetch_document({digest}); });
 }
 
-Document RegistryClient::Impl::fetch_child(const Descriptor& child) {
+Document RegistryClient::Impl::document(const Descriptor& child) {
   return about("cannot fetch the manifest of " + by_digest(child.digest), [&] {
     return fetch_document({child.digest, child.size});
   });
+}
+
+/// One that is not there says nothing of the image, and the layers may be there all the same.
+std::string RegistryClient::Impl::config(const Descriptor& descriptor) {
+  std::string text;
+  try {
+    fetch_blob("config", descriptor, bounded_sink(text, kMaxManifestBytes), {});
+  } catch (const NotThere&) {
+    return {};
+  }
+  return text;
 }
 
 Document RegistryClient::Impl::fetch_document(const Expectation& expected) {
@@ -111,8 +123,14 @@ Document RegistryClient::Impl::fetch_document(const Expectation& expected) {
         expected.digest ? expected.digest->to_string() : host.endpoint.image.reference();
     const HttpResponse response =
         Retry(host.retry).run([&] { return get_document(host, reference); });
-    const Digest digest = check_body(response, expected);
-    return Document{digest, parse_manifest(response.body, response.media_type())};
+    try {
+      const Digest digest = check_body(response, expected);
+      return Document{digest,
+                      parse_manifest(response.body, response.media_type(), host.retry.stop)};
+    } catch (Error& error) {
+      error.add_hint(response.encoding_hint());
+      throw;
+    }
   });
 }
 
@@ -159,8 +177,8 @@ HttpResponse RegistryClient::Impl::ask_for_head(Host& host) {
   throw_answer(error, response);
 }
 
-void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& sink,
-                                      const Replay& replay) {
+void RegistryClient::Impl::fetch_blob(const std::string& what, const Descriptor& blob,
+                                      const BodySink& sink, const Replay& replay) {
   VerifiedBody body(blob, sink);
   std::vector<Host*> used;
   try {
@@ -181,7 +199,7 @@ void RegistryClient::Impl::fetch_blob(const Descriptor& blob, const BodySink& si
     if (error.code() == ErrorCode::interrupted) throw;
     const bool is_mirrors_fault = error.code() == ErrorCode::integrity && leave_all(used, error);
     if (body.sink_failed() && !is_mirrors_fault) throw;
-    error.add_context("cannot fetch the layer " + by_digest(blob.digest));
+    error.add_context("cannot fetch the " + what + " " + by_digest(blob.digest));
     if (is_mirrors_fault) throw NeedsRestart(error);
     throw;
   }
@@ -264,7 +282,7 @@ NamedImage RegistryClient::look_up() {
 
 void RegistryClient::fetch_blob(const Descriptor& blob, const BodySink& sink,
                                 const Replay& replay) {
-  impl_->fetch_blob(blob, sink, replay);
+  impl_->fetch_blob("layer", blob, sink, replay);
 }
 
 }  // namespace pyro

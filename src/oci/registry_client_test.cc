@@ -144,6 +144,67 @@ TEST_F(RegistryClientTest, SaysWhichPlatformsThereAre) {
   EXPECT_EQ(code_, ErrorCode::network);
 }
 
+std::string manifest_with_config(const std::string& config, const std::string& type) {
+  return R"({"schemaVersion": 2, "config": )" + descriptor(config, type) + R"(, "layers": [)" +
+         descriptor("layer", "tar") + "]}";
+}
+
+TEST_F(RegistryClientTest, JudgesASingleManifestByItsConfig) {
+  const struct {
+    const char* config;
+    const char* there_is;
+    std::string type = "application/vnd.oci.image.config.v1+json";
+    std::size_t requests = 2;
+  } cases[] = {
+      {R"({"os":"linux","architecture":"amd64"})", ""},
+      {R"({"os":"linux","architecture":"x86_64"})", ""},
+      {R"({"os":"linux","architecture":"arm64"})", "linux/arm64"},
+      {R"({"os":"windows","architecture":"amd64"})", "windows/amd64"},
+      {R"({"architecture":"s390x"})", "linux/s390x",
+       "application/vnd.docker.container.image.v1+json"},
+      {"{}", ""},
+      {"nonsense", ""},
+      {R"({"os":7,"architecture":[]})", ""},
+      {R"({"architecture":"arm64"})", "", "application/vnd.oci.empty.v1+json", 1},
+  };
+  for (const auto& c : cases) {
+    http_ = {};
+    serve_manifest("1", manifest_with_config(c.config, c.type));
+    http_.on(kBase + "blobs/" + sha256(c.config).to_string(), {.body = c.config});
+    const std::string refused = "r.example/team/env:1 has no image for linux/amd64: there is only ";
+    EXPECT_EQ(resolve_error(),
+              *c.there_is == '\0' ? "no error" : refused + std::string(c.there_is));
+    EXPECT_EQ(http_.requests.size(), c.requests) << c.config;
+  }
+}
+
+TEST_F(RegistryClientTest, HoldsAConfigToItsDigestAndDoesWithoutOneThatIsNotThere) {
+  const std::string config = R"({"os":"linux","architecture":"amd64"})";
+  serve_manifest("1", manifest_with_config(config, "application/vnd.oci.image.config.v1+json"));
+  EXPECT_EQ(resolve_error(), "no error");
+  std::string other = config;
+  other.back() = ' ';
+  http_.on(kBase + "blobs/" + sha256(config).to_string(), {.body = other});
+  EXPECT_TRUE(resolve_error().starts_with("cannot fetch the config r.example/team/env@sha256:"));
+  EXPECT_EQ(code_, ErrorCode::integrity);
+}
+
+TEST_F(RegistryClientTest, JudgesEntriesWithoutAPlatformByTheirConfigs) {
+  const std::string type = "application/vnd.oci.image.config.v1+json";
+  const std::string arm = R"({"os":"linux","architecture":"arm64"})";
+  const std::string amd = R"({"os":"linux","architecture":"amd64"})";
+  const std::string first = manifest_with_config(arm, type);
+  const std::string second = manifest_with_config(amd, type);
+  serve_manifest(
+      "1", index_with(descriptor(first, kOciManifest) + "," + descriptor(second, kOciManifest)),
+      kOciIndex);
+  for (const std::string& manifest : {first, second}) serve_by_digest(manifest);
+  for (const std::string& config : {arm, amd}) {
+    http_.on(kBase + "blobs/" + sha256(config).to_string(), {.body = config});
+  }
+  EXPECT_EQ(client().resolve().manifest_digest, sha256(second));
+}
+
 TEST_F(RegistryClientTest, RequestsThePinAndNeverTheTag) {
   const std::string manifest = manifest_with("layer");
   serve_by_digest(manifest);
@@ -302,7 +363,7 @@ class RegistryLoginTest : public RegistryClientTest {
   }
 
   const std::string manifest_url_ = kBase + "manifests/1";
-  const std::string token_url_ = "https://auth.test/t?scope=x";
+  const std::string token_url_ = "https://auth.test/t?scope=repository%3Ateam%2Fenv%3Apull";
 };
 
 TEST_F(RegistryLoginTest, FetchesATokenOnceAndRenewsItOncePerRequest) {
@@ -395,6 +456,33 @@ TEST_F(RegistryClientTest, OnlyTheVeryFirstRequestMayFindOutThatThereIsNoTls) {
   EXPECT_THROW(static_cast<void>(local.resolve()), Error);
   EXPECT_THROW(static_cast<void>(local.resolve()), NotTlsError);
   EXPECT_EQ(http_.count("http://localhost:443/v2/team/env/manifests/1"), 0U);
+}
+
+TEST_F(RegistryClientTest, FindsPlainHttpOfARegistryThatComesUpDuringTheRetries) {
+  const std::string manifest = manifest_with("layer");
+  const std::string path = "127.0.0.1:5000/v2/team/env/manifests/1";
+  const Answer answer{.headers = {{"Content-Type", kOciManifest}}, .body = manifest};
+  http_.on("https://" + path, {.refused = true})
+      .on("https://" + path, {.not_tls = true})
+      .on("http://" + path, {.broken = true})
+      .on("http://" + path, answer);
+  RegistryClient client(http_, *ImageReference::make("127.0.0.1:5000", "team/env", "1"), options_,
+                        {.retries = 2, .delay = std::chrono::milliseconds(0)});
+  EXPECT_EQ(client.resolve().digest, sha256(manifest));
+  EXPECT_EQ(http_.count("https://" + path), 3U);
+  EXPECT_EQ(http_.count("http://" + path), 2U);
+}
+
+TEST_F(RegistryClientTest, TriesTlsAgainWhereThePlainAnswerDidNotCome) {
+  const std::string manifest = manifest_with("layer");
+  const std::string path = "127.0.0.1:5000/v2/team/env/manifests/1";
+  http_.on("https://" + path, {.not_tls = true})
+      .on("https://" + path, {.headers = {{"Content-Type", kOciManifest}}, .body = manifest})
+      .on("http://" + path, {.refused = true});
+  RegistryClient client(http_, *ImageReference::make("127.0.0.1:5000", "team/env", "1"), options_,
+                        {.retries = 1, .delay = std::chrono::milliseconds(0)});
+  EXPECT_EQ(client.resolve().digest, sha256(manifest));
+  EXPECT_EQ(http_.count("http://" + path), 1U);
 }
 
 TEST_F(RegistryClientTest, LooksUpWithHead) {

@@ -3,7 +3,6 @@
 // Source: spec section 6 "Resolve once"; OCI image specification, image-index.md.
 #pragma once
 
-#include <functional>
 #include <string>
 #include <variant>
 
@@ -26,13 +25,22 @@ struct ResolvedImage {
   Manifest manifest;
 };
 
-/// Fetches what a descriptor describes, verified.
-using DocumentSource = std::function<Document(const Descriptor&)>;
+/// Where an image's documents come from, verified.
+class DocumentSource {
+ public:
+  virtual ~DocumentSource() = default;
 
-/// The image for this platform that `top` is or leads to, through one nested index at most.
+  /// The manifest or index that `descriptor` describes.
+  [[nodiscard]] virtual Document document(const Descriptor& descriptor) = 0;
+  /// The text of an image's config; empty where there is none.
+  [[nodiscard]] virtual std::string config(const Descriptor& descriptor) = 0;
+};
+
+/// The image for this platform that `top` is or leads to, through one nested index at most. Where
+/// no index says which platform a manifest is for, its config does.
 /// @throws Error(`no_platform`) "<subject> has no image for linux/amd64: there is only ..."; and
-/// what `fetch` throws
+/// what `source` throws
 [[nodiscard]] ResolvedImage resolve_platform(Document top, const std::string& subject,
-                                             ErrorCode no_platform, const DocumentSource& fetch);
+                                             ErrorCode no_platform, DocumentSource& source);
 
 }  // namespace pyro

@@ -25,6 +25,7 @@ void VerifiedBody::replay(std::span<const std::byte> bytes) {
 
 void VerifiedBody::check_head(const HttpResponse& response) {
   is_web_page_ = response.media_type() == "text/html";
+  encoding_hint_ = response.encoding_hint();
   const bool is_partial = response.status == kPartialContent && received() > 0;
   if (response.status != kOk && !is_partial) {
     throw Error(ErrorCode::network, "the registry answered " + std::to_string(response.status) +
@@ -78,7 +79,7 @@ void VerifiedBody::finish() {
 }
 
 Error VerifiedBody::mismatch(const std::string& what) const {
-  if (!is_web_page_) return Error(ErrorCode::integrity, what);
+  if (!is_web_page_) return Error(ErrorCode::integrity, what, encoding_hint_);
   Error error(ErrorCode::integrity, "what came is a web page (text/html)",
               "a captive portal or a proxy's login page may have answered in the registry's place");
   error.add_context(what);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "net/http.h"
 #include "net/resumable_body.h"
@@ -51,6 +52,7 @@ class VerifiedBody {
   const BodySink& sink_;
   ResumableBody body_;
   bool is_web_page_ = false;
+  std::string encoding_hint_;
   bool sink_failed_ = false;
 };
 

@@ -66,6 +66,7 @@ class ArchiveSink {
 struct Archive {
   Digest digest;
   std::uint64_t size = 0;
+  std::string encoding_hint = {};  ///< What may be to blame for a wrong digest.
 };
 
 // O_NONBLOCK: a FIFO must not hold the open up; it is refused just after.
@@ -116,7 +117,7 @@ class Download {
                           const bool is_complete = body_.received() == body_.total();
                           if (!is_complete || body_.received() == 0) get_rest();
                         });
-    return {body_.digest(), body_.received()};
+    return {body_.digest(), body_.received(), encoding_hint_};
   }
 
   /// What its digest being another one than the catalog's may be blamed on.
@@ -127,6 +128,7 @@ class Download {
     HttpRequest request{.url = url_, .on_head = [&](const HttpResponse& head) {
                           refuse_web_page(head, "with an archive");
                           body_.check_head(head);
+                          encoding_hint_ = head.encoding_hint();
                           if (body_.total()) context_.expecting(*body_.total());
                         }};
     body_.prepare(request);
@@ -145,6 +147,7 @@ class Download {
   CurlClient http_;
   Retry retry_;
   ResumableBody body_;
+  std::string encoding_hint_;
 };
 
 Archive download(const Environment& environment, const FetchContext& context,
@@ -160,12 +163,13 @@ Archive download(const Environment& environment, const FetchContext& context,
   return archive;
 }
 
-void require_pinned(const Environment& environment, const Digest& digest) {
-  if (!environment.source_sha256 || *environment.source_sha256 == digest) return;
+void require_pinned(const Environment& environment, const Archive& archive) {
+  if (!environment.source_sha256 || *environment.source_sha256 == archive.digest) return;
   throw Error(ErrorCode::integrity,
-              "the archive is " + digest.to_string() + ", but the catalog pins " +
+              "the archive is " + archive.digest.to_string() + ", but the catalog pins " +
                   environment.source_sha256->to_string(),
-              "if the archive was published anew, the catalog entry needs its new checksum");
+              archive.encoding_hint)
+      .add_hint("if the archive was published anew, the catalog entry needs its new checksum");
 }
 
 }  // namespace
@@ -182,7 +186,7 @@ Provenance fetch_from_archive(const Environment& environment, const FetchContext
   const Archive archive = path
                               ? read_file(*path, context, ArchiveSink(extraction, context, nullptr))
                               : download(environment, context, extraction);
-  require_pinned(environment, archive.digest);
+  require_pinned(environment, archive);
   extraction.end_layer();
   return {.source = shown,
           .source_digest = archive.digest.to_string(),

@@ -165,8 +165,8 @@ const std::vector<Answer> kRefused = {
      4,
      {"cannot install"}},
     // Manifests.
-    {"ManifestAsText", answered(kManifest, faults::header("Content-Type", "text/plain")), 5,
-     {"text/plain"}},
+    {"ManifestAsAnImage", answered(kManifest, faults::header("Content-Type", "image/png")), 5,
+     {"image/png"}},
     {"SchemaVersionIsText",
      manifest_with([](json& manifest) { manifest["schemaVersion"] = "2"; }),
      5,
@@ -298,6 +298,19 @@ const std::vector<Answer> kTolerated = {
     {"ContentTypeInCapitals",
      answered(kManifest, faults::header("Content-Type",
                                         "APPLICATION/VND.OCI.IMAGE.MANIFEST.V1+JSON"))},
+    {"ManifestAsText", answered(kManifest, faults::header("Content-Type", "text/plain"))},
+    {"ManifestAsJson", answered(kManifest, faults::header("Content-Type", "application/json"))},
+    {"ManifestAsBytes",
+     answered(kManifest, faults::header("Content-Type", "application/octet-stream"))},
+    {"ManifestLabelledGzip", answered(kManifest, faults::header("Content-Encoding", "gzip"))},
+    {"LayerLabelledGzip", answered(kBlob, faults::header("Content-Encoding", "gzip"))},
+    {"LayerLabelledXGzip", answered(kBlob, faults::header("Content-Encoding", "x-gzip"))},
+    {"LayerLabelledAwsChunked", answered(kBlob, faults::header("Content-Encoding", "aws-chunked"))},
+    {"LayerLabelledGzipInPieces",
+     [](Scene& scene) {
+       scene.fault(kBlob, faults::header("Content-Encoding", "gzip"));
+       scene.registry.add_rule({.kind = kBlob, .last = 1}, faults::cut_after(100'000));
+     }},
     {"DigestHeaderOfAnotherAlgorithm",
      answered(kManifest,
               faults::header("Docker-Content-Digest", "sha512:" + std::string(128, 'a')))},
@@ -327,6 +340,13 @@ const std::vector<Answer> kTolerated = {
      }},
     {"ConfigOfNonsense",
      manifest_with([](json& manifest) { manifest["config"] = "no descriptor"; })},
+    {"ConfigOfNothing",
+     [](Scene& scene) {
+       scene.image = ImageBuilder()
+                         .layer(tar_of(sample()))
+                         .edit_config([](json& config) { config = json::object(); })
+                         .build();
+     }},
     {"TitlesThatArePaths", layer_with([](json& layer) {
        layer["annotations"] = {{"org.opencontainers.image.title", "../../../etc/passwd"}};
      })},

@@ -163,7 +163,10 @@ const std::vector<Failing> kFailing = {
     {"SendsAPage", {.kind = kBlob}, faults::html(), 2},
     {"Loops", {.kind = kBlob}, faults::redirect(RedirectFault::To::itself), 11},
     {"LeadsToPlainHttp", {.kind = kBlob}, faults::redirect(RedirectFault::To::plain), 1},
-    {"EncodesItsAnswer", {.kind = kBlob}, faults::header("Content-Encoding", "gzip"), 1},
+    {"EncodesItsAnswer",
+     {.kind = kBlob},
+     {.body = "\x1f\x8b", .set_headers = {{"Content-Encoding", "gzip"}}},
+     1},
     {"DiesAtOnce", {.kind = kBlob}, {.cut_after = 0, .ending = Ending::reset, .raw_head = ""}, 2},
     // A broken connection is tried once more, where it broke.
     {"DiesInTheMiddle", {.kind = kBlob}, faults::cut_after(3 << 20), 4, true},
@@ -182,7 +185,7 @@ TEST_P(FailingMirrorTest, IsLeftBehindAndThePullIsRight) {
   expect_installed(artifacts);
   EXPECT_EQ(occurrences("going on without the mirror " + mirror_->host(), result.err), 1U)
       << result.err;
-  EXPECT_LE(mirror_->count(RequestKind::any), failing.asked);
+  EXPECT_LE(mirror_->count(RequestKind::any) - mirror_->count(RequestKind::config), failing.asked);
   if (failing.goes_on) {
     const auto asked = registry_->requests();
     EXPECT_TRUE(std::ranges::any_of(asked, [](const RecordedRequest& request) {

@@ -54,6 +54,21 @@ std::function<void(Scene&)> manifest_with(const JsonEdit& edit) {
   return [edit](Scene& scene) { scene.image = edited(edit); };
 }
 
+std::function<void(Scene&)> config_with(const JsonEdit& edit) {
+  return [edit](Scene& scene) {
+    scene.image = ImageBuilder().layer(tar_of(sample())).edit_config(edit).build();
+  };
+}
+
+/// A manifest of nearly 4 MiB that is made of `item(0)`, `item(1)` and so on.
+std::function<void(Scene&)> manifest_of(char open, const std::function<std::string(int)>& item) {
+  return [=](Scene& scene) {
+    std::string text(1, open);
+    for (int i = 0; text.size() < (4 << 20) - 32; ++i) text += item(i) + ",";
+    scene.image = raw_image(media_type::kOciManifest, text);
+  };
+}
+
 std::function<void(Scene&)> index_with(const JsonEdit& edit) {
   return [edit](Scene& scene) { scene.image = edited_index(edit); };
 }
@@ -130,6 +145,31 @@ const std::vector<Refusal> kContent = {
      index_with([](json& index) { index["manifests"][0]["digest"] = kSomeDigest; }),
      4,
      {"manifest", kSomeDigest, "404"}},
+    {"ConfigOfAnotherArchitecture",
+     {},
+     config_with([](json& config) { config["architecture"] = "arm64"; }),
+     4,
+     {"has no image for linux/amd64", "there is only linux/arm64"}},
+    {"ConfigOfAnotherSystem",
+     {},
+     config_with([](json& config) { config["os"] = "windows"; }),
+     4,
+     {"has no image for linux/amd64", "there is only windows/amd64"}},
+    {"ConfigOfOtherContent",
+     {},
+     fault_of(RequestKind::config, faults::flip_byte_at(10)),
+     5,
+     {"config", "its digest is"}},
+    {"ManifestOfHalfAMillionObjects",
+     {},
+     manifest_of('[', [](int) { return std::string(R"({"a":0})"); }),
+     5,
+     {"manifest", "more than 200000 values"}},
+    {"ManifestOfNothingButNames",
+     {},
+     manifest_of('{', [](int i) { return '"' + std::to_string(i) + "\":{}"; }),
+     5,
+     {"manifest", "more than 200000 values"}},
     {"LayerOfOtherContent",
      {},
      fault_of(kBlob, faults::flip_byte_at(100'000)),
@@ -219,14 +259,16 @@ const std::vector<Refusal> kContent = {
      {"layer 1 of 1"}},
     {"ManifestIsGzipped",
      {},
-     fault_of(kManifest, faults::header("Content-Encoding", "gzip")),
-     4,
-     {"manifest", "Content-Encoding"}},
+     fault_of(kManifest, {.body = compress("{}", Compression::gzip),
+                          .set_headers = {{"Content-Encoding", "gzip"}}}),
+     5,
+     {"manifest", "its digest is", "Content-Encoding gzip, which was not asked for"}},
     {"LayerIsGzippedOnTheWay",
      {},
-     fault_of(kBlob, faults::header("Content-Encoding", "gzip")),
-     4,
-     {"layer", "Content-Encoding"}},
+     fault_of(kBlob, {.body = compress("layer", Compression::gzip),
+                      .set_headers = {{"Content-Encoding", "gzip"}}}),
+     5,
+     {"layer", "are offered", "Content-Encoding gzip, which was not asked for"}},
     {"ManifestIsNoJson",
      {},
      [](Scene& scene) { scene.image = raw_image(media_type::kOciManifest, "{\"schemaVersion\":"); },

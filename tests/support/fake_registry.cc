@@ -73,9 +73,17 @@ bool agrees(const Match& match, const RecordedRequest& request, bool refused) {
 }
 
 bool is_blob(const RecordedRequest& request) {
-  return request.kind == RequestKind::blob ||
+  return request.kind == RequestKind::blob || request.kind == RequestKind::config ||
          (request.kind == RequestKind::redirected &&
           request.request.path.find("/blobs/") != std::string::npos);
+}
+
+/// The digest of its config; empty where it names none.
+std::string config_of(const Document& document) {
+  const auto content = nlohmann::json::parse(document.bytes, nullptr, false);
+  if (!content.is_object() || !content.contains("config")) return {};
+  const nlohmann::json& config = content["config"];
+  return config.is_object() ? config.value("digest", nlohmann::json("")).dump() : "";
 }
 
 }  // namespace
@@ -115,6 +123,7 @@ void FakeRegistry::put(const std::string& repository, const std::string& tag, co
   Repository& into = repositories_[repository];
   into.documents.insert(image.documents.begin(), image.documents.end());
   into.blobs.insert(image.blobs.begin(), image.blobs.end());
+  for (const auto& [digest, document] : image.documents) into.configs.insert(config_of(document));
   if (!tag.empty()) into.tags[tag] = image.digest();
 }
 
@@ -195,12 +204,19 @@ HttpResponse FakeRegistry::handle(Listener listener, const HttpRequest& http) {
   std::optional<HttpResponse> refusal;
   if (guarded) refusal = auth_.refuse(http, request.repository, url);
   lock.lock();
+  if (request.kind == RequestKind::blob && is_config(request)) request.kind = RequestKind::config;
   const auto faults = faults_for(request, refusal.has_value());
   HttpResponse response =
       refusal ? apply_faults(std::move(*refusal), http, faults, false) : answer(request, faults);
   request.status = response.status;
   requests_.push_back(std::move(request));
   return response;
+}
+
+bool FakeRegistry::is_config(const RecordedRequest& request) const {
+  const auto repository = repositories_.find(request.repository);
+  return repository != repositories_.end() &&
+         repository->second.configs.contains('"' + request.reference + '"');
 }
 
 std::vector<Fault> FakeRegistry::faults_for(const RecordedRequest& request, bool refused) {
@@ -245,7 +261,7 @@ HttpResponse FakeRegistry::content(const RecordedRequest& request) {
 HttpResponse FakeRegistry::stored(const RecordedRequest& request) const {
   const auto repository = repositories_.find(request.repository);
   if (repository == repositories_.end()) return not_found("NAME_UNKNOWN");
-  const auto& [tags, documents, blobs] = repository->second;
+  const auto& [tags, documents, blobs, configs] = repository->second;
   if (is_blob(request)) {
     const auto blob = blobs.find(request.reference);
     if (blob == blobs.end()) return not_found("BLOB_UNKNOWN");

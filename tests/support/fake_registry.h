@@ -86,6 +86,7 @@ class FakeRegistry {
     std::map<std::string, std::string> tags;
     std::map<std::string, Document> documents;
     std::map<std::string, std::string> blobs;
+    std::set<std::string> configs;  // digests, as JSON
   };
   struct CountedRule {
     Rule rule;
@@ -94,6 +95,7 @@ class FakeRegistry {
 
   std::unique_ptr<HttpServer> start(Listener listener, const std::optional<KeyPair>& tls);
   HttpResponse handle(Listener listener, const HttpRequest& request);
+  bool is_config(const RecordedRequest& request) const;
   std::vector<Fault> faults_for(const RecordedRequest& request, bool refused);
   HttpResponse answer(const RecordedRequest& request, const std::vector<Fault>& faults);
   HttpResponse content(const RecordedRequest& request);

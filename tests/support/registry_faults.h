@@ -17,7 +17,8 @@ enum class RequestKind {
   any,
   ping,      ///< /v2/
   manifest,  ///< /v2/NAME/manifests/REFERENCE
-  blob,      ///< /v2/NAME/blobs/DIGEST
+  blob,      ///< /v2/NAME/blobs/DIGEST, of a layer
+  config,    ///< The same, of what a manifest calls its config.
   token,
   redirected,  ///< What a redirect fault points to, on any listener.
   other,
