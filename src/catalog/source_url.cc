@@ -29,8 +29,15 @@ std::optional<std::string_view> authority_of(std::string_view url) {
 }
 
 std::optional<std::string> web_complaint(std::string_view url, bool needs_loopback) {
+  if (url.find_first_of(" \\") != url.npos) return "contains a space or a backslash";
+  if (!std::ranges::all_of(url, is_graphic)) {
+    return "contains letters beyond ASCII: a URL has them percent-encoded, as in %C3%BC";
+  }
   const auto authority = authority_of(url);
   if (!authority) return "a URL needs a host: https://host/path";
+  if (std::ranges::count(*authority, '@') > 1) {
+    return "has two '@' in front of its path: in a user name or a password it is written %40";
+  }
   const HostAndPort server = split_host_and_port(authority->substr(authority->rfind('@') + 1));
   if (!is_host(server.host) || (server.has_port && !is_port(server.port))) {
     return "a URL needs a host: https://host/path";
@@ -77,7 +84,6 @@ std::optional<std::string> source_url_complaint(std::string_view url, bool has_c
            "' is not one of: https, http, file, oci, oci-archive (or a path; './NAME' for a file "
            "with a colon in its name)";
   }
-  if (url.find_first_of(" \\") != url.npos) return "contains a space or a backslash";
   return web_complaint(url, scheme == "http" && !has_checksum);
 }
 

@@ -61,6 +61,9 @@ TEST(SourceUrl, Refuses) {
                           "http://127.1/",
                           "http://example.org/@localhost",
                           "http://example.org?@localhost/",
+                          "https://a@b@example.org/",
+                          "https://example.org/\xc3\xbc",
+                          "https://example.org/?\xff",
                           "a\x01"}) {
     EXPECT_NE(source_url_complaint(url, false), std::nullopt) << url;
   }

@@ -339,6 +339,8 @@ const std::vector<BadSource> kBadSources = {
     {"NotUtf8", "r.example/\xff\xfe", 2, {"not a repository"}},
     {"PasswordInAReference", "robin:top-secret@r.example/x:1", 2, {"no digest"}},
     {"UrlOfFtp", "ftp://robin:top-secret@r.example/x.tar", 2, {"ftp"}},
+    {"UrlWithRawUtf8", "https://r.example/\xc3\xbc.tar.gz", 2, {"beyond ASCII", "%C3%BC"}},
+    {"UrlWithTwoAts", "https://robin@top-secret@r.example/x.tar", 2, {"two '@'", "%40"}},
     {"UrlOfDocker", "docker://r.example/x", 2, {"docker"}},
     {"UrlOverPlainHttp", "http://far.example/x.tar", 2, {"http is fetched only with"}},
     {"UrlWithoutAHost", "https:///x.tar", 2, {"needs a host"}},
