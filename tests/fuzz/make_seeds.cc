@@ -69,6 +69,96 @@ void challenges(const std::filesystem::path& root) {
   corpus.add("unquoted", R"(Bearer realm="x\)");
 }
 
+void registries_files(const std::filesystem::path& root) {
+  const Corpus corpus(root, "registries_conf");
+  corpus.add("rule", R"([[registry]]
+prefix = "r.example/team"
+location = "internal.example:5000/copies"
+insecure = true
+)");
+  corpus.add("mirrors", R"([[registry]]
+location = "docker.io"
+[[registry.mirror]]
+location = "m.example/hub"
+pull-from-mirror = "all"
+[[registry.mirror]]
+location = "[::1]:5000"
+insecure = true
+)");
+  corpus.add("wildcard", "[[registry]]\nprefix = \"*.example\"\nblocked = true\n");
+  corpus.add("both",
+             "[[registry]]\nlocation = \"r.example\"\n[[registry]]\nlocation = "
+             "\"r.example\"\nblocked = true\n");
+  corpus.add("path",
+             "[[registry]]\nlocation = \"r.example:5000/../x@y\"\nmirror-by-digest-only "
+             "= true\n");
+  corpus.add("version-1", "[registries.search]\nregistries = [\"docker.io\"]\n");
+  corpus.add("helpers", "credential-helpers = [\"secretservice\"]\n[aliases]\n\"a\" = \"b/c\"\n");
+  corpus.add("broken", "[[registry]\nlocation = ");
+}
+
+void credential_files(const std::filesystem::path& root) {
+  const Corpus corpus(root, "credential_file");
+  corpus.add("auth", R"({"auths": {"r.example": {"auth": "cm9iaW46c2VjcmV0"}}})");
+  corpus.add("hub", R"({"auths": {"https://index.docker.io/v1/": {"auth": "YTpiOmM="}}})");
+  corpus.add("token", R"({"auths": {"R.EXAMPLE:5000": {"identitytoken": "t"}}, "x": null})");
+  corpus.add("plain", R"({"auths": {"r.example/team": {"username": "a", "password": "b"},
+"http://r.example/v2/": {}}})");
+  corpus.add("helpers", R"({"credHelpers": {"r.example": "pass"}, "credsStore": "secretservice"})");
+  corpus.add("no-colon", R"({"auths": {"r.example": {"auth": "cm9iaW4="}}})");
+  corpus.add("twice", R"({"auths": {"r.example": {}, "r.example": {}}})");
+  corpus.add("types", R"({"auths": {"r.example": []}, "credHelpers": 1})");
+  corpus.add("cut", R"({"auths": {"r.example": {"auth": "cm9i)");
+}
+
+void redirects(const std::filesystem::path& root) {
+  const Corpus corpus(root, "redirect");
+  corpus.add("elsewhere",
+             "https://r.example/v2/a/blobs/b\nrhttps://cdn.example/x?sig=1\nr/y\n"
+             "rhttps://r.example/back\n");
+  corpus.add("to-plain", "https://r.example/x\nrhttp://r.example/x\n");
+  corpus.add("inwards", "https://r.example/x\nphttp://127.0.0.1/\nrhttps://10.0.0.1/\n");
+  corpus.add("public", "https://r.example/x\nphttps://cdn.example/\nrhttps://10.0.0.1/\n");
+  corpus.add("loopback",
+             "http://localhost:5000/x\nrhttp://127.0.0.1:5000/\nrhttp://far.example/\n");
+  corpus.add("user", "https://robin:se%63ret@r.example/x\nrhttps://eve:x@r.example/y\n");
+  corpus.add("relative",
+             "https://[::1]:8443/a/b?c#d\nr../../x y\xc3\xbc\nr?q\nr//other.example/z\ns.\n");
+  corpus.add("odd",
+             "https://a\\@b/\nrhttps:r.example\nrhttps://r.example:0/\nrfile:///etc/passwd\n");
+  corpus.add("two-ats", "https://a@b@r.example/\nn\n");
+}
+
+void ranges(const std::filesystem::path& root) {
+  const Corpus corpus(root, "range");
+  corpus.add("whole", "w9");
+  corpus.add("resumed", "w3\nr2\nr9");
+  corpus.add("ignored", "w3\nw5\nw9");
+  corpus.add("shifted", "w3\ns9\nw9");
+  corpus.add("lies", "w3\nl4\nr9");
+  corpus.add("refused", "w3\nn0\nw9");
+  corpus.add("errors", "e1\nw2\ne1\nr1\nr9");
+  corpus.add("header", "w3\nh1bytes 333-999/1000\nr9");
+  corpus.add("header-odd", "w3\nh1bytes 333-999999999999999999999/*\nh0bytes -1-5/3\nr9");
+}
+
+void token_answers(const std::filesystem::path& root) {
+  const Corpus corpus(root, "token");
+  const std::string request = "https://auth.example/token?a=b\nregistry\nrepository:a/b:pull\n0\n";
+  corpus.add("token", request + R"({"token": "T", "expires_in": 60})");
+  corpus.add("access-token", request + R"({"token": "", "access_token": "T"})");
+  corpus.add("line-break", request + R"({"token": "T\r\nX: y"})");
+  corpus.add("none", request + R"({"token": 5, "access_token": null})");
+  corpus.add("list", request + R"([{"token": "T"}])");
+  corpus.add("twice", request + R"({"token": "T", "token": "U"})");
+  corpus.add("cut", request + R"({"token": "T)");
+  corpus.add("scopes", "http://[::1]:5001/\na&b=c#d\n x:1  y:2,3 \n0\n{}");
+  corpus.add("refused",
+             "https://auth.example/\n\n\n6\n"
+             R"({"errors": [{"code": "DENIED", "message": "no"}]})");
+  corpus.add("busy", "https://auth.example/\n\n\n9\n");
+}
+
 void manifests(const std::filesystem::path& root) {
   const Corpus corpus(root, "manifest");
   const std::string oci_index = "1";  // places in the target's list of media types
@@ -314,6 +404,11 @@ int main(int argc, char** argv) try {
   digests(root);
   challenges(root);
   manifests(root);
+  registries_files(root);
+  credential_files(root);
+  redirects(root);
+  ranges(root);
+  token_answers(root);
   catalogs(root);
   install_records(root);
   tars(root);
