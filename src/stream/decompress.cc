@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "stream/codec_loop.h"
+#include "stream/gzip_header.h"
 #include "stream/zstd_decompressor.h"
 
 namespace pyro {
@@ -48,13 +49,15 @@ class Gzip final : public Members {
  private:
   void begin_member() override {
     isal_inflate_reset(state_);
-    state_->crc_flag = ISAL_GZIP;
-    taken_ = 0;
+    state_->crc_flag = ISAL_GZIP_NO_HDR_VER;
+    header_ = GzipHeader();
+    in_header_ = true;
   }
   bool begins(std::byte first) const override { return first == std::byte{0x1f}; }
 
   bool decode(std::span<const std::byte>& in, std::span<std::byte>& out) override {
-    check_flags(in);
+    if (in_header_) take_header(in);
+    if (in_header_) return false;
     // ISA-L takes pointers to what it does not change, and counts in 32 bits.
     state_->next_in = reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(in.data()));
     state_->avail_in = static_cast<std::uint32_t>(std::min<std::size_t>(in.size(), UINT32_MAX));
@@ -63,30 +66,34 @@ class Gzip final : public Members {
     const std::uint32_t had_in = state_->avail_in;
     const std::uint32_t had_out = state_->avail_out;
     const int result = isal_inflate(state_);
-    taken_ += had_in - state_->avail_in;
     in = in.subspan(had_in - state_->avail_in);
     out = out.subspan(had_out - state_->avail_out);
     if (result != ISAL_DECOMP_OK && result != ISAL_END_INPUT) corrupt(describe(result));
     return state_->block_state == ISAL_BLOCK_FINISH;
   }
 
-  /// RFC 1952 section 2.3.1.2: what is reserved may change the meaning of all that follows. ISA-L
-  /// passes over it.
-  void check_flags(std::span<const std::byte> in) const {
-    constexpr std::uint64_t kFlagsAt = 3;
-    constexpr std::byte kReserved{0xe0};
-    if (taken_ > kFlagsAt || kFlagsAt - taken_ >= in.size()) return;
-    if ((in[kFlagsAt - taken_] & kReserved) != std::byte{0}) corrupt("bad header");
+  /// ISA-L's own reader finds the checksum of a header wrong that comes in two pieces, and passes
+  /// over flags that are reserved.
+  void take_header(std::span<const std::byte>& in) {
+    switch (header_.take(in)) {
+      case GzipHeader::State::incomplete:
+        return;
+      case GzipHeader::State::complete:
+        in_header_ = false;
+        return;
+      case GzipHeader::State::malformed:
+        corrupt("bad header");
+      case GzipHeader::State::unknown_method:
+        corrupt("unknown compression method");
+      case GzipHeader::State::wrong_checksum:
+        corrupt("the checksum of its header does not match");
+    }
   }
 
   static std::string_view describe(int result) {
     switch (result) {
       case ISAL_INCORRECT_CHECKSUM:
         return "its checksum does not match";
-      case ISAL_UNSUPPORTED_METHOD:
-        return "unknown compression method";
-      case ISAL_INVALID_WRAPPER:
-        return "bad header";
       case ISAL_INVALID_LOOKBACK:
         return "it refers to bytes before its start";
       default:
@@ -101,7 +108,8 @@ class Gzip final : public Members {
   };
   std::unique_ptr<State> storage_;
   inflate_state* const state_ = &storage_->state;
-  std::uint64_t taken_ = 0;  // of the member
+  GzipHeader header_;
+  bool in_header_ = false;
 };
 
 class Bzip2 final : public Members {

@@ -8,6 +8,8 @@
 #include <memory>
 #include <stdexcept>
 
+#include "support/hash.h"
+
 namespace pyro::testing {
 namespace {
 
@@ -67,6 +69,12 @@ void compress_unknown_size(ZSTD_CCtx* context, ZSTD_outBuffer& out, ZSTD_inBuffe
   }
 }
 
+constexpr std::size_t kGzipHeader = 10;
+
+std::string two_bytes(std::size_t number) {
+  return {static_cast<char>(number & 0xff), static_cast<char>(number >> 8 & 0xff)};
+}
+
 }  // namespace
 
 std::string compress(std::string_view bytes, Compression compression, int level) {
@@ -90,6 +98,18 @@ std::string compress(std::string_view bytes, Compression compression, int level)
   }
   require(writer.get(), archive_write_close(writer.get()));
   return result;
+}
+
+std::string gzip_with_fields(std::string_view bytes, const GzipFields& fields) {
+  const std::string plain = compress(bytes, Compression::gzip);
+  std::string header = plain.substr(0, kGzipHeader);
+  header[3] = static_cast<char>((fields.checksum ? 2 : 0) | (fields.extra ? 4 : 0) |
+                                (fields.name ? 8 : 0) | (fields.comment ? 16 : 0));
+  if (fields.extra) header += two_bytes(fields.extra->size()) + *fields.extra;
+  if (fields.name) header += *fields.name + '\0';
+  if (fields.comment) header += *fields.comment + '\0';
+  if (fields.checksum) header += two_bytes(crc32(header));
+  return header + plain.substr(kGzipHeader);
 }
 
 std::string zstd_with_window(std::string_view bytes, int window_log) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,17 @@ enum class Compression { none, gzip, zstd, xz, bzip2 };
 /// The same bytes in, the same bytes out. Several gzip members or zstd frames one after the other
 /// are made by calling this several times.
 std::string compress(std::string_view bytes, Compression compression, int level = 1);
+
+/// The fields of a gzip member's header that need not be there (RFC 1952 section 2.3.1).
+struct GzipFields {
+  std::optional<std::string> extra = {};
+  std::optional<std::string> name = {};
+  std::optional<std::string> comment = {};
+  bool checksum = false;
+};
+
+/// One gzip member with such fields.
+std::string gzip_with_fields(std::string_view bytes, const GzipFields& fields);
 
 /// A zstd frame that declares a window of 2^window_log bytes and no content size.
 std::string zstd_with_window(std::string_view bytes, int window_log);

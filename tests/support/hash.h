@@ -14,6 +14,9 @@ std::string sha256(std::string_view bytes);
 /// "sha256:" and 64 hex digits, as OCI writes it.
 std::string sha256_digest(std::string_view bytes);
 
+/// As gzip, xz and zip have it.
+std::uint32_t crc32(std::string_view bytes);
+
 std::string hex(std::string_view bytes);
 
 std::string base64(std::string_view bytes);
