@@ -25,7 +25,7 @@
 namespace pyro {
 
 inline constexpr std::size_t kMaxManifestBytes = std::size_t{4} << 20;
-inline constexpr std::size_t kMaxLayers = 64;
+inline constexpr std::size_t kMaxLayers = 128;
 inline constexpr std::size_t kMaxManifests = 256;
 
 /// The four media types that are understood, as one Accept field.

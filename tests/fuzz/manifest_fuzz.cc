@@ -48,7 +48,7 @@ json rendered(const Index& index) {
 }
 
 void check(const Manifest& manifest) {
-  require(!manifest.layers.empty() && manifest.layers.size() <= kMaxLayers, "1 to 64 layers");
+  require(!manifest.layers.empty() && manifest.layers.size() <= kMaxLayers, "1 to 128 layers");
   for (const Descriptor& layer : manifest.layers) {
     require(layer.size <= kLargestSize, "the size of a layer is a number of bytes");
   }

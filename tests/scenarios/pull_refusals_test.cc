@@ -345,10 +345,10 @@ const std::vector<Refusal> kContent = {
      {},
      manifest_with([](json& manifest) {
        const json layer = manifest["layers"][0];
-       for (int i = 0; i < 64; ++i) manifest["layers"].push_back(layer);
+       for (int i = 0; i < 128; ++i) manifest["layers"].push_back(layer);
      }),
      5,
-     {"65 layers", "at most 64"}},
+     {"129 layers", "at most 128"}},
     {"TooManyManifests",
      {},
      index_with([](json& index) {
