@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/content_kind.h"
 #include "base/files.h"
 #include "base/tar_header.h"
 #include "pyro/error.h"
@@ -28,18 +29,6 @@ using Block = TarHeader;
 
 bool is_zero(std::span<const std::byte> bytes) {
   return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
-}
-
-std::string_view text_of(std::span<const std::byte> bytes) {
-  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-bool is_compressed(std::string_view head) {
-  return head.starts_with("\x1f\x8b") || head.starts_with("\x28\xb5\x2f\xfd") ||
-         head.starts_with(
-             "\xfd"
-             "7zXZ") ||
-         head.starts_with("BZh");
 }
 
 /// What an extended header says of the member behind it.
@@ -62,7 +51,7 @@ class Reader {
       const Block block = read_block();
       if (is_zero(block)) break;
       const auto header = parse_tar_header(block);
-      if (!header) refuse_header(block);
+      if (!header) refuse_header();
       take(*header);
     }
     check_end();
@@ -70,10 +59,14 @@ class Reader {
   }
 
  private:
-  [[noreturn]] void refuse_header(const Block& block) const {
+  [[noreturn]] void refuse_header() const {
     if (at_ != kTarBlock) refuse("a header in it is damaged");
-    throw Error(ErrorCode::integrity, subject_ + " is not a tar archive",
-                is_compressed(text_of(block))
+    std::vector<std::byte> head(kContentHead);
+    head.resize(pread_full(file_, head, 0, subject_));
+    const std::string found(content_name(head));
+    throw Error(ErrorCode::integrity,
+                subject_ + " is not a tar archive" + (found.empty() ? "" : ", it is " + found),
+                begins_as(head, ContentUse::compressed)
                     ? "it is compressed: an image layout's tar is not; unpack it first"
                     : "");
   }
@@ -112,6 +105,9 @@ class Reader {
   }
 
   void add(const std::string& name, const TarIndex::Entry& entry) {
+    if (name.size() > TarIndex::kLongestName) return;
+    text_ += name.size();
+    if (text_ > TarIndex::kMostText) refuse("the names in it take more than 2 MiB");
     if (!entries_.emplace(name, entry).second) refuse("'" + name + "' is in it twice");
   }
 
@@ -222,6 +218,7 @@ class Reader {
   std::uint64_t end_ = 0;
   std::uint64_t at_ = 0;  // of the next header, or of what was skipped to
   std::size_t members_ = 0;
+  std::size_t text_ = 0;  // of the names that are kept
   Extra extra_;
   std::map<std::string, TarIndex::Entry> entries_;
 };

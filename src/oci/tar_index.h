@@ -26,10 +26,14 @@ class TarIndex {
   };
 
   static constexpr std::size_t kMostMembers = 10'000;
+  /// A layout's longest name is "blobs/sha256/" and 64 digits; nothing asks for a longer one.
+  static constexpr std::size_t kLongestName = 512;
+  /// Of all names together.
+  static constexpr std::size_t kMostText = std::size_t{2} << 20;
 
   /// Reads the headers of `file`, which stays the caller's; `path` is what errors call it.
   /// @throws Error(integrity) unless it is a tar, complete, with names that stay within it, none
-  /// twice.
+  /// twice. Members with names longer than kLongestName are passed over.
   TarIndex(int file, const std::filesystem::path& path);
 
   /// Null when there is no such file. Names are as "blobs/sha256/...": without "./".

@@ -133,7 +133,7 @@ TEST(TarIndex, Refuses) {
   EXPECT_EQ(refusal(testing::compress(std::string(9000, 'x') + sound.finish(),
                                       testing::Compression::gzip) +
                     std::string(600, '\0')),
-            "x.tar is not a tar archive");
+            "x.tar is not a tar archive, it is gzip data");
   EXPECT_EQ(refusal(TarBuilder().file("/a", "").finish()), start + "a member has an absolute name");
   for (const char* name : {"../a", "a/../b", ".."}) {
     EXPECT_EQ(refusal(TarBuilder().file(name, "").finish()),
@@ -183,6 +183,30 @@ TEST(TarIndex, BoundsItsMembers) {
   for (std::size_t i = 0; i <= TarIndex::kMostMembers; ++i) builder.file(std::to_string(i), "");
   EXPECT_EQ(refusal(builder.finish()),
             "x.tar is not what it should be: it has more than 10000 members");
+}
+
+std::string long_name(std::size_t size, int number) {
+  std::string name = std::to_string(number) + "/";
+  return name + std::string(size - name.size(), 'n');
+}
+
+TEST(TarIndex, PassesOverMembersWithNamesThatNothingAsksFor) {
+  TarBuilder builder;
+  const std::size_t kMost = TarIndex::kLongestName;
+  builder.gnu_long_name(long_name(kMost, 1)).file("x", "kept");
+  for (int i = 2; i < 300; ++i) builder.gnu_long_name(long_name(64'000, i)).file("x", "");
+  const Tar tar(builder.finish());
+  EXPECT_EQ(tar.content(long_name(kMost, 1)), "kept");
+  EXPECT_EQ(tar.content(long_name(64'000, 2)), "(missing)");
+}
+
+TEST(TarIndex, BoundsItsNamesTogether) {
+  TarBuilder builder;
+  for (int i = 0; i < 5'000; ++i) {
+    builder.gnu_long_name(long_name(TarIndex::kLongestName, i)).file("x", "");
+  }
+  EXPECT_EQ(refusal(builder.finish()),
+            "x.tar is not what it should be: the names in it take more than 2 MiB");
 }
 
 }  // namespace

@@ -4,14 +4,13 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cerrno>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
 
+#include "base/content_kind.h"
 #include "base/files.h"
 #include "base/recoverable.h"
 #include "base/sha256.h"
@@ -30,16 +29,6 @@ namespace {
 
 constexpr std::size_t kReadSize = 256 * 1024;
 
-/// A plain tar may be full of zeros that take no room; gzip, zstd, xz and bzip2 have none.
-bool looks_compressed(std::span<const std::byte> front) {
-  constexpr std::array<std::string_view, 4> kMagics = {"\x1f\x8b", "\x28\xb5\x2f\xfd",
-                                                       "\xfd"
-                                                       "7zXZ",
-                                                       "BZh"};
-  const std::string_view text(reinterpret_cast<const char*>(front.data()), front.size());
-  return std::ranges::any_of(kMagics, [&](auto magic) { return text.starts_with(magic); });
-}
-
 /// Passes on what arrives, keeps it where its digest is known, and counts it.
 class ArchiveSink {
  public:
@@ -47,7 +36,8 @@ class ArchiveSink {
       : extraction_(extraction), context_(context), partial_(partial) {}
 
   void operator()(std::span<const std::byte> bytes) {
-    if (received_ == 0 && looks_compressed(bytes)) {
+    // A plain tar may be full of zeros that take no room; what is compressed has none.
+    if (received_ == 0 && begins_as(bytes, ContentUse::compressed)) {
       context_.require_room_for(context_.arrival.expected);
     }
     extraction_.write(bytes);
