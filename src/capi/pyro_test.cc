@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/artifacts.h"
 #include "support/tar_builder.h"
 #include "support/temp_dir.h"
 
@@ -29,8 +30,10 @@ json take(char* document) {
 class CApi : public ::testing::Test {
  protected:
   CApi() {
-    write_file(dir_ / "tool.tar",
-               TarBuilder().file("vmlinux", "kernel").file("rootfs.ext4", "rootfs").finish());
+    write_file(dir_ / "tool.tar", TarBuilder()
+                                      .file("vmlinux", kernel_with("kernel"))
+                                      .file("rootfs.ext4", file_system_with("rootfs"))
+                                      .finish());
     const json entry{{"name", "tool:1"},         {"version", "1.0.0"},
                      {"description", "A tool"},  {"default_packages", json::array()},
                      {"distribution", "none"},   {"distribution_version", "0"},
@@ -81,7 +84,7 @@ TEST_F(CApi, FromNothingToInstalledToGone) {
   const json installed = take(pyro_store_ensure_installed(store_, "tool:1", operation_, nullptr));
   EXPECT_EQ(installed["kernel_image"], (install_dir() / "vmlinux").string());
   EXPECT_EQ(installed["initrd_image"], json());
-  EXPECT_EQ(read_file(install_dir() / "rootfs.ext4"), "rootfs");
+  EXPECT_EQ(read_file(install_dir() / "rootfs.ext4"), file_system_with("rootfs"));
 
   const json list = take(pyro_store_list(store_, nullptr));
   EXPECT_EQ(list["environments"].size(), 4u);

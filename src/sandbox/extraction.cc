@@ -82,15 +82,21 @@ bool is_as_told(const WrittenArtifact& artifact, int file, const ExtractionLimit
 
 }  // namespace
 
+TargetsMissing::TargetsMissing(std::vector<LinkTarget> targets)
+    : Error(ErrorCode::integrity, "its links lead from one to the other too often"),
+      targets_(std::move(targets)) {}
+
 Extraction::Extraction(const std::filesystem::path& extractor, std::vector<int> files,
-                       const ExtractionLimits& limits, Note note, const Patience& patience)
-    : Extraction(make_sockets(), extractor, std::move(files), limits, std::move(note), patience) {}
+                       const ExtractionLimits& limits, Note note,
+                       const std::vector<LinkTarget>& targets, const Patience& patience)
+    : Extraction(make_sockets(), extractor, std::move(files), limits, std::move(note), targets,
+                 patience) {}
 
 // The extractor's end of the socket must be open nowhere else, or its death would go unnoticed: it
 // is closed with `sockets`.
 Extraction::Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& extractor,
                        std::vector<int> files, const ExtractionLimits& limits, Note note,
-                       const Patience& patience)
+                       const std::vector<LinkTarget>& targets, const Patience& patience)
     : extractor_(extractor),
       files_(std::move(files)),
       limits_(limits),
@@ -103,7 +109,7 @@ Extraction::Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& e
       watch_(child_.number(), patience.steps) {
   std::vector<int> descriptors{pipe_.file()};
   descriptors.insert(descriptors.end(), files_.begin(), files_.end());
-  send_hello(socket_.get(), {kProtocol, 0, limits_}, descriptors);
+  send_hello(socket_.get(), {kProtocol, 0, limits_}, targets, descriptors);
 }
 
 void Extraction::abort() noexcept {
@@ -224,6 +230,8 @@ void Extraction::take(const Message& message) {
     take_success(*success);
   } else if (const auto* call = std::get_if<ForbiddenCall>(&message)) {
     take_forbidden_call(*call);
+  } else if (const auto* incomplete = std::get_if<Incomplete>(&message)) {
+    take_incomplete(*incomplete);
   } else {
     take_failure(std::get<Failure>(message));
   }
@@ -243,10 +251,18 @@ void Extraction::take_ready(const Ready& ready) {
   note_("the extractor runs without " + gaps + ", which this system does not have");
 }
 
+bool Extraction::may_be_done() const {
+  return all_given_ && pipe_.consumed() == pipe_.produced();
+}
+
+void Extraction::take_incomplete(const Incomplete& incomplete) {
+  if (!may_be_done()) return refuse("it is done before it was given all");
+  child_.kill();
+  failure_ = std::make_exception_ptr(TargetsMissing(incomplete.targets));
+}
+
 void Extraction::take_success(const Success& success) {
-  if (!all_given_ || pipe_.consumed() != pipe_.produced()) {
-    return refuse("it is done before it was given all");
-  }
+  if (!may_be_done()) return refuse("it is done before it was given all");
   // Nothing that it might still do to the files may happen after they were looked at.
   child_.kill();
   child_.wait();

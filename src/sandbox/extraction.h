@@ -20,13 +20,26 @@
 #include "base/files.h"
 #include "base/subprocess.h"
 #include "pyro/environment_store.h"
+#include "pyro/error.h"
 #include "sandbox/extraction_watch.h"
 #include "sandbox/messages.h"
 #include "sandbox/shared_pipe.h"
 #include "stream/artifacts.h"
 #include "stream/layer_form.h"
+#include "stream/merged_view.h"
 
 namespace pyro {
+
+/// Links with artifacts' names lead to members that went by before them: another extraction that is
+/// given these targets, too, may know enough.
+class TargetsMissing : public Error {
+ public:
+  explicit TargetsMissing(std::vector<LinkTarget> targets);
+  [[nodiscard]] const std::vector<LinkTarget>& targets() const noexcept { return targets_; }
+
+ private:
+  std::vector<LinkTarget> targets_;
+};
 
 class Extraction {
  public:
@@ -34,10 +47,12 @@ class Extraction {
   using Note = std::function<void(std::string_view)>;
 
   /// Starts `extractor`, the pyro executable. `files`: MergedView::kFiles descriptors open for
-  /// reading and writing; they stay the caller's and must outlive this.
+  /// reading and writing; they stay the caller's and must outlive this. `targets`: what earlier
+  /// extractions of the same layers found to be missing.
   /// @throws Error(filesystem) when it cannot be started
   Extraction(const std::filesystem::path& extractor, std::vector<int> files,
-             const ExtractionLimits& limits, Note note = {}, const Patience& patience = {});
+             const ExtractionLimits& limits, Note note = {},
+             const std::vector<LinkTarget>& targets = {}, const Patience& patience = {});
   Extraction(const Extraction&) = delete;
   Extraction& operator=(const Extraction&) = delete;
 
@@ -59,7 +74,7 @@ class Extraction {
   void abort() noexcept;
 
   /// Waits for the last block to be written. The artifacts of all layers, merged.
-  /// @throws Error(integrity, filesystem)
+  /// @throws Error(integrity, filesystem); TargetsMissing
   [[nodiscard]] std::vector<WrittenArtifact> finish();
 
  private:
@@ -67,7 +82,7 @@ class Extraction {
 
   Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& extractor,
              std::vector<int> files, const ExtractionLimits& limits, Note note,
-             const Patience& patience);
+             const std::vector<LinkTarget>& targets, const Patience& patience);
 
   [[nodiscard]] bool wait_for_room();
   [[nodiscard]] bool hear(Wait wait);
@@ -77,7 +92,9 @@ class Extraction {
   void check_total_size();
   void take(const Message& message);
   void take_ready(const Ready& ready);
+  [[nodiscard]] bool may_be_done() const;
   void take_success(const Success& success);
+  void take_incomplete(const Incomplete& incomplete);
   void take_failure(const Failure& failure);
   void take_forbidden_call(const ForbiddenCall& call);
   void take_end();

@@ -17,7 +17,9 @@
 
 #include "base/files.h"
 #include "pyro/error.h"
+#include "sandbox/extraction_bench.h"
 #include "stream/merged_view.h"
+#include "support/artifacts.h"
 #include "support/compress.h"
 #include "support/tar_builder.h"
 #include "support/temp_dir.h"
@@ -28,72 +30,6 @@ namespace {
 using testing::Compression;
 using testing::SparseFormat;
 using testing::TarBuilder;
-
-/// Extracts layers into a directory of its own.
-class Bench {
- public:
-  explicit Bench(const ExtractionLimits& limits = {}) : limits_(limits) {
-    for (std::size_t i = 0; i < MergedView::kFiles; ++i) {
-      const auto path = dir_ / std::to_string(i);
-      files_.push_back(open_at(AT_FDCWD, path.string(), O_RDWR | O_CREAT | O_EXCL, 0644, path));
-    }
-  }
-
-  void use(const std::filesystem::path& extractor) { extractor_ = extractor; }
-
-  struct Layer {
-    LayerForm form;
-    std::string bytes;
-  };
-
-  /// The artifacts' content by name.
-  std::map<std::string, std::string> extract(const std::vector<Layer>& layers) {
-    std::vector<int> descriptors;
-    for (const Fd& file : files_) descriptors.push_back(file.get());
-    Extraction extraction(extractor_, descriptors, limits_);
-    for (std::size_t i = 0; i < layers.size(); ++i) {
-      extraction.begin_layer("layer " + std::to_string(i + 1), layers[i].form);
-      extraction.write(std::as_bytes(std::span(layers[i].bytes)));
-      extraction.end_layer();
-    }
-    std::map<std::string, std::string> content;
-    for (const WrittenArtifact& artifact : extraction.finish()) {
-      const std::string text = testing::read_file(dir_ / std::to_string(artifact.file));
-      EXPECT_EQ(text.size(), artifact.size);
-      content[std::string(kArtifactKinds[artifact.kind].name)] = text;
-    }
-    return content;
-  }
-
-  std::map<std::string, std::string> extract(const std::vector<std::string>& tars) {
-    std::vector<Layer> layers;
-    for (const std::string& tar : tars) layers.push_back({{}, tar});
-    return extract(layers);
-  }
-
-  [[nodiscard]] std::uint64_t allocated(std::size_t kind) const {
-    struct stat status {};
-    ::fstat(files_[kind * MergedView::kMostCandidates].get(), &status);
-    return static_cast<std::uint64_t>(status.st_blocks) * 512;
-  }
-
- private:
-  testing::TempDir dir_;
-  ExtractionLimits limits_;
-  std::filesystem::path extractor_ = PYRO_EXECUTABLE;
-  std::vector<Fd> files_;
-};
-
-std::map<std::string, std::string> extract(const std::vector<std::string>& layers) {
-  return Bench().extract(layers);
-}
-
-using Artifacts = std::map<std::string, std::string>;
-const Artifacts kBoth = {{"vmlinux", "kernel"}, {"rootfs.ext4", "root"}};
-
-TarBuilder both() {
-  return TarBuilder().file("vmlinux", "kernel").file("rootfs.ext4", "root");
-}
 
 // Names a table's row.
 constexpr auto kNameOf = [](const auto& row) { return row.param.name; };
@@ -184,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
                kBoth},
         Layout{"records_of_10240", {both().finish(10240)}, kBoth},
         Layout{"no_end_blocks", {both().unfinished()}, kBoth},
-        Layout{"an_empty_artifact",
+        Layout{"an_empty_artifact",  // refused by whoever keeps it
                {TarBuilder().file("vmlinux", "").file("rootfs.ext4", "root").finish()},
                {{"vmlinux", ""}, {"rootfs.ext4", "root"}}}),
     kNameOf);
@@ -240,6 +176,58 @@ INSTANTIATE_TEST_SUITE_P(
             kBoth}),
     kNameOf);
 
+INSTANTIATE_TEST_SUITE_P(
+    PassedOver, Accepted,
+    ::testing::Values(
+        Layout{"absolute_symlink", {both().symlink("a", "/etc/passwd").finish()}, kBoth},
+        Layout{"symlink_that_leaves", {both().symlink("a/b", "../../etc").finish()}, kBoth},
+        Layout{"hardlink_that_leaves", {both().hardlink("a", "../x").finish()}, kBoth},
+        Layout{"char_device", {both().char_device("dev/null").finish()}, kBoth},
+        Layout{"block_device", {both().block_device("dev/sda").finish()}, kBoth},
+        Layout{"fifo", {both().fifo("pipe").finish()}, kBoth},
+        Layout{"deeper_link_that_leaves",
+               {both().symlink("usr/lib/debug/vmlinux", "/boot/vmlinux").finish()},
+               kBoth},
+        Layout{"no_bytes_at_all", {"", both().finish(), ""}, kBoth},
+        Layout{
+            "gzip_of_nothing", {testing::compress("", Compression::gzip), both().finish()}, kBoth},
+        Layout{
+            "zstd_of_nothing", {both().finish(), testing::compress("", Compression::zstd)}, kBoth}),
+    kNameOf);
+
+INSTANTIATE_TEST_SUITE_P(
+    LastCopy, Accepted,
+    ::testing::Values(
+        Layout{"twice_in_one_layer",
+               {TarBuilder().file("vmlinux", "older, longer").raw(both().unfinished()).finish()},
+               kBoth},
+        Layout{"twice_by_another_name",
+               {TarBuilder().file("./vmlinux", "old").raw(both().unfinished()).finish()},
+               kBoth},
+        Layout{"ten_times",
+               {TarBuilder()
+                    .file("vmlinux", "1")
+                    .file("vmlinux", "2")
+                    .file("vmlinux", "3")
+                    .file("vmlinux", "4")
+                    .file("vmlinux", "5")
+                    .file("vmlinux", "6")
+                    .raw(both().unfinished())
+                    .finish()},
+               kBoth},
+        Layout{"file_behind_a_link",
+               {TarBuilder().symlink("vmlinux", "/etc/passwd").raw(both().unfinished()).finish()},
+               kBoth},
+        Layout{"link_behind_a_file",
+               {TarBuilder()
+                    .file("vmlinux", "old")
+                    .file("v6", "kernel")
+                    .file("rootfs.ext4", "root")
+                    .symlink("vmlinux", "v6")
+                    .finish()},
+               kBoth}),
+    kNameOf);
+
 // --- what is refused ---
 
 struct Refusal {
@@ -275,27 +263,12 @@ INSTANTIATE_TEST_SUITE_P(
             "absolute_name", {both().file("/vmlinux", "x").finish()}, "'/vmlinux' has an absolute"},
         Refusal{"dot_dot", {both().file("../vmlinux", "x").finish()}, "'../vmlinux' has '..'"},
         Refusal{"dot_dot_inside", {both().file("a/../../x", "x").finish()}, "has '..'"},
-        Refusal{"char_device", {both().char_device("dev/null").finish()}, "'dev/null' is a device"},
-        Refusal{"block_device", {both().block_device("dev/sda").finish()}, "'dev/sda' is a device"},
-        Refusal{"fifo", {both().fifo("pipe").finish()}, "'pipe' is a FIFO"},
-        Refusal{"artifact_is_a_symlink",
-                {TarBuilder().symlink("vmlinux", "boot/vmlinux").finish()},
-                "artifact 'vmlinux' is a link"},
-        Refusal{"artifact_is_a_hardlink",
-                {both().hardlink("a/rootfs.ext4", "rootfs.ext4").finish()},
-                "artifact 'a/rootfs.ext4' is a link"},
-        Refusal{"symlink_that_leaves",
-                {both().symlink("a/b", "../../etc").finish()},
-                "'a/b' points out"},
-        Refusal{
-            "absolute_symlink", {both().symlink("a", "/etc/passwd").finish()}, "'a' points out"},
-        Refusal{"hardlink_that_leaves", {both().hardlink("a", "../x").finish()}, "'a' points out"},
-        Refusal{"twice_in_one_layer",
-                {both().file("vmlinux", "again").finish()},
-                "'vmlinux' is there twice"},
-        Refusal{"twice_by_another_name",
-                {both().file("./vmlinux", "again").finish()},
-                "is there twice"},
+        Refusal{"artifact_is_a_device",
+                {both().char_device("dev/vmlinux").finish()},
+                "'dev/vmlinux' is a device"},
+        Refusal{"artifact_is_a_fifo",
+                {TarBuilder().file("vmlinux", "k").fifo("rootfs.ext4").finish()},
+                "'rootfs.ext4' is a FIFO"},
         Refusal{"two_at_one_depth",
                 {TarBuilder()
                      .file("a/vmlinux", "1")
@@ -328,9 +301,14 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         Refusal{"html",
                 {"<!DOCTYPE html><html><body>Please log in</body></html>"},
-                "not a tar archive"},
-        Refusal{"nothing", {""}, "layer 1"},
-        Refusal{"zip", {std::string("PK\x03\x04") + std::string(600, 'z')}, "not a tar archive"},
+                "not a tar archive, it is an HTML page"},
+        Refusal{"nothing", {""}, "did not contain vmlinux"},
+        Refusal{"zip",
+                {std::string("PK\x03\x04") + std::string(600, 'z')},
+                "not a tar archive, it is a zip archive"},
+        Refusal{"file_system",
+                {testing::file_system_with(std::string(5000, '\0'))},
+                "not a tar archive, it is an ext2, ext3 or ext4 file system"},
         Refusal{"cut_in_the_data",
                 {truncated(TarBuilder().file("vmlinux", std::string(5000, 'k')).unfinished(), 700)},
                 "damaged tar"},
@@ -628,6 +606,7 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"WritesMoreThanAllArtifacts", ErrorCode::integrity, "it writes more than 83968 MiB"},
         Lie{"MakesAForbiddenCall", ErrorCode::failed,
             "the extractor made the system call socket (41), which its sandbox does not have"},
+        Lie{"IncompleteAtOnce", ErrorCode::integrity, "it is done before it was given all"},
         Lie{"WroteNothing", ErrorCode::integrity, "it wrote something else than it says"},
         Lie{"FailsInALayerThatIsNotThere", ErrorCode::integrity,
             "it fails in a layer that is not there"},
@@ -656,7 +635,7 @@ TEST(Extractor, ThatDoesNothingIsGivenUp) {
   const testing::TempDir dir;
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
   Extraction extraction(make_liar(dir, "Sleeps"), std::vector<int>(MergedView::kFiles, file.get()),
-                        {}, {}, {.step = std::chrono::milliseconds(5), .steps = 3});
+                        {}, {}, {}, {.step = std::chrono::milliseconds(5), .steps = 3});
   try {
     (void)extraction.finish();
     FAIL() << "it finished";

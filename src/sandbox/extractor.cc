@@ -36,10 +36,10 @@ struct Attachment {
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(kSize)> bytes{};
 };
 
-msghdr message_of(iovec& content, Attachment& attachment) {
+msghdr message_of(std::span<iovec> content, Attachment& attachment) {
   msghdr message{};
-  message.msg_iov = &content;
-  message.msg_iovlen = 1;
+  message.msg_iov = content.data();
+  message.msg_iovlen = content.size();
   message.msg_control = attachment.bytes.data();
   message.msg_controllen = attachment.bytes.size();
   return message;
@@ -58,15 +58,31 @@ std::optional<Descriptors> attached(const msghdr& message) {
   return descriptors;
 }
 
-/// They get the numbers that follow the socket's.
-std::optional<Descriptors> receive_hello(Hello& hello) {
+/// All that is received with Hello.
+struct Order {
+  Hello hello;
+  std::vector<LinkTarget> targets = {};
+  Descriptors descriptors{};  // with the numbers that follow the socket's
+};
+
+std::optional<Order> receive_order() {
+  Order order;
   Attachment attachment;
-  iovec content{&hello, sizeof hello};
+  std::vector<std::byte> targets(kLargestMessage);
+  std::array content = {iovec{&order.hello, sizeof order.hello},
+                        iovec{targets.data(), targets.size()}};
   msghdr message = message_of(content, attachment);
-  if (::recvmsg(kSocketOfChild, &message, 0) < static_cast<ssize_t>(sizeof hello.protocol)) {
-    return std::nullopt;
-  }
-  return attached(message);
+  const ssize_t size = ::recvmsg(kSocketOfChild, &message, 0);
+  if (size < static_cast<ssize_t>(sizeof order.hello.protocol)) return std::nullopt;
+  if (order.hello.protocol != kProtocol) return order;
+  const auto descriptors = attached(message);
+  if (!descriptors || size < static_cast<ssize_t>(sizeof order.hello)) return std::nullopt;
+  targets.resize(static_cast<std::size_t>(size) - sizeof order.hello);
+  auto decoded = decode_targets(targets);
+  if (!decoded) return std::nullopt;
+  order.descriptors = *descriptors;
+  order.targets = std::move(*decoded);
+  return order;
 }
 
 /// Whatever opens a file when it is first used does so now.
@@ -132,38 +148,42 @@ void tell(const Message& message) {
   static_cast<void>(!::write(kSocketOfChild, bytes.data(), bytes.size()));
 }
 
-Message outcome_of(SharedPipeReader& pipe, const Hello& hello, const Descriptors& descriptors,
-                   const Confinement& confinement) {
+Message outcome_of(SharedPipeReader& pipe, const Order& order, const Confinement& confinement) {
   FirstLayer layers(pipe, confinement.seccomp);
   try {
-    return Success{
-        extract_layers(layers, {descriptors.begin() + 1, descriptors.end()}, hello.limits)};
+    Extracted extracted =
+        extract_layers(layers, {order.descriptors.begin() + 1, order.descriptors.end()},
+                       order.hello.limits, order.targets);
+    if (!extracted.missing.empty()) return Incomplete{std::move(extracted.missing)};
+    return Success{std::move(extracted.artifacts)};
   } catch (...) {
     return Failure{caught_error(), pipe.layer()};
   }
 }
 
 int serve() {
-  Hello hello;
-  const auto descriptors = receive_hello(hello);
-  if (!descriptors) return kNotStartedByPyro;
-  if (hello.protocol != kProtocol) {
+  const auto order = receive_order();
+  if (!order) return kNotStartedByPyro;
+  if (order->hello.protocol != kProtocol) {
     tell(Ready{});
     return kNotStartedByPyro;
   }
-  SharedPipeReader pipe(kSocketOfChild, descriptors->front(), [] { tell(Taken{}); });
-  const Confinement confinement = shut_in(hello, *descriptors);
+  SharedPipeReader pipe(kSocketOfChild, order->descriptors.front(), [] { tell(Taken{}); });
+  const Confinement confinement = shut_in(order->hello, order->descriptors);
   tell(Ready{.confinement = confinement});
-  tell(outcome_of(pipe, hello, *descriptors, confinement));
+  tell(outcome_of(pipe, *order, confinement));
   // Without taking down what the kernel takes down faster.
   ::_exit(0);
 }
 
 }  // namespace
 
-void send_hello(int socket, const Hello& hello, const std::vector<int>& descriptors) {
+void send_hello(int socket, const Hello& hello, const std::vector<LinkTarget>& targets,
+                const std::vector<int>& descriptors) {
   Attachment attachment;
-  iovec content{const_cast<Hello*>(&hello), sizeof hello};
+  std::vector<std::byte> encoded = encode_targets(targets);
+  std::array content = {iovec{const_cast<Hello*>(&hello), sizeof hello},
+                        iovec{encoded.data(), encoded.size()}};
   const msghdr message = message_of(content, attachment);
   cmsghdr* const header = CMSG_FIRSTHDR(&message);
   header->cmsg_level = SOL_SOCKET;

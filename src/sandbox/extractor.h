@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "pyro/environment_store.h"
 #include "sandbox/policy.h"
+#include "stream/merged_view.h"
 
 namespace pyro {
 
@@ -27,8 +28,10 @@ struct Hello {
 // No padding, in which bytes of the sender's memory would go along.
 static_assert(std::has_unique_object_representations_v<Hello>);
 
-/// Over a socket. What cannot be sent has no reader any more, of which the caller will hear.
-void send_hello(int socket, const Hello& hello, const std::vector<int>& descriptors);
+/// Over a socket, with what earlier passes found (stream/merged_view.h). What cannot be sent has no
+/// reader any more, of which the caller will hear.
+void send_hello(int socket, const Hello& hello, const std::vector<LinkTarget>& targets,
+                const std::vector<int>& descriptors);
 
 /// What it may do once it reads what came from outside: use up what is open, and memory.
 /// `otherwise` is what becomes of a system call that neither it nor a library has a use for.

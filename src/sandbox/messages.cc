@@ -8,15 +8,17 @@
 #include <string_view>
 #include <utility>
 
-#include "stream/merged_view.h"
+#include "stream/member_path.h"
 
 namespace pyro {
 namespace {
 
-enum class Type : std::uint8_t { ready, taken, success, failure, forbidden_call };
+enum class Type : std::uint8_t { ready, taken, success, failure, forbidden_call, incomplete };
 
 constexpr std::size_t kLongestText = 4096;
 constexpr std::size_t kMostCauses = 8;
+static_assert(kLongestText >= LinkMap::kLongestPath);
+static_assert(kMostTargets * (kLongestText + 5) + 16 <= kLargestMessage);
 static_assert((kMostCauses + 2) * (kLongestText + 4) + 16 <= kLargestMessage);
 
 /// Those an extractor may fail with, as they are sent.
@@ -25,6 +27,7 @@ constexpr std::array kCodes = {ErrorCode::integrity, ErrorCode::filesystem, Erro
 
 class Writer {
  public:
+  Writer() = default;
   explicit Writer(Type type) { number(static_cast<std::uint8_t>(type)); }
 
   template <typename Number>
@@ -117,6 +120,21 @@ std::vector<std::byte> write(const Success& success) {
   return writer.take();
 }
 
+void write_targets(Writer& writer, const std::vector<LinkTarget>& targets) {
+  const std::size_t count = std::min(targets.size(), kMostTargets);
+  writer.number(static_cast<std::uint8_t>(count));
+  for (const LinkTarget& target : std::span(targets).first(count)) {
+    writer.number(static_cast<std::uint8_t>(target.kind));
+    writer.text(target.path);
+  }
+}
+
+std::vector<std::byte> write(const Incomplete& incomplete) {
+  Writer writer(Type::incomplete);
+  write_targets(writer, incomplete.targets);
+  return writer.take();
+}
+
 std::vector<std::byte> write(const Failure& failure) {
   const Error& error = failure.error;
   auto code = std::ranges::find(kCodes, error.code());
@@ -173,6 +191,30 @@ Message read_success(Reader& reader) {
   return Success{std::move(artifacts)};
 }
 
+bool is_member_path(const std::string& path) {
+  try {
+    return !path.empty() && path.find('\0') == path.npos && normal_member_path(path) == path;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::vector<LinkTarget> read_targets(Reader& reader) {
+  std::vector<LinkTarget> targets(reader.number<std::uint8_t>(kMostTargets));
+  for (LinkTarget& target : targets) {
+    target.kind = reader.number<std::uint8_t>(kArtifactKinds.size() - 1);
+    target.path = reader.text();
+    if (!is_member_path(target.path)) reader.refuse();
+  }
+  return targets;
+}
+
+Message read_incomplete(Reader& reader) {
+  Incomplete incomplete{read_targets(reader)};
+  if (incomplete.targets.empty()) reader.refuse();
+  return incomplete;
+}
+
 Message read_failure(Reader& reader) {
   const ErrorCode code = kCodes[reader.number<std::uint8_t>(kCodes.size() - 1)];
   const auto layer = reader.number<std::uint32_t>();
@@ -193,6 +235,8 @@ Message read(Type type, Reader& reader) {
       return Taken{};
     case Type::success:
       return read_success(reader);
+    case Type::incomplete:
+      return read_incomplete(reader);
     case Type::failure:
       return read_failure(reader);
     case Type::forbidden_call:
@@ -212,6 +256,19 @@ std::array<std::byte, 5> encode(const ForbiddenCall& call) noexcept {
   std::array<std::byte, 5> bytes{static_cast<std::byte>(Type::forbidden_call)};
   std::memcpy(&bytes[1], &call.number, sizeof call.number);
   return bytes;
+}
+
+std::vector<std::byte> encode_targets(const std::vector<LinkTarget>& targets) {
+  Writer writer;
+  write_targets(writer, targets);
+  return writer.take();
+}
+
+std::optional<std::vector<LinkTarget>> decode_targets(std::span<const std::byte> bytes) {
+  Reader reader(bytes);
+  auto targets = read_targets(reader);
+  if (!reader.end()) return std::nullopt;
+  return targets;
 }
 
 std::optional<Message> decode(std::span<const std::byte> bytes) {

@@ -15,12 +15,13 @@
 #include "pyro/error.h"
 #include "sandbox/policy.h"
 #include "stream/artifacts.h"
+#include "stream/merged_view.h"
 
 namespace pyro {
 
 /// Raised with every change to what is said between the two: the executable that is started may be
 /// another version's.
-inline constexpr std::uint32_t kProtocol = 3;
+inline constexpr std::uint32_t kProtocol = 4;
 
 /// Of any message.
 inline constexpr std::size_t kLargestMessage = std::size_t{64} << 10;
@@ -39,6 +40,11 @@ struct Success {
   std::vector<WrittenArtifact> artifacts;
 };
 
+/// The last one, when the layers have to be read once more, with these known.
+struct Incomplete {
+  std::vector<LinkTarget> targets;
+};
+
 /// The last one, when it did not.
 struct Failure {
   Error error;
@@ -51,7 +57,10 @@ struct ForbiddenCall {
   std::uint32_t number = 0;
 };
 
-using Message = std::variant<Ready, Taken, Success, Failure, ForbiddenCall>;
+using Message = std::variant<Ready, Taken, Success, Incomplete, Failure, ForbiddenCall>;
+
+/// In one message, either way: links with artifacts' names lead to one member or two.
+inline constexpr std::size_t kMostTargets = 12;
 
 /// Texts of errors are cut, so that every message is small enough.
 [[nodiscard]] std::vector<std::byte> encode(const Message& message);
@@ -60,7 +69,12 @@ using Message = std::variant<Ready, Taken, Success, Failure, ForbiddenCall>;
 [[nodiscard]] std::array<std::byte, 5> encode(const ForbiddenCall& call) noexcept;
 
 /// Nothing unless it is what encode() could have made. Of artifacts: every required kind is there,
-/// none twice, and each in one of its own files.
+/// none twice, and each in one of its own files. Paths of targets are as members' are.
 [[nodiscard]] std::optional<Message> decode(std::span<const std::byte> bytes);
+
+/// What an extractor is told of earlier passes, which is from one as well.
+[[nodiscard]] std::vector<std::byte> encode_targets(const std::vector<LinkTarget>& targets);
+[[nodiscard]] std::optional<std::vector<LinkTarget>> decode_targets(
+    std::span<const std::byte> bytes);
 
 }  // namespace pyro

@@ -71,6 +71,25 @@ TEST(Messages, FailureComesBack) {
   EXPECT_EQ(failure.error.hint(), nested().hint());
 }
 
+const std::vector<LinkTarget> kTargets = {{kKernel, "boot/vmlinux-6.1"},
+                                          {kRootfs, std::string(4096, 'r')}};
+
+TEST(Messages, IncompleteComesBack) {
+  EXPECT_EQ(there_and_back(Incomplete{kTargets}).targets, kTargets);
+}
+
+TEST(Messages, TargetsComeBack) {
+  EXPECT_EQ(decode_targets(encode_targets(kTargets)), kTargets);
+  EXPECT_EQ(decode_targets(encode_targets({})), std::vector<LinkTarget>());
+  EXPECT_FALSE(decode_targets({}));
+}
+
+TEST(Messages, AsManyTargetsAsThereMayBeFit) {
+  const std::vector<LinkTarget> many(100, kTargets[1]);
+  EXPECT_LE(encode(Incomplete{many}).size(), kLargestMessage);
+  EXPECT_EQ(there_and_back(Incomplete{many}).targets.size(), kMostTargets);
+}
+
 TEST(Messages, ACodeThatIsNotItsOwnBecomesAFailure) {
   const Failure failure = there_and_back(Failure{Error(ErrorCode::network, "no"), 0});
   EXPECT_EQ(failure.error.code(), ErrorCode::failed);
@@ -148,7 +167,7 @@ constexpr std::size_t kHintLength = 6;
 INSTANTIATE_TEST_SUITE_P(
     All, HostileMessage,
     ::testing::Values(
-        Hostile{"Empty", {}}, Hostile{"UnknownType", bytes_of({4})},
+        Hostile{"Empty", {}}, Hostile{"UnknownType", bytes_of({6})},
         Hostile{"TypeThatIsNegative", bytes_of({255})}, Hostile{"TakenWithMore", bytes_of({1, 0})},
         Hostile{"ReadyWithoutAnything", bytes_of({0})},
         Hostile{"ReadyWithMore", longer(encode(Ready{}))},
@@ -168,12 +187,18 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"HintTooLong", failure_with(kHintLength, 4097)},
         Hostile{"HintLongerThanMemory", failure_with(kHintLength, 0xffffffff)},
         Hostile{"ManyCauses", changed(encode(Failure{Error(ErrorCode::failed, ""), 0}), 10, 9)},
+        Hostile{"NoTargets", encode(Incomplete{})},
+        Hostile{"TargetOfAnUnknownKind", encode(Incomplete{{{3, "v6"}}})},
+        Hostile{"TargetUpwards", encode(Incomplete{{{kKernel, "a/../../v6"}}})},
+        Hostile{"TargetThatIsAbsolute", encode(Incomplete{{{kKernel, "/v6"}}})},
+        Hostile{"TargetWithAZeroByte", encode(Incomplete{{{kKernel, std::string("v\0", 2)}}})},
+        Hostile{"TargetWithoutAName", encode(Incomplete{{{kKernel, ""}}})},
         Hostile{"FailureWithMore", longer(encode(Failure{nested(), 1}))}),
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(Messages, NoneIsAcceptedThatWasCut) {
-  for (const Message& message :
-       {Message(Ready{}), Message(Success{kArtifacts}), Message(Failure{nested(), 1})}) {
+  for (const Message& message : {Message(Ready{}), Message(Success{kArtifacts}),
+                                 Message(Incomplete{kTargets}), Message(Failure{nested(), 1})}) {
     const Bytes bytes = encode(message);
     for (std::size_t size = 0; size < bytes.size(); ++size) {
       EXPECT_FALSE(decode(std::span(bytes).first(size))) << size;

@@ -13,6 +13,7 @@
 #include "pyro/error.h"
 #include "source/copy_file.h"
 #include "source/source_path.h"
+#include "stream/artifact_content.h"
 
 namespace pyro {
 namespace {
@@ -69,6 +70,7 @@ std::vector<WrittenArtifact> copy_artifacts(const fs::path& directory, int stagi
     if (is_file(directory / name)) {
       check_size(directory / name, kind, limits);
       const Fd copy = copy_file(directory / name, staging, name, room, stop);
+      require_artifact_content(copy.get(), kind);
       const std::uint64_t size = size_of(copy.get(), name);
       artifacts.push_back({.kind = kind,
                            .file = kind,

@@ -16,19 +16,42 @@
 namespace pyro {
 namespace {
 
-constexpr std::array<std::string_view, 4> kSuffixes = {".gz", ".zst", ".xz", ".bz2"};
-
-bool take_suffix(std::string_view& name) {
-  for (const std::string_view suffix : kSuffixes) {
-    if (!name.ends_with(suffix)) continue;
-    name.remove_suffix(suffix.size());
-    return true;
-  }
-  return false;
-}
-
 bool is_compressed_type(std::string_view media_type) {
   return media_type.ends_with("+gzip") || media_type.ends_with("+zstd");
+}
+
+struct OtherKind {
+  std::string_view type;  ///< The beginning of a layer's media type.
+  std::string_view name;
+};
+
+constexpr std::array kOtherKinds = {
+    OtherKind{"application/vnd.dev.cosign.simplesigning.", "a cosign signature"},
+    OtherKind{"application/vnd.dev.sigstore.bundle", "a Sigstore bundle"},
+    OtherKind{"application/vnd.dsse.envelope.", "a signed attestation"},
+    OtherKind{"application/vnd.in-toto", "a build attestation"},
+    OtherKind{"application/vnd.cncf.helm.", "a Helm chart"},
+    OtherKind{"application/vnd.cyclonedx", "a bill of materials"},
+    OtherKind{"application/spdx", "a bill of materials"},
+    OtherKind{"text/spdx", "a bill of materials"},
+    OtherKind{"application/wasm", "a WebAssembly module"},
+    OtherKind{"application/vnd.wasm.", "a WebAssembly module"},
+    OtherKind{"application/vnd.module.wasm.", "a WebAssembly module"},
+};
+
+void refuse_other_kinds(const Descriptor& layer) {
+  const auto kind = std::ranges::find_if(
+      kOtherKinds, [&](const OtherKind& k) { return layer.media_type.starts_with(k.type); });
+  if (kind == kOtherKinds.end()) return;
+  throw Error(ErrorCode::integrity, "it is " + std::string(kind->name) + ", not an environment",
+              "an environment's layers are tars with vmlinux and rootfs.ext4");
+}
+
+/// As ocicrypt names them.
+void refuse_encrypted(const Manifest& manifest, std::size_t index) {
+  if (!manifest.layers[index].media_type.ends_with("+encrypted")) return;
+  throw Error(ErrorCode::integrity, label_of_layer(manifest, index) + " is encrypted",
+              "encrypted layers are not read: 'skopeo copy --decryption-key' makes plain ones");
 }
 
 bool is_folder(const Descriptor& layer) {
@@ -39,7 +62,7 @@ bool is_folder(const Descriptor& layer) {
 std::optional<LayerForm> artifact_of(const Descriptor& layer) {
   const std::string_view title = annotation(layer.annotations, kTitle);
   std::string_view name = base_name_of(title);
-  const bool has_suffix = take_suffix(name);
+  const bool has_suffix = take_packed_suffix(name);
   const auto kind = artifact_index(name);
   if (!kind || is_folder(layer)) return std::nullopt;
   static_cast<void>(normal_member_path(title));
@@ -79,9 +102,11 @@ std::vector<PlannedLayer> plan_layers(const Manifest& manifest) {
   for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
     const Descriptor& layer = manifest.layers[i];
     if (artifact_of(layer) || !is_tar(layer, has_files)) continue;
+    refuse_other_kinds(layer);
     plan.push_back({i, {.checksums = Checksums::leave}});
   }
   std::ranges::sort(plan, {}, &PlannedLayer::index);
+  for (const PlannedLayer& layer : plan) refuse_encrypted(manifest, layer.index);
   return plan;
 }
 

@@ -22,7 +22,8 @@ struct PlannedLayer {
 /// tars are.
 /// @throws Error(integrity) when two layers are one artifact, as files beside each other have no
 /// order in which one could replace the other; for a title that leads elsewhere, as for a tar's
-/// members.
+/// members; for layers that are encrypted, or of something else that registries hold: signatures,
+/// charts, modules.
 [[nodiscard]] std::vector<PlannedLayer> plan_layers(const Manifest& manifest);
 
 /// How many bytes that will be.

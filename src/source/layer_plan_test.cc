@@ -89,6 +89,22 @@ TEST(LayerPlan, RefusesTitlesThatLeadElsewhere) {
   EXPECT_EQ(refusal({layer("/boot/vmlinux")}), "member '/boot/vmlinux' has an absolute name");
 }
 
+TEST(LayerPlan, NamesWhatIsNoEnvironment) {
+  const auto says = [](const std::string& type) { return refusal({layer("", type)}); };
+  EXPECT_EQ(says("application/vnd.dev.cosign.simplesigning.v1+json"),
+            "it is a cosign signature, not an environment");
+  EXPECT_EQ(says("application/vnd.cncf.helm.chart.content.v1.tar+gzip"),
+            "it is a Helm chart, not an environment");
+  EXPECT_EQ(says("application/vnd.wasm.content.layer.v1+wasm"),
+            "it is a WebAssembly module, not an environment");
+  EXPECT_EQ(says("application/vnd.dsse.envelope.v1+json"),
+            "it is a signed attestation, not an environment");
+  EXPECT_EQ(says("application/vnd.oci.image.layer.v1.tar+gzip+encrypted"),
+            "layer 1 of 1 (sha256:" + std::string(64, '0') + ") is encrypted");
+  EXPECT_EQ(refusal({layer("vmlinux", "application/octet-stream+encrypted"), layer("")}),
+            "layer 1 of 2 (sha256:" + std::string(64, '0') + ") is encrypted");
+}
+
 TEST(LayerPlan, CountsWhatIsFetched) {
   const Manifest manifest{.media_type = {}, .layers = {layer("vmlinux"), layer("a"), layer("")}};
   EXPECT_EQ(planned_bytes(manifest, plan_layers(manifest), {}), 20U);

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "stream/artifact_content.h"
 #include "stream/merged_view.h"
 
 namespace pyro {
@@ -36,6 +37,7 @@ std::vector<int> InstallTransaction::open_candidates() {
 
 void InstallTransaction::keep(const std::vector<WrittenArtifact>& artifacts) {
   for (const WrittenArtifact& artifact : artifacts) {
+    require_artifact_content(candidates_[artifact.file].get(), artifact.kind);
     // By the descriptor that wrote it: a new one would not hear of write-back that failed
     // meanwhile.
     sync_file(candidates_[artifact.file].get(), destination_ / kArtifactKinds[artifact.kind].name);

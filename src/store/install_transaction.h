@@ -35,6 +35,7 @@ class InstallTransaction {
   [[nodiscard]] std::vector<int> open_candidates();
 
   /// Makes the chosen candidates durable, gives them their names, and removes the others.
+  /// @throws Error(integrity) for one that is not what its name says (stream/artifact_content.h)
   void keep(const std::vector<WrittenArtifact>& artifacts);
 
   /// Writes the record and publishes; what else is in the directory must be durable. Returning

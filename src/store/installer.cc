@@ -88,6 +88,9 @@ InstallRecord record_of(const Environment& environment, const Provenance& proven
   return record;
 }
 
+/// Links to links, replaced by links in upper layers, may take more than one.
+constexpr int kMostRereads = 3;
+
 /// One install under its environment's lock.
 class Installer {
  public:
@@ -190,16 +193,27 @@ class Installer {
 
   using Stream = std::function<Provenance(const FetchContext&, Extraction&)>;
 
-  /// Each mirror that turns out to lie is one more reason to begin again, without it.
+  /// Each mirror that turns out to lie is one more reason to begin again, without it. So is a link
+  /// that came behind what it leads to, which is kept the next time.
   InstalledEnvironment fetch(const Stream& stream) {
     for (bool was_restarted = false;;) {
       const std::size_t before = left_mirrors_.size();
       try {
         return fetch_once(stream);
+      } catch (const TargetsMissing& missing) {
+        learn(missing);
       } catch (const NeedsRestart&) {
         if (left_mirrors_.size() == before && std::exchange(was_restarted, true)) throw;
       }
     }
+  }
+
+  void learn(const TargetsMissing& missing) {
+    if (++rereads_ > kMostRereads) throw missing;
+    targets_.insert(targets_.end(), missing.targets().begin(), missing.targets().end());
+    progress_.note("reading " + environment_.name + " once more: " +
+                   std::string(kArtifactKinds[missing.targets().front().kind].name) +
+                   " is a link to something in front of it");
   }
 
   InstalledEnvironment fetch_once(const Stream& stream) {
@@ -244,8 +258,9 @@ class Installer {
 
   InstalledEnvironment fetch_into(const Stream& stream, InstallTransaction& transaction,
                                   Partials& partials, Arrival& arrival) {
-    Extraction extraction(extractor_of(options_), transaction.open_candidates(), options_.limits,
-                          [&](std::string_view text) { progress_.note(text); });
+    Extraction extraction(
+        extractor_of(options_), transaction.open_candidates(), options_.limits,
+        [&](std::string_view text) { progress_.note(text); }, targets_);
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
     const FetchContext context{options_.network, options_.limits, progress_,      partials,
                                pull_.stop,       left_mirrors_,   layout_.root(), arrival};
@@ -277,6 +292,8 @@ class Installer {
   std::optional<ChosenSource> source_;
   ProgressListener& progress_;
   std::set<std::string> left_mirrors_;
+  std::vector<LinkTarget> targets_;
+  int rereads_ = 0;
 };
 
 }  // namespace

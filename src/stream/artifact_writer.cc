@@ -31,8 +31,16 @@ ArtifactWriter::ArtifactWriter(std::vector<int> files)
 
 void ArtifactWriter::pass_on() {
   if (steps_.empty()) return;
-  const OutputRing::Hold hold = ring_.hold(std::exchange(held_, {}));
-  worker_.push({std::exchange(steps_, {}), hold});
+  const OutputRing::Hold hold = held_in_->hold(std::exchange(held_, {}));
+  worker_.push({std::exchange(steps_, {}), held_in_, hold});
+}
+
+void ArtifactWriter::hold(std::span<const std::byte> bytes) {
+  OutputRing* const ring = &rings_[rings_[0].has(bytes) ? 0 : 1];
+  if (ring != held_in_) pass_on();
+  held_in_ = ring;
+  const std::byte* const first = held_.empty() ? bytes.data() : held_.data();
+  held_ = {first, bytes.data() + bytes.size()};
 }
 
 void ArtifactWriter::begin(std::size_t index, std::uint64_t size, std::string subject) {
@@ -46,8 +54,7 @@ void ArtifactWriter::data(std::uint64_t offset, std::span<const std::byte> bytes
     step.owned.assign(bytes.begin(), bytes.end());
     step.bytes = step.owned;
   } else {
-    const std::byte* const first = held_.empty() ? bytes.data() : held_.data();
-    held_ = {first, bytes.data() + bytes.size()};
+    hold(bytes);
   }
   add(std::move(step));
 }
@@ -69,10 +76,10 @@ std::vector<std::optional<Digest>> ArtifactWriter::finish() {
 
 void ArtifactWriter::carry_out(const Batch& batch) try {
   for (const Step& step : batch.steps) carry_out(step);
-  ring_.release(batch.hold);
+  batch.ring->release(batch.hold);
 } catch (...) {
   // Whoever waits for room gets it, and finds out with the next batch.
-  ring_.abandon();
+  for (OutputRing& ring : rings_) ring.abandon();
   throw;
 }
 

@@ -1,6 +1,7 @@
 // Writes artifacts on a thread of its own, and has them hashed.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -24,11 +25,14 @@ class ArtifactWriter final : public DataSink {
   explicit ArtifactWriter(std::vector<int> files);
 
   /// Where to decompress to. Before more is acquired in it, pass_on() what was handed on of it.
-  [[nodiscard]] OutputRing& ring() noexcept { return ring_; }
+  [[nodiscard]] OutputRing& ring() noexcept { return rings_[0]; }
+  /// The same for what is compressed within what was decompressed. It takes no memory until then.
+  [[nodiscard]] OutputRing& second_ring() noexcept { return rings_[1]; }
 
   /// Computed by a thread that is there from the beginning: a process that is shut in starts no
   /// other.
   [[nodiscard]] ZstdChecksum& checksum() noexcept { return checksum_; }
+  [[nodiscard]] ZstdChecksum& second_checksum() noexcept { return second_checksum_; }
 
   /// Has all that was handed on written.
   /// @throws what went wrong on the writer's thread; so do the others.
@@ -36,7 +40,7 @@ class ArtifactWriter final : public DataSink {
 
   /// Begins file `index`, which gets `size` bytes, as far as is known, over whatever it held.
   void begin(std::size_t index, std::uint64_t size, std::string subject);
-  /// What has the lifetime of a buffer must lie in the ring.
+  /// What has the lifetime of a buffer must lie in one of the rings.
   void data(std::uint64_t offset, std::span<const std::byte> bytes, Lifetime lifetime) override;
   /// Ends the file begun last, which has `size` bytes.
   void end(std::uint64_t size);
@@ -57,6 +61,7 @@ class ArtifactWriter final : public DataSink {
   /// What was handed on at one time.
   struct Batch {
     std::vector<Step> steps;
+    OutputRing* ring;
     OutputRing::Hold hold;  // what they lie in
   };
   /// The file that is being written, on the writer's thread only.
@@ -70,6 +75,7 @@ class ArtifactWriter final : public DataSink {
   };
 
   void add(Step step);
+  void hold(std::span<const std::byte> bytes);
 
   void carry_out(const Batch& batch);
   void carry_out(const Step& step);
@@ -78,12 +84,14 @@ class ArtifactWriter final : public DataSink {
   void end_file(std::uint64_t size);
   void have_hashed();
 
-  OutputRing ring_;
-  ZstdChecksum checksum_{ring_};
+  std::array<OutputRing, 2> rings_;
+  ZstdChecksum checksum_{rings_[0]};
+  ZstdChecksum second_checksum_{rings_[1]};
 
   // The caller's side.
   std::vector<Step> steps_;
-  std::span<const std::byte> held_;  // of the ring, by steps_
+  OutputRing* held_in_ = rings_.data();
+  std::span<const std::byte> held_;  // of that ring, by steps_
 
   // The writer's side.
   std::vector<int> files_;

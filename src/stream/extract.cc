@@ -6,14 +6,13 @@
 #include "stream/artifact_writer.h"
 #include "stream/file_layer_reader.h"
 #include "stream/layer_reader.h"
-#include "stream/merged_view.h"
 
 namespace pyro {
 
-std::vector<WrittenArtifact> extract_layers(LayerStream& layers, std::vector<int> files,
-                                            const ExtractionLimits& limits) {
+Extracted extract_layers(LayerStream& layers, std::vector<int> files,
+                         const ExtractionLimits& limits, std::vector<LinkTarget> targets) {
   ArtifactWriter writer(std::move(files));
-  MergedView view;
+  MergedView view(std::move(targets));
   ExtractionBudget budget{limits};
   const auto bytes = [&] { return layers.next(); };
   while (const auto form = layers.next_layer()) {
@@ -23,13 +22,15 @@ std::vector<WrittenArtifact> extract_layers(LayerStream& layers, std::vector<int
       FileLayerReader(bytes, *form, view, writer, budget).run();
     }
   }
-  const auto choices = view.choose();
+  MergedView::Outcome outcome = view.choose();
   const auto digests = writer.finish();
-  std::vector<WrittenArtifact> artifacts;
-  for (const MergedView::Choice& choice : choices) {
-    artifacts.push_back({choice.kind, choice.file, choice.size, digests[choice.file].value()});
+  if (!outcome.missing.empty()) return {.missing = std::move(outcome.missing)};
+  Extracted extracted;
+  for (const MergedView::Choice& choice : outcome.choices) {
+    extracted.artifacts.push_back(
+        {choice.kind, choice.file, choice.size, digests[choice.file].value()});
   }
-  return artifacts;
+  return extracted;
 }
 
 }  // namespace pyro

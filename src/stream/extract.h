@@ -15,6 +15,7 @@
 #include "pyro/environment_store.h"
 #include "stream/artifacts.h"
 #include "stream/layer_form.h"
+#include "stream/merged_view.h"
 
 namespace pyro {
 
@@ -31,11 +32,18 @@ class LayerStream {
   [[nodiscard]] virtual std::span<const std::byte> next() = 0;
 };
 
+struct Extracted {
+  std::vector<WrittenArtifact> artifacts = {};
+  /// Unless this is empty: what has to be known before the layers are read once more.
+  std::vector<LinkTarget> missing = {};
+};
+
 /// The artifacts of all layers, merged, once their last block is written. `files`:
-/// MergedView::kFiles descriptors open for reading and writing.
+/// MergedView::kFiles descriptors open for reading and writing. `targets`: what earlier passes
+/// found to be missing.
 /// @throws Error(integrity, filesystem), and whatever `layers` throws
-[[nodiscard]] std::vector<WrittenArtifact> extract_layers(LayerStream& layers,
-                                                          std::vector<int> files,
-                                                          const ExtractionLimits& limits);
+[[nodiscard]] Extracted extract_layers(LayerStream& layers, std::vector<int> files,
+                                       const ExtractionLimits& limits,
+                                       std::vector<LinkTarget> targets);
 
 }  // namespace pyro

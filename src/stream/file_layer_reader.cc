@@ -9,7 +9,10 @@ namespace {
 
 std::unique_ptr<Decompressor> open_layer(ByteSource source, const LayerForm& form,
                                          ArtifactWriter& writer) {
-  if (form.shape == LayerForm::Shape::file) return open_plain(std::move(source), writer.ring());
+  // An initrd.img is a compressed file by itself.
+  if (form.shape == LayerForm::Shape::file && form.artifact == kInitrd) {
+    return open_plain(std::move(source), writer.ring());
+  }
   return open_decompressor(std::move(source), writer.ring(), form.checksums, &writer.checksum());
 }
 
@@ -27,24 +30,26 @@ void FileLayerReader::run() {
   const std::string name(kArtifactKinds.at(kind_).name);
   view_.begin_layer();
   budget_.count_member();
-  const std::size_t file = view_.place(kind_, name, 0);
+  const std::size_t file = view_.place({kind_, name}, 0);
   writer_.begin(file, 0, name);
-  HoleFinder holes(writer_, budget_.limit_of(kind_));
+  view_.set_size(file, write_content(*decompressor_, kind_, file, name, writer_, budget_));
+}
+
+std::uint64_t write_content(Decompressor& content, std::size_t kind, std::size_t file,
+                            std::string_view path, ArtifactWriter& writer,
+                            ExtractionBudget& budget) {
+  HoleFinder holes(writer, budget.limit_of(kind));
   while (true) {
-    const auto piece = next_piece(holes.position());
+    writer.pass_on();
+    const auto piece = content.next(holes.position());
     if (piece.empty()) break;
-    budget_.check_size(kind_, name, holes.position() + piece.size());
-    budget_.hold(file, holes.position() + piece.size());
+    budget.check_size(kind, path, holes.position() + piece.size());
+    budget.hold(file, holes.position() + piece.size());
     holes.feed(holes.position(), piece, Lifetime::buffer);
   }
   holes.finish_here();
-  writer_.end(holes.position());
-  view_.set_size(file, holes.position());
-}
-
-std::span<const std::byte> FileLayerReader::next_piece(std::uint64_t position) {
-  writer_.pass_on();
-  return decompressor_->next(position);
+  writer.end(holes.position());
+  return holes.position();
 }
 
 }  // namespace pyro

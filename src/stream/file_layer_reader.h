@@ -24,13 +24,18 @@ class FileLayerReader {
   void run();
 
  private:
-  [[nodiscard]] std::span<const std::byte> next_piece(std::uint64_t position);
-
   const std::size_t kind_;
   std::unique_ptr<Decompressor> decompressor_;
   MergedView& view_;
   ArtifactWriter& writer_;
   ExtractionBudget& budget_;
 };
+
+/// Writes all that `content` unpacks to to `file`, which was begun last, and ends it: its size,
+/// which turns out there. `path` is what errors call it.
+/// @throws Error(integrity)
+[[nodiscard]] std::uint64_t write_content(Decompressor& content, std::size_t kind, std::size_t file,
+                                          std::string_view path, ArtifactWriter& writer,
+                                          ExtractionBudget& budget);
 
 }  // namespace pyro

@@ -11,9 +11,9 @@ namespace pyro {
 /// Said by who fetches a layer to who takes it apart, across processes.
 struct LayerForm {
   enum class Shape : std::uint32_t {
-    tar,   ///< Compressed or not: its content tells.
-    file,  ///< One artifact, byte for byte: an initrd.img is a compressed file by itself.
-    compressed_file,  ///< One artifact, compressed as its content tells.
+    tar,              ///< Compressed or not: its content tells.
+    file,             ///< One artifact: an initrd.img byte for byte, others as the next.
+    compressed_file,  ///< One artifact, compressed if its content tells so.
   };
   Shape shape = Shape::tar;
   std::uint32_t artifact = 0;  ///< Index in kArtifactKinds, unless it is a tar.

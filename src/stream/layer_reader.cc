@@ -6,6 +6,7 @@
 
 #include "base/mib.h"
 #include "pyro/error.h"
+#include "stream/file_layer_reader.h"
 #include "stream/member_path.h"
 
 namespace pyro {
@@ -19,17 +20,9 @@ constexpr std::string_view kWhiteoutMetadata = ".wh..wh.";  // of aufs; means no
   throw Error(ErrorCode::integrity, std::move(message), std::move(hint));
 }
 
-void check_link(const TarMember& member, const std::string& path) {
-  if (artifact_index(base_name_of(path))) {
-    refuse("artifact " + in_quotes(path) + " is a link", "archives must hold the files themselves");
-  }
-  const bool inside = member.type == TarMember::Type::symlink
-                          ? link_stays_inside(path, member.link_target)
-                          : link_stays_inside("", member.link_target);
-  if (!inside) {
-    refuse("link " + in_quotes(path) + " points out of the archive, to " +
-           in_quotes(member.link_target));
-  }
+std::string_view name_of(TarMember::Type type) {
+  if (type == TarMember::Type::device) return "a device";
+  return type == TarMember::Type::fifo ? "a FIFO" : "of an unknown type";
 }
 
 }  // namespace
@@ -82,6 +75,7 @@ LayerReader::LayerReader(ByteSource source, Checksums checksums, MergedView& vie
                          ArtifactWriter& writer, ExtractionBudget& budget)
     : decompressor_(
           open_decompressor(std::move(source), writer.ring(), checksums, &writer.checksum())),
+      checksums_(checksums),
       view_(view),
       writer_(writer),
       budget_(budget),
@@ -110,24 +104,27 @@ void LayerReader::member(const TarMember& member) {
     case TarMember::Type::directory:
       return view_.directory(path);
     case TarMember::Type::symlink:
+      return view_.link(path, member.link_target, LinkMap::Kind::symbolic);
     case TarMember::Type::hardlink:
-      check_link(member, path);
-      return view_.other(path);
-    case TarMember::Type::device:
-      refuse("member " + in_quotes(path) + " is a device");
-    case TarMember::Type::fifo:
-      refuse("member " + in_quotes(path) + " is a FIFO");
-    case TarMember::Type::other:
-      refuse("member " + in_quotes(path) + " is of an unknown type");
+      return view_.link(path, member.link_target, LinkMap::Kind::hard);
     case TarMember::Type::file:
       return file(member, path);
+    default:
+      return special(member, path);
   }
 }
 
 void LayerReader::file(const TarMember& member, const std::string& path) {
-  const std::string_view name = base_name_of(path);
-  if (name.starts_with(kWhiteout)) return whiteout(path);
-  if (const auto kind = artifact_index(name)) return write_artifact(*kind, member, path);
+  if (base_name_of(path).starts_with(kWhiteout)) return whiteout(path);
+  if (const auto role = view_.role_of(path)) return write_artifact(*role, member.size);
+  view_.other(path);
+}
+
+// What is never made harms nobody.
+void LayerReader::special(const TarMember& member, const std::string& path) {
+  if (view_.role_of(path)) {
+    refuse("member " + in_quotes(path) + " is " + std::string(name_of(member.type)));
+  }
   view_.other(path);
 }
 
@@ -141,22 +138,43 @@ void LayerReader::whiteout(std::string_view path) {
   view_.whiteout(hidden += name.substr(kWhiteout.size()));
 }
 
-void LayerReader::write_artifact(std::size_t kind, const TarMember& member,
-                                 const std::string& path) {
-  budget_.check_size(kind, path, member.size);
-  const std::size_t file = view_.place(kind, path, member.size);
-  budget_.hold(file, member.size);
-  writer_.begin(file, member.size, path);
-  HoleFinder holes(writer_, member.size);
+void LayerReader::write_artifact(const MergedView::Role& role, std::uint64_t size) {
+  const std::string_view name = base_name_of(role.path);
   in_artifact_ = true;
   artifact_position_ = 0;
-  while (const auto data = tar_.next_data()) {
+  MemberContent content(tar_, size);
+  const bool packed = may_be_packed(role.kind, name) && content.is_compressed();
+  if (!packed) budget_.check_size(role.kind, role.path, size);
+  const std::size_t file = view_.place(role, size);
+  if (!packed) budget_.hold(file, size);
+  writer_.begin(file, size, std::string(kArtifactKinds[role.kind].name));
+  if (!packed) write_plain(content, size);
+  in_artifact_ = false;
+  if (packed) write_unpacked(content, role, file);
+}
+
+void LayerReader::write_plain(MemberContent& content, std::uint64_t size) {
+  HoleFinder holes(writer_, size);
+  while (const auto data = content.next()) {
     feed(holes, *data);
     artifact_position_ = holes.position();
   }
-  in_artifact_ = false;
   holes.finish();
-  writer_.end(member.size);
+  writer_.end(size);
+}
+
+// What its compressed bytes lie in is being decompressed to, so it unpacks to elsewhere.
+void LayerReader::write_unpacked(MemberContent& content, const MergedView::Role& role,
+                                 std::size_t file) {
+  try {
+    const auto unpacked =
+        open_decompressor([&] { return content.next_bytes(); }, writer_.second_ring(), checksums_,
+                          &writer_.second_checksum());
+    view_.set_size(file, write_content(*unpacked, role.kind, file, role.path, writer_, budget_));
+  } catch (Error& error) {
+    error.add_context("cannot unpack " + in_quotes(role.path));
+    throw;
+  }
 }
 
 void LayerReader::feed(HoleFinder& holes, const TarData& data) {

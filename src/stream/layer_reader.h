@@ -11,6 +11,7 @@
 #include "pyro/environment_store.h"
 #include "stream/artifact_writer.h"
 #include "stream/decompress.h"
+#include "stream/member_content.h"
 #include "stream/merged_view.h"
 #include "stream/tar_reader.h"
 
@@ -53,10 +54,14 @@ class LayerReader {
   void member(const TarMember& member);
   void whiteout(std::string_view path);
   void file(const TarMember& member, const std::string& path);
-  void write_artifact(std::size_t kind, const TarMember& member, const std::string& path);
+  void special(const TarMember& member, const std::string& path);
+  void write_artifact(const MergedView::Role& role, std::uint64_t size);
+  void write_plain(MemberContent& content, std::uint64_t size);
+  void write_unpacked(MemberContent& content, const MergedView::Role& role, std::size_t file);
   void feed(HoleFinder& holes, const TarData& data);
 
   std::unique_ptr<Decompressor> decompressor_;
+  const Checksums checksums_;
   MergedView& view_;
   ArtifactWriter& writer_;
   ExtractionBudget& budget_;

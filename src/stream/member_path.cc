@@ -7,9 +7,7 @@
 #include "pyro/error.h"
 
 namespace pyro {
-namespace {
 
-// Takes the first component off `path`.
 std::string_view take_component(std::string_view& path) {
   const std::size_t slash = path.find('/');
   const std::string_view component = path.substr(0, slash);
@@ -17,7 +15,11 @@ std::string_view take_component(std::string_view& path) {
   return component;
 }
 
-}  // namespace
+std::string joined(std::string_view directory, std::string_view name) {
+  std::string path(directory);
+  if (!path.empty()) path += '/';
+  return path += name;
+}
 
 std::string in_quotes(std::string_view name) {
   constexpr std::size_t kMostShown = 400;
@@ -40,18 +42,6 @@ std::string normal_member_path(std::string_view name) {
     normal += component;
   }
   return normal;
-}
-
-bool link_stays_inside(std::string_view path, std::string_view target) {
-  if (target.starts_with('/')) return false;
-  auto depth = static_cast<std::ptrdiff_t>(depth_of(path));
-  while (!target.empty()) {
-    const std::string_view component = take_component(target);
-    if (component.empty() || component == ".") continue;
-    depth += component == ".." ? -1 : 1;
-    if (depth < 0) return false;
-  }
-  return true;
 }
 
 std::string_view parent_of(std::string_view path) {

@@ -13,8 +13,11 @@ namespace pyro {
 /// A name as messages show it: one of megabytes is an attack on whoever reads them.
 [[nodiscard]] std::string in_quotes(std::string_view name);
 
-/// Whether the target of a symbolic link at `path` stays within the archive, as text.
-[[nodiscard]] bool link_stays_inside(std::string_view path, std::string_view target);
+/// Takes the first component off `path`, and the slash behind it.
+[[nodiscard]] std::string_view take_component(std::string_view& path);
+
+/// "a/b" of "a" and "b"; "b" of "" and "b".
+[[nodiscard]] std::string joined(std::string_view directory, std::string_view name);
 
 /// "a/b" of "a/b/c"; "" of "c".
 [[nodiscard]] std::string_view parent_of(std::string_view path);

@@ -2,21 +2,70 @@
 #include "stream/merged_view.h"
 
 #include <algorithm>
+#include <span>
+#include <utility>
 
 #include "pyro/error.h"
 #include "stream/member_path.h"
 
 namespace pyro {
+namespace {
 
-std::size_t MergedView::place(std::size_t kind, std::string_view path, std::uint64_t size) {
-  for (const Candidate& candidate : candidates_) {
-    if (candidate.path == path && candidate.layer == layer_) {
-      throw Error(ErrorCode::integrity, "'" + std::string(path) + "' is there twice");
-    }
-  }
-  other(path);
-  const std::size_t file = free_file(kind);
-  candidates_.push_back({kind, file, std::string(path), size, layer_});
+bool is_artifact_name(std::string_view path) {
+  return packed_artifact_index(base_name_of(path)).has_value();
+}
+
+}  // namespace
+
+MergedView::MergedView(std::vector<LinkTarget> targets) {
+  for (LinkTarget& target : targets) targets_.push_back({std::move(target), true});
+}
+
+void MergedView::begin_layer() {
+  ++layer_;
+  links_.begin_layer();
+}
+
+const MergedView::Candidate* MergedView::find(std::string_view path) const {
+  const auto found = std::ranges::find(candidates_, path, &Candidate::path);
+  return found == candidates_.end() ? nullptr : &*found;
+}
+
+const MergedView::Target* MergedView::find_target(std::string_view path) const {
+  const auto found = std::ranges::find_if(
+      targets_, [path](const Target& target) { return target.target.path == path; });
+  return found == targets_.end() ? nullptr : &*found;
+}
+
+std::optional<std::size_t> MergedView::kind_of(std::string_view path) const {
+  if (const auto kind = packed_artifact_index(base_name_of(path))) return kind;
+  const Target* const target = find_target(path);
+  return target == nullptr ? std::nullopt : std::optional(target->target.kind);
+}
+
+std::optional<MergedView::Role> MergedView::role_of(std::string_view path) const {
+  const auto may_be = [name = base_name_of(path)](const Target& target) {
+    return base_name_of(target.target.path) == name;
+  };
+  const bool is_named = is_artifact_name(path);
+  if (!is_named && std::ranges::none_of(targets_, may_be)) return std::nullopt;
+  if (path.size() > LinkMap::kLongestPath) return std::nullopt;
+  LinkMap::Way way = links_.follow(path, LinkMap::Last::keep);
+  if (way.end == LinkMap::Way::End::outside && is_named) refuse_way_out(way);
+  if (way.end != LinkMap::Way::End::somewhere) return std::nullopt;
+  const auto kind = kind_of(way.path);
+  return kind ? std::optional(Role{*kind, std::move(way.path)}) : std::nullopt;
+}
+
+std::size_t MergedView::place(const Role& role, std::uint64_t size) {
+  replace(role.path);
+  const std::size_t file = free_file(role.kind);
+  candidates_.push_back({.kind = role.kind,
+                         .path = role.path,
+                         .layer = layer_,
+                         .named = is_artifact_name(role.path),
+                         .file = file,
+                         .size = size});
   return file;
 }
 
@@ -36,6 +85,47 @@ void MergedView::set_size(std::size_t file, std::uint64_t size) {
   }
 }
 
+void MergedView::link(std::string_view path, std::string_view target, LinkMap::Kind kind) {
+  if (const auto role = role_of(path)) return add_link(*role, target, kind);
+  other(path);
+  links_.add(path, target, kind);
+}
+
+// A hard link is the file itself, whatever becomes of the file's other name.
+void MergedView::add_link(const Role& role, std::string_view target, LinkMap::Kind kind) {
+  Candidate made{
+      .kind = role.kind, .path = role.path, .layer = layer_, .named = is_artifact_name(role.path)};
+  if (kind == LinkMap::Kind::hard) {
+    const LinkMap::Way way = links_.follow(target, LinkMap::Last::keep);
+    const Candidate* const file = find(way.path);
+    if (file != nullptr && file->file && file->kind == role.kind && file->path != role.path) {
+      made.file = file->file;
+      made.size = file->size;
+    }
+  }
+  replace(role.path);
+  if (!made.file) links_.add(role.path, target, kind);
+  if (!made.file && !made.named) return;
+  const auto is_alike = [&](const Candidate& candidate) {
+    return candidate.kind == made.kind && candidate.file.has_value() == made.file.has_value();
+  };
+  if (std::ranges::count_if(candidates_, is_alike) >= std::ptrdiff_t{2 * kMostCandidates}) {
+    throw Error(ErrorCode::integrity,
+                "there are too many links called " + std::string(kArtifactKinds[role.kind].name));
+  }
+  candidates_.push_back(made);
+  if (!made.file) expect_target_of(role);
+}
+
+// What the link leads to may still come; then this pass will do.
+void MergedView::expect_target_of(const Role& role) {
+  const LinkMap::Way way = links_.follow(role.path, LinkMap::Last::follow);
+  if (way.end != LinkMap::Way::End::somewhere || kind_of(way.path)) return;
+  const auto alike = [&](const Target& target) { return target.target.kind == role.kind; };
+  if (std::ranges::count_if(targets_, alike) >= std::ptrdiff_t{kMostCandidates}) return;
+  targets_.push_back({{role.kind, way.path}, false});
+}
+
 template <typename Hidden>
 void MergedView::hide(Hidden hidden) {
   std::erase_if(candidates_, [&](const Candidate& candidate) {
@@ -43,52 +133,120 @@ void MergedView::hide(Hidden hidden) {
   });
 }
 
+// Of two members of one layer with one name the last is there in the end.
+void MergedView::replace(std::string_view path) {
+  other(path);
+  std::erase_if(candidates_, [path](const Candidate& candidate) { return candidate.path == path; });
+}
+
 void MergedView::directory(std::string_view path) {
   hide([path](std::string_view candidate) { return candidate == path; });
+  links_.replace(path);
+  links_.hide(path);
 }
 
 void MergedView::other(std::string_view path) {
   whiteout(path);
+  links_.replace(path);
 }
 
 void MergedView::whiteout(std::string_view path) {
   hide([path](std::string_view candidate) {
     return candidate == path || is_below(candidate, path);
   });
+  links_.hide(path);
+  links_.hide_below(path);
 }
 
 void MergedView::opaque(std::string_view directory) {
   hide([directory](std::string_view candidate) { return is_below(candidate, directory); });
+  links_.hide_below(directory);
 }
 
-const MergedView::Candidate* MergedView::shallowest(std::size_t kind) const {
-  const Candidate* best = nullptr;
-  for (const Candidate& candidate : candidates_) {
-    if (candidate.kind != kind) continue;
-    if (best == nullptr || depth_of(candidate.path) < depth_of(best->path)) best = &candidate;
+/// The choice of one kind.
+class MergedView::Choosing {
+ public:
+  Choosing(const MergedView& view, std::size_t kind, std::vector<LinkTarget>& missing)
+      : view_(view), kind_(kind), missing_(missing) {
+    for (const Candidate& candidate : view_.candidates_) {
+      if (candidate.named && candidate.kind == kind) by_depth_.push_back(&candidate);
+    }
+    std::ranges::stable_sort(by_depth_, {},
+                             [](const Candidate* candidate) { return depth_of(candidate->path); });
   }
-  return best;
-}
 
-std::vector<MergedView::Choice> MergedView::choose() const {
-  std::vector<Choice> choices;
+  /// Nothing: there is none, or it is not known yet, which `missing` then says.
+  std::optional<Choice> run() {
+    for (auto first = by_depth_.begin(); first != by_depth_.end();) {
+      const auto depth = depth_of((*first)->path);
+      const auto last = std::find_if(first, by_depth_.end(), [&](const Candidate* candidate) {
+        return depth_of(candidate->path) != depth;
+      });
+      const auto choice = choose_among({first, last});
+      if (choice || unknown_) return unknown_ ? std::nullopt : choice;
+      first = last;
+    }
+    return std::nullopt;
+  }
+
+ private:
+  std::optional<Choice> choose_among(std::span<const Candidate* const> equals) {
+    const Candidate* best = nullptr;
+    const Candidate* best_file = nullptr;
+    for (const Candidate* const candidate : equals) {
+      const Candidate* const file = file_of(*candidate);
+      if (file == nullptr) continue;
+      if (best_file != nullptr && best_file->file != file->file) {
+        throw Error(ErrorCode::integrity,
+                    "'" + best->path + "' and '" + candidate->path + "' could both be meant");
+      }
+      best = candidate;
+      best_file = file;
+    }
+    if (best_file == nullptr) return std::nullopt;
+    return Choice{kind_, *best_file->file, best_file->size};
+  }
+
+  const Candidate* file_of(const Candidate& candidate) {
+    if (candidate.file) return &candidate;
+    const LinkMap::Way way = view_.links_.follow(candidate.path, LinkMap::Last::follow);
+    if (way.end == LinkMap::Way::End::outside) refuse_way_out(way);
+    if (way.end == LinkMap::Way::End::nowhere) return nullptr;
+    const Candidate* const end = view_.find(way.path);
+    if (end != nullptr && end->file && end->kind == kind_) return end;
+    if (!is_known(way.path)) {
+      missing_.push_back({kind_, way.path});
+      unknown_ = true;
+    }
+    return nullptr;
+  }
+
+  /// Whether it would have been kept if it were a file.
+  [[nodiscard]] bool is_known(const std::string& path) const {
+    if (path.empty() || path.size() > LinkMap::kLongestPath || is_artifact_name(path)) return true;
+    const Target* const target = view_.find_target(path);
+    return target != nullptr && target->since_the_start;
+  }
+
+  const MergedView& view_;
+  const std::size_t kind_;
+  std::vector<LinkTarget>& missing_;
+  std::vector<const Candidate*> by_depth_;
+  bool unknown_ = false;
+};
+
+MergedView::Outcome MergedView::choose() const {
+  Outcome outcome;
   for (std::size_t kind = 0; kind < kArtifactKinds.size(); ++kind) {
-    const Candidate* best = shallowest(kind);
-    if (best == nullptr) {
-      if (!kArtifactKinds[kind].required) continue;
+    const std::size_t known = outcome.missing.size();
+    if (const auto choice = Choosing(*this, kind, outcome.missing).run()) {
+      outcome.choices.push_back(*choice);
+    } else if (kArtifactKinds[kind].required && outcome.missing.size() == known) {
       throw Error(ErrorCode::integrity,
                   "environment archive did not contain " + std::string(kArtifactKinds[kind].name));
     }
-    for (const Candidate& candidate : candidates_) {
-      if (&candidate != best && candidate.kind == kind &&
-          depth_of(candidate.path) == depth_of(best->path)) {
-        throw Error(ErrorCode::integrity,
-                    "'" + best->path + "' and '" + candidate.path + "' could both be meant");
-      }
-    }
-    choices.push_back({kind, best->file, best->size});
   }
-  return choices;
+  return outcome;
 }
 
 }  // namespace pyro

@@ -33,6 +33,11 @@ class OutputRing {
   /// acquired wherever that is possible. Of those the last `unused` are given back.
   [[nodiscard]] std::span<std::byte> acquire(std::size_t size, std::size_t unused = 0);
 
+  /// Whether `bytes` lie in it.
+  [[nodiscard]] bool has(std::span<const std::byte> bytes) const noexcept {
+    return bytes.data() >= memory_.get() && bytes.data() < memory_.get() + capacity_;
+  }
+
   /// What is held, by one of those who want it.
   using Hold = std::list<std::span<const std::byte>>::const_iterator;
 

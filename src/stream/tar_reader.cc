@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/content_kind.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -57,12 +58,6 @@ bool is_about_character_sets(std::string_view warning) {
   return warning.find("can't be converted") != std::string_view::npos;
 }
 
-void require_zeros(std::span<const std::byte> bytes) {
-  if (std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{0}; }))
-    return;
-  throw Error(ErrorCode::integrity, "damaged tar archive: something follows its end");
-}
-
 }  // namespace
 
 void TarReader::Free::operator()(archive* handle) const {
@@ -76,7 +71,9 @@ TarReader::TarReader(BlockSource source)
   archive_read_set_read_callback(archive_.get(), &TarReader::read_block);
   archive_read_set_callback_data(archive_.get(), this);
   header_limit_ = kMostHeaderBytes;
-  check(archive_read_open1(archive_.get()));
+  const int opened = archive_read_open1(archive_.get());
+  is_empty_ = delivered_ == 0 && !failure_;
+  if (!is_empty_) check(opened);
 }
 
 TarReader::~TarReader() = default;
@@ -89,6 +86,7 @@ long TarReader::read_block(archive* handle, void* self, const void** block) {
     }
     reader.keep_tail();
     reader.block_ = reader.source_();
+    reader.keep_head();
     reader.delivered_ += reader.block_.size();
     *block = reader.block_.data();
     return static_cast<long>(reader.block_.size());
@@ -106,13 +104,26 @@ void TarReader::check(int result) {
 
 void TarReader::fail() {
   const std::string why = text_or_empty(archive_error_string(archive_.get()));
-  if (why == "Unrecognized archive format") {
-    throw Error(ErrorCode::integrity, "it is not a tar archive");
-  }
+  if (why == "Unrecognized archive format") refuse_other_content();
   throw Error(ErrorCode::integrity, "damaged tar archive: " + why);
 }
 
+void TarReader::refuse_other_content() const {
+  const std::string found(content_name(head_));
+  throw Error(ErrorCode::integrity,
+              "it is not a tar archive" + (found.empty() ? "" : ", it is " + found),
+              "what is read is tar: plain, or compressed with gzip, zstd, xz or bzip2");
+}
+
+// Zeros in front look like the end of an archive without members: a file system begins so.
+void TarReader::require_zeros(std::span<const std::byte> bytes) const {
+  if (std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; })) return;
+  if (!in_member_) refuse_other_content();
+  throw Error(ErrorCode::integrity, "damaged tar archive: something follows its end");
+}
+
 std::optional<TarMember> TarReader::next() {
+  if (is_empty_) return std::nullopt;
   if (in_member_) check(archive_read_data_skip(archive_.get()));
   header_at_ = consumed();
   header_limit_ = delivered_ + kMostHeaderBytes;
@@ -171,6 +182,11 @@ std::span<const std::byte> TarReader::unread() const {
   return block_.last(std::min<std::size_t>(block_.size(), delivered_ - consumed()));
 }
 
+void TarReader::keep_head() {
+  const std::size_t n = std::min(block_.size(), kContentHead - head_.size());
+  head_.insert(head_.end(), block_.begin(), block_.begin() + static_cast<std::ptrdiff_t>(n));
+}
+
 // Blocks may be a byte long.
 void TarReader::keep_tail() {
   const auto end = block_.last(std::min(block_.size(), kEndBlocks));
@@ -194,6 +210,7 @@ void TarReader::check_end_blocks() const {
 }
 
 void TarReader::finish() {
+  if (is_empty_) return;
   check_end_blocks();
   require_zeros(unread());
   for (auto rest = source_(); !rest.empty(); rest = source_()) require_zeros(rest);

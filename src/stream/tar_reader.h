@@ -29,7 +29,8 @@ struct TarData {
   std::span<const std::byte> bytes;  ///< Within the block that was read last, where possible.
 };
 
-/// Reads one tar stream: ustar, pax, GNU, v7, with sparse members in all their forms.
+/// Reads one tar stream: ustar, pax, GNU, v7, with sparse members in all their forms. No bytes at
+/// all are an archive of no members.
 ///
 /// Whatever libarchive warns of is an error here, except for names in odd character sets. A header
 /// may take at most kMostHeaderBytes, and a sparse map say no more than there is.
@@ -64,6 +65,9 @@ class TarReader {
   static long read_block(archive* handle, void* self, const void** block);
   void check(int result);
   [[noreturn]] void fail();
+  [[noreturn]] void refuse_other_content() const;
+  void require_zeros(std::span<const std::byte> bytes) const;
+  void keep_head();
   void keep_tail();
   [[nodiscard]] std::uint64_t consumed() const;
   [[nodiscard]] std::span<const std::byte> unread() const;
@@ -77,9 +81,11 @@ class TarReader {
   std::unique_ptr<archive, Free> archive_;
   std::span<const std::byte> block_;  // the last that libarchive got
   std::vector<std::byte> tail_;       // the end of those before
+  std::vector<std::byte> head_;       // the beginning of the stream
   std::uint64_t header_at_ = 0;       // where the header that was read last begins
   std::uint64_t delivered_ = 0;       // bytes libarchive got so far
   std::uint64_t header_limit_ = 0;    // of delivered_, while a header is read; else 0
+  bool is_empty_ = false;             // the stream; libarchive takes that for no format at all
   bool has_map_ = false;              // of the current member: it is sparse
   std::uint64_t claimed_ = 0;         // bytes it holds by its map, or its size
   std::uint64_t held_ = 0;            // ... and those that came so far

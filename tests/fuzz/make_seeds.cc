@@ -308,6 +308,26 @@ std::string layers(const std::vector<std::string>& tars) {
   return joined;
 }
 
+/// Artifacts that are links: before and behind what they lead to, through others, to nothing.
+std::vector<Archive> linked_archives() {
+  const auto root = [] { return TarBuilder().file("rootfs.ext4", "root"); };
+  return {
+      {"before", root().symlink("vmlinux", "b/v6").file("b/v6", "kernel").finish()},
+      {"behind", root().file("b/v6", "kernel").symlink("vmlinux", "b/v6").finish()},
+      {"hard", root().file("v6", "kernel").hardlink("vmlinux", "v6").finish()},
+      {"chain", root()
+                    .symlink("vmlinux", "b/v")
+                    .symlink("b", "c")
+                    .symlink("c/v", "../v6")
+                    .file("v6", "kernel")
+                    .finish()},
+      {"folder", root().symlink("d", "e").file("d/vmlinux", "kernel").finish()},
+      {"dangling", root().symlink("vmlinux", "gone").file("b/vmlinux", "kernel").finish()},
+      {"outside", root().symlink("vmlinux", "/v6").finish()},
+      {"replaced", root().symlink("vmlinux", "v6").file("vmlinux", "kernel").finish()},
+  };
+}
+
 /// Packed: the fuzzer then has fewer bytes to try.
 void layer_stacks(const std::filesystem::path& root) {
   const Corpus corpus(root, "layer");
@@ -319,6 +339,18 @@ void layer_stacks(const std::filesystem::path& root) {
   for (const Archive& archive : archives()) {
     corpus.add(archive.name, std::string(1, '\3') + layers({base, archive.bytes}));
   }
+  for (const auto& [name, tar] : linked_archives()) {
+    corpus.add("linked-" + name, std::string(1, '\3') + layers({tar}));
+    corpus.add("linked-in-two-" + name, std::string(1, '\0') + layers({base, tar}));
+  }
+  const std::string packed = TarBuilder()
+                                 .file("vmlinux.gz", compress("kernel", Compression::gzip))
+                                 .file("rootfs.ext4.xz", compress(holey(), Compression::xz))
+                                 .file("initrd.img", compress("initrd", Compression::gzip))
+                                 .finish();
+  corpus.add("packed", std::string(1, '\5') + layers({packed}));
+  corpus.add("twice", std::string(1, '\1') +
+                          layers({TarBuilder().file("vmlinux", "old").raw(base).finish()}));
   corpus.add("plain-tar", std::string(1, '\7') + base);
   corpus.add("gzip", std::string(1, '\7') + compress(base, Compression::gzip));
   const std::string deep = TarBuilder().file("a/vmlinux", "1").file("b/vmlinux", "2").finish();
@@ -388,6 +420,11 @@ void compressed_streams(const std::filesystem::path& root) {
   const Corpus gzip(root, "gzip");
   add_packed(gzip, Compression::gzip);
   deflate_streams(gzip);
+  const GzipFields all{.extra = "extra", .name = "name", .comment = "comment", .checksum = true};
+  gzip.add_stream("fields", gzip_with_fields("one", all) + gzip_with_fields("two", all));
+  std::string wrong = gzip_with_fields("one", all);
+  wrong[9] = 'x';
+  gzip.add_stream("wrong-header-checksum", wrong);
   add_packed(Corpus(root, "xz"), Compression::xz);
   add_packed(Corpus(root, "bzip2"), Compression::bzip2);
   zstd_frames(root);

@@ -26,6 +26,8 @@ from pathlib import Path
 import pyro_env
 
 HERE = Path(__file__).parent
+# A pull looks at their first bytes.
+ARTIFACTS = {"vmlinux": b"\x7fELF", "rootfs.ext4": bytes(1080) + b"\x53\xefrootfs"}
 ANSWERS = HERE / "reference_answers.json"
 # Before a test clears them away.
 REFERENCE = os.environ.get("PYRO_REFERENCE_MODULE", "")
@@ -65,8 +67,8 @@ class Scratch(unittest.TestCase):
         with tarfile.open(file, "w") as tar:
             for name in ("vmlinux", "rootfs.ext4"):
                 member = tarfile.TarInfo(name)
-                member.size = len(name)
-                tar.addfile(member, io.BytesIO(name.encode()))
+                member.size = len(ARTIFACTS[name])
+                tar.addfile(member, io.BytesIO(ARTIFACTS[name]))
         return file
 
     def use_catalog(self, source_url: str) -> None:
@@ -110,10 +112,10 @@ class Environments(Scratch):
     def test_install_verify_repair_prune(self) -> None:
         store = self.store()
         installed = store.ensure_installed("tool:1")
-        self.assertEqual(installed.rootfs_image.read_bytes(), b"rootfs.ext4")
+        self.assertEqual(installed.rootfs_image.read_bytes(), ARTIFACTS["rootfs.ext4"])
         self.assertIsNone(installed.initrd_image)
         self.assertEqual(store.verify_environment("tool:1")["status"], "ok")
-        installed.rootfs_image.write_bytes(b"rootfs.ext5")
+        installed.rootfs_image.write_bytes(ARTIFACTS["rootfs.ext4"][:-1] + b"x")
         self.assertEqual(store.verify_environment("tool:1")["status"], "modified")
         store.pull_environment("tool:1")
         self.assertEqual(store.verify_environment("tool:1")["status"], "modified")
@@ -208,7 +210,7 @@ class Environments(Scratch):
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(kernels, [b"vmlinux"] * 4)
+        self.assertEqual(kernels, [ARTIFACTS["vmlinux"]] * 4)
 
     def test_ctrl_c_ends_a_pull(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:

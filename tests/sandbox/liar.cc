@@ -102,6 +102,11 @@ const std::map<std::string, std::function<void()>> kLies = {
        be_ready();
        say(of_size(0));
      }},
+    {"IncompleteAtOnce",
+     [] {
+       be_ready();
+       say(Incomplete{{{kKernel, "v6"}}});
+     }},
     {"WroteNothing",
      [] {
        work_to_the_end();

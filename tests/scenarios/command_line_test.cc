@@ -150,7 +150,7 @@ TEST_F(CommandLineTest, Prune) {
 
 TEST_F(CommandLineTest, Errors) {
   offer_two();
-  registry_->put("team/broken", "1", ImageBuilder().layer("", Compression::none).build());
+  registry_->put("team/broken", "1", ImageBuilder().layer("PK\x03\x04", Compression::none).build());
   write_catalog(dir_ / "bad.json", {{{"name", "bad"}}});
   write_file(dir_ / "nonsense.json", "{");
   write_catalog(dir_ / "broken.json",

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "support/artifacts.h"
 #include "support/hash.h"
 
 namespace pyro::testing {
@@ -41,10 +42,7 @@ std::string install_name(const std::string& name, const std::string& version) {
 }  // namespace
 
 Artifacts other_artifacts(std::uint64_t seed) {
-  Artifacts made{.kernel =
-                     "\x7f"
-                     "ELF" +
-                     noise(24 * 1024, seed),
+  Artifacts made{.kernel = kernel_with(noise(24 * 1024, seed)),
                  .rootfs = std::string(2 * kMiB + 1000, '\0')};
   const std::string data = noise(300 * 1024, seed + 1000);
   const auto put = [&](std::size_t offset, std::size_t size) {
@@ -53,6 +51,7 @@ Artifacts other_artifacts(std::uint64_t seed) {
   put(1024, 100 * 1024);
   put(kMiB - 100, 300 * 1024);
   put(2 * kMiB, 10);
+  made.rootfs = file_system_with(std::move(made.rootfs));
   return made;
 }
 

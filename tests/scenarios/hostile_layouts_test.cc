@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "scenarios/hostile_harness.h"
+#include "support/artifacts.h"
 #include "support/hash.h"
 #include "support/long_tests.h"
 
@@ -71,7 +72,7 @@ class HostileLayouts : public HostileHarness {
     EXPECT_EQ(cache_state(), before) << at;
   }
 
-  const Artifacts small_{.kernel = "kernel", .rootfs = noise(5000, 7)};
+  const Artifacts small_{.kernel = kernel_with("k"), .rootfs = file_system_with(noise(5000, 7))};
   const fs::path layout_ = dir_ / "layout";
 };
 
@@ -193,6 +194,17 @@ TEST_F(HostileLayouts, WithNamesThatLeadElsewhere) {
     write_file(bad_file(), TarBuilder().file(name, "x").finish());
     expect_bad(bad_file(), 5, {"a member has"});
   }
+}
+
+// As large as all of pyro may be, if they were all kept.
+TEST_F(HostileLayouts, WithThousandsOfLongNames) {
+  TarBuilder names;
+  for (int i = 0; i < 1300; ++i) {
+    names.gnu_long_name(std::to_string(i) + std::string(60'000, 'n')).file("x", "");
+  }
+  write_file(bad_file(), names.unfinished() + read_file(file()));
+  pyro_ok({"env", "import", "-q", bad_file()});
+  expect_installed(small_);
 }
 
 TEST_F(HostileLayouts, WithEscapesInNames) {

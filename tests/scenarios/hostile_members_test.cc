@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include "scenarios/hostile_harness.h"
+#include "support/artifacts.h"
+#include "support/hash.h"
 
 namespace pyro::testing {
 namespace {
@@ -78,22 +80,6 @@ std::string zstd_bomb(std::size_t count) {
   return frame;
 }
 
-/// "FEXTRA" as large as it can be, before a good member.
-std::string gzip_with_extra_field(const std::string& text) {
-  std::string packed = gzip_of(text);
-  packed[3] = static_cast<char>(packed[3] | 4);
-  return packed.substr(0, 10) + "\xff\xff" + std::string(0xffff, 'x') + packed.substr(10);
-}
-
-std::uint32_t crc32(std::string_view text) {
-  std::uint32_t crc = ~0U;
-  for (const char c : text) {
-    crc ^= static_cast<unsigned char>(c);
-    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? 0xedb88320U : 0U);
-  }
-  return ~crc;
-}
-
 /// The size of the dictionary stands in the header of the first block, which has a checksum.
 std::string xz_with_dictionary_of_512mib() {
   std::string packed = compress(good().finish(), Compression::xz);
@@ -115,23 +101,36 @@ std::string repeated(const std::string& text, int times) {
 }
 
 Make sparse(SparseFormat format, const SparseFile& file) {
-  return tar(TarBuilder().file("vmlinux", "k").sparse(format, "rootfs.ext4", file));
+  return tar(TarBuilder().file("vmlinux", sample().kernel).sparse(format, "rootfs.ext4", file));
 }
 
 SparseFile scattered(int extents) {
-  SparseFile file{.size = std::int64_t{extents} * 8192};
-  for (int i = 0; i < extents; ++i) file.extents.push_back({std::int64_t{i} * 8192, 1});
-  file.stored.assign(static_cast<std::size_t>(extents), 'x');
+  SparseFile file{.size = std::int64_t{extents} * 8192, .extents = {{1080, 2}}};
+  for (int i = 1; i < extents; ++i) file.extents.push_back({std::int64_t{i} * 8192, 1});
+  file.stored = "\x53\xef" + std::string(static_cast<std::size_t>(extents) - 1, 'x');
   return file;
 }
 
 const std::vector<Layer> kRefused = {
     // Compressed bytes.
     {"GzipCutInItsHeader", bytes(gzip_of(good().finish()).substr(0, 7)), {"gzip"}},
+    {"GzipWithAWrongChecksumOfItsHeader",
+     bytes(gzip_with_fields(good().finish(), {.checksum = true}).replace(9, 1, "\x55")),
+     {"gzip data is damaged: the checksum of its header does not match"}},
     {"GzipSizeInItsTrailer", bytes(with_byte_changed(gzip_of(good().finish()), 2)), {"gzip"}},
-    {"GzipInGzip", bytes(gzip_of(gzip_of(good().finish()))), {"not a tar archive"}},
+    {"GzipInGzip",
+     bytes(gzip_of(gzip_of(good().finish()))),
+     {"not a tar archive, it is gzip data"}},
     {"GzipOfAnotherMethod", bytes("\x1f\x8b\x07" + std::string(100, 'x')), {"gzip"}},
-    {"ZstdNothingButSkippableFrames", bytes(zstd_skippable_frame(5000)), {"not a tar archive"}},
+    {"ZstdNothingButSkippableFrames", bytes(zstd_skippable_frame(5000)), {"did not contain"}},
+    {"ArtifactThatIsCutOff",
+     tar(TarBuilder()
+             .file("vmlinux", "k")
+             .file("rootfs.ext4.xz", compress(sample().rootfs, Compression::xz).substr(0, 6))),
+     {"layer 1 of 1", "cannot unpack 'rootfs.ext4.xz'", "xz data ends too early"}},
+    {"ArtifactThatIsABomb",
+     tar(TarBuilder().file("vmlinux.zst", zstd_bomb((1UL << 13) + 1)).file("rootfs.ext4", "r")),
+     {"'vmlinux.zst' would take", "the limit is 1024 MiB"}},
     {"ZstdWindowOf2GiB",
      bytes(std::string("\x28\xb5\x2f\xfd\x00\xa8", 6) + std::string(100, '\0')),
      {"window"}},
@@ -146,8 +145,15 @@ const std::vector<Layer> kRefused = {
      bytes(with_byte_changed(compress(good().finish(), Compression::xz), 30)),
      {"xz"}},
     {"XzThatWantsTooMuchMemory", bytes(xz_with_dictionary_of_512mib()), {"128 MiB of memory"}},
-    {"Lz4", bytes("\x04\x22\x4d\x18" + noise(2000)), {"tar archive"}},
-    {"Zip", bytes("PK\x03\x04" + noise(2000)), {"tar archive"}},
+    {"Lz4", bytes("\x04\x22\x4d\x18" + noise(2000)), {"it is lz4 data", "what is read is tar"}},
+    {"Zip", bytes("PK\x03\x04" + noise(2000)), {"it is a zip archive"}},
+    {"SevenZip", bytes("7z\xbc\xaf\x27\x1c" + noise(2000)), {"it is a 7z archive"}},
+    {"Qcow2", bytes("QFI\xfb" + noise(2000)), {"it is a qcow2 disk image"}},
+    {"FileSystem", bytes(sample().rootfs), {"it is an ext2, ext3 or ext4 file system"}},
+    {"LfsPointer",
+     bytes("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"),
+     {"it is a Git LFS pointer"}},
+    {"Json", bytes(R"({"critical": {"type": "cosign container image signature"}})"), {"JSON"}},
     {"BombBesideTheArtifacts",
      [](ImageBuilder& image) {
        const std::string head =
@@ -169,7 +175,9 @@ const std::vector<Layer> kRefused = {
      {"layer 1 of 1"}},
     // Names.
     {"NotUtf8AndUpwards", first([](TarBuilder& t) { t.file("\xff/../../x", "x"); }), {"'..'"}},
-    {"EscapeSequenceInAName", first([](TarBuilder& t) { t.fifo("\x1b[2J\x07"); }), {"FIFO"}},
+    {"EscapeSequenceInAName",
+     first([](TarBuilder& t) { t.fifo("\x1b[2J\x07/vmlinux"); }),
+     {"FIFO"}},
     {"PrefixAndName",
      first([](TarBuilder& t) { t.tweak({.prefix = "a/.."}).file("x", "x"); }),
      {"'..'"}},
@@ -180,32 +188,35 @@ const std::vector<Layer> kRefused = {
      }),
      {"'..'"}},
     // Links.
-    {"LinkThenFileOfItsName",
-     tar(TarBuilder()
-             .symlink("vmlinux", "/etc/passwd")
-             .file("vmlinux", "k")
-             .file("rootfs.ext4", "r")),
-     {"'vmlinux' is a link"}},
     {"FolderThatIsALinkUpwards",
      tar(TarBuilder().symlink("d", "..").file("d/vmlinux", "k").file("d/rootfs.ext4", "r")),
      {"points out of the archive"}},
-    {"LinkOfTheTop", first([](TarBuilder& t) { t.symlink(".", "/"); }), {"points out"}},
-    {"HardlinkToAnAbsoluteName",
-     first([](TarBuilder& t) { t.hardlink("passwd", "/etc/passwd"); }),
-     {"points out of the archive"}},
     {"HardlinkWithData",
      tar(TarBuilder().member('1', "rootfs.ext4", "evil", "/etc/passwd").file("vmlinux", "k")),
-     {"'rootfs.ext4' is a link"}},
+     {"damaged tar archive"}},
     {"PaxLinkPath",
-     first([](TarBuilder& t) {
-       t.pax({{"linkpath", "../../../etc"}}).symlink("l", "x");
-     }),
+     tar(TarBuilder()
+             .pax({{"linkpath", "../../../etc"}})
+             .symlink("vmlinux", "x")
+             .file("x", "k")
+             .file("rootfs.ext4", "r")),
      {"points out of the archive"}},
     {"LongLinkUpwards",
-     first([](TarBuilder& t) {
-       t.gnu_long_link(repeated("x/../", 40) + "../../etc").symlink("l", "x");
-     }),
+     tar(TarBuilder()
+             .gnu_long_link(repeated("x/../", 40) + "../../etc")
+             .symlink("vmlinux", "x")
+             .file("rootfs.ext4", "r")),
      {"points out of the archive"}},
+    {"LinksOfTooMuchText",
+     [](ImageBuilder& image) {
+       TarBuilder links = good();
+       const std::string target(4000, 't');
+       for (int i = 0; i < 4000; ++i) {
+         links.gnu_long_link(target).symlink(std::to_string(i), "x");
+       }
+       image.layer(links.finish(), Compression::zstd);
+     },
+     {"the names of its links take more than 12 MiB"}},
     // Headers.
     {"SizeNegative", rootfs_size("\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xf0"), {"layer 1"}},
     {"SizeOf63Bits",
@@ -232,7 +243,6 @@ const std::vector<Layer> kRefused = {
     {"PaxSizeNegative",
      tar(TarBuilder().file("vmlinux", "k").pax({{"size", "-1"}}).file("rootfs.ext4", "data")),
      {"layer 1"}},
-    {"Device", after_good([](TarBuilder& t) { t.member('3', "null"); }), {"device"}},
     // Sparse maps.
     {"SparseMapOfNonsense",
      pax_before_rootfs(pax_record("GNU.sparse.map", "1,2,x,y") +
@@ -241,6 +251,31 @@ const std::vector<Layer> kRefused = {
     {"SparseNegative",
      sparse(SparseFormat::pax_0_1, {.size = 9000, .extents = {{-4096, 4}}, .stored = "data"}),
      {"layer 1"}},
+    // Artifacts that are none.
+    {"EmptyKernel",
+     tar(TarBuilder().file("vmlinux", "").file("rootfs.ext4", sample().rootfs)),
+     {"vmlinux is empty"}},
+    {"EmptyRootfs",
+     tar(TarBuilder().file("vmlinux", sample().kernel).file("rootfs.ext4", "")),
+     {"rootfs.ext4 is empty"}},
+    {"EmptyInitrd", after_good([](TarBuilder& t) { t.file("initrd.img", ""); }), {"is empty"}},
+    {"KernelOfNoise",
+     tar(TarBuilder().file("vmlinux", noise(5000)).file("rootfs.ext4", sample().rootfs)),
+     {"vmlinux holds no kernel", "ELF file or a bzImage"}},
+    {"KernelThatIsAFileSystem",
+     tar(TarBuilder().file("vmlinux", sample().rootfs).file("rootfs.ext4", sample().rootfs)),
+     {"vmlinux holds no kernel: it is an ext2, ext3 or ext4 file system"}},
+    {"RootfsOfZeros",
+     tar(TarBuilder()
+             .file("vmlinux", sample().kernel)
+             .file("rootfs.ext4", std::string(1 << 20, '\0'))),
+     {"rootfs.ext4 holds no file system"}},
+    {"RootfsThatIsAKernel",
+     tar(TarBuilder().file("vmlinux", sample().kernel).file("rootfs.ext4", sample().kernel)),
+     {"rootfs.ext4 holds no file system: it is an ELF file"}},
+    {"RootfsThatIsATar",
+     tar(TarBuilder().file("vmlinux", sample().kernel).file("rootfs.ext4", good().finish())),
+     {"rootfs.ext4 holds no file system: it is a tar archive"}},
     // Ends.
     {"MemberAfterOneEndBlock",
      [](ImageBuilder& image) {
@@ -291,7 +326,12 @@ INSTANTIATE_TEST_SUITE_P(Layers, RefusedLayer, ::testing::ValuesIn(kRefused), ro
 // --- odd, and yet right ---
 
 const std::vector<Layer> kTolerated = {
-    {"GzipWithAnExtraField", bytes(gzip_with_extra_field(good().finish()))},
+    {"GzipWithAnExtraField",
+     bytes(gzip_with_fields(good().finish(), {.extra = std::string(0xffff, 'x')}))},
+    {"GzipWithAllFields",
+     bytes(gzip_with_fields(
+         good().finish(),
+         {.extra = "x", .name = "layer.tar", .comment = "of a test", .checksum = true}))},
     {"GzipWithZerosBehind", bytes(gzip_of(good().finish()) + std::string(5000, '\0'))},
     {"ZstdOfTenThousandEmptyFrames", bytes(repeated(compress("", Compression::zstd), 10'000) +
                                            compress(good().finish(), Compression::zstd))},
@@ -312,6 +352,43 @@ const std::vector<Layer> kTolerated = {
     {"LinksInside", first([](TarBuilder& t) {
        t.symlink("lib", "usr/lib").symlink("a/b", "../usr").hardlink("h", "vmlinux");
      })},
+    {"LinksToOutside", first([](TarBuilder& t) {
+       t.symlink("lib/modules/6.1/build", "/usr/src/linux-headers-6.1")
+           .symlink("a/link", "../../etc")
+           .hardlink("hard", "../x")
+           .hardlink("passwd", "/etc/passwd")
+           .symlink("deep/vmlinux", "/boot/vmlinux");
+     })},
+    {"LinkOfTheTop", first([](TarBuilder& t) { t.symlink(".", "/"); })},
+    {"DevicesAndFifos", first([](TarBuilder& t) {
+       t.char_device("dev/null").block_device("dev/sda").fifo("run/pipe");
+     })},
+    {"KernelIsASymlink", tar(TarBuilder()
+                                 .file("rootfs.ext4", sample().rootfs)
+                                 .symlink("vmlinux", "boot/k")
+                                 .file("boot/k", sample().kernel))},
+    {"KernelIsASymlinkBehindItsTarget", tar(TarBuilder()
+                                                .file("boot/k", sample().kernel)
+                                                .symlink("vmlinux", "boot/k")
+                                                .file("rootfs.ext4", sample().rootfs))},
+    {"RootfsIsAHardlink", tar(TarBuilder()
+                                  .file("r", sample().rootfs)
+                                  .hardlink("rootfs.ext4", "r")
+                                  .file("vmlinux", sample().kernel))},
+    {"LinkThenFileOfItsName", first([](TarBuilder& t) { t.symlink("vmlinux", "/etc/passwd"); })},
+    {"DuplicateArtifact", first([](TarBuilder& t) { t.file("vmlinux", "older"); })},
+    {"DuplicateArtifactByAnotherSpelling",
+     first([](TarBuilder& t) { t.file("./rootfs.ext4", noise(100'000)); })},
+    {"EmptyLayers",
+     [](ImageBuilder& image) {
+       bytes("")(image);
+       bytes(gzip_of(""))(image);
+       image.layer(good().finish()).layer("", Compression::zstd);
+     }},
+    {"ArtifactsThatAreCompressed",
+     tar(TarBuilder()
+             .file("vmlinux.gz", gzip_of(sample().kernel))
+             .file("rootfs.ext4.xz", compress(sample().rootfs, Compression::xz)))},
     {"FolderOverALink", first([](TarBuilder& t) { t.symlink("d", "usr").directory("d"); })},
     {"ContiguousFiles", tar(TarBuilder()
                                 .member('7', "vmlinux", sample().kernel)
@@ -365,8 +442,8 @@ TEST_F(ScatteredLayer, OfThirtyThousandPiecesIsInstalled) {
   pyro_ok({"env", "pull", "tool:1"});
 }
 
-TEST_F(ScatteredLayer, RootFileSystemsAreNotLookedInto) {
-  const Artifacts odd{.kernel = "k", .rootfs = std::string(1000, 'x')};
+TEST_F(ScatteredLayer, NothingBehindTheFirstBytesIsLookedAt) {
+  const Artifacts odd{.kernel = kernel_with("k"), .rootfs = file_system_with("x")};
   offer(image_of(odd));
   pyro_ok({"env", "pull", "tool:1"});
   expect_installed(odd);

@@ -102,7 +102,7 @@ TEST_F(AddTest, AnImageAsRecordsNameIt) {
 TEST_F(AddTest, ADirectory) {
   const fs::path out = dir_ / "out";
   write_artifacts(out);
-  fs::resize_file(out / "rootfs.ext4", 512);  // nothing but holes behind
+  fs::resize_file(out / "rootfs.ext4", 4096);  // nothing but holes behind
   fs::resize_file(out / "rootfs.ext4", std::uintmax_t{1} << 30);
   write_file(out / "initrd.img", "initrd");
   write_file(out / "notes.txt", "mine");
