@@ -37,17 +37,24 @@ class CacheTest : public RegistryHarness {
     EXPECT_TRUE(registry_->requests().empty());
   }
 
-  /// Some seconds for a layer, so that a test can look on.
-  void be_slow(std::size_t piece_size = 10'000) {
-    registry_->add_rule({.kind = RequestKind::blob}, faults::slow(piece_size, 50ms));
+  /// No layer is whole before clear_rules().
+  void hold_layers() {
+    registry_->add_rule({.kind = RequestKind::blob}, faults::held_after(100'000));
   }
-  /// For pulls that are to be cut short, on however busy a machine.
-  void be_very_slow() { be_slow(1'000); }
 
   std::unique_ptr<BackgroundProcess> start(std::vector<std::string> words) const {
     const std::string number = std::to_string(++started_);
     return std::make_unique<BackgroundProcess>(command(std::move(words)), dir_ / ("out" + number),
                                                dir_ / ("err" + number));
+  }
+
+  /// One that says that it waits.
+  std::unique_ptr<BackgroundProcess> start_waiting(std::vector<std::string> words) const {
+    auto process = start(std::move(words));
+    const fs::path err = dir_ / ("err" + std::to_string(started_));
+    process->wait_until("it waits",
+                        [&] { return read_file(err).find("waiting") != std::string::npos; });
+    return process;
   }
 
   fs::path lock_file() const { return cache() / "locks/tool_1-1.0.0.lock"; }
@@ -239,8 +246,7 @@ TEST_F(CacheTest, WhatIsInstalledCostsNoWriteNoLockNoNetwork) {
                                              {"env", "inspect", "tool:1"},
                                              {"env", "verify"},
                                              {"env", "prune", "--dry-run"}}) {
-    const ProcessResult result = pyro_ok(words);
-    EXPECT_LT(result.wall_time.count(), 5);
+    pyro_ok(words);
   }
   EXPECT_EQ(snapshot(home()), before);
   EXPECT_TRUE(registry_->requests().empty());
@@ -256,10 +262,11 @@ TEST_F(CacheTest, BusyAfterWaiting) {
 }
 
 TEST_F(CacheTest, TwoPullsAtOnceDownloadOnce) {
-  be_slow();
+  hold_layers();
   const auto first = start({"env", "pull", "tool:1"});
   ASSERT_TRUE(eventually([&] { return asked_for_blob(); }));
-  const auto second = start({"env", "pull", "tool:1"});
+  const auto second = start_waiting({"env", "pull", "tool:1"});
+  registry_->clear_rules();
   const ProcessResult one = first->wait();
   const ProcessResult two = second->wait();
   EXPECT_EQ(one.exit_code, 0) << one.err;
@@ -303,32 +310,34 @@ TEST_F(CacheTest, TheOldInstallServesUntilTheNewOneStands) {
   pyro_ok({"env", "pull", "tool:1"});
   registry_->put(kRepository, "1", image_of(other_artifacts(6)));
   registry_->forget_requests();
-  be_slow();
+  hold_layers();
   const auto before = snapshot(platform_dir());
   const auto pull = start({"env", "pull", "--force", "tool:1"});
   ASSERT_TRUE(eventually([&] { return asked_for_blob(); }));
   EXPECT_EQ(snapshot(platform_dir()), before);
   expect_installed(sample());
+  registry_->clear_rules();
   EXPECT_EQ(pull->wait().exit_code, 0);
   expect_installed(other_artifacts(6));
 }
 
 TEST_F(CacheTest, NoMomentWithoutAnInstall) {
   pyro_ok({"env", "pull", "tool:1"});
+  hold_layers();
+  registry_->forget_requests();
   const auto pull = start({"env", "pull", "--force", "tool:1"});
-  int looks = 0;
+  ASSERT_TRUE(eventually([&] { return asked_for_blob(); }));
+  registry_->clear_rules();
   while (pull->running()) {
     struct stat info {};
     EXPECT_EQ(::stat((install_dir() / "rootfs.ext4").c_str(), &info), 0);
     EXPECT_EQ(::stat((install_dir() / "environment.json").c_str(), &info), 0);
-    ++looks;
   }
-  EXPECT_GT(looks, 10);
   EXPECT_EQ(pull->wait().exit_code, 0);
 }
 
 TEST_F(CacheTest, InterruptedLeavesItAsItWas) {
-  be_very_slow();
+  hold_layers();
   install_by_hand(other_artifacts(20));
   const auto before = cache_state();
   for (const int signal : {SIGINT, SIGTERM}) {
@@ -343,7 +352,7 @@ TEST_F(CacheTest, InterruptedLeavesItAsItWas) {
 }
 
 TEST_F(CacheTest, InterruptedIsToldInJson) {
-  be_very_slow();
+  hold_layers();
   const auto pull = start({"env", "pull", "tool:1", "--json"});
   ASSERT_TRUE(eventually([&] { return asked_for_blob() && staged() > 0; }));
   pull->send_signal(SIGINT);
@@ -356,11 +365,7 @@ TEST_F(CacheTest, InterruptedIsToldInJson) {
 TEST_F(CacheTest, InterruptedWhileWaiting) {
   write_file(lock_file(), "");
   const HeldLock lock(lock_file());
-  const auto pull = start({"env", "pull", "tool:1"});
-  pull->wait_until("it waits", [&] {
-    return read_file(dir_ / ("err" + std::to_string(started_))).find("waiting") !=
-           std::string::npos;
-  });
+  const auto pull = start_waiting({"env", "pull", "tool:1"});
   pull->send_signal(SIGTERM);
   EXPECT_EQ(pull->wait().exit_code, 130);
   EXPECT_TRUE(registry_->requests().empty());
@@ -382,7 +387,7 @@ TEST_F(CacheTest, ReplacingWhatIsInUseLeavesItToItsUser) {
 }
 
 TEST_F(CacheTest, KilledLeavesWhatPruneRemoves) {
-  be_very_slow();
+  hold_layers();
   install_by_hand(other_artifacts(20));
   const auto before = cache_state();
   const auto pull = start({"env", "pull", "--force", "tool:1"});

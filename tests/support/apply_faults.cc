@@ -81,6 +81,7 @@ void apply_to_transport(HttpResponse& response, const Fault& fault) {
   response.delay += fault.delay;
   if (fault.piece_size != 0) response.piece_size = fault.piece_size;
   response.piece_delay += fault.piece_delay;
+  if (fault.hold_after) response.hold_after = fault.hold_after;
 }
 
 }  // namespace

@@ -28,13 +28,15 @@ FileDescriptor open_file(const std::filesystem::path& file, int flags) {
   return fd;
 }
 
+std::chrono::microseconds microseconds_of(const timeval& time) {
+  return std::chrono::seconds(time.tv_sec) + std::chrono::microseconds(time.tv_usec);
+}
+
 }  // namespace
 
 BackgroundProcess::BackgroundProcess(const Command& command, std::filesystem::path output_file,
                                      std::filesystem::path error_file)
-    : output_file_(std::move(output_file)),
-      error_file_(std::move(error_file)),
-      start_(Clock::now()) {
+    : output_file_(std::move(output_file)), error_file_(std::move(error_file)) {
   constexpr int kWrite = O_WRONLY | O_CREAT | O_APPEND;
   const FileDescriptor in = open_file("/dev/null", O_RDONLY);
   const FileDescriptor out = open_file(output_file_, kWrite);
@@ -107,7 +109,7 @@ bool BackgroundProcess::reap(Milliseconds timeout) {
       if (WIFEXITED(status)) result_.exit_code = WEXITSTATUS(status);
       if (WIFSIGNALED(status)) result_.signal = WTERMSIG(status);
       result_.max_rss_kib = usage.ru_maxrss;
-      result_.wall_time = Clock::now() - start_;
+      result_.processor_time = microseconds_of(usage.ru_utime) + microseconds_of(usage.ru_stime);
     } else if (Clock::now() >= deadline) {
       return false;
     } else {

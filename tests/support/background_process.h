@@ -31,10 +31,10 @@ class BackgroundProcess {
   /// Waits for `condition`; throws std::runtime_error with the output so far when the process ends
   /// or `timeout` passes before.
   void wait_until(std::string_view what, const std::function<bool()>& condition,
-                  Milliseconds timeout = Milliseconds(20'000));
+                  Milliseconds timeout = kHang);
 
   /// Waits for its end; kills it when `timeout` passes before.
-  ProcessResult wait(Milliseconds timeout = Milliseconds(30'000));
+  ProcessResult wait(Milliseconds timeout = kHang);
 
   /// SIGTERM, after `grace` SIGKILL, to the whole group.
   ProcessResult terminate(Milliseconds grace = Milliseconds(3'000));
@@ -48,7 +48,6 @@ class BackgroundProcess {
 
   std::filesystem::path output_file_;
   std::filesystem::path error_file_;
-  std::chrono::steady_clock::time_point start_;
   pid_t pid_ = -1;
   bool reaped_ = false;
   ProcessResult result_;

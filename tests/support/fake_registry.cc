@@ -144,6 +144,7 @@ void FakeRegistry::add_rule(const Match& when, const Fault& then) {
 void FakeRegistry::clear_rules() {
   const std::lock_guard lock(mutex_);
   rules_.clear();
+  for (const auto& server : servers_) server->release();
 }
 
 std::string FakeRegistry::host(const std::string& name) const {

@@ -58,6 +58,7 @@ class FakeRegistry {
 
   void set_auth(const AuthOptions& options);
   void add_rule(const Match& when, const Fault& then);
+  /// What held_after() holds goes on.
   void clear_rules();
 
   /// "localhost:PORT"; with another name of this machine ("127.0.0.1") it is another host to

@@ -66,6 +66,8 @@ struct HttpResponse {
   std::chrono::milliseconds delay{0};  ///< Before the first byte.
   std::size_t piece_size = 0;          ///< Body bytes between two pauses; 0: no pauses.
   std::chrono::milliseconds piece_delay{0};
+  /// After so much of the body only a byte now and then, until HttpServer::release().
+  std::optional<std::size_t> hold_after = {};
 };
 
 /// Status line, headers and empty line; `close` adds "Connection: close".

@@ -13,12 +13,15 @@
 #include <charconv>
 #include <stdexcept>
 #include <utility>
+#include <vector>
 
 namespace pyro::testing {
 namespace {
 
 constexpr std::size_t kMaxRequest = 16 << 20;
 constexpr std::size_t kPiece = 64 << 10;
+/// Between two bytes of an answer that is held: its reader must not give it up as stalled.
+constexpr std::chrono::milliseconds kHeldPause{50};
 
 sockaddr_in loopback_address(int port) {
   sockaddr_in address{};
@@ -61,8 +64,6 @@ void wait_for_end(Channel& channel) {
 
 // Closed with something unread in it, a connection is reset, and the last word is lost.
 void let_it_read(int socket) {
-  const timeval limit{1, 0};
-  ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
   ::shutdown(socket, SHUT_WR);
   std::array<char, 4096> ignored;
   while (::recv(socket, ignored.data(), ignored.size(), 0) > 0) {
@@ -88,6 +89,18 @@ bool must_close(const HttpRequest& request, const HttpResponse& response) {
   return response.ending != Ending::keep_alive || response.cut_after.has_value() ||
          !length_is_truthful(response) || request.version == "HTTP/1.0" ||
          request.header("Connection").value_or("") == "close";
+}
+
+struct Pace {
+  std::size_t piece_size;
+  std::chrono::milliseconds pause;
+};
+
+Pace pace_of(const HttpResponse& response, std::size_t sent, bool released) {
+  const std::size_t usual = response.piece_size == 0 ? kPiece : response.piece_size;
+  if (!response.hold_after || released) return {usual, response.piece_delay};
+  if (sent >= *response.hold_after) return {1, kHeldPause};
+  return {std::min(usual, *response.hold_after - sent), response.piece_delay};
 }
 
 }  // namespace
@@ -241,16 +254,20 @@ bool HttpServer::respond(Channel& channel, const HttpRequest& request,
 // False when it was not sent to its end.
 bool HttpServer::send_body(Channel& channel, const HttpResponse& response) {
   std::size_t left = response.cut_after.value_or(response.body.size() * response.repeat_body);
-  const std::size_t piece_size = response.piece_size == 0 ? kPiece : response.piece_size;
+  const int releases = releases_;
+  std::size_t sent = 0;
   for (std::size_t round = 0; round < response.repeat_body && left > 0; ++round) {
-    for (std::size_t at = 0; at < response.body.size() && left > 0; at += piece_size) {
+    for (std::size_t at = 0; at < response.body.size() && left > 0;) {
+      const Pace pace = pace_of(response, sent, releases != releases_);
       const std::string_view piece =
-          std::string_view(response.body).substr(at, std::min(piece_size, left));
+          std::string_view(response.body).substr(at, std::min(pace.piece_size, left));
       left -= std::min(left, piece.size());
-      const bool sent = response.chunked
-                            ? channel.write(fmt::format("{:x}\r\n{}\r\n", piece.size(), piece))
-                            : channel.write(piece);
-      if (!sent || !pause(response.piece_delay)) return false;
+      at += piece.size();
+      sent += piece.size();
+      const bool written = response.chunked
+                               ? channel.write(fmt::format("{:x}\r\n{}\r\n", piece.size(), piece))
+                               : channel.write(piece);
+      if (!written || !pause(pace.pause)) return false;
     }
   }
   if (response.chunked && !response.cut_after) return channel.write("0\r\n\r\n");
@@ -265,8 +282,10 @@ bool HttpServer::pause(std::chrono::milliseconds time) {
 }
 
 int unused_port() {
-  const FileDescriptor socket = bind_free_port();
-  return port_of(socket.get());
+  static std::mutex mutex;
+  static std::vector<FileDescriptor> held;  // bound, but not listened at
+  const std::lock_guard lock(mutex);
+  return port_of(held.emplace_back(bind_free_port()).get());
 }
 
 }  // namespace pyro::testing

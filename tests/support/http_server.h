@@ -41,6 +41,9 @@ class HttpServer {
   HttpServer& operator=(const HttpServer&) = delete;
   ~HttpServer();
 
+  /// What `hold_after` holds by now goes on.
+  void release() { ++releases_; }
+
   int port() const { return port_; }
   /// "localhost:PORT", or with another name of this machine.
   std::string host(const std::string& name = "localhost") const;
@@ -82,11 +85,12 @@ class HttpServer {
   std::mutex mutex_;
   std::condition_variable stopped_;
   bool stopping_ = false;  // guarded by mutex_
+  std::atomic<int> releases_ = 0;
   std::list<Connection> open_;
   std::thread acceptor_;
 };
 
-/// A port of 127.0.0.1 where nobody listens.
+/// A port of 127.0.0.1 where nobody listens, and nobody will as long as this process lives.
 int unused_port();
 
 }  // namespace pyro::testing

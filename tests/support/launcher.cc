@@ -1,10 +1,12 @@
-// Stands between a test and a command so that the command's peak memory can be measured.
+// Stands between a test and a command so that the command's peak memory and its processor time can
+// be measured.
 //
 // The kernel counts the memory of the forking process into the maximum of its child (the child has
 // it until it executes something else), so a test that holds a 200 MiB image would measure every
 // command at 200 MiB. This process is small: what it forks is measured honestly.
 //
-// usage: launcher PROGRAM ARGV0 [ARG...]; the result goes to descriptor 3: "STATUS MAX_RSS_KIB".
+// usage: launcher PROGRAM ARGV0 [ARG...]; the result goes to descriptor 3: "STATUS MAX_RSS_KIB
+// MICROSECONDS", the last of processor time.
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -28,6 +30,10 @@ constexpr int kReportDescriptor = 3;
   ::_exit(127);
 }
 
+long long microseconds(const timeval& time) {
+  return time.tv_sec * 1'000'000LL + time.tv_usec;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -43,6 +49,7 @@ int main(int argc, char** argv) {
   rusage usage{};
   while (::wait4(child, &status, 0, &usage) < 0 && errno == EINTR) {
   }
-  ::dprintf(kReportDescriptor, "%d %ld\n", status, usage.ru_maxrss);
+  ::dprintf(kReportDescriptor, "%d %ld %lld\n", status, usage.ru_maxrss,
+            microseconds(usage.ru_utime) + microseconds(usage.ru_stime));
   return 0;
 }

@@ -64,7 +64,8 @@ class SigpipeGuard {
 // One command from start to end: feeds its input and collects its outputs and the report.
 class Runner {
  public:
-  explicit Runner(const Command& command) : command_(command), deadline_(start_ + command.timeout) {
+  explicit Runner(const Command& command)
+      : command_(command), deadline_(Clock::now() + command.timeout) {
     for (Pipe* pipe : {&in_, &out_, &err_, &report_}) make_parent_side_nonblocking(*pipe);
     const auto program = find_program(command.argv.at(0));
     if (!program) throw std::runtime_error("no such program: " + command.argv[0]);
@@ -136,7 +137,6 @@ class Runner {
   }
 
   void command_ended() {
-    result_.wall_time = Clock::now() - start_;
     drain_deadline_ = Clock::now() + kDrainTime;
     ::kill(-pid_, SIGKILL);  // what the command left behind in its group
   }
@@ -152,14 +152,15 @@ class Runner {
 
   void parse_report() {
     int status = SIGKILL;  // the launcher was killed with the command
-    std::istringstream(report_text_) >> status >> result_.max_rss_kib;
+    std::int64_t microseconds = 0;
+    std::istringstream(report_text_) >> status >> result_.max_rss_kib >> microseconds;
+    result_.processor_time = std::chrono::microseconds(microseconds);
     if (WIFEXITED(status)) result_.exit_code = WEXITSTATUS(status);
     if (WIFSIGNALED(status)) result_.signal = WTERMSIG(status);
   }
 
   const Command& command_;
   SigpipeGuard sigpipe_;
-  Clock::time_point start_ = Clock::now();
   Clock::time_point deadline_;
   Clock::time_point drain_deadline_ = Clock::time_point::max();
   Pipe in_, out_, err_, report_;

@@ -13,6 +13,10 @@ namespace pyro::testing {
 
 using Milliseconds = std::chrono::milliseconds;
 
+/// What takes longer hangs. It ends a test that is broken, and no test leans on it: how long a step
+/// takes is up to the host.
+inline constexpr Milliseconds kHang{240'000};
+
 struct Command {
   std::vector<std::string> argv;  ///< The program is looked up in PATH.
   /// On top of the environment of the test: a value sets, std::nullopt unsets.
@@ -20,7 +24,7 @@ struct Command {
   bool clean_env = false;          ///< Start from an empty environment instead.
   std::filesystem::path cwd = {};  ///< Empty: that of the test.
   std::string stdin_text = {};     ///< Then end of file. BackgroundProcess: /dev/null instead.
-  Milliseconds timeout{30'000};    ///< Then the whole process group is killed.
+  Milliseconds timeout = kHang;    ///< Then the whole process group is killed.
 };
 
 struct ProcessResult {
@@ -32,7 +36,9 @@ struct ProcessResult {
   /// The peak of its largest process, from the kernel. run() measures the command alone; for a
   /// BackgroundProcess the memory of the test process at the start is a lower bound.
   long max_rss_kib = 0;
-  std::chrono::duration<double> wall_time{};
+  /// In user and kernel mode, with all that it waited for: what a bound in seconds is about, as it
+  /// does not depend on what else the host does.
+  std::chrono::duration<double> processor_time{};
 };
 
 /// Runs a command to its end. Throws std::runtime_error when it cannot be started.
@@ -44,7 +50,7 @@ ProcessResult run_checked(const Command& command);
 /// Where `name` stands in PATH.
 std::optional<std::filesystem::path> find_program(const std::string& name);
 
-/// Polls until `condition` holds; false when `timeout` passed before.
-bool eventually(const std::function<bool()>& condition, Milliseconds timeout = Milliseconds(5'000));
+/// Waits for the state that a test needs; false when it never came.
+bool eventually(const std::function<bool()>& condition, Milliseconds timeout = kHang);
 
 }  // namespace pyro::testing

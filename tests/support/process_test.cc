@@ -66,7 +66,7 @@ TEST(ProcessTest, ReportsCodeAndOutputs) {
   EXPECT_EQ(result.out, "out\n");
   EXPECT_EQ(result.err, "err\n");
   EXPECT_GT(result.max_rss_kib, 0);
-  EXPECT_GT(result.wall_time.count(), 0);
+  EXPECT_GT(result.processor_time.count(), 0);
 }
 
 TEST(ProcessTest, ReportsSignals) {
@@ -106,17 +106,15 @@ TEST(ProcessTest, StartsFromEmptyEnvironment) {
 
 TEST(ProcessTest, EndsAtTimeLimitWithItsChildren) {
   const ProcessResult result =
-      run({.argv = {"sh", "-c", "sleep 60 & echo $!; wait"}, .timeout = Milliseconds(200)});
+      run({.argv = {"sh", "-c", "sleep 1000 & echo $!; wait"}, .timeout = Milliseconds(2'000)});
   EXPECT_TRUE(result.timed_out);
   EXPECT_EQ(result.signal, SIGKILL);
-  EXPECT_LT(result.wall_time.count(), 10);
   EXPECT_TRUE(eventually([&] { return !alive(std::stoi(result.out)); }));
 }
 
 TEST(ProcessTest, EndsWhatACommandLeavesBehind) {
-  const ProcessResult result = shell("sleep 60 & echo $!");
+  const ProcessResult result = shell("sleep 1000 & echo $!");
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_LT(result.wall_time.count(), 10);
   EXPECT_TRUE(eventually([&] { return !alive(std::stoi(result.out)); }));
 }
 
@@ -151,7 +149,7 @@ TEST(BackgroundProcessTest, EndsWithItsOwner) {
   const TempDir dir;
   pid_t pid = 0;
   {
-    BackgroundProcess process({.argv = {"sh", "-c", "echo ready; exec sleep 60"}}, dir / "log");
+    BackgroundProcess process({.argv = {"sh", "-c", "echo ready; exec sleep 1000"}}, dir / "log");
     process.wait_until("it is ready", [&] { return process.output() == "ready\n"; });
     pid = process.pid();
     EXPECT_TRUE(process.running());
@@ -161,8 +159,8 @@ TEST(BackgroundProcessTest, EndsWithItsOwner) {
 
 TEST(BackgroundProcessTest, IsKilledWhenItIgnoresTheRequest) {
   const TempDir dir;
-  BackgroundProcess process({.argv = {"sh", "-c", "trap '' TERM; echo ready; sleep 60; sleep 60"}},
-                            dir / "log");
+  BackgroundProcess process(
+      {.argv = {"sh", "-c", "trap '' TERM; echo ready; sleep 1000; sleep 1000"}}, dir / "log");
   process.wait_until("it is ready", [&] { return process.output() == "ready\n"; });
   const ProcessResult result = process.terminate(Milliseconds(100));
   EXPECT_EQ(result.signal, SIGKILL);
@@ -197,7 +195,7 @@ TEST(BackgroundProcessTest, DoesNotOutliveAKilledTest) {
   const pid_t test = ::fork();
   ASSERT_GE(test, 0);
   if (test == 0) {
-    BackgroundProcess process({.argv = {"sh", "-c", "echo $$; exec sleep 60"}}, dir / "log");
+    BackgroundProcess process({.argv = {"sh", "-c", "echo $$; exec sleep 1000"}}, dir / "log");
     ::pause();
     ::_exit(0);
   }

@@ -57,4 +57,8 @@ Fault slow(std::size_t piece_size, std::chrono::milliseconds pause) {
   return {.piece_size = piece_size, .piece_delay = pause};
 }
 
+Fault held_after(std::size_t bytes) {
+  return {.hold_after = bytes};
+}
+
 }  // namespace pyro::testing::faults

@@ -85,6 +85,7 @@ struct Fault {
   std::chrono::milliseconds delay{0};
   std::size_t piece_size = 0;
   std::chrono::milliseconds piece_delay{0};
+  std::optional<std::size_t> hold_after = {};
 };
 
 struct Rule {
@@ -109,6 +110,9 @@ Fault redirect(RedirectFault::To to = RedirectFault::To::cdn, int status = 307);
 Fault redirect_to(std::string location, int status = 307);
 /// `piece_size` bytes, a pause, and so on.
 Fault slow(std::size_t piece_size, std::chrono::milliseconds pause);
+/// `bytes`, and then as good as nothing until clear_rules(): a transfer that is not over before the
+/// test is, on a host of any speed, and that is not given up either.
+Fault held_after(std::size_t bytes);
 
 }  // namespace faults
 }  // namespace pyro::testing

@@ -35,8 +35,7 @@ Command skopeo(Arguments arguments, const TempDir& dir) {
           .env = {{"REGISTRY_AUTH_FILE", (dir / "auth.json").string()},
                   {"HOME", dir.path().string()},
                   {"XDG_DATA_HOME", dir.path().string()},
-                  {"_CONTAINERS_ROOTLESS_UID", "1"}},
-          .timeout = Milliseconds(120'000)};
+                  {"_CONTAINERS_ROOTLESS_UID", "1"}}};
 }
 
 }  // namespace
