@@ -54,6 +54,7 @@ void take_name(const std::string& wanted) {
   utsname names{};
   if (::uname(&names) == 0 && wanted == names.nodename) return;
   ::sethostname(wanted.data(), wanted.size());
+  write_names(wanted);
 }
 
 }  // namespace

@@ -41,6 +41,20 @@ void load_modules();
 /// Mounts the disk read-only, a throw-away layer in memory over it, and makes that the root.
 void enter_root_file_system();
 
+/// What programs expect of a running system: file systems, devices, limits.
+void complete_system();
+
+/// Returns errno, or 0. Makes `target` if it is not there.
+int mount_at(const char* source, const char* target, const char* type, unsigned long flags,
+             const char* options);
+
+/// Puts a file of the machine's own in the place of the image's: one of /etc that says who and
+/// where the machine is.
+void write_own_file(const char* path, std::string_view content);
+
+/// /etc/hostname and /etc/hosts.
+void write_names(const std::string& name);
+
 /// Interfaces: the loopback, and a network card where there is one, on QEMU's user network.
 void set_up_network();
 

@@ -110,6 +110,7 @@ int main() {
   channel.open();
   report_to(channel);
   enter_root_file_system();
+  complete_system();
   set_up_network();
   Server(channel).run();
 }

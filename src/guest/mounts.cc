@@ -1,4 +1,5 @@
-// File systems: the kernel's own, and the environment's under a layer that is thrown away.
+// File systems that are needed: the kernel's own, and the environment's under a layer that is
+// thrown away.
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,12 +12,6 @@ namespace pyro::guest {
 namespace {
 
 constexpr const char* kDisk = "/dev/vda";
-
-int mount_at(const char* source, const char* target, const char* type, unsigned long flags,
-             const char* options) {
-  ::mkdir(target, 0755);
-  return ::mount(source, target, type, flags, options) == 0 ? 0 : errno;
-}
 
 void require(int error, const char* what) {
   if (error != 0) give_up(what, error);
@@ -56,19 +51,13 @@ void change_root() {
   require(changed ? 0 : errno, "cannot change to the new root");
 }
 
-// What programs expect of a running system; without it, some work less well, but most do.
-void complete_system() {
-  mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5,ptmxmode=0666");
-  mount_at("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
-  mount_at("run", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
-  ::symlink("/proc/self/fd", "/dev/fd");
-  ::symlink("/proc/self/fd/0", "/dev/stdin");
-  ::symlink("/proc/self/fd/1", "/dev/stdout");
-  ::symlink("/proc/self/fd/2", "/dev/stderr");
-  if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
-}
-
 }  // namespace
+
+int mount_at(const char* source, const char* target, const char* type, unsigned long flags,
+             const char* options) {
+  ::mkdir(target, 0755);
+  return ::mount(source, target, type, flags, options) == 0 ? 0 : errno;
+}
 
 void mount_kernel_file_systems() {
   require(mount_at("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, ""),
@@ -83,7 +72,6 @@ void enter_root_file_system() {
   mount_overlay();
   for (const char* const name : {"/proc", "/sys", "/dev"}) move_into_new_root(name);
   change_root();
-  complete_system();
 }
 
 }  // namespace pyro::guest

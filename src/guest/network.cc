@@ -1,7 +1,6 @@
 // The network, as far as a guest has one: the loopback interface, and QEMU's user network, whose
 // addresses are fixed (QEMU's documentation, "Using the user mode network stack").
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <net/if.h>
 #include <net/route.h>
 #include <netinet/in.h>
@@ -60,13 +59,6 @@ void set_default_route(int socket) {
   ::ioctl(socket, SIOCADDRT, &route);
 }
 
-// The environment's may be a link to what a service would have written.
-void set_name_servers() {
-  ::unlink("/etc/resolv.conf");
-  const Descriptor file(::open("/etc/resolv.conf", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-  static_cast<void>(!::write(file.get(), kNameServers.data(), kNameServers.size()));
-}
-
 }  // namespace
 
 void set_up_network() {
@@ -80,7 +72,7 @@ void set_up_network() {
     bring_up(socket, "eth0");
     set_address(socket, "eth0", SIOCSIFNETMASK, kNetmask);
     set_default_route(socket);
-    set_name_servers();
+    write_own_file("/etc/resolv.conf", kNameServers);
   }
 }
 
