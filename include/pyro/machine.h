@@ -52,8 +52,10 @@ struct MachineOptions {
   std::chrono::milliseconds boot_timeout{60'000};
 };
 
-/// `from` and `to` are paths on either side. As with cp(1): an existing directory, or a name that
-/// ends with '/', is copied into.
+/// `from` and `to` are paths on either side. As with cp -r: an existing directory, or a name that
+/// ends with '/', is copied into; "DIR/." as `from` is the content of DIR; what exists keeps its
+/// mode. On the host a pipe or device is read to its end or written into, and a symbolic link that
+/// is named is followed. Modes and times are copied; owners and set-user-id bits are not.
 struct Copy {
   std::string from;
   std::string to;
@@ -108,7 +110,8 @@ struct RunReport {
   bool timed_out = false;
   /// Why the command could not be started, in one line; empty when it was.
   std::string refusal = {};
-  /// Of the first copy after the command that could not be made; further ones are warned of.
+  /// Of the first copy that could not be made after the command, or not be read as a whole before
+  /// it; further ones are warned of.
   std::optional<Error> copy_failure = {};
   bool warm = false;  ///< It went on from a prepared state.
   Accelerator accelerator = Accelerator::tcg;

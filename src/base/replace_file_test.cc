@@ -1,13 +1,17 @@
 // Tests of files whose content changes in one step.
 #include "base/replace_file.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <sstream>
 
+#include "base/new_file.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -54,11 +58,24 @@ TEST_F(ReplaceFileTest, MakesAndReplaces) {
   EXPECT_EQ(files(), 1U);
 }
 
-TEST_F(ReplaceFileTest, WhatWasLeftIsNoObstacle) {
-  std::ofstream(directory_ / ".f.pyro-new") << "half of it";
-  replace_file(directory_ / "f", "whole", 0644);
-  EXPECT_EQ(content(directory_ / "f"), "whole");
+TEST_F(ReplaceFileTest, ReplacesNothingButFiles) {
+  const fs::path pipe = directory_ / "pipe";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  EXPECT_THROW(replace_file(pipe, "x", 0644), Error);
+  EXPECT_TRUE(fs::is_fifo(pipe));
   EXPECT_EQ(files(), 1U);
+}
+
+TEST_F(ReplaceFileTest, LeavesNothingOfKilledProcess) {
+  if (!Fd(::open(directory_.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600))) {
+    GTEST_SKIP() << "the file system has no files without a name";
+  }
+  if (::fork() == 0) {
+    const NewFile file(open_directory(directory_), "f", 0644, "f");
+    ::raise(SIGKILL);
+  }
+  ::wait(nullptr);
+  EXPECT_EQ(files(), 0U);
 }
 
 TEST_F(ReplaceFileTest, FailingLeavesNothing) {

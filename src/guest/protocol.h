@@ -124,10 +124,11 @@ struct RefusalPayload {
 enum class EntryKind : std::uint8_t { file = 1, directory, link };
 
 struct EntryPayload {
-  std::int64_t modified = 0;  ///< Seconds since 1970.
+  std::int64_t modified = 0;  ///< Seconds since 1970,
   std::uint16_t mode = 0;     ///< The permission bits.
   EntryKind kind{};
-  std::uint8_t reserved[5] = {};
+  std::uint8_t reserved = 0;
+  std::uint32_t nanoseconds = 0;  ///< and what comes on top of them.
 };
 static_assert(sizeof(EntryPayload) == 16 && sizeof(StartPayload) == 72 && sizeof(RunPayload) == 8);
 

@@ -52,7 +52,8 @@ class TreeReader {
   void send_entry(EntryKind kind, const std::string& path, const struct stat& found,
                   const std::string& rest = {}) {
     EntryPayload entry;
-    entry.modified = found.st_mtime;
+    entry.modified = found.st_mtim.tv_sec;
+    entry.nanoseconds = static_cast<std::uint32_t>(found.st_mtim.tv_nsec);
     entry.mode = static_cast<std::uint16_t>(found.st_mode & kPermissions);
     entry.kind = kind;
     channel_.write_fixed(FrameType::entry, entry, path + rest);

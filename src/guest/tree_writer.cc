@@ -27,7 +27,8 @@ void make_parents(const std::string& path) {
   }
 }
 
-/// Writes entries below a root. After the first failure it only listens.
+/// Writes entries below a root. What was there keeps its mode and owner, and a directory its time.
+/// After the first failure it only listens.
 class TreeWriter {
  public:
   explicit TreeWriter(std::string root) : root_(std::move(root)) { make_parents(root_); }
@@ -57,7 +58,7 @@ class TreeWriter {
     std::ranges::reverse(directories_);
     for (const auto& [path, entry] : directories_) {
       ::chmod(path.c_str(), entry.mode & kPermissions);
-      set_time(path, entry.modified);
+      set_time(path, entry);
     }
   }
 
@@ -65,7 +66,7 @@ class TreeWriter {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  struct Directory {
+  struct Directory {  // that was made for the copy
     std::string path;
     EntryPayload entry;
   };
@@ -73,30 +74,44 @@ class TreeWriter {
   bool make(const std::string& target) {
     switch (entry_.kind) {
       case EntryKind::directory:
-        directories_.push_back({path_, entry_});
-        return ::mkdir(path_.c_str(), 0755) == 0 || (errno == EEXIST && is_directory(path_));
+        return make_directory();
       case EntryKind::link:
         ::unlink(path_.c_str());
         return ::symlink(target.c_str(), path_.c_str()) == 0;
       case EntryKind::file:
-        file_.set(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-        return file_.is_open();
+        return make_file();
     }
     errno = EINVAL;
     return false;
   }
 
-  void finish_file() {
-    if (!file_.is_open()) return;
-    ::fchmod(file_.get(), entry_.mode & kPermissions);
-    file_.close();
-    set_time(path_, entry_.modified);
+  bool make_directory() {
+    if (::mkdir(path_.c_str(), 0755) != 0) return errno == EEXIST && is_directory(path_);
+    directories_.push_back({path_, entry_});
+    return true;
   }
 
-  static void set_time(const std::string& path, std::int64_t modified) {
+  bool make_file() {
+    file_.set(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    is_new_ = file_.is_open();
+    if (!is_new_ && errno == EEXIST) {
+      file_.set(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+    }
+    return file_.is_open();
+  }
+
+  void finish_file() {
+    if (!file_.is_open()) return;
+    if (is_new_) ::fchmod(file_.get(), entry_.mode & kPermissions);
+    file_.close();
+    set_time(path_, entry_);
+  }
+
+  static void set_time(const std::string& path, const EntryPayload& entry) {
     timespec times[2] = {};
     times[0].tv_nsec = UTIME_OMIT;
-    times[1].tv_sec = modified;
+    times[1].tv_sec = entry.modified;
+    times[1].tv_nsec = static_cast<long>(entry.nanoseconds);
     ::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW);
   }
 
@@ -104,6 +119,7 @@ class TreeWriter {
   std::string path_;
   EntryPayload entry_;
   Descriptor file_;
+  bool is_new_ = false;
   int error_ = 0;
   std::vector<Directory> directories_;
 };

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/base64.h"
+#include "base/destination.h"
 #include "base/file_lock.h"
 #include "base/files.h"
 #include "base/replace_file.h"
@@ -22,17 +23,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
-
-constexpr int kMostLinks = 40;
-
-/// The file itself: people keep a link to it in its place, which is to stay.
-fs::path through_links(fs::path file) {
-  std::error_code error;
-  for (int links = 0; links < kMostLinks && fs::is_symlink(file, error); ++links) {
-    file = file.parent_path() / fs::read_symlink(file);
-  }
-  return file;
-}
 
 /// One at a time: what one login reads, another must not replace before it is written. The lock is
 /// on a file of its own, which goes again: who may read the directory could lock that.
@@ -90,7 +80,7 @@ void add_entry(Json& content, std::string_view registry, Json entry) {
 }
 
 fs::path target_of(const CredentialSources& sources) {
-  if (!sources.files.empty()) return through_links(fs::absolute(sources.files.front()));
+  if (!sources.files.empty()) return follow_links(fs::absolute(sources.files.front()));
   throw Error(ErrorCode::failed, "there is no place for credentials: HOME is not set",
               "name a file in REGISTRY_AUTH_FILE");
 }

@@ -230,13 +230,6 @@ TEST_F(CredentialStoreTest, RootLeavesAFileToItsOwner) {
   EXPECT_EQ(mode_of(file_), 0600U);
 }
 
-TEST_F(CredentialStoreTest, WhatAKilledProcessLeftIsCleanedUp) {
-  write("{}");
-  std::ofstream(file_.parent_path() / ".auth.json.pyro-new") << "half";
-  keep_credentials(sources_, "r", kRobin);
-  EXPECT_EQ(names(), std::vector<std::string>{"auth.json"});
-}
-
 TEST_F(CredentialStoreTest, NothingIsLostAmongMany) {
   constexpr int kWriters = 8;
   std::vector<std::jthread> writers;

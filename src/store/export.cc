@@ -13,6 +13,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/destination.h"
 #include "base/fs_verity.h"
 #include "base/output_file.h"
 #include "base/sparse_reader.h"
@@ -238,7 +239,11 @@ void copy(const OutputFile& file, std::uint64_t size, int descriptor, const std:
 ExportReport export_environments(const EnvironmentStore& store, std::span<const std::string> names,
                                  const std::filesystem::path& file, const ExportOptions& options) {
   require_installed(store, names);
-  OutputFile output(file);
+  const Destination destination = open_destination(file);
+  if (destination.stream) {
+    return export_environments(store, names, destination.stream.get(), options);
+  }
+  OutputFile output(destination.path);
   ExportReport report = write_layout(store, names, output, options);
   output.commit(report.bytes);
   return report;

@@ -5,7 +5,6 @@
 #include <sys/random.h>
 
 #include <cerrno>
-#include <filesystem>
 
 namespace pyro {
 
@@ -28,10 +27,10 @@ void begin_conversation(GuestLink& link, std::string_view host_name, Deadline de
 }
 
 std::string copied_name(const std::string& path) {
-  const auto normal = std::filesystem::path(path).lexically_normal();
-  const std::string name =
-      (normal.has_filename() ? normal : normal.parent_path()).filename().string();
-  return name == "." || name == ".." || name == "/" ? "" : name;
+  const std::string_view whole = path;
+  const std::string_view below = whole.substr(0, whole.find_last_not_of('/') + 1);
+  const std::string_view name = below.substr(below.rfind('/') + 1);
+  return std::string(name == "." || name == ".." ? "" : name);
 }
 
 Note first_of(const Note& note) {
@@ -53,7 +52,7 @@ void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Dea
   const int error = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
   throw Error(ErrorCode::failed,
               "the guest's network does not work: " +
-                  std::string(system_error(guest_words(frame.payload), error).what()));
+                  std::string(system_error(shortened(frame.payload), error).what()));
 }
 
 }  // namespace pyro

@@ -27,7 +27,8 @@ void begin_conversation(GuestLink& link, std::string_view host_name, Deadline de
 /// @throws Error(interrupted) when it was asked to stop; the command has been told so first.
 [[nodiscard]] CommandEnd run_command(GuestLink& link, const RunOptions& options);
 
-/// What a copy of `path` is called in a directory; empty when the path does not say.
+/// What a copy of `path` is called in a directory. Empty when the path does not say, or ends with
+/// "/.": then what is copied is the content of that directory.
 [[nodiscard]] std::string copied_name(const std::string& path);
 
 /// How long a guest may keep still in the middle of a copy before it is given up.
@@ -39,9 +40,11 @@ using Note = std::function<void(std::string_view)>;
 /// Passes on as many as anybody wants to read. `note` must outlive it.
 [[nodiscard]] Note first_of(const Note& note);
 
-/// Copies from the host to the guest. @throws Error naming the path that failed.
-void copy_in(GuestLink& link, const Copy& copy, const Note& note,
-             const Patience& patience = {kStillnessOfACopy});
+/// Copies from the host to the guest, and hears of what cannot be read, or is not copied at all.
+/// @return how many entries of a tree could not be read
+/// @throws Error naming the path that failed.
+std::size_t copy_in(GuestLink& link, const Copy& copy, const Note& note,
+                    const Patience& patience = {kStillnessOfACopy});
 
 /// Copies from the guest to the host: nothing is written outside of `copy.to`, whatever the guest
 /// says.

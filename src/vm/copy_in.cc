@@ -1,12 +1,15 @@
 // Copies a file or tree from the host into a guest.
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <span>
+#include <string>
 
+#include "base/destination.h"
 #include "vm/conversation.h"
 
 namespace pyro {
@@ -21,36 +24,54 @@ constexpr mode_t kPermissions = 0777;
   if (answer.type != FrameType::refused) refuse_frame();
   const int error = fixed_part<guest::RefusalPayload>(answer.payload).error_number;
   throw Error(ErrorCode::failed,
-              system_error("the guest cannot write " + guest_words(answer.payload), error).what());
+              system_error("the guest cannot write " + shortened(answer.payload), error).what());
 }
 
-/// Sends what is below an open directory. Links are sent as they are, and never followed.
+/// Sends a file or what is below a directory. Links are sent as they are, and never followed.
 class TreeSender {
  public:
   TreeSender(GuestLink& link, std::string root, const Note& note, const Patience& patience)
       : link_(link), root_(std::move(root)), note_(note), patience_(patience) {}
 
-  // The root itself is followed: who names a link means what it leads to.
+  // The root itself is followed: who names a link means what it leads to. What is neither a file
+  // nor a directory there is read to its end: a pipe of the shell's, a terminal.
   void send() {
-    const Fd root = open_at(AT_FDCWD, root_, O_RDONLY | O_NONBLOCK, 0, root_);
+    const Fd root = open_root();
     struct stat status {};
-    if (::fstat(root.get(), &status) != 0) throw system_error("cannot read " + root_, errno);
-    if (S_ISDIR(status.st_mode))
-      send_directory(root.get(), "", status);
-    else if (S_ISREG(status.st_mode))
-      send_file(root.get(), "", status);
-    else
-      throw Error(ErrorCode::usage, root_ + " is neither a file nor a directory");
+    if (::fstat(root.get(), &status) != 0) throw system_error("cannot read " + full(""), errno);
+    if (S_ISDIR(status.st_mode)) return send_directory(root.get(), "", status);
+    is_stream_ = !S_ISREG(status.st_mode);
+    send_file(root.get(), "", status);
   }
 
+  /// How many entries could not be read.
+  [[nodiscard]] std::size_t unreadable() const noexcept { return unreadable_; }
+
  private:
+  [[nodiscard]] Fd open_root() const {
+    Fd root(::open(root_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    const int error = errno;
+    // A socket cannot be opened once more.
+    if (!root && error == ENXIO) root = duplicate_own_descriptor(root_);
+    if (!root) throw system_error("cannot read " + full(""), error);
+    return root;
+  }
+
   [[nodiscard]] std::string full(const std::string& path) const {
-    return path.empty() ? root_ : root_ + '/' + path;
+    return shortened(path.empty() ? root_ : root_ + '/' + path);
+  }
+
+  // As with cp -r, all else goes in. The root has no else.
+  void leave_out(const std::string& path, int error) {
+    if (path.empty()) throw system_error("cannot read " + full(path), error);
+    ++unreadable_;
+    note_(system_error("cannot read " + full(path), error).what() + std::string(": left out"));
   }
 
   void send_entry(EntryKind kind, const std::string& text, const struct stat& status) {
     guest::EntryPayload entry;
-    entry.modified = status.st_mtime;
+    entry.modified = status.st_mtim.tv_sec;
+    entry.nanoseconds = static_cast<std::uint32_t>(status.st_mtim.tv_nsec);
     entry.mode = static_cast<std::uint16_t>(status.st_mode & kPermissions);
     entry.kind = kind;
     link_.send_fixed(FrameType::entry, entry, text);
@@ -64,24 +85,42 @@ class TreeSender {
     if (const auto frame = link_.take()) fail(*frame);
   }
 
+  // What cannot be read at all is not sent either.
   void send_file(int file, const std::string& path, const struct stat& status) {
-    send_entry(EntryKind::file, path, status);
     std::array<char, guest::kStreamPiece> piece;
-    while (true) {
-      const ssize_t got = ::read(file, piece.data(), piece.size());
-      if (got < 0 && errno == EINTR) continue;
-      if (got < 0) throw system_error("cannot read " + full(path), errno);
-      if (got == 0) return;
+    ssize_t got = read_piece(file, piece);
+    if (got < 0) return leave_out(path, errno);
+    send_entry(EntryKind::file, path, status);
+    for (; got > 0; got = read_piece(file, piece)) {
       link_.send(FrameType::data, {piece.data(), static_cast<std::size_t>(got)});
       pass_on();
+    }
+    if (got < 0) throw system_error("cannot read " + full(path), errno);
+  }
+
+  [[nodiscard]] ssize_t read_piece(int file, std::span<char> piece) {
+    while (true) {
+      if (is_stream_) wait_until_readable(file);
+      const ssize_t got = ::read(file, piece.data(), piece.size());
+      if (got >= 0 || (errno != EINTR && errno != EAGAIN)) return got;
+    }
+  }
+
+  // Who writes to a pipe takes his time, which is none of the guest's.
+  void wait_until_readable(int stream) {
+    pollfd ready{stream, POLLIN, 0};
+    while (ready.revents == 0) {
+      if (link_.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+      if (!link_.wait({&ready, 1}, patience_.end)) {
+        throw Error(ErrorCode::failed, "nothing more came from " + full("") + " in time");
+      }
+      if (const auto frame = link_.take()) fail(*frame);
     }
   }
 
   void send_directory(int directory, const std::string& path, const struct stat& status) {
     send_entry(EntryKind::directory, path, status);
-    auto names = directory_names(directory, full(path));
-    std::ranges::sort(names);
-    for (const std::string& name : names) {
+    for (const std::string& name : sorted_names(directory, full(path))) {
       send_child(directory, name, path.empty() ? name : path + '/' + name);
     }
   }
@@ -89,13 +128,15 @@ class TreeSender {
   void send_child(int directory, const std::string& name, const std::string& path) {
     struct stat status {};
     if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-      throw system_error("cannot read " + full(path), errno);
+      return leave_out(path, errno);
     }
     if (S_ISLNK(status.st_mode)) return send_link(directory, name, path, status);
     if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
       return note_(full(path) + " is no file, directory or link: left out");
     }
-    const Fd child = open_at(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0, full(path));
+    const Fd child(
+        ::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!child) return leave_out(path, errno);
     if (S_ISDIR(status.st_mode)) return send_directory(child.get(), path, status);
     send_file(child.get(), path, status);
   }
@@ -104,7 +145,7 @@ class TreeSender {
                  const struct stat& status) {
     std::array<char, 4096> target;
     const ssize_t size = ::readlinkat(directory, name.c_str(), target.data(), target.size());
-    if (size < 0) throw system_error("cannot read " + full(path), errno);
+    if (size < 0) return leave_out(path, errno);
     send_entry(EntryKind::link,
                path + '\0' + std::string(target.data(), static_cast<std::size_t>(size)), status);
   }
@@ -113,11 +154,14 @@ class TreeSender {
   const std::string root_;
   const Note& note_;
   const Patience& patience_;
+  bool is_stream_ = false;
+  std::size_t unreadable_ = 0;
 };
 
 }  // namespace
 
-void copy_in(GuestLink& link, const Copy& copy, const Note& note, const Patience& patience) {
+std::size_t copy_in(GuestLink& link, const Copy& copy, const Note& note, const Patience& patience) {
+  for (const std::string& path : {copy.from, copy.to}) require_no_zero_byte(path);
   try {
     const Note tell = first_of(note);
     TreeSender sender(link, copy.from, tell, patience);
@@ -126,9 +170,11 @@ void copy_in(GuestLink& link, const Copy& copy, const Note& note, const Patience
     link.send(FrameType::tree_end);
     const GuestFrame answer = link.next(patience.from_now());
     if (answer.type != FrameType::done) fail(answer);
+    return sender.unreadable();
   } catch (Error& error) {
     patience.explain(error);
-    error.add_context("cannot copy " + copy.from + " to " + copy.to + " in the guest");
+    error.add_context("cannot copy " + shortened(copy.from) + " to " + shortened(copy.to) +
+                      " in the guest");
     throw;
   }
 }

@@ -12,13 +12,14 @@ using guest::FrameType;
 [[noreturn]] void fail(std::string_view payload) {
   const int error = fixed_part<guest::RefusalPayload>(payload).error_number;
   throw Error(ErrorCode::failed,
-              system_error("the guest cannot read " + guest_words(payload), error).what());
+              system_error("the guest cannot read " + shortened(payload), error).what());
 }
 
 }  // namespace
 
 void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Patience& patience) {
   const Note tell = first_of(note);
+  for (const std::string& path : {copy.from, copy.to}) require_no_zero_byte(path);
   try {
     link.send(FrameType::get, copy.from);
     std::optional<TreeReceiver> tree;
@@ -43,8 +44,7 @@ void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Patienc
           ended = true;
           break;
         case FrameType::left_out:
-          tell(guest_words(frame.payload) +
-               " in the guest is no file, directory or link: left out");
+          tell(shortened(frame.payload) + " in the guest is no file, directory or link: left out");
           break;
         case FrameType::done:
           return;
@@ -54,7 +54,8 @@ void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Patienc
     }
   } catch (Error& error) {
     patience.explain(error);
-    error.add_context("cannot copy " + copy.from + " out of the guest to " + copy.to);
+    error.add_context("cannot copy " + shortened(copy.from) + " out of the guest to " +
+                      shortened(copy.to));
     throw;
   }
 }

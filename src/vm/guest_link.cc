@@ -8,7 +8,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <climits>
 #include <utility>
 
 namespace pyro {
@@ -21,12 +20,24 @@ static_assert(kBacklog > kHeader + guest::kLargestPayload);
 
 }  // namespace
 
-void refuse_frame() {
-  throw Error(ErrorCode::failed, "the guest does not keep to the protocol");
+void refuse_frame(std::string_view what) {
+  std::string message = "the guest does not keep to the protocol";
+  if (!what.empty()) message.append(": ").append(what);
+  throw Error(ErrorCode::failed, std::move(message));
 }
 
-std::string guest_words(std::string_view payload) {
-  return std::string(payload.substr(0, PATH_MAX));
+void require_no_zero_byte(std::string_view text) {
+  const std::size_t at = text.find('\0');
+  if (at == text.npos) return;
+  throw Error(ErrorCode::usage, "there is a zero byte behind '" + std::string(text.substr(0, at)) +
+                                    "': no path, word or variable can have one");
+}
+
+std::string shortened(std::string_view text) {
+  constexpr std::size_t kMost = 200;
+  if (text.size() <= kMost) return std::string(text);
+  return std::string(text.substr(0, kMost / 2)) + "[...]" +
+         std::string(text.substr(text.size() - kMost / 2));
 }
 
 GuestLink::GuestLink(Machine& machine, const std::stop_token& stop)
@@ -98,7 +109,7 @@ std::optional<GuestFrame> GuestLink::take() {
   const std::string_view payload(in_.get() + taken_ + kHeader, header.size);
   taken_ += kHeader + header.size;
   if (header.type == guest::FrameType::trouble) {
-    throw Error(ErrorCode::failed, "the guest gives up: " + guest_words(payload));
+    throw Error(ErrorCode::failed, "the guest gives up: " + shortened(payload));
   }
   return GuestFrame{header.type, payload};
 }

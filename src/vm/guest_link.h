@@ -107,11 +107,16 @@ class GuestLink {
   bool ended_ = false;
 };
 
+/// Says that the guest does not keep to the protocol, and in `what` how.
 /// @throws Error(failed)
-[[noreturn]] void refuse_frame();
+[[noreturn]] void refuse_frame(std::string_view what = {});
 
-/// What a guest says of itself or names, cut beyond the longest path that Linux has: for messages.
-[[nodiscard]] std::string guest_words(std::string_view payload);
+/// For a text of the caller's that the guest uses as a C string.
+/// @throws Error(usage) when there is a zero byte in it: the guest would see less of it
+void require_no_zero_byte(std::string_view text);
+
+/// A path, or what a guest says, for messages: of a very long one the beginning and the end.
+[[nodiscard]] std::string shortened(std::string_view text);
 
 /// The fixed part of a payload; the rest stays in `payload`.
 /// @throws Error(failed) when it is shorter

@@ -75,7 +75,11 @@ class MachineRun {
 
   void converse(GuestLink& link) {
     const Patience patience = copy_patience();
-    for (const Copy& copy : options_.copy_in) copy_in(link, copy, warn_, patience);
+    for (const Copy& copy : options_.copy_in) {
+      if (const auto unreadable = copy_in(link, copy, warn_, patience)) {
+        note_failure(incomplete(copy, unreadable));
+      }
+    }
     const auto begin = Clock::now();
     const CommandEnd end = run_command(link, options_);
     report_.command_time = since(begin);
@@ -114,12 +118,21 @@ class MachineRun {
         copy_out(link, copy, warn_, patience);
       } catch (const Error& error) {
         if (error.code() == ErrorCode::interrupted) throw;
-        if (report_.copy_failure)
-          warn_(error.what());
-        else
-          report_.copy_failure = error;
+        note_failure(error);
       }
     }
+  }
+
+  static Error incomplete(const Copy& copy, std::size_t unreadable) {
+    return {ErrorCode::failed, fmt::format("{} of what is in {} could not be read and was left out",
+                                           unreadable, shortened(copy.from))};
+  }
+
+  void note_failure(const Error& error) {
+    if (report_.copy_failure)
+      warn_(error.what());
+    else
+      report_.copy_failure = error;
   }
 
   const RunOptions& options_;

@@ -72,6 +72,7 @@ class CommandRun {
   }
 
   void send_word(FrameType type, const std::string& word) {
+    require_no_zero_byte(word);
     if (word.size() >= guest::kLargestPayload) {
       throw Error(ErrorCode::usage, "a word of the command is longer than Linux allows");
     }
@@ -107,7 +108,7 @@ class CommandRun {
       }
       case FrameType::refused:
         end_.refused = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
-        end_.refusal = guest_words(frame.payload);
+        end_.refusal = shortened(frame.payload);
         return note_end();
       default:
         refuse_frame();

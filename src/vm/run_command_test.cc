@@ -372,6 +372,18 @@ TEST_F(RunCommandTest, WhatIsHeldWhileItRunsIsHeldForNoLonger) {
   EXPECT_EQ(held.use_count(), 1);
 }
 
+TEST_F(RunCommandTest, RejectsTextsWithZeroBytes) {
+  const std::string text("A=b\0c", 5);
+  options_.command.push_back(text);
+  EXPECT_THAT(failure(), HasSubstr("a zero byte behind 'A=b'"));
+  options_.command.pop_back();
+  options_.variables = {text};
+  EXPECT_THAT(failure(), HasSubstr("a zero byte behind 'A=b'"));
+  options_.variables.clear();
+  options_.directory = text;
+  EXPECT_THAT(failure(), HasSubstr("a zero byte behind 'A=b'"));
+}
+
 TEST_F(RunCommandTest, AWordThatLinuxWouldNotTakeIsRefused) {
   options_.command.push_back(std::string(guest::kLargestPayload, 'x'));
   EXPECT_THAT(failure(), HasSubstr("longer than Linux allows"));

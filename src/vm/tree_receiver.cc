@@ -21,6 +21,7 @@ namespace {
 using guest::EntryKind;
 
 constexpr mode_t kPermissions = 0777;
+constexpr std::uint32_t kMostNanoseconds = 999'999'999;
 constexpr std::uint64_t kMostEntries = 4'000'000;
 constexpr std::uint64_t kMostBytes = std::uint64_t{256} << 30;
 
@@ -55,8 +56,44 @@ bool stays_within(const std::string& path, const std::string& target) {
   return true;
 }
 
+bool has_zero_byte(std::string_view text) {
+  return text.find('\0') != text.npos;
+}
+
+/// What an entry says behind its fixed part: exactly the texts that the system calls get.
+struct EntryText {
+  std::string path;
+  std::string target;  ///< Of a link.
+};
+
+EntryText parse_text(std::string_view text, EntryKind kind) {
+  EntryText result{std::string(text), {}};
+  if (const std::size_t end = text.find('\0'); kind == EntryKind::link && end != text.npos) {
+    result = {std::string(text.substr(0, end)), std::string(text.substr(end + 1))};
+  }
+  if (has_zero_byte(result.path) || has_zero_byte(result.target)) {
+    refuse_frame("it sent a name or link target with a zero byte in it");
+  }
+  return result;
+}
+
 bool is_below(const std::string& path, const std::string& directory) {
   return directory.empty() || path.starts_with(directory + '/');
+}
+
+std::filesystem::path place_in(const std::string& to, const std::string& name) {
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::absolute(to, error).lexically_normal();
+  if (error) throw system_error("cannot write " + to, error.value());
+  const bool named_as_directory = !path.has_filename();  // "DIR/", "DIR/."
+  if (named_as_directory) path = path.parent_path();
+  // What cannot be looked at cannot be opened either.
+  const bool into = named_as_directory || std::filesystem::is_directory(path, error);
+  return into && !name.empty() ? path / name : path;
+}
+
+timespec time_of(const guest::EntryPayload& entry) {
+  return {entry.modified, static_cast<long>(entry.nanoseconds)};
 }
 
 Fd open_beneath(int directory, const std::string& path, int flags) {
@@ -69,24 +106,21 @@ Fd open_beneath(int directory, const std::string& path, int flags) {
 }  // namespace
 
 TreeReceiver::TreeReceiver(const std::string& to, const std::string& name, Note note)
-    : note_(std::move(note)) {
-  std::error_code error;
-  std::filesystem::path path = std::filesystem::absolute(to, error).lexically_normal();
-  if (error) throw system_error("cannot write " + to, error.value());
-  // What cannot be looked at cannot be opened either.
-  const bool into = to.ends_with('/') || std::filesystem::is_directory(path, error);
-  if (!path.has_filename()) path = path.parent_path();
-  if (into && !name.empty()) path /= name;
-  path_ = path.string();
-  name_ = path.filename().string();
-  parent_ = make_and_open_directory(path.parent_path());
+    : note_(std::move(note)),
+      destination_(open_destination(place_in(to, name))),
+      path_(destination_.path.string()) {
+  name_ = destination_.path.has_filename() ? destination_.path.filename().string() : ".";
+  if (!destination_.stream) parent_ = make_and_open_directory(destination_.path.parent_path());
 }
 
 std::string TreeReceiver::shown(const std::string& path) const {
-  return path.empty() ? path_ : path_ + '/' + guest_words(path);
+  return shortened(path.empty() ? path_ : path_ + '/' + path);
 }
 
 TreeReceiver::Place TreeReceiver::place_of(const std::string& path) {
+  if (path.empty() && destination_.stream) {
+    throw system_error("cannot write " + path_ + " as anything but a file", EEXIST);
+  }
   if (path.empty()) return {Fd(::fcntl(parent_.get(), F_DUPFD_CLOEXEC, 0)), name_};
   check_path(path);
   if (!root_) refuse("something below what is no directory");
@@ -101,8 +135,8 @@ void TreeReceiver::entry(std::string_view payload) {
   finish_file();
   if (++entries_ > kMostEntries) refuse("more than 4,000,000 files");
   const auto entry = fixed_part<guest::EntryPayload>(payload);
-  const std::size_t end = payload.find('\0');
-  const std::string path(payload.substr(0, end));
+  if (entry.nanoseconds > kMostNanoseconds) refuse_frame("it sent a time that is none");
+  const auto [path, target] = parse_text(payload, entry.kind);
   if (path.empty() != (entries_ == 1)) refuse("a tree without a beginning");
   leave_directories(path);
   switch (entry.kind) {
@@ -111,7 +145,7 @@ void TreeReceiver::entry(std::string_view payload) {
     case EntryKind::file:
       return make_file(path, entry);
     case EntryKind::link:
-      return make_link(path, std::string(end == payload.npos ? "" : payload.substr(end + 1)));
+      return make_link(path, target);
   }
   refuse("a file of an unknown kind");
 }
@@ -128,10 +162,23 @@ void TreeReceiver::make_directory(const std::string& path, const guest::EntryPay
 }
 
 void TreeReceiver::make_file(const std::string& path, const guest::EntryPayload& entry) {
+  file_entry_ = entry;
+  if (path.empty() && destination_.stream) {
+    file_.emplace(std::move(destination_.stream), path_);
+    return;
+  }
   Place place = place_of(path);
   file_.emplace(std::move(place.directory), std::move(place.name), entry.mode & kPermissions,
                 shown(path));
-  file_entry_ = entry;
+}
+
+// Anything else may hold what the user needs, and is in the way.
+void TreeReceiver::remove_link_or_file(const Place& place) {
+  struct stat there {};
+  if (::fstatat(place.directory.get(), place.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+      (S_ISREG(there.st_mode) || S_ISLNK(there.st_mode))) {
+    ::unlinkat(place.directory.get(), place.name.c_str(), 0);
+  }
 }
 
 void TreeReceiver::make_link(const std::string& path, const std::string& target) {
@@ -140,8 +187,7 @@ void TreeReceiver::make_link(const std::string& path, const std::string& target)
     return note_(shown(path) + " is a link that leads out of what is copied: left out");
   }
   const Place place = place_of(path);
-  // A directory is never removed for something else: it may hold what the user needs.
-  ::unlinkat(place.directory.get(), place.name.c_str(), 0);
+  remove_link_or_file(place);
   if (::symlinkat(target.c_str(), place.directory.get(), place.name.c_str()) != 0) {
     throw system_error("cannot make the link " + shown(path), errno);
   }
@@ -155,7 +201,7 @@ void TreeReceiver::data(std::string_view bytes) {
 }
 
 void TreeReceiver::finish_file() {
-  if (file_) file_->commit(file_entry_.modified);
+  if (file_) file_->commit(time_of(file_entry_));
   file_.reset();
 }
 
@@ -169,9 +215,7 @@ void TreeReceiver::finish_directory(const OpenDirectory& directory) {
   // What the umask left of its mode, less what only pyro needed.
   const mode_t beyond = S_IRWXU & ~static_cast<mode_t>(directory.entry.mode);
   if (beyond != 0) ::fchmod(fd.get(), status.st_mode & ~beyond & ~S_IFMT);
-  std::array<timespec, 2> times{};  // of access, of modification
-  times[0].tv_nsec = UTIME_OMIT;
-  times[1].tv_sec = directory.entry.modified;
+  const std::array<timespec, 2> times{timespec{0, UTIME_OMIT}, time_of(directory.entry)};
   ::futimens(fd.get(), times.data());
 }
 

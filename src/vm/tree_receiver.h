@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/destination.h"
 #include "base/files.h"
 #include "guest/protocol.h"
 #include "vm/received_file.h"
@@ -16,14 +17,16 @@ namespace pyro {
 
 /// The guest's names are untrusted. Each is looked up from the tree's own directory, part by part,
 /// without following a link; links are made only if they stay within the tree; set-user-id bits
-/// and owners are not taken over, and the umask counts. What stood in the way of a file or link is
-/// replaced, a file when the new one is whole; a directory that was there keeps its mode and time.
+/// and owners are not taken over, and the umask counts. A file or link in the place of another is
+/// replaced, a file when the new one is whole; nothing else is. What was there keeps its mode, and
+/// a directory its time.
 class TreeReceiver {
  public:
   using Note = std::function<void(std::string_view)>;
 
   /// `to` as with cp(1): an existing directory, or a name that ends with '/', is copied into, under
-  /// the name `name`.
+  /// the name `name`, or as the content of that directory without one. A symbolic link is followed
+  /// there, and a file is written into a device or pipe.
   TreeReceiver(const std::string& to, const std::string& name, Note note);
 
   /// @throws Error(failed) for what no honest guest sends; Error(filesystem).
@@ -48,11 +51,13 @@ class TreeReceiver {
   void make_directory(const std::string& path, const guest::EntryPayload& entry);
   void make_file(const std::string& path, const guest::EntryPayload& entry);
   void make_link(const std::string& path, const std::string& target);
+  static void remove_link_or_file(const Place& place);
   void finish_file();
   void finish_directory(const OpenDirectory& directory);
   void leave_directories(const std::string& path);
 
   Note note_;
+  Destination destination_;
   Fd parent_;         ///< That the tree is made in.
   std::string name_;  ///< What it is called there.
   std::string path_;  ///< Both, for messages.

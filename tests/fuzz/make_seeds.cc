@@ -12,6 +12,7 @@
 #include "support/compress.h"
 #include "support/images.h"
 #include "support/tar_builder.h"
+#include "vm/fake_guest.h"
 
 namespace pyro::testing {
 namespace {
@@ -430,6 +431,75 @@ void compressed_streams(const std::filesystem::path& root) {
   zstd_frames(root);
 }
 
+std::string tree_entry(guest::EntryKind kind, std::uint16_t mode, std::string_view text) {
+  guest::EntryPayload entry;
+  entry.modified = 1'600'000'000;
+  entry.nanoseconds = 123'456'789;
+  entry.mode = mode;
+  entry.kind = kind;
+  return frame_bytes(guest::FrameType::entry, payload_bytes(entry, text));
+}
+
+/// The first byte says what the guest was asked for.
+constexpr char kCopyOut = 0;
+constexpr char kCopyIn = 1;
+constexpr char kRun = 2;
+constexpr char kBegin = 3;
+
+void guest_trees(const Corpus& corpus) {
+  using guest::EntryKind;
+  using guest::FrameType;
+  const std::string root = tree_entry(EntryKind::directory, 0755, "");
+  const std::string data = frame_bytes(FrameType::data, "content");
+  const std::string end = data + frame_bytes(FrameType::tree_end) + frame_bytes(FrameType::done);
+  const auto add = [&](const char* name, const std::string& frames) {
+    corpus.add(name, kCopyOut + frames + end);
+  };
+  const auto link = [](std::string_view path, std::string_view target) {
+    return tree_entry(EntryKind::link, 0777, std::string(path) + '\0' + std::string(target));
+  };
+  add("file", tree_entry(EntryKind::file, 0644, ""));
+  add("tree", root + tree_entry(EntryKind::directory, 0500, "d") +
+                  tree_entry(EntryKind::file, 0751, "d/f") + data + link("d/l", "../d/f") +
+                  link("l", "d") + tree_entry(EntryKind::file, 0600, "z"));
+  add("set-id", root + tree_entry(EntryKind::file, 06755, "f") +
+                    tree_entry(EntryKind::directory, 07777, "d"));
+  add("upwards", root + tree_entry(EntryKind::file, 0644, "../beside/canary"));
+  add("absolute", root + link("l", "/etc") + tree_entry(EntryKind::file, 0644, "l/f"));
+  add("link-out", root + link("l", "../../beside") + tree_entry(EntryKind::file, 0644, "l/canary"));
+  add("link-chain", root + tree_entry(EntryKind::directory, 0755, "p") + link("p/up", "..") +
+                        link("l", "p/up/../../beside"));
+  add("link-zero-byte",
+      root + link("l", std::string_view("..\0/x", 5)) + link("k", std::string_view("l/..\0/x", 7)));
+  add("name-zero-byte", root + tree_entry(EntryKind::file, 0644, std::string_view("a\0b", 3)));
+  add("replaced", root + link("a", "b") + tree_entry(EntryKind::file, 0644, "a") +
+                      tree_entry(EntryKind::directory, 0755, "a"));
+  add("left-out", frame_bytes(FrameType::left_out, "/dev/null") + root);
+}
+
+void guest_frames(const std::filesystem::path& root) {
+  using guest::FrameType;
+  const Corpus corpus(root, "guest");
+  guest_trees(corpus);
+  const std::string refused =
+      frame_bytes(FrameType::refused, payload_bytes(guest::RefusalPayload{2}, "/in/guest"));
+  const std::string exited =
+      frame_bytes(FrameType::exited, payload_bytes(guest::ExitPayload{3, 0}));
+  corpus.add("out-refused", kCopyOut + refused);
+  corpus.add("in", kCopyIn + frame_bytes(FrameType::done));
+  corpus.add("in-refused", kCopyIn + refused);
+  corpus.add("run", kRun + frame_bytes(FrameType::output, "out") +
+                        frame_bytes(FrameType::error_output, "error") +
+                        frame_bytes(FrameType::taken, payload_bytes(guest::NumberPayload{7})) +
+                        exited);
+  corpus.add("run-refused", kRun + refused);
+  corpus.add("trouble", kRun + frame_bytes(FrameType::trouble, "no disk"));
+  corpus.add("begin",
+             kBegin + frame_bytes(FrameType::output, "late") +
+                 frame_bytes(FrameType::ready,
+                             payload_bytes(guest::NumberPayload{guest::kProtocolVersion})));
+}
+
 }  // namespace
 }  // namespace pyro::testing
 
@@ -451,6 +521,7 @@ int main(int argc, char** argv) try {
   tars(root);
   layer_stacks(root);
   compressed_streams(root);
+  guest_frames(root);
   return 0;
 } catch (const std::exception& error) {
   std::fprintf(stderr, "make_fuzz_seeds: %s\n", error.what());

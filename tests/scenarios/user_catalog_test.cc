@@ -501,13 +501,6 @@ TEST_F(AddTest, WhoWaitsForTheFileCanBeStopped) {
   EXPECT_EQ(read_file(user_file()), before);
 }
 
-TEST_F(AddTest, WhatAKilledOneLeftIsNoObstacle) {
-  write_file(user_file().parent_path() / ".user.json.pyro-new", "half a");
-  pyro_ok({"env", "add", "mine", "r.example/x:1"});
-  EXPECT_EQ(entries().size(), 1U);
-  EXPECT_FALSE(fs::exists(user_file().parent_path() / ".user.json.pyro-new"));
-}
-
 // --- and removed ---
 
 class RemoveTest : public AddTest {

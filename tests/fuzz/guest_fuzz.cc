@@ -1,0 +1,169 @@
+// Frames and trees that come from a guest, which may be anybody's by then. The first byte says what
+// the guest was asked for. Whatever it answers: nothing is written beside the destination of a
+// copy, and what is written there leads nowhere else.
+#include <fcntl.h>
+#include <fts.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <iterator>
+#include <memory>
+#include <string>
+
+#include "oracle.h"
+#include "vm/conversation.h"
+#include "vm/fake_guest.h"
+
+namespace pyro::fuzz {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kLargestInput = 64 << 10;  // the port takes it without a reader
+constexpr std::string_view kCanary = "canary";
+
+fs::path make_place() {
+  std::string name = (fs::temp_directory_path() / "pyro-guest-fuzz-XXXXXX").string();
+  require(::mkdtemp(name.data()) != nullptr, "there is a place for files");
+  return name;
+}
+
+/// Part of a host: a directory that is copied into, and one beside it.
+class Place {
+ public:
+  Place() : path_(make_place()) {
+    ::umask(022);
+    fs::create_directory(path_ / "beside");
+    const Fd canary =
+        open_at(AT_FDCWD, path_ / "beside/canary", O_WRONLY | O_CREAT | O_EXCL, 0600, "canary");
+    write_all(canary.get(), kCanary, "canary");
+    require(::fstat(canary.get(), &canary_) == 0, "the canary can be looked at");
+  }
+  ~Place() { remove_tree_at(AT_FDCWD, path_, path_); }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+  void empty() {
+    remove_tree_at(AT_FDCWD, host(), host());
+    fs::create_directory(host());
+  }
+
+  [[nodiscard]] fs::path destination() const { return host() / "destination"; }
+
+  void check() const {
+    require(count(path_) == 2 && count(path_ / "beside") == 1, "nothing is made elsewhere");
+    const std::ptrdiff_t there = fs::exists(fs::symlink_status(destination())) ? 1 : 0;
+    require(count(host()) == there, "nothing is made beside the destination");
+    check_canary();
+    check_tree();
+  }
+
+ private:
+  [[nodiscard]] fs::path host() const { return path_ / "host"; }
+
+  static std::ptrdiff_t count(const fs::path& directory) {
+    return std::distance(fs::directory_iterator(directory), fs::directory_iterator());
+  }
+
+  void check_canary() const {
+    struct stat now {};
+    const Fd canary = open_at(AT_FDCWD, path_ / "beside/canary", O_RDONLY, 0, "canary");
+    std::array<char, 2 * kCanary.size()> content{};
+    const ssize_t size = ::read(canary.get(), content.data(), content.size());
+    require(std::string_view(content.data(), static_cast<std::size_t>(size)) == kCanary &&
+                ::fstat(canary.get(), &now) == 0 && now.st_mode == canary_.st_mode &&
+                now.st_mtim.tv_sec == canary_.st_mtim.tv_sec &&
+                now.st_mtim.tv_nsec == canary_.st_mtim.tv_nsec,
+            "the canary lives");
+  }
+
+  void check_tree() const {
+    std::string root = destination().string();
+    std::array<char*, 2> roots{root.data(), nullptr};
+    const std::unique_ptr<FTS, int (*)(FTS*)> walk(
+        ::fts_open(roots.data(), FTS_PHYSICAL | FTS_NOCHDIR, nullptr), ::fts_close);
+    const Fd top = try_open_directory(AT_FDCWD, root);
+    while (const FTSENT* const entry = ::fts_read(walk.get())) {
+      if (entry->fts_info == FTS_D) ::chmod(entry->fts_accpath, 0755);  // so that it can be read
+      if (entry->fts_info == FTS_D || entry->fts_info == FTS_F) {
+        require((entry->fts_statp->st_mode & 07000) == 0, "nobody becomes somebody else");
+      }
+      if (entry->fts_info == FTS_SL) check_link(top.get(), entry->fts_path + root.size());
+    }
+  }
+
+  /// By the kernel, which knows best what a link means.
+  static void check_link(int top, const char* below) {
+    require(*below == '/', "the destination itself is no link");
+    open_how how{.flags = O_PATH | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_BENEATH};
+    const Fd end(static_cast<int>(::syscall(SYS_openat2, top, below + 1, &how, sizeof how)));
+    require(end || errno != EXDEV, "no link leads out of the copy");
+  }
+
+  const fs::path path_;
+  struct stat canary_ {};
+};
+
+/// Whatever comes of it, but an Error.
+template <typename Function>
+void attempt(std::string_view frames, const Function& function) {
+  FakeGuest guest;
+  for (std::size_t put = 1; put > 0 && !frames.empty(); frames.remove_prefix(put)) {
+    put = guest.say_what_fits(frames);
+  }
+  guest.end();
+  GuestLink link(guest, std::stop_token());
+  try {
+    function(link);
+  } catch (const Error& error) {
+    require(!error.message().empty(), "a refusal says why");
+  }
+}
+
+void copy_tree_out(std::string_view frames) {
+  static Place place;
+  place.empty();
+  // And once more: what the first left must not lead the second astray.
+  for (int i = 0; i < 2; ++i) {
+    attempt(frames, [](GuestLink& link) {
+      copy_out(link, {"/in/guest", place.destination().string()}, [](std::string_view) {});
+    });
+    place.check();
+  }
+}
+
+void copy_file_in(std::string_view frames) {
+  attempt(frames, [](GuestLink& link) {
+    static_cast<void>(copy_in(link, {"/etc/hostname", "/in/guest"}, [](std::string_view) {}));
+  });
+}
+
+void run(std::string_view frames) {
+  static const Fd sink = open_at(AT_FDCWD, "/dev/null", O_WRONLY, 0, "/dev/null");
+  RunOptions options;
+  options.command = {"command"};
+  options.output = options.error_output = sink.get();
+  attempt(frames, [&](GuestLink& link) { static_cast<void>(run_command(link, options)); });
+}
+
+void begin(std::string_view frames) {
+  attempt(frames, [](GuestLink& link) { begin_conversation(link, "host", {}); });
+}
+
+}  // namespace
+}  // namespace pyro::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace pyro::fuzz;
+  if (size == 0 || size > kLargestInput) return 0;
+  const std::string_view frames = as_text(data + 1, size - 1);
+  constexpr std::array kRequests{copy_tree_out, copy_file_in, run, begin};
+  kRequests[data[0] % kRequests.size()](frames);
+  return 0;
+}
