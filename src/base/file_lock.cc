@@ -9,6 +9,8 @@
 #include <charconv>
 #include <thread>
 
+#include "base/whole_calls.h"
+
 namespace pyro {
 namespace {
 
@@ -20,17 +22,15 @@ Fd open_lock(int directory, const std::string& name, const std::filesystem::path
 }
 
 bool try_flock(int fd, int kind, const std::filesystem::path& path) {
-  while (::flock(fd, kind | LOCK_NB) != 0) {
-    if (errno == EWOULDBLOCK) return false;
-    if (errno != EINTR) throw system_error("cannot lock " + path.string(), errno);
-  }
-  return true;
+  if (uninterrupted([&] { return ::flock(fd, kind | LOCK_NB); }) == 0) return true;
+  if (errno == EWOULDBLOCK) return false;
+  throw system_error("cannot lock " + path.string(), errno);
 }
 
 // For whoever waits; the lock itself does not depend on it.
 void write_holder(int fd) {
   const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0) return;
+  if (!set_size(fd, 0) || ::pwrite(fd, pid.data(), pid.size(), 0) < 0) return;
 }
 
 std::optional<int> read_holder(int directory, const std::string& name) {

@@ -13,6 +13,8 @@
 #include <system_error>
 #include <vector>
 
+#include "base/whole_calls.h"
+
 namespace pyro {
 namespace {
 
@@ -46,7 +48,7 @@ Error system_error(std::string what, int error_number) {
 
 Fd open_at(int directory, const std::string& name, int flags, mode_t mode,
            const std::filesystem::path& path) {
-  Fd fd(::openat(directory, name.c_str(), flags | O_CLOEXEC, mode));
+  Fd fd(uninterrupted([&] { return ::openat(directory, name.c_str(), flags | O_CLOEXEC, mode); }));
   if (!fd) throw system_error("cannot open " + path.string(), errno);
   return fd;
 }
@@ -56,7 +58,9 @@ Fd open_directory(const std::filesystem::path& path) {
 }
 
 Fd try_open_directory(int directory, const std::string& name) noexcept {
-  return Fd(::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  return Fd(uninterrupted([&] {
+    return ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  }));
 }
 
 Fd make_memory_file(const char* subject) {
@@ -99,14 +103,15 @@ Fd make_and_open_directory(const std::filesystem::path& path) {
 
 void sync_file(int fd, const std::filesystem::path& path) {
   // A failed fsync is final: the kernel may have dropped the dirty pages, so a second one that
-  // succeeds would prove nothing.
-  if (::fsync(fd) != 0) throw system_error("cannot make durable " + path.string(), errno);
+  // succeeds would prove nothing. One that was interrupted has written nothing off.
+  if (uninterrupted([&] { return ::fsync(fd); }) != 0) {
+    throw system_error("cannot make durable " + path.string(), errno);
+  }
 }
 
 void write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
   while (!bytes.empty()) {
-    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
-    if (n < 0 && errno == EINTR) continue;
+    const ssize_t n = uninterrupted([&] { return ::write(fd, bytes.data(), bytes.size()); });
     if (n < 0) throw system_error("cannot write " + path.string(), errno);
     bytes.remove_prefix(static_cast<std::size_t>(n));
   }
@@ -115,8 +120,8 @@ void write_all(int fd, std::string_view bytes, const std::filesystem::path& path
 void pwrite_all(int fd, std::span<const std::byte> bytes, std::uint64_t offset,
                 const std::string& subject) {
   while (!bytes.empty()) {
-    const ssize_t n = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
+    const ssize_t n = uninterrupted(
+        [&] { return ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset)); });
     if (n < 0) throw system_error("cannot write " + subject, errno);
     bytes = bytes.subspan(static_cast<std::size_t>(n));
     offset += static_cast<std::uint64_t>(n);
@@ -127,9 +132,9 @@ std::size_t pread_full(int fd, std::span<std::byte> bytes, std::uint64_t offset,
                        const std::string& subject) {
   std::size_t done = 0;
   while (done < bytes.size()) {
-    const ssize_t n =
-        ::pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
-    if (n < 0 && errno == EINTR) continue;
+    const std::span<std::byte> rest = bytes.subspan(done);
+    const ssize_t n = uninterrupted(
+        [&] { return ::pread(fd, rest.data(), rest.size(), static_cast<off_t>(offset + done)); });
     if (n < 0) throw system_error("cannot read " + subject, errno);
     if (n == 0) break;
     done += static_cast<std::size_t>(n);
@@ -139,7 +144,9 @@ std::size_t pread_full(int fd, std::span<std::byte> bytes, std::uint64_t offset,
 
 std::optional<std::string> read_small_file_at(int directory, const std::string& name,
                                               std::size_t limit) {
-  const Fd fd(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  const Fd fd(uninterrupted([&] {
+    return ::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+  }));
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
   if (static_cast<std::uint64_t>(status.st_size) > limit) return std::nullopt;
@@ -154,7 +161,8 @@ std::optional<std::string> read_small_file_at(int directory, const std::string& 
 
 std::vector<std::string> directory_names(int directory, const std::filesystem::path& path) {
   // fdopendir takes its descriptor over, and reads from where that stands: give it a new one.
-  const int fd = ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd =
+      uninterrupted([&] { return ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
   const auto close = [](DIR* stream) { ::closedir(stream); };
   const std::unique_ptr<DIR, decltype(close)> stream(fd < 0 ? nullptr : ::fdopendir(fd), close);
   if (!stream) {
@@ -169,55 +177,6 @@ std::vector<std::string> directory_names(int directory, const std::filesystem::p
     if (name != "." && name != "..") names.emplace_back(name);
   }
   return names;
-}
-
-namespace {
-
-std::optional<Error> remove_directory_content(int directory, const std::filesystem::path& path) {
-  std::optional<Error> first;
-  for (const std::string& name : directory_names(directory, path)) {
-    try {
-      remove_tree_at(directory, name, path / name);
-    } catch (const Error& error) {
-      if (!first) first = error;
-    }
-  }
-  return first;
-}
-
-}  // namespace
-
-void remove_tree_at(int directory, const std::string& name, const std::filesystem::path& path) {
-  if (::unlinkat(directory, name.c_str(), 0) == 0 || errno == ENOENT) return;
-  if (errno != EISDIR) {
-    throw system_error("cannot remove " + path.string(), errno);
-  }
-  // An empty one goes without a descriptor, of which there may be none left.
-  if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) == 0) return;
-  const Fd inner = try_open_directory(directory, name);
-  if (!inner && errno == ENOENT) return;  // somebody else removes it, too
-  if (!inner) throw system_error("cannot remove " + path.string(), errno);
-  if (const auto error = remove_directory_content(inner.get(), path)) throw *error;
-  if (::unlinkat(directory, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
-    throw system_error("cannot remove " + path.string(), errno);
-  }
-}
-
-std::uint64_t allocated_bytes_at(int directory, const std::string& name) {
-  struct stat status {};
-  if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return 0;
-  std::uint64_t total = static_cast<std::uint64_t>(status.st_blocks) * 512;
-  if (!S_ISDIR(status.st_mode)) return total;
-  const Fd inner = try_open_directory(directory, name);
-  if (!inner) return total;
-  try {
-    for (const std::string& child : directory_names(inner.get(), name)) {
-      total += allocated_bytes_at(inner.get(), child);
-    }
-  } catch (const Error&) {
-    // What cannot be read counts nothing.
-  }
-  return total;
 }
 
 std::vector<std::string> sorted_names(int directory, const std::filesystem::path& path) {

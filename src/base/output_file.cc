@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/whole_calls.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -32,9 +33,9 @@ OutputFile::OutputFile(std::filesystem::path path)
 
 void OutputFile::write(std::span<const std::byte> bytes, std::uint64_t offset) {
   while (!bytes.empty()) {
-    const ssize_t n =
-        ::pwrite(descriptor(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR) continue;
+    const ssize_t n = uninterrupted([&] {
+      return ::pwrite(descriptor(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    });
     if (n < 0) fail(errno);
     bytes = bytes.subspan(static_cast<std::size_t>(n));
     offset += static_cast<std::uint64_t>(n);
@@ -42,10 +43,10 @@ void OutputFile::write(std::span<const std::byte> bytes, std::uint64_t offset) {
 }
 
 void OutputFile::commit(std::uint64_t size) {
-  if (::ftruncate(descriptor(), static_cast<off_t>(size)) != 0) fail(errno);
+  if (!set_size(descriptor(), size)) fail(errno);
   file_.take_over_permissions();
   file_.take_over_owner();
-  if (::fsync(descriptor()) != 0) fail(errno);
+  if (uninterrupted([&] { return ::fsync(descriptor()); }) != 0) fail(errno);
   file_.commit();
   sync_file(file_.directory(), directory_of(path_));
 }

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/files.h"
+#include "base/whole_calls.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -53,10 +54,9 @@ class SparseReader {
     while (from < to) {
       if (stop_.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
       const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(kReadSize, to - from));
-      const std::size_t n = pread_full(file_, {buffer_.get(), wanted}, from, subject_);
-      if (n < wanted) throw Error(ErrorCode::filesystem, subject_ + " changes while it is read");
-      sink_.data({buffer_.get(), n});
-      from += n;
+      pread_all(file_, {buffer_.get(), wanted}, from, subject_);
+      sink_.data({buffer_.get(), wanted});
+      from += wanted;
     }
     return to;
   }

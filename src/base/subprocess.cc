@@ -14,6 +14,8 @@
 #include <csignal>
 #include <utility>
 
+#include "base/whole_calls.h"
+
 namespace pyro {
 namespace {
 
@@ -139,8 +141,7 @@ pid_t start_in_own_memory(Child& child) {
 /// 0 when the program was executed.
 int read_error(int reports) {
   int error = 0;
-  while (::read(reports, &error, sizeof error) < 0 && errno == EINTR) {
-  }
+  uninterrupted([&] { return ::read(reports, &error, sizeof error); });
   return error;
 }
 
@@ -155,7 +156,7 @@ pid_t start_process(const ProcessStart& start, const std::string& what) {
   report.reset();
   const int error = read_error(reports.get());
   if (error == 0) return pid;
-  ::waitpid(pid, nullptr, 0);
+  uninterrupted([&] { return ::waitpid(pid, nullptr, 0); });
   throw system_error("cannot start " + what, error);
 }
 
@@ -175,7 +176,7 @@ Subprocess::Subprocess(const ProcessStart& start, const std::string& what)
   if (handle_) return;
   const int error = errno;
   ::kill(pid_, SIGKILL);
-  ::waitpid(pid_, nullptr, 0);
+  uninterrupted([&] { return ::waitpid(pid_, nullptr, 0); });
   throw system_error("cannot watch over " + what, error);
 }
 
@@ -198,11 +199,11 @@ void Subprocess::kill_group() noexcept {
 ProcessEnd Subprocess::wait() noexcept {
   if (std::exchange(ended_, true)) return end_;
   pollfd ended{handle_.get(), POLLIN, 0};
-  while (::poll(&ended, 1, -1) < 0 && errno == EINTR) {
-  }
+  uninterrupted([&] { return ::poll(&ended, 1, -1); });
   siginfo_t info{};
   // Fails where a host program had its end already, or ignores that of all children.
-  if (::waitid(P_PIDFD, static_cast<id_t>(handle_.get()), &info, WEXITED) != 0) return end_;
+  const auto handle = static_cast<id_t>(handle_.get());
+  if (uninterrupted([&] { return ::waitid(P_PIDFD, handle, &info, WEXITED); }) != 0) return end_;
   if (info.si_code == CLD_EXITED) {
     end_.exit_code = info.si_status;
   } else {

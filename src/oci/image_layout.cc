@@ -10,6 +10,7 @@
 
 #include "base/sha256.h"
 #include "base/strict_json.h"
+#include "base/whole_calls.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -201,13 +202,10 @@ void ImageLayout::read_blob(const Descriptor& blob, const BodySink& sink,
   for (std::uint64_t at = 0; at < file.size;) {
     if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     const std::span bytes(buffer.get(), std::min<std::uint64_t>(kReadSize, file.size - at));
-    const std::size_t n = pread_full(file.file, bytes, file.offset + at, path_.string());
-    if (n < bytes.size()) {
-      throw Error(ErrorCode::filesystem, path_.string() + " changes while it is read");
-    }
+    pread_all(file.file, bytes, file.offset + at, path_.string());
     hash.update(bytes);
     sink(bytes);
-    at += n;
+    at += bytes.size();
   }
   const Digest digest = hash.finish();
   if (digest != blob.digest) {

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/mib.h"
+#include "base/whole_calls.h"
 #include "pyro/error.h"
 #include "sandbox/extractor.h"
 #include "stream/layer_reader.h"
@@ -178,12 +179,13 @@ bool Extraction::hear(Wait wait) {
 // The size of the next message; 0 when there will be no other. Nothing: none yet.
 std::optional<std::size_t> Extraction::receive(Wait wait) {
   while (true) {
-    const ssize_t n =
-        ::recv(socket_.get(), message_.data(), message_.size(), MSG_DONTWAIT | MSG_TRUNC);
+    const ssize_t n = uninterrupted([&] {
+      return ::recv(socket_.get(), message_.data(), message_.size(), MSG_DONTWAIT | MSG_TRUNC);
+    });
     // One that was cut makes no sense, whatever is left of it.
     if (n >= 0) return std::min(static_cast<std::size_t>(n), message_.size());
-    // The latter says that it ended with something unread; what it sent before is still to come.
-    if (errno == EINTR || errno == ECONNRESET) continue;
+    // That says that it ended with something unread; what it sent before is still to come.
+    if (errno == ECONNRESET) continue;
     if (errno != EAGAIN) return 0;
     if (wait == Wait::no) return std::nullopt;
     if (wait_for_message()) continue;

@@ -19,6 +19,7 @@
 
 #include "base/caught.h"
 #include "base/sha256.h"
+#include "base/whole_calls.h"
 #include "sandbox/messages.h"
 #include "sandbox/shared_pipe.h"
 #include "stream/merged_view.h"
@@ -72,7 +73,7 @@ std::optional<Order> receive_order() {
   std::array content = {iovec{&order.hello, sizeof order.hello},
                         iovec{targets.data(), targets.size()}};
   msghdr message = message_of(content, attachment);
-  const ssize_t size = ::recvmsg(kSocketOfChild, &message, 0);
+  const ssize_t size = uninterrupted([&] { return ::recvmsg(kSocketOfChild, &message, 0); });
   if (size < static_cast<ssize_t>(sizeof order.hello.protocol)) return std::nullopt;
   if (order.hello.protocol != kProtocol) return order;
   const auto descriptors = attached(message);
@@ -145,7 +146,7 @@ class FirstLayer final : public LayerStream {
 // What cannot be told has no listener any more.
 void tell(const Message& message) {
   const auto bytes = encode(message);
-  static_cast<void>(!::write(kSocketOfChild, bytes.data(), bytes.size()));
+  uninterrupted([&] { return ::write(kSocketOfChild, bytes.data(), bytes.size()); });
 }
 
 Message outcome_of(SharedPipeReader& pipe, const Order& order, const Confinement& confinement) {
@@ -190,8 +191,7 @@ void send_hello(int socket, const Hello& hello, const std::vector<LinkTarget>& t
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(Attachment::kSize);
   std::memcpy(CMSG_DATA(header), descriptors.data(), Attachment::kSize);
-  while (::sendmsg(socket, &message, MSG_NOSIGNAL) < 0 && errno == EINTR) {
-  }
+  uninterrupted([&] { return ::sendmsg(socket, &message, MSG_NOSIGNAL); });
 }
 
 int run_extractor() noexcept try { return serve(); } catch (...) {

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/whole_calls.h"
 #include "pyro/error.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -45,7 +46,7 @@ SharedRing::~SharedRing() {
 Fd make_ring_file() {
   Fd file(make_memory_file());
   // A page that is never reached takes no memory.
-  if (!file || ::ftruncate(file.get(), kRingSize) != 0 ||
+  if (!file || !set_size(file.get(), kRingSize) ||
       ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) {
     throw system_error(kSubject, errno);
   }
@@ -97,8 +98,7 @@ void SharedPipeWriter::hand_over(Handover::Place place) {
 
 // What fails here is that the reader is gone, of which the caller will hear.
 void SharedPipeWriter::send(const Handover& handover) const {
-  while (::send(socket_, &handover, sizeof handover, MSG_NOSIGNAL) < 0 && errno == EINTR) {
-  }
+  uninterrupted([&] { return ::send(socket_, &handover, sizeof handover, MSG_NOSIGNAL); });
 }
 
 // --- the reader ---
@@ -128,10 +128,7 @@ std::span<const std::byte> SharedPipeReader::next() {
 
 Handover SharedPipeReader::receive() const {
   Handover handover;
-  ssize_t n = 0;
-  do {
-    n = ::read(socket_, &handover, sizeof handover);
-  } while (n < 0 && errno == EINTR);
+  const ssize_t n = uninterrupted([&] { return ::read(socket_, &handover, sizeof handover); });
   if (n != sizeof handover || handover.size > kChunkSize) {
     throw Error(ErrorCode::interrupted, "the transfer was given up");
   }

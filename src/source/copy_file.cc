@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/free_space.h"
+#include "base/whole_calls.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -51,7 +52,9 @@ class Copying {
       copy_range(start < 0 ? offset : start, end);
       offset = end;
     }
-    if (::ftruncate(to_.get(), size) != 0) throw system_error("cannot write " + name_, errno);
+    if (!set_size(to_.get(), static_cast<std::uint64_t>(size))) {
+      throw system_error("cannot write " + name_, errno);
+    }
   }
 
   // In the kernel where the file systems can; otherwise through a buffer.
@@ -61,8 +64,8 @@ class Copying {
       off_t in = offset;
       off_t out = offset;
       const auto piece = static_cast<std::size_t>(std::min(kPiece, end - offset));
-      const ssize_t n = ::copy_file_range(from_.get(), &in, to_.get(), &out, piece, 0);
-      if (n < 0 && errno == EINTR) continue;
+      const ssize_t n = uninterrupted(
+          [&] { return ::copy_file_range(from_.get(), &in, to_.get(), &out, piece, 0); });
       if (n <= 0) break;
       offset += n;
     }
@@ -75,9 +78,7 @@ class Copying {
   }
 
   void copy_piece(std::span<std::byte> piece, std::uint64_t offset) {
-    if (pread_full(from_.get(), piece, offset, path_) < piece.size()) {
-      throw Error(ErrorCode::filesystem, path_ + " changes while it is copied");
-    }
+    pread_all(from_.get(), piece, offset, path_);
     pwrite_all(to_.get(), piece, offset, name_);
   }
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/file_lock.h"
+#include "base/whole_calls.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -61,7 +62,7 @@ Partial::Partial(int directory, std::string name, std::uint64_t size,
       keep_from_(std::chrono::steady_clock::now() + keep_after) {
   if (!file_) return;
   end_ = size_of(file_.get());
-  if (end_ > size && ::ftruncate(file_.get(), 0) == 0) end_ = 0;
+  if (end_ > size && set_size(file_.get(), 0)) end_ = 0;
   begin_ = end_ == 0 ? 0 : first_data(file_.get());
 }
 

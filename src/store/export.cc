@@ -17,6 +17,7 @@
 #include "base/fs_verity.h"
 #include "base/output_file.h"
 #include "base/sparse_reader.h"
+#include "base/whole_calls.h"
 #include "oci/layout_writer.h"
 #include "pyro/image_layout.h"
 #include "store/environment_annotations.h"
@@ -224,13 +225,10 @@ void copy(const OutputFile& file, std::uint64_t size, int descriptor, const std:
   const std::size_t piece = is_regular(descriptor) ? kCopySize : PIPE_BUF;
   const auto buffer = std::make_unique_for_overwrite<char[]>(kCopySize);
   for (std::uint64_t at = 0; at < size;) {
-    const std::size_t n =
-        pread_full(file.descriptor(),
-                   std::as_writable_bytes(
-                       std::span(buffer.get(), std::min<std::uint64_t>(kCopySize, size - at))),
-                   at, file.path().string());
-    write_when_ready(descriptor, {buffer.get(), n}, piece, stop);
-    at += n;
+    const std::span bytes(buffer.get(), std::min<std::uint64_t>(kCopySize, size - at));
+    pread_all(file.descriptor(), std::as_writable_bytes(bytes), at, file.path().string());
+    write_when_ready(descriptor, {bytes.data(), bytes.size()}, piece, stop);
+    at += bytes.size();
   }
 }
 

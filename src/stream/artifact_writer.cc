@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/whole_calls.h"
 
 namespace pyro {
 namespace {
@@ -100,8 +101,7 @@ void ArtifactWriter::begin_file(const Step& step) {
   if (begun_[step.index]) (void)hasher_.finish();
   begun_[step.index] = true;
   // Emptied first: a file that an upper layer replaces must leave none of its data in the holes.
-  if (::ftruncate(files_[step.index], 0) != 0 ||
-      ::ftruncate(files_[step.index], static_cast<off_t>(step.number)) != 0) {
+  if (!set_size(files_[step.index], 0) || !set_size(files_[step.index], step.number)) {
     throw system_error("cannot write " + open_.subject, errno);
   }
   hasher_.begin(step.index, step.subject);
@@ -119,7 +119,7 @@ void ArtifactWriter::write(std::uint64_t offset, std::span<const std::byte> byte
 }
 
 void ArtifactWriter::end_file(std::uint64_t size) {
-  if (size != open_.size && ::ftruncate(files_[open_.index], static_cast<off_t>(size)) != 0) {
+  if (size != open_.size && !set_size(files_[open_.index], size)) {
     throw system_error("cannot write " + open_.subject, errno);
   }
   have_hashed();

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <iterator>
 
+#include "base/whole_calls.h"
 #include "store/last_use.h"
 #include "vm/conversation.h"
 #include "vm/initramfs.h"
@@ -67,7 +68,7 @@ bool is_elf(int kernel) {
 
 // Nothing of a machine that was tried before stays in it.
 void make_empty(int memory, std::uint64_t size) {
-  if (::ftruncate(memory, 0) != 0 || ::ftruncate(memory, static_cast<off_t>(size)) != 0) {
+  if (!set_size(memory, 0) || !set_size(memory, size)) {
     throw system_error("cannot make the memory file", errno);
   }
 }

@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 
+#include "base/whole_calls.h"
 #include "vm/conversation.h"
 
 namespace pyro {
@@ -39,7 +40,8 @@ class Listener {
   [[nodiscard]] std::string hear() const {
     const auto deadline = Clock::now() + std::chrono::seconds(5);
     if (!wait_to_read(socket_.get(), deadline)) return {};
-    const Fd guest(::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    const Fd guest(
+        uninterrupted([&] { return ::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC); }));
     std::array<char, 256> words;
     if (!wait_to_read(guest.get(), deadline)) return {};
     const ssize_t got = ::read(guest.get(), words.data(), words.size());

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "base/strict_json.h"
+#include "base/whole_calls.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -60,7 +61,9 @@ nlohmann::json QemuControl::call(const nlohmann::json& command, const ControlPat
   message.msg_iovlen = 1;
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(sizeof(int))> attachment{};
   if (descriptor >= 0) attach(message, attachment, descriptor);
-  if (::sendmsg(socket_.get(), &message, MSG_NOSIGNAL) < 0) fail("it does not listen");
+  const ssize_t sent =
+      uninterrupted([&] { return ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL); });
+  if (sent < 0) fail("it does not listen");
   return answer(patience);
 }
 

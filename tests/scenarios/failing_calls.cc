@@ -1,12 +1,17 @@
 // Loaded into a program, makes system calls fail or the clock lie, as the environment says:
 //   PYRO_TEST_FAIL="CALL ERRNO FROM"  fsync, flock, renameat, renameat2 or close, from the
 //                                     FROM-th call on
+//   PYRO_TEST_INTERRUPT=1             every other call of each kind below returns EINTR, before
+//                                     it has done anything
 //   PYRO_TEST_CLOCK=SECONDS           what the time is
 //   PYRO_TEST_STORM=MICROSECONDS      how often a signal breaks into what waits
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
+#include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +42,22 @@ bool fails(const char* call) {
   errno = static_cast<int>(error);
   return true;
 }
+
+/// `calls` are those of one kind.
+bool is_interrupted(std::atomic<unsigned>& calls) {
+  static const bool wanted = std::getenv("PYRO_TEST_INTERRUPT") != nullptr;
+  if (!wanted || calls++ % 2 == 1) return false;
+  errno = EINTR;
+  return true;
+}
+
+/// The real function of that name, unless the call is interrupted.
+#define PYRO_INTERRUPTIBLE(result, name, parameters, arguments) \
+  result name parameters {                                      \
+    static auto* const real = next(&::name, #name);             \
+    static std::atomic<unsigned> kind{0};                       \
+    return is_interrupted(kind) ? -1 : real arguments;          \
+  }
 
 bool told(time_t& seconds) {
   const char* const text = std::getenv("PYRO_TEST_CLOCK");
@@ -69,13 +90,31 @@ int close(int fd) {
 
 int fsync(int fd) {
   static auto* const real = next(&::fsync, "fsync");
-  return fails("fsync") ? -1 : real(fd);
+  static std::atomic<unsigned> kind{0};
+  return fails("fsync") || is_interrupted(kind) ? -1 : real(fd);
 }
 
 int flock(int fd, int operation) noexcept {
   static auto* const real = next(&::flock, "flock");
-  return fails("flock") ? -1 : real(fd, operation);
+  static std::atomic<unsigned> kind{0};
+  return fails("flock") || is_interrupted(kind) ? -1 : real(fd, operation);
 }
+
+PYRO_INTERRUPTIBLE(int, ftruncate, (int fd, off_t size) noexcept, (fd, size))
+PYRO_INTERRUPTIBLE(ssize_t, pread, (int fd, void* to, size_t size, off_t at), (fd, to, size, at))
+PYRO_INTERRUPTIBLE(ssize_t, pwrite, (int fd, const void* from, size_t size, off_t at),
+                   (fd, from, size, at))
+PYRO_INTERRUPTIBLE(ssize_t, copy_file_range,
+                   (int in, off64_t* from, int out, off64_t* to, size_t size, unsigned flags),
+                   (in, from, out, to, size, flags))
+PYRO_INTERRUPTIBLE(int, poll, (pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))
+PYRO_INTERRUPTIBLE(ssize_t, sendmsg, (int fd, const msghdr* message, int flags),
+                   (fd, message, flags))
+PYRO_INTERRUPTIBLE(ssize_t, send, (int fd, const void* from, size_t size, int flags),
+                   (fd, from, size, flags))
+PYRO_INTERRUPTIBLE(ssize_t, recv, (int fd, void* to, size_t size, int flags), (fd, to, size, flags))
+PYRO_INTERRUPTIBLE(int, waitid, (idtype_t type, id_t id, siginfo_t* info, int options),
+                   (type, id, info, options))
 
 int renameat(int from_fd, const char* from, int to_fd, const char* to) noexcept {
   static auto* const real = next(&::renameat, "renameat");
