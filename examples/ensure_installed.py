@@ -15,6 +15,8 @@ def main() -> int:
         return 1
     print("kernel", environment.kernel_image)
     print("rootfs", environment.rootfs_image)
+    if environment.initrd_image is not None:
+        print("initrd", environment.initrd_image)
     return 0
 
 

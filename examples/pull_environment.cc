@@ -19,6 +19,9 @@ int main(int argc, char** argv) {
     const pyro::InstalledEnvironment environment = store.ensure_installed(argv[2]);
     std::cout << "kernel " << environment.kernel_image.string() << "\n"
               << "rootfs " << environment.rootfs_image.string() << "\n";
+    if (environment.initrd_image) {
+      std::cout << "initrd " << environment.initrd_image->string() << "\n";
+    }
   } catch (const pyro::Error& error) {
     std::cerr << pyro::to_string(error.code()) << ": " << error.what() << "\n";
     return 1;

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "cli/printable.h"
 #include "cli/sizes.h"
 
 namespace pyro::cli {
@@ -83,6 +84,7 @@ Json pull_payload(const EnvironmentStatus& status) {
   payload["install_dir"] = status.installed->install_dir.string();
   payload["kernel_image"] = status.installed->kernel_image.string();
   payload["rootfs_image"] = status.installed->rootfs_image.string();
+  payload["initrd_image"] = or_null(status.installed->initrd_image);
   payload["source"] = status.installed->source;
   return payload;
 }
@@ -179,11 +181,11 @@ Json failure_payload(std::string_view name, const Error& error) {
 }
 
 std::string render_json(const Json& document) {
-  return document.dump(2, ' ', false, Json::error_handler_t::replace) + '\n';
+  return printable_json(document.dump(2, ' ', false, Json::error_handler_t::replace)) + '\n';
 }
 
 std::string render_json_line(const Json& document) {
-  return document.dump(-1, ' ', false, Json::error_handler_t::replace) + '\n';
+  return printable_json(document.dump(-1, ' ', false, Json::error_handler_t::replace)) + '\n';
 }
 
 }  // namespace pyro::cli

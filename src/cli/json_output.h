@@ -57,7 +57,7 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json failure_payload(std::string_view name, const Error& error);
 
 /// The text of a document, two-space indent, newline at the end. Bytes that are not UTF-8 become
-/// U+FFFD: JSON has no other way.
+/// U+FFFD: JSON has no other way. What could act on a terminal is escaped.
 [[nodiscard]] std::string render_json(const Json& document);
 
 /// One line without indent.

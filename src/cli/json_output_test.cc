@@ -73,7 +73,30 @@ TEST(JsonOutput, PullAddsWhereItIs) {
   EXPECT_EQ(payload["install_dir"], "/c/linux-x86_64/debian_12-base-1.0.0");
   EXPECT_EQ(payload["kernel_image"], "/c/linux-x86_64/debian_12-base-1.0.0/vmlinux");
   EXPECT_EQ(payload["rootfs_image"], "/c/linux-x86_64/debian_12-base-1.0.0/rootfs.ext4");
+  EXPECT_EQ(payload["initrd_image"], nullptr);
   EXPECT_EQ(payload["source"], "bundled-runtime-source");
+}
+
+TEST(JsonOutput, PullAddsInitrdWhereThereIsOne) {
+  EnvironmentStatus status = installed();
+  status.installed->initrd_image = status.install_dir / "initrd.img";
+  EXPECT_EQ(pull_payload(status)["initrd_image"],
+            "/c/linux-x86_64/debian_12-base-1.0.0/initrd.img");
+}
+
+TEST(JsonOutput, EscapesWhatCouldActOnTerminal) {
+  const std::string text = "\x1b[2J\x7f \u009b0m \u202egpj.exe \u2066\u200f\u2028 äß漢😀";
+  const Json document = {{text, text}};
+  for (const std::string& rendered : {render_json(document), render_json_line(document)}) {
+    EXPECT_EQ(Json::parse(rendered), document);
+    for (const char* const escape : {R"(\u001b)", R"(\u007f)", R"(\u009b)", R"(\u202e)",
+                                     R"(\u2066)", R"(\u200f)", R"(\u2028)"}) {
+      EXPECT_NE(rendered.find(escape), rendered.npos) << escape;
+    }
+    EXPECT_NE(rendered.find("äß漢😀"), rendered.npos);
+    EXPECT_EQ(rendered.find("\u009b"), rendered.npos);
+    EXPECT_EQ(rendered.find("\u202e"), rendered.npos);
+  }
 }
 
 TEST(JsonOutput, List) {

@@ -82,6 +82,23 @@ std::string printable(std::string_view text) {
   return result;
 }
 
+std::string printable_json(std::string document) {
+  const auto might_be = [](char c) { return static_cast<unsigned char>(c) >= 0x7f; };
+  if (std::ranges::none_of(document, might_be)) return document;
+  std::string result;
+  for (std::string_view rest = document; !rest.empty();) {
+    const Character character = decode(rest);
+    const std::size_t length = std::max<std::size_t>(character.length, 1);
+    if (character.code >= 0x7f && is_harmful(character.code)) {
+      result += fmt::format("\\u{:04x}", character.code);
+    } else {
+      result += rest.substr(0, length);
+    }
+    rest.remove_prefix(length);
+  }
+  return result;
+}
+
 std::size_t utf8_prefix(std::string_view text) noexcept {
   std::size_t at = 0;
   while (at < text.size()) {

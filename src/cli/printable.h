@@ -11,6 +11,10 @@ namespace pyro::cli {
 /// direction: control characters, bytes that are not UTF-8, bidirectional overrides.
 [[nodiscard]] std::string printable(std::string_view text);
 
+/// The text of a JSON document with the same characters as escapes: it says the same. It must be
+/// UTF-8 without control characters within strings, as JSON is.
+[[nodiscard]] std::string printable_json(std::string document);
+
 /// How many bytes at its beginning are whole characters of UTF-8: all of them where it is text.
 [[nodiscard]] std::size_t utf8_prefix(std::string_view text) noexcept;
 

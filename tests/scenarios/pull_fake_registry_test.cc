@@ -642,6 +642,7 @@ TEST_F(PullTest, JsonDocuments) {
       {"installed_digest", image.digest()},
       {"kernel_image", (install_dir() / "vmlinux").string()},
       {"rootfs_image", (install_dir() / "rootfs.ext4").string()},
+      {"initrd_image", nullptr},
       {"source", "oci://" + registry_->host() + "/team/tool@" + image.digest()},
   };
   const json bytes = pulled.value("installed_bytes", json());
