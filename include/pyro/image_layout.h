@@ -83,6 +83,11 @@ struct ImportOptions {
   std::optional<std::string> as = {};
   /// Replace an install even if it is of the same image.
   bool force = false;
+  /// Where the entry of an environment goes that the catalog does not know: the image of an export
+  /// brings it. Nothing: such an environment is refused.
+  std::optional<std::filesystem::path> user_catalog = {};
+  /// Told of an entry once it is there. Optional.
+  std::function<void(const Environment&)> on_added = {};
   ProgressListener* progress = nullptr;  ///< Not owned; may be null.
   std::stop_token stop = {};
 };
@@ -92,7 +97,8 @@ struct ImportOptions {
 /// is replaced, unless it came of the same image.
 ///
 /// A pin of the catalog holds: the image must be the pinned one, and not one that says that it came
-/// from there.
+/// from there. An environment that the catalog does not know gets the entry that the image brings,
+/// with a registry or an https URL as its source, or none; `store` has it from then on.
 /// @throws Error(not_found) when there is no such image, or the catalog does not know it; (failed)
 /// when the catalog has it in another version; else as EnvironmentStore::pull()
 EnvironmentStatus import_environment(EnvironmentStore& store, const std::filesystem::path& layout,

@@ -76,6 +76,10 @@ class UserCatalog {
   Environment add(const NewEnvironment& environment, const Catalog& others,
                   const std::stop_token& stop = {}) const;
 
+  /// The same for a whole entry, as it came from somewhere else. Nothing is replaced.
+  Environment add_entry(const Environment& environment, const Catalog& others,
+                        const std::stop_token& stop = {}) const;
+
   /// Takes the entry of that name out; false where there is none.
   /// @throws Error, as add() does.
   bool remove(std::string_view name, const std::stop_token& stop = {}) const;

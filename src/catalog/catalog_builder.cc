@@ -30,6 +30,10 @@ CatalogBuilder::CatalogBuilder() {
   for (Environment& environment : built_in_environments()) lay_over(std::move(environment));
 }
 
+CatalogBuilder::CatalogBuilder(const Catalog& catalog) : files_(catalog.files_) {
+  for (const Environment& environment : catalog.environments_) lay_over(environment);
+}
+
 void CatalogBuilder::lay_over(const std::filesystem::path& file) {
   const std::filesystem::path path = stable_path(file);
   for (Environment& environment : read_catalog_file(path)) lay_over(std::move(environment));

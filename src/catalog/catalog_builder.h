@@ -18,6 +18,8 @@ class CatalogBuilder {
  public:
   /// Begins with the built-in environments.
   CatalogBuilder();
+  /// Begins with all of `catalog`.
+  explicit CatalogBuilder(const Catalog& catalog);
 
   /// The entries of `file` replace those of the same name.
   void lay_over(const std::filesystem::path& file);

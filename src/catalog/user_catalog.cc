@@ -20,6 +20,7 @@
 #include "catalog/catalog_builder.h"
 #include "catalog/catalog_file.h"
 #include "catalog/entry_reader.h"
+#include "catalog/entry_writer.h"
 #include "catalog/names.h"
 
 namespace pyro {
@@ -191,10 +192,10 @@ bool counts_more(const fs::path& other, const fs::path& file) {
   return other.parent_path() != file.parent_path() || other > file;
 }
 
-void require_free(const NewEnvironment& wanted, bool is_own, const fs::path& file,
+void require_free(const std::string& name, bool replace, bool is_own, const fs::path& file,
                   const Catalog& others) {
-  const std::string taken = "environment '" + wanted.name + "' is there already, ";
-  const Environment* const other = others.find(wanted.name);
+  const std::string taken = "environment '" + name + "' is there already, ";
+  const Environment* const other = others.find(name);
   const bool is_elsewhere = other != nullptr && other->catalog_file != file;
   if (is_elsewhere && other->catalog_file && counts_more(*other->catalog_file, file)) {
     throw Error(
@@ -202,12 +203,35 @@ void require_free(const NewEnvironment& wanted, bool is_own, const fs::path& fil
         taken + "in " + other->catalog_file->string() + ", which counts more than " + file.string(),
         "choose another name");
   }
-  if (wanted.replace) return;
+  if (replace) return;
   if (is_own) throw Error(ErrorCode::failed, taken + "in " + file.string(), "--force replaces it");
   if (!is_elsewhere) return;
   throw Error(ErrorCode::failed,
               taken + (other->catalog_file ? "in " + other->catalog_file->string() : "built in"),
               "--force puts yours in its place");
+}
+
+/// Puts `entry` into `file`, in place of one of its name if there is one that it may replace.
+Environment put_entry(const fs::path& named, const Json& entry, bool replace, const Catalog& others,
+                      const std::stop_token& stop) {
+  try {
+    make_directories(named.parent_path());
+    const fs::path file = stable_path(named);
+    Environment added = read_new_entry(entry, file);
+    Editing editing(file, stop);
+    Json& entries = editing.entries();
+    const auto own = find_entry(entries, added.name);
+    require_free(added.name, replace, own != entries.end(), file, others);
+    if (own != entries.end()) {
+      *own = entry;
+    } else {
+      entries.push_back(entry);
+    }
+    editing.write(others, may_hold_a_secret(added) ? kForTheOwner : kForEverybody);
+    return added;
+  } catch (const Error& error) {
+    throw about(named, error);
+  }
 }
 
 }  // namespace
@@ -222,24 +246,12 @@ Environment UserCatalog::add(const NewEnvironment& environment, const Catalog& o
     entry["source_url"] = *wanted.source_url;
     entry["source_sha256"] = wanted.source_sha256->hex();
   }
-  try {
-    make_directories(file_.parent_path());
-    const fs::path file = stable_path(file_);
-    Environment added = read_new_entry(entry, file);
-    Editing editing(file, stop);
-    Json& entries = editing.entries();
-    const auto own = find_entry(entries, environment.name);
-    require_free(environment, own != entries.end(), file, others);
-    if (own != entries.end()) {
-      *own = entry;
-    } else {
-      entries.push_back(entry);
-    }
-    editing.write(others, may_hold_a_secret(added) ? kForTheOwner : kForEverybody);
-    return added;
-  } catch (const Error& error) {
-    throw about(file_, error);
-  }
+  return put_entry(file_, entry, environment.replace, others, stop);
+}
+
+Environment UserCatalog::add_entry(const Environment& environment, const Catalog& others,
+                                   const std::stop_token& stop) const {
+  return put_entry(file_, write_entry(environment), /*replace=*/false, others, stop);
 }
 
 bool UserCatalog::remove(std::string_view name, const std::stop_token& stop) const {

@@ -11,4 +11,7 @@ inline constexpr std::string_view kEnvironmentVersion = "io.pyro.environment.ver
 inline constexpr std::string_view kEnvironmentSource = "io.pyro.environment.source";
 inline constexpr std::string_view kEnvironmentSourceDigest = "io.pyro.environment.source-digest";
 
+/// Its catalog entry as JSON, for a machine whose catalog does not know it.
+inline constexpr std::string_view kEnvironmentEntry = "io.pyro.environment.entry";
+
 }  // namespace pyro

@@ -18,6 +18,7 @@
 #include "base/output_file.h"
 #include "base/sparse_reader.h"
 #include "base/whole_calls.h"
+#include "catalog/portable_entry.h"
 #include "oci/layout_writer.h"
 #include "pyro/image_layout.h"
 #include "store/environment_annotations.h"
@@ -109,7 +110,7 @@ class Exporter {
     LayerWriter writer(layout_, options_.compression, tar_size_of(artifacts));
     for (const OpenArtifact& artifact : artifacts) add_artifact(writer, environment, artifact);
     const LayerWriter::Layer layer = writer.finish();
-    add_image(held.installation.record, layer, artifacts);
+    add_image(environment, held.installation.record, layer, artifacts);
   }
 
   ExportReport finish() {
@@ -148,13 +149,14 @@ class Exporter {
     }
   }
 
-  void add_image(const InstallRecord& record, const LayerWriter::Layer& layer,
-                 const std::vector<OpenArtifact>& artifacts) {
+  void add_image(const Environment& environment, const InstallRecord& record,
+                 const LayerWriter::Layer& layer, const std::vector<OpenArtifact>& artifacts) {
     Annotations of_entry{{std::string(kEnvironmentName), record.name},
                          {std::string(kEnvironmentVersion), record.version}};
     Annotations of_manifest = of_entry;
     if (is_public(record.source)) of_manifest.emplace(kEnvironmentSource, record.source);
     if (record.source_digest) of_manifest.emplace(kEnvironmentSourceDigest, *record.source_digest);
+    of_manifest.emplace(kEnvironmentEntry, write_portable_entry(environment));
     of_entry.emplace(kRefName, record.name);
     const Digest digest =
         layout_.add_image(layer.descriptor, layer.diff_id, of_manifest, std::move(of_entry));

@@ -6,8 +6,12 @@
 #include <string>
 #include <utility>
 
+#include "base/files.h"
+#include "catalog/catalog_builder.h"
+#include "catalog/portable_entry.h"
 #include "oci/image_layout.h"
 #include "pyro/image_layout.h"
+#include "pyro/user_catalog.h"
 #include "store/environment_annotations.h"
 #include "store/installation.h"
 #include "store/installer.h"
@@ -97,13 +101,40 @@ LayoutEnvironment choose(const ImageLayout& layout, std::string_view name,
               name.empty() ? "choose one of: " + list_names(all) : "");
 }
 
-const Environment& find_environment(const Catalog& catalog, const std::string& name,
-                                    const ImageLayout& layout) {
-  if (const Environment* const environment = catalog.find(name)) return *environment;
-  Error error(ErrorCode::not_found, "the catalog does not know it",
+[[noreturn]] void refuse_unknown(const std::string& name, const ImageLayout& layout) {
+  Error error(ErrorCode::not_found, "neither the catalog nor the image says what it is",
               "add it with 'pyro env add', or import it as one that there is with --as NAME");
   error.add_context("cannot import " + in_layout(layout, name));
   throw error;
+}
+
+/// The entry that the image brings, as `name`. Text from outside: it may say of no other
+/// environment than the image does.
+Environment brought_entry(const ResolvedImage& found, const LayoutEnvironment& image,
+                          const std::string& name, const std::filesystem::path& catalog,
+                          const ImageLayout& layout) {
+  const auto text = text_of(found.manifest.annotations, kEnvironmentEntry);
+  if (!text) refuse_unknown(name, layout);
+  try {
+    Environment entry = read_portable_entry(*text, catalog);
+    if (entry.name != image.name || entry.version != image.version) {
+      throw Error(ErrorCode::integrity, "it is of " + entry.name + " " + entry.version +
+                                            ", and the image of another environment");
+    }
+    entry.name = name;
+    return entry;
+  } catch (Error& error) {
+    error.add_context("the catalog entry in " + layout.path().string() + " cannot be used");
+    throw;
+  }
+}
+
+StoreOptions with_entry(const StoreOptions& options, const Environment& entry) {
+  CatalogBuilder catalog(options.catalog);
+  catalog.lay_over(entry);
+  StoreOptions result = options;
+  result.catalog = catalog.build();
+  return result;
 }
 
 void require_version(const Environment& environment, const LayoutEnvironment& image,
@@ -145,6 +176,16 @@ bool is_same_image(const Environment& environment, const StoreOptions& options,
          installation->record.source_digest == image.manifest_digest.to_string();
 }
 
+void import_as(const Environment& environment, const StoreOptions& stored,
+               const ImageLayout& layout, const ResolvedImage& image,
+               const ImportOptions& options) {
+  require_pinned(environment, image, layout.path());
+  if (!options.force && is_same_image(environment, stored, image)) return;
+  install(stored, environment,
+          {.mode = PullMode::force, .progress = options.progress, .stop = options.stop},
+          LayoutImage{.layout = layout.path(), .digest = image.digest});
+}
+
 }  // namespace
 
 std::vector<LayoutEnvironment> environments_in(const std::filesystem::path& layout) {
@@ -153,23 +194,30 @@ std::vector<LayoutEnvironment> environments_in(const std::filesystem::path& layo
 
 EnvironmentStatus import_environment(EnvironmentStore& store, const std::filesystem::path& path,
                                      std::string_view name, const ImportOptions& options) {
-  const StoreOptions& stored = store.options();
   const ImageLayout layout(resolve_links(path));
   const std::string target = options.as.value_or(std::string(name));
-  const Environment* const known = stored.catalog.find(target);
+  const Environment* const known = store.options().catalog.find(target);
   const auto version = known != nullptr ? std::optional(known->version) : std::nullopt;
   const LayoutEnvironment image = choose(layout, name, version);
-  const Environment& environment = find_environment(stored.catalog, target, layout);
-  if (!options.as) require_version(environment, image, layout);
+  if (known == nullptr && !options.user_catalog) refuse_unknown(target, layout);
   const ResolvedImage found = layout.resolve(*layout.find(image.digest));
   require_agreement(image, found.manifest);
-  require_pinned(environment, found, layout.path());
-  if (options.force || !is_same_image(environment, stored, found)) {
-    install(stored, environment,
-            {.mode = PullMode::force, .progress = options.progress, .stop = options.stop},
-            LayoutImage{.layout = layout.path(), .digest = image.digest});
+  if (known != nullptr) {
+    if (!options.as) require_version(*known, image, layout);
+    import_as(*known, store.options(), layout, found, options);
+    return store.inspect(target);
   }
-  return store.inspect(environment.name);
+  Environment entry = brought_entry(found, image, target, *options.user_catalog, layout);
+  make_directories(options.user_catalog->parent_path());
+  const UserCatalog user(stable_path(*options.user_catalog));
+  entry.catalog_file = user.file();
+  // Before anything is installed: it must have its install directory for itself.
+  StoreOptions stored = with_entry(store.options(), entry);
+  import_as(entry, stored, layout, found, options);
+  user.add_entry(entry, store.options().catalog, options.stop);
+  if (options.on_added) options.on_added(entry);
+  store = EnvironmentStore(std::move(stored));
+  return store.inspect(target);
 }
 
 }  // namespace pyro

@@ -5,6 +5,7 @@
 #include "catalog/catalog_file.h"
 #include "catalog/install_name.h"
 #include "catalog/names.h"
+#include "catalog/portable_entry.h"
 #include "oci/reference.h"
 #include "oracle.h"
 
@@ -32,6 +33,24 @@ void check(const Environment& environment) {
   (void)environment.compatible();
 }
 
+/// What goes along with an export is read on another machine, and names nothing of this one.
+void check_portable(const Environment& environment) {
+  const std::string text = write_portable_entry(environment);
+  const auto readable = [&] { (void)read_portable_entry(text, "/etc/pyro/catalog.json"); };
+  if (!accepts(ErrorCode::integrity, readable)) {
+    require(text.size() > 65536, "an entry that was written can be read");
+    return;
+  }
+  const Environment read = read_portable_entry(text, "/etc/pyro/catalog.json");
+  require(read.name == environment.name && read.version == environment.version &&
+              read.description == environment.description &&
+              read.default_packages == environment.default_packages,
+          "... and is of the same environment");
+  require(!read.oci_digest && !read.source_sha256, "no pin is held against an export");
+  require(!read.source_url || read.source_url->starts_with("https://"), "no path goes along");
+  require(write_portable_entry(read) == text, "... and is written the same");
+}
+
 }  // namespace
 }  // namespace pyro::fuzz
 
@@ -45,6 +64,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::set<std::string> names;
   for (const Environment& environment : environments) {
     fuzz::check(environment);
+    fuzz::check_portable(environment);
     fuzz::require(names.insert(environment.name).second, "a name is given once");
   }
   return 0;

@@ -10,6 +10,7 @@
 #include "cli/commands/outcomes.h"
 #include "cli/commands/progress_arguments.h"
 #include "cli/json_output.h"
+#include "cli/printable.h"
 #include "cli/sizes.h"
 #include "pyro/error.h"
 #include "pyro/image_layout.h"
@@ -90,7 +91,17 @@ class ImportCommand : public Command {
     const ClearAtEnd clear(view_.get());
     return import_environment(
         store, layout, name,
-        {.as = as_, .force = force_, .progress = view_.get(), .stop = context.stop});
+        {.as = as_,
+         .force = force_,
+         .user_catalog = user_catalog_file(context.variables),
+         .on_added = [&](const Environment& entry) { tell_added(context, entry); },
+         .progress = view_.get(),
+         .stop = context.stop});
+  }
+
+  void tell_added(const Context& context, const Environment& entry) {
+    const ClearAtEnd clear(view_.get());
+    progress_.say(context, entry.name, "added to " + printable(entry.catalog_file->string()));
   }
 
   void set_max_size(const std::string& text) {
@@ -121,7 +132,9 @@ constinit const CommandEntry kImportCommand{
         "What\n"
         "is there is verified and unpacked as by 'pyro env pull', and what the catalog pins must "
         "be\n"
-        "the pinned image itself. Prints the directory of each, one a line.\n",
+        "the pinned image itself. An export brings its catalog entry: it goes to\n"
+        "$XDG_CONFIG_HOME/pyro/catalog.d/user.json where the catalog does not know the name.\n"
+        "Prints the directory of each, one a line.\n",
     .examples =
         "  pyro env import debian.tar\n"
         "  pyro env import pyro.tar debian:12-build\n"
