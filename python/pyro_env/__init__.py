@@ -12,6 +12,8 @@ from .environments import (
     CATALOG_VERSION as DEFAULT_CATALOG_VERSION,
     DEFAULT_ENVIRONMENT_VERSION,
     DEFAULT_PLATFORM,
+    OCI_MANIFEST_ACCEPT,
+    OCI_READ_CHUNK_SIZE,
     EnvironmentStore,
     InstalledEnvironment,
     RuntimePaths,
@@ -20,6 +22,7 @@ from .environments import (
     default_catalog,
     get_environment,
     list_environments,
+    loaded_catalog,
 )
 from .errors import (
     BusyError,
@@ -38,6 +41,8 @@ __all__ = [
     "DEFAULT_CATALOG_VERSION",
     "DEFAULT_ENVIRONMENT_VERSION",
     "DEFAULT_PLATFORM",
+    "OCI_MANIFEST_ACCEPT",
+    "OCI_READ_CHUNK_SIZE",
     "BusyError",
     "EnvironmentStore",
     "FilesystemError",
@@ -61,7 +66,8 @@ CATALOG: dict[str, VmEnvironment]
 
 
 def __getattr__(name: str) -> object:
-    """``CATALOG``, read when it is asked for: importing this module loads no library."""
+    """``CATALOG``, read when it is first asked for: importing this module loads no library. From then
+    on it is what functions and stores go by, as it is changed."""
     if name == "CATALOG":
-        return default_catalog()
+        return globals().setdefault("CATALOG", loaded_catalog())
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

