@@ -14,7 +14,8 @@ class GuestVariables {
   /// @throws Error(usage)
   void add(const std::string& text);
 
-  /// Lines like that; empty ones and those that begin with '#' are passed over.
+  /// Lines like that; empty ones and those that begin with '#' are passed over, as are blanks in
+  /// front of a name, a byte order mark, and a carriage return at the end of a line.
   /// @throws Error(usage) naming file and line; Error(filesystem)
   void add_file(const std::string& path);
 

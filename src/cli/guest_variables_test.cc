@@ -43,9 +43,50 @@ TEST(GuestVariables, OfAFileComeBeforeThoseThatAreGiven) {
               ElementsAre("A=of the file  ", "OURS=here=x", "Q=\"as it stands\"", "A=given"));
 }
 
+struct EnvFileLine {
+  const char* name;
+  std::string_view line;
+  const char* variable;  ///< Or, for one that is refused, what is said of it.
+  bool is_refused = false;
+};
+
+class EnvFileLineTest : public ::testing::TestWithParam<EnvFileLine> {};
+
+TEST_P(EnvFileLineTest, IsReadOrRefused) {
+  const testing::TempDir dir;
+  testing::write_file(dir / "file", GetParam().line);
+  GuestVariables variables;
+  const std::string failed = failure([&] { variables.add_file((dir / "file").string()); });
+  if (GetParam().is_refused)
+    EXPECT_THAT(failed, HasSubstr(GetParam().variable));
+  else
+    EXPECT_THAT(variables.with_values_of(kOurs), ElementsAre(GetParam().variable)) << failed;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Lines, EnvFileLineTest,
+    ::testing::Values(
+        EnvFileLine{"LeadingBlanks", " \t A=1\n", "A=1"},
+        EnvFileLine{"LeadingBlanksOfAComment", "A=1\n  # comment\n", "A=1"},
+        EnvFileLine{"LineOfBlanks", "A=1\n \t\n\r\n", "A=1"},
+        EnvFileLine{"CarriageReturn", "A=1\r\n", "A=1"},
+        EnvFileLine{"ByteOrderMark",
+                    "\xef\xbb\xbf"
+                    "A=1\n",
+                    "A=1"},
+        EnvFileLine{"BlanksBehindABareName", "OURS \r\n", "OURS=here=x"},
+        EnvFileLine{"BlanksInAValue", "A= 1 2 \n", "A= 1 2 "},
+        EnvFileLine{"MarkInAValue", "A=\xef\xbb\xbf\n", "A=\xef\xbb\xbf"},
+        EnvFileLine{"Export", "A=1\nexport D=4\n", "line 2: a name has no blanks", true},
+        EnvFileLine{"BlankBehindTheName", "A =1\n", "line 1: a name has no blanks", true},
+        EnvFileLine{"TwoBareNames", "A B\n", "line 1: a name has no blanks", true},
+        EnvFileLine{"Nul", std::string_view("A=1\0B=2\n", 8), "line 1: a variable has no NUL",
+                    true}),
+    [](const auto& row) { return std::string(row.param.name); });
+
 TEST(GuestVariables, WhatIsNoneIsRefused) {
   GuestVariables variables;
-  for (const char* const text : {"", "=x", "="}) {
+  for (const char* const text : {"", "=x", "=", "A B=x", " A=x", "A\t"}) {
     EXPECT_THAT(failure([&] { variables.add(text); }), HasSubstr("--env")) << text;
   }
   const testing::TempDir dir;
