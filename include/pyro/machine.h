@@ -28,6 +28,14 @@ enum class Accelerator {
 /// "kvm", "tcg".
 [[nodiscard]] std::string_view to_string(Accelerator accelerator) noexcept;
 
+/// Whether guests run with KVM. It works where it has run a guest since this host booted
+/// (probe_kvm()); a run that begins with it never goes on in software.
+enum class KvmUse {
+  where_it_works,  ///< In software elsewhere.
+  never,
+  required,  ///< Where it does not work, there is no machine: Error(failed).
+};
+
 enum class GuestNetwork {
   none,
   /// Outgoing connections through QEMU's own NAT, with the rights of the calling user. So services
@@ -46,9 +54,8 @@ struct MachineOptions {
   GuestNetwork network = GuestNetwork::none;
   /// The machine monitor, qemu-system-x86_64. Empty: there is none on this host.
   std::filesystem::path monitor = {};
-  /// Leave /dev/kvm alone.
-  bool without_kvm = false;
-  /// How long a guest may take to boot before it is given up and another machine is tried.
+  KvmUse kvm = KvmUse::where_it_works;
+  /// How long it may take until a guest has booted, all machines that are tried taken together.
   std::chrono::milliseconds boot_timeout{60'000};
 };
 
@@ -86,20 +93,27 @@ struct RunOptions {
   std::function<std::shared_ptr<void>()> while_it_runs = {};
 
   std::vector<Copy> copy_in = {};  ///< Before the command, from the host to the guest.
-  /// After it, from the guest to the host, however it ended; not when it had to be ended with its
-  /// machine.
+  /// After it, from the guest to the host, however it ended; not when the guest did not even kill
+  /// it, and its machine had to be ended.
   std::vector<Copy> copy_out = {};
 
-  /// For the command; then the machine ends. The copies before it, and those after it, may take as
-  /// long together, and a minute at least.
+  /// For the command; then it is told to end (SIGTERM). The copies before it, and those after it,
+  /// may take as long together, and a minute at least.
   std::optional<std::chrono::milliseconds> timeout = {};
+  /// How long a command that is told to end may take over it, before it is killed.
+  std::chrono::milliseconds stop_timeout{10'000};
   /// Boot, even if a prepared state would serve.
   bool cold = false;
   ProgressListener* progress = nullptr;  ///< Not owned; may be null.
-  /// Asking it to stop ends the machine with Error(interrupted).
+  /// Before the command runs, a stop ends the machine with Error(interrupted). While it runs, the
+  /// command is told to end, and its report is as that of any other. After it, a stop ends the
+  /// copying.
   std::stop_token stop = {};
-  /// With what signal the command is told so first, asked when it is; empty: SIGINT.
+  /// With what signal the command is told so, asked when it is; empty: SIGINT.
   std::function<int()> stop_signal = {};
+  /// Where other signals for the command are read from while it runs, a byte for each, which is
+  /// its number; not owned, not blocking. -1: there are none.
+  int signals = -1;
 };
 
 struct RunReport {
@@ -110,8 +124,8 @@ struct RunReport {
   bool timed_out = false;
   /// Why the command could not be started, in one line; empty when it was.
   std::string refusal = {};
-  /// Of the first copy that could not be made after the command, or not be read as a whole before
-  /// it; further ones are warned of.
+  /// Of the first copy that could not be made after the command, or was interrupted, or could not be
+  /// read as a whole before it; further ones are warned of.
   std::optional<Error> copy_failure = {};
   bool warm = false;  ///< It went on from a prepared state.
   Accelerator accelerator = Accelerator::tcg;
@@ -127,7 +141,7 @@ struct RunReport {
 /// stay on the thread it began on, as the machine ends with it. A program that passes on output to
 /// pipes has to ignore SIGPIPE; a reader that goes away is then the command's to notice.
 /// @throws Error: those of ensure_installed(); failed, when no machine can be had or it broke, or a
-///         copy before the command could not be made; interrupted.
+///         copy before the command could not be made; interrupted, before the command ran.
 RunReport run_in_machine(EnvironmentStore& store, std::string_view name, const RunOptions& options);
 
 struct PrepareOptions {

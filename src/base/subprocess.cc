@@ -124,7 +124,7 @@ class Child {
   int report_;
   const std::vector<char*> arguments_;
   const std::vector<char*> variables_;
-  const Fd null_{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+  const Fd null_ = open_at(AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
   const pid_t parent_ = ::getpid();
   sigset_t mask_{};
   std::vector<int> descriptors_;

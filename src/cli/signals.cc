@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/files.h"
 #include "cli/exit_code.h"
 #include "cli/raw_terminal.h"
 
@@ -16,30 +17,33 @@ namespace pyro::cli {
 namespace {
 
 constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
+constexpr int kRelayed[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM};
 constexpr char kStop = 's';
 constexpr char kEnd = 'e';
 
 // A handler reaches nothing but globals. std::stop_source::request_stop() takes locks, so a thread
 // calls it; the handler only writes to that thread's pipe.
 int pipe_ends[2] = {-1, -1};
-std::atomic<int> interrupts{0};
+int relay_ends[2] = {-1, -1};
 std::atomic<int> first_signal{0};
 static_assert(std::atomic<int>::is_always_lock_free);
 
-void send(char what) noexcept {
+void send(const int (&pipe)[2], char what) noexcept {
   const int saved = errno;
-  static_cast<void>(!::write(pipe_ends[1], &what, 1));
+  static_cast<void>(!::write(pipe[1], &what, 1));
   errno = saved;
 }
 
 extern "C" void on_signal(int number) {
   int none = 0;
-  first_signal.compare_exchange_strong(none, number);
-  if (number == SIGINT && interrupts.fetch_add(1) > 0) {
-    give_terminal_back();
-    ::_exit(exit_code(ErrorCode::interrupted));
-  }
-  send(kStop);
+  if (first_signal.compare_exchange_strong(none, number)) return send(pipe_ends, kStop);
+  if (number == SIGHUP) return;
+  give_terminal_back();
+  ::_exit(exit_code(ErrorCode::interrupted));
+}
+
+extern "C" void on_relayed(int number) {
+  send(relay_ends, static_cast<char>(number));
 }
 
 void handle(int number, void (*handler)(int)) {
@@ -58,7 +62,6 @@ SignalWatch::SignalWatch() {
   if (::pipe2(pipe_ends, O_CLOEXEC) != 0) {
     throw std::system_error(errno, std::generic_category(), "cannot watch for signals");
   }
-  interrupts = 0;
   first_signal = 0;
   relay_ = std::thread([this] { relay(); });
   for (const int number : kSignals) handle(number, on_signal);
@@ -69,7 +72,7 @@ SignalWatch::SignalWatch() {
 
 SignalWatch::~SignalWatch() {
   for (const int number : kSignals) handle(number, SIG_DFL);
-  send(kEnd);
+  send(pipe_ends, kEnd);
   relay_.join();
   for (const int fd : pipe_ends) ::close(fd);
 }
@@ -82,6 +85,28 @@ void SignalWatch::relay() {
     if (n != 1 || what == kEnd) return;
     source_.request_stop();
   } while (true);
+}
+
+SignalRelay::SignalRelay() {
+  if (::pipe2(relay_ends, O_CLOEXEC | O_NONBLOCK) != 0) {
+    throw system_error("cannot watch for signals", errno);
+  }
+}
+
+SignalRelay::~SignalRelay() {
+  for (const int fd : relay_ends) ::close(fd);
+}
+
+int SignalRelay::descriptor() const noexcept {
+  return relay_ends[0];
+}
+
+SignalRelay::Hold::Hold() {
+  for (const int number : kRelayed) handle(number, on_relayed);
+}
+
+SignalRelay::Hold::~Hold() {
+  for (const int number : kRelayed) handle(number, SIG_DFL);
 }
 
 int stop_signal() noexcept {

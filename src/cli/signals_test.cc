@@ -27,20 +27,49 @@ TEST(Signals, RequestAStop) {
     ::raise(number);
     EXPECT_TRUE(stops_soon(watch.token())) << number;
     EXPECT_EQ(stop_signal(), number);
-    ::raise(SIGTERM);
-    EXPECT_EQ(stop_signal(), number) << "the first one counts";
+    ::raise(SIGHUP);
+    EXPECT_EQ(stop_signal(), number) << "a terminal that closes is no second request";
   }
 }
 
-TEST(SignalsDeathTest, TheSecondInterruptEndsAtOnce) {
+TEST(SignalsDeathTest, SecondInterruptOrTerminationEndsAtOnce) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  for (const int first : {SIGINT, SIGTERM, SIGHUP}) {
+    for (const int second : {SIGINT, SIGTERM}) {
+      EXPECT_EXIT(
+          {
+            const SignalWatch watch;
+            ::raise(first);
+            ::raise(second);
+          },
+          ::testing::ExitedWithCode(130), "");
+    }
+  }
+}
+
+TEST(SignalsDeathTest, RelayedSignalEndsTheProcessOutsideOfAHold) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {
-        const SignalWatch watch;
-        ::raise(SIGINT);
-        ::raise(SIGINT);
+        const SignalRelay relay;
+        { const SignalRelay::Hold hold; }
+        ::raise(SIGUSR1);
       },
-      ::testing::ExitedWithCode(130), "");
+      ::testing::KilledBySignal(SIGUSR1), "");
+}
+
+TEST(Signals, RelaysNumbersInTheirOrder) {
+  const SignalRelay relay;
+  const SignalRelay::Hold hold;
+  for (const int number : {SIGUSR2, SIGQUIT, SIGUSR1, SIGALRM}) {
+    ::raise(number);
+    unsigned char relayed = 0;
+    EXPECT_EQ(::read(relay.descriptor(), &relayed, 1), 1);
+    EXPECT_EQ(relayed, number);
+  }
+  unsigned char none = 0;
+  EXPECT_EQ(::read(relay.descriptor(), &none, 1), -1);
+  EXPECT_EQ(errno, EAGAIN);
 }
 
 TEST(Signals, WhatWasIgnoredStaysIgnored) {

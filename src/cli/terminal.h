@@ -46,8 +46,9 @@ class Terminal {
 /// Whether `fd` is a terminal.
 [[nodiscard]] bool is_terminal(int fd) noexcept;
 
-/// Opens /dev/null in the place of standard streams that are closed: the next file opened would
-/// otherwise get their number, and messages would be written into it.
+/// Opens something in the place of standard streams that are closed: the next file opened would
+/// otherwise get their number, and messages would be written into it. Writes to a standard output
+/// that was closed still fail.
 void fill_standard_streams() noexcept;
 
 }  // namespace pyro::cli

@@ -34,7 +34,8 @@ std::string complaint_about(const std::filesystem::path& monitor, const std::str
 }
 
 bool check_monitor(const std::filesystem::path& monitor, Findings& findings) {
-  const std::string version = monitor.empty() ? "" : qemu_version(monitor);
+  const bool may_be_run = !monitor.empty() && ::access(monitor.c_str(), X_OK) == 0;
+  const std::string version = may_be_run ? qemu_version(monitor) : "";
   const std::string complaint = complaint_about(monitor, version);
   const bool works = complaint.empty();
   findings.push_back({.name = "monitor",
@@ -66,7 +67,7 @@ std::string kvm_remedy(const KvmReport& report, const std::filesystem::path& cac
 
 void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
                bool has_monitor, Findings& findings) {
-  if (machine.without_kvm) {
+  if (machine.kvm == KvmUse::never) {
     findings.push_back({.name = "kvm",
                         .health = Health::warning,
                         .message = "switched off by PYRO_KVM",
@@ -78,9 +79,9 @@ void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool 
                         .message = "there is no monitor to try it with"});
   } else {
     const KvmReport report = probe_kvm(cache_is_fit ? options.cache_dir : "", machine.monitor);
-    findings.push_back(kvm_finding(report, options.cache_dir));
+    findings.push_back(kvm_finding(report, options.cache_dir, machine.kvm == KvmUse::required));
   }
-  if (findings.back().health == Health::ok) return;
+  if (findings.back().health != Health::warning) return;
   findings.push_back({.name = "isolation",
                       .health = Health::warning,
                       .message = "guests run under software emulation: slower, and by QEMU's own "
@@ -90,11 +91,15 @@ void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool 
 
 }  // namespace
 
-Finding kvm_finding(const KvmReport& report, const std::filesystem::path& cache_dir) {
-  return {.name = "kvm",
-          .health = report.usable() ? Health::ok : Health::warning,
-          .message = report.usable() ? "it runs guests" : report.reason,
-          .remedy = kvm_remedy(report, cache_dir)};
+Finding kvm_finding(const KvmReport& report, const std::filesystem::path& cache_dir,
+                    bool required) {
+  Finding finding{.name = "kvm",
+                  .message = report.usable() ? "it runs guests" : report.reason,
+                  .remedy = kvm_remedy(report, cache_dir)};
+  if (report.usable()) return finding;
+  finding.health = required ? Health::missing : Health::warning;
+  if (required) finding.message = "required, but " + finding.message;
+  return finding;
 }
 
 void check_machines(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,

@@ -37,7 +37,7 @@ class MachinesTest : public ::testing::Test {
     return findings;
   }
   static Findings examine(const std::filesystem::path& monitor) {
-    return examine({.monitor = monitor, .without_kvm = true});
+    return examine({.monitor = monitor, .kvm = KvmUse::never});
   }
 
   testing::TempDir dir_;
@@ -110,7 +110,7 @@ struct Kvm {
 class KvmTest : public ::testing::TestWithParam<Kvm> {};
 
 TEST_P(KvmTest, HasARemedy) {
-  const Finding found = kvm_finding(GetParam().report, "/cache");
+  const Finding found = kvm_finding(GetParam().report, "/cache", false);
   EXPECT_EQ(found.health, GetParam().health);
   EXPECT_THAT(found.remedy, HasSubstr(GetParam().remedy));
   // What was just tried need not be tried again.
@@ -131,6 +131,14 @@ INSTANTIATE_TEST_SUITE_P(
             Health::warning,
             "to have it tried again"}),
     [](const auto& row) { return row.param.name; });
+
+TEST(RequiredKvm, IsMissingWhereItDoesNotWork) {
+  const KvmReport absent{.trouble = KvmTrouble::absent, .reason = "there is no /dev/kvm"};
+  const Finding found = kvm_finding(absent, "/cache", true);
+  EXPECT_EQ(found.health, Health::missing);
+  EXPECT_EQ(found.message, "required, but there is no /dev/kvm");
+  EXPECT_EQ(kvm_finding({}, "/cache", true).health, Health::ok);
+}
 
 TEST_F(MachinesTest, WithoutKvmThereIsNoBoundary) {
   const Findings findings = examine(program_that_says("QEMU emulator version 9.0"));

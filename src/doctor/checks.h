@@ -18,8 +18,10 @@ using Findings = std::vector<Finding>;
 void check_machines(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
                     Findings& findings);
 
-/// What is said of KVM when that was found out with the cache at `cache_dir`.
-[[nodiscard]] Finding kvm_finding(const KvmReport& report, const std::filesystem::path& cache_dir);
+/// What is said of KVM when that was found out with the cache at `cache_dir`; where it is required,
+/// no machine runs without it.
+[[nodiscard]] Finding kvm_finding(const KvmReport& report, const std::filesystem::path& cache_dir,
+                                  bool required);
 
 void check_registries(const StoreOptions& options, const DoctorOptions& wanted, Findings& findings);
 

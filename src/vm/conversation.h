@@ -15,17 +15,22 @@ struct CommandEnd {
   int code = 0;
   int signal = 0;
   bool timed_out = false;
-  bool cut_off = false;  ///< It did not end when it was told to: nothing can be asked any more.
-  int refused = 0;       ///< The error number of what kept it from starting.
+  bool interrupted = false;  ///< A stop was requested while it ran.
+  bool cut_off = false;      ///< It did not end when it was killed: nothing can be asked any more.
+  int refused = 0;           ///< The error number of what kept it from starting.
   std::string refusal;
 };
 
 /// Wakes the guest up: clock, random numbers, host name. Every machine is told so first.
 void begin_conversation(GuestLink& link, std::string_view host_name, Deadline deadline);
 
-/// Runs the command of `options` to its end.
-/// @throws Error(interrupted) when it was asked to stop; the command has been told so first.
-[[nodiscard]] CommandEnd run_command(GuestLink& link, const RunOptions& options);
+/// How long a guest may take over killing a command.
+inline constexpr std::chrono::seconds kKillPatience{5};
+
+/// Runs the command of `options` to its end, which a stop brings about as a timeout does; the link
+/// then knows of no stop, and what the command left can be asked for.
+[[nodiscard]] CommandEnd run_command(GuestLink& link, const RunOptions& options,
+                                     std::chrono::milliseconds kill_patience = kKillPatience);
 
 /// What a copy of `path` is called in a directory. Empty when the path does not say, or ends with
 /// "/.": then what is copied is the content of that directory.

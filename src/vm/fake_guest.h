@@ -64,11 +64,11 @@ class FakeGuest : public Machine {
     const std::lock_guard lock(mutex_);
     return words_;
   }
-  [[nodiscard]] Loss why_it_ended() override {
+  [[nodiscard]] MachineEnd how_it_ended() override {
     const std::lock_guard lock(mutex_);
-    return loss_;
+    return end_;
   }
-  void save(int, Deadline, const std::stop_token&) override {}
+  void save(int, const ControlPatience&) override {}
   void kill() noexcept override {}
 
   // The guest's.
@@ -130,11 +130,11 @@ class FakeGuest : public Machine {
     return heard;
   }
 
-  void end(std::string last_words = {}, Loss loss = Loss::end) {
+  void end(std::string last_words = {}, MachineEnd end = {Loss::end, {}}) {
     {
       const std::lock_guard lock(mutex_);
       words_ = std::move(last_words);
-      loss_ = loss;
+      end_ = std::move(end);
     }
     guest_.reset();
     ::eventfd_write(ended_.get(), 1);
@@ -151,7 +151,7 @@ class FakeGuest : public Machine {
   Fd console_;
   mutable std::mutex mutex_;  ///< The guest may be another thread than the host.
   std::string words_;
-  Loss loss_ = Loss::end;
+  MachineEnd end_;
 };
 
 }  // namespace pyro

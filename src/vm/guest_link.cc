@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 #include <utility>
 
 namespace pyro {
@@ -157,10 +158,16 @@ void GuestLink::lost(const std::string& what) {
   machine_.note_words();
   constexpr std::size_t kLongest = 400;
   const std::string words = machine_.last_words().substr(0, kLongest);
-  const Loss loss = ended_ ? machine_.why_it_ended() : Loss::silence;
-  if (words.empty()) throw MachineLost(loss, what);
-  MachineLost error(loss, words);
-  error.add_context(what);
+  const MachineEnd end = ended_ ? machine_.how_it_ended() : MachineEnd{Loss::silence, {}};
+  std::vector<std::string> causes{what};
+  // What a monitor says of its own failure tells more than its exit code.
+  if (!end.how.empty() && (words.empty() || !end.hint.empty())) causes.push_back(end.how);
+  if (!words.empty()) causes.push_back(words);
+  MachineLost error(end.loss, causes.back());
+  for (auto cause = std::next(causes.rbegin()); cause != causes.rend(); ++cause) {
+    error.add_context(*cause);
+  }
+  if (!end.hint.empty()) error.add_hint(end.hint);
   throw error;
 }
 

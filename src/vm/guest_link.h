@@ -87,6 +87,12 @@ class GuestLink {
   GuestFrame next(Deadline deadline = {});
 
   [[nodiscard]] bool stop_requested() const noexcept { return stop_.stop_requested(); }
+  /// The same, true once: who takes it deals with it, and nothing ends for it any more.
+  [[nodiscard]] bool take_stop() noexcept {
+    const bool requested = stop_requested();
+    if (requested) stop_ = {};
+    return requested;
+  }
 
  private:
   void flush();

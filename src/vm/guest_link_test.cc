@@ -95,6 +95,24 @@ TEST_F(GuestLinkTest, ASilentEndIsTold) {
   EXPECT_EQ(failure(), "the machine ended");
 }
 
+TEST_F(GuestLinkTest, TellsHowTheMonitorEnded) {
+  guest_.end("", {Loss::monitor, "it exited with status 3"});
+  EXPECT_EQ(failure(), "the machine ended: it exited with status 3");
+  guest_.end("no such file", {Loss::monitor, "it exited with status 1"});
+  EXPECT_EQ(failure(), "the machine ended: no such file");
+  guest_.end("booting", {Loss::monitor, "it was killed", "the memory may be full"});
+  EXPECT_EQ(failure(), "the machine ended: it was killed: booting");
+}
+
+TEST_F(GuestLinkTest, StopIsTakenOnce) {
+  stop_.request_stop();
+  EXPECT_EQ(failure(), "interrupted");
+  EXPECT_TRUE(link_.take_stop());
+  EXPECT_FALSE(link_.take_stop());
+  guest_.say(FrameType::done);
+  EXPECT_EQ(failure(), "");
+}
+
 TEST_F(GuestLinkTest, WordsWithoutEndAreCut) {
   guest_.end(std::string(4096, 'x'));
   EXPECT_LT(failure().size(), 500u);

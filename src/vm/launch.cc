@@ -2,15 +2,20 @@
 #include "vm/launch.h"
 
 #include <elf.h>
+#include <fcntl.h>
 #include <fmt/format.h>
+#include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cctype>
 #include <cerrno>
-#include <iterator>
+#include <cstddef>
+#include <cstdint>
+#include <span>
 
+#include "base/sparse_reader.h"
 #include "base/whole_calls.h"
 #include "store/last_use.h"
 #include "vm/conversation.h"
@@ -66,6 +71,12 @@ bool is_elf(int kernel) {
          std::string_view(magic.data(), magic.size()) == ELFMAG;
 }
 
+unsigned processors_of_host() {
+  cpu_set_t set;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return kMostCpus;
+  return static_cast<unsigned>(CPU_COUNT(&set));
+}
+
 // Nothing of a machine that was tried before stays in it.
 void make_empty(int memory, std::uint64_t size) {
   if (!set_size(memory, 0) || !set_size(memory, size)) {
@@ -73,14 +84,40 @@ void make_empty(int memory, std::uint64_t size) {
   }
 }
 
+bool can_be_opened_for_writing(int file) {
+  const std::string path = "/proc/self/fd/" + std::to_string(file);
+  return Fd(::open(path.c_str(), O_RDWR | O_CLOEXEC)).get() >= 0;
+}
+
+Fd copy_in_memory(int file, const std::stop_token& stop) {
+  constexpr const char* kSubject = "the memory of the machine";
+  Fd copy = make_memory_file(kSubject);
+  struct stat status {};
+  if (::fstat(file, &status) != 0) throw system_error(kSubject, errno);
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  make_empty(copy.get(), size);
+  std::uint64_t at = 0;
+  const auto write = [&](std::span<const std::byte> bytes) {
+    pwrite_all(copy.get(), bytes, at, kSubject);
+    at += bytes.size();
+  };
+  read_sparse(file, size, kSubject, stop, {write, [&](std::uint64_t hole) { at += hole; }});
+  return copy;
+}
+
 }  // namespace
 
 MachineShape shape_for(const MachineOptions& options, const CacheLayout& layout) {
   MachineShape shape{
       .cpus = options.cpus, .memory_mib = options.memory_mib, .network = options.network};
-  if (!options.without_kvm && probe_kvm(layout.root(), options.monitor).usable()) {
+  if (options.kvm == KvmUse::never) return shape;
+  const KvmReport kvm = probe_kvm(layout.root(), options.monitor);
+  if (kvm.usable()) {
     shape.accelerator = Accelerator::kvm;
     shape.type = MachineType::microvm;
+  } else if (options.kvm == KvmUse::required) {
+    throw Error(ErrorCode::failed, "KVM is required and does not work here: " + kvm.reason,
+                "'pyro doctor' says what to do");
   }
   return shape;
 }
@@ -114,47 +151,53 @@ HeldInstallation Launcher::hold() {
   }
 }
 
-MachineShape Launcher::shape() const {
-  return shape_for(options_, layout_);
+MachineShape Launcher::shape() {
+  const MachineShape shape = shape_for(options_, layout_);
+  const unsigned processors = processors_of_host();
+  if (shape.accelerator == Accelerator::tcg && shape.cpus > processors) {
+    progress_.warning(fmt::format(
+        "a machine of {} processors is slow in software on the {} of this host: use --cpus {}",
+        shape.cpus, processors, processors));
+  }
+  return shape;
 }
 
 LiveMachine Launcher::boot(const MachineShape& asked, const HeldInstallation& held,
                            std::optional<int> memory) {
-  std::vector<MachineLost> losses;
   const std::vector<MachineShape> ladder = ladder_from(asked);
+  const auto end = Clock::now() + options_.boot_timeout;
   for (auto shape = ladder.begin();; ++shape) {
+    const auto tries = ladder.end() - shape;
     try {
-      LiveMachine live = boot_once(*shape, held, memory);
-      if (shape->accelerator != asked.accelerator) judge_kvm(losses);
-      return live;
-    } catch (const MachineLost& lost) {
-      const auto next = std::next(shape);
-      // What ended by itself would do so again on the same machine.
-      if (next == ladder.end() || (*next == *shape && lost.loss() != Loss::silence)) throw;
+      return boot_once(*shape, held, memory, Clock::now() + (end - Clock::now()) / tries);
+    } catch (MachineLost& lost) {
+      if (tries == 1) {
+        explain(lost, *shape);
+        throw;
+      }
       progress_.warning(std::string("the machine did not come up (") + lost.what() +
                         "): trying another");
-      losses.push_back(lost);
     }
   }
 }
 
-// By then a guest has come up without KVM. One that ended by itself with it has run there, too:
-// what it lacked says nothing of other environments.
-void Launcher::judge_kvm(const std::vector<MachineLost>& losses) const {
-  const auto has_run = [](const MachineLost& lost) { return lost.loss() == Loss::end; };
-  if (std::ranges::any_of(losses, has_run)) return;
-  remember_kvm(layout_.root(), options_.monitor,
-               {.trouble = KvmTrouble::broken,
-                .reason = std::string("/dev/kvm opens, but a guest did not come up: ") +
-                          losses.back().what()});
+void Launcher::explain(MachineLost& lost, const MachineShape& shape) const {
+  if (shape.accelerator == Accelerator::kvm && options_.kvm != KvmUse::required) {
+    lost.add_hint("PYRO_KVM=off runs it in software, which is no security boundary");
+  }
+  if (lost.loss() == Loss::silence) {
+    lost.add_hint(
+        fmt::format("it had {} s to boot; 'pyro doctor' says what this host can do",
+                    std::chrono::ceil<std::chrono::seconds>(options_.boot_timeout).count()));
+  }
 }
 
 LiveMachine Launcher::boot_once(const MachineShape& shape, const HeldInstallation& held,
-                                std::optional<int> memory) {
+                                std::optional<int> memory, Deadline deadline) {
   if (memory) make_empty(*memory, shape.memory_bytes());
   const Fd initramfs = make_initramfs(held.initrd.get());
   const MachineFiles files{held.kernel.get(), initramfs.get(), held.rootfs.get()};
-  return greet(shape, monitor_->boot(shape, files, memory), options_.boot_timeout);
+  return greet(shape, monitor_->boot(shape, files, memory), deadline);
 }
 
 LiveMachine Launcher::resume(const HeldInstallation& held, const PreparedState& state) {
@@ -162,9 +205,15 @@ LiveMachine Launcher::resume(const HeldInstallation& held, const PreparedState& 
   const Fd stub = is_elf(held.kernel.get()) ? make_stub_kernel() : Fd();
   const MachineFiles files{.kernel = stub ? stub.get() : held.kernel.get(),
                            .rootfs = held.rootfs.get()};
-  return greet(state.shape,
-               monitor_->resume(state.shape, files, {state.memory.get(), state.devices.get()}),
-               kResumePatience);
+  // QEMU opens it for writing even when it maps it privately. A cache may be read-only.
+  const int memory = state.memory.get();
+  const Fd copy = can_be_opened_for_writing(memory) ? Fd() : copy_in_memory(memory, stop_);
+  const auto deadline = Clock::now() + kResumePatience;
+  return greet(
+      state.shape,
+      monitor_->resume(state.shape, files, {copy ? copy.get() : memory, state.devices.get()},
+                       {deadline, stop_}),
+      deadline);
 }
 
 std::optional<LiveMachine> Launcher::try_resume(const HeldInstallation& held,
@@ -180,14 +229,14 @@ std::optional<LiveMachine> Launcher::try_resume(const HeldInstallation& held,
 }
 
 LiveMachine Launcher::greet(const MachineShape& shape, std::unique_ptr<Machine> machine,
-                            std::chrono::milliseconds patience) {
+                            Deadline deadline) {
   if (const std::string gaps = monitor_->gaps(); !gaps.empty()) {
     progress_.note("the machine monitor runs without " + gaps +
                    ", which this system does not have");
   }
   LiveMachine live{shape, std::move(machine), nullptr};
   live.link = std::make_unique<GuestLink>(*live.machine, stop_);
-  begin_conversation(*live.link, host_name_for(environment_.name), Clock::now() + patience);
+  begin_conversation(*live.link, host_name_for(environment_.name), deadline);
   return live;
 }
 

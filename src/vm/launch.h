@@ -38,10 +38,11 @@ class Launcher {
   /// Installs it if it is not.
   [[nodiscard]] HeldInstallation hold();
 
-  /// What shape_for() says of its options.
-  [[nodiscard]] MachineShape shape() const;
+  /// What shape_for() says of its options, with a warning where the host has too few processors.
+  [[nodiscard]] MachineShape shape();
 
-  /// The first machine of ladder_from(`asked`) that comes up, with a warning for each that did not.
+  /// The first machine of ladder_from(`asked`) that comes up, with a warning for each that did not,
+  /// within the time that booting may take.
   /// With a `memory` file, which is emptied first, for a machine that is to be saved.
   [[nodiscard]] LiveMachine boot(const MachineShape& asked, const HeldInstallation& held,
                                  std::optional<int> memory = std::nullopt);
@@ -57,10 +58,11 @@ class Launcher {
 
  private:
   [[nodiscard]] LiveMachine boot_once(const MachineShape& shape, const HeldInstallation& held,
-                                      std::optional<int> memory);
+                                      std::optional<int> memory, Deadline deadline);
   [[nodiscard]] LiveMachine greet(const MachineShape& shape, std::unique_ptr<Machine> machine,
-                                  std::chrono::milliseconds patience);
-  void judge_kvm(const std::vector<MachineLost>& losses) const;
+                                  Deadline deadline);
+  /// Adds to the loss of the last machine that was tried what can be done about it.
+  void explain(MachineLost& lost, const MachineShape& shape) const;
 
   ProgressListener silence_;
   EnvironmentStore& store_;
@@ -73,6 +75,7 @@ class Launcher {
 };
 
 /// The fastest machine that works here.
+/// @throws Error(failed) where KVM is required and does not work
 [[nodiscard]] MachineShape shape_for(const MachineOptions& options, const CacheLayout& layout);
 
 }  // namespace pyro

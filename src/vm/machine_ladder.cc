@@ -6,11 +6,9 @@ namespace pyro {
 std::vector<MachineShape> ladder_from(const MachineShape& asked) {
   std::vector<MachineShape> ladder{asked};
   MachineShape next = asked;
-  next.type = MachineType::q35;
   // A kernel may lack what a microvm takes, which says nothing of KVM.
-  if (asked.accelerator == Accelerator::kvm && next != asked) ladder.push_back(next);
-  next.accelerator = Accelerator::tcg;
-  ladder.push_back(next);
+  next.type = MachineType::q35;
+  if (next != asked) ladder.push_back(next);
   return ladder;
 }
 

@@ -7,8 +7,8 @@
 
 namespace pyro {
 
-/// From the one that is asked for to what boots wherever anything does. The last two are the same
-/// where nothing is safer: a guest that was only slow gets another chance.
+/// From the one that is asked for to what boots wherever anything does with its accelerator: a
+/// guest must not get itself into software, which is no boundary, by ending under KVM.
 [[nodiscard]] std::vector<MachineShape> ladder_from(const MachineShape& asked);
 
 }  // namespace pyro

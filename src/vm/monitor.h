@@ -45,6 +45,19 @@ struct StateFiles {
   int devices = -1;
 };
 
+/// How long a monitor is waited for.
+struct ControlPatience {
+  Deadline deadline;
+  std::stop_token stop;
+};
+
+/// How a machine ended whose channel has.
+struct MachineEnd {
+  Loss loss{};      ///< Loss::monitor when its process has ended, and not as it should.
+  std::string how;  ///< Its process ended, in words; empty while it has not.
+  std::string hint = {};
+};
+
 /// A machine that runs. It ends with this object, and with the thread that made it.
 class Machine {
  public:
@@ -65,13 +78,12 @@ class Machine {
   /// the guest's console. It may hold any bytes.
   [[nodiscard]] virtual std::string last_words() const = 0;
 
-  /// Of one whose channel has ended: Loss::monitor when its process has, and not as it should.
-  [[nodiscard]] virtual Loss why_it_ended() = 0;
+  [[nodiscard]] virtual MachineEnd how_it_ended() = 0;
 
   /// Writes what is not in the memory file, and stops the machine. For machines that were booted
   /// with a memory file.
   /// @throws Error(failed), also after the deadline; Error(interrupted)
-  virtual void save(int devices, Deadline deadline, const std::stop_token& stop) = 0;
+  virtual void save(int devices, const ControlPatience& patience) = 0;
 
   virtual void kill() noexcept = 0;
 };
@@ -90,9 +102,11 @@ class MachineMonitor {
 
   /// Goes on from a state, which stays as it is. The guest has read its kernel and its initramfs:
   /// there need be none of these, and of that only one of the same kind.
+  /// @throws Error(failed) when the monitor refuses, or does not answer in time; Error(interrupted)
   [[nodiscard]] virtual std::unique_ptr<Machine> resume(const MachineShape& shape,
                                                         const MachineFiles& files,
-                                                        const StateFiles& state) = 0;
+                                                        const StateFiles& state,
+                                                        const ControlPatience& patience) = 0;
 };
 
 }  // namespace pyro

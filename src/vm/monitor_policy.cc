@@ -14,8 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kDescriptorLimit = 256;
-
 using Rights = PathRule::Rights;
 
 /// Where distributions have programs, libraries and firmware.
@@ -106,7 +104,7 @@ Policy monitor_policy(const MonitorStart& start) {
                 .tcp = start.network,
                 .calls = monitor_calls(start.network),
                 .limits = {{RLIMIT_CORE, 0},
-                           {RLIMIT_NOFILE, kDescriptorLimit},
+                           {RLIMIT_NOFILE, start.limits.descriptors},
                            {RLIMIT_FSIZE, start.limits.largest_file},
                            {RLIMIT_AS, start.limits.address_space}}};
   for (const char* path : kPrograms) policy.paths.push_back({Rights::read_and_execute, path});

@@ -17,6 +17,7 @@ namespace pyro {
 struct MonitorLimits {
   std::uint64_t address_space = 0;  ///< In bytes.
   std::uint64_t largest_file = 0;   ///< That it may write, in bytes.
+  std::uint64_t descriptors = 256;  ///< Or what this process may have, if that is less.
 };
 
 struct MonitorStart {

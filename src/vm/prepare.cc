@@ -138,14 +138,12 @@ class Preparation {
     LiveMachine live =
         timed("boot", [&] { return launcher_.boot(asked_, held, state.memory.get()); });
     state.shape = live.shape;
-    // What came of it may have changed what is asked for next time.
-    asked_ = launcher_.shape();
     timed("warm up", [&] {
       run_trivial(*live.link);
       come_to_rest(*live.link);
     });
     timed("save", [&] {
-      live.machine->save(state.devices.get(), Clock::now() + kSavePatience, options_.stop);
+      live.machine->save(state.devices.get(), {Clock::now() + kSavePatience, options_.stop});
     });
   }
 

@@ -250,7 +250,7 @@ TEST_F(PreparedStateTest, WhatWasPreparedWithoutKvmIsNotUsedWhereItWorks) {
   const MachineShape shape_before = shape_;
   shape_ = kFastest;
   EXPECT_THAT(find().differences,
-              ElementsAre("a machine of another shape or accelerator is asked for"));
+              Contains("a machine of another shape or accelerator is asked for"));
   write_manifest(shape_);
   shape_ = shape_before;
   EXPECT_THAT(find().differences,

@@ -61,8 +61,10 @@ void run_trivial(GuestLink& link) {
                            .command = {"true"},
                            .output = null.get(),
                            .error_output = null.get(),
-                           .timeout = std::chrono::milliseconds(kProofPatience)};
-  const CommandEnd end = run_command(link, options);
+                           .timeout = std::chrono::milliseconds(kProofPatience),
+                           .stop_timeout = {}};
+  const CommandEnd end = run_command(link, options, {});
+  if (end.interrupted) throw Error(ErrorCode::interrupted, "interrupted");
   if (end.code == 0 && end.signal == 0 && end.refused == 0 && !end.timed_out) return;
   throw Error(ErrorCode::failed, "'true' does not work in the guest" +
                                      (end.refusal.empty() ? "" : ": " + end.refusal));

@@ -2,11 +2,14 @@
 #include "vm/qemu.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <csignal>
+#include <cstring>
 #include <utility>
 
 #include "base/subprocess.h"
@@ -19,6 +22,8 @@
 namespace pyro {
 namespace {
 
+/// Each connection of a guest takes one, and up to 256 KiB of the monitor's bounded address space.
+constexpr std::uint64_t kDescriptorsWithConnections = 4096;
 constexpr std::uint64_t kLargestDeviceState = std::uint64_t{64} << 20;
 
 SocketPair socket_pair(int flags) {
@@ -28,6 +33,25 @@ SocketPair socket_pair(int flags) {
   }
   ::fcntl(ends[0], F_SETFL, flags);
   return {Fd(ends[0]), Fd(ends[1])};
+}
+
+MachineEnd describe(const ProcessEnd& end) {
+  const std::string monitor(kMonitorSubject);
+  if (end.signal == SIGKILL) {
+    return {
+        Loss::monitor, monitor + " was killed (SIGKILL)",
+        "most likely the host ran out of memory, see 'dmesg': give it a smaller --memory, or run "
+        "fewer machines at a time"};
+  }
+  if (end.signal != 0) {
+    return {Loss::monitor,
+            fmt::format("{} died of signal {} ({})", monitor, end.signal, ::strsignal(end.signal)),
+            "it is QEMU's fault or the host's, not the command's: see 'dmesg'"};
+  }
+  // Rebooting and turning off are ordinary ends of QEMU: it is told not to reboot.
+  return {end.exit_code == 0 ? Loss::end : Loss::monitor,
+          fmt::format("{} exited with status {}{}", monitor, end.exit_code,
+                      end.exit_code == 0 ? ", as when its guest turns itself off" : "")};
 }
 
 class QemuMachine : public Machine {
@@ -52,14 +76,23 @@ class QemuMachine : public Machine {
                                       : first_line(complaints_.last());
   }
 
-  // Rebooting and turning off are ordinary ends of QEMU: it is told not to reboot.
-  [[nodiscard]] Loss why_it_ended() override {
-    if (!wait_to_read(process_.descriptor(), Clock::now())) return Loss::end;
-    return process_.wait().exit_code == 0 ? Loss::end : Loss::monitor;
+  [[nodiscard]] MachineEnd how_it_ended() override {
+    if (!wait_to_read(process_.descriptor(), Clock::now())) return {Loss::end, {}};
+    return describe(process_.wait());
   }
 
-  void save(int devices, Deadline deadline, const std::stop_token& stop) override {
-    control_.save(devices, {deadline, stop});
+  void save(int devices, const ControlPatience& patience) override {
+    control_.save(devices, patience);
+  }
+
+  void go_on(const ControlPatience& patience) {
+    constexpr std::chrono::milliseconds kMoment{100};
+    try {
+      control_.resume(patience);
+    } catch (const Error&) {
+      // Of one that has ended, its last words say more: who waits for its guest tells them.
+      if (!wait_to_read(process_.descriptor(), Clock::now() + kMoment)) throw;
+    }
   }
 
   void kill() noexcept override { process_.kill(); }
@@ -81,15 +114,14 @@ class QemuMachine : public Machine {
                                 .limits = limits(shape, start),
                                 .network = shape.network != GuestNetwork::none,
                                 .files = files_to_open(files, state)}),
-                 kMonitorSubject) {
-    // What is said before QEMU listens waits in the socket.
-    if (start == QemuStart::resume) control_.send(qemu_resume_commands());
-  }
+                 kMonitorSubject) {}
 
   static MonitorLimits limits(const MachineShape& shape, QemuStart start) {
     const bool writes = start == QemuStart::boot_to_save;
     return {.address_space = shape.memory_bytes() + kMonitorOverhead,
-            .largest_file = writes ? std::max(shape.memory_bytes(), kLargestDeviceState) : 0};
+            .largest_file = writes ? std::max(shape.memory_bytes(), kLargestDeviceState) : 0,
+            .descriptors = shape.network == GuestNetwork::user ? kDescriptorsWithConnections
+                                                               : MonitorLimits{}.descriptors};
   }
 
   // QEMU takes the others as they are. Memory is opened for writing even where it is mapped
@@ -122,12 +154,14 @@ std::unique_ptr<Machine> Qemu::boot(const MachineShape& shape, const MachineFile
 }
 
 std::unique_ptr<Machine> Qemu::resume(const MachineShape& shape, const MachineFiles& files,
-                                      const StateFiles& state) {
-  return std::make_unique<QemuMachine>(program_, shape, QemuStart::resume, files, state);
+                                      const StateFiles& state, const ControlPatience& patience) {
+  auto machine = std::make_unique<QemuMachine>(program_, shape, QemuStart::resume, files, state);
+  machine->go_on(patience);
+  return machine;
 }
 
 std::string Qemu::gaps() const {
-  return gaps_in(PreparedPolicy({.calls = SystemCalls{}}).confinement());
+  return gaps_in(PreparedPolicy(monitor_policy({.program = program_})).confinement());
 }
 
 std::string qemu_version(const std::filesystem::path& program) {

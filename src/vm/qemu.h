@@ -14,8 +14,8 @@ class Qemu : public MachineMonitor {
   [[nodiscard]] std::unique_ptr<Machine> boot(const MachineShape& shape, const MachineFiles& files,
                                               std::optional<int> memory) override;
   [[nodiscard]] std::unique_ptr<Machine> resume(const MachineShape& shape,
-                                                const MachineFiles& files,
-                                                const StateFiles& state) override;
+                                                const MachineFiles& files, const StateFiles& state,
+                                                const ControlPatience& patience) override;
 
   [[nodiscard]] std::string gaps() const override;
 

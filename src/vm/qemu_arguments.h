@@ -25,5 +25,6 @@ enum class QemuStart {
 
 /// The commands (QMP) that make a machine that was started for it go on from its state.
 [[nodiscard]] std::string qemu_resume_commands();
+inline constexpr int kQemuResumeCommands = 3;
 
 }  // namespace pyro

@@ -1,4 +1,4 @@
-// QEMU's machine protocol, as far as saving takes it.
+// QEMU's machine protocol, as far as saving and going on take it.
 #include "vm/qemu_control.h"
 
 #include <sys/socket.h>
@@ -8,10 +8,12 @@
 #include <cerrno>
 #include <cstring>
 #include <thread>
+#include <utility>
 
 #include "base/strict_json.h"
 #include "base/whole_calls.h"
 #include "pyro/error.h"
+#include "vm/qemu_arguments.h"
 
 namespace pyro {
 namespace {
@@ -46,16 +48,64 @@ void attach(msghdr& message, Attachment& attachment, int descriptor) {
   std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
 }
 
+/// The text of `key`, cut where nobody reads on; empty when there is none.
+std::string text_in(const nlohmann::json& object, const char* key) {
+  constexpr std::size_t kLongest = 400;
+  const auto found = object.find(key);  // of what is no object: its end
+  if (found == object.end() || !found->is_string()) return {};
+  return found->get_ref<const std::string&>().substr(0, kLongest);
+}
+
+std::string first_of(std::string text, const char* otherwise) {
+  return text.empty() ? otherwise : text;
+}
+
 }  // namespace
 
-void QemuControl::send(std::string_view commands) {
-  write_all(socket_.get(), commands, kSubject);
+std::optional<std::string> QemuAnswers::next_line() {
+  constexpr std::size_t kLongest = 1 << 20;
+  const std::size_t end = bytes_.find('\n', searched_);
+  if (end == bytes_.npos) {
+    bytes_.erase(0, std::exchange(taken_, 0));
+    searched_ = bytes_.size();
+    if (bytes_.size() > kLongest) fail("its answer has no end");
+    return std::nullopt;
+  }
+  if (end - taken_ > kLongest) fail("its answer has no end");
+  std::string line = bytes_.substr(taken_, end - taken_);
+  taken_ = searched_ = end + 1;
+  return line;
+}
+
+std::optional<nlohmann::json> QemuAnswers::next() {
+  while (const auto line = next_line()) {
+    const auto document = parse_strict_json(*line, ErrorCode::failed);
+    if (!document.is_object()) fail("its answer is no JSON object");
+    if (const auto error = document.find("error"); error != document.end()) {
+      fail(first_of(text_in(*error, "desc"), "it refuses"));
+    }
+    if (const auto result = document.find("return"); result != document.end()) return *result;
+  }
+  return std::nullopt;
+}
+
+bool says_saved(const nlohmann::json& answer) {
+  const std::string status = text_in(answer, "status");
+  if (status == "failed" || status == "cancelled") {
+    throw Error(ErrorCode::failed, "the machine's state could not be saved: " +
+                                       first_of(text_in(answer, "error-desc"), status.c_str()));
+  }
+  return status == "completed";
 }
 
 nlohmann::json QemuControl::call(const nlohmann::json& command, const ControlPatience& patience,
                                  int descriptor) {
-  const std::string text = command.dump();
-  iovec content{const_cast<char*>(text.data()), text.size()};
+  send(command.dump(), descriptor);
+  return answer(patience);
+}
+
+void QemuControl::send(const std::string& commands, int descriptor) {
+  iovec content{const_cast<char*>(commands.data()), commands.size()};
   msghdr message{};
   message.msg_iov = &content;
   message.msg_iovlen = 1;
@@ -64,7 +114,6 @@ nlohmann::json QemuControl::call(const nlohmann::json& command, const ControlPat
   const ssize_t sent =
       uninterrupted([&] { return ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL); });
   if (sent < 0) fail("it does not listen");
-  return answer(patience);
 }
 
 void QemuControl::save(int devices, const ControlPatience& patience) {
@@ -77,41 +126,26 @@ void QemuControl::save(int devices, const ControlPatience& patience) {
   wait_until_saved(patience);
 }
 
-// Events and the greeting are passed over.
-nlohmann::json QemuControl::answer(const ControlPatience& patience) {
-  while (true) {
-    const auto document = parse_strict_json_or_null(line(patience));
-    if (document.contains("error")) fail(document["error"].value("desc", "it refuses"));
-    if (document.contains("return")) return document["return"];
-  }
+void QemuControl::resume(const ControlPatience& patience) {
+  send(qemu_resume_commands());  // which wait in the socket until QEMU listens
+  for (int i = 0; i < kQemuResumeCommands; ++i) answer(patience);
 }
 
-std::string QemuControl::line(const ControlPatience& patience) {
-  constexpr std::size_t kLongest = 1 << 20;
-  std::size_t end = 0;
-  while ((end = buffer_.find('\n')) == buffer_.npos) {
+nlohmann::json QemuControl::answer(const ControlPatience& patience) {
+  while (true) {
+    check(patience);  // events without end are no answer
+    if (auto found = answers_.next()) return std::move(*found);
     wait_for_bytes(socket_.get(), patience);
     std::array<char, 4096> piece;
     const ssize_t got = ::read(socket_.get(), piece.data(), piece.size());
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0 || buffer_.size() > kLongest) fail("it does not answer");
-    buffer_.append(piece.data(), static_cast<std::size_t>(got));
+    if (got <= 0) fail("it does not answer");
+    answers_.add({piece.data(), static_cast<std::size_t>(got)});
   }
-  check(patience);  // events without end are no answer
-  std::string text = buffer_.substr(0, end);
-  buffer_.erase(0, end + 1);
-  return text;
 }
 
 void QemuControl::wait_until_saved(const ControlPatience& patience) {
-  while (true) {
-    const auto answer = call({{"execute", "query-migrate"}}, patience);
-    const std::string status = answer.value("status", "");
-    if (status == "completed") return;
-    if (status == "failed" || status == "cancelled") {
-      throw Error(ErrorCode::failed,
-                  "the machine's state could not be saved: " + answer.value("error-desc", status));
-    }
+  while (!says_saved(call({{"execute", "query-migrate"}}, patience))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
 }

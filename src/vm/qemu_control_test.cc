@@ -45,8 +45,13 @@ class QemuControlTest : public ::testing::Test {
 
   /// What it fails with.
   std::string save(const ControlPatience& patience) {
+    return failure_of([&] { control_->save(0, patience); });
+  }
+
+  template <typename Function>
+  std::string failure_of(const Function& function) {
     try {
-      control_->save(0, patience);
+      function();
       return {};
     } catch (const Error& error) {
       code_ = error.code();
@@ -62,7 +67,7 @@ class QemuControlTest : public ::testing::Test {
   void TearDown() override { control_.reset(); }
 };
 
-const ControlPatience kLong{.deadline = Clock::now() + 60s, .stop = {}};
+const ControlPatience kLong{.deadline = {}, .stop = {}};
 ControlPatience little() {
   return {.deadline = Clock::now() + 100ms, .stop = {}};
 }
@@ -83,6 +88,71 @@ TEST_F(QemuControlTest, WhyItFailsIsTold) {
 TEST_F(QemuControlTest, ARefusalIsTold) {
   answer({R"({"error": {"class": "GenericError", "desc": "not now"}})"});
   EXPECT_EQ(save(kLong), "the machine monitor: not now");
+}
+
+TEST_F(QemuControlTest, RefusalToGoOnIsTold) {
+  answer({std::string(kGreeting) + '\n' + kDone + '\n' +
+          R"({"error": {"desc": "unknown capability"}})"});
+  EXPECT_EQ(failure_of([&] { control_->resume(kLong); }),
+            "the machine monitor: unknown capability");
+}
+
+TEST_F(QemuControlTest, GoesOnAfterAnAnswerToEachCommand) {
+  answer({std::string(kGreeting) + '\n' + kDone + '\n' + kDone + '\n' + kDone});
+  EXPECT_EQ(failure_of([&] { control_->resume(kLong); }), "");
+}
+
+struct OddAnswer {
+  const char* name;
+  const char* line;
+  const char* told;
+
+  friend void PrintTo(const OddAnswer& self, std::ostream* out) { *out << self.name; }
+};
+
+class OddAnswerTest : public QemuControlTest, public ::testing::WithParamInterface<OddAnswer> {};
+
+TEST_P(OddAnswerTest, IsAnErrorOfOurs) {
+  answer({GetParam().line});
+  EXPECT_THAT(save(kLong), HasSubstr(GetParam().told));
+  EXPECT_EQ(code_, ErrorCode::failed);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Answers, OddAnswerTest,
+    ::testing::Values(OddAnswer{"Number", "7", "no JSON object"},
+                      OddAnswer{"Array", "[]", "no JSON object"},
+                      OddAnswer{"Text", "\"x\"", "no JSON object"},
+                      OddAnswer{"Null", "null", "no JSON object"},
+                      OddAnswer{"NoJson", "QEMU 9", "not valid JSON"},
+                      OddAnswer{"EmptyLine", "", "not valid JSON"},
+                      OddAnswer{"ErrorOfText", R"({"error": "no"})", "it refuses"},
+                      OddAnswer{"ErrorOfNull", R"({"error": null})", "it refuses"},
+                      OddAnswer{"ReasonOfNumbers", R"({"error": {"desc": 7}})", "it refuses"},
+                      OddAnswer{"TwoAnswers", R"({"return": {}, "return": {}})", "given twice"}),
+    [](const auto& row) { return std::string(row.param.name); });
+
+TEST_F(QemuControlTest, StatusThatIsNoObjectIsNoEnd) {
+  answer({kDone, kDone, kDone, kDone, R"({"return": 7})", R"({"return": {"status": 7}})",
+          R"({"return": {"status": "completed"}})"});
+  EXPECT_EQ(save(kLong), "");
+}
+
+TEST(QemuAnswers, LineWithoutEndIsRefused) {
+  QemuAnswers answers;
+  answers.add(std::string((1 << 20) + 1, ' '));
+  EXPECT_THROW(static_cast<void>(answers.next()), Error);
+}
+
+TEST(QemuAnswers, ReasonIsCut) {
+  QemuAnswers answers;
+  answers.add(R"({"error": {"desc": ")" + std::string(10'000, 'x') + "\"}}\n");
+  try {
+    static_cast<void>(answers.next());
+    FAIL() << "it is no answer";
+  } catch (const Error& error) {
+    EXPECT_LT(std::string_view(error.what()).size(), 500u);
+  }
 }
 
 TEST_F(QemuControlTest, OneThatIsGoneDoesNotAnswer) {

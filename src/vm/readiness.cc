@@ -30,7 +30,13 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
     report.reasons.emplace_back("it is not installed");
     return report;
   }
-  const MachineShape shape = shape_for(options, layout);
+  MachineShape shape;
+  try {
+    shape = shape_for(options, layout);
+  } catch (const Error& error) {
+    report.reasons.emplace_back(error.what());
+    return report;
+  }
   StateLookup lookup = find_prepared_state(directory, {*held, shape, options.monitor});
   if (lookup.state) {
     report.readiness = Readiness::warm;

@@ -74,7 +74,7 @@ class MachineRun {
   }
 
   void converse(GuestLink& link) {
-    const Patience patience = copy_patience();
+    const Patience patience = copy_patience(options_.timeout);
     for (const Copy& copy : options_.copy_in) {
       if (const auto unreadable = copy_in(link, copy, warn_, patience)) {
         note_failure(incomplete(copy, unreadable));
@@ -84,17 +84,22 @@ class MachineRun {
     const CommandEnd end = run_command(link, options_);
     report_.command_time = since(begin);
     take_over(end);
-    if (!end.cut_off) return take_copies(link);
+    if (!end.cut_off) {
+      // Whoever stops the command wants an end soon.
+      return take_copies(
+          link, copy_patience(end.interrupted ? Limit(kLeastForCopies) : options_.timeout));
+    }
     for (const Copy& copy : options_.copy_out) {
-      warn_(copy.from + " is not copied out: the command did not end when it was told to");
+      warn_(copy.from + " is not copied out: the command did not end when it was killed");
     }
   }
 
-  [[nodiscard]] Patience copy_patience() const {
+  using Limit = std::optional<std::chrono::milliseconds>;
+
+  static Patience copy_patience(Limit limit) {
     Patience patience{kStillnessOfACopy};
-    if (options_.timeout) {
-      patience.end =
-          Clock::now() + std::max<std::chrono::milliseconds>(*options_.timeout, kLeastForCopies);
+    if (limit) {
+      patience.end = Clock::now() + std::max<std::chrono::milliseconds>(*limit, kLeastForCopies);
     }
     return patience;
   }
@@ -111,14 +116,13 @@ class MachineRun {
   }
 
   // Also after a command that failed: what it left may say why.
-  void take_copies(GuestLink& link) {
-    const Patience patience = copy_patience();
+  void take_copies(GuestLink& link, const Patience& patience) {
     for (const Copy& copy : options_.copy_out) {
       try {
         copy_out(link, copy, warn_, patience);
       } catch (const Error& error) {
-        if (error.code() == ErrorCode::interrupted) throw;
-        note_failure(error);
+          note_failure(error);
+          if (error.code() == ErrorCode::interrupted) return;
       }
     }
   }

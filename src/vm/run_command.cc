@@ -17,12 +17,10 @@ namespace {
 
 using guest::FrameType;
 
-/// How long a command that is told to end may take over it.
-constexpr std::chrono::milliseconds kGrace{400};
 /// How often the size of a terminal is looked at.
 constexpr std::chrono::milliseconds kWindowInterval{200};
 
-/// What the guest has one of itself for. (A terminal would have no end of its input.)
+/// What the guest has one of itself for.
 bool is_null_device(int fd) {
   const dev_t null_device = makedev(1, 3);  // Linux: Documentation/admin-guide/devices.txt
   struct stat status {};
@@ -31,12 +29,14 @@ bool is_null_device(int fd) {
 
 class CommandRun {
  public:
-  CommandRun(GuestLink& link, const RunOptions& options)
+  CommandRun(GuestLink& link, const RunOptions& options, std::chrono::milliseconds kill_patience)
       : link_(link),
         options_(options),
+        kill_patience_(kill_patience),
         output_(options.output, options.output_limit),
         error_output_(options.error_output, options.output_limit),
-        input_open_(options.input >= 0 && (options.terminal || !is_null_device(options.input))) {}
+        signals_(options.signals),
+        input_open_(options.input >= 0 && !is_null_device(options.input)) {}
 
   CommandEnd to_its_end() {
     const auto kept = options_.while_it_runs ? options_.while_it_runs() : nullptr;
@@ -45,14 +45,15 @@ class CommandRun {
     try {
       while (!has_ended()) wait();
     } catch (const MachineLost&) {
-      if (!end_at_) throw;
-      end_.cut_off = true;  // that is an end, too, and it was asked for
+      if (stage_ == Stage::runs) throw;
+      cut_off();  // that is an end, too, and it was asked for
     }
-    if (interrupted_) throw Error(ErrorCode::interrupted, "interrupted");
     return end_;
   }
 
  private:
+  enum class Stage { runs, was_told, was_killed };
+
   bool has_ended() {
     take_frames();
     return ended_ && output_.idle() && error_output_.idle();
@@ -118,19 +119,21 @@ class CommandRun {
   // Whoever reads slowly what it said has all the time.
   void note_end() {
     ended_ = true;
-    deadline_.reset();
+    if (stage_ == Stage::runs) deadline_.reset();
   }
 
   void wait() {
-    enum { kInput, kOutput, kErrorOutput, kCount };
+    enum { kInput, kOutput, kErrorOutput, kSignals, kCount };
     const bool may_send = input_open_ && unanswered_ < guest::kInputWindow && !ended_;
     std::array<pollfd, kCount> fds = {{{may_send ? options_.input : -1, POLLIN, 0},
                                        {output_.wanted(), POLLOUT, 0},
-                                       {error_output_.wanted(), POLLOUT, 0}}};
+                                       {error_output_.wanted(), POLLOUT, 0},
+                                       {signals_, POLLIN, 0}}};
     link_.wait(fds, next_deadline());
     if (fds[kInput].revents != 0) forward_input();
     if (fds[kOutput].revents != 0) output_.drain();
     if (fds[kErrorOutput].revents != 0) error_output_.drain();
+    if (fds[kSignals].revents != 0) forward_signals();
     tell_of_reader(output_, guest::Stream::output);
     tell_of_reader(error_output_, guest::Stream::error_output);
     if (options_.window >= 0) follow_window();
@@ -152,6 +155,18 @@ class CommandRun {
     if (size == 0) input_open_ = false;
   }
 
+  void forward_signals() {
+    std::array<unsigned char, 64> numbers;
+    const ssize_t got = ::read(signals_, numbers.data(), numbers.size());
+    if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (got <= 0) signals_ = -1;
+    for (ssize_t i = 0; i < got; ++i) send_signal(numbers[static_cast<std::size_t>(i)]);
+  }
+
+  void send_signal(int number) {
+    link_.send_fixed(FrameType::signal, guest::NumberPayload{static_cast<std::uint32_t>(number)});
+  }
+
   [[nodiscard]] guest::WindowPayload current_window() const {
     winsize size{};
     if (options_.window >= 0) ::ioctl(options_.window, TIOCGWINSZ, &size);
@@ -168,56 +183,77 @@ class CommandRun {
   }
 
   [[nodiscard]] Deadline next_deadline() const {
-    if (options_.window < 0 || end_at_) return end_at_ ? end_at_ : deadline_;
+    if (options_.window < 0) return deadline_;
     const auto look = Clock::now() + kWindowInterval;
     return deadline_ ? std::min(*deadline_, look) : look;
   }
 
-  // A command is told to end, and then made to: with its machine.
+  // A command is told to end, then killed, and at last left behind with its machine.
   void keep_time() {
-    const auto now = Clock::now();
-    if (end_at_) {
-      if (now >= *end_at_) finish();
-    } else if (link_.stop_requested()) {
-      interrupted_ = true;
-      tell_to_end(options_.stop_signal ? options_.stop_signal() : SIGINT);
-    } else if (deadline_ && now >= *deadline_) {
-      end_.timed_out = true;
-      tell_to_end(SIGTERM);
+    if (link_.take_stop()) return stop();
+    if (!deadline_ || Clock::now() < *deadline_) return;
+    switch (stage_) {
+      case Stage::runs:
+        end_.timed_out = true;
+        return tell_to_end(SIGTERM);
+      case Stage::was_told:
+        send_signal(SIGKILL);
+        return enter(Stage::was_killed, kill_patience_);
+      case Stage::was_killed:
+        return finish();
     }
   }
 
+  void stop() {
+    end_.interrupted = true;
+    if (ended_) return finish();
+    tell_to_end(options_.stop_signal ? options_.stop_signal() : SIGINT);
+  }
+
   void tell_to_end(int signal) {
-    link_.send_fixed(FrameType::signal, guest::NumberPayload{static_cast<std::uint32_t>(signal)});
-    end_at_ = Clock::now() + kGrace;
+    send_signal(signal);
+    if (stage_ == Stage::runs) enter(Stage::was_told, options_.stop_timeout);
+  }
+
+  void enter(Stage stage, std::chrono::milliseconds time) {
+    stage_ = stage;
+    deadline_ = Clock::now() + time;
   }
 
   // Whoever does not read what is left by now never will.
   void finish() {
-    end_.cut_off = !ended_;
+    if (!ended_) cut_off();
     ended_ = true;
     output_.abandon();
     error_output_.abandon();
   }
 
+  // As the command's end is its machine's.
+  void cut_off() {
+    end_.cut_off = true;
+    end_.signal = SIGKILL;
+  }
+
   GuestLink& link_;
   const RunOptions& options_;
+  const std::chrono::milliseconds kill_patience_;
   Outlet output_;
   Outlet error_output_;
+  int signals_;
   bool input_open_;
   std::size_t unanswered_ = 0;
   guest::WindowPayload window_;
-  Deadline deadline_;
-  Deadline end_at_;
-  bool interrupted_ = false;
+  Stage stage_ = Stage::runs;
+  Deadline deadline_;  ///< Of the stage.
   bool ended_ = false;
   CommandEnd end_;
 };
 
 }  // namespace
 
-CommandEnd run_command(GuestLink& link, const RunOptions& options) {
-  return CommandRun(link, options).to_its_end();
+CommandEnd run_command(GuestLink& link, const RunOptions& options,
+                       std::chrono::milliseconds kill_patience) {
+  return CommandRun(link, options, kill_patience).to_its_end();
 }
 
 }  // namespace pyro

@@ -188,6 +188,34 @@ void manifests(const std::filesystem::path& root) {
   corpus.add("deep", "0" + std::string(65, '[') + std::string(65, ']'));
 }
 
+void qemu_answers(const std::filesystem::path& root) {
+  const Corpus corpus(root, "qemu_answers");
+  const std::string greeting =
+      R"({"QMP": {"version": {"qemu": {"micro": 22, "minor": 2, "major": 7}}, "capabilities": []}})"
+      "\r\n";
+  const std::string done = "{\"return\": {}}\r\n";
+  const std::string event = R"({"timestamp": {"seconds": 1, "microseconds": 2}, "event": "RESUME"})"
+                            "\r\n";
+  corpus.add_stream("resume", greeting + done + event + done + done);
+  corpus.add_stream("save", greeting + done + done + done + done +
+                                R"({"return": {"status": "active", "ram": {"total": 1.5e9}}})"
+                                "\n" +
+                                R"({"return": {"status": "completed"}})"
+                                "\n");
+  corpus.add_stream("failed", done + R"({"return": {"status": "failed", "error-desc": "full"}})"
+                                     "\n");
+  corpus.add_stream("refusal", greeting +
+                                   R"({"error": {"class": "GenericError", "desc": "not now"}})"
+                                   "\n" +
+                                   done);
+  corpus.add_stream("odd-errors", "{\"error\": 7}\n{\"error\": {\"desc\": [1]}}\n");
+  corpus.add_stream("no-objects", done + "7\n[]\nnull\n\n");
+  corpus.add_stream("no-json", greeting + "qemu-system-x86_64: terminating\n");
+  corpus.add_stream("twice", "{\"return\": 1, \"return\": 2}\n");
+  corpus.add_stream("deep", "{\"return\": " + std::string(65, '[') + std::string(65, ']') + "}\n");
+  corpus.add_stream("no-end", done + std::string(3000, ' '));
+}
+
 std::string catalog_of(const std::string& fields) {
   return R"({"catalog_version": "4.5.0", "environments": [{"name": "debian:12",
 "version": "1.0.0", "description": "x", "default_packages": ["bash"], "distribution": "debian",
@@ -516,6 +544,7 @@ int main(int argc, char** argv) try {
   redirects(root);
   ranges(root);
   token_answers(root);
+  qemu_answers(root);
   catalogs(root);
   install_records(root);
   tars(root);

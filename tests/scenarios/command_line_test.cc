@@ -370,10 +370,13 @@ TEST_F(CommandLineTest, ReaderThatLeavesIsNoFailure) {
 
 TEST_F(CommandLineTest, ClosedStreamsAreNotMistakenForFiles) {
   offer_two();
-  for (const char* closed : {"exec \"$@\" >&-", "exec \"$@\" 2>&-", "exec \"$@\" <&- >&- 2>&-"}) {
+  // What is written to a standard output that is closed is lost, and that is a failure.
+  const std::pair<const char*, int> rows[] = {
+      {"exec \"$@\" >&-", 6}, {"exec \"$@\" 2>&-", 0}, {"exec \"$@\" <&- >&- 2>&-", 6}};
+  for (const auto& [closed, code] : rows) {
     const ProcessResult result =
         through_shell(closed, {"env", "pull", "tool:1", "--force", "--progress", "json"});
-    EXPECT_EQ(result.exit_code, 0) << closed << result.err;
+    EXPECT_EQ(result.exit_code, code) << closed << result.err;
     expect_installed(sample());
     EXPECT_EQ(pyro_json({"env", "verify", "tool:1"})[0]["status"], "ok");
   }

@@ -44,11 +44,74 @@ TEST_F(RunFaultsTest, AMonitorThatIsNotThere) {
               {"there is no qemu-system-x86_64", "apt install qemu-system-x86"});
 }
 
-TEST_F(RunFaultsTest, AMonitorThatIsNone) {
-  variables_["PYRO_QEMU"] = "/bin/false";
-  const ProcessResult result = run_in_guest({"true"});
+struct BadMonitor {
+  const char* name;
+  const char* script;
+  std::vector<std::string> told;
+
+  friend void PrintTo(const BadMonitor& self, std::ostream* out) { *out << self.name; }
+};
+
+class BadMonitorTest : public RunFaultsTest, public ::testing::WithParamInterface<BadMonitor> {};
+
+TEST_P(BadMonitorTest, HasACause) {
+  write_file(dir_ / "monitor", std::string("#!/bin/sh\n") + GetParam().script + '\n');
+  fs::permissions(dir_ / "monitor", fs::perms(0755));
+  variables_["PYRO_QEMU"] = (dir_ / "monitor").string();
+  const ProcessResult result = run_in_guest({"true"}, {"--cold"});
   EXPECT_EQ(result.exit_code, 125);
-  EXPECT_THAT(result.err, HasSubstr("the machine ended"));
+  expect_says(result.err, GetParam().told);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Monitors, BadMonitorTest,
+    ::testing::Values(
+        BadMonitor{"Fails", "exit 1", {"the machine ended", "exited with status 1"}},
+        BadMonitor{"Succeeds", "exit 0", {"the machine ended", "exited with status 0"}},
+        BadMonitor{
+            "IsKilled", "kill -9 $$", {"was killed (SIGKILL)", "ran out of memory", "--memory"}},
+        BadMonitor{"Crashes", "kill -SEGV $$", {"died of signal 11 (Segmentation fault)"}}),
+    row_name);
+
+TEST_F(RunFaultsTest, TooFewDescriptorsAreNamed) {
+  for (const int limit : {10, 16, 64}) {
+    Command limited = run_command({"true"});
+    limited.argv.insert(
+        limited.argv.begin(),
+        {"/bin/sh", "-c", "ulimit -n " + std::to_string(limit) + "; exec \"$@\"", "sh"});
+    const ProcessResult result = run(limited);
+    EXPECT_EQ(result.exit_code, limit < 64 ? 125 : 0) << limit << result.err;
+    EXPECT_THAT(result.err, HasSubstr(limit < 64 ? "Too many open files" : ""));
+  }
+}
+
+TEST_F(RunFaultsTest, MissingNullDeviceIsNamed) {
+  const std::vector<std::string> privately{"/usr/bin/unshare", "--map-root-user", "--mount"};
+  std::vector<std::string> try_it = privately;
+  try_it.emplace_back("/bin/true");
+  if (run({.argv = try_it}).exit_code != 0) GTEST_SKIP() << "needs the right to mount";
+  Command command = run_command({"true"}, {"--cold"});
+  command.argv.insert(command.argv.begin(),
+                      {"/bin/sh", "-c", "mount -t tmpfs none /dev && exec \"$@\"", "sh"});
+  command.argv.insert(command.argv.begin(), privately.begin(), privately.end());
+  command.env["PATH"] = "/usr/bin:/bin";
+  const ProcessResult result = run(command);
+  EXPECT_EQ(result.exit_code, 125);
+  expect_says(result.err, {"/dev/null", "No such file or directory"});
+}
+
+TEST_F(RunFaultsTest, RequiredKvmThatDoesNotWork) {
+  write_file(dir_ / "monitor", "#!/bin/sh\nexit 1\n");
+  fs::permissions(dir_ / "monitor", fs::perms(0755));
+  variables_["PYRO_QEMU"] = (dir_ / "monitor").string();
+  use_own_cache();
+  expect_says(run_in_guest({"true"}, {"--require-kvm"}).err, {"KVM is required", "pyro doctor"});
+  variables_["PYRO_KVM"] = "require";
+  expect_says(run_in_guest({"true"}).err, {"KVM is required"});
+  variables_["PYRO_KVM"] = "required";
+  const ProcessResult mistyped = run_in_guest({"true"});
+  EXPECT_EQ(mistyped.exit_code, 125);
+  expect_says(mistyped.err, {"PYRO_KVM", "'require'"});
 }
 
 // Emulation in the place of KVM, and no microvm but the one that KVM is tried with.

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -16,6 +17,7 @@
 #include <thread>
 
 #include "scenarios/machine_harness.h"
+#include "scenarios/private_mount.h"
 #include "support/file_descriptor.h"
 #include "support/hash.h"
 
@@ -125,23 +127,26 @@ INSTANTIATE_TEST_SUITE_P(
             {"sh", "-c", "trap '' TERM; sleep 60"},
             124,
             "was ended after",
-            {"--timeout", "0.5"}},
+            {"--timeout", "0.5", "--stop-timeout", "0.2"}},
         End{"TimeoutThatIsLongEnough", {"true"}, 0, "", {"--timeout", "60"}}),
     row_name);
 
 TEST_F(RunTest, WhatItIsToldWrongIsACodeOfItsOwn) {
-  for (const std::vector<std::string>& words : {std::vector<std::string>{"run"},
-                                                {"run", "tool:1"},
-                                                {"run", "tool:1", "--"},
-                                                {"run", "tool:1", "true"},
-                                                {"run", "unknown:1", "--", "true"},
-                                                {"run", "--no-such", "tool:1", "--", "true"},
-                                                {"--no-such", "run", "tool:1", "--", "true"},
-                                                {"--no-such", "shell", "tool:1"},
-                                                {"run", "--timeout", "x", "tool:1", "--", "true"},
-                                                {"run", "--memory", "1", "tool:1", "--", "true"},
-                                                {"run", "--copy-in", "x", "tool:1", "--", "true"},
-                                                {"run", "-e", "=x", "tool:1", "--", "true"}}) {
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"run"},
+        {"run", "tool:1"},
+        {"run", "tool:1", "--"},
+        {"run", "tool:1", "true"},
+        {"run", "unknown:1", "--", "true"},
+        {"run", "--no-such", "tool:1", "--", "true"},
+        {"--no-such", "run", "tool:1", "--", "true"},
+        {"--no-such", "shell", "tool:1"},
+        {"run", "--timeout", "x", "tool:1", "--", "true"},
+        {"run", "--memory", "1", "tool:1", "--", "true"},
+        {"run", "--copy-in", "x", "tool:1", "--", "true"},
+        {"run", "-e", "=x", "tool:1", "--", "true"},
+        {"run", "-e", "A B=x", "tool:1", "--", "true"},
+        {"run", "-i", "--no-stdin", "tool:1", "--", "true"}}) {
     const ProcessResult result = run(command(words));
     EXPECT_EQ(result.exit_code, 125) << result.err;
     EXPECT_NE(result.err, "");
@@ -175,6 +180,24 @@ TEST_F(RunTest, InputThatNobodyReadsKeepsNobody) {
 
 TEST_F(RunTest, EmptyInputEnds) {
   EXPECT_EQ(run_in_guest({"cat"}).exit_code, 0);
+}
+
+TEST_F(RunTest, NoStdinLeavesTheInputToOthers) {
+  Command loop = run_command({"cat"}, {"--no-stdin"});
+  loop.argv.insert(loop.argv.begin(), {"bash", "-c", "\"$@\"; cat", "bash"});
+  loop.env["PATH"] = "/usr/bin:/bin";
+  loop.stdin_text = "left\n";
+  EXPECT_EQ(run(loop).out, "left\n");
+}
+
+TEST_F(RunTest, ClosedOutputIsAFailureWhenSomethingIsWritten) {
+  for (const bool writes : {false, true}) {
+    Command closed = run_command({writes ? "date" : "true"});
+    closed.argv.insert(closed.argv.begin(), {"/bin/sh", "-c", "exec \"$@\" >&-", "sh"});
+    const ProcessResult result = run(closed);
+    EXPECT_EQ(result.exit_code, writes ? 125 : 0) << result.err;
+    EXPECT_THAT(result.err, HasSubstr(writes ? "Bad file descriptor" : ""));
+  }
 }
 
 TEST_F(RunTest, AReaderThatLeavesEndsTheWriter) {
@@ -374,6 +397,16 @@ TEST_F(RunTest, AStateIsMadeAnewWhenItIsAskedFor) {
   run_warm("true");
 }
 
+TEST_F(RunTest, ReadOnlyCacheServesItsStates) {
+  use_own_cache();
+  take_state([](const fs::path&) {});
+  const auto mounted = PrivateMount::read_only(cache());
+  if (!mounted) GTEST_SKIP() << "needs the right to mount";
+  const ProcessResult result = run_in_guest({"true"}, {"--json"});
+  EXPECT_EQ(result.err, "");
+  EXPECT_EQ(parse_json(result.out)["started"], "warm");
+}
+
 TEST_F(RunTest, ManyAtTheSameTime) {
   std::vector<std::unique_ptr<BackgroundProcess>> runs;
   for (int i = 0; i < 8; ++i) {
@@ -494,6 +527,18 @@ TEST_F(RunTest, TheUserNetworkReachesTheHost) {
   const json report = parse_json(result.out);
   EXPECT_EQ(report["stdout"], "heard hello\n") << result.out;
   EXPECT_EQ(report["started"], "warm");
+}
+
+// Each connection of its guest takes a descriptor.
+TEST_F(RunTest, MonitorWithANetworkMayHaveManyConnections) {
+  const auto endless = start_endless({"--network", "user"});
+  const auto children = children_of(endless->pid());
+  ASSERT_EQ(children.size(), 1u);
+  const std::string most =
+      value_in("/proc/" + std::to_string(children[0]) + "/limits", "Max open files");
+  rlimit own{};
+  ::getrlimit(RLIMIT_NOFILE, &own);
+  EXPECT_EQ(most, std::to_string(std::min<rlim_t>(4096, own.rlim_cur)));
 }
 
 }  // namespace

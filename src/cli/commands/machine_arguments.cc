@@ -31,6 +31,15 @@ std::filesystem::path find_in_path(const std::string& path) {
   return {};
 }
 
+/// One that means nothing must not pass for "off", nor for "require".
+KvmUse kvm_use(const Variables& variables) {
+  const std::string text = variables("PYRO_KVM").value_or("");
+  if (text.empty()) return KvmUse::where_it_works;
+  if (text == "off") return KvmUse::never;
+  if (text == "require") return KvmUse::required;
+  throw Error(ErrorCode::usage, "PYRO_KVM is 'off', 'require' or not set, but not '" + text + "'");
+}
+
 }  // namespace
 
 void declare_machine_size(Arguments& arguments, MachineOptions& options) {
@@ -60,7 +69,7 @@ void declare_machine_size(Arguments& arguments, MachineOptions& options) {
 void find_monitor(const Variables& variables, MachineOptions& options) {
   options.monitor = variables("PYRO_QEMU").value_or("");
   if (options.monitor.empty()) options.monitor = find_in_path(variables("PATH").value_or(""));
-  options.without_kvm = variables("PYRO_KVM").value_or("") == "off";
+  if (options.kvm == KvmUse::where_it_works) options.kvm = kvm_use(variables);
 }
 
 }  // namespace pyro::cli

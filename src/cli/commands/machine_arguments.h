@@ -13,7 +13,8 @@ namespace pyro::cli {
 void declare_machine_size(Arguments& arguments, MachineOptions& options);
 
 /// The monitor to use: $PYRO_QEMU, else qemu-system-x86_64 in $PATH; empty where there is none.
-/// PYRO_KVM=off leaves /dev/kvm alone.
+/// What PYRO_KVM says of KVM counts unless the options say something.
+/// @throws Error(usage) for another value of PYRO_KVM than 'off' and 'require'
 void find_monitor(const Variables& variables, MachineOptions& options);
 
 }  // namespace pyro::cli

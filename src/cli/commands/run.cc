@@ -11,6 +11,7 @@
 #include "cli/commands/machine_arguments.h"
 #include "cli/commands/progress_arguments.h"
 #include "cli/error_output.h"
+#include "cli/exit_code.h"
 #include "cli/json_output.h"
 #include "cli/progress.h"
 #include "cli/raw_terminal.h"
@@ -38,8 +39,16 @@ std::string summary(const RunReport& report) {
 
 // A command that failed says more than that there was nothing to copy.
 int exit_code_of(const RunReport& report) {
-  return report.copy_failure && report.exit_code == 0 ? RunCommand::kFailed : report.exit_code;
+  if (!report.copy_failure || report.exit_code != 0) return report.exit_code;
+  const bool interrupted = report.copy_failure->code() == ErrorCode::interrupted;
+  return interrupted ? exit_code(ErrorCode::interrupted) : RunCommand::kFailed;
 }
+
+/// What is the command's for as long as it runs.
+struct Held {
+  SignalRelay::Hold signals;
+  std::optional<RawTerminal> terminal;
+};
 
 Json report_payload(const std::string& name, const RunReport& report) {
   Json document = {{"name", name}, {"exit_code", exit_code_of(report)}};
@@ -64,6 +73,12 @@ void add_copy(std::vector<Copy>& copies, const char* option, const std::string& 
     refuse_value(option, text, "of the form SRC:DST");
   }
   copies.push_back({text.substr(0, colon), text.substr(colon + 1)});
+}
+
+std::chrono::milliseconds seconds_of(const char* option, const std::string& text) {
+  if (const auto time = parse_seconds(text)) return *time;
+  if (const auto time = parse_age(text)) return *time;
+  refuse_value(option, text, "a number of seconds, or a time like 90s, 5m or 12h");
 }
 
 }  // namespace
@@ -102,20 +117,30 @@ void RunCommand::declare(Arguments& arguments) {
       "Copy a file or tree out of the guest after the\ncommand; may be repeated");
   arguments.value(
       "--timeout", "SECONDS", [this](const std::string& text) { set_timeout(text); },
-      "End the command after that long, with exit code 124");
+      "End the command after that long, with exit code 124;\n0: no limit");
+  arguments.value(
+      "--stop-timeout", "SECONDS",
+      [this](const std::string& text) {
+        options_.stop_timeout = seconds_of("--stop-timeout", text);
+      },
+      "Kill a command that is told to end after that long\n(default 10)");
   arguments.flag("--cold", options_.cold, "Boot, even if a prepared state would serve");
+  arguments.flag("--require-kvm", require_kvm_,
+                 "Fail where KVM does not work, instead of running in\nsoftware, which is no "
+                 "security boundary");
   declare_streams(arguments);
 }
 
 void RunCommand::declare_streams(Arguments& arguments) {
   arguments.flag("-i,--interactive", interactive_, "Pass standard input on even from a terminal");
+  arguments.flag("--no-stdin", no_input_, "Leave standard input alone: the command's is empty");
   arguments.flag("-t,--tty", options_.terminal, "Give the command a terminal");
   declare_json(arguments);
 }
 
 void RunCommand::set_timeout(const std::string& text) {
-  options_.timeout = parse_seconds(text);
-  if (!options_.timeout) refuse_value("--timeout", text, "a number of seconds");
+  const auto time = seconds_of("--timeout", text);
+  options_.timeout = time.count() == 0 ? std::nullopt : std::optional(time);
 }
 
 std::vector<std::string> RunCommand::command_of(const Context& context) const {
@@ -128,6 +153,7 @@ std::vector<std::string> RunCommand::command_of(const Context& context) const {
 
 int RunCommand::run(Context& context, const std::vector<std::string>& operands) {
   options_.command = command_of(context);
+  if (require_kvm_) options_.machine.kvm = KvmUse::required;
   find_monitor(context.variables, options_.machine);
   const auto view = make_view_beside(json(), context);
   const ClearAtEnd clear(view.get());
@@ -135,17 +161,31 @@ int RunCommand::run(Context& context, const std::vector<std::string>& operands) 
   options_.variables = variables_.with_values_of(context.variables);
   options_.stop = context.stop;
   options_.stop_signal = stop_signal;
-  // Keys pressed at a terminal are for the shell that pyro was started from, unless asked for.
-  if (interactive_ || !is_terminal(STDIN_FILENO)) options_.input = STDIN_FILENO;
+  const SignalRelay relay;
+  options_.signals = relay.descriptor();
+  options_.while_it_runs = [] { return std::make_shared<Held>(); };
+  choose_input();
   EnvironmentStore store(context.store);
   return exit_code_of(json() ? run_for_json(context, store, operands.front())
                              : run_for_people(context, store, operands.front()));
 }
 
+// Keys pressed at a terminal are for the shell that pyro was started from, unless asked for.
+void RunCommand::choose_input() {
+  if (no_input_ && interactive_) {
+    throw Error(ErrorCode::usage, "'--no-stdin' and '--interactive' exclude each other");
+  }
+  if (!no_input_ && (interactive_ || !is_terminal(STDIN_FILENO))) options_.input = STDIN_FILENO;
+}
+
 void RunCommand::take_terminal(const Context& context) {
   options_.window = STDOUT_FILENO;
   if (options_.input >= 0) {
-    options_.while_it_runs = [] { return std::make_shared<RawTerminal>(STDIN_FILENO); };
+    options_.while_it_runs = [] {
+      auto held = std::make_shared<Held>();
+      held->terminal.emplace(STDIN_FILENO);
+      return held;
+    };
   }
   if (const auto term = context.variables("TERM")) {
     options_.variables.insert(options_.variables.begin(), "TERM=" + *term);
@@ -209,11 +249,19 @@ constinit const CommandEntry kRunCommand{
         "the command has one.\n"
         "\n"
         "Nothing is written on the host but at the DST of --copy-out. What a command\n"
-        "left is copied out also when it failed, or ended within half a second after a timeout. "
-        "With\n"
-        "--timeout, the copies before the command and those after it may take as long as it, and "
-        "a\n"
-        "minute at least.\n",
+        "left is copied out however it ended. With --timeout, the copies before the command and "
+        "those\n"
+        "after it may take as long as it, and a minute at least.\n"
+        "\n"
+        "SIGINT (Ctrl-C), SIGTERM and SIGHUP reach the command, as does SIGTERM when its time is "
+        "over;\n"
+        "it then has --stop-timeout to end by itself before it is killed. A second SIGINT or "
+        "SIGTERM\n"
+        "ends pyro at once. SIGQUIT, SIGUSR1, SIGUSR2 and SIGALRM reach the command, too.\n"
+        "\n"
+        "Standard input is read ahead, whether the command reads it or not: in a loop that reads "
+        "it\n"
+        "itself ('while read'), use --no-stdin.\n",
     .examples =
         "  pyro run debian:12 -- git --version\n"
         "  pyro run debian:12 -it -- bash\n"

@@ -26,6 +26,7 @@ class RunCommand : public Command {
   bool interactive_ = false;
 
  private:
+  void choose_input();
   void take_terminal(const Context& context);
   RunReport run_for_people(const Context& context, EnvironmentStore& store,
                            const std::string& name);
@@ -33,6 +34,8 @@ class RunCommand : public Command {
   void set_timeout(const std::string& text);
 
   GuestVariables variables_;
+  bool no_input_ = false;
+  bool require_kvm_ = false;
 };
 
 }  // namespace pyro::cli
