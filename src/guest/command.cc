@@ -7,7 +7,6 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -17,6 +16,7 @@
 #include <utility>
 
 #include "guest/descriptor.h"
+#include "guest/end_of_input.h"
 #include "guest/process.h"
 
 namespace pyro::guest {
@@ -64,7 +64,7 @@ class Run {
     if (run_.terminal == 0)
       take_pipes();
     else if (!open_terminal(streams.terminal))
-      return {errno, "cannot make the command's terminal"};
+      return {errno, "cannot make the terminal of the command"};
     return process_.become(request_, streams);
   }
 
@@ -78,8 +78,10 @@ class Run {
     }
     resize(run_.window);
     path = "/dev/pts/" + std::to_string(number);
-    if (run_.input != 0) input_.set(::fcntl(output_.get(), F_DUPFD_CLOEXEC, 0));
-    return true;
+    terminal_.set(::open(path.c_str(), O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC));
+    input_.set(::fcntl(output_.get(), F_DUPFD_CLOEXEC, 0));
+    input_ended_ = run_.input == 0;
+    return terminal_.is_open() && input_.is_open();
   }
 
   void take_pipes() {
@@ -95,12 +97,14 @@ class Run {
                           {output_.get(), POLLIN, 0},
                           {error_output_.get(), POLLIN, 0},
                           {pending_.empty() ? -1 : input_.get(), POLLOUT, 0}};
-    if (::poll(fds, kCount, -1) < 0) return;
+    const bool is_at_its_end = terminal_.is_open() && input_.is_open() && has_no_more_input();
+    if (::poll(fds, kCount, is_at_its_end ? EndOfInput::kLookInterval : -1) < 0) return;
     if (fds[kOutput].revents != 0) forward(output_, FrameType::output);
     if (fds[kErrorOutput].revents != 0) forward(error_output_, FrameType::error_output);
     if (fds[kInput].revents != 0) feed();
     if (fds[kChannel].revents != 0) obey(channel_.read());
     if (fds[kChildren].revents != 0) reap();
+    if (is_at_its_end && input_.is_open()) end_of_input_.look(input_.get(), terminal_.get());
   }
 
   void forward(Descriptor& stream, FrameType type) {
@@ -111,7 +115,6 @@ class Run {
       ::fcntl(stream.get(), F_SETPIPE_SZ, kRoomForMuch);
     }
     if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
-    // A terminal that all of its programs have closed says EIO; the command itself may live on.
     stream.close();
   }
 
@@ -133,24 +136,18 @@ class Run {
   }
 
   void take_input(std::string_view bytes) {
-    if (bytes.empty()) return end_input();
-    last_input_ = bytes.back();
-    if (input_.is_open())
+    if (bytes.empty()) {
+      input_ended_ = true;
+    } else if (input_.is_open()) {
+      end_of_input_.note_input(bytes);
       pending_ += bytes;
-    else
+    } else {
       give_back(bytes.size());
+    }
     feed();
   }
 
-  // For a terminal as it is typed: after part of a line, the first only ends that.
-  void end_input() {
-    constexpr char kEndOfFile = '\4';
-    const bool is_within_line =
-        std::string_view("\n\r\4").find(last_input_) == std::string_view::npos;
-    input_ended_ = true;
-    if (run_.terminal != 0) pending_.append(is_within_line ? 2 : 1, kEndOfFile);
-    feed();
-  }
+  [[nodiscard]] bool has_no_more_input() const { return input_ended_ && pending_.empty(); }
 
   void feed() {
     while (input_.is_open() && !pending_.empty()) {
@@ -162,7 +159,7 @@ class Run {
       give_back(gone);
       if (put < 0) input_.close();  // nobody reads it any more
     }
-    if (input_ended_ && pending_.empty()) input_.close();
+    if (has_no_more_input() && run_.terminal == 0) input_.close();
   }
 
   void give_back(std::size_t bytes) {
@@ -229,9 +226,12 @@ class Run {
   Descriptor input_;
   Descriptor output_;
   Descriptor error_output_;
+  /// The command's end of its terminal. Open here, too, it stays: without anybody who has it, a
+  /// terminal hangs up, and the command may live on or come back to it.
+  Descriptor terminal_;
   std::string pending_;
-  char last_input_ = '\n';
   bool input_ended_ = false;
+  EndOfInput end_of_input_;
   bool ended_ = false;
   ExitPayload exit_;
 };

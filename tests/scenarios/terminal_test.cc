@@ -60,6 +60,57 @@ TEST_F(TerminalTest, EndsWithItsInput) {
   }
 }
 
+struct EndedInput {
+  const char* name;
+  std::string script;
+  std::string input;
+  int code = 0;
+  const char* shown = "";
+
+  friend void PrintTo(const EndedInput& self, std::ostream* out) { *out << self.name; }
+};
+
+class EndedInputTest : public TerminalTest, public ::testing::WithParamInterface<EndedInput> {};
+
+TEST_P(EndedInputTest, IsAnEndOfFileForEachReader) {
+  const ProcessResult result =
+      run_script(GetParam().script, {"-t", "--timeout", "40"}, GetParam().input);
+  EXPECT_EQ(result.exit_code, GetParam().code) << result.out << result.err;
+  EXPECT_THAT(result.out, HasSubstr(GetParam().shown));
+}
+
+// A shell that reads keys itself, one that changes the terminal between its lines, and programs
+// that close all of their streams before they end.
+INSTANTIATE_TEST_SUITE_P(
+    Scripts, EndedInputTest,
+    ::testing::Values(
+        EndedInput{"TwoReaders", "cat; cat; echo both", "line\n", 0, "both"},
+        EndedInput{"ManyReaders", "for i in 1 2 3 4 5; do cat || exit; done; echo all", "", 0,
+                   "all"},
+        EndedInput{"ReaderOfKeys", "stty -icanon -echo; head -c 2 | tail -c 1 | od -An -tx1", "", 0,
+                   "04"},
+        EndedInput{"Shell", "exec sh", "", 0, ""},
+        EndedInput{"ShellWithACommand", "exec sh", "echo $((6*7))x\n", 0, "42x"},
+        EndedInput{"ShellWithPartOfALine", "exec sh", "exit 5", 5, ""},
+        EndedInput{"ShellThatRunsAReader", "exec sh", "cat\n", 0, ""},
+        EndedInput{"ShellThatComesLate", "sleep 1; exec sh", "echo $((6*7))x\n", 0, "42x"},
+        EndedInput{"ReaderBesideABusyProgram", "while :; do :; done & cat; echo done", "", 0,
+                   "done"},
+        EndedInput{"Sort", "sort", "b\na\n", 0, "a\r\nb"},
+        EndedInput{"Tail", "tail -n 1", "b\na\n", 0, "a"},
+        EndedInput{"StreamsClosedBeforeTheEnd", "cat; exec <&- >&- 2>&-; sleep 0.3; exit 3", "x\n",
+                   3},
+        EndedInput{"TerminalOpenedAgain",
+                   "exec <&- >&- 2>&-; sleep 0.3; echo again > /dev/tty; exit 4", "", 4, "again"}),
+    row_name);
+
+TEST_F(TerminalTest, WithoutInputIsAtItsEnd) {
+  const ProcessResult result =
+      run_in_guest({"cat"}, {"-t", "--no-stdin", "--timeout", "40"}, "x\n");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "");
+}
+
 TEST_F(TerminalTest, IsGoneForTheCommandWhenNobodyLooks) {
   Command piped = run_command({"yes"}, {"-it", "--timeout", "20"});
   piped.argv.insert(
