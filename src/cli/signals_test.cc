@@ -6,17 +6,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
+
+#include "support/process.h"
 
 namespace pyro::cli {
 namespace {
 
-bool stops_soon(const std::stop_token& token) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-  while (!token.stop_requested() && std::chrono::steady_clock::now() < end) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
-  }
-  return token.stop_requested();
+bool stops(const std::stop_token& token) {
+  return testing::eventually([&] { return token.stop_requested(); });
 }
 
 TEST(Signals, RequestAStop) {
@@ -25,7 +22,7 @@ TEST(Signals, RequestAStop) {
     EXPECT_FALSE(watch.token().stop_requested());
     EXPECT_EQ(stop_signal(), SIGINT);
     ::raise(number);
-    EXPECT_TRUE(stops_soon(watch.token())) << number;
+    EXPECT_TRUE(stops(watch.token())) << number;
     EXPECT_EQ(stop_signal(), number);
     ::raise(SIGHUP);
     EXPECT_EQ(stop_signal(), number) << "a terminal that closes is no second request";
@@ -78,7 +75,7 @@ TEST(Signals, WhatWasIgnoredStaysIgnored) {
     const SignalWatch watch;
     ::raise(SIGHUP);
     ::raise(SIGTERM);  // Relayed in order: were the other not ignored, it would have come first.
-    EXPECT_TRUE(stops_soon(watch.token()));
+    EXPECT_TRUE(stops(watch.token()));
   }
   EXPECT_EQ(::signal(SIGHUP, SIG_DFL), SIG_IGN);
 }

@@ -13,6 +13,7 @@
 #include <functional>
 #include <thread>
 
+#include "support/process.h"
 #include "support/temp_dir.h"
 #include "vm/conversation.h"
 #include "vm/fake_guest.h"
@@ -245,7 +246,7 @@ TEST_F(CopiesTest, AGuestThatHasNoRoomGetsNoMore) {
   guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOSPC}, "/in/guest");
   const Copy in{(dir_ / "from").string(), "/in/guest"};
   // It takes nothing: whoever sent all of it first would wait.
-  EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_, {2s}); }),
+  EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_, {testing::kHang}); }),
               HasSubstr("No space left"));
 }
 

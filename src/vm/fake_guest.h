@@ -1,8 +1,10 @@
 // For tests: a machine without a monitor, and the guest's end of its port in the test's hands.
 #pragma once
 
+#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -113,8 +115,15 @@ class FakeGuest : public Machine {
     std::string payload;
   };
 
+  /// Until the host has read all that was said.
+  void wait_until_taken() const {
+    int unread = 0;
+    while (::ioctl(guest_.get(), SIOCOUTQ, &unread) == 0 && unread > 0) ::usleep(1000);
+  }
+
+  static constexpr int kPatience = 240'000;  ///< In milliseconds. What takes longer hangs.
   /// The next frame of the host; nothing when there is none for as long as `patience`.
-  std::optional<Heard> hear(int patience = 5000) {
+  std::optional<Heard> hear(int patience = kPatience) {
     pollfd ready{guest_.get(), POLLIN, 0};
     if (::poll(&ready, 1, patience) != 1) return std::nullopt;
     guest::FrameHeader header;

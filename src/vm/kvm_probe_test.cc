@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "support/file_openings.h"
+#include "support/process.h"
 #include "support/temp_dir.h"
 
 namespace pyro {
@@ -43,7 +44,10 @@ class KvmProbeTest : public ::testing::Test {
 
   testing::TempDir dir_;
   testing::FileOpenings mark_{dir_ / "mark"};
-  KvmProbe probe_{.cache_dir = dir_ / "cache", .monitor = dir_ / "monitor", .device = dir_ / "kvm"};
+  KvmProbe probe_{.cache_dir = dir_ / "cache",
+                  .monitor = dir_ / "monitor",
+                  .device = dir_ / "kvm",
+                  .patience = testing::kHang};
 };
 
 TEST_F(KvmProbeTest, WithoutTheDeviceNothingIsTried) {
@@ -78,7 +82,7 @@ TEST_F(KvmProbeTest, OneThatDoesNotRunIsTold) {
 }
 
 TEST_F(KvmProbeTest, OneThatHangsIsGivenUp) {
-  be("sleep 60");
+  be("sleep 1000");
   probe_.patience = 100ms;
   EXPECT_THAT(probe_kvm(probe_).reason, HasSubstr("never does anything"));
 }

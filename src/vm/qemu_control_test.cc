@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "pyro/error.h"
+#include "support/process.h"
 
 namespace pyro {
 namespace {
@@ -67,7 +68,9 @@ class QemuControlTest : public ::testing::Test {
   void TearDown() override { control_.reset(); }
 };
 
-const ControlPatience kLong{.deadline = {}, .stop = {}};
+ControlPatience enough(std::stop_token stop = {}) {
+  return {.deadline = Clock::now() + testing::kHang, .stop = std::move(stop)};
+}
 ControlPatience little() {
   return {.deadline = Clock::now() + 100ms, .stop = {}};
 }
@@ -76,30 +79,30 @@ TEST_F(QemuControlTest, EventsAndTheGreetingArePassedOver) {
   answer({std::string(kGreeting) + '\n' + kDone, kDone, kDone,
           std::string(R"({"event": "STOP"})") + '\n' + kDone, kActive,
           R"({"return": {"status": "completed"}})"});
-  EXPECT_EQ(save(kLong), "");
+  EXPECT_EQ(save(enough()), "");
 }
 
 TEST_F(QemuControlTest, WhyItFailsIsTold) {
   answer({kDone, kDone, kDone, kDone,
           R"({"return": {"status": "failed", "error-desc": "No space left on device"}})"});
-  EXPECT_THAT(save(kLong), HasSubstr("could not be saved: No space left on device"));
+  EXPECT_THAT(save(enough()), HasSubstr("could not be saved: No space left on device"));
 }
 
 TEST_F(QemuControlTest, ARefusalIsTold) {
   answer({R"({"error": {"class": "GenericError", "desc": "not now"}})"});
-  EXPECT_EQ(save(kLong), "the machine monitor: not now");
+  EXPECT_EQ(save(enough()), "the machine monitor: not now");
 }
 
 TEST_F(QemuControlTest, RefusalToGoOnIsTold) {
   answer({std::string(kGreeting) + '\n' + kDone + '\n' +
           R"({"error": {"desc": "unknown capability"}})"});
-  EXPECT_EQ(failure_of([&] { control_->resume(kLong); }),
+  EXPECT_EQ(failure_of([&] { control_->resume(enough()); }),
             "the machine monitor: unknown capability");
 }
 
 TEST_F(QemuControlTest, GoesOnAfterAnAnswerToEachCommand) {
   answer({std::string(kGreeting) + '\n' + kDone + '\n' + kDone + '\n' + kDone});
-  EXPECT_EQ(failure_of([&] { control_->resume(kLong); }), "");
+  EXPECT_EQ(failure_of([&] { control_->resume(enough()); }), "");
 }
 
 struct OddAnswer {
@@ -114,7 +117,7 @@ class OddAnswerTest : public QemuControlTest, public ::testing::WithParamInterfa
 
 TEST_P(OddAnswerTest, IsAnErrorOfOurs) {
   answer({GetParam().line});
-  EXPECT_THAT(save(kLong), HasSubstr(GetParam().told));
+  EXPECT_THAT(save(enough()), HasSubstr(GetParam().told));
   EXPECT_EQ(code_, ErrorCode::failed);
 }
 
@@ -135,7 +138,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST_F(QemuControlTest, StatusThatIsNoObjectIsNoEnd) {
   answer({kDone, kDone, kDone, kDone, R"({"return": 7})", R"({"return": {"status": 7}})",
           R"({"return": {"status": "completed"}})"});
-  EXPECT_EQ(save(kLong), "");
+  EXPECT_EQ(save(enough()), "");
 }
 
 TEST(QemuAnswers, LineWithoutEndIsRefused) {
@@ -157,7 +160,7 @@ TEST(QemuAnswers, ReasonIsCut) {
 
 TEST_F(QemuControlTest, OneThatIsGoneDoesNotAnswer) {
   qemu_.reset();
-  EXPECT_THAT(save(kLong), HasSubstr("the machine monitor: it does not"));
+  EXPECT_THAT(save(enough()), HasSubstr("the machine monitor: it does not"));
 }
 
 TEST_F(QemuControlTest, OneThatNeverAnswersIsGivenUp) {
@@ -185,7 +188,7 @@ TEST_F(QemuControlTest, AStopEndsIt) {
       std::this_thread::sleep_for(50ms);
       source.request_stop();
     });
-    EXPECT_EQ(save({.deadline = Clock::now() + 60s, .stop = source.get_token()}), "interrupted");
+    EXPECT_EQ(save(enough(source.get_token())), "interrupted");
     EXPECT_EQ(code_, ErrorCode::interrupted);
   }
 }

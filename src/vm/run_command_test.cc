@@ -62,16 +62,17 @@ class RunCommandTest : public ::testing::Test {
     guest_.say_fixed(FrameType::exited, guest::ExitPayload{code, signal});
   }
 
-  /// How many bytes of input arrive until there is a pause, or their end.
-  std::size_t hear_input() {
+  /// Takes input until `most` bytes of it are there, or there is no more; how many they are.
+  std::size_t hear_input(std::size_t most, int patience) {
     std::size_t size = 0;
-    while (const auto heard = guest_.hear(200)) {
-      if (heard->type != FrameType::input) continue;
-      if (heard->payload.empty()) break;
-      size += heard->payload.size();
+    while (size < most) {
+      const auto heard = guest_.hear(patience);
+      if (!heard) break;
+      if (heard->type == FrameType::input) size += heard->payload.size();
     }
     return size;
   }
+  std::size_t hear_input(std::size_t wanted) { return hear_input(wanted, FakeGuest::kPatience); }
 
   void expect_no_input() {
     std::jthread guest([&] {
@@ -219,11 +220,12 @@ TEST_F(RunCommandTest, ASlowReaderSlowsTheGuestDown) {
 TEST_F(RunCommandTest, AReaderThatIsSlowAfterTheEndHasTheTimeItTakes) {
   auto [reader, writer] = pipe_ends();
   output_ = std::move(writer);
-  options_.timeout = 100ms;
+  options_.timeout = 2s;
   guest_.say(FrameType::output, std::string(100'000, 'x'));
   guest_.say(FrameType::output, std::string(1'000, 'y'));
   std::jthread slow([&] {
-    std::this_thread::sleep_for(50ms);
+    guest_.wait_until_taken();
+    std::this_thread::sleep_for(options_.timeout.value_or(0s));
     std::string all(101'000, '\0');
     for (std::size_t got = 0; got < all.size();) {
       const ssize_t n = ::read(reader.get(), all.data() + got, all.size() - got);
@@ -246,15 +248,17 @@ TEST_F(RunCommandTest, NoMoreInputIsSentThanTheWindowHas) {
   const Fd input = memory_file(std::string(1 << 20, 'x'));
   options_.input = input.get();
   std::jthread guest([&] {
-    EXPECT_EQ(hear_input(), guest::kInputWindow);
+    EXPECT_EQ(hear_input(guest::kInputWindow), guest::kInputWindow);
     guest_.say_fixed(FrameType::taken, guest::NumberPayload{1000});
-    EXPECT_EQ(hear_input(), 1000u);
+    EXPECT_EQ(hear_input(1000), 1000u);
     // More than was sent: it counts as all of it.
     guest_.say_fixed(FrameType::taken, guest::NumberPayload{~0U});
-    EXPECT_EQ(hear_input(), guest::kInputWindow);
+    EXPECT_EQ(hear_input(guest::kInputWindow), guest::kInputWindow);
     say_exit(0);
   });
   static_cast<void>(run());
+  guest.join();
+  EXPECT_EQ(hear_input(1, 0), 0u) << "there is more, and it stays here";
 }
 
 TEST_F(RunCommandTest, TheEndOfInputIsTold) {

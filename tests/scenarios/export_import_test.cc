@@ -581,12 +581,12 @@ TEST_F(AirGap, AFullDiskIsToldAndLeavesNothing) {
   EXPECT_EQ(files(), Words{});
 }
 
-/// With a root file system that takes seconds to export: 16 GiB of holes.
+/// With a root file system that no host has exported before the test is over: 4 TiB of holes.
 class LongExport : public AirGap {
  protected:
   LongExport() {
     install_by_hand(sample());
-    fs::resize_file(install_dir() / "rootfs.ext4", std::uintmax_t{16} << 30);
+    fs::resize_file(install_dir() / "rootfs.ext4", std::uintmax_t{4} << 40);
     fs::create_directory(dir_ / "out");
     export_ = std::make_unique<BackgroundProcess>(
         command({"env", "export", "tool:1", "-o", file(), "--compress", "none"}), dir_ / "log");
@@ -649,7 +649,7 @@ TEST_F(ToAPipe, WhoseReaderStallsItCanBeInterrupted) {
     return ::ioctl(reader.get(), FIONREAD, &held) == 0 && held > (60 << 10);
   });
   stalled.send_signal(SIGINT);
-  EXPECT_EQ(stalled.wait(5s).exit_code, 130);
+  EXPECT_EQ(stalled.wait().exit_code, 130);
   EXPECT_EQ(tree(cache() / "staging"), Words{});
 }
 

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <thread>
 
 #include "support/file_descriptor.h"
 
@@ -198,15 +197,6 @@ std::vector<pid_t> MachineHarness::children_of(pid_t parent) {
     }
   }
   return children;
-}
-
-bool soon(const std::function<bool()>& condition) {
-  constexpr Milliseconds kInterval{10};
-  for (int i = 0; i < 500; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(kInterval);
-  }
-  return condition();
 }
 
 }  // namespace pyro::testing

@@ -48,7 +48,4 @@ class MachineHarness : public PyroHarness {
   static std::vector<pid_t> children_of(pid_t parent);
 };
 
-/// Waits a little for it.
-bool soon(const std::function<bool()>& condition);
-
 }  // namespace pyro::testing

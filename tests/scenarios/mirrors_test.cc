@@ -539,7 +539,7 @@ TEST_F(PullThroughTest, WithoutTheRegistryWhatIsPinnedAndCachedIsEnough) {
   mirror_at(cache_.host());
   pyro_ok({"env", "pull", "tool:1"});
   const std::string layer = ImageBuilder().layer(tar_of(artifacts_)).layer_digest(0);
-  ASSERT_TRUE(eventually([&] { return cache_.has_blob(layer); }, Milliseconds(20'000)));
+  ASSERT_TRUE(eventually([&] { return cache_.has_blob(layer); }));
   origin_.kill();
   pyro_ok({"env", "pull", "--force", "tool:1"});
   expect_installed(artifacts_);

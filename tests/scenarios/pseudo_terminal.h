@@ -48,10 +48,11 @@ class PseudoTerminal {
     EXPECT_EQ(::write(master_.get(), keys.data(), keys.size()), static_cast<ssize_t>(keys.size()));
   }
   bool shows(const std::string& text) {
-    return soon([&] {
-      look();
-      return seen_.find(text) != std::string::npos;
-    });
+    return eventually([&] { return has_shown(text); });
+  }
+  bool has_shown(const std::string& text) {
+    look();
+    return seen_.find(text) != std::string::npos;
   }
   void look() {
     char piece[4096];
@@ -71,6 +72,12 @@ class PseudoTerminal {
   FileDescriptor slave_;
   std::string seen_;
 };
+
+inline bool has_ended(pid_t pid) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == pid;
+}
 
 /// Waits for its end.
 inline int exit_code_of(pid_t pid) {

@@ -2,12 +2,15 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <functional>
 #include <memory>
 
 #include "scenarios/machine_harness.h"
 #include "scenarios/private_mount.h"
+#include "support/background_process.h"
 #include "support/file_descriptor.h"
 #include "support/hash.h"
 
@@ -270,15 +273,23 @@ TEST_F(SmallDiskTest, ThatFillsUpUnderTheGuestIsTold) {
 // --- guests ---
 
 TEST_F(RunFaultsTest, AGuestThatPanics) {
-  const ProcessResult result =
-      run_script("echo before; sleep 0.2; echo c > /proc/sysrq-trigger; sleep 10");
+  const fs::path input = dir_ / "input";
+  ASSERT_EQ(::mkfifo(input.c_str(), 0600), 0);
+  const FileDescriptor go_on(::open(input.c_str(), O_RDWR | O_CLOEXEC));
+  Command run =
+      run_command({"sh", "-c", "echo before; read line; echo c > /proc/sysrq-trigger; sleep 1000"});
+  run.argv.insert(run.argv.begin(), {"/bin/sh", "-c", "exec \"$@\" < " + input.string(), "sh"});
+  BackgroundProcess process(run, dir_ / "out", dir_ / "err");
+  process.wait_until("its output is here", [&] { return process.output() == "before\n"; });
+  ASSERT_EQ(::write(go_on.get(), "\n", 1), 1);
+  const ProcessResult result = process.wait();
   EXPECT_EQ(result.exit_code, 125);
   EXPECT_EQ(result.out, "before\n");
   EXPECT_THAT(result.err, HasSubstr("Kernel panic"));
 }
 
 TEST_F(RunFaultsTest, AGuestThatTurnsItselfOff) {
-  const ProcessResult result = run_script("echo b > /proc/sysrq-trigger; sleep 10");
+  const ProcessResult result = run_script("echo b > /proc/sysrq-trigger; sleep 1000");
   EXPECT_EQ(result.exit_code, 125);
   EXPECT_THAT(result.err, HasSubstr("the machine ended"));
 }
@@ -301,7 +312,7 @@ TEST_F(RunFaultsTest, AGuestThatFillsItsDisk) {
 
 TEST_F(RunFaultsTest, AGuestThatUsesUpItsMemory) {
   const ProcessResult result =
-      run_script("tail /dev/zero; echo \"ended with $?\"", {"--timeout", "90"});
+      run_script("tail /dev/zero; echo \"ended with $?\"", {"--timeout", "200"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, "ended with 137\n");
 }

@@ -2,9 +2,6 @@
 #include <gmock/gmock.h>
 #include <signal.h>
 
-#include <chrono>
-#include <thread>
-
 #include "scenarios/machine_harness.h"
 #include "scenarios/pseudo_terminal.h"
 #include "support/file_openings.h"
@@ -13,14 +10,13 @@ namespace pyro::testing {
 namespace {
 
 using ::testing::HasSubstr;
-using namespace std::chrono_literals;
 
 class TerminalTest : public MachineHarness {
  protected:
   /// What says nothing and takes no signals of its terminal, as a machine that does not come up.
   std::string monitor_that_hangs() const {
     const auto program = dir_ / "monitor";
-    write_file(program, "#!/bin/sh\n: < " + mark_.path().string() + "\nexec sleep 100\n");
+    write_file(program, "#!/bin/sh\n: < " + mark_.path().string() + "\nexec sleep 1000\n");
     std::filesystem::permissions(program, std::filesystem::perms(0755));
     return program.string();
   }
@@ -32,13 +28,15 @@ class TerminalTest : public MachineHarness {
 
 TEST_F(TerminalTest, HasTheSizeAndTheKeysOfOurs) {
   const pid_t pid = terminal_.start(run_command(
-      {"sh", "-c", "stty size; read line; stty size; echo \"got $line\"; sleep 100"}, {"-it"}));
+      {"sh", "-c",
+       "stty size; while [ \"$(stty size)\" = '33 77' ]; do sleep 0.1; done; stty size; "
+       "read line; echo \"got $line\"; sleep 1000"},
+      {"-it"}));
   EXPECT_TRUE(terminal_.shows("33 77")) << terminal_.seen();
   EXPECT_FALSE(terminal_.is_cooked());
   terminal_.resize(40, 100);
-  std::this_thread::sleep_for(500ms);
-  terminal_.type("word\r");
   EXPECT_TRUE(terminal_.shows("40 100")) << terminal_.seen();
+  terminal_.type("word\r");
   EXPECT_TRUE(terminal_.shows("got word")) << terminal_.seen();
   terminal_.type("\x03");
   EXPECT_EQ(exit_code_of(pid), 130);
@@ -55,7 +53,7 @@ TEST_F(TerminalTest, OfAShellIsTheShells) {
 
 TEST_F(TerminalTest, EndsWithItsInput) {
   for (const char* const input : {"", "foo", "foo\n", "foo\nbar"}) {
-    const ProcessResult result = run_in_guest({"cat"}, {"-t", "--timeout", "20"}, input);
+    const ProcessResult result = run_in_guest({"cat"}, {"-t", "--timeout", "200"}, input);
     EXPECT_EQ(result.exit_code, 0) << '"' << input << "\": " << result.err;
   }
 }
@@ -74,7 +72,7 @@ class EndedInputTest : public TerminalTest, public ::testing::WithParamInterface
 
 TEST_P(EndedInputTest, IsAnEndOfFileForEachReader) {
   const ProcessResult result =
-      run_script(GetParam().script, {"-t", "--timeout", "40"}, GetParam().input);
+      run_script(GetParam().script, {"-t", "--timeout", "200"}, GetParam().input);
   EXPECT_EQ(result.exit_code, GetParam().code) << result.out << result.err;
   EXPECT_THAT(result.out, HasSubstr(GetParam().shown));
 }
@@ -106,16 +104,16 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST_F(TerminalTest, WithoutInputIsAtItsEnd) {
   const ProcessResult result =
-      run_in_guest({"cat"}, {"-t", "--no-stdin", "--timeout", "40"}, "x\n");
+      run_in_guest({"cat"}, {"-t", "--no-stdin", "--timeout", "200"}, "x\n");
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, "");
 }
 
 TEST_F(TerminalTest, IsGoneForTheCommandWhenNobodyLooks) {
-  Command piped = run_command({"yes"}, {"-it", "--timeout", "20"});
+  Command piped = run_command({"yes"}, {"-it", "--timeout", "200"});
   piped.argv.insert(
       piped.argv.begin(),
-      {"bash", "-c", "\"$@\" < <(sleep 100) | head -n 1; exit ${PIPESTATUS[0]}", "bash"});
+      {"bash", "-c", "\"$@\" < <(sleep 1000) | head -n 1; exit ${PIPESTATUS[0]}", "bash"});
   piped.env["PATH"] = "/usr/bin:/bin";
   const ProcessResult result = run(piped);
   EXPECT_EQ(result.exit_code, 128 + SIGHUP) << result.err;
@@ -126,23 +124,22 @@ TEST_F(TerminalTest, IsOursUntilTheCommandBegins) {
   variables_["PYRO_QEMU"] = monitor_that_hangs();
   const pid_t pid = terminal_.start_as_its_own(
       command({"-v", "run", "--cold", "-it", "--memory", "192", "tool:1", "--", "true"}));
-  ASSERT_TRUE(soon([&] { return monitor_is_up(); }));
+  ASSERT_TRUE(eventually([&] { return monitor_is_up(); }));
   EXPECT_TRUE(terminal_.is_cooked());
   EXPECT_TRUE(terminal_.shows("\r\n")) << "lines that begin at the left: " << terminal_.seen();
-  const auto begin = std::chrono::steady_clock::now();
   terminal_.type("\x03");
   EXPECT_EQ(exit_code_of(pid), 130);
-  EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
   EXPECT_TRUE(terminal_.is_cooked());
 }
 
 TEST_F(TerminalTest, IsGivenBackHoweverPyroEnds) {
-  const pid_t pid = terminal_.start(
-      run_command({"sh", "-c", "trap '' INT; echo up; while true; do sleep 1; done"}, {"-it"}));
+  const pid_t pid = terminal_.start(run_command(
+      {"sh", "-c", "trap 'echo told' INT; echo up; while true; do sleep 1000 & wait; done"},
+      {"-it"}));
   ASSERT_TRUE(terminal_.shows("up")) << terminal_.seen();
   EXPECT_FALSE(terminal_.is_cooked());
   ::kill(pid, SIGINT);
-  std::this_thread::sleep_for(50ms);
+  ASSERT_TRUE(eventually([&] { return terminal_.has_shown("told") || has_ended(pid); }));
   ::kill(pid, SIGINT);
   EXPECT_EQ(exit_code_of(pid), 130);
   EXPECT_TRUE(terminal_.is_cooked());

@@ -281,7 +281,7 @@ TEST_F(TransferTest, AShortTransferIsNotKept) {
 }
 
 TEST_F(TransferTest, KilledGoesOnTheNextTime) {
-  registry_->add_rule(kBlob, faults::slow(50'000, std::chrono::milliseconds(200)));
+  registry_->add_rule(kBlob, faults::held_after(300'000));
   BackgroundProcess pull(command({"env", "pull", "tool:1"}), dir_ / "out");
   pull.wait_until("something arrived", [&] {
     return partials() == 1 && std::filesystem::file_size(files_in(cache() / "partial")[0]) > 0;
