@@ -105,7 +105,7 @@ TEST(ManifestTest, RefusesDocumentsThatAreNoManifest) {
       {manifest_of(entry(), R"(, "layers": [])"), "field 'layers': given twice"},
       {R"({"schemaVersion": 2, "layers": {}})", "\"layers\" is not a list"},
       {manifest_of(""), "the image has no layers"},
-      {manifest_of(repeated(entry(), 65)), "there are 65 layers; at most 64 are supported"},
+      {manifest_of(repeated(entry(), 129)), "there are 129 layers; at most 128 are supported"},
       {index_of(repeated(entry(), 257)), "there are 257 manifests; at most 256 are supported"},
       {manifest_of("1"), "a descriptor is not an object"},
       {index_of(entry(R"(, "platform": 1)")), "a descriptor's platform is not an object"},

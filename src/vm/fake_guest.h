@@ -50,8 +50,8 @@ class FakeGuest : public Machine {
     host_ = Fd(ends[0]);
     guest_ = Fd(ends[1]);
     // The host may stop in the middle of a frame.
-    constexpr timeval kPatience{.tv_sec = 5, .tv_usec = 0};
-    ::setsockopt(guest_.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+    constexpr timeval kWithinAFrame{.tv_sec = 240, .tv_usec = 0};
+    ::setsockopt(guest_.get(), SOL_SOCKET, SO_RCVTIMEO, &kWithinAFrame, sizeof kWithinAFrame);
     ended_ = Fd(::eventfd(0, EFD_CLOEXEC));
     console_ = Fd(::eventfd(0, EFD_CLOEXEC));
   }

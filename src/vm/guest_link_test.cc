@@ -150,6 +150,7 @@ TEST_F(GuestLinkTest, AGuestThatMovesABitDoesNotOutlastTheEnd) {
     while (!over.stop_requested() && guest_.hear(10)) std::this_thread::sleep_for(10ms);
   });
   EXPECT_THROW(link_.send_all({10s, Clock::now() + 100ms}), MachineLost);
+  ::shutdown(guest_.channel(), SHUT_WR);  // it may wait for the rest of a frame
 }
 
 TEST_F(GuestLinkTest, AStopEndsAWait) {

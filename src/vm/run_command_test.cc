@@ -220,12 +220,11 @@ TEST_F(RunCommandTest, ASlowReaderSlowsTheGuestDown) {
 TEST_F(RunCommandTest, AReaderThatIsSlowAfterTheEndHasTheTimeItTakes) {
   auto [reader, writer] = pipe_ends();
   output_ = std::move(writer);
-  options_.timeout = 2s;
+  options_.timeout = std::chrono::milliseconds(FakeGuest::kPatience);
   guest_.say(FrameType::output, std::string(100'000, 'x'));
   guest_.say(FrameType::output, std::string(1'000, 'y'));
   std::jthread slow([&] {
     guest_.wait_until_taken();
-    std::this_thread::sleep_for(options_.timeout.value_or(0s));
     std::string all(101'000, '\0');
     for (std::size_t got = 0; got < all.size();) {
       const ssize_t n = ::read(reader.get(), all.data() + got, all.size() - got);

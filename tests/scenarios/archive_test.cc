@@ -216,7 +216,7 @@ std::string zipped() {
 const std::vector<BadArchive> kBad = {
     {"NotFound", [] { return HttpResponse{.status = 404, .body = "no"}; }, 4, {"404", kPath}},
     {"Fails", [] { return HttpResponse{.status = 500, .body = "no"}; }, 4, {"500", kPath}},
-    {"NoContent", [] { return HttpResponse{.status = 204}; }, 5, {"archive https://localhost"}},
+    {"NoContent", [] { return HttpResponse{.status = 204}; }, 5, {"did not contain vmlinux"}},
     {"CutOff", [] { return HttpResponse{.body = zipped(), .cut_after = 5000}; }, 4, {"localhost"}},
     {"Truncated",
      [] { return HttpResponse{.body = zipped().substr(0, 5000)}; },

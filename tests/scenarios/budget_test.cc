@@ -9,6 +9,7 @@
 #include "scenarios/machine_harness.h"
 #include "scenarios/private_mount.h"
 #include "scenarios/registry_harness.h"
+#include "support/artifacts.h"
 
 namespace pyro::testing {
 namespace {
@@ -398,8 +399,8 @@ TEST_F(RoomTest, OfAnImageLayout) {
 }
 
 TEST_F(RoomTest, OfADirectory) {
-  write_file(dir_ / "out/vmlinux", "kernel");
-  write_file(dir_ / "out/rootfs.ext4", noise(6 * kMiB));
+  write_file(dir_ / "out/vmlinux", kernel_with("kernel"));
+  write_file(dir_ / "out/rootfs.ext4", file_system_with(noise(6 * kMiB)));
   use_catalog({archive_entry((dir_ / "out").string())});
   const ProcessResult result = pyro({"env", "pull", "tool:1"});
   EXPECT_EQ(result.exit_code, 6) << result.err;

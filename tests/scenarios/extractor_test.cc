@@ -50,7 +50,7 @@ class ExtractorTest : public RegistryHarness {
     offer(image_of(sample()));
     pyro_ok({"env", "pull", "tool:1"});
     before_ = cache_state();
-    registry_->add_rule({.kind = RequestKind::blob}, faults::held_after(100'000));
+    registry_->add_rule({.kind = RequestKind::blob}, faults::slow(2048, Milliseconds(20)));
     pull_.emplace(command({"env", "pull", "--force", "tool:1", "--progress", "plain", "-v"}),
                   dir_ / "out", dir_ / "err");
     pull_->wait_until("the extractor is shut in", [&] {
@@ -87,7 +87,7 @@ TEST_F(ExtractorTest, IsShutIn) {
   for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
     EXPECT_EQ(status[set], "0000000000000000") << set;
   }
-  EXPECT_EQ(status["Threads"], "4") << "all that it will ever have";
+  EXPECT_EQ(status["Threads"], "5") << "all that it will ever have";
   expect_hides(read_file(dir_ / "err"), {"runs without"});
   std::ifstream variables(fs::path("/proc") / std::to_string(*extractor_) / "environ");
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(variables), {}), "");

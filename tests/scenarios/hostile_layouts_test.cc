@@ -178,7 +178,7 @@ TEST_F(HostileLayouts, WithAnIndexThatContradictsItsImage) {
   edit_index([&](json& index) {
     index["manifests"][0]["annotations"]["io.pyro.environment.version"] = "2.0.0";
   });
-  expect_bad(layout_, 1, {"is of version 2.0.0, but the catalog has 1.0.0"});
+  expect_bad(layout_, 5, {"the index calls it tool:1 2.0.0, but its manifest says tool:1 1.0.0"});
   json other = archive_entry("x.tar", "other:1");
   use_catalog({other, archive_entry((dir_ / "tool.tar").string())});
   edit_index([&](json& index) {
@@ -213,7 +213,7 @@ TEST_F(HostileLayouts, WithEscapesInNames) {
     index["manifests"][0]["annotations"] = {{"io.pyro.environment.name", "\x1b[31mred\n"},
                                             {"io.pyro.environment.version", "1"}};
   });
-  expect_bad(layout_, 3, {"the catalog does not know it"});
+  expect_bad(layout_, 5, {"the index calls it \\x1b[31mred", "its manifest says tool:1"});
 }
 
 TEST_F(HostileLayouts, OfNothing) {

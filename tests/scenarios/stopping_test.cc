@@ -113,10 +113,11 @@ TEST_F(StoppingTest, CopiesAreMadeAfterAStop) {
 
 // More is written to its input than waits anywhere, so the command has read some of it by then.
 TEST_F(StoppingTest, ReportIsKeptAfterAStop) {
-  Command reading = run_command({"sh", "-c",
-                                 "trap 'echo bye' TERM; echo so far; head -c 500000 > /dev/null; "
-                                 "sleep 1000 & wait; exit 3"},
-                                {"--json"});
+  Command reading =
+      run_command({"sh", "-c",
+                   "trap 'echo bye; exit 3' TERM; echo so far; head -c 500000 > /dev/null; "
+                   "sleep 1000 & wait"},
+                  {"--json"});
   const std::string mark = (dir_ / "read").string();
   reading.argv.insert(
       reading.argv.begin(),
