@@ -7,7 +7,6 @@
 //   PYRO_TEST_STORM=MICROSECONDS      how often a signal breaks into what waits
 #include <dlfcn.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -107,7 +106,7 @@ PYRO_INTERRUPTIBLE(ssize_t, pwrite, (int fd, const void* from, size_t size, off_
 PYRO_INTERRUPTIBLE(ssize_t, copy_file_range,
                    (int in, off64_t* from, int out, off64_t* to, size_t size, unsigned flags),
                    (in, from, out, to, size, flags))
-PYRO_INTERRUPTIBLE(int, poll, (pollfd * fds, nfds_t count, int timeout), (fds, count, timeout))
+// Not poll(): libcurl tries an interrupted one again without end where every other call fails.
 PYRO_INTERRUPTIBLE(ssize_t, sendmsg, (int fd, const msghdr* message, int flags),
                    (fd, message, flags))
 PYRO_INTERRUPTIBLE(ssize_t, send, (int fd, const void* from, size_t size, int flags),
