@@ -14,7 +14,7 @@
 namespace pyro {
 
 /// Of one document: objects, arrays and everything in them. A catalog of 5,000 entries has 100,000.
-inline constexpr std::size_t kMostJsonValues = 200'000;
+inline constexpr std::size_t kMostJsonValues = 100'000;
 
 /// `text` as JSON: one value, UTF-8, no name twice in an object, at most 64 levels deep and
 /// kMostJsonValues large. Time and memory are linear in the size of `text`.
