@@ -42,6 +42,11 @@ class SubprocessTest : public ::testing::Test {
     return "it was started";
   }
 
+  /// The mask of that name in the text of /proc/PID/status.
+  static std::uint64_t signals_in(const std::string& status, const std::string& mask) {
+    return std::stoull(status.substr(status.find(mask) + mask.size()), nullptr, 16);
+  }
+
   testing::TempDir dir_;
 };
 
@@ -73,10 +78,14 @@ TEST_F(SubprocessTest, StartsWithDefaultActionsAndNoneBlocked) {
   ::sigaddset(&blocked, SIGUSR1);
   ASSERT_EQ(::pthread_sigmask(SIG_BLOCK, &blocked, &before), 0);
   const auto handler = ::signal(SIGUSR2, SIG_IGN);
-  const std::string state = output_of({}, "grep -E 'Sig(Blk|Ign)' /proc/self/status");
+  const std::string status = output_of({}, "cat /proc/self/status");
   ::signal(SIGUSR2, handler);
   ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  EXPECT_EQ(state, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
+  // The C library keeps 32 and 33 to itself: no program can set their actions through it, and some
+  // parents leave them ignored.
+  constexpr std::uint64_t kSettable = ~(std::uint64_t{3} << 31);
+  EXPECT_EQ(signals_in(status, "SigBlk:"), 0);
+  EXPECT_EQ(signals_in(status, "SigIgn:") & kSettable, 0);
 }
 
 TEST_F(SubprocessTest, BlocksAllSignalsButThoseOfCrashes) {
@@ -84,7 +93,7 @@ TEST_F(SubprocessTest, BlocksAllSignalsButThoseOfCrashes) {
   const std::string state = output_of({.program = "/bin/grep",
                                        .arguments = {"grep", "SigBlk", "/proc/self/status"},
                                        .signals = ProcessStart::Signals::blocked});
-  const std::uint64_t blocked = std::stoull(state.substr(state.find('\t')), nullptr, 16);
+  const std::uint64_t blocked = signals_in(state, "SigBlk:");
   const auto is_blocked = [&](int number) { return (blocked >> (number - 1) & 1) != 0; };
   for (const int number : {SIGINT, SIGTERM, SIGPIPE, SIGXFSZ, SIGTSTP}) {
     EXPECT_TRUE(is_blocked(number)) << number;
