@@ -70,7 +70,7 @@ Fd duplicate(int descriptor) {
 Fd open_pipe(const fs::path& path) {
   Fd pipe(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
   if (!pipe && errno == ENXIO) {
-    Error error(ErrorCode::filesystem, "nobody reads the pipe");
+    Error error(ErrorCode::filesystem, "the pipe has no reader");
     throw error.add_context("cannot write " + path.string());
   }
   if (!pipe) fail(path, errno);

@@ -16,11 +16,11 @@ struct Destination {
   Fd stream = {};
 };
 
-/// @throws Error(filesystem) for what cannot be written into: a socket, a pipe that nobody reads
+/// @throws Error(filesystem) for what cannot be written into: a socket, a pipe without a reader
 [[nodiscard]] Destination open_destination(std::filesystem::path path);
 
-/// What the symbolic links in the last part of `path` lead to, whether it is there or not: where
-/// somebody keeps a link to a file, that is to stay.
+/// What the symbolic links in the last part of `path` lead to, whether it is there or not: a
+/// user's link to a file stays a link.
 /// @throws Error(filesystem) when they lead around in a circle
 [[nodiscard]] std::filesystem::path follow_links(std::filesystem::path path);
 

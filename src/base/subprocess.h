@@ -68,8 +68,8 @@ class Subprocess {
   /// Waits for its end. Nothing else in this process is waited for.
   ProcessEnd wait() noexcept;
 
-  /// For what the descriptor is of no use for. Of another process once this has ended and somebody
-  /// waited for it: never to be sent a signal.
+  /// For what the descriptor is of no use for. After wait() it may be another process's number, so
+  /// it is never to be sent a signal.
   [[nodiscard]] pid_t number() const noexcept { return pid_; }
 
   /// Becomes readable with its end.

@@ -74,7 +74,7 @@ class TreeWalk {
 
   void descend(const std::string& name) {
     Level level{.name = name, .fd = try_open_directory(current(), name), .names = {}};
-    if (!level.fd && errno == ENOENT) return;  // somebody else removes it, too
+    if (!level.fd && errno == ENOENT) return;  // another process removes it, too
     if (!level.fd || ::fstat(level.fd.get(), &level.status) != 0) {
       throw system_error("cannot open " + path_of(name).string(), errno);
     }

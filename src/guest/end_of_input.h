@@ -5,9 +5,9 @@
 
 namespace pyro::guest {
 
-/// Whoever reads the terminal while it is empty finds an end of file, as often as that happens.
-/// That is a key, which is typed when somebody seems to wait for it. One that stays unread is taken
-/// back: a program that changes later what keys mean would take it for something else.
+/// A process that reads the terminal while it is empty finds an end of file, as often as that
+/// happens. That is a key, which is typed when a reader seems to wait for it. A key that stays
+/// unread is taken back: a program that changes later what keys mean would misread it.
 class EndOfInput {
  public:
   static constexpr int kLookInterval = 50;  ///< In milliseconds.

@@ -41,7 +41,7 @@ class Turn {
  private:
   [[nodiscard]] std::optional<FileLock> acquire(const fs::path& directory,
                                                 const CredentialSources& sources) const try {
-    // Whoever holds it may wait for a helper.
+    // Its holder may wait for a credential helper.
     const auto patience = std::chrono::duration_cast<std::chrono::milliseconds>(
         sources.helper_patience + std::chrono::seconds(5));
     return FileLock::acquire(directory_.get(), name_, directory / name_,

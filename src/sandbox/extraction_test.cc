@@ -120,7 +120,7 @@ INSTANTIATE_TEST_SUITE_P(
                kBoth},
         Layout{"records_of_10240", {both().finish(10240)}, kBoth},
         Layout{"no_end_blocks", {both().unfinished()}, kBoth},
-        Layout{"an_empty_artifact",  // refused by whoever keeps it
+        Layout{"an_empty_artifact",  // refused by the installer
                {TarBuilder().file("vmlinux", "").file("rootfs.ext4", "root").finish()},
                {{"vmlinux", ""}, {"rootfs.ext4", "root"}}}),
     kNameOf);

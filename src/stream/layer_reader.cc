@@ -120,7 +120,7 @@ void LayerReader::file(const TarMember& member, const std::string& path) {
   view_.other(path);
 }
 
-// What is never made harms nobody.
+// What is never made does no harm.
 void LayerReader::special(const TarMember& member, const std::string& path) {
   if (view_.role_of(path)) {
     refuse("member " + in_quotes(path) + " is " + std::string(name_of(member.type)));

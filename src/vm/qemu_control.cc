@@ -48,7 +48,7 @@ void attach(msghdr& message, Attachment& attachment, int descriptor) {
   std::memcpy(CMSG_DATA(header), &descriptor, sizeof descriptor);
 }
 
-/// The text of `key`, cut where nobody reads on; empty when there is none.
+/// The text of `key`, shortened for a message; empty when there is none.
 std::string text_in(const nlohmann::json& object, const char* key) {
   constexpr std::size_t kLongest = 400;
   const auto found = object.find(key);  // of what is no object: its end

@@ -85,7 +85,7 @@ class MachineRun {
     report_.command_time = since(begin);
     take_over(end);
     if (!end.cut_off) {
-      // Whoever stops the command wants an end soon.
+      // A user who stops the command wants an end soon.
       return take_copies(
           link, copy_patience(end.interrupted ? Limit(kLeastForCopies) : options_.timeout));
     }

@@ -378,7 +378,7 @@ TEST_F(TreeReceiverTest, RejectsLoopOfLinksAsDestination) {
 
 TEST_F(TreeReceiverTest, WritesIntoPipe) {
   ASSERT_EQ(::mkfifo(to().c_str(), 0600), 0);
-  EXPECT_THAT(receive({{"", kFile, "new"}}), HasSubstr("nobody reads the pipe"));
+  EXPECT_THAT(receive({{"", kFile, "new"}}), HasSubstr("the pipe has no reader"));
   const Fd reader(::open(to().c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   EXPECT_EQ(receive({{"", kFile, "new"}}), "");
   std::array<char, 8> got{};

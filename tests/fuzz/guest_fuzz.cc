@@ -92,7 +92,7 @@ class Place {
     while (const FTSENT* const entry = ::fts_read(walk.get())) {
       if (entry->fts_info == FTS_D) ::chmod(entry->fts_accpath, 0755);  // so that it can be read
       if (entry->fts_info == FTS_D || entry->fts_info == FTS_F) {
-        require((entry->fts_statp->st_mode & 07000) == 0, "nobody becomes somebody else");
+        require((entry->fts_statp->st_mode & 07000) == 0, "no set-id bit arrives");
       }
       if (entry->fts_info == FTS_SL) check_link(top.get(), entry->fts_path + root.size());
     }

@@ -78,7 +78,7 @@ class Download {
                 ranged && got_.size() == 7};
       case 'l':  // other bytes
         return {ranged ? 206 : 200, range, std::string(part, 'l'), true};
-      case 'h':  // a header of somebody's making
+      case 'h':  // a header that the input makes
         return {206, text, std::string(part, 'h'), true};
       case 'n':
         return {416, "bytes */" + std::to_string(kSize), ""};

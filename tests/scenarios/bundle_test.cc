@@ -185,7 +185,7 @@ TEST_F(BundleTest, WithoutAnArtifactTheRegistryIsAsked) {
 
 class PinnedEntry : public BundleTest {
  protected:
-  /// Served by nobody: whatever is installed came from elsewhere.
+  /// No registry serves it: what is installed came from elsewhere.
   static json pinned_image() {
     json pinned = oci_entry("127.0.0.1:1");
     pinned["oci_digest"] = sha256_digest("bundled");

@@ -292,7 +292,7 @@ class OtherCatalog : public AirGap {
     digest_ = pyro_json({"env", "export", "tool:1", "-o", file()})["environments"][0]["digest"];
   }
 
-  /// An image of somebody's, with such annotations.
+  /// A stranger's image with such annotations.
   static void write_layout(const fs::path& at, const std::map<std::string, std::string>& texts) {
     const Image image = ImageBuilder()
                             .layer(tar_of(sample()))

@@ -191,14 +191,14 @@ const std::vector<Answer> kRefused = {
      manifest_with([](json& manifest) { manifest["layers"][0] = "layer"; }),
      5,
      {"descriptor"}},
-    {"HundredThousandLayers",
+    {"NinetyThousandLayers",
      manifest_with([](json& manifest) {
        const json layer = "x";
        manifest["layers"] = json::array();
-       for (int i = 0; i < 100'000; ++i) manifest["layers"].push_back(layer);
+       for (int i = 0; i < 90'000; ++i) manifest["layers"].push_back(layer);
      }),
      5,
-     {"100000 layers"}},
+     {"90000 layers"}},
     {"SizeIsAFraction", layer_with([](json& layer) { layer["size"] = 1.5; }), 5, {"size"}},
     {"SizeBeyondDoubles",
      layer_with([](json& layer) { layer["size"] = (std::uint64_t{1} << 53) + 1; }),

@@ -20,7 +20,7 @@ using nlohmann::json;
 /// An image of which a transfer can be in the middle.
 Artifacts large_artifacts() {
   Artifacts made = other_artifacts(30);
-  made.rootfs = noise(12 << 20, 31);
+  made.rootfs = file_system_with(noise(12 << 20, 31));
   return made;
 }
 

@@ -90,7 +90,7 @@ class HttpServer {
   std::thread acceptor_;
 };
 
-/// A port of 127.0.0.1 where nobody listens, and nobody will as long as this process lives.
+/// A port of 127.0.0.1 without a listener, for as long as this process lives.
 int unused_port();
 
 }  // namespace pyro::testing
