@@ -22,7 +22,9 @@ class Outlet {
 
   /// What to poll: -1 while there is nothing to write.
   [[nodiscard]] int wanted() const noexcept { return idle() ? -1 : target(); }
-  [[nodiscard]] bool idle() const noexcept { return written_ == pending_.size(); }
+  [[nodiscard]] bool idle() const noexcept { return waiting() == 0; }
+  /// Bytes that its reader has yet to take.
+  [[nodiscard]] std::size_t waiting() const noexcept { return pending_.size() - written_; }
 
   /// Once poll(2) says that it can be written to.
   void drain();

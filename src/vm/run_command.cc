@@ -20,6 +20,12 @@ using guest::FrameType;
 /// How often the size of a terminal is looked at.
 constexpr std::chrono::milliseconds kWindowInterval{200};
 
+/// How much of its output may wait for a slow reader while the command's end is looked for behind it.
+constexpr std::size_t kMostAhead = 256 << 10;
+
+/// How long a reader may take over what is left of a command that was told to end.
+constexpr std::chrono::seconds kReaderPatience{1};
+
 /// What the guest has one of itself for.
 bool is_null_device(int fd) {
   const dev_t null_device = makedev(1, 3);  // Linux: Documentation/admin-guide/devices.txt
@@ -80,9 +86,12 @@ class CommandRun {
     link_.send(type, word);
   }
 
-  // Only as far as what came before is put out: a slow reader slows the guest down.
-  void take_frames() {
-    while (!ended_ && output_.idle() && error_output_.idle()) {
+  // Only as far as what came before is put out: a slow reader slows the guest down. The end of a
+  // command that was told to end is looked for ahead of its reader.
+  void take_frames() { take_frames(stage_ == Stage::runs ? 0 : kMostAhead); }
+
+  void take_frames(std::size_t ahead) {
+    while (!ended_ && output_.waiting() <= ahead && error_output_.waiting() <= ahead) {
       const auto frame = link_.take();
       if (!frame) return;
       handle(*frame);
@@ -116,10 +125,11 @@ class CommandRun {
     }
   }
 
-  // Whoever reads slowly what it said has all the time.
+  // The reader of a command that ended by itself has all the time.
   void note_end() {
     ended_ = true;
-    if (stage_ == Stage::runs) deadline_.reset();
+    if (stage_ == Stage::runs) return deadline_.reset();
+    deadline_ = std::min(*deadline_, Clock::now() + kReaderPatience);
   }
 
   void wait() {
@@ -192,8 +202,11 @@ class CommandRun {
   void keep_time() {
     if (link_.take_stop()) return stop();
     if (!deadline_ || Clock::now() < *deadline_) return;
+    if (ended_) return finish();
     switch (stage_) {
       case Stage::runs:
+        take_frames(kMostAhead);
+        if (ended_) return;  // in time: it is the reader that is slow
         end_.timed_out = true;
         return tell_to_end(SIGTERM);
       case Stage::was_told:
@@ -220,7 +233,7 @@ class CommandRun {
     deadline_ = Clock::now() + time;
   }
 
-  // Whoever does not read what is left by now never will.
+  // What is left by now has no reader.
   void finish() {
     if (!ended_) cut_off();
     ended_ = true;

@@ -220,11 +220,13 @@ TEST_F(RunCommandTest, ASlowReaderSlowsTheGuestDown) {
 TEST_F(RunCommandTest, AReaderThatIsSlowAfterTheEndHasTheTimeItTakes) {
   auto [reader, writer] = pipe_ends();
   output_ = std::move(writer);
-  options_.timeout = std::chrono::milliseconds(FakeGuest::kPatience);
+  options_.timeout = 500ms;
+  const auto timeout_is_over = std::chrono::steady_clock::now() + 600ms;
   guest_.say(FrameType::output, std::string(100'000, 'x'));
   guest_.say(FrameType::output, std::string(1'000, 'y'));
   std::jthread slow([&] {
     guest_.wait_until_taken();
+    std::this_thread::sleep_until(timeout_is_over);
     std::string all(101'000, '\0');
     for (std::size_t got = 0; got < all.size();) {
       const ssize_t n = ::read(reader.get(), all.data() + got, all.size() - got);
