@@ -9,7 +9,9 @@ struct KvmProbe {
   std::filesystem::path cache_dir;
   std::filesystem::path monitor;
   std::filesystem::path device = "/dev/kvm";
-  std::chrono::milliseconds patience{2'000};  ///< It takes a twentieth of that.
+  /// It takes a hundredth of that. A busy host must not be taken for a broken one: the answer is
+  /// remembered, and decides between KVM and software.
+  std::chrono::milliseconds patience{10'000};
 };
 [[nodiscard]] KvmReport probe_kvm(const KvmProbe& probe);
 
