@@ -93,6 +93,7 @@ INSTANTIATE_TEST_SUITE_P(Signals, SignalTest,
                                            Signal{"ALRM", SIGALRM}),
                          row_name);
 
+// Without SIGQUIT: the shell of the test environment drops one that comes just before its exec.
 TEST_F(StoppingTest, SignalEndsACommandThatDoesNotHandleIt) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM}) {
     const auto process = start_script("echo up; exec sleep 1000");
