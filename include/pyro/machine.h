@@ -124,8 +124,8 @@ struct RunReport {
   bool timed_out = false;
   /// Why the command could not be started, in one line; empty when it was.
   std::string refusal = {};
-  /// Of the first copy that could not be made after the command, or was interrupted, or could not be
-  /// read as a whole before it; further ones are warned of.
+  /// Of the first copy that could not be made after the command, or was interrupted, or could not
+  /// be read as a whole before it; further ones are warned of.
   std::optional<Error> copy_failure = {};
   bool warm = false;  ///< It went on from a prepared state.
   Accelerator accelerator = Accelerator::tcg;

@@ -121,8 +121,8 @@ class MachineRun {
       try {
         copy_out(link, copy, warn_, patience);
       } catch (const Error& error) {
-          note_failure(error);
-          if (error.code() == ErrorCode::interrupted) return;
+        note_failure(error);
+        if (error.code() == ErrorCode::interrupted) return;
       }
     }
   }

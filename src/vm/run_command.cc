@@ -20,7 +20,8 @@ using guest::FrameType;
 /// How often the size of a terminal is looked at.
 constexpr std::chrono::milliseconds kWindowInterval{200};
 
-/// How much of its output may wait for a slow reader while the command's end is looked for behind it.
+/// How much of its output may wait for a slow reader while the command's end is looked for behind
+/// it.
 constexpr std::size_t kMostAhead = 256 << 10;
 
 /// How long a reader may take over what is left of a command that was told to end.
