@@ -139,7 +139,7 @@ enum class Verdict {
 [[nodiscard]] std::string_view to_string(Verdict verdict) noexcept;
 
 struct ArtifactReport {
-  std::string name;  ///< "rootfs.ext4"
+  std::string name;  ///< "rootfs.ext4"; of a saved state "prepared/<network>/memory".
   Verdict verdict = Verdict::ok;
   std::optional<std::uint64_t> size = {};  ///< In bytes, as found on disk.
   std::optional<Digest> digest = {};       ///< fs-verity digest, as found, if computed.
@@ -209,8 +209,8 @@ class EnvironmentStore {
   /// ensure_installed(), then inspect().
   EnvironmentStatus pull(std::string_view name, const PullOptions& options = {});
 
-  /// Re-reads the artifacts of `name` and compares sizes and fs-verity digests with the install
-  /// record; holes cost nothing.
+  /// Re-reads the artifacts of `name` and the files of your saved states of it, and compares sizes
+  /// and fs-verity digests with what was recorded; holes cost nothing.
   /// @throws Error(not_found) when the catalog does not have it; (filesystem) for a cache that may
   ///         not be used, or a disk that cannot be read; (interrupted).
   [[nodiscard]] VerifyReport verify(std::string_view name, const std::stop_token& stop = {}) const;

@@ -72,7 +72,9 @@ VerifyReport EnvironmentStore::verify(std::string_view name, const std::stop_tok
   const Environment& environment = options_.catalog.require(name);
   const CacheLayout layout(options_.cache_dir);
   layout.check_root();
-  return verify_installation(layout, environment, stop);
+  VerifyReport report = verify_installation(layout, environment, stop);
+  if (!report.artifacts.empty()) verify_states(layout, environment, report, stop);
+  return report;
 }
 
 PruneReport EnvironmentStore::prune(const PruneOptions& options) {

@@ -28,7 +28,7 @@ std::optional<InstallRecord::Artifact> parse_artifact(const json& value) {
   return InstallRecord::Artifact{size->get<std::uint64_t>(), *digest};
 }
 
-std::map<std::string, InstallRecord::Artifact> parse_artifacts(const json& object) {
+std::map<std::string, InstallRecord::Artifact> artifacts_in(const json& object) {
   std::map<std::string, InstallRecord::Artifact> artifacts;
   const auto found = object.find("artifacts");
   if (found == object.end() || !found->is_object()) return artifacts;
@@ -57,8 +57,14 @@ std::optional<InstallRecord> InstallRecord::parse(std::string_view text) {
   }
   if (const auto file = text_at(object, "catalog_file")) record.catalog_file = *file;
   record.oci_digest = Digest::parse(text_at(object, "oci_digest").value_or(""));
-  record.artifacts = parse_artifacts(object);
+  record.artifacts = artifacts_in(object);
   return record;
+}
+
+std::map<std::string, InstallRecord::Artifact> InstallRecord::parse_artifacts(
+    std::string_view text) {
+  const json object = parse_strict_json_or_null(text);
+  return object.is_object() ? artifacts_in(object) : std::map<std::string, Artifact>();
 }
 
 std::optional<InstallRecord> InstallRecord::read(int directory) {

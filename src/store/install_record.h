@@ -34,6 +34,10 @@ struct InstallRecord {
   /// when it is no JSON object or does not say which environment it is of.
   [[nodiscard]] static std::optional<InstallRecord> parse(std::string_view text);
 
+  /// What the object says of files, below `artifacts`: the same in records and in the manifests of
+  /// saved states. What is of a wrong type counts as absent.
+  [[nodiscard]] static std::map<std::string, Artifact> parse_artifacts(std::string_view text);
+
   /// The record of the install directory open as `directory`; nothing when there is no readable
   /// one.
   [[nodiscard]] static std::optional<InstallRecord> read(int directory);

@@ -21,6 +21,10 @@
 namespace pyro {
 
 inline constexpr const char* kRecordName = "environment.json";
+/// The files of a saved state, one in each folder `prepared/<name>/<network>/`.
+inline constexpr const char* kMemoryName = "memory";
+inline constexpr const char* kDevicesName = "devices";
+inline constexpr const char* kManifestName = "manifest.json";
 /// What the Python reference calls an install in the making, inside the platform folder.
 inline constexpr const char* kReferencePartialPrefix = ".partial-";
 

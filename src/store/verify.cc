@@ -1,4 +1,4 @@
-// Compares artifacts on disk with what was installed.
+// Compares artifacts and saved states on disk with what was recorded of them.
 #include "store/verify.h"
 
 #include <fcntl.h>
@@ -143,6 +143,53 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
     if (badness(report.verdict) <= badness(Verdict::unverifiable) ||
         is_still_at(path, directory.get())) {
       return report;
+    }
+  }
+}
+
+namespace {
+
+constexpr std::size_t kLargestManifest = std::size_t{1} << 20;
+
+/// The state in `path`, open as `directory`; what was recorded of it may be nothing.
+std::vector<ArtifactReport> check_state(int directory, const std::filesystem::path& path,
+                                        const std::stop_token& stop) {
+  const auto manifest = read_small_file_at(directory, kManifestName, kLargestManifest);
+  const auto recorded = InstallRecord::parse_artifacts(manifest.value_or(""));
+  std::vector<ArtifactReport> reports;
+  for (const char* const name : {kMemoryName, kDevicesName}) {
+    const auto expected = recorded.find(name);
+    reports.push_back(expected == recorded.end()
+                          ? unverifiable(directory, name)
+                          : check_artifact(directory, path / name, expected->second, stop));
+  }
+  return reports;
+}
+
+bool is_mine(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && status.st_uid == ::geteuid();
+}
+
+}  // namespace
+
+void verify_states(const CacheLayout& layout, const Environment& environment, VerifyReport& report,
+                   const std::stop_token& stop) {
+  const std::filesystem::path folder =
+      layout.prepared_dir() / CacheLayout::prepared_name(environment.name);
+  const Fd states = try_open_directory(AT_FDCWD, folder.native());
+  if (!states) return;
+  for (const std::string& network : sorted_names(states.get(), folder)) {
+    const Fd state = try_open_directory(states.get(), network);
+    if (!state || !is_mine(state.get())) continue;
+    auto files = check_state(state.get(), folder / network, stop);
+    if (!is_still_in(states.get(), network, state.get())) continue;  // replaced or removed
+    for (ArtifactReport& file : files) {
+      file.name = (layout.prepared_dir().filename() / network / file.name).string();
+      // The environment itself is all there.
+      const bool is_bad = badness(file.verdict) > badness(Verdict::unverifiable);
+      report.verdict = worse(report.verdict, is_bad ? Verdict::modified : file.verdict);
+      report.artifacts.push_back(std::move(file));
     }
   }
 }

@@ -1,4 +1,4 @@
-// Compares artifacts on disk with what the install record says they were.
+// Compares artifacts and saved states on disk with what was recorded of them.
 #pragma once
 
 #include <stop_token>
@@ -14,5 +14,11 @@ namespace pyro {
 [[nodiscard]] VerifyReport verify_installation(const CacheLayout& layout,
                                                const Environment& environment,
                                                const std::stop_token& stop);
+
+/// Adds what was recorded of the files of the caller's saved states of `environment`:
+/// "prepared/<network>/memory". An environment with a bad one is `modified`, as far as it was good.
+/// @throws Error(filesystem), (interrupted)
+void verify_states(const CacheLayout& layout, const Environment& environment, VerifyReport& report,
+                   const std::stop_token& stop);
 
 }  // namespace pyro

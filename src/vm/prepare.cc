@@ -167,27 +167,29 @@ class Preparation {
       sync_file(state.memory.get(), staging.path_of(kMemoryName));
       sync_file(state.devices.get(), staging.path_of(kDevicesName));
     });
+    json manifest =
+        timed("digest", [&] { return state_manifest(conditions, state, options_.stop); });
+    add_story(manifest);
     const auto path = staging.path_of(kManifestName);
     const Fd file = open_at(staging.descriptor(), kManifestName,
                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, path);
-    write_all(file.get(), manifest(conditions, state).dump(2) + '\n', path);
+    write_all(file.get(), manifest.dump(2) + '\n', path);
     sync_file(file.get(), path);
     const Fd parent = make_and_open_directory(directory_.parent_path());
     staging.publish(parent.get(), directory_);
   }
 
-  [[nodiscard]] json manifest(const json& conditions, const PreparedState& state) const {
+  // How it came to be, for people.
+  void add_story(json& manifest) const {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     json steps = json::array();
     for (const PrepareStep& step : report_.steps) {
       steps.push_back(
           {{"name", step.name}, {"seconds", std::chrono::duration<double>(step.time).count()}});
     }
-    json manifest = state_manifest(conditions, state);
     manifest["monitor_version"] = qemu_version(options_.machine.monitor);
     manifest["prepared_at"] = std::chrono::duration_cast<std::chrono::seconds>(now).count();
     manifest["steps"] = std::move(steps);
-    return manifest;
   }
 
   [[nodiscard]] StateOwner owner(const HeldInstallation& held) const {

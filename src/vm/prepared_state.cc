@@ -5,6 +5,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+
+#include "base/file_verity.h"
 #include "base/strict_json.h"
 #include "vm/machine_ladder.h"
 
@@ -33,6 +36,14 @@ bool is_whole(const PreparedState& state, const json& manifest) {
          files.value("devices", json()) == file_identity(state.devices.get());
 }
 
+/// As install records have it of artifacts.
+json content_of(int file, const char* name, const std::stop_token& stop) {
+  struct stat status {};
+  if (::fstat(file, &status) != 0) throw system_error(std::string("cannot look at ") + name, errno);
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  return {{"size", size}, {"digest", file_verity(file, size, name, stop).to_string()}};
+}
+
 /// One that would be tried, or nothing.
 std::optional<MachineShape> shape_in(const json& manifest, const MachineShape& asked) {
   const json kind = manifest.value("booted_on", json());
@@ -44,12 +55,16 @@ std::optional<MachineShape> shape_in(const json& manifest, const MachineShape& a
 
 }  // namespace
 
-json state_manifest(const json& conditions, const PreparedState& state) {
+json state_manifest(const json& conditions, const PreparedState& state,
+                    const std::stop_token& stop) {
   return {{"conditions", conditions},
           {"booted_on", kind_of(state.shape)},
           {"state",
            {{"memory", file_identity(state.memory.get())},
-            {"devices", file_identity(state.devices.get())}}}};
+            {"devices", file_identity(state.devices.get())}}},
+          {"artifacts",
+           {{kMemoryName, content_of(state.memory.get(), kMemoryName, stop)},
+            {kDevicesName, content_of(state.devices.get(), kDevicesName, stop)}}}};
 }
 
 std::filesystem::path prepared_state_dir(const CacheLayout& layout, const std::string& environment,

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -20,10 +21,6 @@
 #include "vm/state_conditions.h"
 
 namespace pyro {
-
-inline constexpr const char* kMemoryName = "memory";
-inline constexpr const char* kDevicesName = "devices";
-inline constexpr const char* kManifestName = "manifest.json";
 
 [[nodiscard]] std::filesystem::path prepared_state_dir(const CacheLayout& layout,
                                                        const std::string& environment,
@@ -35,9 +32,11 @@ struct PreparedState {
   Fd devices;
 };
 
-/// Of one that was made under these conditions.
+/// Of one that was made under these conditions. Reads both files, for their digests.
+/// @throws Error(filesystem), (interrupted)
 [[nodiscard]] nlohmann::json state_manifest(const nlohmann::json& conditions,
-                                            const PreparedState& state);
+                                            const PreparedState& state,
+                                            const std::stop_token& stop = {});
 
 struct StateLookup {
   std::optional<PreparedState> state;  ///< That matches.

@@ -132,7 +132,7 @@ void MachineHarness::prepare(const std::vector<std::string>& options) const {
   words.insert(words.end(), options.begin(), options.end());
   words.emplace_back("tool:1");
   const ProcessResult prepared = run(command(words));
-  ASSERT_EQ(prepared.exit_code, 0) << prepared.out << prepared.err;
+  ASSERT_EQ(prepared.exit_code, 0) << prepared.out << prepared.err << prepared.signal;
 }
 
 Command MachineHarness::run_command(const std::vector<std::string>& words,

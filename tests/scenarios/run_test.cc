@@ -410,6 +410,32 @@ TEST_F(RunTest, ReadOnlyCacheServesItsStates) {
   EXPECT_EQ(parse_json(result.out)["started"], "warm");
 }
 
+// Its inode, size and time say nothing of it.
+TEST_F(RunTest, FlippedByteOfAStateIsFound) {
+  use_own_cache();
+  prepare();
+  const auto states = [&](int exit_code) {
+    json found;
+    const json reports = pyro_json({"env", "verify", "tool:1"}, exit_code);
+    for (const json& artifact : reports[0]["artifacts"]) {
+      found[artifact["name"].get<std::string>()] = artifact["status"];
+    }
+    return found;
+  };
+  json before = states(0);
+  EXPECT_EQ(before["prepared/none/memory"], "ok");
+  EXPECT_EQ(before["prepared/none/devices"], "ok");
+  const fs::path devices = cache() / "prepared/tool_1/none/devices";
+  std::string bytes = read_file(devices);
+  bytes.back() ^= 1;
+  write_file(devices, bytes);
+  before["prepared/none/devices"] = "modified";
+  EXPECT_EQ(states(5), before);
+  const ProcessResult told = pyro({"env", "verify", "tool:1"});
+  EXPECT_THAT(told.out, HasSubstr("prepared/none/devices"));
+  EXPECT_THAT(told.err, HasSubstr("'pyro prepare --force tool:1'"));
+}
+
 TEST_F(RunTest, ManyAtTheSameTime) {
   std::vector<std::unique_ptr<BackgroundProcess>> runs;
   for (int i = 0; i < 8; ++i) {

