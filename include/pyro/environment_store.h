@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -82,6 +83,9 @@ struct StoreOptions {
   /// nothing else, as those bytes may come from anybody. Empty: the one that was installed with
   /// this library.
   std::filesystem::path extractor = {};
+  /// Called with what the user should know, in one line, where no ProgressListener is: that rights
+  /// which others had in the cache were taken away.
+  std::function<void(std::string_view)> on_warning = {};
 };
 
 /// Where the files of an installed environment are.

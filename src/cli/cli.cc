@@ -159,6 +159,9 @@ class Invocation {
                     globals_.verbosity,
                     variables_,
                     guest_command};
+    context.store.on_warning = [this](std::string_view text) {
+      err_.try_write(render_warning(text, err_));
+    };
     if (globals_.verbosity > 0) tell_surroundings(context);
     return command->run(context, arguments.operands());
   } catch (Error& error) {

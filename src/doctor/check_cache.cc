@@ -158,19 +158,19 @@ void unfit(Findings& findings, std::string why, std::string remedy) {
 }  // namespace
 
 bool check_cache(const StoreOptions& options, Findings& findings) {
-  const CacheLayout layout(options.cache_dir);
+  const CacheLayout layout(options.cache_dir, Rights(Rights::Excess::tolerated));
   try {
-    layout.check_root();
-    const bool there = fs::exists(layout.root());
+    const Fd root = layout.open(layout.root());
     check_space(layout, findings);
     check_file_system(layout, findings);
-    const bool shared = layout.group_writable();
+    struct stat status {};
+    const bool shared = root && ::fstat(root.get(), &status) == 0 && Rights::has_excess(status);
     findings.push_back({.name = "cache",
                         .health = shared ? Health::warning : Health::ok,
                         .message = layout.root().string() +
-                                   (there ? "" : ", which is made when it is needed") +
-                                   (shared ? ", which its group may write to" : ""),
-                        .remedy = shared ? "chmod g-w " + layout.root().string() : ""});
+                                   (root ? "" : ", which is made when it is needed") +
+                                   (shared ? ", which others may write to" : ""),
+                        .remedy = shared ? "chmod go-w " + layout.root().string() : ""});
     return true;
   } catch (const Error& error) {
     unfit(findings, error.what(), error.hint());

@@ -27,7 +27,7 @@ class Accounting {
   explicit Accounting(const CacheLayout& layout) : layout_(layout) {}
 
   CacheUsage run() {
-    const Fd root(::open(layout_.root().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const Fd root = layout_.open(layout_.root());
     if (!root && errno == ENOENT) return {};
     if (!root) throw system_error("cannot open " + layout_.root().string(), errno);
     const std::string platform = layout_.platform_dir().filename().string();
@@ -91,7 +91,7 @@ class Removing {
       : layout_(layout), environment_(environment) {}
 
   RemovalReport run() {
-    if (const Fd platform = try_open_directory(AT_FDCWD, layout_.platform_dir().string())) {
+    if (const Fd platform = layout_.open(layout_.platform_dir())) {
       // All are locked before the first one goes: whatever is in use, nothing has changed then.
       std::vector<Install> installs;
       for (const std::string& name : sorted_names(platform.get(), layout_.platform_dir())) {
@@ -134,7 +134,7 @@ class Removing {
   }
 
   void remove_prepared() {
-    const Fd folder = try_open_directory(AT_FDCWD, layout_.prepared_dir().string());
+    const Fd folder = layout_.open(layout_.prepared_dir());
     const std::string name = CacheLayout::prepared_name(environment_.name);
     struct stat status {};
     if (!folder || ::fstatat(folder.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return;
@@ -156,14 +156,14 @@ class Removing {
 }  // namespace
 
 CacheUsage cache_usage(const EnvironmentStore& store) {
-  const CacheLayout layout(store.options().cache_dir);
+  const CacheLayout layout(store.options().cache_dir, store.options().on_warning);
   layout.check_root();
   return Accounting(layout).run();
 }
 
 RemovalReport remove_environment(EnvironmentStore& store, std::string_view name) {
   const Environment& environment = store.options().catalog.require(name);
-  const CacheLayout layout(store.options().cache_dir);
+  const CacheLayout layout(store.options().cache_dir, store.options().on_warning);
   layout.check_root();
   return Removing(layout, environment).run();
 }

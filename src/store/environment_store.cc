@@ -13,6 +13,15 @@
 namespace pyro {
 namespace {
 
+/// One that may not be used is told, and keeps no other from being looked at.
+std::optional<Installation> find_usable(const CacheLayout& layout,
+                                        const Environment& environment) try {
+  return find_installation(layout, environment);
+} catch (const Error& error) {
+  layout.rights().warn(std::string(error.what()) + ": it counts as not installed; " + error.hint());
+  return std::nullopt;
+}
+
 EnvironmentStatus status_of(const Environment& environment, const CacheLayout& layout,
                             const std::optional<RuntimeBundle>& bundle) {
   EnvironmentStatus status{.environment = environment,
@@ -21,7 +30,7 @@ EnvironmentStatus status_of(const Environment& environment, const CacheLayout& l
   if (bundle) {
     if (auto digest = bundle->digest_of(environment)) status.environment.source_digest = digest;
   }
-  if (const auto installation = find_installation(status.install_dir, environment)) {
+  if (const auto installation = find_usable(layout, environment)) {
     status.installed = installation->describe();
     status.installed_bytes = installation->allocated_bytes;
     status.outdated = is_outdated(installation->record, environment);
@@ -41,7 +50,7 @@ const StoreOptions& EnvironmentStore::options() const noexcept {
 }
 
 std::vector<EnvironmentStatus> EnvironmentStore::list() const {
-  const CacheLayout layout(options_.cache_dir);
+  const CacheLayout layout(options_.cache_dir, options_.on_warning);
   layout.check_root();
   const auto bundle = RuntimeBundle::of(options_);
   std::vector<EnvironmentStatus> statuses;
@@ -53,7 +62,7 @@ std::vector<EnvironmentStatus> EnvironmentStore::list() const {
 
 EnvironmentStatus EnvironmentStore::inspect(std::string_view name) const {
   const Environment& environment = options_.catalog.require(name);
-  const CacheLayout layout(options_.cache_dir);
+  const CacheLayout layout(options_.cache_dir, options_.on_warning);
   layout.check_root();
   return status_of(environment, layout, RuntimeBundle::of(options_));
 }
@@ -70,7 +79,7 @@ EnvironmentStatus EnvironmentStore::pull(std::string_view name, const PullOption
 
 VerifyReport EnvironmentStore::verify(std::string_view name, const std::stop_token& stop) const {
   const Environment& environment = options_.catalog.require(name);
-  const CacheLayout layout(options_.cache_dir);
+  const CacheLayout layout(options_.cache_dir, options_.on_warning);
   layout.check_root();
   VerifyReport report = verify_installation(layout, environment, stop);
   if (!report.artifacts.empty()) verify_states(layout, environment, report, stop);
@@ -78,7 +87,7 @@ VerifyReport EnvironmentStore::verify(std::string_view name, const std::stop_tok
 }
 
 PruneReport EnvironmentStore::prune(const PruneOptions& options) {
-  const CacheLayout layout(options_.cache_dir);
+  const CacheLayout layout(options_.cache_dir, options_.on_warning);
   layout.check_root();
   return prune_cache(layout, options_.catalog, options);
 }

@@ -49,7 +49,7 @@ Error not_as_installed(const Environment& environment, const std::string& what) 
 }
 
 HeldInstallation hold(const Environment& environment, const CacheLayout& layout) {
-  auto held = hold_installation(layout.install_dir(environment), environment);
+  auto held = hold_installation(layout, environment);
   if (held) return std::move(*held);
   throw Error(ErrorCode::not_found, "environment '" + environment.name + "' is not installed",
               "install it with 'pyro env pull " + environment.name + "'");
@@ -105,7 +105,8 @@ class Exporter {
 
   void add(const std::string& name) {
     const Environment& environment = store_.catalog.require(name);
-    const HeldInstallation held = hold(environment, CacheLayout(store_.cache_dir));
+    const HeldInstallation held =
+        hold(environment, CacheLayout(store_.cache_dir, store_.on_warning));
     const auto artifacts = artifacts_of(environment, held);
     LayerWriter writer(layout_, options_.compression, tar_size_of(artifacts));
     for (const OpenArtifact& artifact : artifacts) add_artifact(writer, environment, artifact);
@@ -188,7 +189,7 @@ ExportReport write_layout(const EnvironmentStore& store, std::span<const std::st
 
 /// What is wrong with the names is known before anything is written.
 void require_installed(const EnvironmentStore& store, std::span<const std::string> names) {
-  const CacheLayout layout(store.options().cache_dir);
+  const CacheLayout layout(store.options().cache_dir, store.options().on_warning);
   layout.check_root();
   for (const std::string& name : names) {
     static_cast<void>(hold(store.options().catalog.require(name), layout));

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 
+#include <cerrno>
 #include <chrono>
 #include <string>
 #include <thread>
@@ -18,34 +19,46 @@ namespace {
 constexpr std::chrono::seconds kPatience{1};
 constexpr std::chrono::milliseconds kPause{10};
 
-Fd open_artifact(const HeldInstallation& held, std::size_t kind) {
+/// Through a link where it is one: bundles are installed as links. Judged as it is used.
+Fd open_artifact(const CacheLayout& layout, const HeldInstallation& held, std::size_t kind) {
   const std::string name(kArtifactKinds[kind].name);
-  return open_at(held.directory.get(), name, O_RDONLY | O_NONBLOCK, 0,
-                 held.installation.directory / name);
+  const std::filesystem::path path = held.installation.directory / name;
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
+  Fd file(::openat(held.directory.get(), name.c_str(), kFlags | O_NOFOLLOW));
+  const bool is_link = !file && errno == ELOOP;
+  if (!file) file = open_at(held.directory.get(), name, kFlags, 0, path);
+  layout.rights().guard(file.get(), path,
+                        is_link ? Rights::Owner::any_for_root : Rights::Owner::user_or_root);
+  return file;
 }
 
 }  // namespace
 
-std::optional<HeldInstallation> hold_installation(const std::filesystem::path& directory,
+std::optional<HeldInstallation> hold_installation(const CacheLayout& layout,
                                                   const Environment& environment) {
+  const Fd platform = layout.open_platform();
+  if (!platform) return std::nullopt;
+  const std::filesystem::path directory = layout.install_dir(environment);
+  const std::string name = directory.filename().string();
   const auto end = std::chrono::steady_clock::now() + kPatience;
   while (true) {
-    Fd fd = try_open_directory(AT_FDCWD, directory.native());
+    Fd fd = try_open_directory(platform.get(), name);
     if (!fd) return std::nullopt;
     const bool locked = try_share_directory(fd.get());
     // Replaced or removed between opening and locking: look again.
-    if (!is_still_at(directory, fd.get())) continue;
+    if (!is_still_in(platform.get(), name, fd.get())) continue;
     if (!locked && std::chrono::steady_clock::now() < end) {
       std::this_thread::sleep_for(kPause);
       continue;
     }
     if (!locked) throw Error(ErrorCode::busy, directory.string() + " is being removed");
-    auto found = find_installation_at(fd.get(), directory, environment.name, environment.version);
+    auto found =
+        find_installation_at(layout, fd.get(), directory, environment.name, environment.version);
     if (!found) return std::nullopt;
     HeldInstallation held{.installation = std::move(*found), .directory = std::move(fd)};
-    held.kernel = open_artifact(held, kKernel);
-    held.rootfs = open_artifact(held, kRootfs);
-    if (held.installation.has_initrd) held.initrd = open_artifact(held, kInitrd);
+    held.kernel = open_artifact(layout, held, kKernel);
+    held.rootfs = open_artifact(layout, held, kRootfs);
+    if (held.installation.has_initrd) held.initrd = open_artifact(layout, held, kInitrd);
     return held;
   }
 }

@@ -18,9 +18,9 @@ struct HeldInstallation {
 
 /// For reading; a pull may replace the install meanwhile, and what is open stays as it is. Nothing
 /// when it is not installed.
-/// @throws Error(filesystem) when a file cannot be opened, or there are no locks; Error(busy) while
-/// it is being removed.
-[[nodiscard]] std::optional<HeldInstallation> hold_installation(
-    const std::filesystem::path& directory, const Environment& environment);
+/// @throws Error(filesystem) when a file cannot be opened or may not be used, or there are no
+/// locks; Error(busy) while it is being removed.
+[[nodiscard]] std::optional<HeldInstallation> hold_installation(const CacheLayout& layout,
+                                                                const Environment& environment);
 
 }  // namespace pyro

@@ -22,27 +22,29 @@ class HeldInstallationTest : public ::testing::Test {
     record.name = environment_.name;
     record.version = environment_.version;
     for (const char* const name : {"vmlinux", "rootfs.ext4"}) {
-      testing::write_file(dir_ / name, name);
+      testing::write_file(install_ / name, name);
     }
-    testing::write_file(dir_ / kRecordName, record.render());
+    testing::write_file(install_ / kRecordName, record.render());
   }
 
   /// As whoever removes it would.
   [[nodiscard]] Fd lock() const {
-    Fd directory(::open(dir_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    Fd directory = open_directory(install_);
     EXPECT_EQ(::flock(directory.get(), LOCK_EX | LOCK_NB), 0);
     return directory;
   }
   [[nodiscard]] bool is_held() const {
-    return hold_installation(dir_.path(), environment_).has_value();
+    return hold_installation(layout_, environment_).has_value();
   }
 
   testing::TempDir dir_;
   const Environment environment_ = Catalog::built_in().require("debian:12");
+  const CacheLayout layout_{dir_ / "cache"};
+  const std::filesystem::path install_ = layout_.install_dir(environment_);
 };
 
 TEST_F(HeldInstallationTest, ManyHoldItAtTheSameTime) {
-  const auto first = hold_installation(dir_.path(), environment_);
+  const auto first = hold_installation(layout_, environment_);
   EXPECT_TRUE(first);
   EXPECT_TRUE(is_held());
 }

@@ -171,7 +171,7 @@ std::filesystem::path resolve_links(const std::filesystem::path& path) {
 bool is_same_image(const Environment& environment, const StoreOptions& options,
                    const ResolvedImage& image) {
   const auto installation =
-      find_installation(CacheLayout(options.cache_dir).install_dir(environment), environment);
+      find_installation(CacheLayout(options.cache_dir, options.on_warning), environment);
   return installation && is_image(installation->record) &&
          installation->record.source_digest == image.manifest_digest.to_string();
 }

@@ -14,14 +14,6 @@
 namespace pyro {
 namespace {
 
-namespace fs = std::filesystem;
-
-// One of the cache's folders; a link in its place would lead out of the cache.
-Fd open_own(const fs::path& folder) {
-  make_directories(folder);
-  return open_at(AT_FDCWD, folder.string(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, folder);
-}
-
 void move_out(const CacheLayout& layout, int platform, const std::string& name, int staging) {
   remove_tree_at(staging, name, layout.staging_dir() / name);
   if (::renameat(platform, name.c_str(), staging, name.c_str()) != 0) {
@@ -42,7 +34,7 @@ bool is_in_use(const CacheLayout& layout, const std::string& name, int directory
 std::optional<InstallRemoval> InstallRemoval::begin(const CacheLayout& layout, int platform,
                                                     const std::string& name, int directory) {
   // A pull may be about to replace it.
-  const Fd locks = open_own(layout.locks_dir());
+  const Fd locks = layout.make(layout.locks_dir());
   const std::string lock_name = CacheLayout::lock_name(name);
   auto lock = FileLock::try_acquire(locks.get(), lock_name, layout.locks_dir() / lock_name);
   if (!lock || !try_lock_directory(directory)) return std::nullopt;
@@ -51,7 +43,7 @@ std::optional<InstallRemoval> InstallRemoval::begin(const CacheLayout& layout, i
 }
 
 void InstallRemoval::commit() {
-  const Fd staging = open_own(layout_->staging_dir());
+  const Fd staging = layout_->make(layout_->staging_dir());
   move_out(*layout_, platform_, name_, staging.get());
   remove_tree_at(staging.get(), name_, layout_->staging_dir() / name_);
   forget_use(*layout_, name_);

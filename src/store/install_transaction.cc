@@ -21,7 +21,7 @@ std::string candidate_name(std::size_t file) {
 
 InstallTransaction::InstallTransaction(const CacheLayout& layout, const Environment& environment)
     : destination_(layout.install_dir(environment)),
-      platform_(make_and_open_directory(layout.platform_dir())),
+      platform_(layout.make_platform()),
       staging_(layout) {}
 
 std::vector<int> InstallTransaction::open_candidates() {

@@ -4,11 +4,15 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <string_view>
+#include <vector>
 
 #include "base/files.h"
 #include "catalog/names.h"
 #include "source/chosen_source.h"
+#include "store/verify.h"
 #include "stream/artifacts.h"
 
 namespace pyro {
@@ -20,6 +24,40 @@ std::optional<std::uint64_t> allocated_if_file(int directory, std::string_view n
   if (::fstatat(directory, std::string(name).c_str(), &status, 0) != 0) return std::nullopt;
   if (!S_ISREG(status.st_mode)) return std::nullopt;
   return static_cast<std::uint64_t>(status.st_blocks) * 512;
+}
+
+/// All that others must not be able to write.
+std::vector<std::string> parts_of_install() {
+  std::vector<std::string> parts{".", kRecordName};
+  for (const ArtifactKind& kind : kArtifactKinds) parts.emplace_back(kind.name);
+  return parts;
+}
+
+bool has_excess(int directory, const std::string& part) {
+  struct stat status {};
+  return ::fstatat(directory, part.c_str(), &status, 0) == 0 && Rights::has_excess(status);
+}
+
+/// Whether it may be used. Read before the rights are mended, so that no other process believes it
+/// meanwhile.
+bool keep_or_drop(const CacheLayout& layout, int directory, const Installation& installation) {
+  const auto parts = parts_of_install();
+  const bool is_open = std::ranges::any_of(
+      parts, [&](const std::string& part) { return has_excess(directory, part); });
+  if (is_open && layout.rights().mends() &&
+      !is_as_recorded(directory, installation.directory, installation.record)) {
+    layout.rights().warn(installation.directory.string() +
+                         " could be written by others and is not as it was installed: it counts as "
+                         "not installed");
+    if (::unlinkat(directory, kRecordName, 0) != 0) {
+      throw system_error("cannot remove the record of " + installation.directory.string(), errno);
+    }
+    return false;
+  }
+  for (const std::string& part : parts) {
+    layout.rights().guard_at(directory, part, (installation.directory / part).lexically_normal());
+  }
+  return true;
 }
 
 /// A bundle's digest and that of the reference's archives are claims that nothing was held against.
@@ -47,18 +85,23 @@ InstalledEnvironment Installation::describe() const {
   return installed;
 }
 
-std::optional<Installation> find_installation(const std::filesystem::path& directory,
+std::optional<Installation> find_installation(const CacheLayout& layout,
                                               const Environment& environment) {
-  while (true) {
-    const Fd fd = try_open_directory(AT_FDCWD, directory.native());
+  const Fd platform = layout.open_platform();
+  const std::filesystem::path directory = layout.install_dir(environment);
+  const std::string name = directory.filename().string();
+  while (platform) {
+    const Fd fd = try_open_directory(platform.get(), name);
     if (!fd) return std::nullopt;
-    auto found = find_installation_at(fd.get(), directory, environment.name, environment.version);
+    auto found =
+        find_installation_at(layout, fd.get(), directory, environment.name, environment.version);
     // What is replaced just now may be gone before it is read: look at what came for it.
-    if (found || is_still_at(directory, fd.get())) return found;
+    if (found || is_still_in(platform.get(), name, fd.get())) return found;
   }
+  return std::nullopt;
 }
 
-std::optional<Installation> find_installation_at(int directory_fd,
+std::optional<Installation> find_installation_at(const CacheLayout& layout, int directory_fd,
                                                  const std::filesystem::path& directory,
                                                  const std::string& name,
                                                  const std::string& version) {
@@ -71,6 +114,7 @@ std::optional<Installation> find_installation_at(int directory_fd,
     installation.allocated_bytes += allocated.value_or(0);
     if (kind == kInitrd) installation.has_initrd = allocated.has_value();
   }
+  if (!keep_or_drop(layout, directory_fd, installation)) return std::nullopt;
   return installation;
 }
 

@@ -23,15 +23,17 @@ struct Installation {
   [[nodiscard]] InstalledEnvironment describe() const;
 };
 
-/// The installation of name and version in `directory`, or nothing. Never an error: what cannot be
-/// read is not installed.
-[[nodiscard]] std::optional<Installation> find_installation(const std::filesystem::path& directory,
+/// The installation of the environment in the cache, or nothing: what cannot be read is not
+/// installed. What others could write is read again, and counts as not installed, for good, where
+/// it is not what was recorded.
+/// @throws Error(filesystem) for one that may not be used
+[[nodiscard]] std::optional<Installation> find_installation(const CacheLayout& layout,
                                                             const Environment& environment);
 
-/// The same, for a directory that is open.
+/// The same, for a directory of the platform folder that is open.
 [[nodiscard]] std::optional<Installation> find_installation_at(
-    int directory_fd, const std::filesystem::path& directory, const std::string& name,
-    const std::string& version);
+    const CacheLayout& layout, int directory_fd, const std::filesystem::path& directory,
+    const std::string& name, const std::string& version);
 
 /// Disk space of the saved states of machines of the environment that `record` is of.
 [[nodiscard]] std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& record);

@@ -33,6 +33,12 @@ std::filesystem::path extractor_of(const StoreOptions& options) {
   return options.extractor.empty() ? PYRO_INSTALLED_EXECUTABLE : options.extractor;
 }
 
+/// With the rest of what is told of a pull, where that is told.
+Rights::Warn warn_of(const StoreOptions& options, const PullOptions& pull) {
+  if (pull.progress == nullptr) return options.on_warning;
+  return [&progress = *pull.progress](std::string_view text) { progress.warning(text); };
+}
+
 /// What cannot be verified is left alone; what cannot even be read is not.
 bool needs_repair(const Environment& environment, const CacheLayout& layout,
                   const std::stop_token& stop) {
@@ -50,7 +56,7 @@ std::optional<InstalledEnvironment> find_satisfying(const Environment& environme
                                                     const CacheLayout& layout,
                                                     const PullOptions& options) {
   if (options.mode == PullMode::force) return std::nullopt;
-  const auto installation = find_installation(layout.install_dir(environment), environment);
+  const auto installation = find_installation(layout, environment);
   if (!installation || is_outdated(installation->record, environment)) return std::nullopt;
   if (options.mode == PullMode::repair) {
     if (needs_repair(environment, layout, options.stop)) return std::nullopt;
@@ -105,15 +111,12 @@ class Installer {
         progress_(pull.progress != nullptr ? *pull.progress : silence_) {}
 
   InstalledEnvironment run() {
-    if (layout_.group_writable()) {
-      progress_.warning("the cache " + layout_.root().string() + " can be written by its group");
-    }
     if (!source_) source_ = choose_source(options_, environment_, progress_);
     if (!source_) {
       if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
       refuse_without_source();
     }
-    const Fd locks = make_and_open_directory(layout_.locks_dir());
+    const Fd locks = layout_.make(layout_.locks_dir());
     const FileLock lock = acquire_lock(locks.get());
     // Whoever held the lock may have done the work.
     if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
@@ -122,7 +125,7 @@ class Installer {
 
  private:
   [[noreturn]] void refuse_without_source() const {
-    if (find_installation(layout_.install_dir(environment_), environment_)) {
+    if (find_installation(layout_, environment_)) {
       throw Error(ErrorCode::not_found,
                   "environment '" + environment_.name +
                       "' is installed, but has no source to pull it from again",
@@ -275,7 +278,7 @@ class Installer {
                               const std::vector<WrittenArtifact>& artifacts) {
     progress_.committing();
     transaction.commit(record_of(environment_, provenance, artifacts));
-    const auto installation = find_installation(transaction.destination(), environment_);
+    const auto installation = find_installation(layout_, environment_);
     if (!installation) {
       throw Error(ErrorCode::failed, transaction.destination().string() +
                                          " was changed by somebody else while it was installed");
@@ -301,7 +304,7 @@ class Installer {
 InstalledEnvironment install(const StoreOptions& options, const Environment& environment,
                              const PullOptions& pull, std::optional<LayoutImage> image) {
   require_compatible(environment);
-  const CacheLayout layout(options.cache_dir);
+  const CacheLayout layout(options.cache_dir, warn_of(options, pull));
   layout.check_root();
   // A repair verifies under the lock, once.
   if (pull.mode == PullMode::ensure) {

@@ -14,14 +14,8 @@
 namespace pyro {
 namespace {
 
-// A link in its place would lead out of the cache.
-Fd open_used(const CacheLayout& layout) {
-  return Fd(::open(layout.used_dir().c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-}
-
 void make_mark(const CacheLayout& layout, const std::string& name) {
-  make_directories(layout.used_dir());
-  const Fd used = open_used(layout);
+  const Fd used = layout.make(layout.used_dir());
   static_cast<void>(open_at(used.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644,
                             layout.used_dir() / name));
 }
@@ -36,7 +30,7 @@ std::time_t time_of_mark(const CacheLayout& layout, const std::string& name) {
 
 void note_use(const CacheLayout& layout, const std::string& install_directory_name) noexcept {
   try {
-    const Fd used = open_used(layout);
+    const Fd used = layout.open(layout.used_dir());
     if (used && ::utimensat(used.get(), install_directory_name.c_str(), nullptr,
                             AT_SYMLINK_NOFOLLOW) == 0) {
       return;
@@ -48,8 +42,12 @@ void note_use(const CacheLayout& layout, const std::string& install_directory_na
 }
 
 void forget_use(const CacheLayout& layout, const std::string& install_directory_name) noexcept {
-  const Fd used = open_used(layout);
-  if (used) ::unlinkat(used.get(), install_directory_name.c_str(), 0);
+  try {
+    const Fd used = layout.open(layout.used_dir());
+    if (used) ::unlinkat(used.get(), install_directory_name.c_str(), 0);
+  } catch (const std::exception&) {
+    // A mark of what is gone is nobody's loss.
+  }
 }
 
 std::chrono::system_clock::time_point last_use(const CacheLayout& layout,

@@ -1,13 +1,13 @@
 // Every path of the cache.
 #include "store/layout.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
-#include "base/files.h"
 #include "catalog/install_name.h"
 #include "pyro/error.h"
 
@@ -59,30 +59,69 @@ std::string CacheLayout::lock_name(const std::string& install_directory_name) {
 }
 
 void CacheLayout::check_root() const {
-  struct stat status {};
-  if (::stat(root_.c_str(), &status) != 0) {
-    if (errno == ENOENT) return;
-    throw system_error("cannot look at the cache " + root_.string(), errno);
-  }
-  const std::string subject = "the cache " + root_.string();
-  if (!S_ISDIR(status.st_mode)) {
-    throw Error(ErrorCode::filesystem, subject + " is not a directory",
+  if (opened_root_) return;
+  Fd root(::open(root_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root && errno == ENOENT) return;
+  if (!root) {
+    const int error_number = errno;
+    std::error_code error;
+    if (error_number != ENOTDIR || !std::filesystem::exists(root_, error)) {
+      throw system_error("cannot open the cache " + root_.string(), error_number);
+    }
+    throw Error(ErrorCode::filesystem, "the cache " + root_.string() + " is not a directory",
                 "choose another with --cache-dir");
   }
-  if ((status.st_mode & S_IWOTH) != 0) {
-    throw Error(ErrorCode::filesystem, subject + " can be written by everybody",
-                "take that right away: chmod o-w " + root_.string());
-  }
-  if (status.st_uid != ::geteuid() && status.st_uid != 0) {
-    throw Error(ErrorCode::filesystem,
-                subject + " belongs to another user (" + std::to_string(status.st_uid) + ")",
-                "choose your own with --cache-dir");
-  }
+  rights_.guard(root.get(), root_);
+  opened_root_ = std::move(root);
 }
 
-bool CacheLayout::group_writable() const {
-  struct stat status {};
-  return ::stat(root_.c_str(), &status) == 0 && (status.st_mode & S_IWGRP) != 0;
+Fd CacheLayout::open(const std::filesystem::path& folder, int no_follow) const {
+  check_root();
+  if (!opened_root_) {
+    errno = ENOENT;
+    return {};
+  }
+  Fd at = try_open_directory(opened_root_.get(), ".");
+  std::filesystem::path path = root_;
+  for (const std::filesystem::path& part : folder.lexically_relative(root_)) {
+    Fd next(::openat(at.get(), part.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | no_follow));
+    if (!next) return next;
+    rights_.guard(next.get(), path /= part);
+    at = std::move(next);
+  }
+  return at;
+}
+
+void CacheLayout::make_root() const {
+  check_root();
+  if (opened_root_) return;
+  const std::filesystem::path root = (root_ / "").parent_path();
+  const std::filesystem::path above = root.has_parent_path() ? root.parent_path() : ".";
+  make_directories(above);
+  if (::mkdir(root.c_str(), 0700) != 0 && errno != EEXIST) {
+    throw system_error("cannot make the directory " + root.string(), errno);
+  }
+  sync_file(open_directory(above).get(), above);
+  check_root();
+  if (!opened_root_) throw system_error("cannot open the cache " + root_.string(), ENOENT);
+}
+
+Fd CacheLayout::make(const std::filesystem::path& folder, int no_follow) const {
+  make_root();
+  Fd at = open(root_);
+  std::filesystem::path path = root_;
+  for (const std::filesystem::path& part : folder.lexically_relative(root_)) {
+    if (::mkdirat(at.get(), part.c_str(), 0755) == 0) {
+      sync_file(at.get(), path);
+    } else if (errno != EEXIST) {
+      throw system_error("cannot make the directory " + (path / part).string(), errno);
+    }
+    path /= part;
+    Fd next = open_at(at.get(), part, O_RDONLY | O_DIRECTORY | no_follow, 0, path);
+    rights_.guard(next.get(), path);
+    at = std::move(next);
+  }
+  return at;
 }
 
 }  // namespace pyro

@@ -1,4 +1,4 @@
-// Every path of the cache: built here, and nowhere else (spec section 4).
+// Every path of the cache, and the way into its folders: here, and nowhere else (spec section 4).
 //
 //   <root>/linux-x86_64/<install directory>/{vmlinux,rootfs.ext4,initrd.img,environment.json}
 //   <root>/locks/<install directory>.lock     one per environment, never removed
@@ -12,11 +12,15 @@
 // ours is outside.
 #pragma once
 
+#include <fcntl.h>
+
 #include <filesystem>
 #include <string>
 #include <string_view>
 
+#include "base/files.h"
 #include "pyro/catalog.h"
+#include "store/rights.h"
 
 namespace pyro {
 
@@ -30,7 +34,11 @@ inline constexpr const char* kReferencePartialPrefix = ".partial-";
 
 class CacheLayout {
  public:
-  explicit CacheLayout(std::filesystem::path root) : root_(std::move(root)) {}
+  /// Nothing is looked at before a function asks for it.
+  explicit CacheLayout(std::filesystem::path root, Rights::Warn warn = {})
+      : CacheLayout(std::move(root), Rights(Rights::Excess::taken_away, std::move(warn))) {}
+  CacheLayout(std::filesystem::path root, Rights rights)
+      : root_(std::move(root)), rights_(std::move(rights)) {}
 
   [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
   [[nodiscard]] std::filesystem::path platform_dir() const;
@@ -52,15 +60,39 @@ class CacheLayout {
   /// The lock of the environment installed in the directory of that name.
   [[nodiscard]] static std::string lock_name(const std::string& install_directory_name);
 
-  /// Refuses a cache that somebody else could have filled: a root that is world-writable, or whose
-  /// owner is neither the caller nor root. A root that is not there is fine.
+  /// Opens the root, once, and judges it; all that is below is opened from there. One that is not
+  /// there is fine.
   /// @throws Error(filesystem)
   void check_root() const;
-  /// Whether a group may write to the root, which deserves a warning.
-  [[nodiscard]] bool group_writable() const;
+
+  /// One of the folders above, each part of its path judged and none a link; empty, with errno set,
+  /// where it cannot be opened.
+  /// @throws Error(filesystem) for what may not be used
+  [[nodiscard]] Fd open(const std::filesystem::path& folder) const {
+    return open(folder, O_NOFOLLOW);
+  }
+  /// The platform folder, for who uses what is installed: its user may have put it elsewhere, with
+  /// a link in its place, that prune leaves alone.
+  [[nodiscard]] Fd open_platform() const { return open(platform_dir(), 0); }
+
+  /// The same; what is not there is made: the root for its user alone, what is in it as the umask
+  /// has it.
+  /// @throws Error(filesystem)
+  [[nodiscard]] Fd make(const std::filesystem::path& folder) const {
+    return make(folder, O_NOFOLLOW);
+  }
+  [[nodiscard]] Fd make_platform() const { return make(platform_dir(), 0); }
+
+  [[nodiscard]] const Rights& rights() const noexcept { return rights_; }
 
  private:
+  void make_root() const;
+  [[nodiscard]] Fd open(const std::filesystem::path& folder, int no_follow) const;
+  [[nodiscard]] Fd make(const std::filesystem::path& folder, int no_follow) const;
+
   std::filesystem::path root_;
+  Rights rights_;
+  mutable Fd opened_root_;
 };
 
 }  // namespace pyro

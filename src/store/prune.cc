@@ -50,7 +50,7 @@ class Pruner {
  private:
   // Staging directories and partial files: litter unless a live process has them locked.
   void prune_leftovers(const fs::path& folder) {
-    const Fd directory = open_if_there(folder);
+    const Fd directory = layout_.open(folder);
     if (!directory) return could_not_open(folder.filename(), errno);
     for (const std::string& name : sorted_names(directory.get(), folder)) {
       const Fd entry = open_entry(directory.get(), name);
@@ -71,7 +71,7 @@ class Pruner {
 
   void prune_installs() {
     const fs::path folder = layout_.platform_dir();
-    const Fd platform = open_if_there(folder);
+    const Fd platform = layout_.open(folder);
     if (!platform) return could_not_open(folder.filename(), errno);
     for (const std::string& name : sorted_names(platform.get(), folder)) {
       prune_entry(platform.get(), name);
@@ -82,7 +82,7 @@ class Pruner {
   // Saved states of what is installed no longer, in any version. Who goes on from one has it open.
   void prune_prepared() {
     const fs::path folder = layout_.prepared_dir();
-    const Fd prepared = open_if_there(folder);
+    const Fd prepared = layout_.open(folder);
     if (!prepared) return could_not_open(folder.filename(), errno);
     const auto wanted = prepared_names_of_installs();
     if (!wanted) return;
@@ -98,7 +98,7 @@ class Pruner {
   [[nodiscard]] std::optional<std::vector<std::string>> prepared_names_of_installs() const {
     std::vector<std::string> names;
     const fs::path folder = layout_.platform_dir();
-    const Fd platform = open_if_there(folder);
+    const Fd platform = layout_.open(folder);
     if (!platform && errno == ENOENT) return names;
     if (!platform) return std::nullopt;
     for (const std::string& name : sorted_names(platform.get(), folder)) {
@@ -114,7 +114,7 @@ class Pruner {
 
   // Marks of what was removed by others. They are empty, and nobody's loss.
   void forget_uses() const {
-    const Fd used = open_if_there(layout_.used_dir());
+    const Fd used = layout_.open(layout_.used_dir());
     if (!used || options_.dry_run) return;
     for (const std::string& name : directory_names(used.get(), layout_.used_dir())) {
       struct stat status {};
@@ -132,8 +132,16 @@ class Pruner {
     }
     const Fd directory = try_open_directory(platform, name);
     if (!directory) return could_not_open(name, errno);
-    const auto record = InstallRecord::read(directory.get());
-    switch (fate_of(directory.get(), name, record)) {
+    try {
+      prune_directory(platform, directory.get(), name);
+    } catch (const Error& error) {  // it may not be used, and who owns it has to see to it
+      report_.failed.push_back({name, error.what()});
+    }
+  }
+
+  void prune_directory(int platform, int directory, const std::string& name) {
+    const auto record = InstallRecord::read(directory);
+    switch (fate_of(directory, name, record)) {
       case Fate::keep:
         kept_.push_back(kept_install(platform, name, *record));
         return;
@@ -142,7 +150,7 @@ class Pruner {
         kept_bytes_ += kept_install(platform, name, *record).bytes;
         return;
       case Fate::remove:
-        prune_install(platform, directory.get(), name);
+        prune_install(platform, directory, name);
         return;
     }
   }
@@ -192,7 +200,7 @@ class Pruner {
     if (!record) return Fate::remove;
     const Environment* environment = catalog_.find(record->name);
     if (environment != nullptr && environment->version == record->version) {
-      const bool complete = find_installation_at(directory, layout_.platform_dir() / name,
+      const bool complete = find_installation_at(layout_, directory, layout_.platform_dir() / name,
                                                  record->name, record->version)
                                 .has_value();
       return complete ? Fate::keep : Fate::remove;
@@ -246,10 +254,6 @@ class Pruner {
   bool in_use(const std::string& name) {
     report_.skipped_in_use.push_back(name);
     return false;
-  }
-
-  static Fd open_if_there(const fs::path& folder) {
-    return try_open_directory(AT_FDCWD, folder.native());
   }
 
   static Fd open_entry(int directory, const std::string& name) {

@@ -36,7 +36,7 @@ bool exists(int directory, const std::string& name) {
 }  // namespace
 
 StagingDirectory::StagingDirectory(const CacheLayout& layout)
-    : staging_path_(layout.staging_dir()), staging_(make_and_open_directory(layout.staging_dir())) {
+    : staging_path_(layout.staging_dir()), staging_(layout.make(layout.staging_dir())) {
   // A prune that comes between making the directory and locking it may take it away: make another.
   do {
     make();

@@ -122,11 +122,22 @@ VerifyReport verify_at(int directory, const std::filesystem::path& path,
 
 }  // namespace
 
+bool is_as_recorded(int directory, const std::filesystem::path& path, const InstallRecord& record) {
+  return std::ranges::all_of(kArtifactKinds, [&](const ArtifactKind& kind) {
+    const std::string name(kind.name);
+    const auto expected = record.artifacts.find(name);
+    return expected == record.artifacts.end() ||
+           check_artifact(directory, path / name, expected->second, {}).verdict == Verdict::ok;
+  });
+}
+
 VerifyReport verify_installation(const CacheLayout& layout, const Environment& environment,
                                  const std::stop_token& stop) {
   const std::filesystem::path path = layout.install_dir(environment);
+  const std::string name = path.filename().string();
+  const Fd platform = layout.open_platform();
   while (true) {
-    const Fd directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    const Fd directory = platform ? try_open_directory(platform.get(), name) : Fd();
     if (!directory) {
       if (!is_absence(errno)) throw system_error("cannot open " + path.string(), errno);
       return {.name = environment.name,
@@ -134,6 +145,7 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
               .verdict = Verdict::missing,
               .artifacts = {}};
     }
+    layout.rights().guard(directory.get(), path);
     // Until the descriptor is closed, nobody removes what is being read. Failing is no reason to
     // stop.
     ::flock(directory.get(), LOCK_SH | LOCK_NB);
@@ -141,7 +153,7 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
     // What was replaced or pruned before it could be locked goes while it is read, and says nothing
     // about what is installed.
     if (badness(report.verdict) <= badness(Verdict::unverifiable) ||
-        is_still_at(path, directory.get())) {
+        is_still_in(platform.get(), name, directory.get())) {
       return report;
     }
   }
@@ -173,15 +185,22 @@ bool is_mine(int fd) {
 
 }  // namespace
 
+bool is_as_saved(int directory, const std::filesystem::path& path) {
+  return std::ranges::none_of(check_state(directory, path, {}), [](const ArtifactReport& file) {
+    return badness(file.verdict) > badness(Verdict::unverifiable);
+  });
+}
+
 void verify_states(const CacheLayout& layout, const Environment& environment, VerifyReport& report,
                    const std::stop_token& stop) {
   const std::filesystem::path folder =
       layout.prepared_dir() / CacheLayout::prepared_name(environment.name);
-  const Fd states = try_open_directory(AT_FDCWD, folder.native());
+  const Fd states = layout.open(folder);
   if (!states) return;
   for (const std::string& network : sorted_names(states.get(), folder)) {
     const Fd state = try_open_directory(states.get(), network);
     if (!state || !is_mine(state.get())) continue;
+    layout.rights().guard(state.get(), folder / network);
     auto files = check_state(state.get(), folder / network, stop);
     if (!is_still_in(states.get(), network, state.get())) continue;  // replaced or removed
     for (ArtifactReport& file : files) {

@@ -5,6 +5,7 @@
 
 #include "pyro/catalog.h"
 #include "pyro/environment_store.h"
+#include "store/install_record.h"
 #include "store/layout.h"
 
 namespace pyro {
@@ -14,6 +15,15 @@ namespace pyro {
 [[nodiscard]] VerifyReport verify_installation(const CacheLayout& layout,
                                                const Environment& environment,
                                                const std::stop_token& stop);
+
+/// Whether the artifacts in the install directory have the digests that `record` has of them;
+/// without any there is nothing to hold against it.
+/// @throws Error(filesystem)
+[[nodiscard]] bool is_as_recorded(int directory, const std::filesystem::path& path,
+                                  const InstallRecord& record);
+
+/// The same of the files of the saved state in a directory, and what its manifest has of them.
+[[nodiscard]] bool is_as_saved(int directory, const std::filesystem::path& path);
 
 /// Adds what was recorded of the files of the caller's saved states of `environment`:
 /// "prepared/<network>/memory". An environment with a bad one is `modified`, as far as it was good.

@@ -73,8 +73,10 @@ nlohmann::json identity_of(const std::filesystem::path& monitor) {
 
 std::optional<KvmReport> recall(const KvmProbe& probe) try {
   constexpr std::size_t kLargest = 4096;
-  const auto text =
-      read_small_file_at(AT_FDCWD, CacheLayout(probe.cache_dir).kvm_record().string(), kLargest);
+  const CacheLayout layout(probe.cache_dir);
+  const Fd folder = layout.open(layout.host_dir());
+  const std::string name = layout.kvm_record().filename().string();
+  const auto text = read_small_file_at(folder.get(), name, kLargest);
   const auto document = parse_strict_json_or_null(text.value_or(""));
   if (!document.is_object() || document.value("boot_id", "") != boot_id()) return std::nullopt;
   if (document.value("monitor", nlohmann::json()) != identity_of(probe.monitor)) {
@@ -86,6 +88,8 @@ std::optional<KvmReport> recall(const KvmProbe& probe) try {
   return report;
 } catch (const nlohmann::json::exception&) {
   return std::nullopt;  // not ours
+} catch (const Error&) {
+  return std::nullopt;  // others may have written it
 }
 
 }  // namespace
@@ -102,8 +106,8 @@ void remember_kvm(const std::filesystem::path& cache_dir, const std::filesystem:
                                           {"reason", report.reason}}
                                .dump(2, ' ', false, nlohmann::json::error_handler_t::replace) +
                            '\n';
-  make_directories(layout.host_dir());
-  const Fd locks = make_and_open_directory(layout.locks_dir());
+  const Fd host = layout.make(layout.host_dir());
+  const Fd locks = layout.make(layout.locks_dir());
   const std::string lock = "kvm.lock";
   // Whoever has it writes the same.
   if (FileLock::try_acquire(locks.get(), lock, layout.locks_dir() / lock)) {

@@ -131,7 +131,8 @@ Launcher::Launcher(EnvironmentStore& store, std::string_view name, const Machine
                    std::unique_ptr<MachineMonitor> monitor)
     : store_(store),
       environment_(store.options().catalog.require(name)),
-      layout_(store.options().cache_dir),
+      layout_(store.options().cache_dir,
+              [this](std::string_view text) { progress_.warning(text); }),
       options_(options),
       progress_(progress != nullptr ? *progress : silence_),
       stop_(std::move(stop)),
@@ -144,7 +145,7 @@ HeldInstallation Launcher::hold() {
   while (true) {
     const InstalledEnvironment installed = store_.ensure_installed(environment_.name, pull);
     // A prune may have come in between.
-    if (auto held = hold_installation(installed.install_dir, environment_)) {
+    if (auto held = hold_installation(layout_, environment_)) {
       note_use(layout_, installed.install_dir.filename().string());
       return std::move(*held);
     }

@@ -73,7 +73,7 @@ class Preparation {
   }
 
   FileLock acquire_lock() {
-    const Fd locks = make_and_open_directory(layout_.locks_dir());
+    const Fd locks = layout_.make(layout_.locks_dir());
     const std::string name = CacheLayout::prepare_lock_name(report_.name);
     return FileLock::acquire(locks.get(), name, layout_.locks_dir() / name,
                              {.timeout = lock_timeout_,
@@ -84,7 +84,7 @@ class Preparation {
   }
 
   bool is_prepared(const HeldInstallation& held) {
-    const auto lookup = find_prepared_state(directory_, owner(held));
+    const auto lookup = find_prepared_state(layout_, directory_, owner(held));
     if (!lookup.state) return false;
     tell(*lookup.state);
     report_.prepared_before = true;
@@ -175,7 +175,7 @@ class Preparation {
                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, path);
     write_all(file.get(), manifest.dump(2) + '\n', path);
     sync_file(file.get(), path);
-    const Fd parent = make_and_open_directory(directory_.parent_path());
+    const Fd parent = layout_.make(directory_.parent_path());
     staging.publish(parent.get(), directory_);
   }
 

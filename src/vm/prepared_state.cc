@@ -5,10 +5,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <functional>
 
 #include "base/file_verity.h"
 #include "base/strict_json.h"
+#include "store/verify.h"
 #include "vm/machine_ladder.h"
 
 namespace pyro {
@@ -18,10 +22,33 @@ using nlohmann::json;
 
 constexpr std::size_t kLargestManifest = 1 << 20;
 
-bool is_of_another_user(int directory, const char* name) {
-  struct stat status {};
-  return ::fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-         status.st_uid != ::geteuid();
+constexpr std::array kFiles = {kManifestName, kMemoryName, kDevicesName};
+
+bool is_any(int directory, const std::function<bool(const struct stat&)>& what) {
+  return std::ranges::any_of(kFiles, [&](const char* name) {
+    struct stat status {};
+    return ::fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISREG(status.st_mode) && what(status);
+  });
+}
+
+/// What keeps the state from being the caller's own; nothing when it is, and others cannot write
+/// it. Read before its rights are mended, as installs are.
+std::optional<std::string> foreign_hand(const CacheLayout& layout, int directory,
+                                        const std::filesystem::path& path) try {
+  if (is_any(directory, [](const auto& file) { return file.st_uid != ::geteuid(); })) {
+    return "the saved state is another user's alone";
+  }
+  if (is_any(directory, Rights::has_excess) && !is_as_saved(directory, path)) {
+    ::unlinkat(directory, kManifestName, 0);
+    return "others could write the saved state, and it is not as it was saved";
+  }
+  if (is_any(directory, Rights::has_excess)) {
+    for (const char* const name : kFiles) layout.rights().guard_at(directory, name, path / name);
+  }
+  return std::nullopt;
+} catch (const Error& error) {
+  return error.what();
 }
 
 Fd open_state_file(int directory, const char* name) {
@@ -72,15 +99,22 @@ std::filesystem::path prepared_state_dir(const CacheLayout& layout, const std::s
   return layout.prepared_state_dir(environment, name_of(network));
 }
 
-StateLookup find_prepared_state(const std::filesystem::path& directory, const StateOwner& owner) {
+StateLookup find_prepared_state(const CacheLayout& layout, const std::filesystem::path& directory,
+                                const StateOwner& owner) {
   StateLookup lookup;
-  const Fd folder(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  Fd folder;
+  try {
+    folder = layout.open(directory);
+  } catch (const Error& error) {
+    return {.state = {}, .exists = true, .differences = {error.what()}};
+  }
   if (!folder) return lookup;
   lookup.exists = true;
+  const auto foreign = foreign_hand(layout, folder.get(), directory);
   const auto text = read_small_file_at(folder.get(), kManifestName, kLargestManifest);
   const json manifest = parse_strict_json_or_null(text.value_or(""));
   if (!manifest.is_object()) {
-    lookup.differences.emplace_back("its manifest cannot be read");
+    lookup.differences.emplace_back(foreign.value_or("its manifest cannot be read"));
     return lookup;
   }
   const auto shape = shape_in(manifest, owner.asked);
@@ -89,8 +123,8 @@ StateLookup find_prepared_state(const std::filesystem::path& directory, const St
                       .devices = open_state_file(folder.get(), kDevicesName)};
   lookup.differences = differences_between(manifest.value("conditions", json::object()),
                                            state_conditions(owner, state.shape));
-  if (!state.memory && is_of_another_user(folder.get(), kMemoryName)) {
-    lookup.differences.emplace_back("the saved state is another user's alone");
+  if (foreign) {
+    lookup.differences.push_back(*foreign);
   } else if (!is_whole(state, manifest)) {
     lookup.differences.emplace_back("the saved state itself was changed");
   }

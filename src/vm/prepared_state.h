@@ -44,7 +44,10 @@ struct StateLookup {
   std::vector<std::string> differences;  ///< One line each, when one exists that does not match.
 };
 
-[[nodiscard]] StateLookup find_prepared_state(const std::filesystem::path& directory,
+/// Of the caller's own, that others cannot write. One that they could is read again, and does not
+/// match where it is not as it was saved.
+[[nodiscard]] StateLookup find_prepared_state(const CacheLayout& layout,
+                                              const std::filesystem::path& directory,
                                               const StateOwner& owner);
 
 }  // namespace pyro

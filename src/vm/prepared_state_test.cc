@@ -44,7 +44,9 @@ class PreparedStateTest : public ::testing::Test {
     write_manifest(shape_);
   }
 
-  [[nodiscard]] fs::path state() const { return dir_ / "state"; }
+  [[nodiscard]] fs::path state() const {
+    return prepared_state_dir(layout_, "tool:1", GuestNetwork::none);
+  }
   [[nodiscard]] fs::path monitor() const { return dir_ / "monitor"; }
 
   void open_files() {
@@ -64,7 +66,7 @@ class PreparedStateTest : public ::testing::Test {
                state_manifest(state_conditions(owner(), shape), saved).dump());
   }
 
-  [[nodiscard]] StateLookup find() const { return find_prepared_state(state(), owner()); }
+  [[nodiscard]] StateLookup find() const { return find_prepared_state(layout_, state(), owner()); }
 
   /// One condition in the manifest, as if it had been another when the state was made.
   void change_condition(const char* key) const {
@@ -81,6 +83,7 @@ class PreparedStateTest : public ::testing::Test {
   }
 
   testing::TempDir dir_;
+  const CacheLayout layout_{dir_ / "cache"};
   HeldInstallation held_;
   MachineShape shape_;
   fs::path monitor_ = dir_ / "monitor";
@@ -279,10 +282,29 @@ TEST_F(PreparedStateTest, AStateOfAnotherUserIsToldAsThat) {
   EXPECT_THAT(found.differences, ElementsAre("the saved state is another user's alone"));
 }
 
+TEST_F(PreparedStateTest, StateThatOthersCouldWriteIsReadAgain) {
+  for (const char* const name : {kMemoryName, kDevicesName, kManifestName}) {
+    fs::permissions(state() / name, fs::perms(0666));
+    EXPECT_TRUE(find().state) << name;
+    EXPECT_EQ(fs::status(state() / name).permissions(), fs::perms(0644));
+  }
+}
+
+// Of the same size and time: others may set that, too.
+TEST_F(PreparedStateTest, StateThatOthersChangedIsNotUsedAnyMore) {
+  const auto time = fs::last_write_time(state() / kMemoryName);
+  write_file(state() / kMemoryName, std::string(4096, 'M'));
+  fs::last_write_time(state() / kMemoryName, time);
+  ASSERT_TRUE(find().state) << "nothing but its digest tells";
+  fs::permissions(state() / kMemoryName, fs::perms(0666));
+  EXPECT_THAT(find().differences,
+              ElementsAre("others could write the saved state, and it is not as it was saved"));
+  EXPECT_FALSE(find().state);
+}
+
 TEST_F(PreparedStateTest, AMachineWithANetworkHasAStateOfItsOwn) {
-  const CacheLayout layout(dir_ / "cache");
-  EXPECT_NE(prepared_state_dir(layout, "tool:1", GuestNetwork::none),
-            prepared_state_dir(layout, "tool:1", GuestNetwork::user));
+  EXPECT_NE(prepared_state_dir(layout_, "tool:1", GuestNetwork::none),
+            prepared_state_dir(layout_, "tool:1", GuestNetwork::user));
 }
 
 }  // namespace

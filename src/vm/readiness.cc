@@ -21,9 +21,9 @@ std::string_view to_string(Readiness readiness) noexcept {
 ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_view name,
                                   const MachineOptions& options) {
   const Environment& environment = store.options().catalog.require(name);
-  const CacheLayout layout(store.options().cache_dir);
+  const CacheLayout layout(store.options().cache_dir, store.options().on_warning);
   ReadinessReport report;
-  const auto held = hold_installation(layout.install_dir(environment), environment);
+  const auto held = hold_installation(layout, environment);
   report.installed = held.has_value();
   const auto directory = prepared_state_dir(layout, environment.name, options.network);
   if (!held) {
@@ -37,7 +37,7 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
     report.reasons.emplace_back(error.what());
     return report;
   }
-  StateLookup lookup = find_prepared_state(directory, {*held, shape, options.monitor});
+  StateLookup lookup = find_prepared_state(layout, directory, {*held, shape, options.monitor});
   if (lookup.state) {
     report.readiness = Readiness::warm;
   } else if (lookup.exists) {

