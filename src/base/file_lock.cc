@@ -21,12 +21,6 @@ Fd open_lock(int directory, const std::string& name, const std::filesystem::path
   return open_at(directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600, path);
 }
 
-bool try_flock(int fd, int kind, const std::filesystem::path& path) {
-  if (uninterrupted([&] { return ::flock(fd, kind | LOCK_NB); }) == 0) return true;
-  if (errno == EWOULDBLOCK) return false;
-  throw system_error("cannot lock " + path.string(), errno);
-}
-
 // For whoever waits; the lock itself does not depend on it.
 void write_holder(int fd) {
   const std::string pid = std::to_string(::getpid()) + "\n";
@@ -52,7 +46,7 @@ std::optional<FileLock> FileLock::try_acquire(int directory, const std::string& 
                                               const std::filesystem::path& path) {
   while (true) {
     Fd fd = open_lock(directory, name, path);
-    if (!try_flock(fd.get(), LOCK_EX, path)) return std::nullopt;
+    if (!try_lock(fd.get(), LockKind::exclusive, path)) return std::nullopt;
     // A lock on a file that somebody removed meanwhile excludes nobody.
     if (!is_still_in(directory, name, fd.get())) continue;
     write_holder(fd.get());
@@ -77,16 +71,11 @@ FileLock FileLock::acquire(int directory, const std::string& name,
   }
 }
 
-bool try_lock_directory(int directory) {
-  return try_flock(directory, LOCK_EX, "a directory of the cache");
-}
-
-bool try_share_directory(int directory) {
-  return try_flock(directory, LOCK_SH, "a directory of the cache");
-}
-
-void unlock_directory(int directory) noexcept {
-  ::flock(directory, LOCK_UN);
+bool try_lock(int fd, LockKind kind, const std::filesystem::path& path) {
+  const int operation = (kind == LockKind::shared ? LOCK_SH : LOCK_EX) | LOCK_NB;
+  if (uninterrupted([&] { return ::flock(fd, operation); }) == 0) return true;
+  if (errno == EWOULDBLOCK) return false;
+  throw system_error("cannot lock " + path.string(), errno);
 }
 
 }  // namespace pyro

@@ -32,17 +32,11 @@ class FileLock {
   Fd fd_;
 };
 
-/// A shared flock on an open directory, of one of its users; false when somebody else has it locked
-/// for himself.
-/// @throws Error(filesystem) where there are no locks.
-[[nodiscard]] bool try_share_directory(int directory);
+enum class LockKind { shared, exclusive };
 
-/// Gives a lock up before the descriptor is closed.
-void unlock_directory(int directory) noexcept;
-
-/// An exclusive flock on an open directory, held until the descriptor is closed; false when
-/// somebody else holds one. It says "in use": of staging by a pull, of an install by its user.
-/// @throws Error(filesystem) where there are no locks.
-[[nodiscard]] bool try_lock_directory(int directory);
+/// A flock on an open file, held until the descriptor is closed, in place of one that is held with
+/// it already; false when another one is in the way. `path` is what errors call it.
+/// @throws Error(filesystem) where there are no locks
+[[nodiscard]] bool try_lock(int fd, LockKind kind, const std::filesystem::path& path);
 
 }  // namespace pyro

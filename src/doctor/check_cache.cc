@@ -2,15 +2,18 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/fsverity.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
 #include <optional>
 
+#include "base/file_lock.h"
 #include "base/files.h"
 #include "base/mib.h"
 #include "doctor/checks.h"
@@ -39,7 +42,7 @@ fs::path nearest_existing(const fs::path& path) {
 class Scratch {
  public:
   explicit Scratch(const CacheLayout& layout) {
-    if (fs::exists(layout.staging_dir())) {
+    if (fs::exists(layout.staging_dir()) && fs::exists(layout.locks_dir())) {
       staging_.emplace(layout);
       return;
     }
@@ -120,8 +123,21 @@ void add(Findings& findings, const char* name, bool works, Health otherwise, con
                       .remedy = works ? "" : remedy});
 }
 
+bool has_locks(const Scratch& scratch) try {
+  return try_lock(scratch.make_file("lock").get(), LockKind::exclusive,
+                  "a file to try things with");
+} catch (const Error&) {
+  return false;
+}
+
+long type_of_file_system(const Scratch& scratch) {
+  struct statfs status {};
+  return ::fstatfs(scratch.descriptor(), &status) == 0 ? static_cast<long>(status.f_type) : 0;
+}
+
 void check_file_system(const CacheLayout& layout, Findings& findings) {
   const Scratch scratch(layout);
+  check_sharing(type_of_file_system(scratch), has_locks(scratch), findings);
   add(findings, "holes", makes_holes(scratch), Health::missing, "zeros take no disk",
       "every zero of an image takes disk",
       "put the cache on ext4, xfs, btrfs or tmpfs, with --cache-dir");
@@ -156,6 +172,14 @@ void unfit(Findings& findings, std::string why, std::string remedy) {
 }
 
 }  // namespace
+
+void check_sharing(long type, bool has_locks, Findings& findings) {
+  if (type != NFS_SUPER_MAGIC) return;
+  add(findings, "nfs", has_locks, Health::missing,
+      "the cache is on NFS, and files can be locked there",
+      "the cache is on NFS, and files cannot be locked there",
+      "mount it with locks, or choose a local file system with --cache-dir");
+}
 
 bool check_cache(const StoreOptions& options, Findings& findings) {
   const CacheLayout layout(options.cache_dir, Rights(Rights::Excess::tolerated));

@@ -79,6 +79,21 @@ INSTANTIATE_TEST_SUITE_P(
               Health::missing, "is a link to what is not there", "--cache-dir"}),
     [](const auto& row) { return row.param.name; });
 
+TEST(CheckCache, NamesNfsAndWhetherItsLocksWork) {
+  constexpr long kNfs = 0x6969;
+  constexpr long kExt4 = 0xef53;
+  for (const bool has_locks : {true, false}) {
+    Findings findings;
+    check_sharing(kExt4, has_locks, findings);
+    EXPECT_TRUE(findings.empty());
+    check_sharing(kNfs, has_locks, findings);
+    ASSERT_EQ(findings.size(), 1u);
+    EXPECT_EQ(findings[0].health, has_locks ? Health::ok : Health::missing);
+    EXPECT_THAT(findings[0].message, HasSubstr("is on NFS"));
+    EXPECT_EQ(findings[0].remedy.empty(), has_locks);
+  }
+}
+
 TEST(CheckCache, BelowAFileIsNone) {
   const testing::TempDir dir;
   testing::write_file(dir / "file", "x");

@@ -13,6 +13,10 @@ using Findings = std::vector<Finding>;
 /// used, or cannot.
 [[nodiscard]] bool check_cache(const StoreOptions& options, Findings& findings);
 
+/// Of a file system of that type (statfs(2)), where it is one that other hosts share: whether files
+/// can be locked there.
+void check_sharing(long type, bool has_locks, Findings& findings);
+
 /// The monitor, and what it runs guests with. What the cache says of KVM is believed only if the
 /// cache is fit to be used.
 void check_machines(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,

@@ -22,10 +22,10 @@ constexpr std::uint64_t kBlockSize = 4096;
 Fd open_locked(int directory, const std::string& name) {
   while (true) {
     Fd file(::openat(directory, name.c_str(),
-                     O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0644));
+                     O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
     struct stat opened {};
     if (!file || ::fstat(file.get(), &opened) != 0 || !S_ISREG(opened.st_mode)) return {};
-    if (!try_lock_directory(file.get())) return {};
+    if (!try_lock(file.get(), LockKind::exclusive, name)) return {};
     struct stat there {};
     const bool is_there = ::fstatat(directory, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
                           same_file(opened, there);

@@ -8,7 +8,6 @@
 #include <string>
 #include <thread>
 
-#include "base/file_lock.h"
 #include "pyro/error.h"
 #include "stream/artifacts.h"
 
@@ -44,18 +43,19 @@ std::optional<HeldInstallation> hold_installation(const CacheLayout& layout,
   while (true) {
     Fd fd = try_open_directory(platform.get(), name);
     if (!fd) return std::nullopt;
-    const bool locked = try_share_directory(fd.get());
+    auto use = UseLock::try_share(layout, fd.get());
     // Replaced or removed between opening and locking: look again.
     if (!is_still_in(platform.get(), name, fd.get())) continue;
-    if (!locked && std::chrono::steady_clock::now() < end) {
+    if (!use && std::chrono::steady_clock::now() < end) {
       std::this_thread::sleep_for(kPause);
       continue;
     }
-    if (!locked) throw Error(ErrorCode::busy, directory.string() + " is being removed");
+    if (!use) throw Error(ErrorCode::busy, directory.string() + " is being removed");
     auto found =
         find_installation_at(layout, fd.get(), directory, environment.name, environment.version);
     if (!found) return std::nullopt;
-    HeldInstallation held{.installation = std::move(*found), .directory = std::move(fd)};
+    HeldInstallation held{
+        .installation = std::move(*found), .directory = std::move(fd), .use = std::move(*use)};
     held.kernel = open_artifact(layout, held, kKernel);
     held.rootfs = open_artifact(layout, held, kRootfs);
     if (held.installation.has_initrd) held.initrd = open_artifact(layout, held, kInitrd);

@@ -1,16 +1,18 @@
-// An installed environment in use: its files open, and its directory locked against prune.
+// An installed environment in use: its files open, and locked against prune.
 #pragma once
 
 #include <optional>
 
 #include "base/files.h"
 #include "store/installation.h"
+#include "store/use_lock.h"
 
 namespace pyro {
 
 struct HeldInstallation {
   Installation installation;
-  Fd directory;  ///< With a shared lock: others may use it, too.
+  Fd directory = {};
+  UseLock use = {};  ///< Shared.
   Fd kernel = {};
   Fd rootfs = {};
   Fd initrd = {};  ///< Empty where there is none.

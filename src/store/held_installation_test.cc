@@ -27,11 +27,12 @@ class HeldInstallationTest : public ::testing::Test {
     testing::write_file(install_ / kRecordName, record.render());
   }
 
-  /// As whoever removes it would.
-  [[nodiscard]] Fd lock() const {
-    Fd directory = open_directory(install_);
-    EXPECT_EQ(::flock(directory.get(), LOCK_EX | LOCK_NB), 0);
-    return directory;
+  /// As who removes it would.
+  [[nodiscard]] std::optional<UseLock> lock() const {
+    auto use = UseLock::try_acquire(layout_.make(layout_.locks_dir()).get(),
+                                    open_directory(install_).get(), LockKind::exclusive);
+    EXPECT_TRUE(use);
+    return use;
   }
   [[nodiscard]] bool is_held() const {
     return hold_installation(layout_, environment_).has_value();
@@ -50,7 +51,7 @@ TEST_F(HeldInstallationTest, ManyHoldItAtTheSameTime) {
 }
 
 TEST_F(HeldInstallationTest, WhoeverOnlyLooksAtItKeepsNobody) {
-  Fd looked_at = lock();
+  auto looked_at = lock();
   const std::jthread looker([&looked_at] {
     std::this_thread::sleep_for(30ms);
     looked_at.reset();
@@ -59,13 +60,52 @@ TEST_F(HeldInstallationTest, WhoeverOnlyLooksAtItKeepsNobody) {
 }
 
 TEST_F(HeldInstallationTest, WhatIsBeingRemovedIsBusy) {
-  const Fd removed = lock();
+  const auto removed = lock();
   try {
     static_cast<void>(is_held());
     FAIL() << "it was held";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::busy);
   }
+}
+
+// All who may read the cache can hold a lock on its directories.
+TEST_F(HeldInstallationTest, LockOnTheDirectoryKeepsNobody) {
+  const Fd directory = open_directory(install_);
+  ASSERT_EQ(::flock(directory.get(), LOCK_EX | LOCK_NB), 0);
+  EXPECT_TRUE(is_held());
+}
+
+TEST_F(HeldInstallationTest, LockIsItsOwnersAloneAndGoesWithItsLastUser) {
+  auto first = hold_installation(layout_, environment_);
+  const auto second = hold_installation(layout_, environment_);
+  first.reset();
+  const auto locks = layout_.locks_dir();
+  ASSERT_FALSE(std::filesystem::is_empty(locks));
+  EXPECT_EQ(std::filesystem::directory_iterator(locks)->status().permissions(),
+            std::filesystem::perms(0600));
+  EXPECT_TRUE(UseLock::is_held(layout_, second->directory.get()));
+}
+
+TEST_F(HeldInstallationTest, NothingIsLeftOfALock) {
+  EXPECT_TRUE(is_held());
+  EXPECT_TRUE(std::filesystem::is_empty(layout_.locks_dir()));
+}
+
+TEST_F(HeldInstallationTest, LocksOfTheKilledAreRemoved) {
+  testing::write_file(layout_.locks_dir() / "17.use", "");
+  testing::write_file(layout_.locks_dir() / "other.lock", "");
+  const auto held = hold_installation(layout_, environment_);
+  UseLock::remove_stale(layout_);
+  EXPECT_FALSE(std::filesystem::exists(layout_.locks_dir() / "17.use"));
+  EXPECT_TRUE(std::filesystem::exists(layout_.locks_dir() / "other.lock"));
+  EXPECT_TRUE(UseLock::is_held(layout_, held->directory.get()));
+}
+
+// As in a cache that may only be read.
+TEST_F(HeldInstallationTest, WithoutAFolderForLocksItIsUsedAllTheSame) {
+  testing::write_file(layout_.locks_dir(), "in the way");
+  EXPECT_TRUE(is_held());
 }
 
 }  // namespace

@@ -27,8 +27,8 @@ void move_out(const CacheLayout& layout, int platform, const std::string& name, 
 bool is_in_use(const CacheLayout& layout, const std::string& name, int directory) {
   const Fd lock(::open((layout.locks_dir() / CacheLayout::lock_name(name)).c_str(),
                        O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-  const bool pulled = lock && !try_share_directory(lock.get());
-  return pulled || !try_lock_directory(directory);
+  const bool pulled = lock && !try_lock(lock.get(), LockKind::shared, CacheLayout::lock_name(name));
+  return pulled || UseLock::is_held(layout, directory);
 }
 
 std::optional<InstallRemoval> InstallRemoval::begin(const CacheLayout& layout, int platform,
@@ -37,9 +37,10 @@ std::optional<InstallRemoval> InstallRemoval::begin(const CacheLayout& layout, i
   const Fd locks = layout.make(layout.locks_dir());
   const std::string lock_name = CacheLayout::lock_name(name);
   auto lock = FileLock::try_acquire(locks.get(), lock_name, layout.locks_dir() / lock_name);
-  if (!lock || !try_lock_directory(directory)) return std::nullopt;
-  if (!is_still_in(platform, name, directory)) return std::nullopt;
-  return InstallRemoval(layout, platform, name, std::move(*lock));
+  if (!lock) return std::nullopt;
+  auto use = UseLock::try_acquire(locks.get(), directory, LockKind::exclusive);
+  if (!use || !is_still_in(platform, name, directory)) return std::nullopt;
+  return InstallRemoval(layout, platform, name, std::move(*lock), std::move(*use));
 }
 
 void InstallRemoval::commit() {

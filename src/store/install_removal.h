@@ -7,14 +7,14 @@
 
 #include "base/file_lock.h"
 #include "store/layout.h"
+#include "store/use_lock.h"
 
 namespace pyro {
 
 /// Whether the install in the directory of that name, open as `directory`, is used or being pulled.
 [[nodiscard]] bool is_in_use(const CacheLayout& layout, const std::string& name, int directory);
 
-/// An install on its way out: until it is gone, or this is, nobody pulls it, and as long as its
-/// directory is open, nobody uses it. What is in use is locked (store/held_installation.h).
+/// An install on its way out: until it is gone, or this is, nobody pulls it and nobody uses it.
 class InstallRemoval {
  public:
   /// Of what is called `name` in the platform folder, open as `platform`, if that still is what is
@@ -28,13 +28,19 @@ class InstallRemoval {
   void commit();
 
  private:
-  InstallRemoval(const CacheLayout& layout, int platform, std::string name, FileLock lock)
-      : layout_(&layout), platform_(platform), name_(std::move(name)), lock_(std::move(lock)) {}
+  InstallRemoval(const CacheLayout& layout, int platform, std::string name, FileLock lock,
+                 UseLock use)
+      : layout_(&layout),
+        platform_(platform),
+        name_(std::move(name)),
+        lock_(std::move(lock)),
+        use_(std::move(use)) {}
 
   const CacheLayout* layout_;
   int platform_;
   std::string name_;
   FileLock lock_;
+  UseLock use_;
 };
 
 }  // namespace pyro

@@ -2,6 +2,7 @@
 //
 //   <root>/linux-x86_64/<install directory>/{vmlinux,rootfs.ext4,initrd.img,environment.json}
 //   <root>/locks/<install directory>.lock     one per environment, never removed
+//   <root>/locks/<inode>.use                  of a directory in use (store/use_lock.h)
 //   <root>/staging/<id>/                      what is being made, or was replaced
 //   <root>/partial/<digest>                   what arrived of a layer before a pull broke off
 //   <root>/prepared/<name>/<network>/         saved states of machines (vm/prepared_state.h)

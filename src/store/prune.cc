@@ -16,6 +16,7 @@
 #include "store/install_removal.h"
 #include "store/installation.h"
 #include "store/last_use.h"
+#include "store/use_lock.h"
 
 namespace pyro {
 namespace {
@@ -43,6 +44,7 @@ class Pruner {
     prune_installs();
     prune_prepared();
     forget_uses();
+    if (!options_.dry_run) UseLock::remove_stale(layout_);
     std::ranges::sort(report_.deleted_environment_dirs);
     return std::move(report_);
   }
@@ -59,14 +61,31 @@ class Pruner {
         could_not_open(folder.filename() / name, errno);
         continue;
       }
-      if (entry &&
-          (!try_lock_directory(entry.get()) || !is_still_in(directory.get(), name, entry.get()))) {
+      std::optional<UseLock> use;
+      try {
+        if (entry && !claim(entry.get(), folder / name, use)) continue;
+      } catch (const Error& error) {
+        report_.failed.push_back({folder.filename() / name, error.what()});
         continue;
       }
+      if (entry && !is_still_in(directory.get(), name, entry.get())) continue;
       remove(
           folder.filename() / name, [&] { remove_tree_at(directory.get(), name, folder / name); },
           allocated_bytes_at(directory.get(), name));
     }
+  }
+
+  /// Whether no live process works in it; then none begins to as long as `use` is held, or the file
+  /// is open.
+  bool claim(int entry, const fs::path& path, std::optional<UseLock>& use) const {
+    struct stat status {};
+    if (::fstat(entry, &status) != 0 || !S_ISDIR(status.st_mode)) {
+      return try_lock(entry, LockKind::exclusive, path);
+    }
+    if (options_.dry_run) return !UseLock::is_held(layout_, entry);
+    const Fd locks = layout_.make(layout_.locks_dir());
+    use = UseLock::try_acquire(locks.get(), entry, LockKind::exclusive);
+    return use.has_value();
   }
 
   void prune_installs() {

@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <cstdio>
 
-#include "base/file_lock.h"
 #include "pyro/digest.h"
 #include "pyro/error.h"
 
@@ -36,14 +35,17 @@ bool exists(int directory, const std::string& name) {
 }  // namespace
 
 StagingDirectory::StagingDirectory(const CacheLayout& layout)
-    : staging_path_(layout.staging_dir()), staging_(layout.make(layout.staging_dir())) {
+    : staging_path_(layout.staging_dir()),
+      staging_(layout.make(layout.staging_dir())),
+      locks_(layout.make(layout.locks_dir())) {
   // A prune that comes between making the directory and locking it may take it away: make another.
   do {
     make();
-  } while (!directory_ || !try_lock_directory(directory_.get()) || !exists(staging_.get(), id_));
+  } while (!lock_ || !exists(staging_.get(), id_));
 }
 
 void StagingDirectory::make() {
+  lock_.reset();
   id_ = random_id();
   const std::filesystem::path path = staging_path_ / id_;
   if (::mkdirat(staging_.get(), id_.c_str(), 0755) != 0) {
@@ -51,10 +53,18 @@ void StagingDirectory::make() {
   }
   directory_ =
       Fd(::openat(staging_.get(), id_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (directory_ || errno == ENOENT) return;
+  if (!directory_ && errno == ENOENT) return;
   const int error_number = errno;
-  ::unlinkat(staging_.get(), id_.c_str(), AT_REMOVEDIR);
-  throw system_error("cannot open " + path.string(), error_number);
+  try {
+    if (!directory_) throw system_error("cannot open " + path.string(), error_number);
+    lock_ = UseLock::try_acquire(locks_.get(), directory_.get(), LockKind::exclusive);
+    // Who looks whether it is litter, or removes one that had its inode before, has it for a
+    // moment.
+    if (!lock_) ::unlinkat(staging_.get(), id_.c_str(), AT_REMOVEDIR);
+  } catch (const Error&) {
+    ::unlinkat(staging_.get(), id_.c_str(), AT_REMOVEDIR);
+    throw;
+  }
 }
 
 StagingDirectory::~StagingDirectory() {
@@ -75,7 +85,7 @@ std::filesystem::path StagingDirectory::path_of(const std::string& name) const {
 void StagingDirectory::publish(int parent, const std::filesystem::path& destination) {
   sync_file(directory_.get(), staging_path_ / id_);
   const bool replaced = move_to(parent, destination);
-  unlock_directory(directory_.get());  // from here on others use it
+  lock_.reset();  // from here on others use it
   sync_file(parent, destination.parent_path());
   sync_file(staging_.get(), staging_path_);
   if (replaced) remove_replaced();
@@ -119,7 +129,9 @@ void StagingDirectory::remove_replaced() {
   try {
     const Fd old(
         ::openat(staging_.get(), id_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
-    if (old && !try_lock_directory(old.get())) return;  // in use: a later prune removes it
+    const auto lock = old ? UseLock::try_acquire(locks_.get(), old.get(), LockKind::exclusive)
+                          : std::optional<UseLock>();
+    if (old && !lock) return;  // in use: a later prune removes it
     remove_tree_at(staging_.get(), id_, staging_path_ / id_);
   } catch (const Error&) {
     // The new one stands; what is left of the old one is a later prune's.

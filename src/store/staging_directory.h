@@ -2,10 +2,12 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 #include <string>
 
 #include "base/files.h"
 #include "store/layout.h"
+#include "store/use_lock.h"
 
 namespace pyro {
 
@@ -35,8 +37,10 @@ class StagingDirectory {
 
   std::filesystem::path staging_path_;
   std::string id_;
-  Fd staging_;    // <root>/staging
-  Fd directory_;  // <root>/staging/<id>, locked
+  Fd staging_;  // <root>/staging
+  Fd locks_;
+  Fd directory_;  // <root>/staging/<id>
+  std::optional<UseLock> lock_;
   bool published_ = false;
 };
 

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/file_lock.h"
+#include "store/use_lock.h"
 #include "support/temp_dir.h"
 
 namespace pyro {
@@ -13,8 +14,8 @@ namespace fs = std::filesystem;
 
 class StagingDirectoryTest : public ::testing::Test {
  protected:
-  static bool is_locked(const fs::path& directory) {
-    return !try_share_directory(open_directory(directory).get());
+  [[nodiscard]] bool is_locked(const fs::path& directory) const {
+    return UseLock::is_held(layout_, open_directory(directory).get());
   }
   void publish(StagingDirectory& staging) const {
     testing::write_file(staging.path_of("file"), "x");
@@ -41,9 +42,23 @@ TEST_F(StagingDirectoryTest, ReplacementIsNotLockedEither) {
   EXPECT_FALSE(is_locked(destination_));
 }
 
-TEST(LockOfDirectory, FailureIsNotTakenForAHolder) {
+TEST_F(StagingDirectoryTest, ReplacedOneStaysWhileItIsInUse) {
+  StagingDirectory first(layout_);
+  publish(first);
+  {
+    const auto use = UseLock::try_share(layout_, open_directory(destination_).get());
+    StagingDirectory second(layout_);
+    publish(second);
+    ASSERT_FALSE(fs::is_empty(layout_.staging_dir()));
+    EXPECT_FALSE(is_locked(destination_)) << "the lock goes with the one that was replaced";
+    EXPECT_TRUE(is_locked(fs::directory_iterator(layout_.staging_dir())->path()));
+  }
+  EXPECT_TRUE(fs::is_empty(layout_.locks_dir()));
+}
+
+TEST(Lock, FailureIsNotTakenForAHolder) {
   try {
-    static_cast<void>(try_share_directory(-1));
+    static_cast<void>(try_lock(-1, LockKind::shared, "a directory of the cache"));
     FAIL() << "it was locked, or somebody held it";
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "cannot lock a directory of the cache: Bad file descriptor");

@@ -2,7 +2,6 @@
 #include "store/verify.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -146,12 +145,9 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
               .artifacts = {}};
     }
     layout.rights().guard(directory.get(), path);
-    // Until the descriptor is closed, nobody removes what is being read. Failing is no reason to
-    // stop.
-    ::flock(directory.get(), LOCK_SH | LOCK_NB);
     VerifyReport report = verify_at(directory.get(), path, environment, stop);
-    // What was replaced or pruned before it could be locked goes while it is read, and says nothing
-    // about what is installed.
+    // Without a lock, as this only looks. What is replaced or pruned meanwhile may go while it is
+    // read, and says nothing about what is installed.
     if (badness(report.verdict) <= badness(Verdict::unverifiable) ||
         is_still_in(platform.get(), name, directory.get())) {
       return report;

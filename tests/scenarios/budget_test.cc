@@ -121,7 +121,7 @@ TEST_F(BudgetTest, PreparedMachinesGoWithTheirEnvironmentAndCount) {
 
 TEST_F(BudgetTest, WhatIsInUseStaysAndTheNextGoes) {
   install_three();
-  const HeldLock used(install_dir("b"), LOCK_SH);
+  const auto used = HeldLock::of_use(cache(), install_dir("b"));
   const json report = pyro_json({"env", "prune", "--keep-storage", "2.5MiB"});
   EXPECT_EQ(report["deleted_environment_dirs"], json({"c-1.0.0"}));
   EXPECT_EQ(report["skipped_in_use"], json({"b-1.0.0"}));

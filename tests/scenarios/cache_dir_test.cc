@@ -440,7 +440,7 @@ TEST_F(CacheTest, InterruptedWhileWaiting) {
 TEST_F(CacheTest, ReplacingWhatIsInUseLeavesItToItsUser) {
   pyro_ok({"env", "pull", "tool:1"});
   {
-    const HeldLock user(install_dir(), LOCK_SH);
+    const auto user = HeldLock::of_use(cache(), install_dir());
     registry_->put(kRepository, "1", image_of(other_artifacts(6)));
     pyro_ok({"env", "pull", "--force", "tool:1"});
     expect_installed(other_artifacts(6));

@@ -174,7 +174,8 @@ TEST_F(ConcurrencyTest, StoppedHolderIsNamedUntilTheTimeout) {
 // As 'pyro env prune --dry-run' does to see whether it is in use.
 TEST_F(ConcurrencyTest, WhoHasAnInstallForAMomentIsWaitedFor) {
   pyro_ok({"env", "pull", "tool:1"});
-  auto asking = std::make_unique<HeldLock>(install_dir());
+  auto asking =
+      std::unique_ptr<HeldLock>(new HeldLock(HeldLock::of_use(cache(), install_dir(), LOCK_EX)));
   BackgroundProcess user(command({"env", "export", "tool:1", "-o", (dir_ / "out.tar").string()}),
                          dir_ / "user");
   std::this_thread::sleep_for(300ms);
@@ -220,7 +221,7 @@ TEST_F(ConcurrencyTest, NoDescriptorLeaksIntoChildren) {
     EXPECT_TRUE(!of_the_cache || file.closed_on_exec) << file.number << " " << file.path;
     locks += is_lock(file) ? 1 : 0;
   }
-  EXPECT_EQ(locks, 1);
+  EXPECT_EQ(locks, 2) << "of the environment, and of the staging directory";
   const auto ours = open_files(::getpid());  // what whoever started the test left open
   for (const pid_t child : children(pull->pid())) {
     int sockets = 0;
@@ -348,8 +349,12 @@ TEST_F(StressTest, ReaderSeesAMatchingPair) {
       return ::stat(install_dir().c_str(), &there) == 0 && mine.st_ino == there.st_ino;
     };
     // As the documentation asks of users: a lock, and then a look whether it came in time.
-    if (::flock(directory.get(), LOCK_SH | LOCK_NB) != 0) continue;
-    if (::fstat(directory.get(), &mine) != 0 || !is_there()) continue;
+    ASSERT_EQ(::fstat(directory.get(), &mine), 0);
+    const fs::path lock = cache() / "locks" / (std::to_string(mine.st_ino) + ".use");
+    const FileDescriptor use(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    struct stat held {};
+    if (::flock(use.get(), LOCK_SH | LOCK_NB) != 0 || ::fstat(use.get(), &held) != 0) continue;
+    if (::stat(lock.c_str(), &there) != 0 || held.st_ino != there.st_ino || !is_there()) continue;
     ASSERT_TRUE(eventually([&] { return !is_there(); })) << "it is replaced";
     const bool first = content(directory.get(), "vmlinux") == sample().kernel;
     EXPECT_TRUE(content(directory.get(), "vmlinux") == (first ? sample() : second_).kernel);

@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <string>
 
 namespace pyro::testing {
 
@@ -15,6 +17,16 @@ class HeldLock {
   explicit HeldLock(const std::filesystem::path& path, int kind = LOCK_EX)
       : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     EXPECT_EQ(::flock(fd_, kind | LOCK_NB), 0) << path;
+  }
+  /// That a directory of a cache is in use.
+  static HeldLock of_use(const std::filesystem::path& cache, const std::filesystem::path& directory,
+                         int kind = LOCK_SH) {
+    struct stat status {};
+    EXPECT_EQ(::stat(directory.c_str(), &status), 0) << directory;
+    const auto file = cache / "locks" / (std::to_string(status.st_ino) + ".use");
+    std::filesystem::create_directories(file.parent_path());
+    ::close(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    return HeldLock(file, kind);
   }
   HeldLock(const HeldLock&) = delete;
   HeldLock& operator=(const HeldLock&) = delete;

@@ -222,7 +222,7 @@ TEST_F(PruneTest, HolesAreNotReclaimed) {
 TEST_F(PruneTest, LiveStagingIsKept) {
   write_file(cache() / "staging/live/candidate-0", "x");
   write_file(cache() / "staging/stale/candidate-0", "x");
-  const HeldLock lock(cache() / "staging/live");
+  const auto lock = HeldLock::of_use(cache(), cache() / "staging/live", LOCK_EX);
   expect_pruned(pyro_json({"env", "prune"}), {"staging/stale"});
   EXPECT_TRUE(fs::exists(cache() / "staging/live/candidate-0"));
 }
@@ -230,7 +230,7 @@ TEST_F(PruneTest, LiveStagingIsKept) {
 TEST_F(PruneTest, WhatIsInUseIsKept) {
   for (const int kind : {LOCK_EX, LOCK_SH}) {
     write_install(platform_dir() / "stranger-1.0.0", record_text("stranger"));
-    const HeldLock lock(platform_dir() / "stranger-1.0.0", kind);
+    const auto lock = HeldLock::of_use(cache(), platform_dir() / "stranger-1.0.0", kind);
     expect_pruned(pyro_json({"env", "prune", "--dry-run"}), {}, {"stranger-1.0.0"});
     expect_pruned(pyro_json({"env", "prune"}), {}, {"stranger-1.0.0"});
     EXPECT_TRUE(fs::exists(platform_dir() / "stranger-1.0.0/vmlinux"));

@@ -559,7 +559,7 @@ TEST_F(RemoveTest, WhatIsInUseStaysAndSoDoesItsEntry) {
   add_and_pull("mine");
   const auto before = cache_state();
   {
-    const HeldLock used(install_dir("mine"), LOCK_SH);
+    const auto used = HeldLock::of_use(cache(), install_dir("mine"));
     expect_refused(75, {"mine", "in use"}, {"env", "remove", "mine"});
   }
   {
@@ -576,7 +576,7 @@ TEST_F(RemoveTest, WhereOneVersionIsInUseAllStay) {
   install_by_hand(sample(), "debian:12", "2.0.0");
   const auto before = cache_state();
   {
-    const HeldLock used(install_dir("debian:12", "2.0.0"), LOCK_SH);
+    const auto used = HeldLock::of_use(cache(), install_dir("debian:12", "2.0.0"));
     expect_refused(75, {"debian:12", "in use"}, {"env", "remove", "debian:12"});
   }
   EXPECT_EQ(cache_state(), before);
