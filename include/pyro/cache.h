@@ -46,9 +46,9 @@ struct RemovalReport {
 };
 
 /// Removes every install of `name`, of other versions too, and the saved states of its machines.
-/// Nothing to remove is no failure.
+/// Nothing to remove is no failure, unless it is in a store: stores are only read.
 /// @throws Error(not_found) when the catalog does not have it; (busy) while somebody uses or pulls
-/// any of them, and all stay then; (filesystem).
+/// any of them, and all stay then; (failed) when only a store has it; (filesystem).
 RemovalReport remove_environment(EnvironmentStore& store, std::string_view name);
 
 }  // namespace pyro

@@ -72,6 +72,10 @@ struct StoreOptions {
   /// Where environments live; made when something is pulled.
   std::filesystem::path cache_dir;
   Catalog catalog = Catalog::built_in();
+  /// Caches of others that are looked into after one's own, in this order: what is installed there
+  /// counts as installed. They must be root's or the caller's, and nobody else's to write; nothing
+  /// is written to them, no lock either. What is not there, or may not be read, has nothing.
+  std::vector<std::filesystem::path> stores = {};
   /// A runtime bundle: `manifest.json` and `profiles/<source profile>/{vmlinux,rootfs.ext4}`.
   std::optional<std::filesystem::path> runtime_dir;
   NetworkOptions network;
@@ -107,7 +111,7 @@ struct InstalledEnvironment {
 struct EnvironmentStatus {
   Environment environment;
   std::filesystem::path cache_dir;
-  /// Where it is or would be installed.
+  /// Where it is installed, in the cache or a store, or would be, in the cache.
   std::filesystem::path install_dir;
   /// Set when a complete install of this name and version is there.
   std::optional<InstalledEnvironment> installed = {};

@@ -52,6 +52,9 @@ typedef struct pyro_store pyro_store;
  * a field that is unknown, of the wrong type or out of bounds is a "usage" failure:
  *
  *   cache_dir                       needed where no variable says where the cache is
+ *   stores                          [directory], looked into after the cache and only read, before
+ *                                   those of the variables; the executable alone adds the host's,
+ *                                   /usr/share/pyro/environments
  *   catalogs                        [file], laid over those of the variables
  *   runtime_dir                     a runtime bundle
  *   extractor                       the pyro executable that unpacks what arrives; the one that was

@@ -117,13 +117,16 @@ cli::GlobalOptions read_places(Fields& fields) {
   std::optional<fs::path> cache_dir;
   std::optional<fs::path> runtime_dir;
   std::vector<fs::path> catalogs;
+  std::vector<fs::path> stores;
   fields.read("cache_dir", cache_dir);
+  fields.read("stores", stores);
   fields.read("runtime_dir", runtime_dir);
   fields.read("catalogs", catalogs);
   cli::GlobalOptions places;
   places.cache_dir = text_of(cache_dir);
   places.runtime_dir = text_of(runtime_dir);
   places.catalogs.assign(catalogs.begin(), catalogs.end());
+  places.stores.assign(stores.begin(), stores.end());
   return places;
 }
 

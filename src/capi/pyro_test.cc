@@ -213,7 +213,7 @@ TEST_F(CApi, TakesEveryOption) {
   all["retry_delay"] = 0;
   all["keep_after"] = 2;
   for (const char* name : {"credential_files", "helper_directories", "registries_files",
-                           "certificate_directories", "trusted_realms"}) {
+                           "certificate_directories", "trusted_realms", "stores"}) {
     all[name] = {"/none"};
   }
   for (const char* name : {"https_proxy", "http_proxy", "all_proxy", "no_proxy"}) {

@@ -25,6 +25,9 @@ namespace {
 
 using Words = std::vector<std::string>;
 
+/// Of the host: what its administrator installed for all.
+constexpr const char* kHostStore = "/usr/share/pyro/environments";
+
 constexpr const char* kVersionLine = "pyro " PYRO_VERSION "\n";
 
 /// One call of pyro.
@@ -75,8 +78,7 @@ class Invocation {
       declare(arguments, options);
       try {
         arguments.parse_leading(globals);
-        for (const EnvironmentStatus& status :
-             EnvironmentStore(store_options(options, variables_)).list()) {
+        for (const EnvironmentStatus& status : EnvironmentStore(options_of(options)).list()) {
           names.push_back({status.environment.name, describe(status)});
         }
       } catch (const Error&) {
@@ -84,6 +86,12 @@ class Invocation {
       }
       return names;
     };
+  }
+
+  [[nodiscard]] StoreOptions options_of(const GlobalOptions& globals) const {
+    StoreOptions options = store_options(globals, variables_);
+    options.stores.emplace_back(kHostStore);
+    return options;
   }
 
   static std::string describe(const EnvironmentStatus& status) {
@@ -152,13 +160,8 @@ class Invocation {
     if (globals_.help) return print(command_help(cli::describe(entry), out_));
     check_operands(entry, arguments.operands());
     const SignalWatch signals;
-    Context context{store_options(globals_, variables_),
-                    signals.token(),
-                    out_,
-                    err_,
-                    globals_.verbosity,
-                    variables_,
-                    guest_command};
+    Context context{options_of(globals_), signals.token(), out_,         err_,
+                    globals_.verbosity,   variables_,      guest_command};
     context.store.on_warning = [this](std::string_view text) {
       err_.try_write(render_warning(text, err_));
     };
@@ -192,6 +195,12 @@ class Invocation {
 
   static void tell_surroundings(const Context& context) {
     std::string text = "pyro: cache " + printable(context.store.cache_dir.string()) + '\n';
+    for (const std::filesystem::path& store : context.store.stores) {
+      std::error_code none;
+      if (std::filesystem::exists(store, none)) {
+        text += "pyro: store " + printable(store.string()) + '\n';
+      }
+    }
     for (const std::filesystem::path& file : context.store.catalog.files()) {
       text += "pyro: catalog " + printable(file.string()) + '\n';
     }

@@ -31,6 +31,10 @@ void declare(Arguments& arguments, GlobalOptions& options) {
       [&](const std::string& text) { options.cache_dir = not_empty("--cache-dir", text); },
       "Keep environments in DIR");
   arguments.value(
+      "--store", "DIR",
+      [&](const std::string& text) { options.stores.push_back(not_empty("--store", text)); },
+      "Look for what is installed in DIR, too, and only read it;\nmay be repeated");
+  arguments.value(
       "--catalog", "FILE",
       [&](const std::string& text) { options.catalogs.push_back(not_empty("--catalog", text)); },
       "Add the environments of a catalog file; may be repeated");

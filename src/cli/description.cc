@@ -8,6 +8,7 @@ namespace {
 
 constexpr Meaning kVariables[] = {
     {"PYRO_ENVIRONMENT_CACHE_DIR", "the cache, else $XDG_CACHE_HOME/pyro-mcp/environments"},
+    {"PYRO_STORES", "directories, separated by colons: as --store"},
     {"PYRO_CATALOG", "catalog files, separated by colons"},
     {"PYRO_RUNTIME_BUNDLE_DIR", "a runtime bundle to install from"},
     {"PYRO_OFFLINE", "1: as --offline"},

@@ -67,6 +67,13 @@ std::vector<fs::path> catalog_files(const GlobalOptions& options, const Variable
   return files;
 }
 
+std::vector<fs::path> store_directories(const GlobalOptions& options, const Variables& variables) {
+  std::vector<fs::path> stores(options.stores.begin(), options.stores.end());
+  append_colon_separated(stores, variables("PYRO_STORES").value_or(""));
+  std::ranges::transform(stores, stores.begin(), tidy);
+  return stores;
+}
+
 std::optional<fs::path> runtime_directory(const GlobalOptions& options,
                                           const Variables& variables) {
   if (options.runtime_dir) return tidy(*options.runtime_dir);
@@ -84,6 +91,7 @@ std::optional<fs::path> user_catalog_file(const Variables& variables) {
 StoreOptions store_options(const GlobalOptions& options, const Variables& variables) {
   StoreOptions store;
   store.cache_dir = cache_directory(options, variables);
+  store.stores = store_directories(options, variables);
   store.catalog = Catalog::load(catalog_files(options, variables));
   store.runtime_dir = runtime_directory(options, variables);
   store.network = network_options(options, variables);

@@ -20,6 +20,7 @@ struct GlobalOptions {
   std::optional<std::string> runtime_dir;
   std::optional<std::string> ca_file = {};
   std::vector<std::string> trusted_realms = {};
+  std::vector<std::string> stores = {};
   bool offline = false;
   int verbosity = 0;  ///< How often -v was given.
   bool version = false;

@@ -47,6 +47,15 @@ TEST(Settings, CacheDirectory) {
   }
 }
 
+TEST(Settings, StoresOfOptionsComeBeforeThoseOfTheVariable) {
+  GlobalOptions options;
+  options.stores = {"/a//b", "rel"};
+  const auto stores =
+      store_options(options, variables({{"HOME", "/h"}, {"PYRO_STORES", "/c/./d:/e"}})).stores;
+  EXPECT_EQ(stores, (std::vector<fs::path>{"/a/b", fs::current_path() / "rel", "/c/d", "/e"}));
+  EXPECT_TRUE(store_options({}, variables({{"HOME", "/h"}})).stores.empty());
+}
+
 TEST(Settings, WithoutAHomeTheCacheMustBeNamed) {
   for (const Values& values : {Values{}, Values{{"HOME", ""}}, Values{{"HOME", "here"}}}) {
     try {

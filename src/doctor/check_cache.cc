@@ -42,7 +42,7 @@ fs::path nearest_existing(const fs::path& path) {
 class Scratch {
  public:
   explicit Scratch(const CacheLayout& layout) {
-    if (fs::exists(layout.staging_dir()) && fs::exists(layout.locks_dir())) {
+    if (fs::exists(layout.staging_dir())) {
       staging_.emplace(layout);
       return;
     }
@@ -163,6 +163,27 @@ void check_space(const CacheLayout& layout, Findings& findings) {
                       .remedy = enough ? "" : "free some: pyro env prune"});
 }
 
+Finding judge_store(const fs::path& store) try {
+  const CacheLayout layout(store, Rights(Rights::Excess::refused));
+  layout.check_root();
+  const bool readable = ::access(store.c_str(), R_OK | X_OK) == 0;
+  return {.name = "store",
+          .health = readable ? Health::ok : Health::warning,
+          .message = store.string() + (readable ? "" : " may not be read"),
+          .remedy = readable ? "" : "chmod -R go+rX " + store.string()};
+} catch (const Error& error) {
+  return {
+      .name = "store", .health = Health::missing, .message = error.what(), .remedy = error.hint()};
+}
+
+/// Those that are there.
+void check_stores(const StoreOptions& options, Findings& findings) {
+  for (const fs::path& store : options.stores) {
+    std::error_code none;
+    if (fs::exists(store, none)) findings.push_back(judge_store(store));
+  }
+}
+
 void unfit(Findings& findings, std::string why, std::string remedy) {
   if (remedy.empty()) remedy = "choose another with --cache-dir";
   findings.push_back({.name = "cache",
@@ -182,6 +203,7 @@ void check_sharing(long type, bool has_locks, Findings& findings) {
 }
 
 bool check_cache(const StoreOptions& options, Findings& findings) {
+  check_stores(options, findings);
   const CacheLayout layout(options.cache_dir, Rights(Rights::Excess::tolerated));
   try {
     const Fd root = layout.open(layout.root());

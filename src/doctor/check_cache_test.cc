@@ -64,7 +64,10 @@ INSTANTIATE_TEST_SUITE_P(
         Cache{"NotYetMade", [](const fs::path&) {}, Health::ok, "made when it is needed", ""},
         Cache{"Usual", with_mode(0755), Health::ok, "", ""},
         Cache{"InUse",
-              [](const fs::path& above) { fs::create_directories(above / "cache/staging"); },
+              [](const fs::path& above) {
+                fs::create_directories(above / "cache/staging");
+                fs::create_directories(above / "cache/locks");
+              },
               Health::ok, "", ""},
         Cache{"OfAGroup", with_mode(0775), Health::warning, "others may write to", "chmod go-w "},
         Cache{"OfEverybody", with_mode(0757), Health::warning, "others may write to",

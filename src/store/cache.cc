@@ -14,7 +14,7 @@
 #include "store/install_removal.h"
 #include "store/installation.h"
 #include "store/last_use.h"
-#include "store/layout.h"
+#include "store/stores.h"
 
 namespace pyro {
 namespace {
@@ -163,9 +163,18 @@ CacheUsage cache_usage(const EnvironmentStore& store) {
 
 RemovalReport remove_environment(EnvironmentStore& store, std::string_view name) {
   const Environment& environment = store.options().catalog.require(name);
-  const CacheLayout layout(store.options().cache_dir, store.options().on_warning);
-  layout.check_root();
-  return Removing(layout, environment).run();
+  const Stores stores(store.options());
+  stores.cache().check_root();
+  RemovalReport report = Removing(stores.cache(), environment).run();
+  const auto elsewhere = stores.find(environment);
+  if (!elsewhere) return report;
+  const std::string remains = "environment '" + environment.name + "' is in the store " +
+                              elsewhere->layout.root().string() + " and is not removed from there";
+  if (report.removed.empty()) {
+    throw Error(ErrorCode::failed, remains, "stores are only read; see --store");
+  }
+  stores.cache().rights().warn(remains);
+  return report;
 }
 
 }  // namespace pyro

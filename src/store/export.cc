@@ -26,6 +26,7 @@
 #include "store/layer_writer.h"
 #include "store/layout.h"
 #include "store/staging_directory.h"
+#include "store/stores.h"
 #include "stream/artifacts.h"
 
 namespace pyro {
@@ -48,8 +49,8 @@ Error not_as_installed(const Environment& environment, const std::string& what) 
   return error;
 }
 
-HeldInstallation hold(const Environment& environment, const CacheLayout& layout) {
-  auto held = hold_installation(layout, environment);
+HeldInstallation hold(const Environment& environment, const StoreOptions& options) {
+  auto held = Stores(options).hold(environment);
   if (held) return std::move(*held);
   throw Error(ErrorCode::not_found, "environment '" + environment.name + "' is not installed",
               "install it with 'pyro env pull " + environment.name + "'");
@@ -105,8 +106,7 @@ class Exporter {
 
   void add(const std::string& name) {
     const Environment& environment = store_.catalog.require(name);
-    const HeldInstallation held =
-        hold(environment, CacheLayout(store_.cache_dir, store_.on_warning));
+    const HeldInstallation held = hold(environment, store_);
     const auto artifacts = artifacts_of(environment, held);
     LayerWriter writer(layout_, options_.compression, tar_size_of(artifacts));
     for (const OpenArtifact& artifact : artifacts) add_artifact(writer, environment, artifact);
@@ -189,10 +189,8 @@ ExportReport write_layout(const EnvironmentStore& store, std::span<const std::st
 
 /// What is wrong with the names is known before anything is written.
 void require_installed(const EnvironmentStore& store, std::span<const std::string> names) {
-  const CacheLayout layout(store.options().cache_dir, store.options().on_warning);
-  layout.check_root();
   for (const std::string& name : names) {
-    static_cast<void>(hold(store.options().catalog.require(name), layout));
+    static_cast<void>(hold(store.options().catalog.require(name), store.options()));
   }
 }
 

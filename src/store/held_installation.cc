@@ -8,6 +8,7 @@
 #include <string>
 #include <thread>
 
+#include "base/whole_calls.h"
 #include "pyro/error.h"
 #include "stream/artifacts.h"
 
@@ -23,7 +24,8 @@ Fd open_artifact(const CacheLayout& layout, const HeldInstallation& held, std::s
   const std::string name(kArtifactKinds[kind].name);
   const std::filesystem::path path = held.installation.directory / name;
   constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
-  Fd file(::openat(held.directory.get(), name.c_str(), kFlags | O_NOFOLLOW));
+  Fd file(uninterrupted(
+      [&] { return ::openat(held.directory.get(), name.c_str(), kFlags | O_NOFOLLOW); }));
   const bool is_link = !file && errno == ELOOP;
   if (!file) file = open_at(held.directory.get(), name, kFlags, 0, path);
   layout.rights().guard(file.get(), path,

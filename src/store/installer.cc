@@ -23,7 +23,7 @@
 #include "store/install_record.h"
 #include "store/install_transaction.h"
 #include "store/installation.h"
-#include "store/layout.h"
+#include "store/stores.h"
 #include "store/verify.h"
 
 namespace pyro {
@@ -53,15 +53,17 @@ bool needs_repair(const Environment& environment, const CacheLayout& layout,
 
 /// What is there already, if that is all the caller asked for.
 std::optional<InstalledEnvironment> find_satisfying(const Environment& environment,
-                                                    const CacheLayout& layout,
+                                                    const Stores& stores,
                                                     const PullOptions& options) {
   if (options.mode == PullMode::force) return std::nullopt;
-  const auto installation = find_installation(layout, environment);
-  if (!installation || is_outdated(installation->record, environment)) return std::nullopt;
-  if (options.mode == PullMode::repair) {
-    if (needs_repair(environment, layout, options.stop)) return std::nullopt;
+  for (const CacheLayout& layout : stores.all()) {
+    const auto installation = find_installation(layout, environment);
+    if (!installation || is_outdated(installation->record, environment)) continue;
+    const bool is_good =
+        options.mode != PullMode::repair || !needs_repair(environment, layout, options.stop);
+    if (is_good) return installation->describe();
   }
-  return installation->describe();
+  return std::nullopt;
 }
 
 void require_compatible(const Environment& environment) {
@@ -101,10 +103,11 @@ constexpr int kMostRereads = 3;
 class Installer {
  public:
   /// `source` counts more than what the catalog says.
-  Installer(const StoreOptions& options, const CacheLayout& layout, const Environment& environment,
+  Installer(const StoreOptions& options, const Stores& stores, const Environment& environment,
             const PullOptions& pull, std::optional<ChosenSource> source)
       : options_(options),
-        layout_(layout),
+        stores_(stores),
+        layout_(stores.cache()),
         environment_(environment),
         pull_(pull),
         source_(std::move(source)),
@@ -113,13 +116,13 @@ class Installer {
   InstalledEnvironment run() {
     if (!source_) source_ = choose_source(options_, environment_, progress_);
     if (!source_) {
-      if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
+      if (auto installed = find_satisfying(environment_, stores_, pull_)) return *installed;
       refuse_without_source();
     }
     const Fd locks = layout_.make(layout_.locks_dir());
     const FileLock lock = acquire_lock(locks.get());
     // Whoever held the lock may have done the work.
-    if (auto installed = find_satisfying(environment_, layout_, pull_)) return *installed;
+    if (auto installed = find_satisfying(environment_, stores_, pull_)) return *installed;
     return std::visit([&](const auto& chosen) { return install_from(chosen); }, *source_);
   }
 
@@ -289,6 +292,7 @@ class Installer {
 
   ProgressListener silence_;
   const StoreOptions& options_;
+  const Stores& stores_;
   const CacheLayout& layout_;
   const Environment& environment_;
   const PullOptions& pull_;
@@ -304,14 +308,14 @@ class Installer {
 InstalledEnvironment install(const StoreOptions& options, const Environment& environment,
                              const PullOptions& pull, std::optional<LayoutImage> image) {
   require_compatible(environment);
-  const CacheLayout layout(options.cache_dir, warn_of(options, pull));
-  layout.check_root();
+  const Stores stores(options, warn_of(options, pull));
+  stores.cache().check_root();
   // A repair verifies under the lock, once.
   if (pull.mode == PullMode::ensure) {
-    if (auto installed = find_satisfying(environment, layout, pull)) return *installed;
+    if (auto installed = find_satisfying(environment, stores, pull)) return *installed;
   }
   try {
-    return Installer(options, layout, environment, pull, std::move(image)).run();
+    return Installer(options, stores, environment, pull, std::move(image)).run();
   } catch (Error& error) {
     if (error.code() == ErrorCode::not_found) throw;
     error.add_context("cannot install " + environment.name);

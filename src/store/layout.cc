@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/whole_calls.h"
 #include "catalog/install_name.h"
 #include "pyro/error.h"
 
@@ -60,8 +61,9 @@ std::string CacheLayout::lock_name(const std::string& install_directory_name) {
 
 void CacheLayout::check_root() const {
   if (opened_root_) return;
-  Fd root(::open(root_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Fd root(uninterrupted([&] { return ::open(root_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
   if (!root && errno == ENOENT) return;
+  if (!root && errno == EACCES && !rights_.mends()) return;  // not for the caller
   if (!root) {
     const int error_number = errno;
     std::error_code error;
@@ -84,7 +86,8 @@ Fd CacheLayout::open(const std::filesystem::path& folder, int no_follow) const {
   Fd at = try_open_directory(opened_root_.get(), ".");
   std::filesystem::path path = root_;
   for (const std::filesystem::path& part : folder.lexically_relative(root_)) {
-    Fd next(::openat(at.get(), part.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | no_follow));
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | no_follow;
+    Fd next(uninterrupted([&] { return ::openat(at.get(), part.c_str(), flags); }));
     if (!next) return next;
     rights_.guard(next.get(), path /= part);
     at = std::move(next);

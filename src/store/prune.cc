@@ -33,8 +33,8 @@ bool is_loaded(const Catalog& catalog, const fs::path& file) {
 /// One run over a cache.
 class Pruner {
  public:
-  Pruner(const CacheLayout& layout, const Catalog& catalog, const PruneOptions& options)
-      : layout_(layout), catalog_(catalog), options_(options) {
+  Pruner(const Stores& stores, const Catalog& catalog, const PruneOptions& options)
+      : stores_(stores), layout_(stores.cache()), catalog_(catalog), options_(options) {
     report_.dry_run = options.dry_run;
   }
 
@@ -116,19 +116,25 @@ class Pruner {
   /// Nothing where installs cannot be looked at: then nobody can say whose state it is.
   [[nodiscard]] std::optional<std::vector<std::string>> prepared_names_of_installs() const {
     std::vector<std::string> names;
-    const fs::path folder = layout_.platform_dir();
-    const Fd platform = layout_.open(folder);
-    if (!platform && errno == ENOENT) return names;
-    if (!platform) return std::nullopt;
+    for (const CacheLayout& layout : stores_.all()) {
+      if (!add_prepared_names(layout, names)) return std::nullopt;
+    }
+    return names;
+  }
+
+  bool add_prepared_names(const CacheLayout& layout, std::vector<std::string>& names) const {
+    const fs::path folder = layout.platform_dir();
+    const Fd platform = layout.open(folder);
+    if (!platform) return errno == ENOENT;
     for (const std::string& name : sorted_names(platform.get(), folder)) {
       const auto& gone = report_.deleted_environment_dirs;  // as a dry run has it
-      if (std::ranges::find(gone, name) != gone.end()) continue;
+      if (&layout == &layout_ && std::ranges::find(gone, name) != gone.end()) continue;
       const Fd directory = try_open_directory(platform.get(), name);
-      if (!directory && errno != ENOENT && !is_of_another_kind(errno)) return std::nullopt;
+      if (!directory && errno != ENOENT && !is_of_another_kind(errno)) return false;
       const auto record = directory ? InstallRecord::read(directory.get()) : std::nullopt;
       if (record) names.push_back(CacheLayout::prepared_name(record->name));
     }
-    return names;
+    return true;
   }
 
   // Marks of what was removed by others. They are empty, and nobody's loss.
@@ -279,6 +285,7 @@ class Pruner {
     return Fd(::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   }
 
+  const Stores& stores_;
   const CacheLayout& layout_;
   const Catalog& catalog_;
   const PruneOptions& options_;
@@ -290,9 +297,8 @@ class Pruner {
 
 }  // namespace
 
-PruneReport prune_cache(const CacheLayout& layout, const Catalog& catalog,
-                        const PruneOptions& options) {
-  return Pruner(layout, catalog, options).run();
+PruneReport prune_cache(const Stores& stores, const Catalog& catalog, const PruneOptions& options) {
+  return Pruner(stores, catalog, options).run();
 }
 
 }  // namespace pyro

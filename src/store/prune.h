@@ -2,11 +2,12 @@
 #pragma once
 
 #include "pyro/environment_store.h"
-#include "store/layout.h"
+#include "store/stores.h"
 
 namespace pyro {
 
-[[nodiscard]] PruneReport prune_cache(const CacheLayout& layout, const Catalog& catalog,
+/// Of the stores, only what is installed there is looked at: saved states of that are kept.
+[[nodiscard]] PruneReport prune_cache(const Stores& stores, const Catalog& catalog,
                                       const PruneOptions& options);
 
 }  // namespace pyro

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/whole_calls.h"
+
 namespace pyro {
 namespace {
 
@@ -59,6 +61,7 @@ std::optional<UseLock> UseLock::try_acquire(int locks, int directory, LockKind k
 }
 
 std::optional<UseLock> UseLock::try_share(const CacheLayout& layout, int directory) {
+  if (!layout.rights().mends()) return UseLock();
   const std::string name = name_for(directory);
   Fd locks;
   try {
@@ -74,7 +77,9 @@ std::optional<UseLock> UseLock::try_share(const CacheLayout& layout, int directo
 bool UseLock::is_held(const CacheLayout& layout, int directory) {
   const Fd locks = layout.open(layout.locks_dir());
   const std::string name = name_for(directory);
-  const Fd file(::openat(locks.get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const Fd file(uninterrupted([&] {
+    return ::openat(locks.get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  }));
   return file && !try_lock(file.get(), LockKind::exclusive, layout.locks_dir() / name);
 }
 

@@ -131,8 +131,7 @@ Launcher::Launcher(EnvironmentStore& store, std::string_view name, const Machine
                    std::unique_ptr<MachineMonitor> monitor)
     : store_(store),
       environment_(store.options().catalog.require(name)),
-      layout_(store.options().cache_dir,
-              [this](std::string_view text) { progress_.warning(text); }),
+      stores_(store.options(), [this](std::string_view text) { progress_.warning(text); }),
       options_(options),
       progress_(progress != nullptr ? *progress : silence_),
       stop_(std::move(stop)),
@@ -145,15 +144,17 @@ HeldInstallation Launcher::hold() {
   while (true) {
     const InstalledEnvironment installed = store_.ensure_installed(environment_.name, pull);
     // A prune may have come in between.
-    if (auto held = hold_installation(layout_, environment_)) {
-      note_use(layout_, installed.install_dir.filename().string());
+    if (auto held = stores_.hold(environment_, installed.install_dir)) {
+      if (installed.install_dir == layout().install_dir(environment_)) {
+        note_use(layout(), installed.install_dir.filename().string());
+      }
       return std::move(*held);
     }
   }
 }
 
 MachineShape Launcher::shape() {
-  const MachineShape shape = shape_for(options_, layout_);
+  const MachineShape shape = shape_for(options_, layout());
   const unsigned processors = processors_of_host();
   if (shape.accelerator == Accelerator::tcg && shape.cpus > processors) {
     progress_.warning(fmt::format(

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "store/held_installation.h"
+#include "store/stores.h"
 #include "vm/guest_link.h"
 #include "vm/prepared_state.h"
 
@@ -32,7 +33,7 @@ class Launcher {
            std::unique_ptr<MachineMonitor> monitor);
 
   [[nodiscard]] const Environment& environment() const noexcept { return environment_; }
-  [[nodiscard]] const CacheLayout& layout() const noexcept { return layout_; }
+  [[nodiscard]] const CacheLayout& layout() const noexcept { return stores_.cache(); }
   [[nodiscard]] ProgressListener& progress() noexcept { return progress_; }
 
   /// Installs it if it is not.
@@ -67,7 +68,7 @@ class Launcher {
   ProgressListener silence_;
   EnvironmentStore& store_;
   const Environment environment_;
-  const CacheLayout layout_;
+  const Stores stores_;
   const MachineOptions& options_;
   ProgressListener& progress_;
   const std::stop_token stop_;

@@ -1,6 +1,5 @@
 // Whether a run would start from a prepared state.
-#include "store/held_installation.h"
-#include "store/layout.h"
+#include "store/stores.h"
 #include "vm/launch.h"
 #include "vm/prepared_state.h"
 
@@ -21,9 +20,10 @@ std::string_view to_string(Readiness readiness) noexcept {
 ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_view name,
                                   const MachineOptions& options) {
   const Environment& environment = store.options().catalog.require(name);
-  const CacheLayout layout(store.options().cache_dir, store.options().on_warning);
+  const Stores stores(store.options());
+  const CacheLayout& layout = stores.cache();
   ReadinessReport report;
-  const auto held = hold_installation(layout, environment);
+  const auto held = stores.hold(environment);
   report.installed = held.has_value();
   const auto directory = prepared_state_dir(layout, environment.name, options.network);
   if (!held) {
