@@ -33,9 +33,9 @@ struct EnvironmentSource {
   ///                                 rootfs.ext4 in it; of a runtime bundle with one profile; of an
   ///                                 OCI image layout with one image, in a directory or a tar
   ///   oci:  oci-archive:            DIR[:TAG] or FILE[:TAG]: an OCI image layout as skopeo names
-  ///   it all else                      HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], perhaps behind
-  ///   oci://;
-  ///                                 without tag and digest the tag is "latest"
+  ///                                 it
+  ///   all else                      HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], perhaps behind oci://
+  ///                                 or docker://; without tag and digest the tag is "latest"
   ///
   /// Nothing but that tag is completed: a name without a registry is refused, as each tool
   /// completes it in its own way. "docker.io" is what Docker Hub's registry is called elsewhere.

@@ -23,7 +23,8 @@ namespace {
 
 namespace fs = std::filesystem;
 constexpr std::string_view kLayoutFile = "oci-layout";
-constexpr std::string_view kRecordScheme = "oci://";  ///< As install records name an image.
+/// As install records and as skopeo and podman name an image in a registry.
+constexpr std::array<std::string_view, 2> kRegistrySchemes = {"oci://", "docker://"};
 
 bool is_path(std::string_view text) {
   constexpr std::array<std::string_view, 3> kBeginnings = {"/", "./", "../"};
@@ -31,8 +32,18 @@ bool is_path(std::string_view text) {
          std::ranges::any_of(kBeginnings, [&](auto front) { return text.starts_with(front); });
 }
 
+/// Takes the scheme of a registry off the front of `text`; whether one was there.
+bool take_registry_scheme(std::string_view& text) {
+  for (const std::string_view scheme : kRegistrySchemes) {
+    if (!text.starts_with(scheme)) continue;
+    text.remove_prefix(scheme.size());
+    return true;
+  }
+  return false;
+}
+
 bool is_url(std::string_view text) {
-  return text.find("://") != text.npos && !text.starts_with(kRecordScheme);
+  return text.find("://") != text.npos;
 }
 
 std::string absolute(const fs::path& path) {
@@ -42,7 +53,6 @@ std::string absolute(const fs::path& path) {
 }
 
 EnvironmentSource in_registry(std::string_view text) {
-  if (text.starts_with(kRecordScheme)) text.remove_prefix(kRecordScheme.size());
   FullReference image = FullReference::parse(text);
   EnvironmentSource source{.oci_registry = std::move(image.registry),
                            .oci_repository = std::move(image.repository),
@@ -159,10 +169,10 @@ Error with_path_in_mind(Error error, std::string_view text) {
 }  // namespace
 
 EnvironmentSource EnvironmentSource::parse(std::string_view text) {
+  if (take_registry_scheme(text)) return in_registry(text);
   if (is_path(text)) return on_disk(text);
   if (is_url(text)) return behind_url(text);
-  const auto layout = split_layout_url(text);
-  if (layout && !text.starts_with(kRecordScheme)) return in_layout(*layout);
+  if (const auto layout = split_layout_url(text)) return in_layout(*layout);
   try {
     return in_registry(text);
   } catch (const Error& error) {

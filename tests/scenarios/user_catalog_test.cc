@@ -92,11 +92,17 @@ TEST_F(AddTest, AnImageByItsDigest) {
   EXPECT_EQ(registry_->count(RequestKind::manifest, "1"), 0) << "the tag is never asked for";
 }
 
-// As pyro names it in install records.
-TEST_F(AddTest, AnImageAsRecordsNameIt) {
+// As pyro's install records, and as skopeo and podman name it.
+TEST_F(AddTest, AnImageBehindTheSchemeOfARegistry) {
   registry_->put(kRepository, "1", image_of(sample()));
-  pyro_ok({"env", "add", "mine", "oci://" + reference()});
+  pyro_ok({"env", "add", "a", "oci://" + reference()});
+  pyro_ok({"env", "add", "b", "docker://" + reference()});
   EXPECT_EQ(entries()[0]["oci_registry"], registry_->host());
+  EXPECT_EQ(entries()[1]["oci_registry"], registry_->host());
+  EXPECT_EQ(entries()[1]["oci_repository"], kRepository);
+  EXPECT_EQ(entries()[1]["oci_reference"], "1");
+  pyro_ok({"env", "pull", "b"});
+  expect_installed(sample(), "b");
 }
 
 TEST_F(AddTest, ADirectory) {
@@ -341,7 +347,8 @@ const std::vector<BadSource> kBadSources = {
     {"UrlOfFtp", "ftp://robin:top-secret@r.example/x.tar", 2, {"ftp"}},
     {"UrlWithRawUtf8", "https://r.example/\xc3\xbc.tar.gz", 2, {"beyond ASCII", "%C3%BC"}},
     {"UrlWithTwoAts", "https://robin@top-secret@r.example/x.tar", 2, {"two '@'", "%40"}},
-    {"UrlOfDocker", "docker://r.example/x", 2, {"docker"}},
+    {"ShortNameBehindDocker", "docker://ubuntu", 2, {"docker.io/library/ubuntu"}},
+    {"NothingBehindDocker", "docker://", 2, {"empty"}},
     {"UrlOverPlainHttp", "http://far.example/x.tar", 2, {"http is fetched only with"}},
     {"UrlWithoutAHost", "https:///x.tar", 2, {"needs a host"}},
     {"UrlWithALineBreak", "https://r.example/a\r\nb", 2, {"control"}},
