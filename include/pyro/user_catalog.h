@@ -39,10 +39,11 @@ struct EnvironmentSource {
   ///
   /// Nothing but that tag is completed: a name without a registry is refused, as each tool
   /// completes it in its own way. "docker.io" is what Docker Hub's registry is called elsewhere.
-  /// Paths are looked at, and made absolute; nothing else is asked for.
+  /// Paths, also those of file URLs, are looked at, and made absolute; nothing else is asked for.
   /// @throws Error(usage) for what is none of these; (filesystem) for a path that cannot be looked
-  /// at; (integrity) for a directory that holds no environment, or a layout that is damaged;
-  /// (not_found) where a layout has no such image, or several and no tag was given.
+  /// at; (integrity) for a directory that holds no environment, a file that is no archive, or a
+  /// layout that is damaged; (not_found) where a layout has no such image, or several and no tag
+  /// was given.
   [[nodiscard]] static EnvironmentSource parse(std::string_view text);
 };
 

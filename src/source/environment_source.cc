@@ -1,5 +1,4 @@
 // What a person means by the source of an environment to be added.
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,9 +13,10 @@
 #include "base/oci_names.h"
 #include "oci/full_reference.h"
 #include "oci/image_layout.h"
-#include "oci/tar_index.h"
 #include "pyro/user_catalog.h"
+#include "source/archive_kind.h"
 #include "source/artifact_directory.h"
+#include "source/source_path.h"
 
 namespace pyro {
 namespace {
@@ -65,12 +65,20 @@ EnvironmentSource in_registry(std::string_view text) {
   return source;
 }
 
+/// What is there by now; what is not may come.
+void require_archive(const std::string& url) {
+  const auto path = source_path(url);
+  std::error_code none;
+  if (path && fs::is_regular_file(*path, none)) static_cast<void>(archive_kind(*path));
+}
+
 EnvironmentSource behind_url(std::string_view url) {
   const auto fragment = fragment_of(url);
   if (fragment && !fragment->starts_with("sha256=")) {
     throw Error(ErrorCode::usage, "what follows the '#' of a URL can only be sha256=HEX",
                 "a '#' of the path is written %23");
   }
+  require_archive(std::string(url.substr(0, url.find('#'))));
   return {.source_url = std::string(url)};
 }
 
@@ -93,18 +101,6 @@ EnvironmentSource in_layout(std::string_view scheme, const std::string& path) {
   if (path.find(':') == std::string::npos) return in_layout({scheme, path, {}});
   throw Error(ErrorCode::usage, path + " is an image layout, and what follows a ':' is a tag there",
               "give it a name without one, by a link or by moving it");
-}
-
-/// A tar with a layout in it, as opposed to one with artifacts. What is no tar at all may be
-/// compressed.
-bool is_layout_archive(const std::string& path) {
-  const Fd file = open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, path);
-  try {
-    return TarIndex(file.get(), path).find(std::string(kLayoutFile)) != nullptr;
-  } catch (const Error& error) {
-    if (error.code() != ErrorCode::integrity) throw;
-    return false;
-  }
 }
 
 /// The complete profiles of a runtime bundle.
@@ -148,7 +144,7 @@ EnvironmentSource on_disk(std::string_view text) {
   const fs::file_status status = fs::status(path, error);
   if (fs::is_directory(status)) return in_directory(path);
   if (fs::is_regular_file(status)) {
-    if (is_layout_archive(path)) return in_layout("oci-archive", path);
+    if (archive_kind(path) == ArchiveKind::layout) return in_layout("oci-archive", path);
     return {.source_url = path};
   }
   if (error) {

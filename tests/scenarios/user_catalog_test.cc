@@ -11,6 +11,7 @@
 #include "scenarios/held_lock.h"
 #include "scenarios/hostile_harness.h"
 #include "scenarios/private_mount.h"
+#include "support/artifacts.h"
 
 namespace pyro::testing {
 namespace {
@@ -224,6 +225,63 @@ TEST_F(AddTest, AnImageLayoutInATar) {
   expect_installed(sample(), "b");
   expect_installed(sample(), "c");
 }
+
+// Some tars have no magic number; whatever is compressed, only a pull unpacks.
+TEST_F(AddTest, AnArchiveOfAnyForm) {
+  write_file(dir_ / "v7.tar", TarBuilder()
+                                  .tweak({.magic = TarMagic::v7})
+                                  .file("vmlinux", sample().kernel)
+                                  .file("rootfs.ext4", sample().rootfs)
+                                  .finish());
+  pyro_ok({"env", "add", "v7", "./v7.tar"});
+  pyro_ok({"env", "pull", "v7"});
+  expect_installed(sample(), "v7");
+  for (const Compression compression :
+       {Compression::gzip, Compression::zstd, Compression::xz, Compression::bzip2}) {
+    const std::string name = "vm" + file_suffix(compression);
+    write_file(dir_ / name, compress(tar_of(sample()), compression));
+    pyro_ok({"env", "add", name, "./" + name});
+  }
+  pyro_ok({"env", "add", "later", "file:///is/not/there.tar"});
+}
+
+struct NoArchive {
+  const char* name;
+  std::string bytes;
+  Words says;
+
+  friend void PrintTo(const NoArchive& self, std::ostream* out) { *out << self.name; }
+};
+
+class NoArchiveTest : public AddTest, public ::testing::WithParamInterface<NoArchive> {};
+
+TEST_P(NoArchiveTest, IsRefusedWithWhatItIs) {
+  const fs::path file = dir_ / "file";
+  write_file(file, GetParam().bytes);
+  Words says = GetParam().says;
+  says.push_back(file.string());
+  expect_add_refused(5, says, {"mine", "./file"});
+  expect_add_refused(5, says, {"mine", "file://" + file.string()});
+  expect_add_refused(5, says, {"mine", "file://" + file.string() + "#sha256=" + kHex});
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Files, NoArchiveTest,
+    ::testing::Values(
+        NoArchive{"Empty", "", {"is empty"}},
+        NoArchive{"FileSystem",
+                  file_system_with(noise(5000, 1)),
+                  {"it is an ext2, ext3 or ext4 file system", "as rootfs.ext4", "directory"}},
+        NoArchive{"Kernel", kernel_with("k"), {"it is an ELF file", "as vmlinux", "directory"}},
+        NoArchive{"Qcow2", "QFI\xfb" + std::string(600, 'q'), {"it is a qcow2 disk image", "tar"}},
+        NoArchive{"Zip", "PK\3\4" + std::string(600, 'z'), {"it is a zip archive", "a tar"}},
+        NoArchive{"Page", "<!DOCTYPE html><title>Log in", {"it is an HTML page"}},
+        NoArchive{"LfsPointer",
+                  "version https://git-lfs.github.com/spec/v1\noid sha256:",
+                  {"a Git LFS pointer"}},
+        NoArchive{"Noise", noise(2000, 1), {"is not an archive", "a tar"}},
+        NoArchive{"Zeros", std::string(2000, '\0'), {"is not an archive"}}),
+    row_name);
 
 // Modes bind root, too.
 TEST_F(AddTest, WhatMayNotBeRead) {
