@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -74,9 +75,25 @@ struct LayoutEnvironment {
   Digest digest;          ///< Of its manifest or index.
 };
 
-/// The images of `layout`, a directory or a tar, in their order.
-/// @throws Error(filesystem, integrity)
-[[nodiscard]] std::vector<LayoutEnvironment> environments_in(const std::filesystem::path& layout);
+class ImageLayout;
+
+/// A layout to import from: a directory, or a tar. A compressed one is unpacked, once: into a file
+/// of the store's cache that lasts as long as this does.
+class OpenLayout {
+ public:
+  /// Asking `stop` to stop ends it with Error(interrupted).
+  /// @throws Error(filesystem, integrity)
+  OpenLayout(const EnvironmentStore& store, const std::filesystem::path& path,
+             const std::stop_token& stop = {});
+
+  /// Its images, in their order.
+  [[nodiscard]] std::vector<LayoutEnvironment> environments() const;
+
+  [[nodiscard]] const std::shared_ptr<const ImageLayout>& files() const noexcept { return files_; }
+
+ private:
+  std::shared_ptr<const ImageLayout> files_;
+};
 
 struct ImportOptions {
   /// The environment that it becomes, whatever the image says of itself.
@@ -101,7 +118,7 @@ struct ImportOptions {
 /// with a registry or an https URL as its source, or none; `store` has it from then on.
 /// @throws Error(not_found) when there is no such image, or the catalog does not know it; (failed)
 /// when the catalog has it in another version; else as EnvironmentStore::pull()
-EnvironmentStatus import_environment(EnvironmentStore& store, const std::filesystem::path& layout,
+EnvironmentStatus import_environment(EnvironmentStore& store, const OpenLayout& layout,
                                      std::string_view name, const ImportOptions& options = {});
 
 }  // namespace pyro

@@ -31,15 +31,18 @@ struct EnvironmentSource {
   ///                                 or not
   ///   /  ./  ../                    a path: of an archive; of a directory with vmlinux and
   ///                                 rootfs.ext4 in it; of a runtime bundle with one profile; of an
-  ///                                 OCI image layout with one image, in a directory or a tar
+  ///                                 OCI image layout with one image, in a directory or a tar; of
+  ///                                 what `docker save` writes
   ///   oci:  oci-archive:            DIR[:TAG] or FILE[:TAG]: an OCI image layout as skopeo names
   ///                                 it
+  ///   docker-archive:               FILE[:NAME:TAG]: what `docker save` writes
   ///   all else                      HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], perhaps behind oci://
   ///                                 or docker://; without tag and digest the tag is "latest"
   ///
   /// Nothing but that tag is completed: a name without a registry is refused, as each tool
   /// completes it in its own way. "docker.io" is what Docker Hub's registry is called elsewhere.
   /// Paths, also those of file URLs, are looked at, and made absolute; nothing else is asked for.
+  /// Of archives that are compressed, only a pull sees what is in them.
   /// @throws Error(usage) for what is none of these; (filesystem) for a path that cannot be looked
   /// at; (integrity) for a directory that holds no environment, a file that is no archive, or a
   /// layout that is damaged; (not_found) where a layout has no such image, or several and no tag

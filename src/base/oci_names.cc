@@ -127,9 +127,10 @@ bool is_oci_tag(std::string_view text) noexcept {
 }
 
 std::optional<LayoutUrl> split_layout_url(std::string_view text) {
+  constexpr std::array<std::string_view, 3> kSchemes = {"oci", "oci-archive", "docker-archive"};
   const std::string_view scheme = text.substr(0, text.find(':'));
   const std::string lower = to_lower(scheme);
-  if (scheme.size() == text.size() || (lower != "oci" && lower != "oci-archive")) {
+  if (scheme.size() == text.size() || std::ranges::find(kSchemes, lower) == kSchemes.end()) {
     return std::nullopt;
   }
   const std::string_view rest = text.substr(scheme.size() + 1);

@@ -22,8 +22,8 @@ namespace pyro {
 /// A tag, or a digest as Digest::parse() takes it.
 [[nodiscard]] bool is_oci_reference(std::string_view text) noexcept;
 
-/// "oci:DIR[:TAG]" and "oci-archive:FILE[:TAG]", as containers-transports(5) has them: the path
-/// ends at its first colon.
+/// "oci:DIR[:TAG]", "oci-archive:FILE[:TAG]" and "docker-archive:FILE[:NAME:TAG]", as
+/// containers-transports(5) has them: the path ends at its first colon.
 struct LayoutUrl {
   std::string_view scheme;  ///< As it is written: "oci".
   std::string_view path;

@@ -142,6 +142,7 @@ TEST(LayoutUrls, EndTheirPathAtTheFirstColon) {
   const Row rows[] = {{"oci:/a/b", "/a/b", ""},
                       {"oci:a:1.0", "a", "1.0"},
                       {"oci-archive:a.tar:debian:12", "a.tar", "debian:12"},
+                      {"docker-archive:a.tar:h:5/b:1", "a.tar", "h:5/b:1"},
                       {"OCI:", "", ""},
                       {"oci::x", "", "x"}};
   for (const Row& row : rows) {

@@ -22,6 +22,7 @@ constexpr Field kSize{124, 12};
 constexpr Field kTime{136, 12};
 constexpr Field kChecksum{148, 8};
 constexpr std::size_t kType = 156;
+constexpr Field kLink{157, 100};
 constexpr Field kMagic{257, 6};
 constexpr Field kMajor{329, 8};
 constexpr Field kMinor{337, 8};
@@ -135,7 +136,8 @@ std::optional<TarMember> parse_tar_header(const TarHeader& header) {
   if (octal(bytes_of(header, kChecksum)) != sum_of(header)) return std::nullopt;
   return TarMember{.name = name_of(header),
                    .size = number(bytes_of(header, kSize)),
-                   .type = std::to_integer<char>(header[kType])};
+                   .type = std::to_integer<char>(header[kType]),
+                   .link = std::string(text_of(header, kLink))};
 }
 
 }  // namespace pyro

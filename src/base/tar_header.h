@@ -32,6 +32,7 @@ struct TarMember {
   std::string name;                   ///< With its prefix; as it is, whatever it leads to.
   std::optional<std::uint64_t> size;  ///< Nothing where there is no number, or one of no file's.
   char type = '0';
+  std::string link = {};  ///< What a link leads to; as it is.
 };
 
 /// Nothing when its checksum is not right.

@@ -135,9 +135,8 @@ TEST(CatalogFile, NamesFileEntryAndField) {
       {"source_url", "https://h/a#md5=" + kHex.substr(32),
        "'source_url': what follows '#' is not 'sha256=' and 64 lower-case hexadecimal digits"},
       {"source_url", "ftp://a/b",
-       "'source_url': scheme 'ftp' is not one of: https, http, file, oci, oci-archive (or a path; "
-       "'./NAME' for a "
-       "file with a colon in its name)"},
+       "'source_url': scheme 'ftp' is not one of: https, http, file, oci, oci-archive, "
+       "docker-archive (or a path; './NAME' for a file with a colon in its name)"},
       {"source_url", "http://example.org/a.tar",
        "'source_url': http is fetched only with 'source_sha256' or from this machine; use https"},
       {"compatibility", "~=4.5", "'compatibility': '~=4.5' is not a range like '>=4.5.0,<5.0.0'"},

@@ -61,7 +61,8 @@ std::optional<std::string> layout_complaint(const LayoutUrl& url) {
     return "'oci://' would be a registry, which has fields of its own: 'oci_registry', "
            "'oci_repository' and 'oci_reference'";
   }
-  if (url.path.empty()) return "an image layout needs a path: oci:DIR or oci-archive:FILE";
+  if (url.path.empty())
+    return "an image layout needs a path: oci:DIR, oci-archive:FILE or docker-archive:FILE";
   return std::nullopt;
 }
 
@@ -81,8 +82,8 @@ std::optional<std::string> source_url_complaint(std::string_view url, bool has_c
   if (scheme != "https" && scheme != "http") {
     // Nothing behind the colon is shown: of "user:password@host/file", that is a password.
     return "scheme '" + scheme +
-           "' is not one of: https, http, file, oci, oci-archive (or a path; './NAME' for a file "
-           "with a colon in its name)";
+           "' is not one of: https, http, file, oci, oci-archive, docker-archive (or a path; "
+           "'./NAME' for a file with a colon in its name)";
   }
   return web_complaint(url, scheme == "http" && !has_checksum);
 }

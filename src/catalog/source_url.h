@@ -8,8 +8,9 @@
 
 namespace pyro {
 
-/// What is wrong with `url` as a source, or nothing: https, file, oci, oci-archive and paths are
-/// fine, http with a checksum or from this machine only, everything else is refused.
+/// What is wrong with `url` as a source, or nothing: https, file, oci, oci-archive,
+/// docker-archive and paths are fine, http with a checksum or from this machine only, everything
+/// else is refused.
 [[nodiscard]] std::optional<std::string> source_url_complaint(std::string_view url,
                                                               bool has_checksum);
 

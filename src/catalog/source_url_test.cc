@@ -27,7 +27,8 @@ TEST(SourceUrl, Accepts) {
                           "oci:/a/b",
                           "oci:b:tag",
                           "oci-archive:../a.tar:debian:12",
-                          "OCI-archive:/a"}) {
+                          "OCI-archive:/a",
+                          "docker-archive:a.tar:b:1"}) {
     EXPECT_EQ(source_url_complaint(url, false), std::nullopt) << url;
   }
   EXPECT_EQ(source_url_complaint("http://example.org/a", true), std::nullopt);
@@ -38,6 +39,9 @@ TEST(SourceUrl, Refuses) {
                           "ftp://a/b",
                           "oci://a/b",
                           "oci-archive://a/b",
+                          "docker-archive://a/b",
+                          "docker-archive:",
+                          "docker://a/b",
                           "oci:",
                           "oci::tag",
                           "oci-dir:/a",

@@ -19,8 +19,8 @@ namespace {
 constexpr std::size_t kMostVersionBytes = std::size_t{64} << 10;
 constexpr std::size_t kReadSize = std::size_t{256} << 10;
 constexpr char kNoLayout[] =
-    "this takes a directory or a tar as 'skopeo copy' and 'pyro env "
-    "export' write them";
+    "this takes a directory or a tar as 'skopeo copy', 'docker save' and 'pyro env export' write "
+    "them";
 
 Error damaged(const std::string& what) {
   return Error(ErrorCode::integrity, what);
@@ -64,8 +64,11 @@ auto about(const std::string& subject, const Work& work) {
 
 }  // namespace
 
-ImageLayout::ImageLayout(std::filesystem::path path)
-    : path_(std::move(path)), files_(open_layout_files(path_)) {
+ImageLayout::ImageLayout(const std::filesystem::path& path)
+    : ImageLayout(open_layout(path), path) {}
+
+ImageLayout::ImageLayout(Fd opened, std::filesystem::path path, std::string_view transport)
+    : path_(std::move(path)), files_(open_layout_files(std::move(opened), path_, transport)) {
   about(path_.string() + " is not an image layout", [&] {
     try {
       check_version(read_small("oci-layout", kMostVersionBytes));
@@ -149,7 +152,10 @@ std::vector<Descriptor> ImageLayout::only_image() const {
   }
   const bool platforms = std::ranges::all_of(
       index_.manifests, [](const Descriptor& entry) { return entry.platform.has_value(); });
-  if (index_.manifests.size() == 1 || (tags.size() == 1 && platforms)) return index_.manifests;
+  const bool same = std::ranges::all_of(index_.manifests, [&](const Descriptor& entry) {
+    return entry.digest == index_.manifests.front().digest;
+  });
+  if (same || (tags.size() == 1 && platforms)) return index_.manifests;
   const std::string names = list_tags(index_.manifests);
   throw Error(ErrorCode::not_found, path_.string() + " has more than one image",
               names.empty() ? "they have no names to choose by" : "choose one of: " + names);

@@ -22,10 +22,16 @@ inline constexpr std::string_view kLayoutVersion = R"({"imageLayoutVersion":"1.0
 
 class ImageLayout {
  public:
-  /// A directory, or a tar that is not compressed.
+  /// A directory, or a tar that is not compressed: of a layout, or as `docker save` writes it
+  /// (oci/docker_archive.h).
   /// @throws Error(filesystem) when it cannot be read; (integrity) when it is no image layout
-  explicit ImageLayout(std::filesystem::path path);
+  explicit ImageLayout(const std::filesystem::path& path);
 
+  /// What is open already; see open_layout_files().
+  ImageLayout(Fd opened, std::filesystem::path path, std::string_view transport = {});
+
+  /// See oci/layout_files.h.
+  [[nodiscard]] std::string_view transport() const noexcept { return files_->transport(); }
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
   /// All that index.json lists.

@@ -208,7 +208,8 @@ TEST_F(ImageLayoutTest, HoldsManifestsToTheirDescriptors) {
 
 TEST_F(ImageLayoutTest, RefusesWhatIsNoLayout) {
   const std::string hint =
-      " | this takes a directory or a tar as 'skopeo copy' and 'pyro env export' write them";
+      " | this takes a directory or a tar as 'skopeo copy', 'docker save' and 'pyro env export' "
+      "write them";
   const auto nothing = [](const ImageLayout&) {};
   fs::create_directory(layout_);
   EXPECT_EQ(refusal(nothing), "LAYOUT is not an image layout: it has no oci-layout" + hint);

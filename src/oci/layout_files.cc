@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-#include "oci/tar_index.h"
+#include "oci/docker_archive.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -21,6 +21,8 @@ class DirectoryFiles final : public LayoutFiles {
  public:
   DirectoryFiles(Fd directory, std::filesystem::path path)
       : directory_(std::move(directory)), path_(std::move(path)) {}
+
+  std::string_view transport() const noexcept override { return kLayoutDirectory; }
 
   // Links are not followed: they would lead out of the layout, and pipes would be waited for.
   std::optional<LayoutFile> open(const std::string& name) const override {
@@ -58,8 +60,10 @@ class DirectoryFiles final : public LayoutFiles {
 
 class TarFiles final : public LayoutFiles {
  public:
-  TarFiles(Fd file, std::filesystem::path path)
-      : file_(std::move(file)), path_(std::move(path)), index_(file_.get(), path_) {}
+  TarFiles(Fd file, TarIndex index, std::filesystem::path path)
+      : file_(std::move(file)), path_(std::move(path)), index_(std::move(index)) {}
+
+  std::string_view transport() const noexcept override { return kLayoutArchive; }
 
   std::optional<LayoutFile> open(const std::string& name) const override {
     const TarIndex::Entry* const entry = index_.find(name);
@@ -76,15 +80,30 @@ class TarFiles final : public LayoutFiles {
 
 }  // namespace
 
-std::unique_ptr<LayoutFiles> open_layout_files(const std::filesystem::path& path) {
-  Fd fd = open_at(AT_FDCWD, path.string(), O_RDONLY | O_NONBLOCK, 0, path);
+Fd open_layout(const std::filesystem::path& path) {
+  return open_at(AT_FDCWD, path.string(), O_RDONLY | O_NONBLOCK, 0, path);
+}
+
+std::string_view transport_in(const TarIndex& index, int file) {
+  if (index.find("oci-layout") != nullptr) return kLayoutArchive;
+  return is_docker_archive(index, file) ? kDockerArchive : std::string_view();
+}
+
+std::unique_ptr<LayoutFiles> open_layout_files(Fd opened, const std::filesystem::path& path,
+                                               std::string_view transport) {
   struct stat status {};
-  if (::fstat(fd.get(), &status) != 0) {
+  if (::fstat(opened.get(), &status) != 0) {
     throw system_error("cannot look at " + path.string(), errno);
   }
-  if (S_ISDIR(status.st_mode)) return std::make_unique<DirectoryFiles>(std::move(fd), path);
-  if (S_ISREG(status.st_mode)) return std::make_unique<TarFiles>(std::move(fd), path);
-  throw Error(ErrorCode::filesystem, path.string() + " is neither a directory nor a file");
+  if (S_ISDIR(status.st_mode)) return std::make_unique<DirectoryFiles>(std::move(opened), path);
+  if (!S_ISREG(status.st_mode)) {
+    throw Error(ErrorCode::filesystem, path.string() + " is neither a directory nor a file");
+  }
+  TarIndex index(opened.get(), path);
+  if (transport == kDockerArchive || transport_in(index, opened.get()) == kDockerArchive) {
+    return std::make_unique<DockerArchive>(std::move(opened), std::move(index), path);
+  }
+  return std::make_unique<TarFiles>(std::move(opened), std::move(index), path);
 }
 
 }  // namespace pyro

@@ -6,8 +6,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/files.h"
+#include "oci/tar_index.h"
 
 namespace pyro {
 
@@ -19,9 +21,17 @@ struct LayoutFile {
   std::uint64_t size = 0;
 };
 
+/// What images lie in, as skopeo and podman call it: "oci", "oci-archive", "docker-archive".
+inline constexpr std::string_view kLayoutDirectory = "oci";
+inline constexpr std::string_view kLayoutArchive = "oci-archive";
+inline constexpr std::string_view kDockerArchive = "docker-archive";
+
 class LayoutFiles {
  public:
   virtual ~LayoutFiles() = default;
+
+  /// One of the above.
+  [[nodiscard]] virtual std::string_view transport() const noexcept = 0;
 
   /// "index.json", "blobs/sha256/...". Valid as long as this is. Nothing where there is none.
   /// @throws Error(integrity) when it is something else than a file: a link, a FIFO, a directory;
@@ -29,8 +39,19 @@ class LayoutFiles {
   [[nodiscard]] virtual std::optional<LayoutFile> open(const std::string& name) const = 0;
 };
 
-/// Whichever `path` is: a directory or an uncompressed tar, told by looking.
-/// @throws Error(filesystem) when it cannot be opened or is neither; (integrity) as TarIndex
-[[nodiscard]] std::unique_ptr<LayoutFiles> open_layout_files(const std::filesystem::path& path);
+/// What is at `path`, for reading; whatever that is.
+/// @throws Error(filesystem)
+[[nodiscard]] Fd open_layout(const std::filesystem::path& path);
+
+/// What the tar that `file` is open on has images in; empty where it has none.
+[[nodiscard]] std::string_view transport_in(const TarIndex& index, int file);
+
+/// Whichever `opened` is: a directory or an uncompressed tar, told by looking; `path` is what
+/// errors call it. Docker writes tars that are both kinds of archive: `transport` is the one that
+/// is meant.
+/// @throws Error(filesystem) when it is neither; (integrity) as TarIndex and DockerArchive
+[[nodiscard]] std::unique_ptr<LayoutFiles> open_layout_files(Fd opened,
+                                                             const std::filesystem::path& path,
+                                                             std::string_view transport = {});
 
 }  // namespace pyro

@@ -27,6 +27,15 @@ constexpr std::uint64_t kMostPadding = 1U << 20;
 
 using Block = TarHeader;
 
+/// By their names alone: nothing is looked at. Empty where it leads out of the archive.
+std::string target_of(const std::string& name, const std::string& link, bool is_symbolic) {
+  const std::filesystem::path folder =
+      is_symbolic ? std::filesystem::path(name).parent_path() : std::filesystem::path();
+  const std::string target = (folder / link).lexically_normal().string();
+  const bool leaves = target == ".." || target.starts_with("../") || target.starts_with('/');
+  return leaves || target.size() > TarIndex::kLongestName ? std::string() : target;
+}
+
 bool is_zero(std::span<const std::byte> bytes) {
   return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
 }
@@ -34,6 +43,7 @@ bool is_zero(std::span<const std::byte> bytes) {
 /// What an extended header says of the member behind it.
 struct Extra {
   std::optional<std::string> path = {};
+  std::optional<std::string> link = {};
   std::optional<std::uint64_t> size = {};
   bool sparse = false;
 };
@@ -66,9 +76,7 @@ class Reader {
     const std::string found(content_name(head));
     throw Error(ErrorCode::integrity,
                 subject_ + " is not a tar archive" + (found.empty() ? "" : ", it is " + found),
-                begins_as(head, ContentUse::compressed)
-                    ? "it is compressed: an image layout's tar is not; unpack it first"
-                    : "");
+                begins_as(head, ContentUse::compressed) ? "unpack it first" : "");
   }
 
   void take(const TarMember& header) {
@@ -82,11 +90,11 @@ class Reader {
       case 'g':
         return skip(*header.size);
       case 'L':
-        extra_.path = extra(*header.size);
-        extra_.path->resize(std::min(extra_.path->size(), extra_.path->find('\0')));
+        extra_.path = long_name(*header.size);
         return;
       case 'K':
-        return skip(*header.size);
+        extra_.link = long_name(*header.size);
+        return;
       default:
         return member(header);
     }
@@ -100,15 +108,18 @@ class Reader {
     // Only files have content, whatever the header of a link says.
     const std::uint64_t content =
         type >= '1' && type <= '6' ? 0 : extra.size.value_or(*header.size);
-    if (type != '5') add(name, {at_, content, is_file && !extra.sparse});
+    const bool is_link = type == '1' || type == '2';
+    std::string link =
+        is_link ? target_of(name, extra.link.value_or(header.link), type == '2') : std::string();
+    if (type != '5') add(name, {at_, content, is_file && !extra.sparse, std::move(link)});
     skip(content);
   }
 
-  void add(const std::string& name, const TarIndex::Entry& entry) {
+  void add(const std::string& name, TarIndex::Entry entry) {
     if (name.size() > TarIndex::kLongestName) return;
-    text_ += name.size();
+    text_ += name.size() + entry.link.size();
     if (text_ > TarIndex::kMostText) refuse("the names in it take more than 2 MiB");
-    if (!entries_.emplace(name, entry).second) refuse("'" + name + "' is in it twice");
+    if (!entries_.emplace(name, std::move(entry)).second) refuse("'" + name + "' is in it twice");
   }
 
   /// Without "." and empty components.
@@ -147,6 +158,7 @@ class Reader {
     const std::string_view value =
         equals == record.npos ? std::string_view() : record.substr(equals + 1);
     if (key == "path") extra_.path = value;
+    if (key == "linkpath") extra_.link = value;
     if (key.starts_with("GNU.sparse.")) extra_.sparse = true;
     if (key != "size") return;
     std::uint64_t size = 0;
@@ -165,6 +177,13 @@ class Reader {
     skip(size);
     read(std::as_writable_bytes(std::span(content)), from);
     return content;
+  }
+
+  /// Up to its first zero byte.
+  std::string long_name(std::uint64_t size) {
+    std::string name = extra(size);
+    name.resize(std::min(name.size(), name.find('\0')));
+    return name;
   }
 
   /// Over content and its padding, which is zeros.

@@ -22,7 +22,8 @@ class TarIndex {
   struct Entry {
     std::uint64_t offset = 0;
     std::uint64_t size = 0;
-    bool regular = true;  ///< False: a link, a device, a sparse file; of no use.
+    bool regular = true;    ///< False: a link, a device, a sparse file.
+    std::string link = {};  ///< What a link leads to, by its name in here; empty if to elsewhere.
   };
 
   static constexpr std::size_t kMostMembers = 10'000;
@@ -36,7 +37,7 @@ class TarIndex {
   /// twice. Members with names longer than kLongestName are passed over.
   TarIndex(int file, const std::filesystem::path& path);
 
-  /// Null when there is no such file. Names are as "blobs/sha256/...": without "./".
+  /// Null when there is no such member. Names are as "blobs/sha256/...": without "./".
   [[nodiscard]] const Entry* find(const std::string& name) const;
 
   [[nodiscard]] const std::map<std::string, Entry>& entries() const noexcept { return entries_; }

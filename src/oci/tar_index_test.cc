@@ -111,6 +111,34 @@ TEST(TarIndex, WhatIsNoFileIsFoundAndOfNoUse) {
   EXPECT_EQ(tar.content("file"), "x");
 }
 
+TEST(TarIndex, LinksLeadToNamesInTheArchiveOrNowhere) {
+  const std::string deep = std::string(150, 'd') + "/x";
+  const Tar tar(TarBuilder()
+                    .symlink("a/link", "../b/./file")
+                    .symlink("top", "b/file")
+                    .hardlink("a/hard", "b/file")
+                    .gnu_long_link(deep)
+                    .symlink("gnu", "cut")
+                    .pax({{"linkpath", deep}})
+                    .symlink("pax", "cut")
+                    .symlink("out", "../file")
+                    .symlink("a/out", "../../etc/passwd")
+                    .symlink("host", "/etc/passwd")
+                    .symlink("up", "..")
+                    .pax({{"linkpath", std::string(600, 'l')}})
+                    .symlink("long", "cut")
+                    .file("b/file", "x")
+                    .finish());
+  const TarIndex index = tar.index();
+  for (const char* name : {"a/link", "top", "a/hard"}) {
+    EXPECT_EQ(index.find(name)->link, "b/file") << name;
+  }
+  for (const char* name : {"gnu", "pax"}) EXPECT_EQ(index.find(name)->link, deep) << name;
+  for (const char* name : {"out", "a/out", "host", "up", "long", "b/file"}) {
+    EXPECT_EQ(index.find(name)->link, "") << name;
+  }
+}
+
 TEST(TarIndex, ReadsWhatTarsMake) {
   const testing::TempDir dir;
   testing::write_file(dir / "in/blobs/sha256/aa", std::string(70'000, 'a'));

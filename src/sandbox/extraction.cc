@@ -17,6 +17,7 @@
 #include "base/whole_calls.h"
 #include "pyro/error.h"
 #include "sandbox/extractor.h"
+#include "stream/extract.h"
 #include "stream/layer_reader.h"
 
 namespace pyro {
@@ -120,6 +121,7 @@ void Extraction::abort() noexcept {
 
 void Extraction::begin_layer(std::string label, const LayerForm& form) {
   layers_.push_back({std::move(label), pipe_.produced()});
+  is_archive_ = form.shape == LayerForm::Shape::archive;
   pipe_.begin_layer(form);
 }
 
@@ -230,6 +232,8 @@ void Extraction::take(const Message& message) {
     check_total_size();
   } else if (const auto* success = std::get_if<Success>(&message)) {
     take_success(*success);
+  } else if (const auto* unpacked = std::get_if<Unpacked>(&message)) {
+    take_unpacked(*unpacked);
   } else if (const auto* call = std::get_if<ForbiddenCall>(&message)) {
     take_forbidden_call(*call);
   } else if (const auto* incomplete = std::get_if<Incomplete>(&message)) {
@@ -263,8 +267,20 @@ void Extraction::take_incomplete(const Incomplete& incomplete) {
   failure_ = std::make_exception_ptr(TargetsMissing(incomplete.targets));
 }
 
+void Extraction::take_unpacked(const Unpacked& unpacked) {
+  if (!may_be_done()) return refuse("it is done before it was given all");
+  child_.kill();
+  child_.wait();
+  const WrittenArtifact archive{.kind = kRootfs, .size = unpacked.size, .digest = Digest({})};
+  if (!is_archive_ || !is_as_told(archive, files_[kArchiveFile], limits_)) {
+    return refuse("it wrote something else than it says");
+  }
+  artifacts_.emplace();
+}
+
 void Extraction::take_success(const Success& success) {
   if (!may_be_done()) return refuse("it is done before it was given all");
+  if (is_archive_) return refuse("it looked for artifacts where there are none");
   // Nothing that it might still do to the files may happen after they were looked at.
   child_.kill();
   child_.wait();

@@ -73,7 +73,8 @@ class Extraction {
   /// Ends it as soon as possible: the others then throw Error(interrupted). From any thread.
   void abort() noexcept;
 
-  /// Waits for the last block to be written. The artifacts of all layers, merged.
+  /// Waits for the last block to be written. The artifacts of all layers, merged; none of an
+  /// archive that was unpacked as a whole.
   /// @throws Error(integrity, filesystem); TargetsMissing
   [[nodiscard]] std::vector<WrittenArtifact> finish();
 
@@ -94,6 +95,7 @@ class Extraction {
   void take_ready(const Ready& ready);
   [[nodiscard]] bool may_be_done() const;
   void take_success(const Success& success);
+  void take_unpacked(const Unpacked& unpacked);
   void take_incomplete(const Incomplete& incomplete);
   void take_failure(const Failure& failure);
   void take_forbidden_call(const ForbiddenCall& call);
@@ -120,6 +122,7 @@ class Extraction {
   std::vector<std::byte> message_;
   bool ready_ = false;
   bool all_given_ = false;
+  bool is_archive_ = false;  // as a whole
 
   // Either, and the extractor is no more.
   std::optional<std::vector<WrittenArtifact>> artifacts_;

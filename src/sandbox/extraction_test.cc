@@ -607,6 +607,8 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"MakesAForbiddenCall", ErrorCode::failed,
             "the extractor made the system call socket (41), which its sandbox does not have"},
         Lie{"IncompleteAtOnce", ErrorCode::integrity, "it is done before it was given all"},
+        Lie{"UnpackedWithoutAnArchive", ErrorCode::integrity,
+            "it wrote something else than it says"},
         Lie{"WroteNothing", ErrorCode::integrity, "it wrote something else than it says"},
         Lie{"FailsInALayerThatIsNotThere", ErrorCode::integrity,
             "it fails in a layer that is not there"},

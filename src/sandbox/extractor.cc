@@ -155,6 +155,7 @@ Message outcome_of(SharedPipeReader& pipe, const Order& order, const Confinement
     Extracted extracted =
         extract_layers(layers, {order.descriptors.begin() + 1, order.descriptors.end()},
                        order.hello.limits, order.targets);
+    if (extracted.archive_size) return Unpacked{*extracted.archive_size};
     if (!extracted.missing.empty()) return Incomplete{std::move(extracted.missing)};
     return Success{std::move(extracted.artifacts)};
   } catch (...) {

@@ -13,7 +13,15 @@
 namespace pyro {
 namespace {
 
-enum class Type : std::uint8_t { ready, taken, success, failure, forbidden_call, incomplete };
+enum class Type : std::uint8_t {
+  ready,
+  taken,
+  success,
+  failure,
+  forbidden_call,
+  incomplete,
+  unpacked
+};
 
 constexpr std::size_t kLongestText = 4096;
 constexpr std::size_t kMostCauses = 8;
@@ -117,6 +125,12 @@ std::vector<std::byte> write(const Success& success) {
     writer.number(artifact.size);
     writer.raw(artifact.digest.bytes());
   }
+  return writer.take();
+}
+
+std::vector<std::byte> write(const Unpacked& unpacked) {
+  Writer writer(Type::unpacked);
+  writer.number(unpacked.size);
   return writer.take();
 }
 
@@ -241,6 +255,8 @@ Message read(Type type, Reader& reader) {
       return read_failure(reader);
     case Type::forbidden_call:
       return ForbiddenCall{reader.number<std::uint32_t>()};
+    case Type::unpacked:
+      return Unpacked{reader.number<std::uint64_t>()};
   }
   reader.refuse();
   return Taken{};

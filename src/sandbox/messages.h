@@ -21,7 +21,7 @@ namespace pyro {
 
 /// Raised with every change to what is said between the two: the executable that is started may be
 /// another version's.
-inline constexpr std::uint32_t kProtocol = 4;
+inline constexpr std::uint32_t kProtocol = 5;
 
 /// Of any message.
 inline constexpr std::size_t kLargestMessage = std::size_t{64} << 10;
@@ -38,6 +38,11 @@ struct Taken {};
 /// The last one, when all went well.
 struct Success {
   std::vector<WrittenArtifact> artifacts;
+};
+
+/// The last one, when an archive was unpacked as a whole.
+struct Unpacked {
+  std::uint64_t size = 0;
 };
 
 /// The last one, when the layers have to be read once more, with these known.
@@ -57,7 +62,7 @@ struct ForbiddenCall {
   std::uint32_t number = 0;
 };
 
-using Message = std::variant<Ready, Taken, Success, Incomplete, Failure, ForbiddenCall>;
+using Message = std::variant<Ready, Taken, Success, Unpacked, Incomplete, Failure, ForbiddenCall>;
 
 /// In one message, either way: links with artifacts' names lead to one member or two.
 inline constexpr std::size_t kMostTargets = 12;

@@ -62,6 +62,10 @@ TEST(Messages, SuccessComesBack) {
   }
 }
 
+TEST(Messages, UnpackedComesBack) {
+  EXPECT_EQ(there_and_back(Unpacked{std::uint64_t{5} << 33}).size, std::uint64_t{5} << 33);
+}
+
 TEST(Messages, FailureComesBack) {
   const Failure failure = there_and_back(Failure{nested(), 3});
   EXPECT_EQ(failure.layer, 3U);
@@ -197,8 +201,9 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST(Messages, NoneIsAcceptedThatWasCut) {
-  for (const Message& message : {Message(Ready{}), Message(Success{kArtifacts}),
-                                 Message(Incomplete{kTargets}), Message(Failure{nested(), 1})}) {
+  for (const Message& message :
+       {Message(Ready{}), Message(Success{kArtifacts}), Message(Unpacked{7}),
+        Message(Incomplete{kTargets}), Message(Failure{nested(), 1})}) {
     const Bytes bytes = encode(message);
     for (std::size_t size = 0; size < bytes.size(); ++size) {
       EXPECT_FALSE(decode(std::span(bytes).first(size))) << size;

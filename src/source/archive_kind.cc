@@ -7,12 +7,13 @@
 #include <cstddef>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/content_kind.h"
 #include "base/files.h"
 #include "base/tar_header.h"
-#include "oci/tar_index.h"
+#include "oci/layout_files.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -67,8 +68,9 @@ ArchiveKind archive_kind(const std::filesystem::path& path) {
     refuse(path.string(), head);
   }
   try {
-    const bool is_layout = TarIndex(file.get(), path).find("oci-layout") != nullptr;
-    return is_layout ? ArchiveKind::layout : ArchiveKind::artifacts;
+    const std::string_view transport = transport_in(TarIndex(file.get(), path), file.get());
+    if (transport.empty()) return ArchiveKind::artifacts;
+    return transport == kDockerArchive ? ArchiveKind::docker : ArchiveKind::layout;
   } catch (const Error& error) {
     // A layout is plainer than a tar may be.
     if (error.code() != ErrorCode::integrity) throw;

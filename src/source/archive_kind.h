@@ -9,6 +9,7 @@ namespace pyro {
 enum class ArchiveKind : std::uint8_t {
   artifacts,  ///< A tar, with artifacts in it or not.
   layout,     ///< A tar with an OCI image layout in it.
+  docker,     ///< A tar as `docker save` writes it.
   packed,     ///< Compressed: only a pull unpacks it, and sees what is in it.
 };
 

@@ -82,17 +82,26 @@ EnvironmentSource behind_url(std::string_view url) {
   return {.source_url = std::string(url)};
 }
 
+/// Only a pull unpacks.
+bool is_packed(const std::string& path) {
+  std::error_code none;
+  return fs::is_regular_file(path, none) && archive_kind(path) == ArchiveKind::packed;
+}
+
 /// Looked into by now: what is no layout, or does not say which image is meant, would only be told
 /// by the pull.
 EnvironmentSource in_layout(const LayoutUrl& layout) {
   const std::string scheme = to_lower(layout.scheme) + ":";
   if (layout.path.empty()) {
     throw Error(ErrorCode::usage, "there is no path behind '" + scheme + "'",
-                "write oci:DIR or oci-archive:FILE, and :TAG behind it where images have names");
+                "write oci:DIR, oci-archive:FILE or docker-archive:FILE, and :TAG behind it where "
+                "images have names");
   }
   const std::string path = absolute(layout.path);
   const std::string tag(layout.tag);
-  static_cast<void>(ImageLayout(path).resolve(tag));
+  if (!is_packed(path)) {
+    static_cast<void>(ImageLayout(open_layout(path), path, to_lower(layout.scheme)).resolve(tag));
+  }
   return {.source_url = scheme + path + (tag.empty() ? "" : ":" + tag)};
 }
 
@@ -138,14 +147,24 @@ EnvironmentSource in_directory(const std::string& directory) {
               "it needs vmlinux and rootfs.ext4, or to be an OCI image layout");
 }
 
+EnvironmentSource in_file(const std::string& path) {
+  switch (archive_kind(path)) {
+    case ArchiveKind::layout:
+      return in_layout(kLayoutArchive, path);
+    case ArchiveKind::docker:
+      return in_layout(kDockerArchive, path);
+    default:
+      return {.source_url = path};
+  }
+}
+
 EnvironmentSource on_disk(std::string_view text) {
   const std::string path = absolute(text);
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
   if (fs::is_directory(status)) return in_directory(path);
   if (fs::is_regular_file(status)) {
-    if (archive_kind(path) == ArchiveKind::layout) return in_layout("oci-archive", path);
-    return {.source_url = path};
+    return in_file(path);
   }
   if (error) {
     throw Error(ErrorCode::filesystem, "cannot look at " + path + ": " + error.message());

@@ -14,6 +14,7 @@
 #include "pyro/environment_store.h"
 #include "pyro/progress.h"
 #include "source/partials.h"
+#include "source/unpacked_archive.h"
 
 namespace pyro {
 
@@ -34,6 +35,7 @@ struct FetchContext {
   /// On the file system that artifacts are written to.
   std::filesystem::path room;
   Arrival& arrival;
+  const Unpacking& unpacking;
 
   void expecting(std::uint64_t compressed_bytes) const;
   void received(std::uint64_t compressed_bytes) const;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -177,24 +178,31 @@ bool is_same_image(const Environment& environment, const StoreOptions& options,
 }
 
 void import_as(const Environment& environment, const StoreOptions& stored,
-               const ImageLayout& layout, const ResolvedImage& image,
+               const std::shared_ptr<const ImageLayout>& layout, const ResolvedImage& image,
                const ImportOptions& options) {
-  require_pinned(environment, image, layout.path());
+  require_pinned(environment, image, layout->path());
   if (!options.force && is_same_image(environment, stored, image)) return;
   install(stored, environment,
           {.mode = PullMode::force, .progress = options.progress, .stop = options.stop},
-          LayoutImage{.layout = layout.path(), .digest = image.digest});
+          LayoutImage{.layout = layout->path(), .digest = image.digest, .opened = layout});
 }
 
 }  // namespace
 
-std::vector<LayoutEnvironment> environments_in(const std::filesystem::path& layout) {
-  return list_environments(ImageLayout(layout));
+OpenLayout::OpenLayout(const EnvironmentStore& store, const std::filesystem::path& path,
+                       const std::stop_token& stop) {
+  ProgressListener silence;
+  files_ = open_image_layout(resolve_links(path), {}, unpacking_in(store.options(), silence, stop));
 }
 
-EnvironmentStatus import_environment(EnvironmentStore& store, const std::filesystem::path& path,
+std::vector<LayoutEnvironment> OpenLayout::environments() const {
+  return list_environments(*files_);
+}
+
+EnvironmentStatus import_environment(EnvironmentStore& store, const OpenLayout& opened,
                                      std::string_view name, const ImportOptions& options) {
-  const ImageLayout layout(resolve_links(path));
+  const auto& files = opened.files();
+  const ImageLayout& layout = *files;
   const std::string target = options.as.value_or(std::string(name));
   const Environment* const known = store.options().catalog.find(target);
   const auto version = known != nullptr ? std::optional(known->version) : std::nullopt;
@@ -204,7 +212,7 @@ EnvironmentStatus import_environment(EnvironmentStore& store, const std::filesys
   require_agreement(image, found.manifest);
   if (known != nullptr) {
     if (!options.as) require_version(*known, image, layout);
-    import_as(*known, store.options(), layout, found, options);
+    import_as(*known, store.options(), files, found, options);
     return store.inspect(target);
   }
   Environment entry = brought_entry(found, image, target, *options.user_catalog, layout);
@@ -213,7 +221,7 @@ EnvironmentStatus import_environment(EnvironmentStore& store, const std::filesys
   entry.catalog_file = user.file();
   // Before anything is installed: it must have its install directory for itself.
   StoreOptions stored = with_entry(store.options(), entry);
-  import_as(entry, stored, layout, found, options);
+  import_as(entry, stored, files, found, options);
   user.add_entry(entry, store.options().catalog, options.stop);
   if (options.on_added) options.on_added(entry);
   store = EnvironmentStore(std::move(stored));

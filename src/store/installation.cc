@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/oci_names.h"
 #include "catalog/names.h"
 #include "source/chosen_source.h"
 #include "store/verify.h"
@@ -68,7 +69,7 @@ bool was_hashed(const InstallRecord& record) {
 }  // namespace
 
 bool is_image(const InstallRecord& record) {
-  return record.source.starts_with("oci:") || record.source.starts_with("oci-archive:");
+  return split_layout_url(record.source) && !record.source.starts_with("oci://");
 }
 
 InstalledEnvironment Installation::describe() const {

@@ -1,6 +1,8 @@
 // Installs one environment: finds its source, fetches under the lock, commits.
 #include "store/installer.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <chrono>
 #include <functional>
@@ -23,6 +25,8 @@
 #include "store/install_record.h"
 #include "store/install_transaction.h"
 #include "store/installation.h"
+#include "store/layout.h"
+#include "store/staging_directory.h"
 #include "store/stores.h"
 #include "store/verify.h"
 
@@ -111,7 +115,8 @@ class Installer {
         environment_(environment),
         pull_(pull),
         source_(std::move(source)),
-        progress_(pull.progress != nullptr ? *pull.progress : silence_) {}
+        progress_(pull.progress != nullptr ? *pull.progress : silence_),
+        unpacking_(unpacking_in(options, progress_, pull.stop)) {}
 
   InstalledEnvironment run() {
     if (!source_) source_ = choose_source(options_, environment_, progress_);
@@ -191,10 +196,20 @@ class Installer {
     });
   }
 
+  /// One that has no artifacts may have images. A pin is of the archive, which an image is not.
   InstalledEnvironment install_from(const SourceArchive& /*of the entry*/) {
-    return fetch([&](const FetchContext& context, Extraction& extraction) {
-      return fetch_from_archive(environment_, context, extraction);
-    });
+    std::optional<LayoutImage> image;
+    try {
+      return fetch([&](const FetchContext& context, Extraction& extraction) {
+        return fetch_from_archive(environment_, context, extraction);
+      });
+    } catch (const Error& error) {
+      if (error.code() == ErrorCode::integrity && !is_pinned(environment_)) {
+        image = image_in_archive(environment_, unpacking_);
+      }
+      if (!image) throw;
+    }
+    return install_from(*image);
   }
 
   using Stream = std::function<Provenance(const FetchContext&, Extraction&)>;
@@ -268,8 +283,8 @@ class Installer {
         extractor_of(options_), transaction.open_candidates(), options_.limits,
         [&](std::string_view text) { progress_.note(text); }, targets_);
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
-    const FetchContext context{options_.network, options_.limits, progress_,      partials,
-                               pull_.stop,       left_mirrors_,   layout_.root(), arrival};
+    const FetchContext context{options_.network, options_.limits, progress_, partials,  pull_.stop,
+                               left_mirrors_,    layout_.root(),  arrival,   unpacking_};
     const Provenance provenance = stream(context, extraction);
     const auto artifacts = extraction.finish();
     if (pull_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
@@ -298,12 +313,29 @@ class Installer {
   const PullOptions& pull_;
   std::optional<ChosenSource> source_;
   ProgressListener& progress_;
+  const Unpacking unpacking_;
   std::set<std::string> left_mirrors_;
   std::vector<LinkTarget> targets_;
   int rereads_ = 0;
 };
 
 }  // namespace
+
+Unpacking unpacking_in(const StoreOptions& options, ProgressListener& progress,
+                       const std::stop_token& stop) {
+  return {.extractor = extractor_of(options),
+          .limits = options.limits,
+          .make_file =
+              [root = options.cache_dir] {
+                const CacheLayout layout(root);
+                layout.check_root();
+                const StagingDirectory staging(layout);
+                return open_at(staging.descriptor(), "archive", O_RDWR | O_CREAT | O_EXCL, 0600,
+                               staging.path_of("archive"));
+              },
+          .note = [&progress](std::string_view text) { progress.note(text); },
+          .stop = stop};
+}
 
 InstalledEnvironment install(const StoreOptions& options, const Environment& environment,
                              const PullOptions& pull, std::optional<LayoutImage> image) {

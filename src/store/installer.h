@@ -5,9 +5,15 @@
 
 #include "pyro/catalog.h"
 #include "pyro/environment_store.h"
+#include "pyro/progress.h"
 #include "source/layout_source.h"
+#include "source/unpacked_archive.h"
 
 namespace pyro {
+
+/// Into files below the cache's staging directory.
+[[nodiscard]] Unpacking unpacking_in(const StoreOptions& options, ProgressListener& progress,
+                                     const std::stop_token& stop);
 
 /// EnvironmentStore::ensure_installed(), and with `image` the same from there, whatever the entry's
 /// own source and the runtime bundle are: its pin counts.

@@ -15,12 +15,18 @@ Extracted extract_layers(LayerStream& layers, std::vector<int> files,
   MergedView view(std::move(targets));
   ExtractionBudget budget{limits};
   const auto bytes = [&] { return layers.next(); };
+  std::optional<std::uint64_t> archive_size;
   while (const auto form = layers.next_layer()) {
     if (form->shape == LayerForm::Shape::tar) {
       LayerReader(bytes, form->checksums, view, writer, budget).run();
     } else {
-      FileLayerReader(bytes, *form, view, writer, budget).run();
+      const std::uint64_t size = FileLayerReader(bytes, *form, view, writer, budget).run();
+      if (form->shape == LayerForm::Shape::archive) archive_size = size;
     }
+  }
+  if (archive_size) {
+    static_cast<void>(writer.finish());
+    return {.archive_size = archive_size};
   }
   MergedView::Outcome outcome = view.choose();
   const auto digests = writer.finish();

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <vector>
@@ -18,6 +19,9 @@
 #include "stream/merged_view.h"
 
 namespace pyro {
+
+/// Which of the files an archive is unpacked to (LayerForm::Shape::archive).
+inline constexpr std::size_t kArchiveFile = kRootfs * MergedView::kMostCandidates;
 
 /// Where compressed layers come from, the lowest first.
 class LayerStream {
@@ -36,6 +40,8 @@ struct Extracted {
   std::vector<WrittenArtifact> artifacts = {};
   /// Unless this is empty: what has to be known before the layers are read once more.
   std::vector<LinkTarget> missing = {};
+  /// Of the only layer, where that was an archive to be unpacked as a whole.
+  std::optional<std::uint64_t> archive_size = {};
 };
 
 /// The artifacts of all layers, merged, once their last block is written. `files`:

@@ -20,19 +20,22 @@ std::unique_ptr<Decompressor> open_layer(ByteSource source, const LayerForm& for
 
 FileLayerReader::FileLayerReader(ByteSource source, const LayerForm& form, MergedView& view,
                                  ArtifactWriter& writer, ExtractionBudget& budget)
-    : kind_(form.artifact),
+    : kind_(form.shape == LayerForm::Shape::archive ? kRootfs : form.artifact),
+      path_(form.shape == LayerForm::Shape::archive ? "" : kArtifactKinds.at(kind_).name),
       decompressor_(open_layer(std::move(source), form, writer)),
       view_(view),
       writer_(writer),
       budget_(budget) {}
 
-void FileLayerReader::run() {
+std::uint64_t FileLayerReader::run() {
   const std::string name(kArtifactKinds.at(kind_).name);
   view_.begin_layer();
   budget_.count_member();
   const std::size_t file = view_.place({kind_, name}, 0);
   writer_.begin(file, 0, name);
-  view_.set_size(file, write_content(*decompressor_, kind_, file, name, writer_, budget_));
+  const std::uint64_t size = write_content(*decompressor_, kind_, file, path_, writer_, budget_);
+  view_.set_size(file, size);
+  return size;
 }
 
 std::uint64_t write_content(Decompressor& content, std::size_t kind, std::size_t file,

@@ -1,9 +1,10 @@
-// Takes a layer that is one artifact, and not an archive of them.
+// Takes a layer that is one artifact, and not an archive of them; or an archive as a whole.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 
 #include "stream/artifact_writer.h"
 #include "stream/decompress.h"
@@ -20,11 +21,12 @@ class FileLayerReader {
   FileLayerReader(ByteSource source, const LayerForm& form, MergedView& view,
                   ArtifactWriter& writer, ExtractionBudget& budget);
 
-  /// @throws Error(integrity)
-  void run();
+  /// Its size. @throws Error(integrity)
+  [[nodiscard]] std::uint64_t run();
 
  private:
   const std::size_t kind_;
+  const std::string path_;
   std::unique_ptr<Decompressor> decompressor_;
   MergedView& view_;
   ArtifactWriter& writer_;
@@ -32,7 +34,7 @@ class FileLayerReader {
 };
 
 /// Writes all that `content` unpacks to to `file`, which was begun last, and ends it: its size,
-/// which turns out there. `path` is what errors call it.
+/// which turns out there. `path` is what errors call it; empty for an archive.
 /// @throws Error(integrity)
 [[nodiscard]] std::uint64_t write_content(Decompressor& content, std::size_t kind, std::size_t file,
                                           std::string_view path, ArtifactWriter& writer,

@@ -14,9 +14,10 @@ struct LayerForm {
     tar,              ///< Compressed or not: its content tells.
     file,             ///< One artifact: an initrd.img byte for byte, others as the next.
     compressed_file,  ///< One artifact, compressed if its content tells so.
+    archive,          ///< Compressed; unpacked as it is, to where a root file system would be.
   };
   Shape shape = Shape::tar;
-  std::uint32_t artifact = 0;  ///< Index in kArtifactKinds, unless it is a tar.
+  std::uint32_t artifact = 0;  ///< Index in kArtifactKinds, of the files.
   /// Unless the layer's bytes are held against a digest, its own checksums have to be checked.
   Checksums checksums = Checksums::check;
 

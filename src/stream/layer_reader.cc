@@ -57,7 +57,8 @@ void ExtractionBudget::check_size(std::size_t kind, std::string_view path,
                                   std::uint64_t size) const {
   const std::uint64_t limit = limit_of(kind);
   if (size <= limit) return;
-  refuse(in_quotes(path) + " would take " + mib(size) + "; the limit is " + mib(limit),
+  refuse((path.empty() ? "it" : in_quotes(path)) + " would take " + mib(size) + "; the limit is " +
+             mib(limit),
          kind == kRootfs ? "raise it with --max-size" : "");
 }
 

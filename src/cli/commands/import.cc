@@ -40,8 +40,9 @@ class ImportCommand : public Command {
     EnvironmentStore store(context.store);
     view_ = progress_.make_view(context);
     Outcomes outcomes(context);
-    outcomes.for_each(names_in(layout, names), [&](const std::string& name) {
-      return import(context, store, layout, name);
+    const OpenLayout opened(store, layout, context.stop);
+    outcomes.for_each(names_in(opened, layout, names), [&](const std::string& name) {
+      return import(context, store, opened, name);
     });
     if (json()) context.out.write(render_json(outcomes.payloads()));
     return outcomes.exit_code();
@@ -60,12 +61,13 @@ class ImportCommand : public Command {
   }
 
   /// All that say what they are, unless some are asked for.
-  [[nodiscard]] std::vector<std::string> names_in(const std::string& layout,
+  [[nodiscard]] std::vector<std::string> names_in(const OpenLayout& opened,
+                                                  const std::string& layout,
                                                   const std::vector<std::string>& wanted) const {
     if (!wanted.empty()) return wanted;
     if (as_) return {""};
     std::vector<std::string> names;
-    for (const LayoutEnvironment& environment : environments_in(layout)) {
+    for (const LayoutEnvironment& environment : opened.environments()) {
       if (environment.name) names.push_back(*environment.name);
     }
     std::ranges::sort(names);
@@ -75,7 +77,7 @@ class ImportCommand : public Command {
                 "say which one its image is to be, with --as NAME");
   }
 
-  Json import(const Context& context, EnvironmentStore& store, const std::string& layout,
+  Json import(const Context& context, EnvironmentStore& store, const OpenLayout& layout,
               const std::string& name) {
     const int pulls = view_ ? view_->pulls() : 0;
     const EnvironmentStatus status = import_with_progress(context, store, layout, name);
@@ -87,7 +89,7 @@ class ImportCommand : public Command {
   }
 
   EnvironmentStatus import_with_progress(const Context& context, EnvironmentStore& store,
-                                         const std::string& layout, const std::string& name) {
+                                         const OpenLayout& layout, const std::string& name) {
     const ClearAtEnd clear(view_.get());
     return import_environment(
         store, layout, name,
@@ -134,7 +136,9 @@ constinit const CommandEntry kImportCommand{
         "be\n"
         "the pinned image itself. An export brings its catalog entry: it goes to\n"
         "$XDG_CONFIG_HOME/pyro/catalog.d/user.json where the catalog does not know the name.\n"
-        "Prints the directory of each, one a line.\n",
+        "The file may be compressed with gzip, zstd, xz or bzip2. Prints the directory of each, "
+        "one\n"
+        "a line.\n",
     .examples =
         "  pyro env import debian.tar\n"
         "  pyro env import pyro.tar debian:12-build\n"

@@ -3,6 +3,7 @@
 
 #include "seeds/corpus.h"
 #include "support/compress.h"
+#include "support/hash.h"
 #include "support/images.h"
 #include "support/tar_builder.h"
 
@@ -75,6 +76,33 @@ void tars(const std::filesystem::path& root) {
   for (const Archive& archive : archives()) corpus.add_stream(archive.name, archive.bytes);
   const Corpus layouts(root, "layout_tar");
   for (const Archive& archive : archives()) layouts.add(archive.name, archive.bytes);
+}
+
+/// As `docker save` writes them, with one thing or another as the layers of the image.
+void docker_archives(const std::filesystem::path& root) {
+  const Corpus corpus(root, "docker_archive");
+  const std::string layer = TarBuilder().file("vmlinux", "k").finish();
+  const std::string config = R"({"os":"linux","architecture":"amd64","rootfs":{"diff_ids":[")" +
+                             sha256_digest(layer) + R"("]}})";
+  const std::string id = sha256_digest(config).substr(7);
+  const std::string packed = "blobs/sha256/" + id;
+  const auto add = [&](const std::string& name, const std::string& layers) {
+    const std::string manifest = R"([{"Config":")" + id + R"(.json","RepoTags":["a:1","b:2"],)" +
+                                 R"("Layers":)" + layers + "}]";
+    corpus.add(name, TarBuilder()
+                         .file("a/layer.tar", layer)
+                         .symlink("b/layer.tar", "../a/layer.tar")
+                         .file(packed, compress(layer, Compression::gzip))
+                         .file(id + ".json", config)
+                         .file("manifest.json", manifest)
+                         .finish());
+  };
+  add("plain", R"(["a/layer.tar"])");
+  add("linked", R"(["b/layer.tar"])");
+  add("packed", R"([")" + packed + R"("])");
+  add("upwards", R"(["../a/layer.tar"])");
+  add("none", "[]");
+  add("null", "null");
 }
 
 constexpr std::string_view kNextLayer = "\xff\xfflayer";
@@ -214,6 +242,7 @@ void compressed_streams(const std::filesystem::path& root) {
 
 void write_archives(const std::filesystem::path& root) {
   tars(root);
+  docker_archives(root);
   layer_stacks(root);
   compressed_streams(root);
 }

@@ -51,6 +51,7 @@ void extractor_messages(const std::filesystem::path& root) {
   const std::size_t rootfs = kRootfs * MergedView::kMostCandidates;
   const WrittenArtifact kernel{kKernel, second_kernel, 1 << 20, Digest({})};
   corpus.add("success", bytes_of(Success{{kernel, {kRootfs, rootfs, 1, Digest({})}}}));
+  corpus.add("unpacked", bytes_of(Unpacked{std::uint64_t{1} << 33}));
   corpus.add("success-without-rootfs", bytes_of(Success{{kernel}}));
   corpus.add("success-with-two-kernels", bytes_of(Success{{kernel, kernel}}));
   const auto incomplete = [](const char* path) {

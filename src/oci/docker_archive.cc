@@ -1,0 +1,227 @@
+// What `docker save` writes, read as an image layout.
+#include "oci/docker_archive.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "base/content_kind.h"
+#include "base/sha256.h"
+#include "base/strict_json.h"
+#include "base/tar_header.h"
+#include "oci/image_layout.h"
+#include "oci/manifest.h"
+#include "pyro/error.h"
+
+namespace pyro {
+namespace {
+
+using nlohmann::json;
+
+constexpr char kManifestFile[] = "manifest.json";
+constexpr char kManifestType[] = "application/vnd.docker.distribution.manifest.v2+json";
+constexpr char kConfigType[] = "application/vnd.docker.container.image.v1+json";
+constexpr char kLayerType[] = "application/vnd.oci.image.layer.v1.tar";
+
+Error broken(const std::string& what) {
+  return Error(ErrorCode::integrity, what);
+}
+
+std::string read_front(int file, const TarIndex::Entry& entry, std::size_t most) {
+  std::string text(static_cast<std::size_t>(std::min<std::uint64_t>(entry.size, most)), '\0');
+  text.resize(
+      pread_full(file, std::as_writable_bytes(std::span(text)), entry.offset, kManifestFile));
+  return text;
+}
+
+json parse(const std::string& text, const std::string& name) {
+  try {
+    return parse_strict_json(text, ErrorCode::integrity);
+  } catch (Error& error) {
+    error.add_context(name);
+    throw;
+  }
+}
+
+/// The strings in the list that `object` has as `name`; none where it is not there or null.
+std::vector<std::string> texts(const json& object, const char* name) {
+  const json list = object.is_object() ? object.value(name, json()) : json();
+  if (list.is_null()) return {};
+  const bool fits = list.is_array() && std::ranges::all_of(list, &json::is_string);
+  if (!fits) throw broken('"' + std::string(name) + "\" is not a list of texts");
+  return list.get<std::vector<std::string>>();
+}
+
+std::vector<Digest> diff_ids(const json& config) {
+  const json rootfs = config.is_object() ? config.value("rootfs", json()) : json();
+  std::vector<Digest> digests;
+  for (const std::string& text : texts(rootfs, "diff_ids")) {
+    const auto digest = Digest::parse(text);
+    if (!digest) throw broken("a diff_id of its config is no SHA-256 digest");
+    digests.push_back(*digest);
+  }
+  return digests;
+}
+
+/// The one that tools put into names: "HEX.json", "sha256:HEX", "blobs/sha256/HEX", "HEX.tar.gz".
+std::optional<Digest> named_digest(std::string_view name) {
+  name.remove_prefix(std::min(name.size(), name.rfind('/') + 1));
+  if (name.starts_with("sha256:")) name.remove_prefix(7);
+  return Digest::parse_hex(name.substr(0, name.find('.')));
+}
+
+std::string blob_name(const Digest& digest) {
+  return "blobs/sha256/" + digest.hex();
+}
+
+json descriptor_of(const char* type, const Digest& digest, std::uint64_t size) {
+  return {{"mediaType", type}, {"digest", digest.to_string()}, {"size", size}};
+}
+
+}  // namespace
+
+/// Goes through manifest.json once, and fills the archive.
+class DockerArchive::Reader {
+ public:
+  Reader(DockerArchive& archive, const TarIndex& index) : archive_(archive), index_(index) {}
+
+  void run() {
+    if (index_.find(kManifestFile) == nullptr) throw broken("it is not there");
+    const json images = parse(read(kManifestFile, kMaxManifestBytes), kManifestFile);
+    if (!images.is_array()) throw broken(std::string(kManifestFile) + " is not a list of images");
+    if (images.size() > kMaxManifests) {
+      throw broken("there are " + std::to_string(images.size()) + " images; at most " +
+                   std::to_string(kMaxManifests) + " are supported");
+    }
+    for (const json& image : images) add_image(image);
+    archive_.documents_.emplace("oci-layout", kLayoutVersion);
+    archive_.documents_.emplace("index.json",
+                                json{{"schemaVersion", 2}, {"manifests", manifests_}}.dump());
+  }
+
+ private:
+  void add_image(const json& image) {
+    const json config_name = image.is_object() ? image.value("Config", json()) : json();
+    if (!config_name.is_string()) throw broken("an image in it has no config");
+    const std::string config = read_config(config_name.get<std::string>());
+    const Digest digest = sha256(config);
+    const json manifest = {
+        {"schemaVersion", 2},
+        {"mediaType", kManifestType},
+        {"config", descriptor_of(kConfigType, digest, config.size())},
+        {"layers", layers_of(texts(image, "Layers"), diff_ids(parse(config, config_name)))}};
+    archive_.documents_.emplace(blob_name(digest), config);
+    list(manifest.dump(), texts(image, "RepoTags"));
+  }
+
+  void list(const std::string& manifest, const std::vector<std::string>& tags) {
+    const Digest digest = sha256(manifest);
+    json entry = descriptor_of(kManifestType, digest, manifest.size());
+    archive_.documents_.emplace(blob_name(digest), manifest);
+    if (tags.empty()) manifests_.push_back(entry);
+    for (const std::string& tag : tags) {
+      entry["annotations"] = {{kRefName, tag}};
+      manifests_.push_back(entry);
+    }
+  }
+
+  json layers_of(const std::vector<std::string>& names, const std::vector<Digest>& digests) {
+    if (names.size() != digests.size()) {
+      throw broken("an image has " + std::to_string(names.size()) + " layers, and its config " +
+                   std::to_string(digests.size()) + " diff_ids");
+    }
+    json layers = json::array();
+    for (std::size_t i = 0; i < names.size(); ++i) layers.push_back(layer(names[i], digests[i]));
+    return layers;
+  }
+
+  /// A diff_id is of the tar. Where that is compressed, its name must tell what its bytes are.
+  json layer(const std::string& name, const Digest& diff_id) {
+    const TarIndex::Entry& entry = member(name);
+    const std::string head = read_front(archive_.file_.get(), entry, kTarBlock);
+    const bool is_packed = begins_as(std::as_bytes(std::span(head)), ContentUse::compressed);
+    const auto digest = is_packed ? named_digest(name) : std::optional(diff_id);
+    if (!digest) {
+      throw Error(ErrorCode::integrity,
+                  "the layer " + name + " is compressed, and has no digest to be held against",
+                  "'skopeo copy docker-archive:... oci-archive:...' makes an archive with digests");
+    }
+    archive_.blobs_.emplace(blob_name(*digest), entry);
+    return descriptor_of(kLayerType, *digest, entry.size);
+  }
+
+  /// Docker writes a layer that an image has twice once, and a link to it.
+  const TarIndex::Entry& member(const std::string& name) const {
+    const TarIndex::Entry* entry = index_.find(name);
+    const bool is_link = entry != nullptr && !entry->link.empty();
+    if (is_link) entry = index_.find(entry->link);
+    if (entry == nullptr) {
+      throw broken("'" + name + "', which it names, " +
+                   (is_link ? "leads to what is not there" : "is not there"));
+    }
+    if (!entry->regular) throw broken("'" + name + "', which it names, is not a regular file");
+    return *entry;
+  }
+
+  std::string read(const std::string& name, std::size_t limit) const {
+    const TarIndex::Entry& entry = member(name);
+    if (entry.size > limit) {
+      throw broken(name + " has " + std::to_string(entry.size) + " bytes; at most " +
+                   std::to_string(limit) + " are read");
+    }
+    return read_front(archive_.file_.get(), entry, limit);
+  }
+
+  std::string read_config(const std::string& name) {
+    std::string config = read(name, std::min(kMaxManifestBytes, config_bytes_left_));
+    config_bytes_left_ -= config.size();
+    const auto named = named_digest(name);
+    const Digest digest = sha256(config);
+    if (named && *named != digest) {
+      throw broken("the digest of the config " + name + " is " + digest.to_string());
+    }
+    return config;
+  }
+
+  DockerArchive& archive_;
+  const TarIndex& index_;
+  std::size_t config_bytes_left_ = kMostConfigBytes;
+  json manifests_ = json::array();
+};
+
+bool is_docker_archive(const TarIndex& index, int file) {
+  const TarIndex::Entry* const entry = index.find(kManifestFile);
+  if (entry == nullptr || !entry->regular) return false;
+  const std::string head = read_front(file, *entry, kTarBlock);
+  const std::size_t first = head.find_first_not_of(" \t\r\n");
+  return first != head.npos && head[first] == '[';
+}
+
+DockerArchive::DockerArchive(Fd file, TarIndex index, std::filesystem::path path)
+    : file_(std::move(file)) {
+  try {
+    Reader(*this, index).run();
+  } catch (Error& error) {
+    error.add_context("cannot use the " + std::string(kManifestFile) + " of " + path.string());
+    throw;
+  }
+}
+
+std::optional<LayoutFile> DockerArchive::open(const std::string& name) const {
+  if (const auto document = documents_.find(name); document != documents_.end()) {
+    Fd memory = make_memory_file("a document of an image");
+    write_all(memory.get(), document->second, name);
+    const int descriptor = memory.get();
+    return LayoutFile{
+        .own = std::move(memory), .file = descriptor, .size = document->second.size()};
+  }
+  const auto blob = blobs_.find(name);
+  if (blob == blobs_.end()) return std::nullopt;
+  return LayoutFile{
+      .own = {}, .file = file_.get(), .offset = blob->second.offset, .size = blob->second.size};
+}
+
+}  // namespace pyro
