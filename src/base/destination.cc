@@ -12,6 +12,8 @@
 #include <system_error>
 #include <utility>
 
+#include "base/whole_calls.h"
+
 namespace pyro {
 namespace {
 
@@ -68,7 +70,7 @@ Fd duplicate(int descriptor) {
 
 /// Waits for no reader: there may never be one.
 Fd open_pipe(const fs::path& path) {
-  Fd pipe(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+  Fd pipe(try_open(AT_FDCWD, path.c_str(), O_WRONLY | O_NONBLOCK));
   if (!pipe && errno == ENXIO) {
     Error error(ErrorCode::filesystem, "the pipe has no reader");
     throw error.add_context("cannot write " + path.string());
@@ -81,7 +83,7 @@ Fd open_pipe(const fs::path& path) {
 Fd open_stream(const fs::path& path, mode_t mode) {
   if (S_ISFIFO(mode)) return open_pipe(path);
   if (!S_ISCHR(mode) && !S_ISBLK(mode) && !S_ISSOCK(mode)) return {};
-  Fd stream(::open(path.c_str(), O_WRONLY | O_NOCTTY | O_CLOEXEC));
+  Fd stream(try_open(AT_FDCWD, path.c_str(), O_WRONLY | O_NOCTTY));
   if (!stream) fail(path, errno);
   return stream;
 }

@@ -48,7 +48,7 @@ Error system_error(std::string what, int error_number) {
 
 Fd open_at(int directory, const std::string& name, int flags, mode_t mode,
            const std::filesystem::path& path) {
-  Fd fd(uninterrupted([&] { return ::openat(directory, name.c_str(), flags | O_CLOEXEC, mode); }));
+  Fd fd(try_open(directory, name.c_str(), flags, mode));
   if (!fd) throw system_error("cannot open " + path.string(), errno);
   return fd;
 }
@@ -58,9 +58,7 @@ Fd open_directory(const std::filesystem::path& path) {
 }
 
 Fd try_open_directory(int directory, const std::string& name) noexcept {
-  return Fd(uninterrupted([&] {
-    return ::openat(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  }));
+  return Fd(try_open(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
 }
 
 Fd make_memory_file(const char* subject) {
@@ -144,9 +142,7 @@ std::size_t pread_full(int fd, std::span<std::byte> bytes, std::uint64_t offset,
 
 std::optional<std::string> read_small_file_at(int directory, const std::string& name,
                                               std::size_t limit) {
-  const Fd fd(uninterrupted([&] {
-    return ::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-  }));
+  const Fd fd(try_open(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
   if (static_cast<std::uint64_t>(status.st_size) > limit) return std::nullopt;
@@ -161,8 +157,7 @@ std::optional<std::string> read_small_file_at(int directory, const std::string& 
 
 std::vector<std::string> directory_names(int directory, const std::filesystem::path& path) {
   // fdopendir takes its descriptor over, and reads from where that stands: give it a new one.
-  const int fd =
-      uninterrupted([&] { return ::openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  const int fd = try_open(directory, ".", O_RDONLY | O_DIRECTORY);
   const auto close = [](DIR* stream) { ::closedir(stream); };
   const std::unique_ptr<DIR, decltype(close)> stream(fd < 0 ? nullptr : ::fdopendir(fd), close);
   if (!stream) {

@@ -11,6 +11,8 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/whole_calls.h"
+
 namespace pyro {
 namespace {
 
@@ -61,7 +63,7 @@ void NewFile::require_replaceable() const {
 // Not every file system can, and the name is given through /proc.
 bool NewFile::open_without_name(mode_t mode) {
   if (::access("/proc/self/fd", X_OK) != 0) return false;
-  file_ = Fd(::openat(directory_.get(), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, mode));
+  file_ = Fd(try_open(directory_.get(), ".", O_TMPFILE | O_RDWR, mode));
   return static_cast<bool>(file_);
 }
 

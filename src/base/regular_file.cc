@@ -14,6 +14,7 @@
 #include "base/file_trust.h"
 #include "base/files.h"
 #include "base/mib.h"
+#include "base/whole_calls.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -33,7 +34,7 @@ std::string read_up_to(int fd, std::size_t size, const std::filesystem::path& fi
 }  // namespace
 
 std::optional<RegularFile> read_regular_file(const std::filesystem::path& file, std::size_t limit) {
-  const Fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+  const Fd fd(try_open(AT_FDCWD, file.c_str(), O_RDONLY | O_NONBLOCK));
   const int error = errno;
   if (!fd && (error == ENOENT || error == ENOTDIR)) return std::nullopt;
   if (!fd) throw refusal(std::generic_category().message(error));

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -52,9 +53,9 @@ class TreeWalk {
 
   [[nodiscard]] std::filesystem::path path_of(const std::string& name) const {
     if (levels_.empty()) return path_;
-    std::filesystem::path path = path_;
-    for (std::size_t i = 1; i < levels_.size(); ++i) path /= levels_[i].name;
-    return path / name;
+    std::string below;
+    for (std::size_t i = 1; i < levels_.size(); ++i) below += levels_[i].name + '/';
+    return path_ / (below + name);
   }
 
   template <typename Step>
@@ -78,7 +79,8 @@ class TreeWalk {
     if (!level.fd || ::fstat(level.fd.get(), &level.status) != 0) {
       throw system_error("cannot open " + path_of(name).string(), errno);
     }
-    level.names = directory_names(level.fd.get(), path_);  // where all is named costs the depth
+    level.names = sorted_names(level.fd.get(), path_);  // where all is named costs the depth
+    std::ranges::reverse(level.names);                  // taken from behind
     levels_.push_back(std::move(level));
     if (levels_.size() > kMostOpen) levels_[levels_.size() - 1 - kMostOpen].fd.reset();
   }

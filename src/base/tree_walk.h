@@ -26,8 +26,8 @@ struct TreeSteps {
   std::function<void(Error error)> failed = {};
 };
 
-/// Goes through `name` in `directory` and everything below it, never through a symbolic link and
-/// never out of it. `path` is what errors call it.
+/// Goes through `name` in `directory` and everything below it, in the order of names, never through
+/// a symbolic link and never out of it. `path` is what errors call it.
 /// @throws Error(filesystem) for directories that are moved meanwhile, in a tree deeper than the
 /// few that are kept open; and what a step throws.
 void walk_tree(int directory, const std::string& name, const std::filesystem::path& path,

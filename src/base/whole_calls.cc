@@ -1,11 +1,16 @@
 // System calls that do all of what they are asked for.
 #include "base/whole_calls.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/files.h"
 
 namespace pyro {
+
+int try_open(int directory, const char* name, int flags, mode_t mode) noexcept {
+  return uninterrupted([&] { return ::openat(directory, name, flags | O_CLOEXEC, mode); });
+}
 
 bool set_size(int fd, std::uint64_t size) noexcept {
   return uninterrupted([&] { return ::ftruncate(fd, static_cast<off_t>(size)); }) == 0;

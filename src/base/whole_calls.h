@@ -1,6 +1,8 @@
 // System calls that do all of what they are asked for, whatever signals break into them.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -16,6 +18,9 @@ auto uninterrupted(const Call& call) {
   while (result < 0 && errno == EINTR) result = call();
   return result;
 }
+
+/// openat(2) with O_CLOEXEC; -1 with errno set where it fails.
+[[nodiscard]] int try_open(int directory, const char* name, int flags, mode_t mode = 0) noexcept;
 
 /// ftruncate(2); errno is set where it fails.
 [[nodiscard]] bool set_size(int fd, std::uint64_t size) noexcept;

@@ -6,6 +6,8 @@
 
 #include <cerrno>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "guest/descriptor.h"
 #include "guest/tree.h"
@@ -24,7 +26,12 @@ class TreeReader {
   int read() {
     struct stat root {};
     if (::stat(root_.c_str(), &root) != 0) return errno;
-    const int error = visit("", root);
+    int error = visit("", root);
+    while (error == 0 && !ahead_.empty()) {
+      const std::string path = std::move(ahead_.back());
+      ahead_.pop_back();
+      error = visit(path);
+    }
     channel_.write(FrameType::tree_end);
     return error;
   }
@@ -82,27 +89,26 @@ class TreeReader {
     send_entry(EntryKind::directory, path, found);
     DIR* const directory = ::opendir(absolute(path).c_str());
     if (directory == nullptr) return fail(path, errno);
-    int error = 0;
-    while (error == 0) {
-      const dirent* const entry = ::readdir(directory);
-      if (entry == nullptr) break;
+    while (const dirent* const entry = ::readdir(directory)) {
       const std::string name = entry->d_name;
-      if (name != "." && name != "..") error = visit_child(path, name);
+      if (name != "." && name != "..") ahead_.push_back(path.empty() ? name : path + '/' + name);
     }
     ::closedir(directory);
-    return error;
+    return 0;
   }
 
-  int visit_child(const std::string& path, const std::string& name) {
-    const std::string child = path.empty() ? name : path + '/' + name;
+  int visit(const std::string& path) {
     struct stat found {};
-    if (::lstat(absolute(child).c_str(), &found) != 0) return fail(child, errno);
-    return visit(child, found);
+    if (::lstat(absolute(path).c_str(), &found) != 0) return fail(path, errno);
+    return visit(path, found);
   }
 
   Channel& channel_;
   const std::string root_;
   std::string failed_ = root_;
+  /// Still to be visited, the next one last: what is in a directory comes before what is beside it,
+  /// on a stack and with descriptors that do not grow with the depth.
+  std::vector<std::string> ahead_;
 };
 
 }  // namespace

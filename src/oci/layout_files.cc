@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/whole_calls.h"
 #include "oci/docker_archive.h"
 #include "pyro/error.h"
 
@@ -47,7 +48,7 @@ class DirectoryFiles final : public LayoutFiles {
  private:
   [[nodiscard]] Fd open_in(int parent, const std::string& component, int flags,
                            const std::string& name) const {
-    Fd fd(::openat(parent, component.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | flags));
+    Fd fd(try_open(parent, component.c_str(), O_RDONLY | O_NOFOLLOW | flags));
     if (fd || errno == ENOENT) return fd;
     // A link, a file where a folder should be, a socket.
     if (errno == ELOOP || errno == ENOTDIR || errno == ENXIO) throw no_file(path_, name);

@@ -10,6 +10,7 @@
 
 #include "base/files.h"
 #include "base/strict_json.h"
+#include "base/whole_calls.h"
 #include "pyro/error.h"
 #include "source/copy_file.h"
 #include "stream/artifacts.h"
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 constexpr std::size_t kLargestManifest = std::size_t{4} << 20;
 
 nlohmann::json read_manifest(const fs::path& runtime_dir) {
-  const Fd directory(::open(runtime_dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const Fd directory(try_open(AT_FDCWD, runtime_dir.c_str(), O_RDONLY | O_DIRECTORY));
   if (!directory) return {};
   const auto text = read_small_file_at(directory.get(), "manifest.json", kLargestManifest);
   return parse_strict_json_or_null(text.value_or(""));

@@ -21,8 +21,7 @@ constexpr std::uint64_t kBlockSize = 4096;
 /// Nothing when it cannot be had: not a file, or somebody else's for the time being.
 Fd open_locked(int directory, const std::string& name) {
   while (true) {
-    Fd file(::openat(directory, name.c_str(),
-                     O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600));
+    Fd file(try_open(directory, name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600));
     struct stat opened {};
     if (!file || ::fstat(file.get(), &opened) != 0 || !S_ISREG(opened.st_mode)) return {};
     if (!try_lock(file.get(), LockKind::exclusive, name)) return {};

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/whole_calls.h"
 #include "store/install_record.h"
 #include "store/install_removal.h"
 #include "store/installation.h"

@@ -23,9 +23,8 @@ constexpr std::chrono::milliseconds kPause{10};
 Fd open_artifact(const CacheLayout& layout, const HeldInstallation& held, std::size_t kind) {
   const std::string name(kArtifactKinds[kind].name);
   const std::filesystem::path path = held.installation.directory / name;
-  constexpr int kFlags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
-  Fd file(uninterrupted(
-      [&] { return ::openat(held.directory.get(), name.c_str(), kFlags | O_NOFOLLOW); }));
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK;
+  Fd file(try_open(held.directory.get(), name.c_str(), kFlags | O_NOFOLLOW));
   const bool is_link = !file && errno == ELOOP;
   if (!file) file = open_at(held.directory.get(), name, kFlags, 0, path);
   layout.rights().guard(file.get(), path,

@@ -9,6 +9,7 @@
 
 #include "base/file_lock.h"
 #include "base/files.h"
+#include "base/whole_calls.h"
 #include "store/last_use.h"
 
 namespace pyro {
@@ -25,8 +26,8 @@ void move_out(const CacheLayout& layout, int platform, const std::string& name, 
 }  // namespace
 
 bool is_in_use(const CacheLayout& layout, const std::string& name, int directory) {
-  const Fd lock(::open((layout.locks_dir() / CacheLayout::lock_name(name)).c_str(),
-                       O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  const Fd lock(try_open(AT_FDCWD, (layout.locks_dir() / CacheLayout::lock_name(name)).c_str(),
+                         O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   const bool pulled = lock && !try_lock(lock.get(), LockKind::shared, CacheLayout::lock_name(name));
   return pulled || UseLock::is_held(layout, directory);
 }

@@ -10,6 +10,7 @@
 #include <ctime>
 
 #include "base/files.h"
+#include "base/whole_calls.h"
 
 namespace pyro {
 namespace {

@@ -61,7 +61,7 @@ std::string CacheLayout::lock_name(const std::string& install_directory_name) {
 
 void CacheLayout::check_root() const {
   if (opened_root_) return;
-  Fd root(uninterrupted([&] { return ::open(root_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  Fd root(try_open(AT_FDCWD, root_.c_str(), O_RDONLY | O_DIRECTORY));
   if (!root && errno == ENOENT) return;
   if (!root && errno == EACCES && !rights_.mends()) return;  // not for the caller
   if (!root) {
@@ -87,7 +87,7 @@ Fd CacheLayout::open(const std::filesystem::path& folder, int no_follow) const {
   std::filesystem::path path = root_;
   for (const std::filesystem::path& part : folder.lexically_relative(root_)) {
     const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | no_follow;
-    Fd next(uninterrupted([&] { return ::openat(at.get(), part.c_str(), flags); }));
+    Fd next(try_open(at.get(), part.c_str(), flags));
     if (!next) return next;
     rights_.guard(next.get(), path /= part);
     at = std::move(next);

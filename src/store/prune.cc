@@ -12,6 +12,7 @@
 
 #include "base/file_lock.h"
 #include "base/files.h"
+#include "base/whole_calls.h"
 #include "store/install_record.h"
 #include "store/install_removal.h"
 #include "store/installation.h"
@@ -282,7 +283,7 @@ class Pruner {
   }
 
   static Fd open_entry(int directory, const std::string& name) {
-    return Fd(::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    return Fd(try_open(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   }
 
   const Stores& stores_;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "base/whole_calls.h"
 #include "pyro/digest.h"
 #include "pyro/error.h"
 
@@ -51,8 +52,7 @@ void StagingDirectory::make() {
   if (::mkdirat(staging_.get(), id_.c_str(), 0755) != 0) {
     throw system_error("cannot make the directory " + path.string(), errno);
   }
-  directory_ =
-      Fd(::openat(staging_.get(), id_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  directory_ = Fd(try_open(staging_.get(), id_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   if (!directory_ && errno == ENOENT) return;
   const int error_number = errno;
   try {
@@ -127,8 +127,7 @@ void StagingDirectory::exchange_with(int parent, const std::filesystem::path& de
 // The old one is in staging by now, and the exchange is durable.
 void StagingDirectory::remove_replaced() {
   try {
-    const Fd old(
-        ::openat(staging_.get(), id_.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+    const Fd old(try_open(staging_.get(), id_.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     const auto lock = old ? UseLock::try_acquire(locks_.get(), old.get(), LockKind::exclusive)
                           : std::optional<UseLock>();
     if (old && !lock) return;  // in use: a later prune removes it

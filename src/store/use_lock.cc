@@ -77,9 +77,7 @@ std::optional<UseLock> UseLock::try_share(const CacheLayout& layout, int directo
 bool UseLock::is_held(const CacheLayout& layout, int directory) {
   const Fd locks = layout.open(layout.locks_dir());
   const std::string name = name_for(directory);
-  const Fd file(uninterrupted([&] {
-    return ::openat(locks.get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-  }));
+  const Fd file(try_open(locks.get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK));
   return file && !try_lock(file.get(), LockKind::exclusive, layout.locks_dir() / name);
 }
 

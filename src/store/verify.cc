@@ -9,6 +9,7 @@
 
 #include "base/file_verity.h"
 #include "base/files.h"
+#include "base/whole_calls.h"
 #include "store/install_record.h"
 #include "store/installation.h"
 #include "stream/artifacts.h"
@@ -27,7 +28,7 @@ ArtifactReport check_artifact(int directory, const std::filesystem::path& path,
                               const std::stop_token& stop) {
   const std::string name = path.filename().string();
   ArtifactReport report{.name = name, .verdict = Verdict::missing};
-  const Fd fd(::openat(directory, name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
+  const Fd fd(try_open(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
   if (!fd && !is_absence(errno)) throw system_error("cannot open " + path.string(), errno);
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return report;

@@ -13,6 +13,7 @@
 #include <functional>
 #include <thread>
 
+#include "base/files.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
 #include "vm/conversation.h"
@@ -94,6 +95,38 @@ class CopiesTest : public ::testing::Test {
   std::vector<std::string> notes_;
   const Note hear_ = [this](std::string_view note) { notes_.emplace_back(note); };
 };
+
+// --- trees of any depth ---
+
+/// `depth` directories below each other, each called "d".
+void make_deep(const std::filesystem::path& root, int depth) {
+  std::filesystem::create_directory(root);
+  Fd at = open_directory(root);
+  for (int i = 0; i < depth; ++i) {
+    ASSERT_EQ(::mkdirat(at.get(), "d", 0755), 0);
+    at = Fd(::openat(at.get(), "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    ASSERT_TRUE(at);
+  }
+}
+
+// On a stack and with descriptors that do not grow with it. The guest could not name what is deeper
+// than the paths of its system calls are long.
+TEST_F(CopiesTest, ATreeOf3000LevelsGoesInAsFarAsPathsReach) {
+  const std::filesystem::path deep = dir_ / "deep";
+  make_deep(deep, 3'000);
+  std::jthread guest([&] {
+    static_cast<void>(guest_.hear_of(FrameType::tree_end));
+    guest_.say(FrameType::done);
+  });
+  EXPECT_EQ(failure([&](GuestLink& link) {
+              EXPECT_EQ(pyro::copy_in(link, {deep.string(), "/in/guest"}, hear_), 1U);
+            }),
+            "");
+  ASSERT_THAT(notes_, SizeIs(1));
+  EXPECT_THAT(notes_.front(), HasSubstr("File name too long: left out"));
+  EXPECT_LT(notes_.front().size(), 1000U);
+  remove_tree_at(AT_FDCWD, deep.string(), deep);
+}
 
 // --- out of the guest ---
 

@@ -6,10 +6,13 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <span>
 #include <string>
 
 #include "base/destination.h"
+#include "base/tree_walk.h"
+#include "base/whole_calls.h"
 #include "vm/conversation.h"
 
 namespace pyro {
@@ -39,7 +42,7 @@ class TreeSender {
     const Fd root = open_root();
     struct stat status {};
     if (::fstat(root.get(), &status) != 0) throw system_error("cannot read " + full(""), errno);
-    if (S_ISDIR(status.st_mode)) return send_directory(root.get(), "", status);
+    if (S_ISDIR(status.st_mode)) return send_directory(root.get());
     is_stream_ = !S_ISREG(status.st_mode);
     send_file(root.get(), "", status);
   }
@@ -49,7 +52,7 @@ class TreeSender {
 
  private:
   [[nodiscard]] Fd open_root() const {
-    Fd root(::open(root_.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    Fd root(try_open(AT_FDCWD, root_.c_str(), O_RDONLY | O_NONBLOCK));
     const int error = errno;
     // A socket cannot be opened once more.
     if (!root && error == ENXIO) root = duplicate_own_descriptor(root_);
@@ -118,33 +121,41 @@ class TreeSender {
     }
   }
 
-  void send_directory(int directory, const std::string& path, const struct stat& status) {
-    send_entry(EntryKind::directory, path, status);
-    for (const std::string& name : sorted_names(directory, full(path))) {
-      send_child(directory, name, path.empty() ? name : path + '/' + name);
-    }
+  void send_directory(int root) {
+    walk_tree(root, ".", {},
+              {.visit = [this](const TreePlace& place) { return send(place); },
+               .failed =
+                   [this](const Error& error) {
+                     ++unreadable_;
+                     note_(error.what() + std::string(": left out"));
+                   }});
   }
 
-  void send_child(int directory, const std::string& name, const std::string& path) {
+  /// Whether it is a directory with entries to be sent.
+  [[nodiscard]] bool send(const TreePlace& place) {
+    const std::string path = place.path().string();
+    // The guest could not name it.
+    if (path.size() >= PATH_MAX) return leave_out(path, ENAMETOOLONG), false;
     struct stat status {};
-    if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
-      return leave_out(path, errno);
+    if (::fstatat(place.directory, place.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+      return leave_out(path, errno), false;
     }
-    if (S_ISLNK(status.st_mode)) return send_link(directory, name, path, status);
+    if (S_ISLNK(status.st_mode)) return send_link(place, path, status), false;
     if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
-      return note_(full(path) + " is no file, directory or link: left out");
+      return note_(full(path) + " is no file, directory or link: left out"), false;
     }
     const Fd child(
-        ::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!child) return leave_out(path, errno);
-    if (S_ISDIR(status.st_mode)) return send_directory(child.get(), path, status);
-    send_file(child.get(), path, status);
+        try_open(place.directory, place.name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+    if (!child) return leave_out(path, errno), false;
+    if (!S_ISDIR(status.st_mode)) return send_file(child.get(), path, status), false;
+    send_entry(EntryKind::directory, path, status);
+    return true;
   }
 
-  void send_link(int directory, const std::string& name, const std::string& path,
-                 const struct stat& status) {
-    std::array<char, 4096> target;
-    const ssize_t size = ::readlinkat(directory, name.c_str(), target.data(), target.size());
+  void send_link(const TreePlace& place, const std::string& path, const struct stat& status) {
+    std::array<char, PATH_MAX> target;
+    const ssize_t size =
+        ::readlinkat(place.directory, place.name.c_str(), target.data(), target.size());
     if (size < 0) return leave_out(path, errno);
     send_entry(EntryKind::link,
                path + '\0' + std::string(target.data(), static_cast<std::size_t>(size)), status);

@@ -11,6 +11,8 @@
 #include <cerrno>
 #include <limits>
 
+#include "base/whole_calls.h"
+
 namespace pyro {
 namespace {
 
@@ -21,7 +23,7 @@ constexpr std::size_t kSure = 4096;
 // terminal that poll(2) calls ready may still keep a writer waiting.
 Fd open_without_waiting(int fd) {
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
-  return Fd(::open(path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  return Fd(try_open(AT_FDCWD, path.c_str(), O_WRONLY | O_NONBLOCK | O_NOCTTY));
 }
 
 }  // namespace

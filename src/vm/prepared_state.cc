@@ -12,6 +12,7 @@
 
 #include "base/file_verity.h"
 #include "base/strict_json.h"
+#include "base/whole_calls.h"
 #include "store/verify.h"
 #include "vm/machine_ladder.h"
 
@@ -52,7 +53,7 @@ std::optional<std::string> foreign_hand(const CacheLayout& layout, int directory
 }
 
 Fd open_state_file(int directory, const char* name) {
-  return Fd(::openat(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  return Fd(try_open(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
 }
 
 /// The state's own files are as they were published.

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <limits>
 
+#include "base/whole_calls.h"
+
 namespace pyro {
 
 ReceivedFile::ReceivedFile(Fd directory, std::string name, mode_t mode, std::string shown)
@@ -32,7 +34,7 @@ void ReceivedFile::data(std::uint64_t offset, std::span<const std::byte> bytes, 
 void ReceivedFile::commit(const timespec& modified) {
   if (stream_) return;
   holes_.finish_here();
-  if (::ftruncate(file_->descriptor(), static_cast<off_t>(holes_.position())) != 0) {
+  if (!set_size(file_->descriptor(), holes_.position())) {
     throw system_error("cannot write " + shown_, errno);
   }
   const std::array<timespec, 2> times{timespec{0, UTIME_OMIT}, modified};  // access, modification

@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdarg>
 #include <cstdlib>
 #include <cstring>
 
@@ -97,6 +98,21 @@ int flock(int fd, int operation) noexcept {
   static auto* const real = next(&::flock, "flock");
   static std::atomic<unsigned> kind{0};
   return fails("flock") || is_interrupted(kind) ? -1 : real(fd, operation);
+}
+
+// Not of the standard library's: its directory iterators give up.
+int openat(int directory, const char* name, int flags, ...) {
+  static auto* const real = next(&::openat, "openat");
+  static std::atomic<unsigned> kind{0};
+  Dl_info caller{};
+  const bool is_known = ::dladdr(__builtin_return_address(0), &caller) != 0;
+  const bool is_ours = !is_known || std::strstr(caller.dli_fname, "libstdc++") == nullptr;
+  if (is_ours && is_interrupted(kind)) return -1;
+  std::va_list rest;
+  va_start(rest, flags);
+  const mode_t mode = (flags & (O_CREAT | O_TMPFILE)) != 0 ? va_arg(rest, mode_t) : 0;
+  va_end(rest);
+  return real(directory, name, flags, mode);
 }
 
 PYRO_INTERRUPTIBLE(int, ftruncate, (int fd, off_t size) noexcept, (fd, size))
