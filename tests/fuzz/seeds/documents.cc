@@ -191,6 +191,23 @@ void install_records(const std::filesystem::path& root) {
   corpus.add("cut", reference);
 }
 
+void state_manifests(const std::filesystem::path& root) {
+  const Corpus corpus(root, "prepared_state");
+  const std::string begin = R"({"conditions": @conditions@, "booted_on": @kind@)";
+  const std::string files = R"(, "state": {"memory": @memory@, "devices": @devices@})";
+  corpus.add("good", begin + files + R"(, "artifacts": @artifacts@})");
+  corpus.add("without-digests", begin + files + "}");
+  corpus.add("without-files", begin + "}");
+  corpus.add("files-exchanged",
+             begin + R"(, "state": {"memory": @devices@, "devices": @memory@}, "artifacts": {}})");
+  corpus.add("of-another-machine",
+             R"({"conditions": @conditions@, "booted_on": {"type": "q35"})" + files + "}");
+  corpus.add("wrong-types", R"({"conditions": [1], "booted_on": 7, "state": "x",
+"artifacts": {"memory": {"size": -1, "digest": 7}, "devices": []}})");
+  corpus.add("list", "[@conditions@]");
+  corpus.add("cut", begin + files);
+}
+
 }  // namespace
 
 void write_documents(const std::filesystem::path& root) {
@@ -205,6 +222,7 @@ void write_documents(const std::filesystem::path& root) {
   token_answers(root);
   catalogs(root);
   install_records(root);
+  state_manifests(root);
 }
 
 }  // namespace pyro::testing

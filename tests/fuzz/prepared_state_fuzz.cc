@@ -1,0 +1,131 @@
+// Manifests of saved states, as they may stand in a cache. What no input could know of the state
+// beside it has a name in the input: @conditions@, @kind@, @memory@, @devices@, @artifacts@.
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "base/files.h"
+#include "oracle.h"
+#include "store/verify.h"
+#include "vm/prepared_state.h"
+
+namespace pyro::fuzz {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr std::size_t kLargestInput = 64 << 10;
+
+fs::path make_place() {
+  std::string name = (fs::temp_directory_path() / "pyro-state-fuzz-XXXXXX").string();
+  require(::mkdtemp(name.data()) != nullptr, "there is a place for files");
+  return name;
+}
+
+/// A cache with the files of one state, and the install that it is of.
+class Place {
+ public:
+  Place() : path_(make_place()), layout_(path_ / "cache") {
+    ::umask(022);
+    for (const char* const name : {"vmlinux", "rootfs.ext4", "monitor"}) write(path_ / name, name);
+    held_.installation.record.name = "tool:1";
+    held_.installation.record.version = "1";
+    held_.kernel = open(path_ / "vmlinux");
+    held_.rootfs = open(path_ / "rootfs.ext4");
+    folder_ = layout_.make(directory());
+    write(directory() / kMemoryName, std::string(4096, 'm'));
+    write(directory() / kDevicesName, "devices");
+    const PreparedState saved{.shape = shape_,
+                              .memory = open(directory() / kMemoryName),
+                              .devices = open(directory() / kDevicesName)};
+    good_ = state_manifest(state_conditions(owner(), shape_), saved);
+  }
+  ~Place() { remove_tree_at(AT_FDCWD, path_, path_); }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+  /// `text` with what it names of the state put in.
+  [[nodiscard]] std::string filled_in(std::string text) const {
+    const std::array<std::pair<std::string_view, const json*>, 5> names = {
+        {{"@conditions@", &good_.at("conditions")},
+         {"@kind@", &good_.at("booted_on")},
+         {"@memory@", &good_.at("state").at(kMemoryName)},
+         {"@devices@", &good_.at("state").at(kDevicesName)},
+         {"@artifacts@", &good_.at("artifacts")}}};
+    for (const auto& [name, value] : names) {
+      const std::size_t at = text.find(name);
+      if (at != text.npos) text.replace(at, name.size(), value->dump());
+    }
+    return text;
+  }
+
+  void check(const std::string& manifest) const {
+    write(directory() / kManifestName, manifest);
+    const StateLookup found = find_prepared_state(layout_, directory(), owner());
+    require(found.exists, "a state with any manifest is there");
+    require(found.state.has_value() == found.differences.empty(),
+            "a state is used, or said why not");
+    // None can be right but one: it says the same of all that a state depends on.
+    const json document = json::parse(manifest, nullptr, false);
+    const auto says_the_same = [&](const char* key) {
+      return document.is_object() && document.contains(key) && document[key] == good_.at(key);
+    };
+    if (found.state) {
+      require(says_the_same("conditions") && says_the_same("booted_on") && says_the_same("state"),
+              "a state that is used is what its manifest says");
+    }
+    if (is_as_saved(folder_.get(), directory())) check_digests(document);
+  }
+
+ private:
+  /// Nothing need be recorded of the files; what is recorded is right.
+  void check_digests(const json& manifest) const {
+    if (!manifest.is_object()) return;
+    const json files = manifest.value("artifacts", json());
+    for (const auto& [name, right] : good_.at("artifacts").items()) {
+      if (!files.is_object() || !files.contains(name) || !is_record(files[name])) continue;
+      require(files[name]["size"] == right["size"] && files[name]["digest"] == right["digest"],
+              "a file with another digest is not as it was saved");
+    }
+  }
+  static bool is_record(const json& file) {
+    return file.is_object() && file.contains("size") && file["size"].is_number_unsigned() &&
+           file.contains("digest") && file["digest"].is_string() &&
+           Digest::parse(file["digest"].get<std::string>()).has_value();
+  }
+
+  static void write(const fs::path& file, std::string_view content) {
+    const Fd fd = open_at(AT_FDCWD, file, O_WRONLY | O_CREAT | O_TRUNC, 0600, file);
+    write_all(fd.get(), content, file.string());
+  }
+  static Fd open(const fs::path& file) { return open_at(AT_FDCWD, file, O_RDONLY, 0, file); }
+
+  [[nodiscard]] fs::path directory() const {
+    return prepared_state_dir(layout_, "tool:1", GuestNetwork::none);
+  }
+  [[nodiscard]] StateOwner owner() const { return {held_, shape_, path_ / "monitor"}; }
+
+  const fs::path path_;
+  const CacheLayout layout_;
+  HeldInstallation held_;
+  const MachineShape shape_{};
+  Fd folder_;
+  json good_;
+};
+
+}  // namespace
+}  // namespace pyro::fuzz
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace pyro::fuzz;
+  static const Place place;
+  if (size > kLargestInput) return 0;
+  place.check(place.filled_in(std::string(as_text(data, size))));
+  return 0;
+}
