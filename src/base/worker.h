@@ -1,8 +1,6 @@
 // A thread that carries out orders one after the other.
 #pragma once
 
-#include <sched.h>
-
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -21,16 +19,9 @@ namespace pyro {
 template <typename Order>
 class Worker {
  public:
-  enum class Priority {
-    normal,
-    idle,  ///< It works only when a core has nothing else to do: who waits for it calls catch_up().
-  };
-
-  Worker(std::size_t capacity, std::function<void(Order&)> carry_out,
-         Priority priority = Priority::normal)
+  Worker(std::size_t capacity, std::function<void(Order&)> carry_out)
       : capacity_(capacity),
         carry_out_(std::move(carry_out)),
-        priority_(priority),
         thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
   void push(Order order) {
@@ -47,8 +38,8 @@ class Worker {
     return orders_.size() >= capacity_;
   }
 
-  /// Carries out the waiting orders on the calling thread, whose turn comes sooner; then every
-  /// order is carried out.
+  /// Carries out the waiting orders on the calling thread, which else would wait; then every order
+  /// is carried out.
   void catch_up() {
     std::unique_lock lock(mutex_);
     helped_ = true;
@@ -74,7 +65,6 @@ class Worker {
 
  private:
   void run(const std::stop_token& stop) {
-    if (priority_ == Priority::idle) leave_cores_to_others();
     std::unique_lock lock(mutex_);
     while (changed_.wait(lock, stop, [&] { return !orders_.empty() && !helped_; }) &&
            !stop.stop_requested()) {
@@ -92,13 +82,6 @@ class Worker {
     }
   }
 
-  // Of the calling thread: a process that is shut in may change no other. There is no way back,
-  // which takes a privilege.
-  static void leave_cores_to_others() {
-    const sched_param none{};
-    ::sched_setscheduler(0, SCHED_IDLE, &none);
-  }
-
   std::exception_ptr attempt(Order& order) noexcept {
     try {
       carry_out_(order);
@@ -110,7 +93,6 @@ class Worker {
 
   const std::size_t capacity_;
   const std::function<void(Order&)> carry_out_;
-  const Priority priority_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<Order> orders_;

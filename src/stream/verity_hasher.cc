@@ -21,8 +21,7 @@ VerityHasher::VerityHasher(std::vector<int> files)
     : files_(std::move(files)),
       digests_(files_.size()),
       buffer_(std::make_unique_for_overwrite<std::byte[]>(kReadSize)),
-      worker_(
-          kMostBehind, [this](Order& order) { carry_out(order); }, Worker<Order>::Priority::idle) {}
+      worker_(kMostBehind, [this](Order& order) { carry_out(order); }) {}
 
 void VerityHasher::begin(std::size_t index, std::string subject) {
   worker_.push({.kind = Order::Kind::begin, .index = index, .subject = std::move(subject)});
