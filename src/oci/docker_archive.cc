@@ -129,28 +129,42 @@ class DockerArchive::Reader {
   }
 
   json layers_of(const std::vector<std::string>& names, const std::vector<Digest>& digests) {
-    if (names.size() != digests.size()) {
+    if (!digests.empty() && names.size() != digests.size()) {
       throw broken("an image has " + std::to_string(names.size()) + " layers, and its config " +
                    std::to_string(digests.size()) + " diff_ids");
     }
     json layers = json::array();
-    for (std::size_t i = 0; i < names.size(); ++i) layers.push_back(layer(names[i], digests[i]));
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      layers.push_back(layer(names[i], digests.empty() ? std::nullopt : std::optional(digests[i])));
+    }
     return layers;
   }
 
-  /// A diff_id is of the tar. Where that is compressed, its name must tell what its bytes are.
-  json layer(const std::string& name, const Digest& diff_id) {
+  /// A diff_id is of the tar. Where there is none, or the tar is compressed, its name may tell what
+  /// its bytes are; else they are what they are.
+  json layer(const std::string& name, std::optional<Digest> diff_id) {
     const TarIndex::Entry& entry = member(name);
     const std::string head = read_front(archive_.file_.get(), entry, kTarBlock);
-    const bool is_packed = begins_as(std::as_bytes(std::span(head)), ContentUse::compressed);
-    const auto digest = is_packed ? named_digest(name) : std::optional(diff_id);
-    if (!digest) {
-      throw Error(ErrorCode::integrity,
-                  "the layer " + name + " is compressed, and has no digest to be held against",
-                  "'skopeo copy docker-archive:... oci-archive:...' makes an archive with digests");
+    if (begins_as(std::as_bytes(std::span(head)), ContentUse::compressed)) diff_id.reset();
+    const auto told = diff_id ? diff_id : named_digest(name);
+    const Digest digest = told ? *told : digest_of(entry);
+    archive_.blobs_.emplace(blob_name(digest), entry);
+    return descriptor_of(kLayerType, digest, entry.size);
+  }
+
+  [[nodiscard]] Digest digest_of(const TarIndex::Entry& entry) const {
+    Sha256 sha256;
+    std::vector<std::byte> piece(1 << 20);
+    for (std::uint64_t done = 0; done < entry.size;) {
+      const auto wanted = std::span(piece).first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), entry.size - done)));
+      const std::size_t got =
+          pread_full(archive_.file_.get(), wanted, entry.offset + done, kManifestFile);
+      if (got < wanted.size()) throw broken("a layer ends too early");
+      sha256.update(wanted);
+      done += got;
     }
-    archive_.blobs_.emplace(blob_name(*digest), entry);
-    return descriptor_of(kLayerType, *digest, entry.size);
+    return sha256.finish();
   }
 
   /// Docker writes a layer that an image has twice once, and a link to it.

@@ -4,9 +4,9 @@
 // image/tarexport; containers-transports(5), "docker-archive".
 //
 // manifest.json lists images: a config and the tars of the layers, by their names in the archive.
-// Digests have none of them but the config, by its name, and the config has those of the layers
-// ("diff_ids"). What an image layout has beyond that is made up from these, so that all digests of
-// the archive are checked as those of any layout.
+// The name of the config has its digest, and the config has those of the layers ("diff_ids"). What
+// an image layout has beyond that is made up from these, so that all digests of the archive are
+// checked as those of any layout. A layer without one has that of its bytes.
 #pragma once
 
 #include <filesystem>

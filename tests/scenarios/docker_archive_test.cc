@@ -253,6 +253,25 @@ INSTANTIATE_TEST_SUITE_P(All, PackedArchives,
 
 // --- what is made to be misread ---
 
+SavedImage with_config(const JsonEdit& edit) {
+  SavedImage image = saved();
+  image.edit_config = edit;
+  return image;
+}
+
+// Such archives prove nothing of themselves, as a tar does not.
+TEST_F(DockerArchives, NeedNoDigestsOfLayers) {
+  SavedImage packed = saved();
+  packed.store = [](const std::string& layer) { return compress(layer, Compression::gzip); };
+  for (const SavedImage& image :
+       {with_config([](json& config) { config.erase("rootfs"); }), packed}) {
+    write_file(file(), image.tar());
+    use_catalog({archive_entry("docker-archive:" + file())});
+    pyro_ok({"env", "pull", "--force", "tool:1"});
+    expect_installed(sample());
+  }
+}
+
 struct Hostile {
   const char* name;
   SavedImage image;
@@ -273,21 +292,9 @@ SavedImage with_layer_linked_to(const std::string& target) {
   return image;
 }
 
-SavedImage with_config(const JsonEdit& edit) {
-  SavedImage image = saved();
-  image.edit_config = edit;
-  return image;
-}
-
 SavedImage with_manifest(const JsonEdit& edit) {
   SavedImage image = saved();
   image.edit_manifest = edit;
-  return image;
-}
-
-SavedImage with_packed_layers() {
-  SavedImage image = saved();
-  image.store = [](const std::string& layer) { return compress(layer, Compression::gzip); };
   return image;
 }
 
@@ -306,9 +313,6 @@ const std::vector<Hostile> kHostile = {
        return image;
      }(),
      {"is not a regular file"}},
-    {"LayersWithoutDiffIds",
-     with_config([](json& config) { config.erase("rootfs"); }),
-     {"2 layers, and its config 0 diff_ids"}},
     {"ALayerMore",
      with_manifest([](json& image) { image["Layers"].push_back(image["Layers"][0]); }),
      {"3 layers, and its config 2 diff_ids"}},
@@ -318,7 +322,6 @@ const std::vector<Hostile> kHostile = {
     {"DiffIdsThatAreNoList",
      with_config([](json& config) { config["rootfs"]["diff_ids"] = 7; }),
      {"diff_ids", "is not a list"}},
-    {"PackedLayersWithoutDigests", with_packed_layers(), {"is compressed", "no digest"}},
     {"ConfigUnderAnotherDigest",
      with_manifest([](json& image) { image["Config"] = std::string(64, 'a') + ".json"; }),
      {"is not there"}},
