@@ -88,8 +88,8 @@ class Child {
     }
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent_) ::_exit(kNotStarted);
-    // First, as it may hold descriptors; those of the program are given by number.
-    return start_.confine() && arrange_descriptors() &&
+    // In this order: confine() may hold descriptors, which go with all others, and may limit them.
+    return move_descriptors_away() && start_.confine() && arrange_descriptors() &&
            ::sigprocmask(SIG_SETMASK, &mask_, nullptr) == 0;
   }
 
@@ -99,25 +99,32 @@ class Child {
     for (int number = 1; number < NSIG; ++number) ::sigaction(number, &action, nullptr);
   }
 
-  // Out of the way first: a descriptor may have the number that another one is to get.
+  [[nodiscard]] int beyond() const noexcept { return static_cast<int>(descriptors_.size()); }
+
+  // A descriptor may have the number that another one is to get.
+  bool move_descriptors_away() noexcept {
+    const int report = ::fcntl(report_, F_DUPFD_CLOEXEC, beyond());
+    if (report < 0) return false;
+    report_ = report;
+    return std::ranges::all_of(descriptors_, [&](int& fd) {
+      return fd < 0 || (fd = ::fcntl(fd, F_DUPFD_CLOEXEC, beyond())) >= 0;
+    });
+  }
+
   bool arrange_descriptors() noexcept {
-    const int beyond = static_cast<int>(descriptors_.size());
-    if ((report_ = ::fcntl(report_, F_DUPFD_CLOEXEC, beyond)) < 0) return false;
-    for (int& fd : descriptors_) {
-      if (fd >= 0 && (fd = ::fcntl(fd, F_DUPFD, beyond)) < 0) return false;
-    }
-    for (int number = 0; number < beyond; ++number) {
+    for (int number = 0; number < beyond(); ++number) {
       if (const int fd = descriptors_[static_cast<std::size_t>(number)]; fd < 0) {
         ::close(number);
       } else if (::dup2(fd, number) < 0) {
         return false;
       }
     }
-    if (report_ != beyond) report_ = ::dup3(report_, beyond, O_CLOEXEC);
-    if (::close_range(static_cast<unsigned>(beyond) + 1, ~0U, 0) != 0) {
-      for (int fd = beyond + 1; fd < 1024; ++fd) ::close(fd);  // before Linux 5.9
+    if (report_ != beyond() && ::dup3(report_, beyond(), O_CLOEXEC) < 0) return false;
+    report_ = beyond();
+    if (::close_range(static_cast<unsigned>(beyond()) + 1, ~0U, 0) != 0) {
+      for (int fd = beyond() + 1; fd < 1024; ++fd) ::close(fd);  // before Linux 5.9
     }
-    return report_ >= 0;
+    return true;
   }
 
   const ProcessStart& start_;

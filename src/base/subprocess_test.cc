@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,6 +12,8 @@
 #include <csignal>
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "pyro/error.h"
 #include "support/temp_dir.h"
@@ -151,6 +154,35 @@ TEST_F(SubprocessTest, ConfinesTheChildAlone) {
                                      "umask");
   EXPECT_EQ(::umask(before), 022U);
   EXPECT_EQ(mask, "0077\n");
+}
+
+TEST_F(SubprocessTest, MayHaveFewerDescriptorsThanThisProcessHasOpen) {
+  constexpr rlim_t kFew = 16;
+  std::vector<Fd> many;
+  while (many.empty() || many.back().get() < 4 * static_cast<int>(kFew)) {
+    many.emplace_back(::open("/", O_RDONLY | O_CLOEXEC));
+    ASSERT_TRUE(many.back());
+  }
+  const ProcessStart start{.descriptors = {-1, -1, -1, many.back().get()}, .confine = [] {
+                             const rlimit limit{kFew, kFew};
+                             return ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
+                           }};
+  EXPECT_EQ(output_of(start, "ulimit -n; readlink /proc/$$/fd/3"), "16\n/\n");
+}
+
+TEST_F(SubprocessTest, SaysThatThereAreNoDescriptorsForIt) {
+  ProcessStart start{.program = "/bin/true", .descriptors = std::vector<int>(3, -1)};
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  // The pipe and /dev/null take the last ones that there are.
+  std::vector<Fd> all;
+  const rlimit limit{64, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  for (Fd fd; (fd = Fd(::open("/", O_RDONLY | O_CLOEXEC)));) all.push_back(std::move(fd));
+  all.resize(all.size() - 3);
+  const std::string error = error_of(start);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(error, "cannot start a program: Too many open files");
 }
 
 }  // namespace
