@@ -1,4 +1,6 @@
 // What a monitor may do: files, system calls, limits.
+#include <linux/fs.h>
+#include <linux/fsverity.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -56,13 +58,23 @@ void add_name_servers(std::vector<PathRule>& rules) {
 
 using Action = CallRule::Action;
 
+// Numbers that the C library's headers may not have yet.
+constexpr std::uint32_t kMountSetattr = 442;  // Linux 5.12
+constexpr std::uint32_t kQuotactlFd = 443;    // 5.14
+constexpr std::uint32_t kFchmodat2 = 452;     // 6.6
+constexpr std::uint32_t kSetxattrat = 463;    // 6.13
+constexpr std::uint32_t kRemovexattrat = 466;
+constexpr std::uint32_t kOpenTreeAttr = 467;  // 6.15
+constexpr std::uint32_t kFileSetattr = 469;   // 6.17
+
 /// What neither Landlock nor QEMU's own filter forbids: it changes files without opening them,
 /// looks into other processes, or reaches parts of the kernel that a monitor has no business with.
 constexpr std::uint32_t kRefused[] = {
     // Attributes of files.
     SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_chown, SYS_fchown, SYS_lchown, SYS_fchownat, SYS_utime,
     SYS_utimes, SYS_futimesat, SYS_utimensat, SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr,
-    SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr,
+    SYS_removexattr, SYS_lremovexattr, SYS_fremovexattr, kFchmodat2, kSetxattrat, kRemovexattrat,
+    kFileSetattr,
     // Other processes.
     SYS_ptrace, SYS_process_vm_readv, SYS_process_vm_writev, SYS_kcmp, SYS_pidfd_open,
     SYS_pidfd_getfd, SYS_pidfd_send_signal, SYS_process_madvise,
@@ -75,10 +87,20 @@ constexpr std::uint32_t kRefused[] = {
     SYS_delete_module, SYS_kexec_load, SYS_kexec_file_load, SYS_reboot, SYS_swapon, SYS_swapoff,
     SYS_acct, SYS_quotactl, SYS_settimeofday, SYS_clock_settime, SYS_adjtimex, SYS_clock_adjtime,
     SYS_sethostname, SYS_setdomainname, SYS_syslog, SYS_iopl, SYS_ioperm, SYS_open_by_handle_at,
-    SYS_name_to_handle_at, SYS_fanotify_init, SYS_personality, SYS_vhangup};
+    SYS_name_to_handle_at, SYS_fanotify_init, SYS_personality, SYS_vhangup, kMountSetattr,
+    kOpenTreeAttr, kQuotactlFd};
+
+/// They change attributes of a file that is open for reading only.
+constexpr std::uint32_t kRefusedRequests[] = {FS_IOC_SETFLAGS, FS_IOC_FSSETXATTR,
+                                              FS_IOC_ENABLE_VERITY};
 
 SystemCalls monitor_calls(bool network) {
   SystemCalls calls{.otherwise = Action::allow};
+  for (const std::uint32_t request : kRefusedRequests) {
+    calls.rules.push_back({SYS_ioctl, Action::refuse, {{.argument = 1, .value = request}}});
+  }
+  // Decided early: each entry into the guest is such a call.
+  calls.rules.push_back({SYS_ioctl, Action::allow});
   if (network) {
     for (const std::uint32_t domain : {AF_INET, AF_INET6}) {
       calls.rules.push_back({SYS_socket, Action::allow, {{.argument = 0, .value = domain}}});

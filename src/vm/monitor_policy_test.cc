@@ -58,6 +58,16 @@ TEST_F(MonitorPolicyTest, ReachesNoFileSocketOrProcess) {
   EXPECT_EQ(testing::read_file(dir_ / "there"), "something");
 }
 
+TEST_F(MonitorPolicyTest, ChangesNoAttributeOfAFile) {
+  if (!PreparedPolicy(monitor_policy({})).confinement().seccomp) {
+    GTEST_SKIP() << "this kernel does not filter system calls";
+  }
+  const auto all = attempts({});
+  for (const char* what : {"chmod", "fchmodat2", "utimensat", "removexattrat", "change_flags"}) {
+    EXPECT_EQ(all.at(what), EPERM) << what;
+  }
+}
+
 TEST_F(MonitorPolicyTest, ConnectsByInternetOnlyWithANetwork) {
   if (lacks_something()) GTEST_SKIP() << "this kernel does not have all of it";
   const auto all = attempts({.network = true});

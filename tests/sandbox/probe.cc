@@ -7,10 +7,12 @@
 // DIRECTORY holds a file "there" and a socket that somebody listens to, "socket".
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -35,12 +37,17 @@ namespace {
 
 using namespace pyro;
 
+// Newer than the C library's headers may be.
+constexpr long kFchmodat2 = 452;
+constexpr long kRemovexattrat = 466;
+
 /// Made before the box is closed: what can be done with them is another question than whether they
 /// can be made.
 struct Before {
   std::string there;
   std::string other;
   std::string unix_socket;
+  int readable = -1;
   int internet = -1;
   int local = -1;
   pid_t parent = 0;
@@ -76,6 +83,12 @@ long clone3_process(const Before&) {
   clone_args arguments{};
   arguments.exit_signal = SIGCHLD;
   return exit_if_child(::syscall(SYS_clone3, &arguments, sizeof arguments));
+}
+
+/// Of a file that is open, if only for reading.
+long change_flags(const Before& before) {
+  int flags = FS_NOATIME_FL;
+  return ::ioctl(before.readable, FS_IOC_SETFLAGS, &flags);
 }
 
 long map(int protection) {
@@ -131,6 +144,15 @@ const std::vector<Attempt> kAttempts = {
     {"rename",
      [](const Before& b) { return ::rename(b.there.c_str(), (b.there + "-now").c_str()); }},
     {"chmod", [](const Before& b) { return ::chmod(b.unix_socket.c_str(), 0700); }},
+    {"fchmodat2",
+     [](const Before& b) {
+       return ::syscall(kFchmodat2, AT_FDCWD, b.unix_socket.c_str(), 0700, 0);
+     }},
+    {"removexattrat",
+     [](const Before& b) {
+       return ::syscall(kRemovexattrat, AT_FDCWD, b.there.c_str(), 0, "user.pyro");
+     }},
+    {"change_flags", change_flags},
     {"stat",
      [](const Before& b) {
        struct stat status {};
@@ -164,6 +186,7 @@ Before prepare(const std::string& directory) {
   return {.there = directory + "/there",
           .other = directory + "/other",
           .unix_socket = directory + "/socket",
+          .readable = ::open((directory + "/there").c_str(), O_RDONLY | O_CLOEXEC),
           .internet = ::socket(AF_INET, SOCK_STREAM, 0),
           .local = ::socket(AF_UNIX, SOCK_STREAM, 0),
           .parent = ::getppid()};
