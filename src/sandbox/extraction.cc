@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <utility>
 
@@ -22,6 +23,8 @@
 
 namespace pyro {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 // How much is still taken, and thrown away, once extracting failed.
 constexpr std::uint64_t kMostDiscarded = 64U << 20;
@@ -59,6 +62,11 @@ ProcessStart start_of(const std::filesystem::path& extractor, int socket) {
           .variables = variables_of_child(),
           .descriptors = {-1, -1, kReports, socket},
           .signals = ProcessStart::Signals::blocked};
+}
+
+int milliseconds_until(Clock::time_point time) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(time - Clock::now());
+  return static_cast<int>(std::max<std::int64_t>(left.count(), 0));
 }
 
 std::string name_of_signal(int signal) {
@@ -198,10 +206,12 @@ std::optional<std::size_t> Extraction::receive(Wait wait) {
 // Not for the socket's end alone: a host program may have forked and so have it open, too.
 bool Extraction::wait_for_message() {
   std::array<pollfd, 2> waiting = {{{socket_.get(), POLLIN, 0}, {child_.descriptor(), POLLIN, 0}}};
-  const auto step = static_cast<int>(patience_.step.count());
-  for (int news = 0; (news = ::poll(waiting.data(), waiting.size(), step)) <= 0;) {
-    if (news == 0) look_after();
+  auto next_look = Clock::now() + patience_.step;
+  while (::poll(waiting.data(), waiting.size(), milliseconds_until(next_look)) <= 0) {
+    if (Clock::now() < next_look) continue;  // a signal
+    look_after();
     if (failure_) return false;
+    next_look = Clock::now() + patience_.step;
   }
   watch_.progress();
   return waiting[0].revents != 0;

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include <chrono>
@@ -633,11 +634,11 @@ TEST(Extractor, WhatItRunsWithoutIsToldOnce) {
                                             "this system does not have"});
 }
 
-TEST(Extractor, ThatDoesNothingIsGivenUp) {
+void expect_given_up(const Patience& patience) {
   const testing::TempDir dir;
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
   Extraction extraction(make_liar(dir, "Sleeps"), std::vector<int>(MergedView::kFiles, file.get()),
-                        {}, {}, {}, {.step = std::chrono::milliseconds(5), .steps = 3});
+                        {}, {}, {}, patience);
   try {
     (void)extraction.finish();
     FAIL() << "it finished";
@@ -645,6 +646,24 @@ TEST(Extractor, ThatDoesNothingIsGivenUp) {
     EXPECT_EQ(error.code(), ErrorCode::failed);
     EXPECT_EQ(error.message(), "the extractor did nothing for 1 s");
   }
+}
+
+TEST(Extractor, ThatDoesNothingIsGivenUp) {
+  expect_given_up({.step = std::chrono::milliseconds(5), .steps = 3});
+}
+
+// A host program may have a timer that interrupts every wait.
+TEST(Extractor, ThatDoesNothingIsGivenUpAmongSignals) {
+  struct sigaction note {};
+  struct sigaction before {};
+  note.sa_handler = [](int) {};
+  ASSERT_EQ(::sigaction(SIGALRM, &note, &before), 0);
+  constexpr itimerval kOften{{0, 10'000}, {0, 10'000}};
+  ASSERT_EQ(::setitimer(ITIMER_REAL, &kOften, nullptr), 0);
+  expect_given_up({.step = std::chrono::milliseconds(100), .steps = 3});
+  constexpr itimerval kNone{};
+  ASSERT_EQ(::setitimer(ITIMER_REAL, &kNone, nullptr), 0);
+  ::sigaction(SIGALRM, &before, nullptr);
 }
 
 /// Sleeps, or spins, in a process of its own.
