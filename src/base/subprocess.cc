@@ -29,12 +29,12 @@ std::vector<char*> exec_words(const std::vector<std::string>& words) {
   return pointers;
 }
 
+constexpr std::array kCrashes = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
+
 sigset_t all_but_crashes() {
   sigset_t set;
   ::sigfillset(&set);
-  for (const int crash : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT}) {
-    ::sigdelset(&set, crash);
-  }
+  for (const int crash : kCrashes) ::sigdelset(&set, crash);
   return set;
 }
 
@@ -175,6 +175,10 @@ std::vector<std::string> own_variables() {
     variables.emplace_back(*variable);
   }
   return variables;
+}
+
+bool ProcessEnd::is_crash() const noexcept {
+  return std::ranges::find(kCrashes, signal) != kCrashes.end();
 }
 
 Subprocess::Subprocess(const ProcessStart& start, const std::string& what)

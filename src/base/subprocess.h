@@ -49,6 +49,9 @@ struct ProcessStart {
 struct ProcessEnd {
   int exit_code = -1;
   int signal = 0;  ///< That killed it; then there is no exit code.
+
+  /// Whether it died of a fault of its own.
+  [[nodiscard]] bool is_crash() const noexcept;
 };
 
 class Subprocess {

@@ -74,16 +74,6 @@ std::string name_of_signal(int signal) {
   return std::to_string(signal) + (name == nullptr ? "" : ", SIG" + std::string(name));
 }
 
-bool is_crash(int signal) {
-  constexpr std::array kCrashes = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP, SIGSYS, SIGABRT};
-  return std::ranges::find(kCrashes, signal) != kCrashes.end();
-}
-
-std::uint64_t limit_of(const ExtractionLimits& limits, std::size_t kind) {
-  if (kind == kRootfs) return limits.rootfs_bytes;
-  return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
-}
-
 bool is_as_told(const WrittenArtifact& artifact, int file, const ExtractionLimits& limits) {
   struct stat status {};
   return artifact.size <= limit_of(limits, artifact.kind) && ::fstat(file, &status) == 0 &&
@@ -325,7 +315,7 @@ void Extraction::take_end() {
 }
 
 Error Extraction::error_of(const ProcessEnd& end) const {
-  if (is_crash(end.signal)) {
+  if (end.is_crash()) {
     return {ErrorCode::integrity, "the extractor died (signal " + name_of_signal(end.signal) + ")",
             "the archive may be made to attack whoever unpacks it"};
   }

@@ -41,7 +41,7 @@ std::uint64_t FileLayerReader::run() {
 std::uint64_t write_content(Decompressor& content, std::size_t kind, std::size_t file,
                             std::string_view path, ArtifactWriter& writer,
                             ExtractionBudget& budget) {
-  HoleFinder holes(writer, budget.limit_of(kind));
+  HoleFinder holes(writer, limit_of(budget.limits, kind));
   while (true) {
     writer.pass_on();
     const auto piece = content.next(holes.position());

@@ -27,17 +27,17 @@ std::string_view name_of(TarMember::Type type) {
 
 }  // namespace
 
+std::uint64_t limit_of(const ExtractionLimits& limits, std::size_t kind) noexcept {
+  if (kind == kRootfs) return limits.rootfs_bytes;
+  return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
+}
+
 std::uint64_t most_in_all_files(const ExtractionLimits& limits) noexcept {
   std::uint64_t most = limits.rootfs_bytes;
   for (const std::uint64_t more : {limits.kernel_bytes, limits.initrd_bytes, limits.other_bytes}) {
     most = std::max(most, most + more);  // which may be more than there are numbers
   }
   return most;
-}
-
-std::uint64_t ExtractionBudget::limit_of(std::size_t kind) const noexcept {
-  if (kind == kRootfs) return limits.rootfs_bytes;
-  return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
 }
 
 void ExtractionBudget::count_member() {
@@ -55,7 +55,7 @@ void ExtractionBudget::count_other(std::size_t bytes) {
 
 void ExtractionBudget::check_size(std::size_t kind, std::string_view path,
                                   std::uint64_t size) const {
-  const std::uint64_t limit = limit_of(kind);
+  const std::uint64_t limit = limit_of(limits, kind);
   if (size <= limit) return;
   refuse((path.empty() ? "it" : in_quotes(path)) + " would take " + mib(size) + "; the limit is " +
              mib(limit),

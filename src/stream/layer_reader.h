@@ -17,6 +17,9 @@
 
 namespace pyro {
 
+/// Of the apparent size of an artifact of that kind.
+[[nodiscard]] std::uint64_t limit_of(const ExtractionLimits& limits, std::size_t kind) noexcept;
+
 /// What the files of all candidates may hold together: one artifact of each kind, and as much of
 /// others as of any other bytes.
 [[nodiscard]] std::uint64_t most_in_all_files(const ExtractionLimits& limits) noexcept;
@@ -27,9 +30,6 @@ struct ExtractionBudget {
   std::uint64_t members = 0;
   std::uint64_t other_bytes = 0;
   std::array<std::uint64_t, MergedView::kFiles> held = {};  // by file
-
-  /// Of an artifact's apparent size.
-  [[nodiscard]] std::uint64_t limit_of(std::size_t kind) const noexcept;
 
   /// @throws Error(integrity) as do the others, when that is more than there may be
   void count_member();
