@@ -33,7 +33,8 @@ struct Environment {
   std::string distribution_version;  ///< "12"
   std::string source_profile;        ///< Folder in a runtime bundle: "debian-git".
   std::string platform{kPlatform};
-  std::optional<std::string> source_url;    ///< https, http, file, path, oci:DIR, oci-archive:FILE.
+  /// https, http, file, path, oci:DIR, oci-archive:FILE, docker-archive:FILE.
+  std::optional<std::string> source_url;
   std::optional<std::string> oci_registry;  ///< "registry.example:5000"
   std::optional<std::string> oci_repository;  ///< "team/environment"
   std::optional<std::string> oci_reference;   ///< Tag or digest.

@@ -100,10 +100,10 @@ struct ImportOptions {
   std::optional<std::string> as = {};
   /// Replace an install even if it is of the same image.
   bool force = false;
-  /// Where the entry of an environment goes that the catalog does not know: the image of an export
-  /// brings it. Nothing: such an environment is refused.
+  /// The file that gets the entry of an environment that the catalog does not know; the image of an
+  /// export brings that entry. Without a file such an environment is refused.
   std::optional<std::filesystem::path> user_catalog = {};
-  /// Told of an entry once it is there. Optional.
+  /// Called with an entry once it has been added. Optional.
   std::function<void(const Environment&)> on_added = {};
   ProgressListener* progress = nullptr;  ///< Not owned; may be null.
   std::stop_token stop = {};

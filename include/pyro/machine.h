@@ -55,7 +55,7 @@ struct MachineOptions {
   /// The machine monitor, qemu-system-x86_64. Empty: there is none on this host.
   std::filesystem::path monitor = {};
   KvmUse kvm = KvmUse::where_it_works;
-  /// How long it may take until a guest has booted, all machines that are tried taken together.
+  /// How long booting may take, all machines that are tried together.
   std::chrono::milliseconds boot_timeout{60'000};
 };
 
@@ -89,7 +89,7 @@ struct RunOptions {
   int window = -1;
   /// Called on the run's thread when all is ready and the command is about to start; what it
   /// returns is kept until the command has ended. A terminal's keys can be the command's for that
-  /// long: before and after it, Ctrl-C is for whoever runs it.
+  /// long: before and after it, Ctrl-C ends the run.
   std::function<std::shared_ptr<void>()> while_it_runs = {};
 
   std::vector<Copy> copy_in = {};  ///< Before the command, from the host to the guest.
@@ -109,10 +109,10 @@ struct RunOptions {
   /// command is told to end, and its report is as that of any other. After it, a stop ends the
   /// copying.
   std::stop_token stop = {};
-  /// With what signal the command is told so, asked when it is; empty: SIGINT.
+  /// The signal that tells the command so; called when a stop is requested. Empty: SIGINT.
   std::function<int()> stop_signal = {};
-  /// Where other signals for the command are read from while it runs, a byte for each, which is
-  /// its number; not owned, not blocking. -1: there are none.
+  /// A descriptor that other signals for the command are read from while it runs: a byte for each,
+  /// which is its number. Not owned, not blocking; -1: there are none.
   int signals = -1;
 };
 

@@ -19,8 +19,9 @@ struct Kind {
 using enum ContentUse;
 using namespace std::string_view_literals;
 
-/// The more bytes and the nearer to the beginning, the earlier. Sources: RFC 1952, RFC 8878, the
-/// formats' own documents, include/uapi/linux/magic.h, Documentation/arch/x86/boot.rst.
+/// The first row that matches counts: long magics, and those near the beginning, come first.
+/// Sources: RFC 1952, RFC 8878, the formats' own documents, include/uapi/linux/magic.h,
+/// Documentation/arch/x86/boot.rst.
 constexpr std::array kKinds = {
     Kind{"gzip data", compressed, 0, "\x1f\x8b"sv},
     Kind{"zstd data", compressed, 0, "\x28\xb5\x2f\xfd"sv},

@@ -7,7 +7,7 @@
 
 namespace pyro {
 
-/// What a path means to who names it as the file to write, as with cp(1).
+/// What a path means that a user names as the file to write, as with cp(1).
 struct Destination {
   /// Where the file is to be made or replaced: what the symbolic links in its last part lead to.
   std::filesystem::path path;

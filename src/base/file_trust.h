@@ -22,10 +22,10 @@ struct FileTrust {
   std::string remedy = {};
 };
 
-/// A file that somebody named: as ssh has it, what everybody may write or another user owns is not
-/// believed. What a group may write is, with a remark: many users have a group to themselves. So
-/// does root believe files of every user: containers are handed those of the user outside.
-/// `user` is whom this process runs as.
+/// As ssh has it, a file that everybody may write, or that another user owns, is not believed. One
+/// that a group may write is, with a remark: many users have a group to themselves. Root believes
+/// files of every user, with a remark: containers are handed those of the user outside.
+/// `user` is the user of this process.
 [[nodiscard]] FileTrust judge_file(mode_t mode, uid_t owner, uid_t user, Holds what);
 
 }  // namespace pyro

@@ -22,8 +22,8 @@ TEST(FileTrust, JudgesSecretsByOwnerAndMode) {
       {0664, 1000, 1000, true, "its group may write it"},
       {0602, 1000, 1000, false, "everybody may write it"},
       {0666, 0, 0, false, "everybody may write it"},
-      {0600, 1001, 1000, false, "it belongs to somebody else, user 1001"},
-      {0600, 1001, 0, true, "it belongs to somebody else, user 1001"},
+      {0600, 1001, 1000, false, "it belongs to user 1001"},
+      {0600, 1001, 0, true, "it belongs to user 1001"},
   };
   for (const auto& c : cases) {
     const FileTrust trust = judge_file(c.mode, c.owner, c.user, Holds::secrets);

@@ -18,7 +18,7 @@ namespace {
 
 constexpr mode_t kPermissions = 0777;
 
-/// Another one each time, and not made of the file's own name, which may be as long as names get.
+/// A new name each time, without the file's own name in it, which may be as long as names get.
 std::string make_temporary_name() {
   std::uint64_t random = 0;
   if (::getrandom(&random, sizeof random, 0) != sizeof random) {
@@ -31,7 +31,7 @@ std::string make_temporary_name() {
 
 NewFile::NewFile(Fd directory, std::string name, mode_t mode, std::string shown)
     : directory_(std::move(directory)), name_(std::move(name)), shown_(std::move(shown)) {
-  // Told before its content comes, and not after.
+  // An error must come before the content, not after it.
   require_replaceable();
   if (open_without_name(mode)) return;
   temporary_name_ = make_temporary_name();

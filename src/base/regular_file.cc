@@ -1,4 +1,4 @@
-// Small files that somebody named.
+// Small files that a user or a setting names.
 #include "base/regular_file.h"
 
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-// Small files that somebody named: read as a whole, and only if they are files.
+// Small files that a user or a setting names: read as a whole, and only if they are files.
 #pragma once
 
 #include <sys/stat.h>
@@ -21,8 +21,8 @@ struct RegularFile {
 [[nodiscard]] std::optional<RegularFile> read_regular_file(const std::filesystem::path& file,
                                                            std::size_t limit);
 
-/// Of a file of settings, by the status of the descriptor that it is read from.
-/// @throws Error(failed) when judge_file() does not believe it, without its name
+/// Judges a file of settings by the status of the descriptor that it is read from.
+/// @throws Error(failed), without its name, when judge_file() does not believe it
 void require_believed(const struct stat& status);
 
 /// The content of a file of settings that has to be there, and that is to be believed.

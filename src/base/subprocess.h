@@ -65,14 +65,14 @@ class Subprocess {
 
   /// From any thread, as often as you like.
   void kill() noexcept;
-  /// What it started, too. Before wait().
+  /// Kills what it started, too. Only before wait().
   void kill_group() noexcept;
 
   /// Waits for its end. Nothing else in this process is waited for.
   ProcessEnd wait() noexcept;
 
-  /// For what the descriptor is of no use for. After wait() it may be another process's number, so
-  /// it is never to be sent a signal.
+  /// Where the descriptor cannot be used. After wait() the number may be another process's, so no
+  /// signal is ever sent to it.
   [[nodiscard]] pid_t number() const noexcept { return pid_; }
 
   /// Becomes readable with its end.

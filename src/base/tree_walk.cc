@@ -15,8 +15,8 @@
 namespace pyro {
 namespace {
 
-/// Of the directories on the way, how many are open: trees are rarely deeper, and where they are,
-/// the others are come back to by "..".
+/// How many directories on the way are open: trees are rarely deeper, and where they are, the
+/// others are opened again as "..".
 constexpr std::size_t kMostOpen = 16;
 
 class TreeWalk {
@@ -79,7 +79,7 @@ class TreeWalk {
     if (!level.fd || ::fstat(level.fd.get(), &level.status) != 0) {
       throw system_error("cannot open " + path_of(name).string(), errno);
     }
-    level.names = sorted_names(level.fd.get(), path_);  // where all is named costs the depth
+    level.names = sorted_names(level.fd.get(), path_);  // a full path costs the depth
     std::ranges::reverse(level.names);                  // taken from behind
     levels_.push_back(std::move(level));
     if (levels_.size() > kMostOpen) levels_[levels_.size() - 1 - kMostOpen].fd.reset();
@@ -100,7 +100,7 @@ class TreeWalk {
     if (level.fd && ::fstat(level.fd.get(), &status) == 0 && same_file(status, level.status)) {
       return;
     }
-    throw Error(ErrorCode::filesystem, path_.string() + " was changed while it was gone through");
+    throw Error(ErrorCode::filesystem, path_.string() + " was changed meanwhile");
   }
 
   const int directory_;
@@ -134,7 +134,7 @@ class TreeRemoval {
     return false;
   }
 
-  /// Or it is not, and why is known already.
+  /// An error in it, which is kept already, may have left something in it.
   void remove_empty(const TreePlace& place) {
     if (::unlinkat(place.directory, place.name.c_str(), AT_REMOVEDIR) == 0) return;
     if (errno != ENOENT) keep(place, errno);

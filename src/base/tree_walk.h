@@ -22,14 +22,15 @@ struct TreeSteps {
   std::function<bool(const TreePlace& place)> visit;
   /// After what is in it.
   std::function<void(const TreePlace& place)> leave = {};
-  /// A directory that cannot be read is passed over; one that is gone by now, without this.
+  /// Called for a directory that cannot be read, which is passed over; one that another process
+  /// has removed is passed over without it.
   std::function<void(Error error)> failed = {};
 };
 
 /// Goes through `name` in `directory` and everything below it, in the order of names, never through
 /// a symbolic link and never out of it. `path` is what errors call it.
-/// @throws Error(filesystem) for directories that are moved meanwhile, in a tree deeper than the
-/// few that are kept open; and what a step throws.
+/// @throws Error(filesystem) for a directory that was moved meanwhile, in a tree deeper than the
+/// few levels that stay open; and what a step throws.
 void walk_tree(int directory, const std::string& name, const std::filesystem::path& path,
                const TreeSteps& steps);
 

@@ -37,8 +37,8 @@ std::string read_some(int fd, std::size_t limit, const std::filesystem::path& fi
   return text;
 }
 
-/// Who may write a catalog chooses what is installed. A pipe was
-/// handed over by the parent of this process.
+/// A user who may write a catalog chooses what is installed. A pipe comes from the parent of this
+/// process.
 void require_believed(int fd, const std::filesystem::path& file) {
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return;

@@ -19,7 +19,7 @@ constexpr Meaning kVariables[] = {
     {"DOCKER_CONFIG", "else: the directory of the config.json that has them"},
     {"XDG_RUNTIME_DIR", "else: where containers/auth.json is looked for first"},
     {"PYRO_QEMU", "the machine monitor, else qemu-system-x86_64 in $PATH"},
-    {"PYRO_KVM", "off: machines leave /dev/kvm alone; require: none without it"},
+    {"PYRO_KVM", "off: /dev/kvm is not used; require: no machine without it"},
     {"CONTAINERS_REGISTRIES_CONF", "mirrors and such; else containers/registries.conf and .d"},
     {"SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust instead of the system's"},
     {"https_proxy, HTTPS_PROXY", "the proxy for https"},

@@ -82,8 +82,8 @@ bool is_terminal(int fd) noexcept {
 void fill_standard_streams() noexcept {
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
-    // The lowest free number is this one: those below are open by now. What is written to a closed
-    // standard output is lost, which the directory in its place says of every write.
+    // The lowest free number is this one: those below are open by now. Output that is lost must not
+    // go unnoticed: a directory in the place of standard output makes every write fail.
     const bool is_output = fd == STDOUT_FILENO;
     static_cast<void>(is_output ? ::open("/", O_RDONLY | O_DIRECTORY)
                                 : ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY));

@@ -157,7 +157,7 @@ class Run {
       const std::size_t gone = put < 0 ? pending_.size() : static_cast<std::size_t>(put);
       pending_.erase(0, gone);
       give_back(gone);
-      if (put < 0) input_.close();  // nobody reads it any more
+      if (put < 0) input_.close();  // its reader is gone
     }
     if (has_no_more_input() && run_.terminal == 0) input_.close();
   }
@@ -226,8 +226,8 @@ class Run {
   Descriptor input_;
   Descriptor output_;
   Descriptor error_output_;
-  /// The command's end of its terminal. Open here, too, it stays: without anybody who has it, a
-  /// terminal hangs up, and the command may live on or come back to it.
+  /// The command's end of its terminal, open here, too: a terminal hangs up when no process has it
+  /// open, and the command may live on and open it again.
   Descriptor terminal_;
   std::string pending_;
   bool input_ended_ = false;

@@ -17,7 +17,7 @@ class Channel;
 /// Says why this machine is of no use: to the host when the channel is open, and on the console.
 [[noreturn]] void give_up(std::string_view why);
 [[noreturn]] void give_up(std::string_view what, int error_number);
-/// Whom give_up() tells.
+/// The channel that give_up() reports to.
 void report_to(Channel& channel);
 
 /// Tries until `condition` holds, for some seconds: devices appear when their drivers are done.

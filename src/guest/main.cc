@@ -55,8 +55,8 @@ class Server {
       case FrameType::get:
         return get_tree(channel_, std::string(payload));
       case FrameType::reach: {
-        const auto whom = fixed_part<ReachPayload>(payload);
-        return reach(whom, payload);
+        const auto host = fixed_part<ReachPayload>(payload);
+        return reach(host, payload);
       }
       default:
         return;  // what was meant for a command that has ended by now
@@ -69,11 +69,11 @@ class Server {
     channel_.write_fixed(FrameType::ready, NumberPayload{kProtocolVersion});
   }
 
-  void reach(const ReachPayload& whom, std::string_view words) {
+  void reach(const ReachPayload& host, std::string_view words) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
-    address.sin_addr.s_addr = whom.address;
-    address.sin_port = whom.port;
+    address.sin_addr.s_addr = host.address;
+    address.sin_port = host.port;
     const Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const bool said =
         ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&

@@ -47,12 +47,12 @@ enum class FrameType : std::uint8_t {
   directory,  ///< Where the command runs; left out: the home directory.
   run,        ///< RunPayload.
   input,      ///< Bytes for standard input; none: its end.
-  closed,     ///< StreamPayload: nobody reads it any more.
+  closed,     ///< StreamPayload: its reader is gone.
   resize,     ///< WindowPayload.
   signal,     ///< NumberPayload: for the command's process group.
   put,        ///< The path that the tree to come is to have.
   get,        ///< The path of a tree.
-  reach,      ///< ReachPayload, then what to say to whom is connected to.
+  reach,      ///< ReachPayload, then what to send to that address.
 
   // From either.
   entry =

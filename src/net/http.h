@@ -47,8 +47,8 @@ struct HttpResponse {
   [[nodiscard]] bool ok() const noexcept { return status >= 200 && status < 300; }
   /// The media type of Content-Type in lower case, without parameters; empty when there is none.
   [[nodiscard]] std::string media_type() const;
-  /// What to say of a body that is not what it should be, where the server says that it encoded
-  /// it; else empty. Object stores and web servers label what is a .gz by itself in this way, so
+  /// A hint for a body that is not what it should be, where the server says that it encoded it;
+  /// else empty. Object stores and web servers label what is a .gz by itself in this way, so
   /// that the label alone is no fault, and a body is never decoded because of it.
   [[nodiscard]] std::string encoding_hint() const;
 };

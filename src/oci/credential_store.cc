@@ -25,7 +25,8 @@ namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
 /// One at a time: what one login reads, another must not replace before it is written. The lock is
-/// on a file of its own, which goes again: who may read the directory could lock that.
+/// on a file of its own, which is removed again: every user who may read the directory could lock
+/// that.
 class Turn {
  public:
   Turn(const fs::path& file, const CredentialSources& sources)

@@ -20,7 +20,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// A file instead of a pipe: whoever does not read it blocks nobody, and nobody gets a SIGPIPE.
+/// A file instead of a pipe: a helper that does not read it blocks nothing and causes no SIGPIPE.
 Fd input_of(const std::string& text) {
   Fd file = make_memory_file("a question");
   pwrite_all(file.get(), std::as_bytes(std::span(text)), 0, "a question");

@@ -1,8 +1,8 @@
 // Files that say where the content of registries is to be had.
 #include "oci/registries_conf.h"
 
-// What the parser takes for granted is not so for every text: it asserts that "[{" cannot be. Such
-// a text ends in an exception, in every build, and not in abort() or in undefined behaviour.
+// The parser asserts what some texts break, as "[{" does. Such a text ends in an exception in every
+// build, never in abort() or in undefined behaviour.
 #pragma push_macro("NDEBUG")
 #undef NDEBUG
 namespace pyro {
@@ -97,7 +97,7 @@ class RulesReader {
             " are not asked: name them in credHelpers or credsStore of a file of credentials");
   }
 
-  /// The format has none but these.
+  /// TOML has no control characters but these three.
   void check_characters(std::string_view text) const {
     for (std::size_t line = 1; const char c : text) {
       if (c == '\n') ++line;
@@ -183,7 +183,7 @@ class RulesReader {
     return rule;
   }
 
-  /// containers refuse such a file, so that nobody takes one of both for what holds.
+  /// containers refuse such a file, too: readers could take either entry for the one that counts.
   void check_agreement(const RegistryRule& rule, const toml::table& table) {
     const std::string& place = rule.location.empty() ? rule.prefix : rule.location;
     const Flags& first =
@@ -192,7 +192,7 @@ class RulesReader {
                              : rule.blocked != first.blocked ? "blocked"
                                                              : nullptr;
     if (what == nullptr) return;
-    fail(table, std::string("\"") + what + "\" is not what it is further up for this location");
+    fail(table, std::string("\"") + what + "\" differs from an entry above for the same location");
   }
 
   [[nodiscard]] MirrorRule read_mirror(const toml::table& table, bool only_digests) const {

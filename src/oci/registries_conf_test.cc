@@ -185,9 +185,9 @@ TEST_F(RegistriesConfTest, SaysWhereItIsWrongAndQuotesNothing) {
        "line 6: \"mirror-by-digest-only\" has said already what it serves"},
       {"[[registry]]\nlocation = \"a\"\n[[registry]]\nprefix = \"b\"\nlocation = \"a\"\n"
        "insecure = true",
-       "line 3: \"insecure\" is not what it is further up for this location"},
+       "line 3: \"insecure\" differs from an entry above for the same location"},
       {"[[registry]]\nprefix = \"*.a\"\n[[registry]]\nprefix = \"*.a\"\nblocked = true",
-       "line 3: \"blocked\" is not what it is further up for this location"},
+       "line 3: \"blocked\" differs from an entry above for the same location"},
       {"[registries.search]\nregistries = [\"docker.io\"]",
        "line 1: this is version 1 of the format, which is not read any more"},
   };

@@ -184,7 +184,7 @@ std::optional<std::size_t> Extraction::receive(Wait wait) {
     });
     // One that was cut makes no sense, whatever is left of it.
     if (n >= 0) return std::min(static_cast<std::size_t>(n), message_.size());
-    // That says that it ended with something unread; what it sent before is still to come.
+    // It ended with something unread; what it sent before is still to come.
     if (errno == ECONNRESET) continue;
     if (errno != EAGAIN) return 0;
     if (wait == Wait::no) return std::nullopt;
@@ -317,7 +317,7 @@ void Extraction::take_end() {
 Error Extraction::error_of(const ProcessEnd& end) const {
   if (end.is_crash()) {
     return {ErrorCode::integrity, "the extractor died (signal " + name_of_signal(end.signal) + ")",
-            "the archive may be made to attack whoever unpacks it"};
+            "the archive may be made to attack the program that unpacks it"};
   }
   if (end.signal != 0) {
     return {ErrorCode::failed,
@@ -331,10 +331,10 @@ Error Extraction::error_of(const ProcessEnd& end) const {
           kWrongExecutable};
 }
 
-// Only somebody who got hold of the extractor would have it say that.
+// An extractor says that only after an attack took it over.
 void Extraction::refuse(std::string_view why) {
   fail(Error(ErrorCode::integrity, "the extractor is not to be trusted: " + std::string(why),
-             "the archive may be made to attack whoever unpacks it"),
+             "the archive may be made to attack the program that unpacks it"),
        layer_in_work());
 }
 

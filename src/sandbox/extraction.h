@@ -43,7 +43,7 @@ class TargetsMissing : public Error {
 
 class Extraction {
  public:
-  /// Told what the extractor could not be kept from, once per process.
+  /// Is told, once per process, which parts of the sandbox this system lacks.
   using Note = std::function<void(std::string_view)>;
 
   /// Starts `extractor`, the pyro executable. `files`: MergedView::kFiles descriptors open for

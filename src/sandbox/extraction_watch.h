@@ -11,7 +11,7 @@ namespace pyro {
 
 struct Patience {
   std::chrono::milliseconds step{250};  ///< How often to look at an extractor that says nothing.
-  unsigned steps = 40;                  ///< So many without any progress are its end.
+  unsigned steps = 40;                  ///< After so many without progress it is given up.
 
   [[nodiscard]] std::chrono::seconds whole() const {
     return std::chrono::ceil<std::chrono::seconds>(step * steps);
@@ -24,10 +24,10 @@ class StallWatch {
  public:
   StallWatch(pid_t process, unsigned steps) : process_(process), most_(steps) {}
 
-  /// It made progress that can be seen otherwise.
+  /// Its messages show progress.
   void progress() noexcept { idle_steps_ = 0; }
 
-  /// One step is over without. True when that were too many in a row.
+  /// A step is over without progress. True when there were too many of them in a row.
   [[nodiscard]] bool has_stalled();
 
  private:

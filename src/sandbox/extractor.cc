@@ -143,7 +143,7 @@ class FirstLayer final : public LayerStream {
   bool filtered_;  // as far as the first filter is concerned
 };
 
-// What cannot be told has no listener any more.
+// What cannot be sent has no reader any more.
 void tell(const Message& message) {
   const auto bytes = encode(message);
   uninterrupted([&] { return ::write(kSocketOfChild, bytes.data(), bytes.size()); });

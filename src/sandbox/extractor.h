@@ -12,8 +12,8 @@
 
 namespace pyro {
 
-/// The first argument that makes an extractor of the executable. In no help: it is of use to nobody
-/// but pyro.
+/// The first argument that makes an extractor of the executable. Only pyro uses it, so it is in no
+/// help.
 inline constexpr char kExtractorWord[] = "extract-in-box";
 
 /// What it has open beside /dev/null: the socket to the process that started it.
@@ -41,8 +41,8 @@ void send_hello(int socket, const Hello& hello, const std::vector<LinkTarget>& t
 /// For filter_all_threads(), once it has started its own.
 [[nodiscard]] SystemCalls no_more_threads();
 
-/// Serves whoever started this process: shuts itself in, reads layers, writes artifacts, tells how
-/// it went. The exit code.
+/// Serves the process that started this one: shuts itself in, reads layers, writes artifacts, tells
+/// how it went. Returns the exit code.
 [[nodiscard]] int run_extractor() noexcept;
 
 }  // namespace pyro

@@ -1,4 +1,4 @@
-// What the extractor tells whoever started it, as bytes and back.
+// What the extractor tells the process that started it, as bytes and back.
 //
 // Each message is one datagram. The extractor handles hostile bytes, so what it says is hostile,
 // too: nothing is taken from a message that was not checked.

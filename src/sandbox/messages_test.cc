@@ -1,4 +1,4 @@
-// What an extractor may say, and what nobody believes.
+// What an extractor may say, and what is refused.
 #include "sandbox/messages.h"
 
 #include <gtest/gtest.h>

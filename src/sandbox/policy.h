@@ -54,10 +54,10 @@ struct SystemCalls {
   CallRule::Action otherwise = CallRule::Action::trap;
 };
 
-/// Beside what is named here: no capability is kept and none can be gained, and where the kernel
-/// has that, no signal and no abstract socket reaches a process that is not under the policy.
+/// Under every policy no capability is kept and none can be gained and, where the kernel has
+/// Landlock's scopes, no signal and no abstract socket reaches a process outside of it.
 struct Policy {
-  /// Nothing else can be opened, made, removed, renamed or cut off.
+  /// Nothing else can be opened, made, removed, renamed or truncated.
   std::vector<PathRule> paths = {};
   bool tcp = false;
   std::optional<SystemCalls> calls = {};
@@ -76,8 +76,8 @@ struct Confinement {
 /// What is missing: "Landlock, seccomp"; empty when all is there.
 [[nodiscard]] std::string gaps_in(const Confinement& confinement);
 
-/// A policy that is made ready: to apply it takes system calls only, so a child can do it between
-/// fork and exec. To be applied once in a process.
+/// A policy that is made ready: applying it takes system calls only, so that a child can do it
+/// between fork and exec. It is applied once in a process.
 class PreparedPolicy {
  public:
   explicit PreparedPolicy(const Policy& policy);
@@ -110,8 +110,8 @@ class PreparedPolicy {
 
 [[nodiscard]] std::vector<sock_filter> make_filter(const SystemCalls& calls);
 
-/// Takes away of what the policy in force leaves, for all threads of this process. Where the kernel
-/// filters, and while the policy leaves SYS_seccomp.
+/// Tightens the policy in force, for all threads of this process. It takes a kernel that filters,
+/// and a policy that allows SYS_seccomp.
 [[nodiscard]] bool filter_all_threads(const SystemCalls& calls);
 
 /// "openat (257)"

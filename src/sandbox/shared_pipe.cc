@@ -54,7 +54,7 @@ Fd make_ring_file() {
 }
 
 void forbid_writing(int ring_file) {
-  // Linux 5.1. Where it is missing, the reader could write what nobody reads but itself.
+  // Linux 5.1. Where it is missing, the reader could write; nothing but the reader itself reads it.
   ::fcntl(ring_file, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
   ::fcntl(ring_file, F_ADD_SEALS, F_SEAL_SEAL);
 }

@@ -1,4 +1,4 @@
-// A bounded pipe of byte streams from one process to another: whoever is full waits.
+// A bounded pipe of byte streams from one process to another: a writer waits while it is full.
 //
 // The bytes go through memory that both have mapped, so that they are copied once, by the writer;
 // what is said about them goes through a socket for datagrams. The writer never reads from that
@@ -40,10 +40,10 @@ class SharedRing {
   std::span<std::byte> memory_;
 };
 
-/// In memory; of a size that nobody can change.
+/// In memory; its size cannot be changed.
 [[nodiscard]] Fd make_ring_file();
 
-/// From now on it can be mapped and written by nobody who does not have it mapped.
+/// From now on it can be written only through mappings that there are.
 void forbid_writing(int ring_file);
 
 /// What the writer says with every chunk. From the parent, which is trusted.
@@ -126,7 +126,7 @@ class SharedPipeReader final : public LayerStream {
   std::size_t consumed_ = 0;
   std::uint32_t layers_ = 0;  // begun so far
   std::uint32_t layer_ = 0;
-  bool holding_ = false;  // somebody looks at chunk `consumed_`
+  bool holding_ = false;  // chunk `consumed_` is being read
   bool ended_ = false;    // ... which was the last of its layer
 };
 

@@ -79,7 +79,7 @@ void ArtifactWriter::carry_out(const Batch& batch) try {
   for (const Step& step : batch.steps) carry_out(step);
   batch.ring->release(batch.hold);
 } catch (...) {
-  // Whoever waits for room gets it, and finds out with the next batch.
+  // A caller that waits for room gets it, and the error with its next batch.
   for (OutputRing& ring : rings_) ring.abandon();
   throw;
 }

@@ -10,7 +10,7 @@ namespace pyro {
 /// @throws Error(integrity) for an absolute name and for one with a ".." component.
 [[nodiscard]] std::string normal_member_path(std::string_view name);
 
-/// A name as messages show it: one of megabytes is an attack on whoever reads them.
+/// A name as messages show it: one of megabytes is an attack on the reader.
 [[nodiscard]] std::string in_quotes(std::string_view name);
 
 /// Takes the first component off `path`, and the slash behind it.

@@ -11,8 +11,8 @@
 
 namespace pyro {
 
-/// What was decompressed last may still be wanted by two: by whoever writes it to a file, and by
-/// the decompressor, which looks back at it. Here both read it where it was put, so that it is
+/// What was decompressed last may still be wanted by two: by the writer of its file, and by the
+/// decompressor, which looks back at it. Here both read it where it was put, so that it is
 /// copied for neither.
 ///
 /// One thread acquires and holds; others release.

@@ -42,10 +42,10 @@ Note first_of(const Note& note) {
 
 void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Deadline deadline) {
   constexpr const char* kHostOnUserNetwork = "10.0.2.2";
-  guest::ReachPayload whom;
-  ::inet_pton(AF_INET, kHostOnUserNetwork, &whom.address);
-  whom.port = htons(port);
-  link.send_fixed(guest::FrameType::reach, whom, words);
+  guest::ReachPayload host;
+  ::inet_pton(AF_INET, kHostOnUserNetwork, &host.address);
+  host.port = htons(port);
+  link.send_fixed(guest::FrameType::reach, host, words);
   GuestFrame frame = link.next(deadline);
   if (frame.type == guest::FrameType::done) return;
   if (frame.type != guest::FrameType::refused) refuse_frame();

@@ -42,7 +42,7 @@ inline constexpr std::chrono::seconds kStillnessOfACopy{60};
 /// Hears of what is left out.
 using Note = std::function<void(std::string_view)>;
 
-/// Passes on as many as anybody wants to read. `note` must outlive it.
+/// Passes on the first notes, and drops the others of very many. `note` must outlive it.
 [[nodiscard]] Note first_of(const Note& note);
 
 /// Copies from the host to the guest, and hears of what cannot be read, or is not copied at all.

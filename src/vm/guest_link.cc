@@ -63,7 +63,7 @@ void GuestLink::flush() {
     const ssize_t put =
         ::send(machine_.channel(), out_.data() + sent_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (put < 0 && errno == EINTR) continue;
-    // Whoever is gone is noticed when reading, after what it had still to say.
+    // That the guest is gone is noticed when reading, after its last frames.
     if (put < 0) break;
     sent_ += static_cast<std::size_t>(put);
   }
@@ -121,7 +121,7 @@ bool GuestLink::wait(std::span<pollfd> others, Deadline deadline) {
 }
 
 bool GuestLink::wait_flushed(std::span<pollfd> others, Deadline deadline) {
-  // What nobody takes is left to the guest: it has to wait.
+  // The guest keeps what is not taken here: it has to wait.
   const bool has_room = untaken() < kBacklog;
   const int wanted = (has_room ? POLLIN : 0) | (unsent() > 0 ? POLLOUT : 0);
   enum { kChannel, kStop, kConsole, kComplaints, kOwn };

@@ -87,7 +87,7 @@ class GuestLink {
   GuestFrame next(Deadline deadline = {});
 
   [[nodiscard]] bool stop_requested() const noexcept { return stop_.stop_requested(); }
-  /// The same, true once: who takes it deals with it, and nothing ends for it any more.
+  /// The same, but true only once: the caller deals with the stop, and nothing else ends for it.
   [[nodiscard]] bool take_stop() noexcept {
     const bool requested = stop_requested();
     if (requested) stop_ = {};

@@ -93,10 +93,10 @@ TEST_F(KvmProbeTest, ASignalDoesNotEndTheWait) {
   note.sa_handler = [](int) {};  // without SA_RESTART
   ::sigaction(SIGUSR1, &note, &before);
   be("sleep 0.3; exit 85");
-  std::jthread pest([whom = ::pthread_self()](const std::stop_token& over) {
+  std::jthread pest([waiting = ::pthread_self()](const std::stop_token& over) {
     while (!over.stop_requested()) {
       std::this_thread::sleep_for(20ms);
-      ::pthread_kill(whom, SIGUSR1);
+      ::pthread_kill(waiting, SIGUSR1);
     }
   });
   EXPECT_TRUE(probe_kvm(probe_).usable());

@@ -51,10 +51,10 @@ struct ControlPatience {
   std::stop_token stop;
 };
 
-/// How a machine ended whose channel has.
+/// How a machine ended, once its channel has ended.
 struct MachineEnd {
   Loss loss{};      ///< Loss::monitor when its process has ended, and not as it should.
-  std::string how;  ///< Its process ended, in words; empty while it has not.
+  std::string how;  ///< How its process ended, in words; empty while it has not.
   std::string hint = {};
 };
 
@@ -92,7 +92,7 @@ class MachineMonitor {
  public:
   virtual ~MachineMonitor() = default;
 
-  /// What its machines cannot be kept from, as the kernel lacks it; empty when it has all.
+  /// The parts of the sandbox that this kernel lacks: "Landlock, seccomp"; empty when it has all.
   [[nodiscard]] virtual std::string gaps() const { return {}; }
 
   /// With a `memory` file of the right size, the guest's memory is that file.

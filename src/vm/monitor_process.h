@@ -1,5 +1,5 @@
 // How a monitor is started: with the descriptors it is given and nothing else, within limits, and
-// ending with whoever started it.
+// ending with the thread that started it.
 #pragma once
 
 #include <chrono>

@@ -90,7 +90,7 @@ class QemuMachine : public Machine {
     try {
       control_.resume(patience);
     } catch (const Error&) {
-      // Of one that has ended, its last words say more: who waits for its guest tells them.
+      // The last words of a machine that has ended say more; waiting for its guest reports them.
       if (!wait_to_read(process_.descriptor(), Clock::now() + kMoment)) throw;
     }
   }

@@ -42,7 +42,7 @@ class QemuControl {
   /// @throws Error(failed) when QEMU refuses or does not answer in time; Error(interrupted)
   void save(int devices, const ControlPatience& patience);
 
-  /// Has a machine that was started for it go on from its state.
+  /// Lets a machine that was started for it go on from its state.
   /// @throws as save()
   void resume(const ControlPatience& patience);
 

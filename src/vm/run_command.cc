@@ -181,7 +181,7 @@ class CommandRun {
   [[nodiscard]] guest::WindowPayload current_window() const {
     winsize size{};
     if (options_.window >= 0) ::ioctl(options_.window, TIOCGWINSZ, &size);
-    // Nobody looks at it, or a terminal that does not know its own size.
+    // There is no terminal, or one that does not know its own size.
     if (size.ws_row == 0 || size.ws_col == 0) return {24, 80};
     return {size.ws_row, size.ws_col};
   }

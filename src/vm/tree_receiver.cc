@@ -135,7 +135,7 @@ void TreeReceiver::entry(std::string_view payload) {
   finish_file();
   if (++entries_ > kMostEntries) refuse("more than 4,000,000 files");
   const auto entry = fixed_part<guest::EntryPayload>(payload);
-  if (entry.nanoseconds > kMostNanoseconds) refuse_frame("it sent a time that is none");
+  if (entry.nanoseconds > kMostNanoseconds) refuse_frame("it sent a time that does not exist");
   const auto [path, target] = parse_text(payload, entry.kind);
   if (path.empty() != (entries_ == 1)) refuse("a tree without a beginning");
   leave_directories(path);

@@ -1,4 +1,4 @@
-// An extractor that somebody got hold of: liar LIE
+// An extractor that an attack took over: liar LIE
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>

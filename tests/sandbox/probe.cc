@@ -1,10 +1,10 @@
-// Tries from within the box what nobody must do there, and prints for each how it went:
+// Tries from within the box what must not be possible there, and prints for each how it went:
 // "<what> <errno>". 0 is success.
 //
 //   probe HOW DIRECTORY      HOW: free; landlock, box, killed or sealed of the extractor's policy;
 //                            given, which is under a policy already
 //
-// DIRECTORY holds a file "there" and a socket that somebody listens to, "socket".
+// DIRECTORY holds a file "there" and a socket that the test listens to, "socket".
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/fs.h>

@@ -127,7 +127,7 @@ class VerifyCommand : public Command {
     if (store.inspect(report.name).outdated) {
       context.err.try_write(
           render_warning("environment '" + report.name +
-                             "' is not what the catalog pins, or cannot prove it; "
+                             "' is not what the catalog pins, or nothing proves that it is; "
                              "'pyro env pull " +
                              report.name + "' replaces it",
                          context.err));
