@@ -35,7 +35,7 @@ struct Environment {
   std::string platform{kPlatform};
   /// https, http, file, path, oci:DIR, oci-archive:FILE, docker-archive:FILE.
   std::optional<std::string> source_url;
-  std::optional<std::string> oci_registry;  ///< "registry.example:5000"
+  std::optional<std::string> oci_registry;    ///< "registry.example:5000"
   std::optional<std::string> oci_repository;  ///< "team/environment"
   std::optional<std::string> oci_reference;   ///< Tag or digest.
   /// Informative, shown by inspect; a runtime bundle's manifest overrides it.
