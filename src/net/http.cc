@@ -45,7 +45,8 @@ std::string HttpResponse::media_type() const {
 std::string HttpResponse::encoding_hint() const {
   const std::string coding(trim(headers.get("Content-Encoding").value_or("")));
   if (coding.empty() || to_lower(coding) == "identity") return {};
-  return "it came with Content-Encoding " + coding +
+  constexpr std::size_t kMostShown = 100;
+  return "it came with Content-Encoding " + coding.substr(0, kMostShown) +
          ", which was not asked for; the server or a proxy may have encoded it";
 }
 

@@ -26,6 +26,12 @@ TEST(HttpResponseTest, MediaTypeIsWithoutParameters) {
   EXPECT_EQ(HttpResponse{}.media_type(), "");
 }
 
+TEST(HttpResponseTest, HintAboutItsEncodingIsShort) {
+  HttpResponse response;
+  response.headers.add("Content-Encoding", std::string(100'000, 'x'));
+  EXPECT_LT(response.encoding_hint().size(), 300U);
+}
+
 TEST(GetSmallTest, HoldsTheBodyToItsLimit) {
   FakeHttpClient client;
   client.on("https://h/ok", {.body = "12345"}).on("https://h/no", {.status = 500, .body = "why"});

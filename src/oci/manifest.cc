@@ -16,6 +16,11 @@ using Json = nlohmann::json;
 
 constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 53;
 
+/// Of a media type (RFC 6838 has fewer), a digest or a platform's name: messages quote them.
+constexpr std::size_t kLongestField = 256;
+/// Of an index in a message.
+constexpr std::size_t kMostListed = 20;
+
 constexpr std::array<std::string_view, 2> kIndexTypes = {
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -42,7 +47,12 @@ std::string string_field(const Json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end()) return {};
   if (!found->is_string()) throw broken("\"" + std::string(name) + "\" is not a string");
-  return found->get<std::string>();
+  auto text = found->get<std::string>();
+  if (text.size() > kLongestField) {
+    throw broken("\"" + std::string(name) + "\" is longer than " + std::to_string(kLongestField) +
+                 " bytes");
+  }
+  return text;
 }
 
 Digest parse_digest(const Json& descriptor) {
@@ -166,7 +176,7 @@ std::string media_type(const Json& document, std::string_view content_type) {
   std::string own = string_field(document, "mediaType");
   if (!own.empty() && !is_generic_type(content_type) && to_lower(own) != content_type) {
     throw broken("the manifest says that it is " + own + ", but came as " +
-                 std::string(content_type));
+                 std::string(content_type.substr(0, kLongestField)));
   }
   if (!own.empty()) {
     if (is_index_type(own) || is_manifest_type(own)) return own;
@@ -224,7 +234,9 @@ Platform config_platform(std::string_view json) {
   const Json config = parse_strict_json_or_null(json);
   const auto text = [&](const char* name) {
     const auto field = config.is_object() ? config.find(name) : config.end();
-    return field != config.end() && field->is_string() ? field->get<std::string>() : std::string();
+    const auto* const found =
+        field != config.end() ? field->get_ptr<const std::string*>() : nullptr;
+    return found != nullptr && found->size() <= kLongestField ? *found : std::string();
   };
   return {.os = text("os"), .architecture = text("architecture")};
 }
@@ -251,8 +263,10 @@ std::vector<Descriptor> entries_without_platform(const Index& index) {
 
 std::string list_platforms(const Index& index) {
   std::string list;
+  std::size_t count = 0;
   for (const Descriptor& entry : index.manifests) {
     if (!entry.platform || entry.attestation) continue;
+    if (++count > kMostListed) return list + ", ...";
     if (!list.empty()) list += ", ";
     list += entry.platform->os + "/" + entry.platform->architecture;
   }

@@ -143,6 +143,37 @@ TEST(ManifestTest, RefusesDigestsThatCannotBeChecked) {
   }
 }
 
+TEST(ManifestTest, RefusesFieldsThatAreTooLongToQuote) {
+  const std::string largest(256, 'x');
+  const std::string longer = largest + "x";
+  const auto with_type = [](const std::string& type) {
+    return error_of(manifest_of(entry(), R"(, "mediaType": ")" + type + "\""));
+  };
+  EXPECT_EQ(with_type(largest), "the manifest is of an unsupported type: " + largest);
+  EXPECT_EQ(with_type(longer), "\"mediaType\" is longer than 256 bytes");
+  EXPECT_EQ(error_of(index_of(for_platform(longer, "amd64"))), "\"os\" is longer than 256 bytes");
+  EXPECT_EQ(error_of(manifest_of(R"({"size": 1, "digest": ")" + longer + R"("})")),
+            "\"digest\" is longer than 256 bytes");
+  const std::string own = R"(, "mediaType": ")" + kOciManifest + "\"";
+  EXPECT_LT(error_of(manifest_of(entry(), own), std::string(100'000, 'x')).size(), 500U);
+}
+
+TEST(PlatformTest, OfAConfigIsUnknownWhereItIsTooLongToQuote) {
+  const std::string longer(257, 'x');
+  const Platform platform =
+      config_platform(R"({"os": ")" + longer + R"(", "architecture": "arm64"})");
+  EXPECT_EQ(platform.os, "");
+  EXPECT_EQ(platform.architecture, "arm64");
+}
+
+TEST(PlatformTest, ListsTwentyAtMost) {
+  const auto list_of = [](std::size_t count) {
+    return list_platforms(parse_index(repeated(for_platform("linux", "arm64"), count)));
+  };
+  EXPECT_TRUE(list_of(20).ends_with("linux/arm64, linux/arm64"));
+  EXPECT_EQ(list_of(21), list_of(20) + ", ...");
+}
+
 TEST(PlatformTest, TakesTheFirstThatFits) {
   const struct {
     std::string entries;
