@@ -226,6 +226,8 @@ void Extraction::check_total_size() {
 
 void Extraction::take(const Message& message) {
   if (const auto* ready = std::get_if<Ready>(&message)) return take_ready(*ready);
+  // The policy is in force a moment before the extractor says so.
+  if (const auto* call = std::get_if<ForbiddenCall>(&message)) return take_forbidden_call(*call);
   if (!ready_) return refuse("it works before it is shut in");
   if (std::holds_alternative<Taken>(message)) {
     if (!pipe_.taken()) refuse("it takes what was not given");
@@ -234,8 +236,6 @@ void Extraction::take(const Message& message) {
     take_success(*success);
   } else if (const auto* unpacked = std::get_if<Unpacked>(&message)) {
     take_unpacked(*unpacked);
-  } else if (const auto* call = std::get_if<ForbiddenCall>(&message)) {
-    take_forbidden_call(*call);
   } else if (const auto* incomplete = std::get_if<Incomplete>(&message)) {
     take_incomplete(*incomplete);
   } else {

@@ -607,6 +607,8 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"WritesMoreThanAllArtifacts", ErrorCode::integrity, "it writes more than 83968 MiB"},
         Lie{"MakesAForbiddenCall", ErrorCode::failed,
             "the extractor made the system call socket (41), which its sandbox does not have"},
+        Lie{"MakesAForbiddenCallBeforeItIsReady", ErrorCode::failed,
+            "the extractor made the system call socket (41), which its sandbox does not have"},
         Lie{"IncompleteAtOnce", ErrorCode::integrity, "it is done before it was given all"},
         Lie{"UnpackedWithoutAnArchive", ErrorCode::integrity,
             "it wrote something else than it says"},

@@ -161,6 +161,7 @@ const std::map<std::string, std::function<void()>> kLies = {
        be_ready();
        say(ForbiddenCall{SYS_socket});
      }},
+    {"MakesAForbiddenCallBeforeItIsReady", [] { say(ForbiddenCall{SYS_socket}); }},
     {"Sleeps", [] { std::this_thread::sleep_for(std::chrono::minutes(10)); }},
 };
 
