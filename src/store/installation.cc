@@ -69,7 +69,7 @@ bool was_hashed(const InstallRecord& record) {
 }  // namespace
 
 bool is_image(const InstallRecord& record) {
-  return split_layout_url(record.source) && !record.source.starts_with("oci://");
+  return split_layout_url(record.source).has_value();  // "oci://" as well
 }
 
 InstalledEnvironment Installation::describe() const {
