@@ -1,11 +1,10 @@
 // What guests are run with.
-#include <unistd.h>
-
 #include <charconv>
 #include <string_view>
 #include <utility>
 
 #include "doctor/checks.h"
+#include "pyro/error.h"
 #include "store/layout.h"
 #include "vm/qemu.h"
 
@@ -27,16 +26,18 @@ bool is_recent(const std::string& version) {
 }
 
 std::string complaint_about(const std::filesystem::path& monitor, const std::string& version) {
-  if (monitor.empty()) return "there is no qemu-system-x86_64";
-  if (::access(monitor.c_str(), X_OK) != 0) return monitor.string() + " cannot be run";
   if (!version.starts_with("QEMU")) return monitor.string() + " does not say that it is QEMU";
   return is_recent(version) ? "" : version + " is older than 7.2";
 }
 
 bool check_monitor(const std::filesystem::path& monitor, Findings& findings) {
-  const bool may_be_run = !monitor.empty() && ::access(monitor.c_str(), X_OK) == 0;
-  const std::string version = may_be_run ? qemu_version(monitor) : "";
-  const std::string complaint = complaint_about(monitor, version);
+  std::string version;
+  std::string complaint = "there is no qemu-system-x86_64";
+  try {
+    if (!monitor.empty()) complaint = complaint_about(monitor, version = qemu_version(monitor));
+  } catch (const Error& error) {
+    complaint = monitor.string() + " cannot be run: " + error.what();
+  }
   const bool works = complaint.empty();
   findings.push_back({.name = "monitor",
                       .health = works ? Health::ok : Health::missing,

@@ -83,7 +83,10 @@ TEST_F(MachinesTest, AMonitorThatFailsIsNone) {
 }
 
 TEST_F(MachinesTest, AMonitorThatCannotBeRunIsNone) {
-  for (const auto& path : {dir_ / "nothing", program("true", 0644)}) {
+  const auto of_no_format = dir_ / "of no format";
+  testing::write_file(of_no_format, "true\n");
+  ::chmod(of_no_format.c_str(), 0755);
+  for (const auto& path : {dir_ / "nothing", program("true", 0644), of_no_format}) {
     EXPECT_THAT(finding(examine(path), "monitor").message, HasSubstr("cannot be run"));
   }
   EXPECT_EQ(finding(examine(""), "monitor").message, "there is no qemu-system-x86_64");

@@ -24,7 +24,8 @@ class Qemu : public MachineMonitor {
 };
 
 /// "QEMU emulator version 7.2.22 (...)": the first line of what `program` says of its version;
-/// empty when it cannot be run.
+/// empty when it fails.
+/// @throws Error(filesystem) when it cannot be started
 [[nodiscard]] std::string qemu_version(const std::filesystem::path& program);
 
 }  // namespace pyro
