@@ -25,8 +25,8 @@ struct Explanation {
 
 constexpr auto kExplanations = std::to_array<Explanation>({
     {CURLE_COULDNT_RESOLVE_HOST, "the name {} cannot be resolved",
-     "check the spelling, and this machine's network and DNS; without a network, what 'pyro env "
-     "list --installed' shows can be used, and 'pyro env import' brings more from a file",
+     "check the spelling, and this machine's network and DNS; without a network, use what 'pyro "
+     "env list --installed' shows, or 'pyro env import' a file",
      true},
     {CURLE_COULDNT_CONNECT, "cannot connect to {}", "check the network, and proxy settings if any",
      true},

@@ -83,7 +83,7 @@ bool is_as_told(const WrittenArtifact& artifact, int file, const ExtractionLimit
 }  // namespace
 
 TargetsMissing::TargetsMissing(std::vector<LinkTarget> targets)
-    : Error(ErrorCode::integrity, "its links lead from one to the other too often"),
+    : Error(ErrorCode::integrity, "too many of its links lead on to other links"),
       targets_(std::move(targets)) {}
 
 Extraction::Extraction(const std::filesystem::path& extractor, std::vector<int> files,

@@ -90,7 +90,7 @@ void refuse_way_out(const LinkMap::Way& way) {
   throw Error(
       ErrorCode::integrity,
       "link " + in_quotes(way.path) + " points out of the archive, to " + in_quotes(way.target),
-      "what an artifact's name leads to must be in the archive");
+      "a link with an artifact's name must lead to a member of the archive");
 }
 
 }  // namespace pyro

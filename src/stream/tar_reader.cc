@@ -112,7 +112,7 @@ void TarReader::refuse_other_content() const {
   const std::string found(content_name(head_));
   throw Error(ErrorCode::integrity,
               "it is not a tar archive" + (found.empty() ? "" : ", it is " + found),
-              "what is read is tar: plain, or compressed with gzip, zstd, xz or bzip2");
+              "pyro reads tar: plain, or compressed with gzip, zstd, xz or bzip2");
 }
 
 // Zeros in front look like the end of an archive without members: a file system begins so.

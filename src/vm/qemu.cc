@@ -38,10 +38,10 @@ SocketPair socket_pair(int flags) {
 MachineEnd describe(const ProcessEnd& end) {
   const std::string monitor(kMonitorSubject);
   if (end.signal == SIGKILL) {
-    return {
-        Loss::monitor, monitor + " was killed (SIGKILL)",
-        "most likely the host ran out of memory, see 'dmesg': give it a smaller --memory, or run "
-        "fewer machines at a time"};
+    return {Loss::monitor, monitor + " was killed (SIGKILL)",
+            "most likely the host ran out of memory (see 'dmesg'): use a smaller --memory, or run "
+            "fewer "
+            "machines at a time"};
   }
   if (end.signal != 0) {
     return {Loss::monitor,

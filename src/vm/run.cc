@@ -128,8 +128,8 @@ class MachineRun {
   }
 
   static Error incomplete(const Copy& copy, std::size_t unreadable) {
-    return {ErrorCode::failed, fmt::format("{} of what is in {} could not be read and was left out",
-                                           unreadable, shortened(copy.from))};
+    return {ErrorCode::failed, fmt::format("not everything in {} could be read: {} left out",
+                                           shortened(copy.from), unreadable)};
   }
 
   void note_failure(const Error& error) {

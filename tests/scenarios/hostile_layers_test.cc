@@ -267,7 +267,7 @@ const std::vector<HostileLayer> kRows = {
     {"NoTar", [](Layers& layers) { layers.image.layer(noise(5000)); }, {"layer 1 of 1", "tar"}},
     {"Page",
      [](Layers& layers) { layers.raw("<!DOCTYPE html><html></html>"); },
-     {"layer 1 of 1", "it is not a tar archive, it is an HTML page", "what is read is tar"}},
+     {"layer 1 of 1", "it is not a tar archive, it is an HTML page", "pyro reads tar"}},
     {"SecondLayerDamaged",
      [](Layers& layers) {
        layers.tar(good());

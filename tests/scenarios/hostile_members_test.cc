@@ -177,7 +177,7 @@ const std::vector<Layer> kRefused = {
      {"128 MiB of memory"}},
     {"Lz4",
      late([] { return bytes("\x04\x22\x4d\x18" + noise(2000)); }),
-     {"it is lz4 data", "what is read is tar"}},
+     {"it is lz4 data", "pyro reads tar"}},
     {"Zip", late([] { return bytes("PK\x03\x04" + noise(2000)); }), {"it is a zip archive"}},
     {"SevenZip",
      late([] { return bytes("7z\xbc\xaf\x27\x1c" + noise(2000)); }),

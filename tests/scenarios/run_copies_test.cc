@@ -209,7 +209,7 @@ TEST_F(RunCopyTest, UnreadableEntriesAreLeftOut) {
   EXPECT_EQ(result.exit_code, 125);
   EXPECT_EQ(result.out, "deep\nhollow\nlink\nprogram\n");
   EXPECT_THAT(result.err, HasSubstr("from/empty: Permission denied: left out"));
-  EXPECT_THAT(result.err, HasSubstr("1 of what is in "));
+  EXPECT_THAT(result.err, HasSubstr("could be read: 1 left out"));
 }
 
 TEST_F(RunCopyTest, LongPathsAreShortenedInMessages) {

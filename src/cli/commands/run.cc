@@ -123,7 +123,7 @@ void RunCommand::declare(Arguments& arguments) {
       [this](const std::string& text) {
         options_.stop_timeout = seconds_of("--stop-timeout", text);
       },
-      "Kill a command that is told to end after that long\n(default 10)");
+      "How long a command that is told to end may take,\nbefore it is killed (default 10)");
   arguments.flag("--cold", options_.cold, "Boot, even if a prepared state would serve");
   arguments.flag("--require-kvm", require_kvm_,
                  "Fail where KVM does not work, instead of running in\nsoftware, which is no "
