@@ -136,11 +136,15 @@ bool CredentialHelper::erase(const std::string& server) const try {
 
 /// Its answer; nothing where it says that it has nothing.
 std::optional<std::string> CredentialHelper::ask(const std::string& verb,
-                                                 const std::string& input) const {
+                                                 const std::string& input) const try {
   HelperAnswer answer = ask_helper(program_, verb, input, limits_);
   if (answer.end.signal == 0 && answer.end.exit_code == 0) return std::move(answer.output);
   if (first_line(answer.output) == kNotFound) return std::nullopt;
   throw Error(ErrorCode::failed, complaint_of(answer));
+} catch (const Error& error) {
+  if (error.code() != ErrorCode::filesystem) throw;
+  // A program that cannot be started is a fault of the settings, not of the file system.
+  throw Error(ErrorCode::failed, error.what(), error.hint());
 }
 
 }  // namespace pyro

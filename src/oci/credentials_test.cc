@@ -296,6 +296,18 @@ TEST_F(CredentialsTest, AHelperThatIsNoneIsNamedWithAHint) {
   EXPECT_EQ(hint_, "install docker-credential-gone, or take \"gone\" out of that file");
 }
 
+TEST_F(CredentialsTest, AHelperThatCannotBeExecutedHasFailed) {
+  const fs::path file = write(R"({"credsStore": "foreign"})");
+  const fs::path helper = write("of no format", "docker-credential-foreign");
+  fs::permissions(helper, fs::perms::owner_all);
+  sources_.helper_directories = {directory_};
+  // lookup() expects Error(failed).
+  EXPECT_EQ(lookup({file}, "r"), "cannot use the credentials in " + file.string() +
+                                     ": docker-credential-foreign cannot say what it has for r: "
+                                     "cannot start " +
+                                     helper.string() + ": Exec format error");
+}
+
 TEST_F(CredentialsTest, AHelperThatHangsIsEnded) {
   using namespace std::chrono_literals;
   write_helper("slow", "sleep 1000");
