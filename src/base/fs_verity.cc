@@ -26,23 +26,35 @@ Digest hash_descriptor(Sha256& hash, std::uint64_t size, const Digest::Bytes& ro
 }  // namespace
 
 void FsVerity::add_blocks(std::span<const std::byte> bytes) {
+  add_hashes(hash_blocks(bytes));
+}
+
+void FsVerity::add_hashes(std::span<const Digest> hashes) {
+  for (const Digest& hash : hashes) add_hash(0, hash);
+}
+
+std::vector<Digest> FsVerity::hash_blocks(std::span<const std::byte> bytes) {
   static_assert(kSha256LaneBytes == kBlockSize);
+  std::vector<Digest> found;
+  found.reserve(bytes.size() / kBlockSize + 1);
+  Sha256 sha256;
   constexpr std::size_t kAtOnce = kSha256Lanes * kBlockSize;
   for (; has_sha256_lanes() && bytes.size() >= kAtOnce; bytes = bytes.subspan(kAtOnce)) {
     std::array<Digest::Bytes, kSha256Lanes> hashes;
     sha256_lanes(bytes.data(), hashes);
-    for (const Digest::Bytes& hash : hashes) add_hash(0, Digest(hash));
+    for (const Digest::Bytes& hash : hashes) found.emplace_back(hash);
   }
   while (bytes.size() >= kBlockSize) {
-    hash_.update(bytes.first(kBlockSize));
-    add_hash(0, hash_.finish());
+    sha256.update(bytes.first(kBlockSize));
+    found.push_back(sha256.finish());
     bytes = bytes.subspan(kBlockSize);
   }
-  if (bytes.empty()) return;
+  if (bytes.empty()) return found;
   std::array<std::byte, kBlockSize> last{};
   std::copy(bytes.begin(), bytes.end(), last.begin());
-  hash_.update(last);
-  add_hash(0, hash_.finish());
+  sha256.update(last);
+  found.push_back(sha256.finish());
+  return found;
 }
 
 void FsVerity::add_zero_blocks(std::uint64_t count) {

@@ -23,6 +23,10 @@ class FsVerity {
   /// The next blocks of the file; only the last ones may end short of a block's end.
   void add_blocks(std::span<const std::byte> bytes);
 
+  /// The same in two steps, the first of which is nearly all of the work, and of no file.
+  [[nodiscard]] static std::vector<Digest> hash_blocks(std::span<const std::byte> bytes);
+  void add_hashes(std::span<const Digest> hashes);
+
   /// As many zero blocks.
   void add_zero_blocks(std::uint64_t count);
 

@@ -32,30 +32,6 @@ class Worker {
     changed_.notify_all();
   }
 
-  /// Whether the next push() would wait.
-  [[nodiscard]] bool full() {
-    const std::lock_guard lock(mutex_);
-    return orders_.size() >= capacity_;
-  }
-
-  /// Carries out the waiting orders on the calling thread, which else would wait; then every order
-  /// is carried out.
-  void catch_up() {
-    std::unique_lock lock(mutex_);
-    helped_ = true;
-    while (changed_.wait(lock, [&] { return failure_ || idle_; }), !failure_ && !orders_.empty()) {
-      Order order = std::move(orders_.front());
-      orders_.pop_front();
-      lock.unlock();
-      std::exception_ptr failure = attempt(order);
-      lock.lock();
-      failure_ = std::move(failure);
-      changed_.notify_all();
-    }
-    helped_ = false;
-    if (failure_) std::rethrow_exception(failure_);
-  }
-
   /// Waits until every order is carried out.
   void drain() {
     std::unique_lock lock(mutex_);
@@ -66,8 +42,7 @@ class Worker {
  private:
   void run(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
-    while (changed_.wait(lock, stop, [&] { return !orders_.empty() && !helped_; }) &&
-           !stop.stop_requested()) {
+    while (changed_.wait(lock, stop, [&] { return !orders_.empty(); }) && !stop.stop_requested()) {
       Order order = std::move(orders_.front());
       orders_.pop_front();
       idle_ = false;
@@ -77,7 +52,7 @@ class Worker {
       lock.lock();
       idle_ = true;
       failure_ = std::move(failure);
-      if (failure_ || helped_ || orders_.empty()) changed_.notify_all();
+      if (failure_ || orders_.empty()) changed_.notify_all();
       if (failure_) return;
     }
   }
@@ -96,8 +71,7 @@ class Worker {
   std::mutex mutex_;
   std::condition_variable_any changed_;
   std::deque<Order> orders_;
-  bool idle_ = true;     // the thread is between two orders
-  bool helped_ = false;  // ... and takes none, as somebody else does
+  bool idle_ = true;  // the thread is between two orders
   std::exception_ptr failure_;
   std::jthread thread_;  // last: it uses all the others
 };

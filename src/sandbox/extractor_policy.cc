@@ -25,6 +25,8 @@ using Action = CallRule::Action;
 constexpr CallCondition kNotExecutable{.argument = 2, .mask = PROT_EXEC, .value = 0};
 constexpr std::uint32_t kThreadFlags = CLONE_THREAD | CLONE_VM;
 constexpr CallCondition kOfThisProcess{.argument = 0, .mask = kThreadFlags, .value = kThreadFlags};
+constexpr CallCondition kItself{.argument = 0, .value = 0};
+constexpr CallCondition kIdleClass{.argument = 1, .value = SCHED_IDLE};
 
 CallRule allow(std::uint32_t number, std::vector<CallCondition> conditions = {}) {
   return {number, Action::allow, std::move(conditions)};
@@ -61,6 +63,7 @@ std::vector<CallRule> allowed_calls() {
       allow(SYS_set_robust_list),
       allow(SYS_rseq),
       allow(SYS_futex),
+      allow(SYS_sched_setscheduler, {kItself, kIdleClass}),
       allow(SYS_sched_getaffinity),  // malloc asks how many processors there are
       allow(SYS_sched_yield),
       allow(SYS_gettid),
