@@ -92,6 +92,22 @@ inline std::map<std::string, std::string> extract(const std::vector<std::string>
   return Bench().extract(layers);
 }
 
+struct Refusal {
+  const char* name;
+  std::vector<std::string> layers;
+  std::string says;
+};
+
+inline void expect_refused(const Refusal& row) {
+  try {
+    extract(row.layers);
+    ADD_FAILURE() << "was extracted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::integrity);
+    EXPECT_NE(std::string(error.what()).find(row.says), std::string::npos) << error.what();
+  }
+}
+
 using Artifacts = std::map<std::string, std::string>;
 inline const Artifacts kBoth = {{"vmlinux", "kernel"}, {"rootfs.ext4", "root"}};
 

@@ -14,6 +14,7 @@
 #include "source/copy_file.h"
 #include "source/source_path.h"
 #include "stream/artifact_content.h"
+#include "stream/layer_reader.h"
 
 namespace pyro {
 namespace {
@@ -25,11 +26,6 @@ bool is_file(const fs::path& path) {
   return fs::is_regular_file(path, none);
 }
 
-std::uint64_t limit_of(std::size_t kind, const ExtractionLimits& limits) {
-  if (kind == kRootfs) return limits.rootfs_bytes;
-  return kind == kKernel ? limits.kernel_bytes : limits.initrd_bytes;
-}
-
 std::uint64_t size_of(int file, const std::string& subject) {
   struct stat status {};
   if (::fstat(file, &status) != 0) throw system_error("cannot look at " + subject, errno);
@@ -38,7 +34,7 @@ std::uint64_t size_of(int file, const std::string& subject) {
 
 void check_size(const fs::path& artifact, std::size_t kind, const ExtractionLimits& limits) {
   const std::uint64_t size = fs::file_size(artifact);
-  const std::uint64_t limit = limit_of(kind, limits);
+  const std::uint64_t limit = limit_of(limits, kind);
   if (size <= limit) return;
   throw Error(ErrorCode::integrity,
               artifact.string() + " is " + mib(size) + "; the limit is " + mib(limit));

@@ -7,16 +7,6 @@
 namespace pyro::fuzz {
 namespace {
 
-std::vector<std::string> lines_of(std::string_view text) {
-  std::vector<std::string> lines;
-  for (;;) {
-    const std::size_t end = text.find('\n');
-    lines.emplace_back(text.substr(0, end));
-    if (end == text.npos) return lines;
-    text.remove_prefix(end + 1);
-  }
-}
-
 std::string quoted(std::string_view value) {
   std::string text = "\"";
   for (const char c : value) {

@@ -34,6 +34,16 @@ void fail(std::string_view what) {
   std::abort();
 }
 
+std::vector<std::string> lines_of(std::string_view text) {
+  std::vector<std::string> lines;
+  for (;;) {
+    const std::size_t end = text.find('\n');
+    lines.emplace_back(text.substr(0, end));
+    if (end == text.npos) return lines;
+    text.remove_prefix(end + 1);
+  }
+}
+
 CutInput::CutInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return;
   cut = data[0];

@@ -4,7 +4,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "pyro/error.h"
 #include "stream/decompress.h"
@@ -40,6 +42,8 @@ template <typename Function>
 [[nodiscard]] inline std::string_view as_text(const std::uint8_t* data, std::size_t size) {
   return {reinterpret_cast<const char*>(data), size};
 }
+
+[[nodiscard]] std::vector<std::string> lines_of(std::string_view text);
 
 /// The first byte says how the others are cut: boundaries are where bugs live.
 struct CutInput {

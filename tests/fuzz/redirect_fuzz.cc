@@ -13,16 +13,6 @@
 namespace pyro::fuzz {
 namespace {
 
-std::vector<std::string> lines_of(std::string_view text) {
-  std::vector<std::string> lines;
-  for (;;) {
-    const std::size_t end = text.find('\n');
-    lines.emplace_back(text.substr(0, end));
-    if (end == text.npos) return lines;
-    text.remove_prefix(end + 1);
-  }
-}
-
 void check_url(const std::string& text) {
   const auto url = Url::parse(text);
   const std::string scheme = to_lower(text.substr(0, text.find(':')));
