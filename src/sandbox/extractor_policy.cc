@@ -130,6 +130,13 @@ SystemCalls no_more_threads() {
 
 #endif
 
+// The sanitizers' shadow memory takes terabytes, and their runtime opens files.
+#ifdef PYRO_SANITIZED
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 Policy extractor_policy(const ExtractionLimits& limits, int last_descriptor,
                         CallRule::Action otherwise) {
   Policy policy;
@@ -137,13 +144,10 @@ Policy extractor_policy(const ExtractionLimits& limits, int last_descriptor,
       {RLIMIT_FSIZE, std::max({limits.rootfs_bytes, limits.kernel_bytes, limits.initrd_bytes})},
       {RLIMIT_NOFILE, static_cast<std::uint64_t>(last_descriptor) + 1},
       {RLIMIT_CORE, 0}};
-#ifdef PYRO_SANITIZED  // whose shadow memory takes terabytes, and whose runtime opens files
-  static_cast<void>(otherwise);
-#else
+  if (kSanitized) return policy;
   // A window of 128 MiB, stacks, and the address space that malloc sets aside for each thread.
   policy.limits.push_back({RLIMIT_AS, std::uint64_t{1} << 30});
   policy.calls = extractor_calls(otherwise);
-#endif
   return policy;
 }
 

@@ -18,6 +18,9 @@
 namespace pyro::testing {
 namespace {
 
+/// Modes are looked at, so that they must not depend on whose shell starts the tests.
+[[maybe_unused]] const mode_t kUmaskBefore = ::umask(022);
+
 namespace fs = std::filesystem;
 
 [[noreturn]] void throw_errno(const std::string& what) {
