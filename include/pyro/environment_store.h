@@ -73,7 +73,7 @@ struct StoreOptions {
   std::filesystem::path cache_dir;
   Catalog catalog = Catalog::built_in();
   /// Caches of others that are looked into after one's own, in this order: what is installed there
-  /// counts as installed. They must be root's or the caller's, and nobody else's to write; nothing
+  /// counts as installed. They must be root's or the caller's, and no other may write them; nothing
   /// is written to them, no lock either. What is not there, or may not be read, has nothing.
   std::vector<std::filesystem::path> stores = {};
   /// A runtime bundle: `manifest.json` and `profiles/<source profile>/{vmlinux,rootfs.ext4}`.

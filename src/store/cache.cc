@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "base/files.h"
-#include "base/whole_calls.h"
 #include "store/install_record.h"
 #include "store/install_removal.h"
 #include "store/installation.h"

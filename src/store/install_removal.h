@@ -14,7 +14,7 @@ namespace pyro {
 /// Whether the install in the directory of that name, open as `directory`, is used or being pulled.
 [[nodiscard]] bool is_in_use(const CacheLayout& layout, const std::string& name, int directory);
 
-/// An install on its way out: until it is gone, or this is, nobody pulls it and nobody uses it.
+/// An install on its way out: until it is gone, or this is, no process pulls or uses it.
 class InstallRemoval {
  public:
   /// Of what is called `name` in the platform folder, open as `platform`, if that still is what is

@@ -24,7 +24,7 @@ struct Installation {
 };
 
 /// The installation of the environment in the cache, or nothing: what cannot be read is not
-/// installed. What others could write is read again, and counts as not installed, for good, where
+/// installed. What others could write is read again, and counts as not installed from then on where
 /// it is not what was recorded.
 /// @throws Error(filesystem) for one that may not be used
 [[nodiscard]] std::optional<Installation> find_installation(const CacheLayout& layout,

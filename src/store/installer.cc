@@ -37,7 +37,7 @@ std::filesystem::path extractor_of(const StoreOptions& options) {
   return options.extractor.empty() ? PYRO_INSTALLED_EXECUTABLE : options.extractor;
 }
 
-/// With the rest of what is told of a pull, where that is told.
+/// To the pull's listener where there is one, as all else that a pull says.
 Rights::Warn warn_of(const StoreOptions& options, const PullOptions& pull) {
   if (pull.progress == nullptr) return options.on_warning;
   return [&progress = *pull.progress](std::string_view text) { progress.warning(text); };

@@ -47,7 +47,7 @@ void forget_use(const CacheLayout& layout, const std::string& install_directory_
     const Fd used = layout.open(layout.used_dir());
     if (used) ::unlinkat(used.get(), install_directory_name.c_str(), 0);
   } catch (const std::exception&) {
-    // A mark of what is gone is nobody's loss.
+    // A mark of what is gone is of no use.
   }
 }
 

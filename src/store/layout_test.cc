@@ -110,7 +110,7 @@ TEST_F(CacheLayoutTest, RootBelievesTargetsOfEveryUserAndNothingElse) {
   const Fd root = layout.open(root_);
   EXPECT_NO_THROW(layout.rights().guard_at(root.get(), "link", root_ / "link"));
   EXPECT_THROW(layout.rights().guard_at(root.get(), "file", root_ / "file"), Error);
-  // Nobody but root.
+  // For root alone.
   fs::permissions(dir_.path(), fs::perms(0755));
   fs::permissions(root_, fs::perms(0755));
   ASSERT_EQ(::seteuid(65534), 0);

@@ -32,7 +32,7 @@ UseLock& UseLock::operator=(UseLock&& other) noexcept {
 
 UseLock::~UseLock() {
   try {
-    // A file that another opened meanwhile, and that is removed now, excludes nobody: he looks.
+    // A process that opened the file meanwhile finds, once it has the lock, that it is removed.
     if (file_ && try_lock(file_.get(), LockKind::exclusive, name_) &&
         is_still_in(locks_.get(), name_, file_.get())) {
       ::unlinkat(locks_.get(), name_.c_str(), 0);

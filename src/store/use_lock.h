@@ -32,7 +32,7 @@ class UseLock {
   [[nodiscard]] static std::optional<UseLock> try_acquire(int locks, int directory, LockKind kind);
 
   /// Shared. In a store, and where no file can be made, as in a cache that may only be read,
-  /// nothing is held: what is open stays readable, whoever removes it.
+  /// nothing is held: what is open stays readable when it is removed.
   /// @throws Error(filesystem) where there are no locks
   [[nodiscard]] static std::optional<UseLock> try_share(const CacheLayout& layout, int directory);
 
