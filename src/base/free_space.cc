@@ -15,7 +15,7 @@ constexpr const char* kHint = "free some space, or put the cache elsewhere with 
 /// File systems keep a little for themselves that they call free.
 constexpr std::uint64_t kAsGoodAsNothing = std::uint64_t{16} << 20;
 
-std::optional<struct statvfs> look_at(const std::filesystem::path& directory) {
+std::optional<struct statvfs> status_of(const std::filesystem::path& directory) {
   struct statvfs status {};
   if (::statvfs(directory.c_str(), &status) != 0 || status.f_blocks == 0) return std::nullopt;
   return status;
@@ -41,7 +41,7 @@ std::string shortage(std::uint64_t needed, std::uint64_t free,
 }  // namespace
 
 std::optional<std::uint64_t> free_space(const std::filesystem::path& directory) {
-  const auto status = look_at(directory);
+  const auto status = status_of(directory);
   if (!status) return std::nullopt;
   // Some of it is reserved for root.
   return (::geteuid() == 0 ? status->f_bfree : status->f_bavail) * status->f_frsize;
@@ -64,7 +64,7 @@ std::string cache_hint(const Error& error) {
 
 std::string explain_lack_of_space(const std::filesystem::path& directory, std::uint64_t written,
                                   std::uint64_t outstanding) {
-  const auto status = look_at(directory);
+  const auto status = status_of(directory);
   if (status && status->f_files > 0 && status->f_ffree == 0) {
     return "no more files can be made on " + directory.string();
   }

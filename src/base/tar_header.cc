@@ -132,12 +132,12 @@ TarHeader make_tar_header(std::string_view name, std::uint64_t size) {
   return header;
 }
 
-std::optional<TarMember> parse_tar_header(const TarHeader& header) {
+std::optional<TarEntry> parse_tar_header(const TarHeader& header) {
   if (octal(bytes_of(header, kChecksum)) != sum_of(header)) return std::nullopt;
-  return TarMember{.name = name_of(header),
-                   .size = number(bytes_of(header, kSize)),
-                   .type = std::to_integer<char>(header[kType]),
-                   .link = std::string(text_of(header, kLink))};
+  return TarEntry{.name = name_of(header),
+                  .size = number(bytes_of(header, kSize)),
+                  .type = std::to_integer<char>(header[kType]),
+                  .link = std::string(text_of(header, kLink))};
 }
 
 }  // namespace pyro

@@ -28,7 +28,7 @@ using TarHeader = std::array<std::byte, kTarBlock>;
 [[nodiscard]] TarHeader make_tar_header(std::string_view name, std::uint64_t size);
 
 /// What a header says of its member. Text from outside: hostile.
-struct TarMember {
+struct TarEntry {
   std::string name;                   ///< With its prefix; as it is, whatever it leads to.
   std::optional<std::uint64_t> size;  ///< Nothing where there is no number, or one of no file's.
   char type = '0';
@@ -36,7 +36,7 @@ struct TarMember {
 };
 
 /// Nothing when its checksum is not right.
-[[nodiscard]] std::optional<TarMember> parse_tar_header(const TarHeader& header);
+[[nodiscard]] std::optional<TarEntry> parse_tar_header(const TarHeader& header);
 
 /// How many zeros follow a member's content of that size.
 [[nodiscard]] constexpr std::uint64_t tar_padding(std::uint64_t size) noexcept {

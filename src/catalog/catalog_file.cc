@@ -21,7 +21,7 @@
 namespace pyro {
 namespace {
 
-constexpr std::string_view kFields[] = {"catalog_version", "environments"};
+constexpr std::string_view kFileFields[] = {"catalog_version", "environments"};
 
 /// At most `limit` bytes from where `fd` stands; a pipe has no size to ask for.
 std::string read_some(int fd, std::size_t limit, const std::filesystem::path& file) {
@@ -52,7 +52,7 @@ void require_believed(int fd, const std::filesystem::path& file) {
 std::vector<Environment> read_environments(const nlohmann::json& document,
                                            const std::filesystem::path& file) {
   const FieldReader fields(document, {});
-  fields.refuse_unknown(kFields);
+  fields.refuse_unknown(kFileFields);
   static_cast<void>(fields.required("catalog_version"));
   const auto list = document.find("environments");
   if (list == document.end()) fields.fail("environments", "is missing");

@@ -11,7 +11,7 @@
 namespace pyro {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 /// A description and a few names; a manifest, which it arrives in, has at most 4 MiB.
 constexpr std::size_t kLargestEntry = std::size_t{64} << 10;
@@ -36,7 +36,7 @@ Environment without_local_source(Environment environment) {
 
 std::string write_portable_entry(const Environment& environment) {
   return write_entry(without_local_source(environment))
-      .dump(-1, ' ', /*ensure_ascii=*/true, Json::error_handler_t::replace);
+      .dump(-1, ' ', /*ensure_ascii=*/true, OrderedJson::error_handler_t::replace);
 }
 
 Environment read_portable_entry(std::string_view text, const std::filesystem::path& file) {

@@ -28,7 +28,7 @@ namespace {
 
 namespace fs = std::filesystem;
 /// In the order in which it was written, by whomever.
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 /// A change takes a moment.
 constexpr std::chrono::seconds kPatience{10};
@@ -53,16 +53,17 @@ std::string profile_for(const std::string& name) {
   return profile;
 }
 
-Json entry_of(const NewEnvironment& environment) {
+OrderedJson entry_of(const NewEnvironment& environment) {
   const EnvironmentSource& source = environment.source;
-  Json entry = {{"name", environment.name},
-                {"version", environment.version},
-                {"description", environment.description.empty() ? "Added with 'pyro env add'."
-                                                                : environment.description},
-                {"default_packages", Json::array()},
-                {"distribution", "unknown"},
-                {"distribution_version", ""},
-                {"source_profile", profile_for(environment.name)}};
+  OrderedJson entry = {
+      {"name", environment.name},
+      {"version", environment.version},
+      {"description",
+       environment.description.empty() ? "Added with 'pyro env add'." : environment.description},
+      {"default_packages", OrderedJson::array()},
+      {"distribution", "unknown"},
+      {"distribution_version", ""},
+      {"source_profile", profile_for(environment.name)}};
   const auto put = [&](const char* field, const std::optional<std::string>& value) {
     if (value) entry[field] = *value;
   };
@@ -77,7 +78,7 @@ Json entry_of(const NewEnvironment& environment) {
 
 /// What the entry will be read as.
 /// @throws Error(usage): whoever asks for it gave what is wrong.
-Environment read_new_entry(const Json& entry, const fs::path& file) {
+Environment read_new_entry(const OrderedJson& entry, const fs::path& file) {
   try {
     return read_entry(nlohmann::json(entry), 0, file);
   } catch (const Error& error) {
@@ -85,8 +86,9 @@ Environment read_new_entry(const Json& entry, const fs::path& file) {
   }
 }
 
-Json::iterator find_entry(Json& entries, std::string_view name) {
-  return std::ranges::find_if(entries, [&](const Json& entry) { return entry["name"] == name; });
+OrderedJson::iterator find_entry(OrderedJson& entries, std::string_view name) {
+  return std::ranges::find_if(entries,
+                              [&](const OrderedJson& entry) { return entry["name"] == name; });
 }
 
 /// A login in it, or what may be a signature.
@@ -118,7 +120,7 @@ class Editing {
         document_(is_there() ? read() : empty()) {}
 
   /// Each was checked when it was read.
-  [[nodiscard]] Json& entries() { return document_["environments"]; }
+  [[nodiscard]] OrderedJson& entries() { return document_["environments"]; }
 
   /// Checks it as whoever reads it will, and writes it.
   void write(const Catalog& others, mode_t most_rights) const {
@@ -138,7 +140,9 @@ class Editing {
   }
 
  private:
-  static Json empty() { return {{"catalog_version", "1"}, {"environments", Json::array()}}; }
+  static OrderedJson empty() {
+    return {{"catalog_version", "1"}, {"environments", OrderedJson::array()}};
+  }
 
   [[nodiscard]] FileLock lock(const std::stop_token& stop) const {
     const std::string name = "." + file_.filename().string() + ".lock";
@@ -162,7 +166,7 @@ class Editing {
     throw Error(ErrorCode::filesystem, file_.string() + " is not a regular file");
   }
 
-  [[nodiscard]] Json read() const {
+  [[nodiscard]] OrderedJson read() const {
     const std::string text = read_catalog_text(file_);
     static_cast<void>(parse_catalog(text, file_));
     return parse_ordered_json(text, ErrorCode::failed);
@@ -183,7 +187,7 @@ class Editing {
   const fs::path& file_;
   Fd directory_;
   FileLock lock_;
-  Json document_;
+  OrderedJson document_;
 };
 
 /// Where an entry of `file` would not count: catalogs of one directory count by name, and all
@@ -212,14 +216,14 @@ void require_free(const std::string& name, bool replace, bool is_own, const fs::
 }
 
 /// Puts `entry` into `file`, in place of one of its name if there is one that it may replace.
-Environment put_entry(const fs::path& named, const Json& entry, bool replace, const Catalog& others,
-                      const std::stop_token& stop) {
+Environment put_entry(const fs::path& named, const OrderedJson& entry, bool replace,
+                      const Catalog& others, const std::stop_token& stop) {
   try {
     make_directories(named.parent_path());
     const fs::path file = stable_path(named);
     Environment added = read_new_entry(entry, file);
     Editing editing(file, stop);
-    Json& entries = editing.entries();
+    OrderedJson& entries = editing.entries();
     const auto own = find_entry(entries, added.name);
     require_free(added.name, replace, own != entries.end(), file, others);
     if (own != entries.end()) {
@@ -239,7 +243,7 @@ Environment put_entry(const fs::path& named, const Json& entry, bool replace, co
 Environment UserCatalog::add(const NewEnvironment& environment, const Catalog& others,
                              const std::stop_token& stop) const {
   require_names(environment);
-  Json entry = entry_of(environment);
+  OrderedJson entry = entry_of(environment);
   // Before anything is made for what will not be.
   const Environment wanted = read_new_entry(entry, file_);
   if (wanted.source_sha256) {  // out of the URL, to where everybody looks for it
@@ -260,7 +264,7 @@ bool UserCatalog::remove(std::string_view name, const std::stop_token& stop) con
   const fs::path file = stable_path(file_);
   try {
     Editing editing(file, stop);
-    Json& entries = editing.entries();
+    OrderedJson& entries = editing.entries();
     const auto own = find_entry(entries, name);
     if (own == entries.end()) return false;
     entries.erase(own);

@@ -15,8 +15,6 @@
 namespace pyro::guest {
 namespace {
 
-constexpr mode_t kPermissions = 07777;
-
 /// Sends entries below a root.
 class TreeReader {
  public:

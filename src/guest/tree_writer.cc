@@ -14,8 +14,6 @@
 namespace pyro::guest {
 namespace {
 
-constexpr mode_t kPermissions = 07777;
-
 bool is_directory(const std::string& path) {
   struct stat found {};
   return ::stat(path.c_str(), &found) == 0 && S_ISDIR(found.st_mode);

@@ -18,7 +18,7 @@
 namespace pyro {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 constexpr std::size_t kMaxFileBytes = std::size_t{1} << 20;
 
@@ -52,13 +52,13 @@ std::string normal_key(std::string_view key) {
   return to_lower(key);
 }
 
-std::string string_field(const Json& entry, const char* name) {
+std::string string_field(const OrderedJson& entry, const char* name) {
   const auto field = entry.find(name);
   return field != entry.end() && field->is_string() ? field->get<std::string>() : std::string();
 }
 
 /// An entry without a secret is what a login through a helper leaves behind.
-std::optional<Credentials> parse_entry(const Json& entry) {
+std::optional<Credentials> parse_entry(const OrderedJson& entry) {
   if (!entry.is_object()) throw Error(ErrorCode::failed, "is not an object");
   const std::string identity_token = string_field(entry, "identitytoken");
   if (!identity_token.empty()) {
@@ -83,8 +83,8 @@ std::optional<RegularFile> read_file(const std::filesystem::path& file) try {
   throw unusable_file(file, error.message());
 }
 
-Json parse(const std::filesystem::path& file, const std::string& text) try {
-  Json content = parse_ordered_json(text, ErrorCode::failed);
+OrderedJson parse(const std::filesystem::path& file, const std::string& text) try {
+  OrderedJson content = parse_ordered_json(text, ErrorCode::failed);
   if (!content.is_object()) throw Error(ErrorCode::failed, "it is not a JSON object");
   return content;
 } catch (const Error& error) {
@@ -103,14 +103,14 @@ std::optional<CredentialFile> CredentialFile::read(const std::filesystem::path& 
   if (!trust.remark.empty()) {
     remark = "the credentials in " + path.string() + ": " + trust.remark + "; " + trust.remedy;
   }
-  Json content = parse(path, file->content);
+  OrderedJson content = parse(path, file->content);
   // Docker's first format has nothing but the entries.
-  if (path.filename() == ".dockercfg") content = Json{{"auths", std::move(content)}};
+  if (path.filename() == ".dockercfg") content = OrderedJson{{"auths", std::move(content)}};
   return CredentialFile(path, std::move(remark), std::move(content));
 }
 
 /// Null where it is missing or null.
-const Json* CredentialFile::section(const char* name) const {
+const OrderedJson* CredentialFile::section(const char* name) const {
   const auto found = content_.find(name);
   if (found == content_.end() || found->is_null()) return nullptr;
   if (!found->is_object()) throw unusable("\"" + std::string(name) + "\" is not an object");
@@ -120,12 +120,12 @@ const Json* CredentialFile::section(const char* name) const {
 /// Of the entries under one of the names, in the names' order and then in the file's, the first
 /// with a secret.
 std::optional<Credentials> CredentialFile::find_entry(const std::vector<std::string>& names) const {
-  const Json* const auths = section("auths");
+  const OrderedJson* const auths = section("auths");
   if (auths == nullptr) return std::nullopt;
   std::map<std::string_view, std::size_t> ranks;
   for (std::size_t rank = 0; rank < names.size(); ++rank) ranks.emplace(names[rank], rank);
   // The file is gone through once: it may have as many entries as there is room for.
-  std::multimap<std::size_t, Json::const_iterator> found;
+  std::multimap<std::size_t, OrderedJson::const_iterator> found;
   for (auto entry = auths->begin(); entry != auths->end(); ++entry) {
     const auto rank = ranks.find(normal_key(entry.key()));
     if (rank != ranks.end()) found.emplace(rank->second, entry);
@@ -158,7 +158,7 @@ std::optional<Credentials> CredentialFile::find_for_host(std::string_view regist
 }
 
 std::optional<std::string> CredentialFile::own_helper_of(std::string_view registry) const {
-  const Json* const helpers = section("credHelpers");
+  const OrderedJson* const helpers = section("credHelpers");
   if (helpers == nullptr) return std::nullopt;
   for (const auto& [key, name] : helpers->items()) {
     if (!means_registry(key, registry)) continue;

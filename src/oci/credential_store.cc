@@ -22,7 +22,7 @@ namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
 /// One at a time: what one login reads, another must not replace before it is written. The lock is
 /// on a file of its own, which is removed again: every user who may read the directory could lock
@@ -61,10 +61,10 @@ class Turn {
 };
 
 /// Removes what there is for all of `registry`; whether there was anything.
-bool remove_entries(Json& content, std::string_view registry) {
+bool remove_entries(OrderedJson& content, std::string_view registry) {
   const auto auths = content.find("auths");
   if (auths == content.end() || !auths->is_object()) return false;
-  auto& entries = auths->get_ref<Json::object_t&>();
+  auto& entries = auths->get_ref<OrderedJson::object_t&>();
   bool removed = false;
   for (auto entry = entries.begin(); entry != entries.end();) {
     const bool is_its = means_registry(entry->first, registry);
@@ -74,9 +74,9 @@ bool remove_entries(Json& content, std::string_view registry) {
   return removed;
 }
 
-void add_entry(Json& content, std::string_view registry, Json entry) {
-  Json& auths = content["auths"];
-  if (!auths.is_object()) auths = Json::object();
+void add_entry(OrderedJson& content, std::string_view registry, OrderedJson entry) {
+  OrderedJson& auths = content["auths"];
+  if (!auths.is_object()) auths = OrderedJson::object();
   auths[docker_key(registry)] = std::move(entry);
 }
 
@@ -93,10 +93,10 @@ class Edit {
     make_directories(target_.parent_path(), 0700);
     turn_.emplace(target_, sources);
     file_ = CredentialFile::read(target_);
-    content_ = file_ ? file_->content() : Json::object();
+    content_ = file_ ? file_->content() : OrderedJson::object();
   }
 
-  Json& content() { return content_; }
+  OrderedJson& content() { return content_; }
 
   /// Hands the helper to `work` that the file names for the registry; the program's name, where
   /// there is one.
@@ -125,7 +125,7 @@ class Edit {
   fs::path target_;
   std::optional<Turn> turn_;
   std::optional<CredentialFile> file_;
-  Json content_;
+  OrderedJson content_;
 };
 
 }  // namespace
@@ -138,7 +138,7 @@ Kept keep_credentials(const CredentialSources& sources, std::string_view registr
   kept.helper = edit.with_helper(registry, [&](const CredentialHelper& helper) {
     helper.store(docker_key(registry), credentials);
   });
-  Json entry = Json::object();
+  OrderedJson entry = OrderedJson::object();
   if (!kept.helper) {
     entry["auth"] = base64_encode(credentials.username + ":" + credentials.password);
   }

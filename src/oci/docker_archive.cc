@@ -73,10 +73,6 @@ std::optional<Digest> named_digest(std::string_view name) {
   return Digest::parse_hex(name.substr(0, name.find('.')));
 }
 
-std::string blob_name(const Digest& digest) {
-  return "blobs/sha256/" + digest.hex();
-}
-
 json descriptor_of(const char* type, const Digest& digest, std::uint64_t size) {
   return {{"mediaType", type}, {"digest", digest.to_string()}, {"size", size}};
 }
@@ -113,14 +109,14 @@ class DockerArchive::Reader {
         {"mediaType", kManifestType},
         {"config", descriptor_of(kConfigType, digest, config.size())},
         {"layers", layers_of(texts(image, "Layers"), diff_ids(parse(config, config_name)))}};
-    archive_.documents_.emplace(blob_name(digest), config);
+    archive_.documents_.emplace(layout_blob_name(digest), config);
     list(manifest.dump(), texts(image, "RepoTags"));
   }
 
   void list(const std::string& manifest, const std::vector<std::string>& tags) {
     const Digest digest = sha256(manifest);
     json entry = descriptor_of(kManifestType, digest, manifest.size());
-    archive_.documents_.emplace(blob_name(digest), manifest);
+    archive_.documents_.emplace(layout_blob_name(digest), manifest);
     if (tags.empty()) manifests_.push_back(entry);
     for (const std::string& tag : tags) {
       entry["annotations"] = {{kRefName, tag}};
@@ -148,7 +144,7 @@ class DockerArchive::Reader {
     if (begins_as(std::as_bytes(std::span(head)), ContentUse::compressed)) diff_id.reset();
     const auto told = diff_id ? diff_id : named_digest(name);
     const Digest digest = told ? *told : digest_of(entry);
-    archive_.blobs_.emplace(blob_name(digest), entry);
+    archive_.blobs_.emplace(layout_blob_name(digest), entry);
     return descriptor_of(kLayerType, digest, entry.size);
   }
 

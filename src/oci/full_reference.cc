@@ -13,7 +13,7 @@ namespace {
   throw Error(ErrorCode::usage, std::move(message), std::move(hint));
 }
 
-std::string quoted(std::string_view text) {
+std::string in_quotes(std::string_view text) {
   return "'" + std::string(text) + "'";
 }
 
@@ -36,7 +36,7 @@ std::optional<std::string> take_tag(std::string_view& text) {
   if (colon == text.npos || (slash != text.npos && colon < slash)) return std::nullopt;
   std::string tag(text.substr(colon + 1));
   if (!is_oci_tag(tag)) {
-    refuse(quoted(tag) + " is not a tag",
+    refuse(in_quotes(tag) + " is not a tag",
            "a tag has up to 128 letters, digits, '_', '.' and '-', the first no '.' or '-'");
   }
   text = text.substr(0, colon);
@@ -51,14 +51,14 @@ bool names_host(std::string_view part) {
 
 [[noreturn]] void refuse_short(std::string_view text, std::string_view rest) {
   const bool is_single = rest.find('/') == rest.npos;
-  refuse(quoted(text) + " does not say which registry it is in",
+  refuse(in_quotes(text) + " does not say which registry it is in",
          "name it in full, like docker.io/" + std::string(is_single ? "library/" : "") +
              std::string(text) + "; a file or directory begins with './' or '/'");
 }
 
 void require_two_parts(const std::string& repository) {
   if (repository.find('/') != repository.npos) return;
-  refuse("Docker Hub has no repository " + quoted(repository),
+  refuse("Docker Hub has no repository " + in_quotes(repository),
          "its own are called library/" + repository);
 }
 
@@ -76,10 +76,10 @@ FullReference FullReference::parse(std::string_view text) {
   rest.remove_prefix(slash + 1);
   parsed.tag = take_tag(rest);
   if (!is_oci_registry(registry)) {
-    refuse(quoted(registry) + " is not a registry", "it looks like registry.example:5000");
+    refuse(in_quotes(registry) + " is not a registry", "it looks like registry.example:5000");
   }
   if (!is_oci_repository(rest)) {
-    refuse(quoted(rest) + " is not a repository",
+    refuse(in_quotes(rest) + " is not a repository",
            "it has letters in lower case and digits, parted by '/', '.', '_', '__' or dashes");
   }
   parsed.registry = registry_host(registry);

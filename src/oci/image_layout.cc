@@ -26,10 +26,6 @@ Error damaged(const std::string& what) {
   return Error(ErrorCode::integrity, what);
 }
 
-std::string blob_name(const Digest& digest) {
-  return "blobs/sha256/" + digest.hex();
-}
-
 void check_version(const std::string& text) {
   const nlohmann::json document = parse_strict_json(text, ErrorCode::integrity);
   const auto version = document.is_object() ? document.value("imageLayoutVersion", nlohmann::json())
@@ -98,7 +94,7 @@ std::string ImageLayout::read_small(const std::string& name, std::size_t limit) 
 }
 
 LayoutFile ImageLayout::open_blob(const Descriptor& blob) const {
-  auto file = files_->open(blob_name(blob.digest));
+  auto file = files_->open(layout_blob_name(blob.digest));
   if (!file) throw damaged("it is not there");
   if (file->size != blob.size) {
     throw damaged("it has " + std::to_string(file->size) + " bytes instead of " +
@@ -109,7 +105,7 @@ LayoutFile ImageLayout::open_blob(const Descriptor& blob) const {
 
 std::string ImageLayout::read_verified(const Descriptor& descriptor) const {
   static_cast<void>(open_blob(descriptor));
-  std::string text = read_small(blob_name(descriptor.digest), kMaxManifestBytes);
+  std::string text = read_small(layout_blob_name(descriptor.digest), kMaxManifestBytes);
   const Digest digest = sha256(text);
   if (digest != descriptor.digest) throw damaged("its digest is " + digest.to_string());
   return text;
@@ -125,7 +121,7 @@ Document ImageLayout::read_document(const Descriptor& descriptor) const {
 }
 
 std::string ImageLayout::read_config(const Descriptor& descriptor) const {
-  if (!files_->open(blob_name(descriptor.digest))) return {};
+  if (!files_->open(layout_blob_name(descriptor.digest))) return {};
   return about("cannot read the config " + descriptor.digest.to_string() + " of " + path_.string(),
                [&] { return read_verified(descriptor); });
 }

@@ -81,6 +81,10 @@ class TarFiles final : public LayoutFiles {
 
 }  // namespace
 
+std::string layout_blob_name(const Digest& digest) {
+  return "blobs/sha256/" + digest.hex();
+}
+
 Fd open_layout(const std::filesystem::path& path) {
   return open_at(AT_FDCWD, path.string(), O_RDONLY | O_NONBLOCK, 0, path);
 }

@@ -10,6 +10,7 @@
 
 #include "base/files.h"
 #include "oci/tar_index.h"
+#include "pyro/digest.h"
 
 namespace pyro {
 
@@ -25,6 +26,9 @@ struct LayoutFile {
 inline constexpr std::string_view kLayoutDirectory = "oci";
 inline constexpr std::string_view kLayoutArchive = "oci-archive";
 inline constexpr std::string_view kDockerArchive = "docker-archive";
+
+/// Where the blob is in a layout.
+[[nodiscard]] std::string layout_blob_name(const Digest& digest);
 
 class LayoutFiles {
  public:

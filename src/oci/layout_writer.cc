@@ -11,37 +11,31 @@
 namespace pyro {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr char kManifestType[] = "application/vnd.oci.image.manifest.v1+json";
-constexpr char kIndexType[] = "application/vnd.oci.image.index.v1+json";
-constexpr char kConfigType[] = "application/vnd.oci.image.config.v1+json";
+constexpr char kOciManifestType[] = "application/vnd.oci.image.manifest.v1+json";
+constexpr char kOciIndexType[] = "application/vnd.oci.image.index.v1+json";
+constexpr char kOciConfigType[] = "application/vnd.oci.image.config.v1+json";
 constexpr std::array<std::byte, kTarEnd> kZeros{};
 
-std::string blob_name(const Digest& digest) {
-  return "blobs/sha256/" + digest.hex();
-}
-
-Json to_json(const Descriptor& descriptor) {
-  Json json = {{"mediaType", descriptor.media_type},
-               {"digest", descriptor.digest.to_string()},
-               {"size", descriptor.size}};
+nlohmann::json to_json(const Descriptor& descriptor) {
+  nlohmann::json document = {{"mediaType", descriptor.media_type},
+                             {"digest", descriptor.digest.to_string()},
+                             {"size", descriptor.size}};
   if (descriptor.platform) {
-    json["platform"] = {{"os", descriptor.platform->os},
-                        {"architecture", descriptor.platform->architecture}};
+    document["platform"] = {{"os", descriptor.platform->os},
+                            {"architecture", descriptor.platform->architecture}};
   }
-  if (!descriptor.annotations.empty()) json["annotations"] = descriptor.annotations;
-  return json;
+  if (!descriptor.annotations.empty()) document["annotations"] = descriptor.annotations;
+  return document;
 }
 
-std::string render(const Json& json) {
-  return json.dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+std::string render(const nlohmann::json& document) {
+  return document.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
 }
 
 std::string config_of(const Digest& diff_id) {
   return render({{"architecture", "amd64"},
                  {"os", "linux"},
-                 {"config", Json::object()},
+                 {"config", nlohmann::json::object()},
                  {"rootfs", {{"type", "layers"}, {"diff_ids", {diff_id.to_string()}}}}});
 }
 
@@ -67,7 +61,7 @@ Descriptor LayoutWriter::end_blob(std::string media_type) {
   const std::uint64_t size = position_ - blob_at_ - kTarBlock;
   const Digest digest = blob_hash_.finish();
   if (blobs_.insert(digest).second) {
-    file_.write(make_tar_header(blob_name(digest), size), blob_at_);
+    file_.write(make_tar_header(layout_blob_name(digest), size), blob_at_);
     pad(size);
   } else {
     position_ = blob_at_;
@@ -77,13 +71,13 @@ Descriptor LayoutWriter::end_blob(std::string media_type) {
 
 Digest LayoutWriter::add_image(const Descriptor& layer, const Digest& diff_id,
                                const Annotations& of_manifest, Annotations of_entry) {
-  const Descriptor config = add_blob(config_of(diff_id), kConfigType);
-  const Json manifest = {{"schemaVersion", 2},
-                         {"mediaType", kManifestType},
-                         {"config", to_json(config)},
-                         {"layers", {to_json(layer)}},
-                         {"annotations", of_manifest}};
-  Descriptor image = add_blob(render(manifest), kManifestType);
+  const Descriptor config = add_blob(config_of(diff_id), kOciConfigType);
+  const nlohmann::json manifest = {{"schemaVersion", 2},
+                                   {"mediaType", kOciManifestType},
+                                   {"config", to_json(config)},
+                                   {"layers", {to_json(layer)}},
+                                   {"annotations", of_manifest}};
+  Descriptor image = add_blob(render(manifest), kOciManifestType);
   image.platform = Platform{.os = "linux", .architecture = "amd64"};
   image.annotations = std::move(of_entry);
   images_.push_back(std::move(image));
@@ -91,10 +85,10 @@ Digest LayoutWriter::add_image(const Descriptor& layer, const Digest& diff_id,
 }
 
 std::uint64_t LayoutWriter::finish() {
-  Json entries = Json::array();
+  nlohmann::json entries = nlohmann::json::array();
   std::ranges::transform(images_, std::back_inserter(entries), to_json);
   add_file("index.json",
-           render({{"schemaVersion", 2}, {"mediaType", kIndexType}, {"manifests", entries}}));
+           render({{"schemaVersion", 2}, {"mediaType", kOciIndexType}, {"manifests", entries}}));
   add_file("oci-layout", kLayoutVersion);
   append(kZeros);
   return position_;

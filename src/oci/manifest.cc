@@ -38,7 +38,7 @@ bool is_manifest_type(std::string_view type) {
   return std::ranges::count(kManifestTypes, type) > 0;
 }
 
-Error broken(const std::string& rule) {
+Error broken_document(const std::string& rule) {
   return Error(ErrorCode::integrity, rule);
 }
 
@@ -46,11 +46,11 @@ Error broken(const std::string& rule) {
 std::string string_field(const Json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end()) return {};
-  if (!found->is_string()) throw broken("\"" + std::string(name) + "\" is not a string");
+  if (!found->is_string()) throw broken_document("\"" + std::string(name) + "\" is not a string");
   auto text = found->get<std::string>();
   if (text.size() > kLongestField) {
-    throw broken("\"" + std::string(name) + "\" is longer than " + std::to_string(kLongestField) +
-                 " bytes");
+    throw broken_document("\"" + std::string(name) + "\" is longer than " +
+                          std::to_string(kLongestField) + " bytes");
   }
   return text;
 }
@@ -60,16 +60,17 @@ Digest parse_digest(const Json& descriptor) {
   if (const auto digest = Digest::parse(text)) return *digest;
   const std::string algorithm = text.substr(0, text.find(':'));
   if (text.find(':') != std::string::npos && algorithm != "sha256") {
-    throw broken("a digest uses the algorithm " + algorithm + "; only sha256 is supported");
+    throw broken_document("a digest uses the algorithm " + algorithm +
+                          "; only sha256 is supported");
   }
-  throw broken("a descriptor's digest is missing or malformed: \"" + text + "\"");
+  throw broken_document("a descriptor's digest is missing or malformed: \"" + text + "\"");
 }
 
 std::uint64_t parse_size(const Json& descriptor) {
   const auto size = descriptor.find("size");
   if (size == descriptor.end() || !size->is_number_unsigned() ||
       size->get<std::uint64_t>() > kMaxSize) {
-    throw broken("a descriptor's size is missing or not a number of bytes");
+    throw broken_document("a descriptor's size is missing or not a number of bytes");
   }
   return size->get<std::uint64_t>();
 }
@@ -77,7 +78,7 @@ std::uint64_t parse_size(const Json& descriptor) {
 std::optional<Platform> parse_platform(const Json& descriptor) {
   const auto platform = descriptor.find("platform");
   if (platform == descriptor.end() || platform->is_null()) return std::nullopt;
-  if (!platform->is_object()) throw broken("a descriptor's platform is not an object");
+  if (!platform->is_object()) throw broken_document("a descriptor's platform is not an object");
   return Platform{string_field(*platform, "os"), string_field(*platform, "architecture")};
 }
 
@@ -100,7 +101,7 @@ bool is_attestation(const Json& descriptor, const std::optional<Platform>& platf
 }
 
 Descriptor parse_descriptor(const Json& json) {
-  if (!json.is_object()) throw broken("a descriptor is not an object");
+  if (!json.is_object()) throw broken_document("a descriptor is not an object");
   Descriptor descriptor{.media_type = string_field(json, "mediaType"),
                         .digest = parse_digest(json),
                         .size = parse_size(json),
@@ -113,10 +114,10 @@ Descriptor parse_descriptor(const Json& json) {
 std::vector<Descriptor> parse_descriptors(const Json& document, const char* name,
                                           std::size_t limit) {
   const Json& list = document.at(name);
-  if (!list.is_array()) throw broken("\"" + std::string(name) + "\" is not a list");
+  if (!list.is_array()) throw broken_document("\"" + std::string(name) + "\" is not a list");
   if (list.size() > limit) {
-    throw broken("there are " + std::to_string(list.size()) + " " + name + "; at most " +
-                 std::to_string(limit) + " are supported");
+    throw broken_document("there are " + std::to_string(list.size()) + " " + name + "; at most " +
+                          std::to_string(limit) + " are supported");
   }
   std::vector<Descriptor> descriptors;
   for (const Json& entry : list) descriptors.push_back(parse_descriptor(entry));
@@ -140,21 +141,22 @@ void refuse_other_spellings(const Json& document) {
   for (const auto& [name, value] : document.items()) {
     const std::string plain = to_lower(name);
     if (name != plain && (plain == "layers" || plain == "manifests")) {
-      throw broken("the manifest has a field \"" + name + "\", which some read as \"" + plain +
-                   "\"");
+      throw broken_document("the manifest has a field \"" + name + "\", which some read as \"" +
+                            plain + "\"");
     }
   }
 }
 
 void check_schema(const Json& document) {
-  if (!document.is_object()) throw broken("the manifest is not a JSON object");
+  if (!document.is_object()) throw broken_document("the manifest is not a JSON object");
   refuse_other_spellings(document);
   const auto version = document.find("schemaVersion");
   if (version != document.end() && *version == 1) {
-    throw broken("the image has a manifest of Docker's schema 1, which is no longer in use");
+    throw broken_document(
+        "the image has a manifest of Docker's schema 1, which is no longer in use");
   }
   if (version == document.end() || !version->is_number_integer() || *version != 2) {
-    throw broken("the manifest's schemaVersion is not 2");
+    throw broken_document("the manifest's schemaVersion is not 2");
   }
 }
 
@@ -175,12 +177,12 @@ bool is_generic_type(std::string_view type) {
 std::string media_type(const Json& document, std::string_view content_type) {
   std::string own = string_field(document, "mediaType");
   if (!own.empty() && !is_generic_type(content_type) && to_lower(own) != content_type) {
-    throw broken("the manifest says that it is " + own + ", but came as " +
-                 std::string(content_type.substr(0, kLongestField)));
+    throw broken_document("the manifest says that it is " + own + ", but came as " +
+                          std::string(content_type.substr(0, kLongestField)));
   }
   if (!own.empty()) {
     if (is_index_type(own) || is_manifest_type(own)) return own;
-    throw broken("the manifest is of an unsupported type: " + own);
+    throw broken_document("the manifest is of an unsupported type: " + own);
   }
   const bool known = is_index_type(content_type) || is_manifest_type(content_type);
   return known ? std::string(content_type) : std::string();
@@ -190,10 +192,12 @@ std::string media_type(const Json& document, std::string_view content_type) {
 bool is_index(const Json& document, const std::string& type) {
   const bool has_manifests = document.contains("manifests");
   const bool has_layers = document.contains("layers");
-  if (has_manifests && has_layers) throw broken("the manifest has both manifests and layers");
-  if (!has_manifests && !has_layers) throw broken("the manifest has neither layers nor manifests");
+  if (has_manifests && has_layers)
+    throw broken_document("the manifest has both manifests and layers");
+  if (!has_manifests && !has_layers)
+    throw broken_document("the manifest has neither layers nor manifests");
   if (has_manifests ? is_manifest_type(type) : is_index_type(type)) {
-    throw broken("the manifest is not what its type says: " + type);
+    throw broken_document("the manifest is not what its type says: " + type);
   }
   return has_manifests;
 }
@@ -226,7 +230,7 @@ std::variant<Manifest, Index> parse_manifest(std::string_view json, std::string_
                     .layers = parse_descriptors(document, "layers", kMaxLayers),
                     .config = parse_config(document),
                     .annotations = parse_annotations(document)};
-  if (manifest.layers.empty()) throw broken("the image has no layers");
+  if (manifest.layers.empty()) throw broken_document("the image has no layers");
   return manifest;
 }
 

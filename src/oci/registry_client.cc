@@ -135,7 +135,7 @@ Document RegistryClient::Impl::fetch_document(const Expectation& expected) {
 }
 
 HttpResponse RegistryClient::Impl::get_document(Host& host, const std::string& reference) {
-  HttpRequest request{.on_head = refuse_web_page};
+  HttpRequest request{.on_head = refuse_page_of_registry};
   request.headers.add("Accept", std::string(kManifestAccept));
   std::string body;
   HttpResponse response =
@@ -165,7 +165,7 @@ NamedImage RegistryClient::Impl::look_up() {
 HttpResponse RegistryClient::Impl::ask_for_head(Host& host) {
   constexpr int kNotAllowed = 405;
   constexpr int kNotImplemented = 501;
-  HttpRequest request{.on_head = refuse_web_page, .head_only = true};
+  HttpRequest request{.on_head = refuse_page_of_registry, .head_only = true};
   request.headers.add("Accept", std::string(kManifestAccept));
   HttpResponse response = host.session.get("manifests/" + host.endpoint.image.reference(), request,
                                            [](std::span<const std::byte>) {});

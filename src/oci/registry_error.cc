@@ -73,7 +73,7 @@ std::string describe_answer(const HttpResponse& response) {
   return errors.empty() ? text : text + " " + errors;
 }
 
-void refuse_web_page(const HttpResponse& response) {
+void refuse_page_of_registry(const HttpResponse& response) {
   refuse_web_page(response, "as a registry");
 }
 

@@ -30,6 +30,6 @@ class NotThere : public Error {
 
 /// A HeadCheck for what a registry is to answer.
 /// @throws Error(network) for an answer that is for people.
-void refuse_web_page(const HttpResponse& response);
+void refuse_page_of_registry(const HttpResponse& response);
 
 }  // namespace pyro

@@ -81,7 +81,7 @@ bool try_credentials(const LoginOptions& options, const std::string& registry,
   retry.run([&] {
     std::string body;
     const HttpResponse answer =
-        session.get("", {.on_head = refuse_web_page}, bounded_sink(body, kMaxAnswer));
+        session.get("", {.on_head = refuse_page_of_registry}, bounded_sink(body, kMaxAnswer));
     if (!answer.ok()) throw_refusal(refused_answer(session.speaker(answer), answer), answer);
   });
   return session.sent_credentials();

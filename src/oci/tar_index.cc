@@ -79,7 +79,7 @@ class Reader {
                 begins_as(head, ContentUse::compressed) ? "unpack it first" : "");
   }
 
-  void take(const TarMember& header) {
+  void take(const TarEntry& header) {
     if (++members_ > TarIndex::kMostMembers) {
       refuse("it has more than " + std::to_string(TarIndex::kMostMembers) + " members");
     }
@@ -100,7 +100,7 @@ class Reader {
     }
   }
 
-  void member(const TarMember& header) {
+  void member(const TarEntry& header) {
     const Extra extra = std::exchange(extra_, {});
     const std::string name = normal(extra.path ? *extra.path : header.name);
     const char type = header.type;

@@ -27,7 +27,7 @@
 namespace pyro {
 namespace {
 
-constexpr std::size_t kReadSize = 256 * 1024;
+constexpr std::size_t kArchiveReadSize = std::size_t{256} << 10;
 
 /// Passes on what arrives, keeps it where its digest is known, and counts it.
 class ArchiveSink {
@@ -73,8 +73,8 @@ Fd open_archive(const std::string& path, const FetchContext& context) {
 
 Archive read_file(const std::string& path, const FetchContext& context, ArchiveSink sink) {
   const Fd fd = open_archive(path, context);
-  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
-  const std::span<std::byte> space(buffer.get(), kReadSize);
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kArchiveReadSize);
+  const std::span<std::byte> space(buffer.get(), kArchiveReadSize);
   Sha256 hash;
   for (std::uint64_t offset = 0;;) {
     if (context.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");

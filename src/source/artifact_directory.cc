@@ -21,11 +21,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_file(const fs::path& path) {
-  std::error_code none;
-  return fs::is_regular_file(path, none);
-}
-
 std::uint64_t size_of(int file, const std::string& subject) {
   struct stat status {};
   if (::fstat(file, &status) != 0) throw system_error("cannot look at " + subject, errno);
@@ -41,6 +36,11 @@ void check_size(const fs::path& artifact, std::size_t kind, const ExtractionLimi
 }
 
 }  // namespace
+
+bool is_file(const fs::path& path) {
+  std::error_code none;
+  return fs::is_regular_file(path, none);
+}
 
 bool holds_artifacts(const fs::path& directory) {
   for (const ArtifactKind& kind : kArtifactKinds) {

@@ -14,6 +14,9 @@
 
 namespace pyro {
 
+/// Whether `path` is a regular file, or a link to one.
+[[nodiscard]] bool is_file(const std::filesystem::path& path);
+
 /// Whether every required artifact is a regular file in `directory`.
 [[nodiscard]] bool holds_artifacts(const std::filesystem::path& directory);
 

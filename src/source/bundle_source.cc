@@ -12,6 +12,7 @@
 #include "base/strict_json.h"
 #include "base/whole_calls.h"
 #include "pyro/error.h"
+#include "source/artifact_directory.h"
 #include "source/copy_file.h"
 #include "stream/artifacts.h"
 
@@ -45,11 +46,6 @@ void require_platform(const nlohmann::json& manifest, const fs::path& directory)
   throw Error(ErrorCode::failed, "the runtime bundle " + directory.string() +
                                      " is for the platform '" + platform->get<std::string>() +
                                      "', not " + std::string(kPlatform));
-}
-
-bool is_file(const fs::path& path) {
-  std::error_code error;
-  return fs::is_regular_file(path, error);
 }
 
 fs::path real_path(const fs::path& path) {

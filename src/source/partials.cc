@@ -15,7 +15,7 @@
 namespace pyro {
 namespace {
 
-constexpr std::size_t kReadSize = std::size_t{256} << 10;
+constexpr std::size_t kPartialReadSize = std::size_t{256} << 10;
 constexpr std::uint64_t kBlockSize = 4096;
 
 /// Nothing when it cannot be had: not a file, or somebody else's for the time being.
@@ -71,10 +71,10 @@ Partial::~Partial() {
 
 void Partial::replay(const BodySink& sink) {
   if (!file_) return;
-  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kPartialReadSize);
   const std::uint64_t end = end_;
   for (std::uint64_t offset = begin_; offset < end;) {
-    const auto wanted = std::min<std::uint64_t>(kReadSize, end - offset);
+    const auto wanted = std::min<std::uint64_t>(kPartialReadSize, end - offset);
     const std::size_t n =
         pread_full(file_.get(), {buffer.get(), static_cast<std::size_t>(wanted)}, offset, name_);
     if (n == 0) return;

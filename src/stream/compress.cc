@@ -15,9 +15,9 @@
 namespace pyro {
 namespace {
 
-class Plain final : public Compressor {
+class PlainCompressor final : public Compressor {
  public:
-  explicit Plain(Sink sink) : sink_(std::move(sink)) {}
+  explicit PlainCompressor(Sink sink) : sink_(std::move(sink)) {}
   void write(std::span<const std::byte> bytes) override { sink_(bytes); }
   void finish() override {}
 
@@ -27,9 +27,9 @@ class Plain final : public Compressor {
 
 /// At the level that libzstd calls its default. Without a checksum: the layer has a digest, and
 /// whoever pulls leaves the checksum alone.
-class Zstd final : public Compressor {
+class ZstdCompressor final : public Compressor {
  public:
-  Zstd(std::uint64_t size, Sink sink)
+  ZstdCompressor(std::uint64_t size, Sink sink)
       : sink_(std::move(sink)), context_(ZSTD_createCCtx()), buffer_(ZSTD_CStreamOutSize()) {
     if (!context_) throw std::bad_alloc();
     check(ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, ZSTD_CLEVEL_DEFAULT));
@@ -70,9 +70,9 @@ class Zstd final : public Compressor {
   std::vector<std::byte> buffer_;
 };
 
-class Gzip final : public Compressor {
+class GzipCompressor final : public Compressor {
  public:
-  explicit Gzip(Sink sink)
+  explicit GzipCompressor(Sink sink)
       : sink_(std::move(sink)),
         stream_(std::make_unique<isal_zstream>()),
         levels_(ISAL_DEF_LVL2_DEFAULT),
@@ -124,13 +124,13 @@ std::unique_ptr<Compressor> open_compressor(LayerCompression compression, std::u
                                             Compressor::Sink sink) {
   switch (compression) {
     case LayerCompression::zstd:
-      return std::make_unique<Zstd>(size, std::move(sink));
+      return std::make_unique<ZstdCompressor>(size, std::move(sink));
     case LayerCompression::gzip:
-      return std::make_unique<Gzip>(std::move(sink));
+      return std::make_unique<GzipCompressor>(std::move(sink));
     case LayerCompression::none:
       break;
   }
-  return std::make_unique<Plain>(std::move(sink));
+  return std::make_unique<PlainCompressor>(std::move(sink));
 }
 
 }  // namespace pyro

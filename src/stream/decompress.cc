@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::uint64_t kMaxXzMemory = std::uint64_t{128} << 20;
 
-class Plain final : public CodecLoop {
+class PlainReader final : public CodecLoop {
  public:
   using CodecLoop::CodecLoop;
   std::string_view name() const noexcept override { return "none"; }
@@ -38,9 +38,9 @@ class Plain final : public CodecLoop {
   }
 };
 
-class Gzip final : public Members {
+class GzipDecoder final : public Members {
  public:
-  Gzip(Input input, OutputRing& ring)
+  GzipDecoder(Input input, OutputRing& ring)
       : Members(std::move(input), ring), storage_(std::make_unique<State>()) {
     isal_inflate_init(state_);
   }
@@ -112,10 +112,10 @@ class Gzip final : public Members {
   bool in_header_ = false;
 };
 
-class Bzip2 final : public Members {
+class Bzip2Decoder final : public Members {
  public:
   using Members::Members;
-  ~Bzip2() override { end(); }
+  ~Bzip2Decoder() override { end(); }
   std::string_view name() const noexcept override { return "bzip2"; }
 
  private:
@@ -152,14 +152,14 @@ class Bzip2 final : public Members {
 };
 
 /// liblzma joins streams and checks their padding by itself.
-class Xz final : public CodecLoop {
+class XzDecoder final : public CodecLoop {
  public:
-  Xz(Input input, OutputRing& ring) : CodecLoop(std::move(input), ring) {
+  XzDecoder(Input input, OutputRing& ring) : CodecLoop(std::move(input), ring) {
     if (lzma_stream_decoder(&stream_, kMaxXzMemory, LZMA_CONCATENATED) != LZMA_OK) {
       throw std::bad_alloc();
     }
   }
-  ~Xz() override { lzma_end(&stream_); }
+  ~XzDecoder() override { lzma_end(&stream_); }
   std::string_view name() const noexcept override { return "xz"; }
 
  private:
@@ -206,21 +206,21 @@ std::unique_ptr<Decompressor> open_decompressor(ByteSource source, OutputRing& r
                                                 Checksums checksums, ZstdChecksum* checksum) {
   Input input(std::move(source));
   const auto head = input.peek();
-  if (starts_with(head, "\x1f\x8b")) return std::make_unique<Gzip>(std::move(input), ring);
+  if (starts_with(head, "\x1f\x8b")) return std::make_unique<GzipDecoder>(std::move(input), ring);
   if (starts_with(head, "\x28\xb5\x2f\xfd") || is_skippable_frame(head)) {
     return open_zstd(std::move(input), ring, checksums, checksum);
   }
   if (starts_with(head, std::string_view("\xfd"
                                          "7zXZ\0",
                                          6))) {
-    return std::make_unique<Xz>(std::move(input), ring);
+    return std::make_unique<XzDecoder>(std::move(input), ring);
   }
-  if (starts_with(head, "BZh")) return std::make_unique<Bzip2>(std::move(input), ring);
-  return std::make_unique<Plain>(std::move(input), ring);
+  if (starts_with(head, "BZh")) return std::make_unique<Bzip2Decoder>(std::move(input), ring);
+  return std::make_unique<PlainReader>(std::move(input), ring);
 }
 
 std::unique_ptr<Decompressor> open_plain(ByteSource source, OutputRing& ring) {
-  return std::make_unique<Plain>(Input(std::move(source)), ring);
+  return std::make_unique<PlainReader>(Input(std::move(source)), ring);
 }
 
 }  // namespace pyro

@@ -15,14 +15,14 @@ constexpr std::size_t kMostOrders = 64;
 /// What is shorter takes less time than handing it on does; a frame may have a byte.
 constexpr std::size_t kShortest = std::size_t{64} << 10;
 
-struct Order {
-  std::span<const std::byte> bytes;
-  OutputRing::Hold hold;
-};
-
 }  // namespace
 
 struct ZstdChecksum::Impl {
+  struct Order {
+    std::span<const std::byte> bytes;
+    OutputRing::Hold hold;
+  };
+
   explicit Impl(OutputRing& given)
       : ring(given), worker(kMostOrders, [this](const Order& order) { carry_out(order); }) {}
 

@@ -67,9 +67,9 @@ struct BlockHeader {
   std::size_t size = 0;  // of what it makes where it is a run, else of what follows
 };
 
-class Zstd final : public Members {
+class ZstdDecoder final : public Members {
  public:
-  Zstd(Input input, OutputRing& ring, Checksums checksums, ZstdChecksum* checksum)
+  ZstdDecoder(Input input, OutputRing& ring, Checksums checksums, ZstdChecksum* checksum)
       : Members(std::move(input), ring),
         context_(ZSTD_createDCtx()),
         wants_checksums_(checksums == Checksums::check),
@@ -117,7 +117,7 @@ class Zstd final : public Members {
   }
 
   void begin_member() override {
-    expect(&Zstd::take_header, ZSTD_FRAMEHEADERSIZE_MIN(ZSTD_f_zstd1));
+    expect(&ZstdDecoder::take_header, ZSTD_FRAMEHEADERSIZE_MIN(ZSTD_f_zstd1));
   }
 
   /// One part of a frame: its header, a block's header, a block, its checksum.
@@ -175,7 +175,7 @@ class Zstd final : public Members {
       checksum_->begin();
     }
     ZSTD_decompressBegin(context_.get());
-    expect(&Zstd::take_block_header, kBlockHeaderSize);
+    expect(&ZstdDecoder::take_block_header, kBlockHeaderSize);
   }
 
   bool take_block_header(Bytes part, std::span<std::byte>&) {
@@ -183,7 +183,7 @@ class Zstd final : public Members {
     if (block_.type == BlockType::reserved) corrupt("unknown type of block");
     if (block_.size > largest_block_) corrupt("a block is too large");
     const bool is_run = block_.type == BlockType::rle;
-    expect(&Zstd::take_block, is_run ? 1 : block_.size);
+    expect(&ZstdDecoder::take_block, is_run ? 1 : block_.size);
     return false;
   }
 
@@ -196,12 +196,12 @@ class Zstd final : public Members {
   }
 
   bool end_block() {
-    expect(&Zstd::take_block_header, kBlockHeaderSize);
+    expect(&ZstdDecoder::take_block_header, kBlockHeaderSize);
     if (!block_.is_last) return false;
     if (content_size_ != ZSTD_CONTENTSIZE_UNKNOWN && content_size_ != made_) {
       corrupt("its size is not what it says");
     }
-    if (has_checksum_) expect(&Zstd::take_checksum, kChecksumSize);
+    if (has_checksum_) expect(&ZstdDecoder::take_checksum, kChecksumSize);
     return !has_checksum_;
   }
 
@@ -247,7 +247,7 @@ class Zstd final : public Members {
     return true;
   }
 
-  using State = bool (Zstd::*)(Bytes part, std::span<std::byte>& out);
+  using State = bool (ZstdDecoder::*)(Bytes part, std::span<std::byte>& out);
   void expect(State state, std::size_t size) {
     state_ = state;
     wanted_ = size;
@@ -270,10 +270,10 @@ class Zstd final : public Members {
   };
   std::unique_ptr<ZSTD_DCtx, Free> context_;
 
-  State state_ = &Zstd::take_header;  // takes the next part
-  std::size_t wanted_ = 0;            // ... of so many bytes
-  std::vector<std::byte> gathered_;   // of them, where they do not come in one piece
-  std::uint64_t to_skip_ = 0;         // of a skippable frame
+  State state_ = &ZstdDecoder::take_header;  // takes the next part
+  std::size_t wanted_ = 0;                   // ... of so many bytes
+  std::vector<std::byte> gathered_;          // of them, where they do not come in one piece
+  std::uint64_t to_skip_ = 0;                // of a skippable frame
 
   // The frame and its current block.
   std::size_t largest_block_ = 0;
@@ -298,7 +298,7 @@ class Zstd final : public Members {
 
 std::unique_ptr<Decompressor> open_zstd(Input input, OutputRing& ring, Checksums checksums,
                                         ZstdChecksum* checksum) {
-  return std::make_unique<Zstd>(std::move(input), ring, checksums, checksum);
+  return std::make_unique<ZstdDecoder>(std::move(input), ring, checksums, checksum);
 }
 
 }  // namespace pyro

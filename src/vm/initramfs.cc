@@ -14,7 +14,7 @@
 namespace pyro {
 namespace {
 
-constexpr const char* kSubject = "the initramfs";
+constexpr const char* kInitramfsName = "the initramfs";
 
 void append_file(int to, int from) {
   off_t offset = 0;
@@ -32,7 +32,7 @@ void append_file(int to, int from) {
 // four; of two files with one name the later counts.
 void align(int file) {
   const off_t end = ::lseek(file, 0, SEEK_END);
-  write_all(file, std::string((4 - end % 4) % 4, '\0'), kSubject);
+  write_all(file, std::string((4 - end % 4) % 4, '\0'), kInitramfsName);
 }
 
 std::string archive_of_init() {
@@ -47,10 +47,10 @@ std::string archive_of_init() {
 }  // namespace
 
 Fd make_initramfs(int initrd) {
-  Fd file = make_memory_file(kSubject);
+  Fd file = make_memory_file(kInitramfsName);
   if (initrd >= 0) append_file(file.get(), initrd);
   align(file.get());
-  write_all(file.get(), archive_of_init(), kSubject);
+  write_all(file.get(), archive_of_init(), kInitramfsName);
   ::lseek(file.get(), 0, SEEK_SET);
   return file;
 }

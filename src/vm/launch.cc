@@ -90,18 +90,18 @@ bool can_be_opened_for_writing(int file) {
 }
 
 Fd copy_in_memory(int file, const std::stop_token& stop) {
-  constexpr const char* kSubject = "the memory of the machine";
-  Fd copy = make_memory_file(kSubject);
+  constexpr const char* kMemoryName = "the memory of the machine";
+  Fd copy = make_memory_file(kMemoryName);
   struct stat status {};
-  if (::fstat(file, &status) != 0) throw system_error(kSubject, errno);
+  if (::fstat(file, &status) != 0) throw system_error(kMemoryName, errno);
   const auto size = static_cast<std::uint64_t>(status.st_size);
   make_empty(copy.get(), size);
   std::uint64_t at = 0;
   const auto write = [&](std::span<const std::byte> bytes) {
-    pwrite_all(copy.get(), bytes, at, kSubject);
+    pwrite_all(copy.get(), bytes, at, kMemoryName);
     at += bytes.size();
   };
-  read_sparse(file, size, kSubject, stop, {write, [&](std::uint64_t hole) { at += hole; }});
+  read_sparse(file, size, kMemoryName, stop, {write, [&](std::uint64_t hole) { at += hole; }});
   return copy;
 }
 

@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using Rights = PathRule::Rights;
+using PathRights = PathRule::Rights;
 
 /// Where distributions have programs, libraries and firmware.
 constexpr const char* kPrograms[] = {"/usr",   "/bin",       "/lib",      "/lib32",
@@ -39,9 +39,9 @@ void add_program(const fs::path& program, std::vector<PathRule>& rules) {
   std::error_code none;
   const fs::path directory = fs::weakly_canonical(program, none).parent_path();
   if (!directory.has_relative_path()) return;
-  rules.push_back({Rights::read_and_execute, directory});
+  rules.push_back({PathRights::read_and_execute, directory});
   for (const char* part : {"lib", "lib64", "share"}) {
-    rules.push_back({Rights::read_and_execute, directory.parent_path() / part});
+    rules.push_back({PathRights::read_and_execute, directory.parent_path() / part});
   }
 }
 
@@ -51,7 +51,7 @@ void add_name_servers(std::vector<PathRule>& rules) {
   const fs::path file = "/etc/resolv.conf";
   std::error_code none;
   const fs::path target = fs::weakly_canonical(file, none);
-  rules.push_back({Rights::read, target.parent_path() == "/etc" ? file : target.parent_path()});
+  rules.push_back({PathRights::read, target.parent_path() == "/etc" ? file : target.parent_path()});
 }
 
 #ifdef __x86_64__
@@ -129,9 +129,9 @@ Policy monitor_policy(const MonitorStart& start) {
                            {RLIMIT_NOFILE, start.limits.descriptors},
                            {RLIMIT_FSIZE, start.limits.largest_file},
                            {RLIMIT_AS, start.limits.address_space}}};
-  for (const char* path : kPrograms) policy.paths.push_back({Rights::read_and_execute, path});
-  for (const char* path : kSettings) policy.paths.push_back({Rights::read, path});
-  for (const char* path : kDevices) policy.paths.push_back({Rights::read_and_write, path});
+  for (const char* path : kPrograms) policy.paths.push_back({PathRights::read_and_execute, path});
+  for (const char* path : kSettings) policy.paths.push_back({PathRights::read, path});
+  for (const char* path : kDevices) policy.paths.push_back({PathRights::read_and_write, path});
   add_program(start.program, policy.paths);
   if (start.network) add_name_servers(policy.paths);
   return policy;

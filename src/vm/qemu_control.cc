@@ -18,10 +18,10 @@
 namespace pyro {
 namespace {
 
-constexpr const char* kSubject = "the machine monitor";
+constexpr const char* kMonitorName = "the machine monitor";
 
 [[noreturn]] void fail(const std::string& why) {
-  throw Error(ErrorCode::failed, std::string(kSubject) + ": " + why);
+  throw Error(ErrorCode::failed, std::string(kMonitorName) + ": " + why);
 }
 
 void check(const ControlPatience& patience) {

@@ -72,9 +72,9 @@ std::string stub_kernel() {
 }
 
 Fd make_stub_kernel() {
-  constexpr const char* kSubject = "a kernel";
-  Fd file = make_memory_file(kSubject);
-  write_all(file.get(), stub_kernel(), kSubject);
+  constexpr const char* kKernelName = "a kernel";
+  Fd file = make_memory_file(kKernelName);
+  write_all(file.get(), stub_kernel(), kKernelName);
   return file;
 }
 
