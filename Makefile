@@ -30,7 +30,7 @@ demo: pyro
 
 test:
 	@tools/install-deps test
-	@tools/build tests
+	@tools/build release -DBUILD_TESTING=ON
 	@tools/build-test-environment
 	@tools/test
 
@@ -41,17 +41,17 @@ smoke-daily-loop: pyro
 
 hostile:
 	@tools/install-deps test
-	@tools/build tests
+	@tools/build release -DBUILD_TESTING=ON
 	@tests/hostile/run
 
 hostile-mutants:
 	@tools/install-deps test
-	@tools/build tests
+	@tools/build release -DBUILD_TESTING=ON
 	@tests/hostile/mutants/run
 
 crash:
 	@tools/install-deps test
-	@tools/build tests
+	@tools/build release -DBUILD_TESTING=ON
 	@tools/crash
 
 check:
@@ -79,4 +79,4 @@ install: pyro
 	@cmake --install build/release --prefix $(PREFIX)
 
 clean:
-	@rm -rf build/release build/tests build/asan build/tsan build/fuzz build/mutants build/deb
+	@rm -rf build/release build/plain build/asan build/tsan build/fuzz build/mutants build/deb

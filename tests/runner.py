@@ -61,6 +61,8 @@ def read_programs(build):
     listing = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], check=True,
                              capture_output=True, text=True)
     for test in json.loads(listing.stdout)["tests"]:
+        if "command" not in test:
+            raise SystemExit(f"{test['name']} is not built in {build}")
         properties = {entry["name"]: entry["value"] for entry in test.get("properties", [])}
         labels = properties.get("LABELS", [])
         yield Program(test["name"], test["command"],

@@ -22,14 +22,14 @@ std::string at(std::size_t offset, std::string_view magic) {
   return std::string(offset, '\0') + std::string(magic) + std::string(100, 'x');
 }
 
-struct Row {
+struct KindRow {
   const char* name;
   std::string head;
 };
 
 TEST(ContentKind, NamesWhatIsKnown) {
   using namespace std::string_view_literals;
-  const std::vector<Row> rows = {
+  const std::vector<KindRow> rows = {
       {"gzip data", at(0, "\x1f\x8b\x08")},
       {"zstd data", at(0, "\x28\xb5\x2f\xfd")},
       {"xz data", at(0,
@@ -61,7 +61,7 @@ TEST(ContentKind, NamesWhatIsKnown) {
       {"", std::string(kContentHead, '\0')},
       {"", "BZ"},
   };
-  for (const Row& row : rows) EXPECT_EQ(name_of(row.head), row.name);
+  for (const KindRow& row : rows) EXPECT_EQ(name_of(row.head), row.name);
 }
 
 TEST(ContentKind, KnowsWhatContentIsOfUseFor) {

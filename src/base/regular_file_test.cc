@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 
 constexpr std::size_t kLimit = std::size_t{1} << 20;
 
-class RegularFileTest : public testing::Test {
+class RegularFileTest : public ::testing::Test {
  protected:
   RegularFileTest() {
     char name[] = "/tmp/pyro-regular-file-XXXXXX";

@@ -23,8 +23,8 @@ constexpr std::string_view kFields[] = {
 /// A file name has at most 255 bytes; staging and locks add to it.
 constexpr std::size_t kLongestInstallName = 200;
 
-constexpr Grammar kName{is_environment_name,
-                        "a name like 'debian:12': a-z 0-9 . _ - and at most one ':' before a tag"};
+constexpr Grammar kNameGrammar{
+    is_environment_name, "a name like 'debian:12': a-z 0-9 . _ - and at most one ':' before a tag"};
 constexpr Grammar kVersion{is_version, "a version like '1.0.0': letters, digits, . _ + -"};
 constexpr Grammar kProfile{is_source_profile, "a folder name like 'debian-git': a-z 0-9 . _ -"};
 constexpr Grammar kPlatformOnly{[](std::string_view text) { return text == kPlatform; },
@@ -113,7 +113,7 @@ Environment read_entry(const nlohmann::json& entry, std::size_t index,
                        const std::filesystem::path& file) {
   const std::string position = "environments[" + std::to_string(index) + "]";
   Environment environment;
-  environment.name = FieldReader(entry, position).required("name", kName);
+  environment.name = FieldReader(entry, position).required("name", kNameGrammar);
   const FieldReader fields(entry, "environment '" + environment.name + "'");
   fields.refuse_unknown(kFields);
   read_description(fields, environment);

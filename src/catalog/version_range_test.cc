@@ -6,14 +6,14 @@
 namespace pyro {
 namespace {
 
-struct Case {
+struct RangeCase {
   const char* range;
   const char* version;
   bool contained;
 };
 
 TEST(VersionRange, Contains) {
-  constexpr Case kCases[] = {
+  constexpr RangeCase kCases[] = {
       {">=4.5.0,<5.0.0", "4.5.0", true},
       {">=4.5.0,<5.0.0", "4.99", true},
       {">=4.5.0,<5.0.0", "5.0.0", false},
@@ -33,7 +33,7 @@ TEST(VersionRange, Contains) {
       {">=0", "4.5.0", true},
       {">=4.5.0", "4.5.0rc1", false},
   };
-  for (const Case& c : kCases) {
+  for (const RangeCase& c : kCases) {
     const auto range = VersionRange::parse(c.range);
     ASSERT_TRUE(range) << c.range;
     EXPECT_EQ(range->contains(c.version), c.contained) << c.version << " in " << c.range;

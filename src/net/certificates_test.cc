@@ -17,7 +17,7 @@ std::string pem(const std::string& content) {
   return "-----BEGIN CERTIFICATE-----\n" + content + "\n-----END CERTIFICATE-----\n";
 }
 
-class CertificatesTest : public testing::Test {
+class CertificatesTest : public ::testing::Test {
  protected:
   CertificatesTest() {
     char name[] = "/tmp/pyro-certificates-XXXXXX";

@@ -18,7 +18,7 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
-class ResumableBodyTest : public testing::Test {
+class ResumableBodyTest : public ::testing::Test {
  protected:
   ResumableBody make(ResumableBody::Content content = ResumableBody::Content::addressed) {
     return {[this](std::span<const std::byte> bytes) {

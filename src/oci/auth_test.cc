@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 const std::string kScope = "scope=repository%3Ateam%2Fenv%3Apull";
 
-class AuthTest : public testing::Test {
+class AuthTest : public ::testing::Test {
  protected:
   AuthTest() {
     std::string name = (fs::temp_directory_path() / "pyro-auth-XXXXXX").string();

@@ -23,7 +23,7 @@ using Json = nlohmann::ordered_json;
 
 const Credentials kRobin{"robin", "p:w"};  // "cm9iaW46cDp3" in base64
 
-class CredentialStoreTest : public testing::Test {
+class CredentialStoreTest : public ::testing::Test {
  protected:
   CredentialStoreTest() {
     std::string name = (fs::temp_directory_path() / "pyro-store-XXXXXX").string();

@@ -10,10 +10,10 @@ namespace {
 const std::string kOciIndex = "application/vnd.oci.image.index.v1+json";
 const std::string kOciManifest = "application/vnd.oci.image.manifest.v1+json";
 const std::string kDockerManifest = "application/vnd.docker.distribution.manifest.v2+json";
-const std::string kHex(64, 'a');
+const std::string kBlobHex(64, 'a');
 
 std::string entry(const std::string& more = "", const std::string& size = "7") {
-  return R"({"mediaType": ")" + kOciManifest + R"(", "digest": "sha256:)" + kHex +
+  return R"({"mediaType": ")" + kOciManifest + R"(", "digest": "sha256:)" + kBlobHex +
          R"(", "size": )" + size + more + "}";
 }
 
@@ -40,9 +40,9 @@ Index parse_index(const std::string& entries) {
   return std::get<Index>(parse_manifest(index_of(entries), ""));
 }
 
-std::string error_of(const std::string& json, const std::string& content_type = "") {
+std::string manifest_error(const std::string& text, const std::string& content_type = "") {
   try {
-    static_cast<void>(parse_manifest(json, content_type));
+    static_cast<void>(parse_manifest(text, content_type));
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::integrity);
     return error.message();
@@ -58,7 +58,7 @@ TEST(ManifestTest, ReadsAnImage) {
   const auto& manifest = std::get<Manifest>(parsed);
   EXPECT_EQ(manifest.media_type, kDockerManifest);
   ASSERT_EQ(manifest.layers.size(), 2U);
-  EXPECT_EQ(manifest.layers[0].digest, Digest::parse_hex(kHex));
+  EXPECT_EQ(manifest.layers[0].digest, Digest::parse_hex(kBlobHex));
   EXPECT_EQ(manifest.layers[0].size, 7U);
   EXPECT_EQ(manifest.layers[1].size, std::uint64_t{1} << 53);
 }
@@ -72,16 +72,17 @@ TEST(ManifestTest, ReadsAnIndex) {
 
 TEST(ManifestTest, TypeMayComeFromEitherSide) {
   const std::string own = R"(, "mediaType": ")" + kOciManifest + R"(")";
-  EXPECT_EQ(error_of(manifest_of(entry()), kOciManifest), "no error");
-  EXPECT_EQ(error_of(manifest_of(entry(), own), ""), "no error");
-  EXPECT_EQ(error_of(manifest_of(entry()), "application/json"), "no error");
-  EXPECT_EQ(error_of(manifest_of(entry(), own), kDockerManifest),
+  EXPECT_EQ(manifest_error(manifest_of(entry()), kOciManifest), "no error");
+  EXPECT_EQ(manifest_error(manifest_of(entry(), own), ""), "no error");
+  EXPECT_EQ(manifest_error(manifest_of(entry()), "application/json"), "no error");
+  EXPECT_EQ(manifest_error(manifest_of(entry(), own), kDockerManifest),
             "the manifest says that it is " + kOciManifest + ", but came as " + kDockerManifest);
-  EXPECT_EQ(error_of(manifest_of(entry()), kOciIndex),
+  EXPECT_EQ(manifest_error(manifest_of(entry()), kOciIndex),
             "the manifest is not what its type says: " + kOciIndex);
-  EXPECT_EQ(error_of(manifest_of(entry(), R"(, "mediaType": "application/x")")),
+  EXPECT_EQ(manifest_error(manifest_of(entry(), R"(, "mediaType": "application/x")")),
             "the manifest is of an unsupported type: application/x");
-  EXPECT_EQ(error_of(manifest_of(entry(), R"(, "mediaType": 1)")), "\"mediaType\" is not a string");
+  EXPECT_EQ(manifest_error(manifest_of(entry(), R"(, "mediaType": 1)")),
+            "\"mediaType\" is not a string");
 }
 
 TEST(ManifestTest, RefusesDocumentsThatAreNoManifest) {
@@ -111,32 +112,32 @@ TEST(ManifestTest, RefusesDocumentsThatAreNoManifest) {
       {index_of(entry(R"(, "platform": 1)")), "a descriptor's platform is not an object"},
       {index_of(entry(R"(, "platform": {"os": 1})")), "\"os\" is not a string"},
   };
-  for (const auto& c : cases) EXPECT_EQ(error_of(c.json), c.message) << c.json;
-  EXPECT_EQ(error_of(manifest_of(repeated(entry(), 64))), "no error");
-  EXPECT_EQ(error_of(index_of(repeated(entry(), 256))), "no error");
+  for (const auto& c : cases) EXPECT_EQ(manifest_error(c.json), c.message) << c.json;
+  EXPECT_EQ(manifest_error(manifest_of(repeated(entry(), 64))), "no error");
+  EXPECT_EQ(manifest_error(index_of(repeated(entry(), 256))), "no error");
 }
 
 TEST(ManifestTest, RefusesSizesThatAreNone) {
   for (const char* size : {"-1", "1.5", "1e3", "9007199254740993", "9223372036854775808",
                            "99999999999999999999", "\"7\"", "null", "true"}) {
-    EXPECT_EQ(error_of(manifest_of(entry("", size))),
+    EXPECT_EQ(manifest_error(manifest_of(entry("", size))),
               "a descriptor's size is missing or not a number of bytes")
         << size;
   }
-  EXPECT_EQ(error_of(manifest_of(R"({"digest": "sha256:)" + kHex + R"("})")),
+  EXPECT_EQ(manifest_error(manifest_of(R"({"digest": "sha256:)" + kBlobHex + R"("})")),
             "a descriptor's size is missing or not a number of bytes");
 }
 
 TEST(ManifestTest, RefusesDigestsThatCannotBeChecked) {
   const auto with_digest = [](const std::string& digest) {
-    return error_of(manifest_of(R"({"size": 1, "digest": ")" + digest + R"("})"));
+    return manifest_error(manifest_of(R"({"size": 1, "digest": ")" + digest + R"("})"));
   };
   for (const std::string algorithm : {"sha512", "md5", "SHA256"}) {
-    EXPECT_EQ(with_digest(algorithm + ":" + kHex),
+    EXPECT_EQ(with_digest(algorithm + ":" + kBlobHex),
               "a digest uses the algorithm " + algorithm + "; only sha256 is supported");
   }
   for (const std::string& digest :
-       {std::string(), kHex, "sha256:" + kHex.substr(1), "sha256:" + kHex + "a",
+       {std::string(), kBlobHex, "sha256:" + kBlobHex.substr(1), "sha256:" + kBlobHex + "a",
         "sha256:" + std::string(64, 'A'), std::string("sha256:../../x")}) {
     EXPECT_EQ(with_digest(digest),
               "a descriptor's digest is missing or malformed: \"" + digest + "\"");
@@ -147,15 +148,16 @@ TEST(ManifestTest, RefusesFieldsThatAreTooLongToQuote) {
   const std::string largest(256, 'x');
   const std::string longer = largest + "x";
   const auto with_type = [](const std::string& type) {
-    return error_of(manifest_of(entry(), R"(, "mediaType": ")" + type + "\""));
+    return manifest_error(manifest_of(entry(), R"(, "mediaType": ")" + type + "\""));
   };
   EXPECT_EQ(with_type(largest), "the manifest is of an unsupported type: " + largest);
   EXPECT_EQ(with_type(longer), "\"mediaType\" is longer than 256 bytes");
-  EXPECT_EQ(error_of(index_of(for_platform(longer, "amd64"))), "\"os\" is longer than 256 bytes");
-  EXPECT_EQ(error_of(manifest_of(R"({"size": 1, "digest": ")" + longer + R"("})")),
+  EXPECT_EQ(manifest_error(index_of(for_platform(longer, "amd64"))),
+            "\"os\" is longer than 256 bytes");
+  EXPECT_EQ(manifest_error(manifest_of(R"({"size": 1, "digest": ")" + longer + R"("})")),
             "\"digest\" is longer than 256 bytes");
   const std::string own = R"(, "mediaType": ")" + kOciManifest + "\"";
-  EXPECT_LT(error_of(manifest_of(entry(), own), std::string(100'000, 'x')).size(), 500U);
+  EXPECT_LT(manifest_error(manifest_of(entry(), own), std::string(100'000, 'x')).size(), 500U);
 }
 
 TEST(PlatformTest, OfAConfigIsUnknownWhereItIsTooLongToQuote) {
@@ -201,7 +203,7 @@ TEST(PlatformTest, OffersImagesThatNameNone) {
   const Index index = parse_index(
       entry() + "," + for_platform("linux", "arm64") + "," +
       entry(R"(, "annotations": {"vnd.docker.reference.type": "attestation-manifest"})") +
-      R"(,{"mediaType": "application/x", "size": 1, "digest": "sha256:)" + kHex + R"("})");
+      R"(,{"mediaType": "application/x", "size": 1, "digest": "sha256:)" + kBlobHex + R"("})");
   ASSERT_EQ(entries_without_platform(index).size(), 1U);
   EXPECT_EQ(list_platforms(index), "linux/arm64");
 }

@@ -5,7 +5,7 @@
 namespace pyro {
 namespace {
 
-const std::string kHex(64, 'a');
+const std::string kDigestHex(64, 'a');
 
 TEST(ReferenceTest, ImagesByTagOrDigest) {
   const auto tagged = ImageReference::make("r.example:5000", "team/env", "1.0.0");
@@ -14,10 +14,10 @@ TEST(ReferenceTest, ImagesByTagOrDigest) {
   EXPECT_EQ(tagged->reference(), "1.0.0");
   EXPECT_FALSE(tagged->digest());
 
-  const auto fixed = ImageReference::make("r.example", "team/env", "sha256:" + kHex);
+  const auto fixed = ImageReference::make("r.example", "team/env", "sha256:" + kDigestHex);
   ASSERT_TRUE(fixed);
-  EXPECT_EQ(fixed->to_string(), "r.example/team/env@sha256:" + kHex);
-  EXPECT_EQ(fixed->digest(), Digest::parse("sha256:" + kHex));
+  EXPECT_EQ(fixed->to_string(), "r.example/team/env@sha256:" + kDigestHex);
+  EXPECT_EQ(fixed->digest(), Digest::parse("sha256:" + kDigestHex));
 }
 
 TEST(ReferenceTest, DockerHubIsTheHostThatAnswers) {
@@ -33,9 +33,10 @@ TEST(ReferenceTest, DockerHubIsTheHostThatAnswers) {
 
 TEST(ReferenceTest, RefusesWhatIsNeitherTagNorDigest) {
   for (const std::string& reference :
-       {std::string(""), "sha256:" + kHex.substr(1), "sha256:" + kHex + "a", "SHA256:" + kHex,
-        "sha256:" + std::string(64, 'A'), "sha512:" + kHex + kHex, "md5:" + kHex,
-        std::string("sha256:../../x"), std::string("a@b"), std::string("..")}) {
+       {std::string(""), "sha256:" + kDigestHex.substr(1), "sha256:" + kDigestHex + "a",
+        "SHA256:" + kDigestHex, "sha256:" + std::string(64, 'A'),
+        "sha512:" + kDigestHex + kDigestHex, "md5:" + kDigestHex, std::string("sha256:../../x"),
+        std::string("a@b"), std::string("..")}) {
     EXPECT_FALSE(ImageReference::make("r", "a", reference)) << reference;
   }
   EXPECT_FALSE(ImageReference::make("", "a", "b"));

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class RegistriesConfTest : public testing::Test {
+class RegistriesConfTest : public ::testing::Test {
  protected:
   RegistriesConfTest() {
     char name[] = "/tmp/pyro-registries-XXXXXX";

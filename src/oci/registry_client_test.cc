@@ -39,7 +39,7 @@ std::string index_with(const std::string& entries) {
   return R"({"schemaVersion": 2, "manifests": [)" + entries + "]}";
 }
 
-class RegistryClientTest : public testing::Test {
+class RegistryClientTest : public ::testing::Test {
  protected:
   void serve_manifest(const std::string& reference, const std::string& body,
                       const std::string& type = kOciManifest) {

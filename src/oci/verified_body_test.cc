@@ -7,7 +7,7 @@
 namespace pyro {
 namespace {
 
-class VerifiedBodyTest : public testing::Test {
+class VerifiedBodyTest : public ::testing::Test {
  protected:
   const Descriptor blob_{.media_type = "", .digest = sha256("hello world"), .size = 11};
   std::string passed_;

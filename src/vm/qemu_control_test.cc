@@ -20,7 +20,7 @@ using ::testing::HasSubstr;
 using namespace std::chrono_literals;
 
 constexpr const char* kGreeting = R"({"QMP": {"version": {}}})";
-constexpr const char* kDone = R"({"return": {}})";
+constexpr const char* kEmptyReturn = R"({"return": {}})";
 constexpr const char* kActive = R"({"return": {"status": "active"}})";
 
 class QemuControlTest : public ::testing::Test {
@@ -76,14 +76,14 @@ ControlPatience little() {
 }
 
 TEST_F(QemuControlTest, EventsAndTheGreetingArePassedOver) {
-  answer({std::string(kGreeting) + '\n' + kDone, kDone, kDone,
-          std::string(R"({"event": "STOP"})") + '\n' + kDone, kActive,
+  answer({std::string(kGreeting) + '\n' + kEmptyReturn, kEmptyReturn, kEmptyReturn,
+          std::string(R"({"event": "STOP"})") + '\n' + kEmptyReturn, kActive,
           R"({"return": {"status": "completed"}})"});
   EXPECT_EQ(save(enough()), "");
 }
 
 TEST_F(QemuControlTest, WhyItFailsIsTold) {
-  answer({kDone, kDone, kDone, kDone,
+  answer({kEmptyReturn, kEmptyReturn, kEmptyReturn, kEmptyReturn,
           R"({"return": {"status": "failed", "error-desc": "No space left on device"}})"});
   EXPECT_THAT(save(enough()), HasSubstr("could not be saved: No space left on device"));
 }
@@ -94,14 +94,15 @@ TEST_F(QemuControlTest, ARefusalIsTold) {
 }
 
 TEST_F(QemuControlTest, RefusalToGoOnIsTold) {
-  answer({std::string(kGreeting) + '\n' + kDone + '\n' +
+  answer({std::string(kGreeting) + '\n' + kEmptyReturn + '\n' +
           R"({"error": {"desc": "unknown capability"}})"});
   EXPECT_EQ(failure_of([&] { control_->resume(enough()); }),
             "the machine monitor: unknown capability");
 }
 
 TEST_F(QemuControlTest, GoesOnAfterAnAnswerToEachCommand) {
-  answer({std::string(kGreeting) + '\n' + kDone + '\n' + kDone + '\n' + kDone});
+  answer(
+      {std::string(kGreeting) + '\n' + kEmptyReturn + '\n' + kEmptyReturn + '\n' + kEmptyReturn});
   EXPECT_EQ(failure_of([&] { control_->resume(enough()); }), "");
 }
 
@@ -136,8 +137,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& row) { return std::string(row.param.name); });
 
 TEST_F(QemuControlTest, StatusThatIsNoObjectIsNoEnd) {
-  answer({kDone, kDone, kDone, kDone, R"({"return": 7})", R"({"return": {"status": 7}})",
-          R"({"return": {"status": "completed"}})"});
+  answer({kEmptyReturn, kEmptyReturn, kEmptyReturn, kEmptyReturn, R"({"return": 7})",
+          R"({"return": {"status": 7}})", R"({"return": {"status": "completed"}})"});
   EXPECT_EQ(save(enough()), "");
 }
 
@@ -168,7 +169,7 @@ TEST_F(QemuControlTest, OneThatNeverAnswersIsGivenUp) {
 }
 
 TEST_F(QemuControlTest, SavingWithoutEndIsGivenUp) {
-  answer({kDone, kDone, kDone, kDone, kActive});
+  answer({kEmptyReturn, kEmptyReturn, kEmptyReturn, kEmptyReturn, kActive});
   EXPECT_THAT(save(little()), HasSubstr("in time"));
 }
 
@@ -182,7 +183,7 @@ TEST_F(QemuControlTest, EventsWithoutEndAreGivenUp) {
 
 TEST_F(QemuControlTest, AStopEndsIt) {
   for (const bool answers : {false, true}) {
-    if (answers) answer({kDone, kDone, kDone, kDone, kActive});
+    if (answers) answer({kEmptyReturn, kEmptyReturn, kEmptyReturn, kEmptyReturn, kActive});
     std::stop_source source;
     std::jthread stopper([&source] {
       std::this_thread::sleep_for(50ms);

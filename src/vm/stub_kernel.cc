@@ -17,18 +17,18 @@ constexpr std::uint32_t kEntryNote = 18;  // XEN_ELFNOTE_PHYS32_ENTRY
 constexpr std::array<std::uint8_t, 8> kCode = {0xb0, kStubNumber, 0xe6, kStubPort,
                                                0xf4, 0xeb,        0xfd, 0x90};
 
-struct Note {
+struct ElfNote {
   Elf64_Nhdr header{.n_namesz = 4, .n_descsz = 8, .n_type = kEntryNote};
   char name[4] = {'X', 'e', 'n', '\0'};
   std::uint64_t entry = 0;
 };
-static_assert(sizeof(Note) == 24);
+static_assert(sizeof(ElfNote) == 24);
 
 struct File {
   Elf64_Ehdr header{};
   Elf64_Phdr code_segment{};
   Elf64_Phdr note_segment{};
-  Note note;
+  ElfNote note;
   std::array<std::uint8_t, kCode.size()> code = kCode;
 };
 
@@ -62,8 +62,8 @@ std::string stub_kernel() {
                        .p_offset = offsetof(File, note),
                        .p_vaddr = kAddress + offsetof(File, note),
                        .p_paddr = kAddress + offsetof(File, note),
-                       .p_filesz = sizeof(Note),
-                       .p_memsz = sizeof(Note),
+                       .p_filesz = sizeof(ElfNote),
+                       .p_memsz = sizeof(ElfNote),
                        .p_align = 4};
   file.note.entry = kEntry;
   std::string bytes(sizeof file, '\0');

@@ -18,7 +18,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr int kShortStep = 9;
+constexpr int kShortPowerStep = 9;
 
 struct FileSystem {
   const char* name;
@@ -96,7 +96,7 @@ class PowerLossTest : public InterruptedHarness, public ::testing::WithParamInte
   }
 
   void cut_everywhere(const char* name, const Operation& operation) {
-    const int step = long_tests() ? 1 : kShortStep;
+    const int step = long_tests() ? 1 : kShortPowerStep;
     Cut last{.happened = true};
     for (int n = 1; last.happened && !HasFailure(); n += step) {
       last = run_and_cut(operation, n);

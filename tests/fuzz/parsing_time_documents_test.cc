@@ -76,7 +76,7 @@ void record(const std::string& text) {
   static_cast<void>(InstallRecord::parse(text));
 }
 
-std::string layer(std::size_t) {
+std::string layer_entry(std::size_t) {
   return R"({"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":")" + kDigest +
          R"(","size":1},)";
 }
@@ -101,18 +101,19 @@ const std::string kIndexHead =
     R"({"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[)";
 
 const WorstInput kDocuments[] = {
-    {"ManyLayers", manifest, [] { return numbered(layer, kManifestHead, layer(0) + "{}]}"); }},
+    {"ManyLayers", manifest,
+     [] { return numbered(layer_entry, kManifestHead, layer_entry(0) + "{}]}"); }},
     {"ManyAnnotationsOfALayer", manifest,
      [] {
-       std::string last = layer(0);
+       std::string last = layer_entry(0);
        last.resize(last.size() - 2);
        return numbered([](auto i) { return "\"" + std::to_string(i) + "\":\"\","; },
                        kManifestHead + last + ",\"annotations\":{", "\"a\":\"\"}}]}");
      }},
-    {"ManyManifests", manifest, [] { return numbered(layer, kIndexHead, "{}]}"); }},
+    {"ManyManifests", manifest, [] { return numbered(layer_entry, kIndexHead, "{}]}"); }},
     {"LongPlatforms", manifest_with_looks,
      [] {
-       std::string last = layer(0);
+       std::string last = layer_entry(0);
        last.resize(last.size() - 2);
        const std::string entry = last + R"(,"platform":{"os":"linux","architecture":")" +
                                  std::string(4000, 'x') + "\"}},";
@@ -248,7 +249,7 @@ const WorstInput kSettings[] = {
     {"ForeignLetters", registries_conf, [] { return filled("\xc3\xa4", "#"); }},
 };
 
-constexpr auto kNameOf = [](const auto& row) { return std::string(row.param.name); };
+constexpr auto kDocumentName = [](const auto& row) { return std::string(row.param.name); };
 
 class DocumentTimeTest : public ParsingTimeTest {};
 
@@ -256,9 +257,10 @@ TEST_P(DocumentTimeTest, IsAtMostASecondForAMebibyte) {
   expect_in_time(GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(Json, DocumentTimeTest, ::testing::ValuesIn(kJson), kNameOf);
-INSTANTIATE_TEST_SUITE_P(Documents, DocumentTimeTest, ::testing::ValuesIn(kDocuments), kNameOf);
-INSTANTIATE_TEST_SUITE_P(Settings, DocumentTimeTest, ::testing::ValuesIn(kSettings), kNameOf);
+INSTANTIATE_TEST_SUITE_P(Json, DocumentTimeTest, ::testing::ValuesIn(kJson), kDocumentName);
+INSTANTIATE_TEST_SUITE_P(Documents, DocumentTimeTest, ::testing::ValuesIn(kDocuments),
+                         kDocumentName);
+INSTANTIATE_TEST_SUITE_P(Settings, DocumentTimeTest, ::testing::ValuesIn(kSettings), kDocumentName);
 
 }  // namespace
 }  // namespace pyro::fuzz

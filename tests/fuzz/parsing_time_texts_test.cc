@@ -156,7 +156,7 @@ const WorstInput kAnswers[] = {
     {"ManyScopes", token_answer, [] { return filled("a "); }},
 };
 
-constexpr auto kNameOf = [](const auto& row) { return std::string(row.param.name); };
+constexpr auto kTextName = [](const auto& row) { return std::string(row.param.name); };
 
 class TextTimeTest : public ParsingTimeTest {};
 
@@ -164,8 +164,8 @@ TEST_P(TextTimeTest, IsAtMostASecondForAMebibyte) {
   expect_in_time(GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(Names, TextTimeTest, ::testing::ValuesIn(kNames), kNameOf);
-INSTANTIATE_TEST_SUITE_P(Answers, TextTimeTest, ::testing::ValuesIn(kAnswers), kNameOf);
+INSTANTIATE_TEST_SUITE_P(Names, TextTimeTest, ::testing::ValuesIn(kNames), kTextName);
+INSTANTIATE_TEST_SUITE_P(Answers, TextTimeTest, ::testing::ValuesIn(kAnswers), kTextName);
 
 }  // namespace
 }  // namespace pyro::fuzz

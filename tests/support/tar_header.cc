@@ -8,7 +8,7 @@
 namespace pyro::testing {
 namespace {
 
-constexpr std::size_t kBlock = 512;
+constexpr std::size_t kHeaderSize = 512;
 constexpr std::size_t kNameField = 100;
 constexpr std::size_t kMode = 100, kSize = 124, kModified = 136, kChecksum = 148, kType = 156,
                       kLink = 157;
@@ -53,7 +53,7 @@ std::string_view magic_field(TarMagic magic) {
 }  // namespace
 
 TarHeader::TarHeader(char type, std::string_view name, std::uint64_t size)
-    : block_(kBlock, '\0'), size_(size) {
+    : block_(kHeaderSize, '\0'), size_(size) {
   put(0, name.substr(0, kNameField));
   put(kMode, std::string("0000644\0"
                          "0000000\0"
@@ -90,14 +90,15 @@ std::string TarHeader::finish(const HeaderTweaks& tweaks) {
 }
 
 void TarHeader::put(std::size_t offset, std::string_view bytes) {
-  block_.replace(offset, std::min(bytes.size(), kBlock - offset), bytes.substr(0, kBlock - offset));
+  block_.replace(offset, std::min(bytes.size(), kHeaderSize - offset),
+                 bytes.substr(0, kHeaderSize - offset));
 }
 
 std::string sparse_extension_blocks(const std::vector<SparseExtent>& extents) {
   std::string blocks;
   for (std::size_t at = kExtentsInHeader; at < extents.size(); at += kExtentsInBlock) {
     std::string block = extents_field(extents, at, kExtentsInBlock);
-    block.resize(kBlock, '\0');
+    block.resize(kHeaderSize, '\0');
     if (at + kExtentsInBlock < extents.size()) block[kExtentsInBlock * kExtentLength] = '\1';
     blocks += block;
   }

@@ -15,7 +15,7 @@ namespace {
 
 // A whole record fits, so that none is left where poll() does not see it.
 constexpr std::size_t kPiece = 32 << 10;
-constexpr int kPatience = 20;  // milliseconds between two looks at the stop token
+constexpr int kStopInterval = 20;  // milliseconds between two looks at the stop token
 
 // OpenSSL writes without MSG_NOSIGNAL.
 void block_sigpipe() {
@@ -53,7 +53,7 @@ void TlsFront::serve(int socket, const std::stop_token& stop) {
   std::array<pollfd, 2> sides{{{.fd = socket, .events = POLLIN, .revents = 0},
                                {.fd = server.get(), .events = POLLIN, .revents = 0}}};
   while (server && !stop.stop_requested()) {
-    if (::poll(sides.data(), sides.size(), kPatience) <= 0) continue;
+    if (::poll(sides.data(), sides.size(), kStopInterval) <= 0) continue;
     if (sides[0].revents != 0 && !pass_in(client, server.get())) return;
     if (sides[1].revents != 0 && !pass_out(server.get(), client)) return;
   }

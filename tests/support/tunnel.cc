@@ -14,7 +14,7 @@
 namespace pyro::testing {
 namespace {
 
-constexpr int kPatience = 20;  // milliseconds between two looks at the stop token
+constexpr int kLookInterval = 20;  // milliseconds between two looks at the stop token
 
 sockaddr_in loopback(int port) {
   sockaddr_in address{};
@@ -75,7 +75,7 @@ FileDescriptor connect_loopback(int port) {
 bool wait_readable(int socket, const std::stop_token& stop) {
   pollfd waiting{.fd = socket, .events = POLLIN, .revents = 0};
   while (!stop.stop_requested()) {
-    if (::poll(&waiting, 1, kPatience) > 0) return true;
+    if (::poll(&waiting, 1, kLookInterval) > 0) return true;
   }
   return false;
 }
@@ -94,7 +94,7 @@ void pump(int client, int server, const std::stop_token& stop,
   std::array<pollfd, 2> sides{{{.fd = client, .events = POLLIN, .revents = 0},
                                {.fd = server, .events = POLLIN, .revents = 0}}};
   while (!stop.stop_requested()) {
-    if (::poll(sides.data(), sides.size(), kPatience) <= 0) continue;
+    if (::poll(sides.data(), sides.size(), kLookInterval) <= 0) continue;
     if (sides[0].revents != 0 && !pass_on(client, server, {})) return;
     if (sides[1].revents != 0 && !pass_on(server, client, may_pass)) return;
   }

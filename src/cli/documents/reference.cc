@@ -38,7 +38,7 @@ std::string names_of(const Arguments::Row& row) {
          code(row.long_name + placeholder);
 }
 
-std::string options_of(Rows rows) {
+std::string option_table(Rows rows) {
   if (rows.empty()) return {};
   std::string text = "\n| option | |\n| --- | --- |\n";
   for (const Arguments::Row& row : rows) {
@@ -81,7 +81,7 @@ std::string section(const CommandDescription& command) {
   std::string text = fmt::format("\n## pyro {}\n\n```\n{}\n```\n\n{}.\n", entry.words(),
                                  usage_of(entry), entry.purpose);
   if (!entry.details.empty()) text += fmt::format("\n{}", entry.details);
-  return text + options_of(command.options) + fmt::format("\n```sh\n{}```\n", entry.examples);
+  return text + option_table(command.options) + fmt::format("\n```sh\n{}```\n", entry.examples);
 }
 
 }  // namespace
@@ -92,7 +92,7 @@ std::string command_reference() {
       "`--help`; a test holds it to that.\n";
   text += contents();
   text += "\n## Options of every command\n\nBefore or after the command.\n" +
-          options_of(global_options());
+          option_table(global_options());
   for (const CommandEntry* const entry : all_commands()) text += section(describe(*entry));
   text += "\n## Environment variables\n" + meanings_of("variable", environment_variables());
   text += "\n## Exit codes\n" + meanings_of("code", exit_codes());

@@ -253,9 +253,9 @@ const std::vector<Room> kRooms = {
      }},
 };
 
-class RoomTest : public RotTest, public ::testing::WithParamInterface<Room> {};
+class SpoiledCacheTest : public RotTest, public ::testing::WithParamInterface<Room> {};
 
-TEST_P(RoomTest, IsWorkedInOrNamed) {
+TEST_P(SpoiledCacheTest, IsWorkedInOrNamed) {
   GetParam().spoil(cache());
   EXPECT_FALSE(is_listed_as_installed());
   EXPECT_EQ(verified(), "absent");
@@ -274,7 +274,7 @@ TEST_P(RoomTest, IsWorkedInOrNamed) {
   expect_sound();
 }
 
-INSTANTIATE_TEST_SUITE_P(Rooms, RoomTest, ::testing::ValuesIn(kRooms), row_name);
+INSTANTIATE_TEST_SUITE_P(Rooms, SpoiledCacheTest, ::testing::ValuesIn(kRooms), row_name);
 
 // What may not be looked at is not the same as what is not there.
 

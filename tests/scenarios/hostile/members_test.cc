@@ -24,7 +24,7 @@ Make late(Make (*make)()) {
   return [make](ImageBuilder& image) { make()(image); };
 }
 
-TarBuilder good() {
+TarBuilder good_artifacts() {
   return TarBuilder().file("vmlinux", sample().kernel).file("rootfs.ext4", sample().rootfs);
 }
 
@@ -49,7 +49,7 @@ Make first(const std::function<void(TarBuilder&)>& add) {
 
 Make after_good(const std::function<void(TarBuilder&)>& add) {
   return [add](ImageBuilder& image) {
-    TarBuilder built = good();
+    TarBuilder built = good_artifacts();
     add(built);
     tar(built)(image);
   };
@@ -91,7 +91,7 @@ std::string zstd_bomb(std::size_t count) {
 
 /// The size of the dictionary stands in the header of the first block, which has a checksum.
 std::string xz_with_dictionary_of_512mib() {
-  std::string packed = compress(good().finish(), Compression::xz);
+  std::string packed = compress(good_artifacts().finish(), Compression::xz);
   const std::size_t header = 12;
   const std::size_t size = (static_cast<unsigned char>(packed[header]) + 1U) * 4 - 4;
   packed[packed.find("\x21\x01", header) + 2] = 34;
@@ -102,7 +102,7 @@ std::string xz_with_dictionary_of_512mib() {
   return packed;
 }
 
-std::string repeated(const std::string& text, int times) {
+std::string repeated_text(const std::string& text, int times) {
   std::string all;
   all.reserve(text.size() * static_cast<std::size_t>(times));
   for (int i = 0; i < times; ++i) all += text;
@@ -120,21 +120,22 @@ SparseFile scattered(int extents) {
   return file;
 }
 
-const std::vector<Layer> kRefused = {
+const std::vector<Layer> kRefusedLayers = {
     // Compressed bytes.
     {"GzipCutInItsHeader",
-     late([] { return bytes(gzip_of(good().finish()).substr(0, 7)); }),
+     late([] { return bytes(gzip_of(good_artifacts().finish()).substr(0, 7)); }),
      {"gzip"}},
     {"GzipWithAWrongChecksumOfItsHeader",
      late([] {
-       return bytes(gzip_with_fields(good().finish(), {.checksum = true}).replace(9, 1, "\x55"));
+       return bytes(
+           gzip_with_fields(good_artifacts().finish(), {.checksum = true}).replace(9, 1, "\x55"));
      }),
      {"gzip data is damaged: the checksum of its header does not match"}},
     {"GzipSizeInItsTrailer",
-     late([] { return bytes(with_byte_changed(gzip_of(good().finish()), 2)); }),
+     late([] { return bytes(with_byte_changed(gzip_of(good_artifacts().finish()), 2)); }),
      {"gzip"}},
     {"GzipInGzip",
-     late([] { return bytes(gzip_of(gzip_of(good().finish()))); }),
+     late([] { return bytes(gzip_of(gzip_of(good_artifacts().finish()))); }),
      {"not a tar archive, it is gzip data"}},
     {"GzipOfAnotherMethod",
      late([] { return bytes("\x1f\x8b\x07" + std::string(100, 'x')); }),
@@ -170,7 +171,9 @@ const std::vector<Layer> kRefused = {
      late([] { return bytes(std::string("\x28\xb5\x2f\xfd\x20\x05\x09\x00\x00", 9) + "ab"); }),
      {"zstd"}},
     {"XzWithAWrongCheck",
-     late([] { return bytes(with_byte_changed(compress(good().finish(), Compression::xz), 30)); }),
+     late([] {
+       return bytes(with_byte_changed(compress(good_artifacts().finish(), Compression::xz), 30));
+     }),
      {"xz"}},
     {"XzThatWantsTooMuchMemory",
      late([] { return bytes(xz_with_dictionary_of_512mib()); }),
@@ -223,7 +226,7 @@ const std::vector<Layer> kRefused = {
      {"'..'"}},
     {"DotDotBehindManyFolders",
      first([](TarBuilder& t) {
-       const std::string deep = repeated(std::string(254, 'd') + "/", 17);
+       const std::string deep = repeated_text(std::string(254, 'd') + "/", 17);
        t.gnu_long_name(deep + "../x").file("x", "x");
      }),
      {"'..'"}},
@@ -252,14 +255,14 @@ const std::vector<Layer> kRefused = {
     {"LongLinkUpwards",
      late([] {
        return tar(TarBuilder()
-                      .gnu_long_link(repeated("x/../", 40) + "../../etc")
+                      .gnu_long_link(repeated_text("x/../", 40) + "../../etc")
                       .symlink("vmlinux", "x")
                       .file("rootfs.ext4", "r"));
      }),
      {"points out of the archive"}},
     {"LinksOfTooMuchText",
      [](ImageBuilder& image) {
-       TarBuilder links = good();
+       TarBuilder links = good_artifacts();
        const std::string target(4000, 't');
        for (int i = 0; i < 4000; ++i) {
          links.gnu_long_link(target).symlink(std::to_string(i), "x");
@@ -288,7 +291,7 @@ const std::vector<Layer> kRefused = {
      {"layer 1"}},
     {"LongNameCutOff",
      [](ImageBuilder& image) {
-       image.layer(good().unfinished() +
+       image.layer(good_artifacts().unfinished() +
                    TarBuilder().gnu_long_name(std::string(2000, 'a')).unfinished().substr(0, 700));
      },
      {"tar"}},
@@ -354,32 +357,33 @@ const std::vector<Layer> kRefused = {
      {"rootfs.ext4 holds no file system: it is an ELF file"}},
     {"RootfsThatIsATar",
      late([] {
-       return tar(
-           TarBuilder().file("vmlinux", sample().kernel).file("rootfs.ext4", good().finish()));
+       return tar(TarBuilder()
+                      .file("vmlinux", sample().kernel)
+                      .file("rootfs.ext4", good_artifacts().finish()));
      }),
      {"rootfs.ext4 holds no file system: it is a tar archive"}},
     // Ends.
     {"MemberAfterOneEndBlock",
      [](ImageBuilder& image) {
-       image.layer(good().unfinished() + std::string(512, '\0') +
+       image.layer(good_artifacts().unfinished() + std::string(512, '\0') +
                    TarBuilder().file("vmlinux", "evil").finish());
      },
      {"layer 1"}},
     {"CutInTheData",
      [](ImageBuilder& image) {
-       const std::string whole = good().unfinished();
+       const std::string whole = good_artifacts().unfinished();
        image.layer(whole.substr(0, whole.size() - 600));
      },
      {"tar"}},
     {"AllZeros", [](ImageBuilder& image) { image.layer(std::string(1 << 20, '\0')); }, {"vmlinux"}},
     {"Of511Bytes",
-     [](ImageBuilder& image) { image.layer(good().finish().substr(0, 511)); },
+     [](ImageBuilder& image) { image.layer(good_artifacts().finish().substr(0, 511)); },
      {"tar"}},
     {"GibibytesOfZeros", late([] { return bytes(zstd_bomb(2UL << 13)); }), {"vmlinux"}},
     {"AHundredThousandFolders",
      [](ImageBuilder& image) {
        const std::string one = TarBuilder().directory("d").unfinished();
-       image.layer(good().raw(repeated(one, 100'000)).finish());
+       image.layer(good_artifacts().raw(repeated_text(one, 100'000)).finish());
      },
      {"100000 members"}},
 };
@@ -403,28 +407,29 @@ TEST_P(RefusedLayer, LeavesAnInstallAlone) {
   expect_refused_over_an_install(5, GetParam().says);
 }
 
-INSTANTIATE_TEST_SUITE_P(Layers, RefusedLayer, ::testing::ValuesIn(kRefused), row_name);
+INSTANTIATE_TEST_SUITE_P(Layers, RefusedLayer, ::testing::ValuesIn(kRefusedLayers), row_name);
 
 // --- odd, and yet right ---
 
-const std::vector<Layer> kTolerated = {
+const std::vector<Layer> kToleratedLayers = {
     {"GzipWithAnExtraField", late([] {
-       return bytes(gzip_with_fields(good().finish(), {.extra = std::string(0xffff, 'x')}));
+       return bytes(
+           gzip_with_fields(good_artifacts().finish(), {.extra = std::string(0xffff, 'x')}));
      })},
     {"GzipWithAllFields", late([] {
        return bytes(gzip_with_fields(
-           good().finish(),
+           good_artifacts().finish(),
            {.extra = "x", .name = "layer.tar", .comment = "of a test", .checksum = true}));
      })},
     {"GzipWithZerosBehind",
-     late([] { return bytes(gzip_of(good().finish()) + std::string(5000, '\0')); })},
+     late([] { return bytes(gzip_of(good_artifacts().finish()) + std::string(5000, '\0')); })},
     {"ZstdOfTenThousandEmptyFrames", late([] {
-       return bytes(repeated(compress("", Compression::zstd), 10'000) +
-                    compress(good().finish(), Compression::zstd));
+       return bytes(repeated_text(compress("", Compression::zstd), 10'000) +
+                    compress(good_artifacts().finish(), Compression::zstd));
      })},
-    {"PlainUnderTheTypeOfGzip", late([] { return bytes(good().finish()); })},
+    {"PlainUnderTheTypeOfGzip", late([] { return bytes(good_artifacts().finish()); })},
     {"XzUnderTheTypeOfGzip",
-     late([] { return bytes(compress(good().finish(), Compression::xz)); })},
+     late([] { return bytes(compress(good_artifacts().finish(), Compression::xz)); })},
     {"WithDotSlash", late([] {
        return tar(TarBuilder()
                       .file("./vmlinux", sample().kernel)
@@ -480,7 +485,7 @@ const std::vector<Layer> kTolerated = {
      [](ImageBuilder& image) {
        bytes("")(image);
        bytes(gzip_of(""))(image);
-       image.layer(good().finish()).layer("", Compression::zstd);
+       image.layer(good_artifacts().finish()).layer("", Compression::zstd);
      }},
     {"ArtifactsThatAreCompressed", late([] {
        return tar(TarBuilder()
@@ -520,11 +525,13 @@ const std::vector<Layer> kTolerated = {
        t.pax_global({{"path", "../../x"}}).file("x", "x");
      })},
     {"GibibytesOfZerosBehindTheEnd", late([] {
-       return bytes(compress(good().finish(), Compression::zstd) + zstd_bomb(2UL << 13));
+       return bytes(compress(good_artifacts().finish(), Compression::zstd) + zstd_bomb(2UL << 13));
      })},
-    {"WithoutEndBlocks", [](ImageBuilder& image) { image.layer(good().unfinished()); }},
+    {"WithoutEndBlocks", [](ImageBuilder& image) { image.layer(good_artifacts().unfinished()); }},
     {"MegabytesOfEndBlocks",
-     [](ImageBuilder& image) { image.layer(good().finish() + std::string(8 << 20, '\0')); }},
+     [](ImageBuilder& image) {
+       image.layer(good_artifacts().finish() + std::string(8 << 20, '\0'));
+     }},
 };
 
 class ToleratedLayer : public HostileHarness, public ::testing::WithParamInterface<Layer> {};
@@ -538,7 +545,7 @@ TEST_P(ToleratedLayer, IsInstalled) {
   EXPECT_EQ(pyro_json({"env", "verify", "tool:1"})[0]["status"], "ok");
 }
 
-INSTANTIATE_TEST_SUITE_P(Layers, ToleratedLayer, ::testing::ValuesIn(kTolerated), row_name);
+INSTANTIATE_TEST_SUITE_P(Layers, ToleratedLayer, ::testing::ValuesIn(kToleratedLayers), row_name);
 
 class ScatteredLayer : public HostileHarness {};
 

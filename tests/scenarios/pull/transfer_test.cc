@@ -18,7 +18,7 @@ using nlohmann::json;
 using To = RedirectFault::To;
 
 constexpr Match kManifest{.kind = RequestKind::manifest};
-constexpr Match kBlob{.kind = RequestKind::blob};
+constexpr Match kAnyBlob{.kind = RequestKind::blob};
 
 Match the(Match match, int first, int last) {
   match.first = first;
@@ -106,21 +106,21 @@ const std::vector<Passing> kPassing = {
     {"Manifest504", the(kManifest, 1, 1), faults::status(504)},
     {"ManifestCutOff", the(kManifest, 1, 2), faults::cut_after(20)},
     {"ManifestReset", the(kManifest, 1, 2), faults::cut_after(0, Ending::reset)},
-    {"LayerFails", the(kBlob, 1, 2), faults::status(503)},
-    {"LayerResetAtOnce", the(kBlob, 1, 1), faults::cut_after(0, Ending::reset)},
-    {"LayerCutAfterOneByte", the(kBlob, 1, 1), faults::cut_after(1)},
-    {"LayerCutInTheMiddle", the(kBlob, 1, 1), faults::cut_after(200'000)},
-    {"LayerCutInTheMiddleByReset", the(kBlob, 1, 1), faults::cut_after(200'000, Ending::reset)},
+    {"LayerFails", the(kAnyBlob, 1, 2), faults::status(503)},
+    {"LayerResetAtOnce", the(kAnyBlob, 1, 1), faults::cut_after(0, Ending::reset)},
+    {"LayerCutAfterOneByte", the(kAnyBlob, 1, 1), faults::cut_after(1)},
+    {"LayerCutInTheMiddle", the(kAnyBlob, 1, 1), faults::cut_after(200'000)},
+    {"LayerCutInTheMiddleByReset", the(kAnyBlob, 1, 1), faults::cut_after(200'000, Ending::reset)},
     {"LayerWithoutLengthCut",
-     the(kBlob, 1, 1),
+     the(kAnyBlob, 1, 1),
      {.no_length = true, .cut_after = 100'000, .ending = Ending::no_close_notify}},
-    {"LayerChunkedCut", the(kBlob, 1, 1), {.chunked = true, .cut_after = 100'000}},
+    {"LayerChunkedCut", the(kAnyBlob, 1, 1), {.chunked = true, .cut_after = 100'000}},
 };
 
 INSTANTIATE_TEST_SUITE_P(Faults, PassingFault, ::testing::ValuesIn(kPassing), row_name);
 
 TEST_F(TransferTest, GoesOnAtTheByte) {
-  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(200'000));
+  registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(200'000));
   pyro_ok({"env", "pull", "tool:1"});
   EXPECT_EQ(ranges(), (std::vector<std::string>{"all", "bytes=200000-"}));
   expect_clean_install();
@@ -134,8 +134,8 @@ TEST_F(TransferTest, AsOftenAsItBreaksWhileItGetsOn) {
 }
 
 TEST_F(TransferTest, NotForEverWithoutGettingOn) {
-  registry_->add_rule(the(kBlob, 2, 99), faults::cut_after(0));
-  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(1000));
+  registry_->add_rule(the(kAnyBlob, 2, 99), faults::cut_after(0));
+  registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(1000));
   const ProcessResult result = pyro({"env", "pull", "tool:1", "--retries", "3"});
   EXPECT_EQ(result.exit_code, 4) << result.err;
   EXPECT_EQ(ranges().size(), 4U);
@@ -153,7 +153,7 @@ struct Resumption {
 class ResumptionTest : public TransferTest, public ::testing::WithParamInterface<Resumption> {};
 
 TEST_P(ResumptionTest, EndsWithTheRightBytes) {
-  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(100'000));
+  registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(100'000));
   registry_->add_rule({.kind = RequestKind::blob, .ranged = true}, GetParam().then);
   pyro_ok({"env", "pull", "tool:1"});
   EXPECT_EQ(ranges().size(), GetParam().requests);
@@ -174,16 +174,16 @@ const std::vector<Resumption> kResumptions = {
 INSTANTIATE_TEST_SUITE_P(Answers, ResumptionTest, ::testing::ValuesIn(kResumptions), row_name);
 
 TEST_F(TransferTest, ARestOfOtherBytesMeansStartingAnewOnce) {
-  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(100'000));
-  registry_->add_rule(the(kBlob, 2, 2), faults::flip_byte_at(300'000));
+  registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(100'000));
+  registry_->add_rule(the(kAnyBlob, 2, 2), faults::flip_byte_at(300'000));
   pyro_ok({"env", "pull", "tool:1"});
   EXPECT_EQ(ranges(), (std::vector<std::string>{"all", "bytes=100000-", "all"}));
   expect_clean_install();
 }
 
 TEST_F(TransferTest, ButOnlyOnce) {
-  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(100'000));
-  registry_->add_rule(the(kBlob, 2, 99), faults::flip_byte_at(300'000));
+  registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(100'000));
+  registry_->add_rule(the(kAnyBlob, 2, 99), faults::flip_byte_at(300'000));
   const ProcessResult result = pyro({"env", "pull", "tool:1"});
   EXPECT_EQ(result.exit_code, 5) << result.err;
   EXPECT_EQ(ranges().size(), 3U);
@@ -195,7 +195,7 @@ TEST_F(TransferTest, TheRestIsAskedForAtTheRegistryAgain) {
   options.links_work_once = true;
   start_registry(options);
   offer(image_);
-  registry_->add_rule(kBlob, faults::redirect(To::cdn));
+  registry_->add_rule(kAnyBlob, faults::redirect(To::cdn));
   registry_->add_rule(the({.kind = RequestKind::redirected}, 1, 2), faults::cut_after(100'000));
   pyro_ok({"env", "pull", "tool:1"});
   EXPECT_EQ(ranges().size(), 3U) << "each link works once";
@@ -206,7 +206,7 @@ TEST_F(TransferTest, TheRestIsAskedForAtTheRegistryAgain) {
 TEST_F(TransferTest, ATokenThatExpiresInTheMiddleIsRenewed) {
   registry_->set_auth(auth(AuthOptions::Mode::bearer));
   log_in(registry_->host());
-  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(100'000));
+  registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(100'000));
   registry_->add_rule(the({.kind = RequestKind::blob, .ranged = true}, 1, 1),
                       faults::challenge({"Bearer realm=\"" + registry_->token_realm() +
                                          "\",error=\"invalid_token\""}));
@@ -239,7 +239,7 @@ TEST_F(TransferTest, WhatStaysIsNotTriedAgain) {
   for (const int status : {400, 401, 403, 404, 405, 451, 501}) {
     registry_->clear_rules();
     registry_->forget_requests();
-    registry_->add_rule(kBlob, faults::status(status));
+    registry_->add_rule(kAnyBlob, faults::status(status));
     EXPECT_EQ(pyro({"env", "pull", "tool:1"}).exit_code, 4);
     EXPECT_LE(ranges().size(), 2U) << status;
   }
@@ -254,7 +254,7 @@ TEST_F(TransferTest, ARetryIsToldInJson) {
 // --- from one run to the next ---
 
 TEST_F(TransferTest, WhatBrokeOffGoesOnTheNextTime) {
-  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(300'000));
+  registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(300'000));
   EXPECT_EQ(pyro({"env", "pull", "tool:1", "--retries", "0"}).exit_code, 4);
   EXPECT_EQ(partials(), 1U);
   registry_->forget_requests();
@@ -264,7 +264,7 @@ TEST_F(TransferTest, WhatBrokeOffGoesOnTheNextTime) {
 }
 
 TEST_F(TransferTest, WhatWasNotKeptOfItsFrontIsFetchedAnew) {
-  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(300'000));
+  registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(300'000));
   EXPECT_EQ(pyro({"env", "pull", "tool:1", "--retries", "0"}).exit_code, 4);
   punch_hole(files_in(cache() / "partial")[0], 65'536);
   registry_->forget_requests();
@@ -274,14 +274,14 @@ TEST_F(TransferTest, WhatWasNotKeptOfItsFrontIsFetchedAnew) {
 }
 
 TEST_F(TransferTest, AShortTransferIsNotKept) {
-  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(300'000));
+  registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(300'000));
   const Variables patient{{"PYRO_KEEP_AFTER", "60"}};
   EXPECT_EQ(pyro({"env", "pull", "tool:1", "--retries", "0"}, patient).exit_code, 4);
   EXPECT_EQ(partials(), 0U);
 }
 
 TEST_F(TransferTest, KilledGoesOnTheNextTime) {
-  registry_->add_rule(kBlob, faults::held_after(300'000));
+  registry_->add_rule(kAnyBlob, faults::held_after(300'000));
   BackgroundProcess pull(command({"env", "pull", "tool:1"}), dir_ / "out");
   pull.wait_until("something arrived", [&] {
     return partials() == 1 && std::filesystem::file_size(files_in(cache() / "partial")[0]) > 0;
@@ -307,7 +307,7 @@ struct Leftover {
 class LeftoverTest : public TransferTest, public ::testing::WithParamInterface<Leftover> {};
 
 TEST_P(LeftoverTest, IsNeverTrusted) {
-  registry_->add_rule(the(kBlob, 1, 1), faults::cut_after(300'000));
+  registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(300'000));
   EXPECT_EQ(pyro({"env", "pull", "tool:1", "--retries", "0"}).exit_code, 4);
   ASSERT_EQ(partials(), 1U);
   GetParam().spoil(files_in(cache() / "partial")[0], blob_size_);
@@ -351,7 +351,7 @@ const std::vector<Leftover> kLeftovers = {
 INSTANTIATE_TEST_SUITE_P(States, LeftoverTest, ::testing::ValuesIn(kLeftovers), row_name);
 
 TEST_F(TransferTest, NothingIsKeptOfWhatWasRefused) {
-  registry_->add_rule(kBlob, faults::flip_byte_at(300'000));
+  registry_->add_rule(kAnyBlob, faults::flip_byte_at(300'000));
   EXPECT_EQ(pyro({"env", "pull", "tool:1"}).exit_code, 5);
   EXPECT_EQ(partials(), 0U);
 }

@@ -22,7 +22,7 @@ struct Field {
 
 const std::string kHex(64, 'a');
 
-const std::vector<Field> kRefused = {
+const std::vector<Field> kRefusedFields = {
     {"RegistryEmpty", "oci_registry", ""},
     {"RegistryOfSpaces", "oci_registry", "  "},
     {"RegistryWithAWordForAPort", "oci_registry", "host:port"},
@@ -79,7 +79,7 @@ TEST_P(RefusedField, IsNamedWithItsFileAndEntry) {
   EXPECT_FALSE(fs::exists(cache()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Fields, RefusedField, ::testing::ValuesIn(kRefused), row_name);
+INSTANTIATE_TEST_SUITE_P(Fields, RefusedField, ::testing::ValuesIn(kRefusedFields), row_name);
 
 const std::vector<Field> kAccepted = {
     {"RegistryOfNumbers", "oci_registry", "[::1]:5000"},

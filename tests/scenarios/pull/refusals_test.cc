@@ -38,7 +38,7 @@ struct Refusal {
 };
 
 constexpr RequestKind kManifest = RequestKind::manifest;
-constexpr RequestKind kBlob = RequestKind::blob;
+constexpr RequestKind kBlobRequest = RequestKind::blob;
 constexpr char kSomeDigest[] =
     "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
@@ -172,14 +172,14 @@ const std::vector<Refusal> kContent = {
      {"manifest", "more than 100000 values"}},
     {"LayerOfOtherContent",
      {},
-     fault_of(kBlob, faults::flip_byte_at(100'000)),
+     fault_of(kBlobRequest, faults::flip_byte_at(100'000)),
      5,
      {"cannot install tool:1", "layer"}},
     {"LayerOfOtherContentOfTheRightForm",
      {},
      [](Scene& scene) {
        const std::string other = compress(tar_of(other_artifacts(12)), Compression::gzip);
-       scene.fault(kBlob, {.body = other});
+       scene.fault(kBlobRequest, {.body = other});
        scene.image = edited([&](json& manifest) { manifest["layers"][0]["size"] = other.size(); });
      },
      5,
@@ -193,7 +193,7 @@ const std::vector<Refusal> kContent = {
      {},
      [](Scene& scene) {
        scene.image = edited([](json& manifest) { manifest["layers"][0]["size"] = 100; });
-       scene.fault(kBlob, {.chunked = true});
+       scene.fault(kBlobRequest, {.chunked = true});
      },
      5,
      {"layer", "longer than the 100 bytes"}},
@@ -201,7 +201,7 @@ const std::vector<Refusal> kContent = {
      {},
      [](Scene& scene) {
        scene.image = edited([](json& manifest) { manifest["layers"][0]["size"] = 99'999'999; });
-       scene.fault(kBlob, {.chunked = true});
+       scene.fault(kBlobRequest, {.chunked = true});
      },
      5,
      {"layer", "instead of 99999999"}},
@@ -215,41 +215,41 @@ const std::vector<Refusal> kContent = {
      fault_of(kManifest, faults::extra_bytes("{}")),
      5,
      {"manifest", "team/tool:1"}},
-    {"LayerWithExtraBytes", {}, fault_of(kBlob, faults::extra_bytes("more")), 5, {"layer"}},
-    {"LayerWithFewerBytes", {}, fault_of(kBlob, {.drop_last = 10}), 5, {"layer"}},
-    {"LayerCutOff", {}, fault_of(kBlob, faults::cut_after(1000)), 4, {"layer", "closed the conn"}},
+    {"LayerWithExtraBytes", {}, fault_of(kBlobRequest, faults::extra_bytes("more")), 5, {"layer"}},
+    {"LayerWithFewerBytes", {}, fault_of(kBlobRequest, {.drop_last = 10}), 5, {"layer"}},
+    {"LayerCutOff", {}, fault_of(kBlobRequest, faults::cut_after(1000)), 4, {"layer", "closed the conn"}},
     {"LayerCutOffByReset",
      {},
-     fault_of(kBlob, faults::cut_after(1000, Ending::reset)),
+     fault_of(kBlobRequest, faults::cut_after(1000, Ending::reset)),
      4,
      {"layer", "localhost"}},
     {"LayerCutOffWithoutLength",
      {},
-     fault_of(kBlob, {.no_length = true, .cut_after = 1000, .ending = Ending::no_close_notify}),
+     fault_of(kBlobRequest, {.no_length = true, .cut_after = 1000, .ending = Ending::no_close_notify}),
      4,
      {"layer", "ended after"}},
     {"ManifestCutOff", {}, fault_of(kManifest, faults::cut_after(10)), 4, {"manifest"}},
     {"LayerWithWrongLength",
      {},
-     fault_of(kBlob, faults::header("Content-Length", "7")),
+     fault_of(kBlobRequest, faults::header("Content-Length", "7")),
      5,
      {"layer", "but 7 are offered"}},
     {"LayerWithTwoLengths",
      {},
-     fault_of(kBlob, {.add_headers = {{"Content-Length", "7"}, {"Content-Length", "8"}}}),
+     fault_of(kBlobRequest, {.add_headers = {{"Content-Length", "7"}, {"Content-Length", "8"}}}),
      5,
      {"layer"}},
-    {"LayerAsPartOfItself", {}, fault_of(kBlob, faults::status(206)), 4, {"layer", "206"}},
+    {"LayerAsPartOfItself", {}, fault_of(kBlobRequest, faults::status(206)), 4, {"layer", "206"}},
     {"ManifestWithWrongLength",
      {},
      fault_of(kManifest, faults::header("Content-Length", "10")),
      5,
      {"manifest"}},
     {"ManifestIsNothing", {}, fault_of(kManifest, faults::status(204)), 4, {"manifest", "204"}},
-    {"LayerIsNothing", {}, fault_of(kBlob, {.body = ""}), 5, {"layer", "0 are offered"}},
-    {"LayerNotModified", {}, fault_of(kBlob, faults::status(304)), 4, {"layer", "304"}},
+    {"LayerIsNothing", {}, fault_of(kBlobRequest, {.body = ""}), 5, {"layer", "0 are offered"}},
+    {"LayerNotModified", {}, fault_of(kBlobRequest, faults::status(304)), 4, {"layer", "304"}},
     {"ManifestIsAPage", {}, fault_of(kManifest, faults::html()), 4, {"web page", "localhost"}},
-    {"LayerIsAPage", {}, fault_of(kBlob, faults::html()), 5, {"layer", "web page"}},
+    {"LayerIsAPage", {}, fault_of(kBlobRequest, faults::html()), 5, {"layer", "web page"}},
     {"LayerIsAPageInTheManifestToo",
      {},
      [](Scene& scene) {
@@ -265,7 +265,7 @@ const std::vector<Refusal> kContent = {
      {"manifest", "its digest is", "Content-Encoding gzip, which was not asked for"}},
     {"LayerIsGzippedOnTheWay",
      {},
-     fault_of(kBlob, {.body = compress("layer", Compression::gzip),
+     fault_of(kBlobRequest, {.body = compress("layer", Compression::gzip),
                       .set_headers = {{"Content-Encoding", "gzip"}}}),
      5,
      {"layer", "are offered", "Content-Encoding gzip, which was not asked for"}},
@@ -442,9 +442,9 @@ const std::vector<Refusal> kAnswers = {
      {"team/other:1", "404", "NAME_UNKNOWN"}},
     {"Forbidden", {}, fault_of(kManifest, faults::status(403)), 4, {"team/tool:1", "403"}},
     {"ManifestFails", {}, fault_of(kManifest, faults::status(500)), 4, {"team/tool:1", "500"}},
-    {"LayerFails", {}, fault_of(kBlob, faults::status(503)), 4, {"layer", "503"}},
+    {"LayerFails", {}, fault_of(kBlobRequest, faults::status(503)), 4, {"layer", "503"}},
     {"TooManyRequests", {}, fault_of(kManifest, faults::status(429)), 4, {"429"}},
-    {"LayerForbidden", {}, fault_of(kBlob, faults::status(403)), 4, {"layer", "403"}},
+    {"LayerForbidden", {}, fault_of(kBlobRequest, faults::status(403)), 4, {"layer", "403"}},
     {"NobodyListens",
      {},
      [](Scene& scene) {
@@ -552,28 +552,28 @@ const std::vector<Refusal> kAnswers = {
     // Redirects.
     {"RedirectToPlainHttp",
      {},
-     fault_of(kBlob, faults::redirect(To::plain)),
+     fault_of(kBlobRequest, faults::redirect(To::plain)),
      4,
      {"redirects from https to plain http"}},
     {"RedirectWithoutEnd",
      {},
-     fault_of(kBlob, faults::redirect(To::itself)),
+     fault_of(kBlobRequest, faults::redirect(To::itself)),
      4,
      {"redirects without end"}},
     {"RedirectWithoutTarget",
      {},
-     fault_of(kBlob, {.status = 307, .drop_headers = {"Location"}}),
+     fault_of(kBlobRequest, {.status = 307, .drop_headers = {"Location"}}),
      4,
      {"without a Location"}},
     {"RedirectToAFile",
      {},
-     fault_of(kBlob, faults::redirect_to("file:///etc/passwd")),
+     fault_of(kBlobRequest, faults::redirect_to("file:///etc/passwd")),
      4,
      {"redirects"}},
     {"RedirectedToAFailure",
      {},
      [](Scene& scene) {
-       scene.fault(kBlob, faults::redirect(To::cdn));
+       scene.fault(kBlobRequest, faults::redirect(To::cdn));
        scene.fault(RequestKind::redirected, faults::status(403, {}, "<Error>top-secret</Error>"));
      },
      4,
@@ -581,7 +581,7 @@ const std::vector<Refusal> kAnswers = {
     {"RedirectedToOtherContent",
      {},
      [](Scene& scene) {
-       scene.fault(kBlob, faults::redirect(To::cdn));
+       scene.fault(kBlobRequest, faults::redirect(To::cdn));
        scene.fault(RequestKind::redirected, faults::flip_byte_at(9));
      },
      5,
@@ -590,7 +590,7 @@ const std::vector<Refusal> kAnswers = {
      {},
      [](Scene& scene) {
        scene.registry.set_auth({.mode = Mode::bearer});
-       scene.fault(kBlob, faults::redirect(To::cdn));
+       scene.fault(kBlobRequest, faults::redirect(To::cdn));
        scene.fault(RequestKind::redirected,
                    faults::challenge({"Bearer realm=\"" + scene.registry.url() + "/token\""}));
      },

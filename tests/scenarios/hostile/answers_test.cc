@@ -95,7 +95,7 @@ Spoil layer_flipped_at(std::ptrdiff_t place) {
   };
 }
 
-const std::vector<Answer> kRefused = {
+const std::vector<Answer> kRefusedAnswers = {
     // What the registry says of the request.
     {"Denied",
      answered(kManifest,
@@ -277,7 +277,7 @@ TEST_P(RefusedAnswer, LeavesAnInstallAlone) {
   expect_refused_over_an_install(GetParam().exit_code, GetParam().says);
 }
 
-INSTANTIATE_TEST_SUITE_P(Answers, RefusedAnswer, ::testing::ValuesIn(kRefused), row_name);
+INSTANTIATE_TEST_SUITE_P(Answers, RefusedAnswer, ::testing::ValuesIn(kRefusedAnswers), row_name);
 
 // --- odd, and yet right ---
 
@@ -289,7 +289,7 @@ Spoil tokens_with(const std::function<void(AuthOptions&)>& edit) {
   };
 }
 
-const std::vector<Answer> kTolerated = {
+const std::vector<Answer> kToleratedAnswers = {
     {"NoPing", answered(RequestKind::ping, faults::status(404))},
     {"NoContentType", answered(kManifest, faults::without_header("Content-Type"))},
     {"ContentTypeWithCharset",
@@ -380,7 +380,8 @@ TEST_P(ToleratedAnswer, IsInstalled) {
   EXPECT_FALSE(registry_->saw_any_request(Listener::plain));
 }
 
-INSTANTIATE_TEST_SUITE_P(Answers, ToleratedAnswer, ::testing::ValuesIn(kTolerated), row_name);
+INSTANTIATE_TEST_SUITE_P(Answers, ToleratedAnswer, ::testing::ValuesIn(kToleratedAnswers),
+                         row_name);
 
 // --- where a row is not enough ---
 
