@@ -17,56 +17,11 @@
 #include "pyro/catalog.h"
 #include "pyro/digest.h"
 #include "pyro/error.h"
+#include "pyro/limits.h"
+#include "pyro/network_options.h"
 #include "pyro/progress.h"
 
 namespace pyro {
-
-/// How to talk to registries and archive servers. The library reads no environment variables: what
-/// the executable takes from them it puts here.
-struct NetworkOptions {
-  /// Files in the format of docker's config.json and containers-auth.json(5), the first that has an
-  /// answer for a registry counts.
-  std::vector<std::filesystem::path> credential_files;
-  /// Where credential helpers (`docker-credential-NAME`) are looked for: the directories of PATH.
-  std::vector<std::filesystem::path> helper_directories;
-  /// Files in the format of containers-registries.conf(5), each laid over those before it.
-  std::vector<std::filesystem::path> registries_files;
-  /// Directories with a directory per registry of more certificates to trust, and of certificates
-  /// to show: containers-certs.d(5). All that exist count.
-  std::vector<std::filesystem::path> certificate_directories;
-  /// Proxies as URLs ("http://proxy:3128"), and the hosts that are reached without, separated by
-  /// commas. Loopback hosts are never proxied.
-  std::optional<std::string> https_proxy;
-  std::optional<std::string> http_proxy;
-  std::optional<std::string> all_proxy;
-  std::optional<std::string> no_proxy;
-  /// Nothing is asked of any host: what would need one is Error(network) at once.
-  bool offline = false;
-  /// A PEM bundle and a hashed directory that replace the system's trust store.
-  std::optional<std::filesystem::path> ca_file;
-  std::optional<std::filesystem::path> ca_directory;
-  /// Hosts that may be sent credentials as a token realm, beside those of spec section 6.
-  std::vector<std::string> trusted_realms;
-  /// How often in a row a request is made again whose failure may pass: a broken connection, a
-  /// busy server. Bytes that arrived count as progress, and a transfer goes on where it broke off.
-  int retries = 5;
-  /// The first pause before that; the following are each twice as long, up to 30 s. Longer where
-  /// the server asks for it, up to a minute.
-  std::chrono::milliseconds retry_delay{500};
-  /// From when on a transfer is kept for the next try, should this one be interrupted: what took
-  /// less is sooner fetched again than written twice.
-  std::chrono::milliseconds keep_after{2000};
-};
-
-/// Upper bounds on what an image may unpack to (spec section 6, "Bounds"), in bytes.
-struct ExtractionLimits {
-  std::uint64_t rootfs_bytes = std::uint64_t{64} << 30;
-  std::uint64_t kernel_bytes = std::uint64_t{1} << 30;
-  std::uint64_t initrd_bytes = std::uint64_t{1} << 30;
-  std::uint64_t other_bytes = std::uint64_t{16} << 30;
-  std::uint64_t compressed_bytes = std::uint64_t{64} << 30;
-  std::uint64_t members = 100'000;
-};
 
 struct StoreOptions {
   /// Where environments live; made when something is pulled.
@@ -231,5 +186,66 @@ class EnvironmentStore {
  private:
   StoreOptions options_;
 };
+
+/// An install directory. All sizes are disk space: holes take none, and of an install out of a
+/// runtime bundle, which is made of links, the links alone count.
+struct InstallUsage {
+  std::string directory;  ///< Its name: "debian_12-1.0.0".
+  /// From its install record; nothing where there is no readable one: the next prune removes it.
+  std::optional<std::string> name = {};
+  std::optional<std::string> version = {};
+  std::uint64_t disk_bytes = 0;  ///< The artifacts, nearly all of it.
+  /// The saved states of its machines; of several versions the first has them.
+  std::uint64_t prepared_bytes = 0;
+  /// When it was installed or last booted, to the second.
+  std::optional<std::chrono::system_clock::time_point> last_used = {};
+};
+
+struct CacheUsage {
+  std::vector<InstallUsage> installs;  ///< Sorted by directory.
+  std::uint64_t partial_bytes = 0;     ///< What interrupted pulls keep for the next try.
+  std::uint64_t staging_bytes = 0;     ///< What is being made just now, or was left by a crash.
+  std::uint64_t other_bytes = 0;       ///< Locks, folders, and what is nobody's.
+  std::uint64_t total_bytes = 0;       ///< The sum of all.
+};
+
+/// Looks at everything in the cache; what cannot be read counts nothing.
+/// @throws Error(filesystem)
+[[nodiscard]] CacheUsage cache_usage(const EnvironmentStore& store);
+
+struct RemovalReport {
+  /// Names in the cache: "debian_12-1.0.0", "prepared/debian_12".
+  std::vector<std::string> removed;
+  std::uint64_t bytes_reclaimed = 0;  ///< Disk space.
+};
+
+/// Removes every install of `name`, of other versions too, and the saved states of its machines.
+/// Nothing to remove is no failure, unless it is in a store: stores are only read.
+/// @throws Error(not_found) when the catalog does not have it; (busy) while somebody uses or pulls
+/// any of them, and all stay then; (failed) when only a store has it; (filesystem).
+RemovalReport remove_environment(EnvironmentStore& store, std::string_view name);
+
+/// One installed environment. Its image is known by the digest of its index, where there is one,
+/// else of its manifest.
+struct UpdateStatus {
+  EnvironmentStatus status;
+  /// Of what was pulled; nothing for an install that came from elsewhere.
+  std::optional<Digest> installed_digest = {};
+  /// Of what the reference names now: the pin where there is one, else the registry's word.
+  std::optional<Digest> newest_digest = {};
+  /// Whether a forced pull would bring another image; nothing where nobody can say.
+  std::optional<bool> newer_available = {};
+  /// Why the registry could not say.
+  std::optional<Error> error = {};
+};
+
+/// What each reference of an installed environment names, asked of the registries with HEAD, which
+/// counts as no pull. What is pinned by its digest is asked of nobody, and neither is what did not
+/// come from a registry. The failure of one is not that of the others. `progress`, which may be
+/// null, hears of each request.
+/// @throws Error(interrupted); (filesystem)
+[[nodiscard]] std::vector<UpdateStatus> find_updates(const EnvironmentStore& store,
+                                                     const std::stop_token& stop = {},
+                                                     ProgressListener* progress = nullptr);
 
 }  // namespace pyro

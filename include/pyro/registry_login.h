@@ -9,8 +9,8 @@
 #include <string>
 #include <string_view>
 
-#include "pyro/environment_store.h"
 #include "pyro/error.h"
+#include "pyro/network_options.h"
 #include "pyro/progress.h"
 
 namespace pyro {

@@ -12,12 +12,10 @@
 #include <string_view>
 #include <vector>
 
-#include "pyro/cache.h"
 #include "pyro/digest.h"
 #include "pyro/environment_store.h"
 #include "pyro/error.h"
 #include "pyro/image_layout.h"
-#include "pyro/updates.h"
 
 namespace pyro::cli {
 

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "net/http.h"
-#include "pyro/environment_store.h"
+#include "pyro/network_options.h"
 #include "pyro/progress.h"
 
 namespace pyro {

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "net/url.h"
-#include "pyro/environment_store.h"
+#include "pyro/network_options.h"
 
 namespace pyro {
 

@@ -12,7 +12,7 @@
 #include "net/url.h"
 #include "oci/challenge.h"
 #include "oci/credentials.h"
-#include "pyro/environment_store.h"
+#include "pyro/network_options.h"
 
 namespace pyro {
 

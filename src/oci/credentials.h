@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pyro/environment_store.h"
+#include "pyro/network_options.h"
 
 namespace pyro {
 

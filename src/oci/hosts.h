@@ -14,7 +14,7 @@
 #include "net/retry.h"
 #include "oci/endpoints.h"
 #include "oci/registry_session.h"
-#include "pyro/environment_store.h"
+#include "pyro/network_options.h"
 
 namespace pyro {
 

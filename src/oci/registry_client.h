@@ -14,7 +14,7 @@
 #include "oci/reference.h"
 #include "oci/resolve.h"
 #include "pyro/digest.h"
-#include "pyro/environment_store.h"
+#include "pyro/network_options.h"
 
 namespace pyro {
 

@@ -9,7 +9,7 @@
 #include "net/url.h"
 #include "oci/auth.h"
 #include "oci/endpoints.h"
-#include "pyro/environment_store.h"
+#include "pyro/network_options.h"
 
 namespace pyro {
 

@@ -19,8 +19,8 @@
 
 #include "base/files.h"
 #include "base/subprocess.h"
-#include "pyro/environment_store.h"
 #include "pyro/error.h"
+#include "pyro/limits.h"
 #include "sandbox/extraction_watch.h"
 #include "sandbox/messages.h"
 #include "sandbox/shared_pipe.h"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/files.h"
-#include "pyro/environment_store.h"
+#include "pyro/limits.h"
 #include "sandbox/policy.h"
 #include "stream/merged_view.h"
 

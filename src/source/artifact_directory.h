@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "pyro/catalog.h"
-#include "pyro/environment_store.h"
+#include "pyro/limits.h"
 #include "stream/artifacts.h"
 
 namespace pyro {

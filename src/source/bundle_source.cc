@@ -76,9 +76,9 @@ RuntimeBundle::RuntimeBundle(fs::path directory) : directory_(std::move(director
   }
 }
 
-std::optional<RuntimeBundle> RuntimeBundle::of(const StoreOptions& options) {
-  if (!options.runtime_dir) return std::nullopt;
-  return RuntimeBundle(*options.runtime_dir);
+std::optional<RuntimeBundle> RuntimeBundle::of(const std::optional<fs::path>& directory) {
+  if (!directory) return std::nullopt;
+  return RuntimeBundle(*directory);
 }
 
 std::optional<std::string> RuntimeBundle::digest_of(const Environment& environment) const {

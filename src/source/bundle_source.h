@@ -7,7 +7,6 @@
 #include <string>
 
 #include "pyro/catalog.h"
-#include "pyro/environment_store.h"
 
 namespace pyro {
 
@@ -22,8 +21,9 @@ class RuntimeBundle {
   /// @throws Error(failed) when it is for another platform.
   explicit RuntimeBundle(std::filesystem::path directory);
 
-  /// The one that `options` name.
-  [[nodiscard]] static std::optional<RuntimeBundle> of(const StoreOptions& options);
+  /// Nothing where no directory is configured.
+  [[nodiscard]] static std::optional<RuntimeBundle> of(
+      const std::optional<std::filesystem::path>& directory);
 
   /// The manifest's `profiles.<profile>.rootfs.sha256`.
   [[nodiscard]] std::optional<std::string> digest_of(const Environment& environment) const;

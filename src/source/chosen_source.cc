@@ -10,9 +10,11 @@
 namespace pyro {
 namespace {
 
-std::optional<BundledProfile> bundled_profile(const StoreOptions& options,
+namespace fs = std::filesystem;
+
+std::optional<BundledProfile> bundled_profile(const std::optional<fs::path>& runtime_dir,
                                               const Environment& environment) {
-  auto bundle = RuntimeBundle::of(options);
+  auto bundle = RuntimeBundle::of(runtime_dir);
   if (!bundle) return std::nullopt;
   auto directory = bundle->find(environment);
   if (!directory) return std::nullopt;
@@ -50,12 +52,12 @@ bool is_pinned(const Environment& environment) {
   return environment.source_sha256 || environment.oci_digest;
 }
 
-std::optional<ChosenSource> choose_source(const StoreOptions& options,
+std::optional<ChosenSource> choose_source(const std::optional<fs::path>& runtime_dir,
                                           const Environment& environment,
                                           ProgressListener& progress) {
-  if (auto profile = bundled_profile(options, environment)) {
+  if (auto profile = bundled_profile(runtime_dir, environment)) {
     if (!is_pinned(environment)) return std::move(*profile);
-    progress.warning("the runtime bundle " + options.runtime_dir->string() +
+    progress.warning("the runtime bundle " + runtime_dir->string() +
                      " is passed over: it cannot prove that it holds what the catalog pins");
   }
   if (has_oci_source(environment) && !pins_archive_only(environment)) return RegistryImage{};

@@ -6,7 +6,6 @@
 #include <variant>
 
 #include "pyro/catalog.h"
-#include "pyro/environment_store.h"
 #include "pyro/progress.h"
 #include "source/bundle_source.h"
 #include "source/layout_source.h"
@@ -35,9 +34,9 @@ using ChosenSource =
 /// there is none.
 /// @throws Error(failed) for a bundle of another platform; (integrity) when nothing there is can
 /// prove the pin.
-[[nodiscard]] std::optional<ChosenSource> choose_source(const StoreOptions& options,
-                                                        const Environment& environment,
-                                                        ProgressListener& progress);
+[[nodiscard]] std::optional<ChosenSource> choose_source(
+    const std::optional<std::filesystem::path>& runtime_dir, const Environment& environment,
+    ProgressListener& progress);
 
 /// Whether the catalog says which image or archive it must be.
 [[nodiscard]] bool is_pinned(const Environment& environment);

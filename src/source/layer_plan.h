@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "oci/manifest.h"
-#include "pyro/environment_store.h"
+#include "pyro/limits.h"
 #include "stream/layer_form.h"
 
 namespace pyro {

@@ -7,7 +7,7 @@
 #include "net/curl_client.h"
 #include "pyro/catalog.h"
 #include "pyro/digest.h"
-#include "pyro/environment_store.h"
+#include "pyro/network_options.h"
 #include "pyro/progress.h"
 
 namespace pyro {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/files.h"
-#include "pyro/environment_store.h"
+#include "pyro/limits.h"
 
 namespace pyro {
 

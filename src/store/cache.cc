@@ -1,6 +1,4 @@
 // The cache as a budget.
-#include "pyro/cache.h"
-
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -10,6 +8,7 @@
 #include <utility>
 
 #include "base/files.h"
+#include "pyro/environment_store.h"
 #include "store/install_record.h"
 #include "store/install_removal.h"
 #include "store/installation.h"

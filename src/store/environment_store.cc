@@ -66,7 +66,7 @@ const StoreOptions& EnvironmentStore::options() const noexcept {
 std::vector<EnvironmentStatus> EnvironmentStore::list() const {
   const Stores stores(options_);
   check_roots(stores);
-  const auto bundle = RuntimeBundle::of(options_);
+  const auto bundle = RuntimeBundle::of(options_.runtime_dir);
   std::vector<EnvironmentStatus> statuses;
   for (const Environment& environment : options_.catalog.environments()) {
     statuses.push_back(status_of(environment, stores, bundle));
@@ -78,7 +78,7 @@ EnvironmentStatus EnvironmentStore::inspect(std::string_view name) const {
   const Environment& environment = options_.catalog.require(name);
   const Stores stores(options_);
   check_roots(stores);
-  return status_of(environment, stores, RuntimeBundle::of(options_));
+  return status_of(environment, stores, RuntimeBundle::of(options_.runtime_dir));
 }
 
 InstalledEnvironment EnvironmentStore::ensure_installed(std::string_view name,

@@ -119,7 +119,7 @@ class Installer {
         unpacking_(unpacking_in(options, progress_, pull.stop)) {}
 
   InstalledEnvironment run() {
-    if (!source_) source_ = choose_source(options_, environment_, progress_);
+    if (!source_) source_ = choose_source(options_.runtime_dir, environment_, progress_);
     if (!source_) {
       if (auto installed = find_satisfying(environment_, stores_, pull_)) return *installed;
       refuse_without_source();

@@ -29,6 +29,19 @@ const char* media_type_of(LayerCompression compression) {
   return "application/vnd.oci.image.layer.v1.tar";
 }
 
+std::unique_ptr<Compressor> open_compressor(LayerCompression compression, std::uint64_t size,
+                                            Compressor::Sink sink) {
+  switch (compression) {
+    case LayerCompression::zstd:
+      return compress_zstd(size, std::move(sink));
+    case LayerCompression::gzip:
+      return compress_gzip(size, std::move(sink));
+    case LayerCompression::none:
+      break;
+  }
+  return compress_none(size, std::move(sink));
+}
+
 }  // namespace
 
 LayerWriter::LayerWriter(LayoutWriter& layout, LayerCompression compression, std::uint64_t tar_size)

@@ -1,8 +1,7 @@
 // Whether registries have newer images than those that are installed.
-#include "pyro/updates.h"
-
 #include <utility>
 
+#include "pyro/environment_store.h"
 #include "source/oci_source.h"
 #include "source/oci_updates.h"
 

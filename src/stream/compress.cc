@@ -120,16 +120,15 @@ class GzipCompressor final : public Compressor {
 
 }  // namespace
 
-std::unique_ptr<Compressor> open_compressor(LayerCompression compression, std::uint64_t size,
-                                            Compressor::Sink sink) {
-  switch (compression) {
-    case LayerCompression::zstd:
-      return std::make_unique<ZstdCompressor>(size, std::move(sink));
-    case LayerCompression::gzip:
-      return std::make_unique<GzipCompressor>(std::move(sink));
-    case LayerCompression::none:
-      break;
-  }
+std::unique_ptr<Compressor> compress_zstd(std::uint64_t size, Compressor::Sink sink) {
+  return std::make_unique<ZstdCompressor>(size, std::move(sink));
+}
+
+std::unique_ptr<Compressor> compress_gzip(std::uint64_t /*size*/, Compressor::Sink sink) {
+  return std::make_unique<GzipCompressor>(std::move(sink));
+}
+
+std::unique_ptr<Compressor> compress_none(std::uint64_t /*size*/, Compressor::Sink sink) {
   return std::make_unique<PlainCompressor>(std::move(sink));
 }
 

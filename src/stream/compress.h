@@ -7,8 +7,6 @@
 #include <memory>
 #include <span>
 
-#include "pyro/image_layout.h"
-
 namespace pyro {
 
 class Compressor {
@@ -24,8 +22,9 @@ class Compressor {
 
 /// For a stream of `size` bytes. The same pieces in give the same bytes out: for gzip on processors
 /// of one kind, as ISA-L has code for each.
-[[nodiscard]] std::unique_ptr<Compressor> open_compressor(LayerCompression compression,
-                                                          std::uint64_t size,
-                                                          Compressor::Sink sink);
+[[nodiscard]] std::unique_ptr<Compressor> compress_zstd(std::uint64_t size, Compressor::Sink sink);
+[[nodiscard]] std::unique_ptr<Compressor> compress_gzip(std::uint64_t size, Compressor::Sink sink);
+/// Passes the bytes on as they are.
+[[nodiscard]] std::unique_ptr<Compressor> compress_none(std::uint64_t size, Compressor::Sink sink);
 
 }  // namespace pyro

@@ -13,7 +13,7 @@
 #include <span>
 #include <vector>
 
-#include "pyro/environment_store.h"
+#include "pyro/limits.h"
 #include "stream/artifacts.h"
 #include "stream/layer_form.h"
 #include "stream/merged_view.h"

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "pyro/environment_store.h"
+#include "pyro/limits.h"
 #include "stream/artifact_writer.h"
 #include "stream/decompress.h"
 #include "stream/member_content.h"

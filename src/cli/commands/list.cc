@@ -10,7 +10,7 @@
 #include "cli/json_output.h"
 #include "cli/sizes.h"
 #include "cli/table.h"
-#include "pyro/updates.h"
+#include "pyro/environment_store.h"
 
 namespace pyro::cli {
 namespace {

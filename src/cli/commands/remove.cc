@@ -8,7 +8,7 @@
 #include "cli/json_output.h"
 #include "cli/printable.h"
 #include "cli/sizes.h"
-#include "pyro/cache.h"
+#include "pyro/environment_store.h"
 #include "pyro/error.h"
 #include "pyro/user_catalog.h"
 
