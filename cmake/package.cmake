@@ -29,7 +29,7 @@ languages, and a Python module over that.")
 set(CPACK_DEBIAN_PYRO_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY >=)
-# Loaded when it is needed (net/curl_library.h), so that nothing else tells of it.
+# Loaded when it is needed (net/curl.h), so that nothing else tells of it.
 set(CPACK_DEBIAN_PYRO_PACKAGE_DEPENDS "libcurl4 | libcurl4t64")
 set(CPACK_DEBIAN_PYRO_PACKAGE_RECOMMENDS "ca-certificates, qemu-system-x86")
 set(CPACK_DEBIAN_PYRO_PACKAGE_SUGGESTS python3)

@@ -5,7 +5,7 @@ target_link_libraries(pyro_sandbox_liar PRIVATE pyro pyro_options)
 
 # What an extractor must not do, tried from within the box. It has no sanitizers in any build, so
 # that the whole box is tested in every one.
-set(probed_sources base/error.cc base/files.cc base/whole_calls.cc sandbox/extractor_policy.cc sandbox/landlock.cc
+set(probed_sources base/errors.cc base/files.cc sandbox/extractor_policy.cc sandbox/policy.cc
                    sandbox/policy.cc sandbox/system_calls.cc)
 list(TRANSFORM probed_sources PREPEND ${PROJECT_SOURCE_DIR}/src/)
 add_executable(pyro_sandbox_probe sandbox/probe.cc ${probed_sources})

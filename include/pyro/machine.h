@@ -44,12 +44,12 @@ enum class GuestNetwork {
 };
 
 /// What a machine may have; beyond it, whatever takes MachineOptions throws Error(usage).
-inline constexpr unsigned kMostCpus = 64;
-inline constexpr unsigned kLeastMemoryMib = 128;
-inline constexpr unsigned kMostMemoryMib = 1 << 20;
+inline constexpr unsigned kMaxCpus = 64;
+inline constexpr unsigned kMinMemoryMib = 128;
+inline constexpr unsigned kMaxMemoryMib = 1 << 20;
 
 struct MachineOptions {
-  unsigned cpus = 1;          ///< 1 to kMostCpus.
+  unsigned cpus = 1;          ///< 1 to kMaxCpus.
   unsigned memory_mib = 512;  ///< Half of it is the most that files may take.
   GuestNetwork network = GuestNetwork::none;
   /// The machine monitor, qemu-system-x86_64. Empty: there is none on this host.
@@ -195,8 +195,8 @@ struct ReadinessReport {
                                                 std::string_view name,
                                                 const MachineOptions& options);
 
-enum class KvmTrouble {
-  none,
+enum class KvmStatus {
+  usable,
   absent,   ///< There is no /dev/kvm.
   denied,   ///< This user may not open it.
   broken,   ///< It runs no guest.
@@ -205,12 +205,12 @@ enum class KvmTrouble {
 
 /// Whether KVM runs guests here, found out by running one.
 struct KvmReport {
-  KvmTrouble trouble = KvmTrouble::none;
+  KvmStatus status = KvmStatus::usable;
   std::string reason = {};  ///< In one line.
   /// Found out before, and not tried again.
   bool remembered = false;
 
-  [[nodiscard]] bool usable() const noexcept { return trouble == KvmTrouble::none; }
+  [[nodiscard]] bool usable() const noexcept { return status == KvmStatus::usable; }
 };
 
 /// Answers from what was found out since this host booted, if the cache says so; with an empty

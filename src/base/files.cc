@@ -1,27 +1,62 @@
-// Files and directories by descriptor.
+// Files by descriptor.
 #include "base/files.h"
 
-#include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <memory>
+#include <charconv>
 #include <system_error>
-#include <vector>
+#include <thread>
 
-#include "base/whole_calls.h"
+#include "base/text.h"
 
 namespace pyro {
 namespace {
 
-// What else helps depends on what the file is for, which is known further up.
+// Callers that know what the file is for add other hints.
 std::string hint_for(int error_number) {
   const bool forbidden = error_number == EACCES || error_number == EPERM;
   return forbidden ? "check the owner and the mode of the directory" : "";
+}
+
+Error refusal(const std::string& why) {
+  return {ErrorCode::failed, why};
+}
+
+/// One byte more than `size` shows that there is more.
+std::string read_up_to(int fd, std::size_t size, const std::filesystem::path& file) {
+  std::string content(size + 1, '\0');
+  content.resize(pread_full(fd, std::as_writable_bytes(std::span(content)), 0, file.string()));
+  return content;
+}
+
+// flock() has no timeout and cannot be stopped while it blocks.
+constexpr std::chrono::milliseconds kPollInterval{50};
+
+Fd open_lock(int directory, const std::string& name, const std::filesystem::path& path) {
+  return open_at(directory, name, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0600, path);
+}
+
+// For messages of processes that wait; the lock does not depend on it.
+void write_holder(int fd) {
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (!set_size(fd, 0) || ::pwrite(fd, pid.data(), pid.size(), 0) < 0) return;
+}
+
+std::optional<int> read_holder(int directory, const std::string& name) {
+  const auto text = read_small_file_at(directory, name, 32);
+  int pid = 0;
+  if (!text || std::from_chars(text->data(), text->data() + text->size(), pid).ec != std::errc()) {
+    return std::nullopt;
+  }
+  return pid;
+}
+
+std::string holder_text(std::optional<int> holder) {
+  return holder ? " (process " + std::to_string(*holder) + ")" : std::string();
 }
 
 }  // namespace
@@ -46,19 +81,15 @@ Error system_error(std::string what, int error_number) {
   return error;
 }
 
+int try_open(int directory, const char* name, int flags, mode_t mode) noexcept {
+  return uninterrupted([&] { return ::openat(directory, name, flags | O_CLOEXEC, mode); });
+}
+
 Fd open_at(int directory, const std::string& name, int flags, mode_t mode,
            const std::filesystem::path& path) {
   Fd fd(try_open(directory, name.c_str(), flags, mode));
   if (!fd) throw system_error("cannot open " + path.string(), errno);
   return fd;
-}
-
-Fd open_directory(const std::filesystem::path& path) {
-  return open_at(AT_FDCWD, path.string(), O_RDONLY | O_DIRECTORY, 0, path);
-}
-
-Fd try_open_directory(int directory, const std::string& name) noexcept {
-  return Fd(try_open(directory, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
 }
 
 Fd make_memory_file(const char* subject) {
@@ -67,44 +98,20 @@ Fd make_memory_file(const char* subject) {
   return file;
 }
 
-namespace {
-
-// A new name is durable when the directory that holds it is.
-void sync_parent(const std::filesystem::path& path) {
-  const std::filesystem::path parent = path.has_parent_path() ? path.parent_path() : ".";
-  sync_file(open_directory(parent).get(), parent);
+bool is_still_at(const std::filesystem::path& path, int fd) noexcept {
+  return is_still_in(AT_FDCWD, path.native(), fd);
 }
 
-}  // namespace
-
-void make_directories(const std::filesystem::path& path, mode_t mode) {
-  // Not std::filesystem's: that gives write permission to everybody the umask does not exclude.
-  std::filesystem::path so_far;
-  for (const std::filesystem::path& component : path) {
-    so_far /= component;
-    if (::mkdir(so_far.c_str(), mode) == 0) {
-      sync_parent(so_far);
-      continue;
-    }
-    if (errno == EEXIST) continue;
-    const int error_number = errno;
-    std::error_code error;
-    if (std::filesystem::is_directory(so_far, error)) continue;  // one we may only pass through
-    throw system_error("cannot make the directory " + path.string(), error_number);
-  }
+bool is_still_in(int directory, const std::string& name, int fd) noexcept {
+  struct stat opened {};
+  struct stat there {};
+  return ::fstat(fd, &opened) == 0 &&
+         ::fstatat(directory, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+         same_file(opened, there);
 }
 
-Fd make_and_open_directory(const std::filesystem::path& path) {
-  make_directories(path);
-  return open_directory(path);
-}
-
-void sync_file(int fd, const std::filesystem::path& path) {
-  // A failed fsync is final: the kernel may have dropped the dirty pages, so a second one that
-  // succeeds would prove nothing. One that was interrupted has written nothing off.
-  if (uninterrupted([&] { return ::fsync(fd); }) != 0) {
-    throw system_error("cannot make durable " + path.string(), errno);
-  }
+bool same_file(const struct stat& a, const struct stat& b) noexcept {
+  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
 void write_all(int fd, std::string_view bytes, const std::filesystem::path& path) {
@@ -140,6 +147,24 @@ std::size_t pread_full(int fd, std::span<std::byte> bytes, std::uint64_t offset,
   return done;
 }
 
+void pread_all(int fd, std::span<std::byte> bytes, std::uint64_t offset,
+               const std::string& subject) {
+  if (pread_full(fd, bytes, offset, subject) == bytes.size()) return;
+  throw Error(ErrorCode::filesystem, subject + " changes while it is read");
+}
+
+bool set_size(int fd, std::uint64_t size) noexcept {
+  return uninterrupted([&] { return ::ftruncate(fd, static_cast<off_t>(size)); }) == 0;
+}
+
+void sync_file(int fd, const std::filesystem::path& path) {
+  // A failed fsync is final: the kernel may have dropped the dirty pages, so a second one that
+  // succeeds would prove nothing. An interrupted one has dropped nothing.
+  if (uninterrupted([&] { return ::fsync(fd); }) != 0) {
+    throw system_error("cannot make durable " + path.string(), errno);
+  }
+}
+
 std::optional<std::string> read_small_file_at(int directory, const std::string& name,
                                               std::size_t limit) {
   const Fd fd(try_open(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
@@ -155,45 +180,91 @@ std::optional<std::string> read_small_file_at(int directory, const std::string& 
   return content;
 }
 
-std::vector<std::string> directory_names(int directory, const std::filesystem::path& path) {
-  // fdopendir takes its descriptor over, and reads from where that stands: give it a new one.
-  const int fd = try_open(directory, ".", O_RDONLY | O_DIRECTORY);
-  const auto close = [](DIR* stream) { ::closedir(stream); };
-  const std::unique_ptr<DIR, decltype(close)> stream(fd < 0 ? nullptr : ::fdopendir(fd), close);
-  if (!stream) {
-    const int error = errno;
-    if (fd >= 0) ::close(fd);
-    if (error == ENOENT) return {};  // removed while it was open
-    throw system_error("cannot read the directory " + path.string(), error);
+std::optional<RegularFile> read_regular_file(const std::filesystem::path& file, std::size_t limit) {
+  const Fd fd(try_open(AT_FDCWD, file.c_str(), O_RDONLY | O_NONBLOCK));
+  const int error = errno;
+  if (!fd && (error == ENOENT || error == ENOTDIR)) return std::nullopt;
+  if (!fd) throw refusal(std::generic_category().message(error));
+  RegularFile found;
+  if (::fstat(fd.get(), &found.status) != 0 || !S_ISREG(found.status.st_mode)) {
+    throw refusal("it is not a regular file");
   }
-  std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(stream.get())) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
+  const auto size = static_cast<std::uint64_t>(found.status.st_size);
+  found.content = read_up_to(fd.get(), std::min<std::uint64_t>(size, limit), file);
+  // A file that grows, or one of /proc, whose status says 0.
+  if (found.content.size() > size) found.content = read_up_to(fd.get(), limit, file);
+  if (found.content.size() > limit) throw refusal("it is larger than " + mib(limit));
+  return found;
+}
+
+FileTrust judge_file(mode_t mode, uid_t owner, uid_t user, Holds what) {
+  const std::string remedy = what == Holds::secrets ? "chmod 600 it" : "chmod go-w it";
+  if ((mode & S_IWOTH) != 0) {
+    return {false, "everybody may write it", remedy + ", and look at what it says"};
   }
-  return names;
+  if (owner != user && owner != 0) {
+    return {user == 0, "it belongs to user " + std::to_string(owner), "use a file of your own"};
+  }
+  if ((mode & S_IWGRP) != 0) return {true, "its group may write it", remedy};
+  if (what == Holds::secrets && (mode & (S_IRGRP | S_IROTH)) != 0) {
+    return {true, "others may read it", remedy};
+  }
+  return {};
 }
 
-std::vector<std::string> sorted_names(int directory, const std::filesystem::path& path) {
-  auto names = directory_names(directory, path);
-  std::ranges::sort(names);
-  return names;
+void require_believed(const struct stat& status) {
+  const FileTrust trust = judge_file(status.st_mode, status.st_uid, ::geteuid(), Holds::settings);
+  if (!trust.believed) throw Error(ErrorCode::failed, trust.remark, trust.remedy);
 }
 
-bool is_still_at(const std::filesystem::path& path, int fd) noexcept {
-  return is_still_in(AT_FDCWD, path.native(), fd);
+std::string read_required_file(const std::filesystem::path& file, std::size_t limit,
+                               const std::string& context) {
+  try {
+    auto found = read_regular_file(file, limit);
+    if (!found) throw Error(ErrorCode::failed, "No such file or directory");
+    require_believed(found->status);
+    return std::move(found->content);
+  } catch (const Error& error) {
+    Error named(ErrorCode::failed, error.message(), error.hint());
+    named.add_context(context + " " + file.string());
+    throw named;
+  }
 }
 
-bool is_still_in(int directory, const std::string& name, int fd) noexcept {
-  struct stat opened {};
-  struct stat there {};
-  return ::fstat(fd, &opened) == 0 &&
-         ::fstatat(directory, name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
-         same_file(opened, there);
+bool try_lock(int fd, LockKind kind, const std::filesystem::path& path) {
+  const int operation = (kind == LockKind::shared ? LOCK_SH : LOCK_EX) | LOCK_NB;
+  if (uninterrupted([&] { return ::flock(fd, operation); }) == 0) return true;
+  if (errno == EWOULDBLOCK) return false;
+  throw system_error("cannot lock " + path.string(), errno);
 }
 
-bool same_file(const struct stat& a, const struct stat& b) noexcept {
-  return a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+std::optional<FileLock> FileLock::try_acquire(int directory, const std::string& name,
+                                              const std::filesystem::path& path) {
+  while (true) {
+    Fd fd = open_lock(directory, name, path);
+    if (!try_lock(fd.get(), LockKind::exclusive, path)) return std::nullopt;
+    // A lock on a file that was removed meanwhile excludes nobody.
+    if (!is_still_in(directory, name, fd.get())) continue;
+    write_holder(fd.get());
+    return FileLock(std::move(fd));
+  }
+}
+
+FileLock FileLock::acquire(int directory, const std::string& name,
+                           const std::filesystem::path& path, const Waiting& waiting) {
+  const auto start = std::chrono::steady_clock::now();
+  bool told = false;
+  while (true) {
+    if (auto lock = try_acquire(directory, name, path)) return std::move(*lock);
+    const auto holder = read_holder(directory, name);
+    if (!told && waiting.on_wait) waiting.on_wait(holder);
+    told = true;
+    if (waiting.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+    if (waiting.timeout && std::chrono::steady_clock::now() - start >= *waiting.timeout) {
+      throw Error(ErrorCode::busy, "another process" + holder_text(holder) + " is at work on it");
+    }
+    std::this_thread::sleep_for(kPollInterval);
+  }
 }
 
 }  // namespace pyro

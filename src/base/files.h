@@ -1,19 +1,21 @@
-// Files and directories by descriptor: opened close-on-exec, closed by a destructor, errors that
-// name the path.
+// Files by descriptor: opened close-on-exec, closed by a destructor, errors that name the path.
 #pragma once
 
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "pyro/error.h"
 
@@ -39,66 +41,129 @@ class Fd {
 /// Error(filesystem) "<what>: <text of errno>".
 [[nodiscard]] Error system_error(std::string what, int error_number);
 
-/// openat(2) with O_CLOEXEC; `path` is what the error names.
+/// The result of `call`, a system call that is repeated when a signal interrupts it.
+template <typename Call>
+auto uninterrupted(const Call& call) {
+  auto result = call();
+  while (result < 0 && errno == EINTR) result = call();
+  return result;
+}
+
+/// openat(2) with O_CLOEXEC; -1 with errno set on failure.
+[[nodiscard]] int try_open(int directory, const char* name, int flags, mode_t mode = 0) noexcept;
+
+/// The same; `path` is what the error names.
 /// @throws Error(filesystem)
 [[nodiscard]] Fd open_at(int directory, const std::string& name, int flags, mode_t mode,
                          const std::filesystem::path& path);
 
-/// The directory at `path`, through symbolic links.
-[[nodiscard]] Fd open_directory(const std::filesystem::path& path);
-
-/// The directory that is called so in `directory`, links not followed; empty, with errno set, when
-/// it cannot be opened.
-[[nodiscard]] Fd try_open_directory(int directory, const std::string& name) noexcept;
-
-/// An empty file in memory, without a name in any directory; `subject` says in errors what it is.
+/// An empty file in memory, without a name in any directory; `subject` is what errors call it.
 [[nodiscard]] Fd make_memory_file(const char* subject);
 
-/// Makes `path` and what is missing above it, with that mode less the umask.
-void make_directories(const std::filesystem::path& path, mode_t mode = 0755);
+/// Whether `path`, a final symbolic link not followed, is the file that is open as `fd`.
+[[nodiscard]] bool is_still_at(const std::filesystem::path& path, int fd) noexcept;
 
-/// Makes the directory that is opened, too.
-[[nodiscard]] Fd make_and_open_directory(const std::filesystem::path& path);
+/// The same of `name` in `directory`: between opening and locking a file, another one may have been
+/// put in its place.
+[[nodiscard]] bool is_still_in(int directory, const std::string& name, int fd) noexcept;
 
-void sync_file(int fd, const std::filesystem::path& path);
+/// Whether both are of one inode.
+[[nodiscard]] bool same_file(const struct stat& a, const struct stat& b) noexcept;
+
+// --- content; all throw Error(filesystem) ---
 
 void write_all(int fd, std::string_view bytes, const std::filesystem::path& path);
 void pwrite_all(int fd, std::span<const std::byte> bytes, std::uint64_t offset,
                 const std::string& subject);
+
 /// The number of bytes read: fewer than asked for only at the end of the file.
 [[nodiscard]] std::size_t pread_full(int fd, std::span<std::byte> bytes, std::uint64_t offset,
                                      const std::string& subject);
 
+/// Reads all of `bytes`. A file that ends earlier has become shorter, which is an error.
+void pread_all(int fd, std::span<std::byte> bytes, std::uint64_t offset,
+               const std::string& subject);
+
+/// ftruncate(2); false with errno set on failure.
+[[nodiscard]] bool set_size(int fd, std::uint64_t size) noexcept;
+
+void sync_file(int fd, const std::filesystem::path& path);
+
+// --- small files, read whole ---
+
 /// The content of a regular file of at most `limit` bytes, not through a final symbolic link and
-/// without blocking on a FIFO; nothing when there is no such file, it is something
-/// else, or it cannot be read.
+/// without blocking on a FIFO. Nothing for a missing, unreadable or other file.
 [[nodiscard]] std::optional<std::string> read_small_file_at(int directory, const std::string& name,
                                                             std::size_t limit);
 
-/// Removes `name` in `directory` and everything below it; never follows a symbolic link. Something
-/// that is not there is removed already.
-/// @throws Error(filesystem) naming what could not be removed, after removing all else.
-void remove_tree_at(int directory, const std::string& name, const std::filesystem::path& path);
+struct RegularFile {
+  std::string content;
+  struct stat status {};
+};
 
-/// Disk space of the file or tree in bytes, links not followed; what cannot be read counts nothing.
-[[nodiscard]] std::uint64_t allocated_bytes_at(int directory, const std::string& name);
+/// Follows links and does not block on a FIFO; nothing for a missing file.
+/// @throws Error(failed) with the reason ("it is larger than 1 MiB") and without the name
+[[nodiscard]] std::optional<RegularFile> read_regular_file(const std::filesystem::path& file,
+                                                           std::size_t limit);
 
-/// The names in a directory, unsorted, without "." and "..".
-[[nodiscard]] std::vector<std::string> directory_names(int directory,
-                                                       const std::filesystem::path& path);
+/// The content of a settings file that has to exist and to pass require_believed().
+/// @throws Error(failed) with the name, after `context`: "cannot use the certificates in"
+[[nodiscard]] std::string read_required_file(const std::filesystem::path& file, std::size_t limit,
+                                             const std::string& context);
 
-/// The same, sorted.
-[[nodiscard]] std::vector<std::string> sorted_names(int directory,
-                                                    const std::filesystem::path& path);
+// --- trust ---
 
-/// Whether what is open as `fd` is what `path` leads to, a final symbolic link not followed.
-[[nodiscard]] bool is_still_at(const std::filesystem::path& path, int fd) noexcept;
+/// What a file holds.
+enum class Holds {
+  settings,  ///< Others may read it.
+  secrets,
+};
 
-/// Whether it is what is called `name` in `directory`: between opening and locking it, another may
-/// have been put in its place.
-[[nodiscard]] bool is_still_in(int directory, const std::string& name, int fd) noexcept;
+struct FileTrust {
+  bool believed = true;
+  std::string remark = {};  ///< What is wrong with it; empty when nothing is.
+  std::string remedy = {};
+};
 
-/// Whether both stats are of one inode.
-[[nodiscard]] bool same_file(const struct stat& a, const struct stat& b) noexcept;
+/// As in ssh, a file that everybody may write, or that another user owns, is not believed. A file
+/// that a group may write is, with a remark: many users have a group to themselves. Root believes
+/// files of every user, with a remark: containers get files that the user outside owns.
+/// `user` is the user of this process.
+[[nodiscard]] FileTrust judge_file(mode_t mode, uid_t owner, uid_t user, Holds what);
+
+/// Judges a settings file by the status of the descriptor that it is read from.
+/// @throws Error(failed), without the name, when judge_file() does not believe it
+void require_believed(const struct stat& status);
+
+// --- locks between processes: flock(2) ---
+
+enum class LockKind { shared, exclusive };
+
+/// Locks an open file until the descriptor is closed; replaces a lock that it holds already. False
+/// when another lock conflicts. `path` is what errors call it.
+/// @throws Error(filesystem) where the file system has no locks
+[[nodiscard]] bool try_lock(int fd, LockKind kind, const std::filesystem::path& path);
+
+/// An exclusive lock on a file that is never removed; freed when its holder ends.
+class FileLock {
+ public:
+  /// Nothing when another process holds it.
+  [[nodiscard]] static std::optional<FileLock> try_acquire(int directory, const std::string& name,
+                                                           const std::filesystem::path& path);
+
+  struct Waiting {
+    std::optional<std::chrono::milliseconds> timeout;
+    std::stop_token stop;
+    /// Called once, before waiting, with the holder's process id where it is known.
+    std::function<void(std::optional<int> holder)> on_wait;
+  };
+  /// @throws Error(busy) after the timeout; Error(interrupted).
+  [[nodiscard]] static FileLock acquire(int directory, const std::string& name,
+                                        const std::filesystem::path& path, const Waiting& waiting);
+
+ private:
+  explicit FileLock(Fd fd) : fd_(std::move(fd)) {}
+  Fd fd_;
+};
 
 }  // namespace pyro

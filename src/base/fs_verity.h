@@ -1,21 +1,25 @@
-// The fs-verity digest of a file, computed while it is written: what `fsverity digest FILE` prints.
+// The fs-verity digest of a file: what `fsverity digest FILE` prints.
 //
 // SHA-256, 4096-byte blocks, no salt. Source: Linux Documentation/filesystems/fsverity.rst, "Merkle
 // tree" and "fs-verity descriptor". A tree of hashes lets a hole of any size cost a few additions:
-// the hash of a zero block is known, and so is that of a tree over nothing else.
+// the hash of a zero block is known, and so is that of a tree of zero blocks.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
+#include <stop_token>
+#include <string>
 #include <vector>
 
-#include "base/sha256.h"
+#include "base/hash.h"
 #include "pyro/digest.h"
 
 namespace pyro {
 
+/// Computes the digest while the file is written.
 class FsVerity {
  public:
   static constexpr std::size_t kBlockSize = 4096;
@@ -23,11 +27,10 @@ class FsVerity {
   /// The next blocks of the file; only the last ones may end short of a block's end.
   void add_blocks(std::span<const std::byte> bytes);
 
-  /// The same in two steps, the first of which is nearly all of the work, and of no file.
+  /// The same in two steps. The first one is nearly all of the work and needs no state.
   [[nodiscard]] static std::vector<Digest> hash_blocks(std::span<const std::byte> bytes);
   void add_hashes(std::span<const Digest> hashes);
 
-  /// As many zero blocks.
   void add_zero_blocks(std::uint64_t count);
 
   /// The digest of a file of `size` bytes; all its blocks must have been added. Begins anew.
@@ -50,5 +53,28 @@ class FsVerity {
   std::vector<Level> levels_;
   std::vector<Digest> zero_hashes_;
 };
+
+/// The digest of the first `size` bytes of `fd`, without reading holes; `subject` is what errors
+/// call the file.
+/// @throws Error(filesystem) when it cannot be read or is shorter; (interrupted)
+[[nodiscard]] Digest file_verity(int fd, std::uint64_t size, const std::string& subject,
+                                 const std::stop_token& stop);
+
+/// Receives the content of a file, in order. Pieces begin and end at multiples of
+/// FsVerity::kBlockSize; only the last one may end elsewhere.
+struct SparseSink {
+  std::function<void(std::span<const std::byte> bytes)> data;
+  std::function<void(std::uint64_t size)> hole;
+};
+
+/// The number of blocks in a hole of that size.
+[[nodiscard]] constexpr std::uint64_t blocks_in(std::uint64_t hole) noexcept {
+  return (hole + FsVerity::kBlockSize - 1) / FsVerity::kBlockSize;
+}
+
+/// Reads the first `size` bytes of `file`, without the holes that the file system reports.
+/// @throws Error(filesystem) when it cannot be read or has become shorter; (interrupted)
+void read_sparse(int file, std::uint64_t size, const std::string& subject,
+                 const std::stop_token& stop, const SparseSink& sink);
 
 }  // namespace pyro

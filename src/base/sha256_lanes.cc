@@ -1,10 +1,10 @@
 // SHA-256 of 16 blocks at a time: word t of all of them in one AVX-512 register.
 //
 // Source: FIPS 180-4, sections 4.1.2, 5.1.1 and 6.2.2; the names are its names.
-#include "base/sha256_lanes.h"
-
 #include <cstdint>
 #include <utility>
+
+#include "base/hash.h"
 
 namespace pyro {
 namespace {

@@ -18,9 +18,9 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 /// No document of ours needs ten; memory for the rest would be given to the document's author.
-constexpr std::size_t kDeepest = 64;
+constexpr std::size_t kMaxDepth = 64;
 /// Of a key in a message.
-constexpr std::size_t kMostShown = 100;
+constexpr std::size_t kMaxShownKey = 100;
 
 /// What the parser says after "syntax error while parsing value - ", but not what it read last:
 /// that may be a password.
@@ -94,8 +94,8 @@ class Builder final : public nlohmann::json_sax<Json> {
 
   Json& place(Json value) {
     if (stop_.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-    if (++values_ > kMostJsonValues) {
-      throw Error(code_, "more than " + std::to_string(kMostJsonValues) + " values");
+    if (++values_ > kMaxJsonValues) {
+      throw Error(code_, "more than " + std::to_string(kMaxJsonValues) + " values");
     }
     if (levels_.empty()) return root_ = std::move(value);
     Level& level = levels_.back();
@@ -109,8 +109,8 @@ class Builder final : public nlohmann::json_sax<Json> {
   }
 
   bool open(Json value) {
-    if (levels_.size() == kDeepest) {
-      throw Error(code_, "nested deeper than " + std::to_string(kDeepest) + " levels");
+    if (levels_.size() == kMaxDepth) {
+      throw Error(code_, "nested deeper than " + std::to_string(kMaxDepth) + " levels");
     }
     Json& placed = place(std::move(value));
     levels_.push_back({.value = &placed});
@@ -124,7 +124,7 @@ class Builder final : public nlohmann::json_sax<Json> {
 
   [[noreturn]] void refuse_second(const std::string& key) const {
     const std::string where = path_of_open_object();
-    const std::string shown = key.size() > kMostShown ? key.substr(0, kMostShown) + "..." : key;
+    const std::string shown = key.size() > kMaxShownKey ? key.substr(0, kMaxShownKey) + "..." : key;
     throw Error(code_, where + (where.empty() ? "" : ": ") + "field '" + shown + "': given twice");
   }
 
@@ -134,7 +134,7 @@ class Builder final : public nlohmann::json_sax<Json> {
       const Level& level = levels_[i];
       if (level.value->is_array()) path += '[' + std::to_string(level.value->size() - 1) + ']';
       if (level.key == nullptr) continue;
-      path += (path.empty() ? "" : ".") + level.key->substr(0, kMostShown);
+      path += (path.empty() ? "" : ".") + level.key->substr(0, kMaxShownKey);
     }
     return path;
   }

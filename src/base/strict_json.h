@@ -14,10 +14,10 @@
 namespace pyro {
 
 /// Of one document: objects, arrays and everything in them. A catalog of 5,000 entries has 100,000.
-inline constexpr std::size_t kMostJsonValues = 100'000;
+inline constexpr std::size_t kMaxJsonValues = 100'000;
 
 /// `text` as JSON: one value, UTF-8, no name twice in an object, at most 64 levels deep and
-/// kMostJsonValues large. Time and memory are linear in the size of `text`.
+/// kMaxJsonValues large. Time and memory are linear in the size of `text`.
 /// @throws Error(code) "line 3, column 7: not valid JSON: ...", or, for a key that stands twice
 /// in one object, "environments[1]: field 'name': given twice": a parser would keep either;
 /// Error(interrupted) once `stop` is requested.

@@ -107,9 +107,9 @@ TEST(StrictJsonTest, TakesSoManyValuesAndNoMore) {
     for (std::size_t i = 1; i < count; ++i) text += ",0";
     return text + "]";
   };
-  EXPECT_EQ(error_of(list_of(kMostJsonValues - 1)), "");
-  EXPECT_EQ(error_of(list_of(kMostJsonValues)),
-            "more than " + std::to_string(kMostJsonValues) + " values");
+  EXPECT_EQ(error_of(list_of(kMaxJsonValues - 1)), "");
+  EXPECT_EQ(error_of(list_of(kMaxJsonValues)),
+            "more than " + std::to_string(kMaxJsonValues) + " values");
 }
 
 TEST(StrictJsonTest, EndsWhenItIsToldToStop) {

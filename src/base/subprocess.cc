@@ -14,7 +14,7 @@
 #include <csignal>
 #include <utility>
 
-#include "base/whole_calls.h"
+#include "base/files.h"
 
 namespace pyro {
 namespace {

@@ -1,4 +1,4 @@
-// A thread that carries out orders one after the other.
+// A thread that carries out orders in turn.
 #pragma once
 
 #include <condition_variable>
@@ -13,9 +13,8 @@
 
 namespace pyro {
 
-/// Bounded: who gives orders faster than they are carried out, waits. An order that throws is the
-/// last one; what it threw comes out of every later call. Orders not begun when this goes are
-/// dropped.
+/// The orders wait in a bounded queue. An order that throws ends the thread; every later call
+/// rethrows its exception. The destructor drops orders that were not begun.
 template <typename Order>
 class Worker {
  public:
@@ -24,6 +23,7 @@ class Worker {
         carry_out_(std::move(carry_out)),
         thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
+  /// Blocks while the queue is full.
   void push(Order order) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return failure_ || orders_.size() < capacity_; });
@@ -32,7 +32,7 @@ class Worker {
     changed_.notify_all();
   }
 
-  /// Waits until every order is carried out.
+  /// Blocks until all orders are carried out.
   void drain() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return failure_ || (orders_.empty() && idle_); });

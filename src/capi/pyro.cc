@@ -12,7 +12,7 @@
 #include <string_view>
 #include <utility>
 
-#include "base/caught.h"
+#include "base/errors.h"
 #include "capi/documents.h"
 #include "capi/options.h"
 #include "cli/json_output.h"
@@ -20,7 +20,7 @@
 #include "pyro/environment_store.h"
 #include "pyro/error.h"
 
-// An EnvironmentStore serves one thread at a time and costs next to nothing: every call makes one.
+// Every call makes an EnvironmentStore, which costs next to nothing.
 struct pyro_store {
   const pyro::StoreOptions options;
 };

@@ -1,6 +1,4 @@
 // A catalog file: JSON in, checked environments out.
-#include "catalog/catalog_file.h"
-
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -12,10 +10,9 @@
 #include <string>
 
 #include "base/files.h"
-#include "base/regular_file.h"
 #include "base/strict_json.h"
-#include "catalog/entry_reader.h"
-#include "catalog/field_reader.h"
+#include "catalog/catalog.h"
+#include "catalog/entry.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -23,7 +20,7 @@ namespace {
 
 constexpr std::string_view kFileFields[] = {"catalog_version", "environments"};
 
-/// At most `limit` bytes from where `fd` stands; a pipe has no size to ask for.
+/// Reads at most `limit` bytes; `fd` may be a pipe.
 std::string read_some(int fd, std::size_t limit, const std::filesystem::path& file) {
   std::string text;
   std::array<char, 16384> piece;
@@ -37,8 +34,8 @@ std::string read_some(int fd, std::size_t limit, const std::filesystem::path& fi
   return text;
 }
 
-/// A user who may write a catalog chooses what is installed. A pipe comes from the parent of this
-/// process.
+/// Refuses a file that other users may write: they would choose what is installed. A pipe comes
+/// from the parent process.
 void require_believed(int fd, const std::filesystem::path& file) {
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return;
@@ -77,7 +74,7 @@ std::vector<Environment> parse_catalog(std::string_view text, const std::filesys
   try {
     return read_environments(parse_strict_json(text, ErrorCode::failed), file);
   } catch (const Error& error) {
-    // One line as compilers print it, rather than a chain of causes.
+    // One line, as compilers print it, instead of a chain of causes.
     throw Error(error.code(), file.string() + ": " + error.what(), error.hint());
   }
 }
@@ -85,8 +82,8 @@ std::vector<Environment> parse_catalog(std::string_view text, const std::filesys
 std::string read_catalog_text(const std::filesystem::path& file) {
   const Fd fd = open_at(AT_FDCWD, file.string(), O_RDONLY, 0, file);
   require_believed(fd.get(), file);
-  std::string text = read_some(fd.get(), kLargestCatalogFile + 1, file);
-  if (text.size() > kLargestCatalogFile) {
+  std::string text = read_some(fd.get(), kMaxCatalogFile + 1, file);
+  if (text.size() > kMaxCatalogFile) {
     throw Error(ErrorCode::failed, file.string() + ": larger than 4 MiB");
   }
   return text;

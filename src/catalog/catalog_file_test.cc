@@ -1,6 +1,4 @@
 // Tests of what a catalog file may say, and of how it is told what it may not.
-#include "catalog/catalog_file.h"
-
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -8,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "catalog/catalog.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -256,7 +255,7 @@ TEST(CatalogFile, ReadsFromDisk) {
   std::filesystem::permissions(file, std::filesystem::perms(0646));
   EXPECT_EQ(code_of(), "failed: " + file.string() + ": everybody may write it");
   std::filesystem::permissions(file, std::filesystem::perms(0644));
-  std::ofstream(file) << std::string(kLargestCatalogFile + 1, ' ');
+  std::ofstream(file) << std::string(kMaxCatalogFile + 1, ' ');
   EXPECT_EQ(code_of(), "failed: " + file.string() + ": larger than 4 MiB");
   std::filesystem::remove(file);
   std::filesystem::create_directory(file);

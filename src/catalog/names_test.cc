@@ -1,4 +1,4 @@
-// Tests of the grammar of environment names, versions and source profiles.
+// Tests of names in a catalog.
 #include "catalog/names.h"
 
 #include <gtest/gtest.h>
@@ -41,5 +41,59 @@ TEST(Names, SourceProfile) {
   }
 }
 
+TEST(InstallName, IsTheReferences) {
+  struct Case {
+    const char* name;
+    const char* version;
+    const char* directory;
+  };
+  constexpr Case kCases[] = {
+      {"debian:12", "1.0.0", "debian_12-1.0.0"},
+      {"debian:12-base", "1.0.0", "debian_12-base-1.0.0"},
+      {"debian", "2024.1+b1", "debian-2024.1+b1"},
+      {"a", "1-1", "a-1-1"},
+      {"a-1", "1", "a-1-1"},
+  };
+  for (const Case& c : kCases) {
+    Environment environment;
+    environment.name = c.name;
+    environment.version = c.version;
+    EXPECT_EQ(install_directory_name(environment), c.directory);
+  }
+}
+
+TEST(Suggest, EditDistance) {
+  EXPECT_EQ(edit_distance("", ""), 0U);
+  EXPECT_EQ(edit_distance("", "abc"), 3U);
+  EXPECT_EQ(edit_distance("abc", ""), 3U);
+  EXPECT_EQ(edit_distance("kitten", "sitting"), 3U);
+  EXPECT_EQ(edit_distance("Debian", "debian"), 0U);
+  EXPECT_EQ(edit_distance("debain", "debian"), 1U);
+}
+
+TEST(Suggest, Closest) {
+  constexpr std::string_view kKnown[] = {"debian:12", "debian:12-base", "debian:12-build"};
+  struct Case {
+    std::string_view word;
+    std::optional<std::string_view> suggestion;
+  };
+  const Case cases[] = {
+      {"debian:11", "debian:12"},
+      {"debian", "debian:12"},
+      {"debain:12", "debian:12"},
+      {"DEBIAN:12", "debian:12"},
+      {"debian12", "debian:12"},
+      {"debian:12-bild", "debian:12-build"},
+      {"debian:12-bas", "debian:12-base"},
+      {"ubuntu:22", std::nullopt},
+      {"", std::nullopt},
+      {"x", std::nullopt},
+  };
+  for (const Case& c : cases) EXPECT_EQ(closest(c.word, kKnown), c.suggestion) << c.word;
+  EXPECT_EQ(closest("debian", {}), std::nullopt);
+  EXPECT_EQ(closest(std::string(100'000, 'a'), kKnown), std::nullopt);
+}
+
 }  // namespace
+
 }  // namespace pyro

@@ -1,10 +1,9 @@
 // Where an archive may be fetched from.
-#include "catalog/source_url.h"
-
 #include <algorithm>
 
-#include "base/ascii.h"
-#include "base/oci_names.h"
+#include "base/reference.h"
+#include "base/text.h"
+#include "catalog/names.h"
 
 namespace pyro {
 namespace {

@@ -1,7 +1,7 @@
 // Tests of where an archive may be fetched from.
-#include "catalog/source_url.h"
-
 #include <gtest/gtest.h>
+
+#include "catalog/names.h"
 
 namespace pyro {
 namespace {

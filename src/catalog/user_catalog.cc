@@ -12,28 +12,25 @@
 #include <utility>
 #include <vector>
 
-#include "base/ascii.h"
-#include "base/file_lock.h"
+#include "base/directories.h"
 #include "base/files.h"
-#include "base/replace_file.h"
+#include "base/output_file.h"
 #include "base/strict_json.h"
-#include "catalog/catalog_builder.h"
-#include "catalog/catalog_file.h"
-#include "catalog/entry_reader.h"
-#include "catalog/entry_writer.h"
+#include "base/text.h"
+#include "catalog/catalog.h"
+#include "catalog/entry.h"
 #include "catalog/names.h"
 
 namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
-/// In the order in which it was written, by whomever.
+/// Keeps the order of the fields in the file.
 using OrderedJson = nlohmann::ordered_json;
 
-/// A change takes a moment.
-constexpr std::chrono::seconds kPatience{10};
-constexpr mode_t kForEverybody = 0644;
-constexpr mode_t kForTheOwner = 0600;
+constexpr std::chrono::seconds kCatalogLockTimeout{10};
+constexpr mode_t kPublicMode = 0644;
+constexpr mode_t kPrivateMode = 0600;
 
 void require_names(const NewEnvironment& environment) {
   if (!is_environment_name(environment.name)) {
@@ -46,7 +43,7 @@ void require_names(const NewEnvironment& environment) {
   }
 }
 
-/// The folder that it would have in a runtime bundle.
+/// The name of its folder in a runtime bundle.
 std::string profile_for(const std::string& name) {
   std::string profile = to_lower(name);
   std::ranges::replace(profile, ':', '-');
@@ -76,8 +73,8 @@ OrderedJson entry_of(const NewEnvironment& environment) {
   return entry;
 }
 
-/// What the entry will be read as.
-/// @throws Error(usage): whoever asks for it gave what is wrong.
+/// Parses a new entry.
+/// @throws Error(usage): the caller gave the values.
 Environment read_new_entry(const OrderedJson& entry, const fs::path& file) {
   try {
     return read_entry(nlohmann::json(entry), 0, file);
@@ -91,14 +88,14 @@ OrderedJson::iterator find_entry(OrderedJson& entries, std::string_view name) {
                               [&](const OrderedJson& entry) { return entry["name"] == name; });
 }
 
-/// A login in it, or what may be a signature.
+/// Whether its URL has a login, or a query, which may be a signature.
 bool may_hold_a_secret(const Environment& environment) {
   return environment.source_url && environment.source_url->find("://") != std::string::npos &&
          environment.source_url->find_first_of("@?") != std::string::npos;
 }
 
-/// What went wrong with `file`, with a hint for one that is not in the cache.
-Error about(const fs::path& file, const Error& error) {
+/// `error` with the name of the catalog file and a hint.
+Error with_catalog_details(const fs::path& file, const Error& error) {
   if (error.code() != ErrorCode::filesystem) return error;
   std::vector<std::string> texts{error.message()};
   texts.insert(texts.end(), error.causes().begin(), error.causes().end());
@@ -110,22 +107,22 @@ Error about(const fs::path& file, const Error& error) {
   return told.add_context("cannot change the catalog " + file.string());
 }
 
-/// The user's file, held against others who would change it.
-class Editing {
+/// The user's file, locked against changes by other processes.
+class CatalogEdit {
  public:
-  Editing(const fs::path& file, const std::stop_token& stop)
+  CatalogEdit(const fs::path& file, const std::stop_token& stop)
       : file_(file),
         directory_(make_and_open_directory(file.parent_path())),
         lock_(lock(stop)),
         document_(is_there() ? read() : empty()) {}
 
-  /// Each was checked when it was read.
+  /// All are valid entries.
   [[nodiscard]] OrderedJson& entries() { return document_["environments"]; }
 
-  /// Checks it as whoever reads it will, and writes it.
+  /// Validates the new content, and writes it.
   void write(const Catalog& others, mode_t most_rights) const {
     const std::string text = document_.dump(2) + '\n';
-    if (text.size() > kLargestCatalogFile) {
+    if (text.size() > kMaxCatalogFile) {
       throw Error(ErrorCode::failed, file_.string() + ": would be larger than 4 MiB");
     }
     CatalogBuilder all;
@@ -148,7 +145,7 @@ class Editing {
     const std::string name = "." + file_.filename().string() + ".lock";
     try {
       return FileLock::acquire(directory_.get(), name, file_.parent_path() / name,
-                               {.timeout = kPatience, .stop = stop, .on_wait = {}});
+                               {.timeout = kCatalogLockTimeout, .stop = stop, .on_wait = {}});
     } catch (const Error& error) {
       if (error.code() != ErrorCode::busy) throw;
       throw Error(ErrorCode::busy, "another process changes the catalog " + file_.string(),
@@ -172,7 +169,7 @@ class Editing {
     return parse_ordered_json(text, ErrorCode::failed);
   }
 
-  /// Who keeps it elsewhere and links it here means that file.
+  /// The file itself is replaced, and not a link to it.
   [[nodiscard]] fs::path target() const {
     std::error_code error;
     const fs::path real = fs::canonical(file_, error);
@@ -181,7 +178,7 @@ class Editing {
 
   [[nodiscard]] mode_t mode() const {
     struct stat status {};
-    return ::stat(file_.c_str(), &status) == 0 ? status.st_mode & 0777 : kForEverybody;
+    return ::stat(file_.c_str(), &status) == 0 ? status.st_mode & 0777 : kPublicMode;
   }
 
   const fs::path& file_;
@@ -190,9 +187,9 @@ class Editing {
   OrderedJson document_;
 };
 
-/// Where an entry of `file` would not count: catalogs of one directory count by name, and all
-/// others more than those.
-bool counts_more(const fs::path& other, const fs::path& file) {
+/// Whether entries of `other` take precedence: within a directory the later name does, and files of
+/// other directories do.
+bool takes_precedence(const fs::path& other, const fs::path& file) {
   return other.parent_path() != file.parent_path() || other > file;
 }
 
@@ -201,7 +198,7 @@ void require_free(const std::string& name, bool replace, bool is_own, const fs::
   const std::string taken = "environment '" + name + "' is there already, ";
   const Environment* const other = others.find(name);
   const bool is_elsewhere = other != nullptr && other->catalog_file != file;
-  if (is_elsewhere && other->catalog_file && counts_more(*other->catalog_file, file)) {
+  if (is_elsewhere && other->catalog_file && takes_precedence(*other->catalog_file, file)) {
     throw Error(
         ErrorCode::failed,
         taken + "in " + other->catalog_file->string() + ", which counts more than " + file.string(),
@@ -215,14 +212,14 @@ void require_free(const std::string& name, bool replace, bool is_own, const fs::
               "--force puts yours in its place");
 }
 
-/// Puts `entry` into `file`, in place of one of its name if there is one that it may replace.
+/// Adds `entry` to the file, or replaces the entry of its name.
 Environment put_entry(const fs::path& named, const OrderedJson& entry, bool replace,
                       const Catalog& others, const std::stop_token& stop) {
   try {
     make_directories(named.parent_path());
     const fs::path file = stable_path(named);
     Environment added = read_new_entry(entry, file);
-    Editing editing(file, stop);
+    CatalogEdit editing(file, stop);
     OrderedJson& entries = editing.entries();
     const auto own = find_entry(entries, added.name);
     require_free(added.name, replace, own != entries.end(), file, others);
@@ -231,10 +228,10 @@ Environment put_entry(const fs::path& named, const OrderedJson& entry, bool repl
     } else {
       entries.push_back(entry);
     }
-    editing.write(others, may_hold_a_secret(added) ? kForTheOwner : kForEverybody);
+    editing.write(others, may_hold_a_secret(added) ? kPrivateMode : kPublicMode);
     return added;
   } catch (const Error& error) {
-    throw about(named, error);
+    throw with_catalog_details(named, error);
   }
 }
 
@@ -244,9 +241,9 @@ Environment UserCatalog::add(const NewEnvironment& environment, const Catalog& o
                              const std::stop_token& stop) const {
   require_names(environment);
   OrderedJson entry = entry_of(environment);
-  // Before anything is made for what will not be.
+  // Validates before anything is created.
   const Environment wanted = read_new_entry(entry, file_);
-  if (wanted.source_sha256) {  // out of the URL, to where everybody looks for it
+  if (wanted.source_sha256) {  // the checksum may have been part of the URL
     entry["source_url"] = *wanted.source_url;
     entry["source_sha256"] = wanted.source_sha256->hex();
   }
@@ -263,16 +260,16 @@ bool UserCatalog::remove(std::string_view name, const std::stop_token& stop) con
   if (!fs::exists(fs::symlink_status(file_, none))) return false;
   const fs::path file = stable_path(file_);
   try {
-    Editing editing(file, stop);
+    CatalogEdit editing(file, stop);
     OrderedJson& entries = editing.entries();
     const auto own = find_entry(entries, name);
     if (own == entries.end()) return false;
     entries.erase(own);
-    // What it stood in front of comes back, and must have its install directory for itself.
-    editing.write(Catalog::built_in(), kForEverybody);
+    // A built-in entry that it replaced comes back, and must not share its install directory.
+    editing.write(Catalog::built_in(), kPublicMode);
     return true;
   } catch (const Error& error) {
-    throw about(file, error);
+    throw with_catalog_details(file, error);
   }
 }
 

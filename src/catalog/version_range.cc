@@ -1,105 +1,68 @@
-// Which catalog versions an entry is for.
-#include "catalog/version_range.h"
-
+// Version ranges: ">=4.5.0,<5.0.0".
 #include <array>
 #include <charconv>
 #include <compare>
+#include <cstdint>
 #include <utility>
+#include <vector>
 
-#include "base/ascii.h"
+#include "base/text.h"
+#include "catalog/names.h"
 
 namespace pyro {
 namespace {
 
-/// Calls `each` for the pieces between separators until it returns false.
-template <typename Each>
-bool for_each_part(std::string_view text, char separator, Each each) {
-  for (;;) {
-    const std::size_t end = text.find(separator);
-    if (!each(text.substr(0, end))) return false;
-    if (end == std::string_view::npos) return true;
-    text.remove_prefix(end + 1);
-  }
-}
+using Version = std::vector<std::uint32_t>;
 
-std::optional<std::uint32_t> parse_number(std::string_view text) {
-  std::uint32_t value = 0;
-  const char* const end = text.data() + text.size();
-  if (text.empty() || !all_are(text, is_digit)) return std::nullopt;
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc{} || stop != end) return std::nullopt;
-  return value;
-}
-
-}  // namespace
-
-std::optional<VersionRange::Version> VersionRange::parse_version(std::string_view text) {
+/// Numbers and dots. Trailing zeros are dropped: 4.5 and 4.5.0 are one version.
+std::optional<Version> parse_version(std::string_view text) {
   Version version;
-  const bool good = for_each_part(text, '.', [&](std::string_view part) {
-    const auto number = parse_number(part);
-    version.push_back(number.value_or(0));
-    return number.has_value();
-  });
-  if (!good) return std::nullopt;
-  // 4.5 and 4.5.0 are one version.
+  for (std::size_t start = 0; start <= text.size();) {
+    const std::string_view part = text.substr(start, text.find('.', start) - start);
+    std::uint32_t number = 0;
+    const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), number);
+    if (error != std::errc{} || end != part.data() + part.size()) return std::nullopt;
+    version.push_back(number);
+    start += part.size() + 1;
+  }
   while (!version.empty() && version.back() == 0) version.pop_back();
   return version;
 }
 
-std::optional<VersionRange::Condition> VersionRange::parse_condition(std::string_view text) {
-  static constexpr std::array<std::pair<std::string_view, Operator>, 6> kOperators{{
-      {">=", Operator::at_least},
-      {"<=", Operator::at_most},
-      {"==", Operator::equal},
-      {"!=", Operator::not_equal},
-      {">", Operator::above},
-      {"<", Operator::below},
+/// Whether `version` meets a condition like ">=4.5.0"; nothing when it is not of that form.
+std::optional<bool> meets(const Version& version, std::string_view condition) {
+  using Order = std::strong_ordering;
+  static constexpr std::array<std::pair<std::string_view, bool (*)(Order)>, 6> kOperators{{
+      {">=", [](Order order) { return order >= 0; }},
+      {"<=", [](Order order) { return order <= 0; }},
+      {"==", [](Order order) { return order == 0; }},
+      {"!=", [](Order order) { return order != 0; }},
+      {">", [](Order order) { return order > 0; }},
+      {"<", [](Order order) { return order < 0; }},
   }};
-  text = trim(text);
-  for (const auto& [symbol, op] : kOperators) {
-    if (!text.starts_with(symbol)) continue;
-    auto version = parse_version(trim(text.substr(symbol.size())));
-    if (!version) return std::nullopt;
-    return Condition{op, std::move(*version)};
+  condition = trim(condition);
+  for (const auto& [symbol, holds] : kOperators) {
+    if (!condition.starts_with(symbol)) continue;
+    const auto other = parse_version(trim(condition.substr(symbol.size())));
+    if (!other) return std::nullopt;
+    return holds(version <=> *other);
   }
   return std::nullopt;
 }
 
-std::optional<VersionRange> VersionRange::parse(std::string_view text) {
-  VersionRange range;
-  const bool good = for_each_part(text, ',', [&](std::string_view part) {
-    auto condition = parse_condition(part);
-    if (condition) range.conditions_.push_back(std::move(*condition));
-    return condition.has_value();
-  });
-  if (!good) return std::nullopt;
-  return range;
-}
+}  // namespace
 
-bool VersionRange::holds(const Condition& condition, const Version& version) {
-  const std::strong_ordering order = version <=> condition.version;
-  switch (condition.op) {
-    case Operator::at_least:
-      return order >= 0;
-    case Operator::above:
-      return order > 0;
-    case Operator::at_most:
-      return order <= 0;
-    case Operator::below:
-      return order < 0;
-    case Operator::equal:
-      return order == 0;
-    case Operator::not_equal:
-      return order != 0;
-  }
-  return false;
-}
-
-bool VersionRange::contains(std::string_view text) const {
+std::optional<bool> version_in_range(std::string_view text, std::string_view range) {
   const auto version = parse_version(text);
-  if (!version) return false;
-  return std::ranges::all_of(
-      conditions_, [&](const Condition& condition) { return holds(condition, *version); });
+  bool is_contained = version.has_value();
+  for (;;) {
+    const std::size_t comma = range.find(',');
+    const auto is_met = meets(version.value_or(Version()), range.substr(0, comma));
+    if (!is_met) return std::nullopt;
+    is_contained = is_contained && *is_met;
+    if (comma == range.npos) return is_contained;
+    range.remove_prefix(comma + 1);
+  }
 }
 
 }  // namespace pyro

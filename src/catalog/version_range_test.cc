@@ -1,7 +1,7 @@
-// Tests of VersionRange.
-#include "catalog/version_range.h"
-
+// Tests of version ranges.
 #include <gtest/gtest.h>
+
+#include "catalog/names.h"
 
 namespace pyro {
 namespace {
@@ -34,9 +34,7 @@ TEST(VersionRange, Contains) {
       {">=4.5.0", "4.5.0rc1", false},
   };
   for (const RangeCase& c : kCases) {
-    const auto range = VersionRange::parse(c.range);
-    ASSERT_TRUE(range) << c.range;
-    EXPECT_EQ(range->contains(c.version), c.contained) << c.version << " in " << c.range;
+    EXPECT_EQ(version_in_range(c.version, c.range), c.contained) << c.version << " in " << c.range;
   }
 }
 
@@ -45,7 +43,7 @@ TEST(VersionRange, RefusesWhatItDoesNotKnow) {
                           "~=4.5", ">=",    ">=4.5.*",   ">=v4",     ">=4..5",       ">=4.5.",
                           ">=.5",  ">= =4", "=>4",       ">=4.5 <5", ">=4294967296", "*",
                           ">=-1",  ">=+1",  ">=4.5.0rc1"}) {
-    EXPECT_FALSE(VersionRange::parse(bad)) << bad;
+    EXPECT_FALSE(version_in_range("1.0", bad)) << bad;
   }
 }
 

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <span>
 
-#include "base/base64.h"
+#include "base/text.h"
 #include "cli/printable.h"
 
 namespace pyro::cli {

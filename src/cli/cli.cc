@@ -7,7 +7,7 @@
 #include <span>
 #include <utility>
 
-#include "base/caught.h"
+#include "base/errors.h"
 #include "cli/command.h"
 #include "cli/commands/commands.h"
 #include "cli/completion.h"

@@ -1,7 +1,7 @@
 // What a command works with.
 #include "cli/context.h"
 
-#include "base/oci_names.h"
+#include "base/reference.h"
 #include "pyro/error.h"
 
 namespace pyro::cli {

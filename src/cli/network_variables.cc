@@ -8,8 +8,8 @@
 #include <string_view>
 #include <system_error>
 
-#include "base/ascii.h"
-#include "base/oci_names.h"
+#include "base/reference.h"
+#include "base/text.h"
 #include "cli/sizes.h"
 
 namespace pyro::cli {

@@ -13,12 +13,12 @@
 #include <cstdio>
 #include <optional>
 
-#include "base/file_lock.h"
+#include "base/directories.h"
 #include "base/files.h"
-#include "base/mib.h"
+#include "base/text.h"
 #include "doctor/checks.h"
 #include "store/layout.h"
-#include "store/staging_directory.h"
+#include "store/transaction.h"
 
 namespace pyro {
 namespace {
@@ -81,14 +81,14 @@ void write_piece(const Fd& file, std::uint64_t offset) {
 }
 
 bool makes_holes(const Scratch& scratch) {
-  constexpr std::uint64_t kSize = 1 << 20;
+  constexpr std::uint64_t kProbeSize = 1 << 20;
   const Fd file = scratch.make_file("holes");
-  write_piece(file, kSize - kPiece);
+  write_piece(file, kProbeSize - kPiece);
   // Before, no file system has decided where the data goes.
   sync_file(file.get(), "a file to try things with");
   struct stat status {};
   return ::lseek(file.get(), 0, SEEK_DATA) > 0 && ::fstat(file.get(), &status) == 0 &&
-         static_cast<std::uint64_t>(status.st_blocks) * 512 < kSize / 2;
+         static_cast<std::uint64_t>(status.st_blocks) * 512 < kProbeSize / 2;
 }
 
 bool exchanges_directories(const Scratch& scratch) {

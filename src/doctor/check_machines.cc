@@ -47,17 +47,17 @@ bool check_monitor(const std::filesystem::path& monitor, Findings& findings) {
 }
 
 std::string kvm_remedy(const KvmReport& report, const std::filesystem::path& cache_dir) {
-  switch (report.trouble) {
-    case KvmTrouble::none:
+  switch (report.status) {
+    case KvmStatus::usable:
       return "";
-    case KvmTrouble::absent:
+    case KvmStatus::absent:
       return "switch virtualization on in the firmware, or nested virtualization in the host of "
              "this machine; then: modprobe kvm";
-    case KvmTrouble::denied:
+    case KvmStatus::denied:
       return "add yourself to the group: adduser $USER kvm";
-    case KvmTrouble::untried:
+    case KvmStatus::untried:
       return kInstall;
-    case KvmTrouble::broken:
+    case KvmStatus::broken:
       break;
   }
   return "have the host of this machine fix nested virtualization; PYRO_KVM=off leaves it alone" +

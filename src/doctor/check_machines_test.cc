@@ -125,18 +125,18 @@ INSTANTIATE_TEST_SUITE_P(
     Reports, KvmTest,
     ::testing::Values(
         Kvm{"Good", {}, Health::ok, ""}, Kvm{"GoodBefore", {.remembered = true}, Health::ok, ""},
-        Kvm{"Absent", {.trouble = KvmTrouble::absent}, Health::warning, "modprobe kvm"},
-        Kvm{"Denied", {.trouble = KvmTrouble::denied}, Health::warning, "adduser $USER kvm"},
-        Kvm{"Untried", {.trouble = KvmTrouble::untried}, Health::warning, "apt install"},
-        Kvm{"Broken", {.trouble = KvmTrouble::broken}, Health::warning, "PYRO_KVM=off"},
+        Kvm{"Absent", {.status = KvmStatus::absent}, Health::warning, "modprobe kvm"},
+        Kvm{"Denied", {.status = KvmStatus::denied}, Health::warning, "adduser $USER kvm"},
+        Kvm{"Untried", {.status = KvmStatus::untried}, Health::warning, "apt install"},
+        Kvm{"Broken", {.status = KvmStatus::broken}, Health::warning, "PYRO_KVM=off"},
         Kvm{"BrokenBefore",
-            {.trouble = KvmTrouble::broken, .remembered = true},
+            {.status = KvmStatus::broken, .remembered = true},
             Health::warning,
             "to have it tried again"}),
     [](const auto& row) { return row.param.name; });
 
 TEST(RequiredKvm, IsMissingWhereItDoesNotWork) {
-  const KvmReport absent{.trouble = KvmTrouble::absent, .reason = "there is no /dev/kvm"};
+  const KvmReport absent{.status = KvmStatus::absent, .reason = "there is no /dev/kvm"};
   const Finding found = kvm_finding(absent, "/cache", true);
   EXPECT_EQ(found.health, Health::missing);
   EXPECT_EQ(found.message, "required, but there is no /dev/kvm");

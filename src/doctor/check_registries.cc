@@ -4,11 +4,10 @@
 #include <compare>
 #include <set>
 
-#include "base/oci_names.h"
+#include "base/reference.h"
 #include "doctor/checks.h"
 #include "net/curl_client.h"
-#include "oci/endpoints.h"
-#include "oci/registries_conf.h"
+#include "oci/mirrors.h"
 
 namespace pyro {
 namespace {

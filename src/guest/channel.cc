@@ -54,7 +54,7 @@ void Channel::read_all(void* bytes, std::size_t size) {
 Frame Channel::read() {
   FrameHeader header;
   read_all(&header, sizeof header);
-  if (header.size > kLargestPayload) give_up("a frame is too large");
+  if (header.size > kMaxPayload) give_up("a frame is too large");
   read_all(in_, header.size);
   in_[header.size] = '\0';
   return {header.type, {in_, header.size}};
@@ -71,8 +71,8 @@ void Channel::write(FrameType type, std::string_view payload) {
 // In one piece: each write(2) is a message to the host, and a wait for it.
 void Channel::write(FrameType type, const void* fixed, std::size_t fixed_size,
                     std::string_view rest) {
-  if (fixed_size + rest.size() > kLargestPayload) {
-    rest = rest.substr(0, kLargestPayload - fixed_size);
+  if (fixed_size + rest.size() > kMaxPayload) {
+    rest = rest.substr(0, kMaxPayload - fixed_size);
   }
   const FrameHeader header{static_cast<std::uint32_t>(fixed_size + rest.size()), type, {}};
   std::memcpy(out_, &header, sizeof header);

@@ -1,4 +1,4 @@
-// The guest's end of the channel: whole frames in, whole frames out.
+// The guest's end of the channel to pyro: frames in and out.
 #pragma once
 
 #include <cstddef>
@@ -25,11 +25,10 @@ Payload fixed_part(std::string_view& payload) {
   return result;
 }
 
-/// Blocks in both directions. There is nobody to report a broken channel to, so that ends the
-/// machine.
+/// Blocking in both directions. A broken channel cannot be reported, so it ends the machine.
 class Channel {
  public:
-  /// Finds the port, which may still be on its way into /dev.
+  /// Finds the port, and waits for it to appear in /dev.
   void open();
 
   [[nodiscard]] int descriptor() const { return port_; }
@@ -53,8 +52,8 @@ class Channel {
   void read_all(void* bytes, std::size_t size);
 
   int port_ = -1;
-  char in_[kLargestPayload + 1];
-  char out_[sizeof(FrameHeader) + kLargestPayload];
+  char in_[kMaxPayload + 1];
+  char out_[sizeof(FrameHeader) + kMaxPayload];
 };
 
 }  // namespace pyro::guest

@@ -1,4 +1,4 @@
-// One command: started, fed, listened to, and reported.
+// Runs one command: streams, terminal, signals, exit status.
 #include "guest/command.h"
 
 #include <fcntl.h>
@@ -7,25 +7,97 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "guest/descriptor.h"
-#include "guest/end_of_input.h"
-#include "guest/process.h"
 
 namespace pyro::guest {
 namespace {
 
-constexpr int kRoomForMuch = 256 << 10;
+constexpr int kMinLooks = 2;
+constexpr int kMaxLooks = 20;
 
-/// Readable when a child has ended. Made for the first command, and there for all: a machine that
-/// goes on from a saved state has it.
+long long milliseconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return now.tv_sec * 1000LL + now.tv_nsec / 1'000'000;
+}
+
+/// Whether no other process runs: a shell that is still starting does not read keys yet.
+bool all_others_wait() {
+  const Descriptor file(::open("/proc/loadavg", O_RDONLY | O_CLOEXEC));
+  char text[128] = {};
+  if (::read(file.get(), text, sizeof text - 1) <= 0) return true;
+  // "0.00 0.00 0.00 1/60 123": the one that runs is this process.
+  return std::strstr(text, " 1/") != nullptr;
+}
+
+/// The end of a terminal's input.
+///
+/// A process that reads the terminal while it is empty finds an end of file, every time. The end of
+/// file is a key, typed when a process seems to wait for input. A key that stays unread is removed
+/// again: the program would misread it if it changed the mode of the terminal later.
+class EndOfInput {
+ public:
+  static constexpr int kLookInterval = 50;  ///< In milliseconds.
+
+  void note_input(std::string_view bytes) {
+    if (!bytes.empty()) last_input_ = bytes.back();
+  }
+
+  /// Called repeatedly once all input has been written. `keys` is our end of the terminal,
+  /// `terminal` the command's.
+  void look(int keys, int terminal) {
+    if (milliseconds() < next_look_) return;
+    next_look_ = milliseconds() + kLookInterval;
+    pollfd unread{terminal, POLLIN, 0};
+    const bool is_empty = ::poll(&unread, 1, 0) == 0;
+    if (std::exchange(has_typed_, false)) {
+      needed_ = is_empty ? kMinLooks : std::min(needed_ * 2, kMaxLooks);
+      if (!is_empty) ::tcflush(terminal, TCIFLUSH);
+      looks_ = 0;
+      return;
+    }
+    looks_ = is_empty ? looks_ + 1 : 0;
+    // A process that runs all the time is ignored.
+    if (looks_ >= needed_ && (all_others_wait() || looks_ > 2 * kMaxLooks)) type(keys, terminal);
+  }
+
+ private:
+  // Within a line the key ends that part of the line, and a second one is the end of file. For a
+  // program in raw mode it is the end of file in an empty line only.
+  void type(int keys, int terminal) {
+    termios settings{};
+    if (::tcgetattr(terminal, &settings) != 0) return;
+    const bool has_lines = (settings.c_lflag & ICANON) != 0;
+    const bool is_within_line = last_input_ != '\n' && last_input_ != '\r';
+    char key = static_cast<char>(settings.c_cc[VEOF]);
+    if (!has_lines && is_within_line) key = '\n';
+    if (key == _POSIX_VDISABLE) return;
+    has_typed_ = ::write(keys, &key, 1) == 1 && !is_within_line;
+    last_input_ = '\n';
+    looks_ = 0;
+  }
+
+  char last_input_ = '\n';
+  bool has_typed_ = false;  ///< A key that may have to be removed.
+  int looks_ = 0;           ///< At an empty terminal, since a key was typed.
+  int needed_ = kMinLooks;  ///< Looks before a key is typed.
+  long long next_look_ = 0;
+};
+
+constexpr int kLargePipe = 256 << 10;
+
+/// Readable when a child has ended. Made once: a resumed machine has it.
 int child_signal() {
   static const Descriptor signal([] {
     sigset_t signals;
@@ -37,10 +109,10 @@ int child_signal() {
   return signal.get();
 }
 
-class Run {
+class CommandRun {
  public:
-  Run(Channel& channel, WaitingProcess& process, const CommandRequest& request,
-      const RunPayload& run)
+  CommandRun(Channel& channel, WaitingProcess& process, const CommandRequest& request,
+             const RunPayload& run)
       : channel_(channel), process_(process), request_(request), run_(run) {}
 
   void to_its_end() {
@@ -62,7 +134,7 @@ class Run {
     StreamChoice streams{{}, run_.input != 0};
     if (!process_.make()) return {errno, "cannot start a process"};
     if (run_.terminal == 0)
-      take_pipes();
+      use_pipes();
     else if (!open_terminal(streams.terminal))
       return {errno, "cannot make the terminal of the command"};
     return process_.become(request_, streams);
@@ -84,7 +156,7 @@ class Run {
     return terminal_.is_open() && input_.is_open();
   }
 
-  void take_pipes() {
+  void use_pipes() {
     output_ = std::move(process_.pipes.output);
     error_output_ = std::move(process_.pipes.error_output);
     if (run_.input != 0) input_ = std::move(process_.pipes.input);
@@ -110,9 +182,9 @@ class Run {
   void forward(Descriptor& stream, FrameType type) {
     if (!stream.is_open()) return;
     const long got = channel_.forward(type, stream.get());
-    // For what says little, the pipe is large enough as it is, and its growth takes time.
+    // Growing the pipe takes time, so only for much output.
     if (got == kStreamPiece && run_.terminal == 0) {
-      ::fcntl(stream.get(), F_SETPIPE_SZ, kRoomForMuch);
+      ::fcntl(stream.get(), F_SETPIPE_SZ, kLargePipe);
     }
     if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
     stream.close();
@@ -122,7 +194,7 @@ class Run {
     std::string_view payload = frame.payload;
     switch (frame.type) {
       case FrameType::input:
-        return take_input(payload);
+        return add_input(payload);
       case FrameType::closed:
         return stop_listening(fixed_part<StreamPayload>(payload).stream);
       case FrameType::resize:
@@ -135,7 +207,7 @@ class Run {
     }
   }
 
-  void take_input(std::string_view bytes) {
+  void add_input(std::string_view bytes) {
     if (bytes.empty()) {
       input_ended_ = true;
     } else if (input_.is_open()) {
@@ -169,7 +241,7 @@ class Run {
   void stop_listening(Stream stream) {
     if (stream == Stream::output) output_.close();
     if (stream == Stream::error_output) error_output_.close();
-    // A terminal is gone when all of it is closed.
+    // A terminal hangs up when all our descriptors are closed.
     if (run_.terminal != 0) close_input();
   }
 
@@ -187,7 +259,7 @@ class Run {
     ::ioctl(output_.get(), TIOCSWINSZ, &size);
   }
 
-  // As init, it is the parent of all that have lost theirs.
+  // Init is the parent of all orphans.
   void reap() {
     signalfd_siginfo ignored;
     while (::read(children_, &ignored, sizeof ignored) > 0) {
@@ -209,7 +281,7 @@ class Run {
     }
   }
 
-  // Everybody who could write is dead, so there is an end to what is left.
+  // All writers are dead, so this ends.
   void drain() {
     while (output_.is_open() && channel_.forward(FrameType::output, output_.get()) > 0) {
     }
@@ -226,8 +298,8 @@ class Run {
   Descriptor input_;
   Descriptor output_;
   Descriptor error_output_;
-  /// The command's end of its terminal, open here, too: a terminal hangs up when no process has it
-  /// open, and the command may live on and open it again.
+  /// The command's end of its terminal. Open here because a terminal hangs up when no process has
+  /// it open, and the command may close it and open it again.
   Descriptor terminal_;
   std::string pending_;
   bool input_ended_ = false;
@@ -240,7 +312,7 @@ class Run {
 
 void run_command(Channel& channel, WaitingProcess& process, const CommandRequest& request,
                  const RunPayload& run) {
-  Run(channel, process, request, run).to_its_end();
+  CommandRun(channel, process, request, run).to_its_end();
 }
 
 }  // namespace pyro::guest

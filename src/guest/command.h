@@ -1,24 +1,64 @@
-// One command: started, fed, listened to, and reported.
+// Commands: a process is made ahead of time, becomes the command, and its end is reported.
 #pragma once
+
+#include <sys/types.h>
 
 #include <string>
 #include <vector>
 
 #include "guest/channel.h"
+#include "guest/descriptor.h"
 
 namespace pyro::guest {
 
-class WaitingProcess;
-
-/// What the host has said of a command so far.
+/// A command as the host describes it.
 struct CommandRequest {
   std::vector<std::string> arguments;
   std::vector<std::string> variables;
   std::string directory;
 };
 
-/// Runs it to its end in the process that waits for one, or says why it cannot be run. Whatever it
-/// left running is ended with it.
+struct StartFailure {
+  int error_number = 0;  ///< 0: it runs.
+  std::string what;
+};
+
+/// The standard streams of a command.
+struct StreamChoice {
+  std::string terminal;    ///< The path of the terminal for all streams; empty for pipes.
+  bool has_input = false;  ///< Without a terminal: whether standard input is a pipe or /dev/null.
+};
+
+/// A process that waits to become a command, in a session of its own and in its home directory.
+///
+/// Under emulation, making a process takes as long as everything else that a short command does. So
+/// it is made ahead of the command, and saved with the machine.
+class WaitingProcess {
+ public:
+  /// Our ends of the pipes for its standard streams, used without a terminal. Non-blocking.
+  struct Pipes {
+    Descriptor input;
+    Descriptor output;
+    Descriptor error_output;
+  };
+
+  /// Makes the process unless there is one. False, with errno, on failure.
+  bool make();
+
+  /// Turns it into the command, which then has the process `pid` and `pipes`.
+  StartFailure become(const CommandRequest& request, const StreamChoice& streams);
+
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  Pipes pipes;
+
+ private:
+  pid_t pid_ = -1;
+  bool waits_ = false;
+  Descriptor request_;
+  Descriptor report_;
+};
+
+/// Runs a command to its end, or reports why it cannot start. Processes that it left are killed.
 void run_command(Channel& channel, WaitingProcess& process, const CommandRequest& request,
                  const RunPayload& run);
 

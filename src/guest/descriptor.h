@@ -1,4 +1,4 @@
-// A file descriptor that is closed once, and what is read or written whole.
+// An owned file descriptor, and complete reads and writes.
 #pragma once
 
 #include <unistd.h>

@@ -12,7 +12,6 @@
 #include "guest/command.h"
 #include "guest/descriptor.h"
 #include "guest/machine.h"
-#include "guest/process.h"
 #include "guest/tree.h"
 
 namespace pyro::guest {
@@ -24,7 +23,7 @@ class Server {
 
   [[noreturn]] void run() {
     for (;;) {
-      process_.make();  // what keeps it from that is told when a command wants it
+      process_.make();  // a failure is reported with the next command
       handle(channel_.read());
     }
   }
@@ -59,12 +58,12 @@ class Server {
         return reach(host, payload);
       }
       default:
-        return;  // what was meant for a command that has ended by now
+        return;  // for a command that has ended
     }
   }
 
   void begin(const StartPayload& start, const std::string& host_name) {
-    wake_up(start, host_name);
+    begin_session(start, host_name);
     request_ = {};
     channel_.write_fixed(FrameType::ready, NumberPayload{kProtocolVersion});
   }
@@ -87,10 +86,10 @@ class Server {
   CommandRequest request_;
 };
 
-// A kernel without a console starts init without them.
+// A kernel without a console starts init without standard streams.
 void fill_standard_streams() {
   for (;;) {
-    // NOLINTNEXTLINE(android-cloexec-open): that they are inherited is what they are for.
+    // NOLINTNEXTLINE(android-cloexec-open): they are meant to be inherited.
     const int fd = ::open("/dev/null", O_RDWR);
     if (fd > STDERR_FILENO) ::close(fd);
     if (fd < 0 || fd > STDERR_FILENO) return;

@@ -20,7 +20,7 @@ namespace {
 constexpr std::string_view kBuses[] = {"virtio_pci", "virtio_mmio"};
 constexpr std::string_view kFileSystems[] = {"overlay", "ext4"};
 
-/// By what the devices say that they are: virtio 1.2, section 5.
+/// Device ids of virtio 1.2, section 5.
 struct Driver {
   std::string_view name;
   std::string_view device;
@@ -58,8 +58,7 @@ std::string_view take(std::string_view& text, char separator) {
   return piece;
 }
 
-/// What is on the virtio bus, as its drivers are to know it. A bus has found its devices when its
-/// module is loaded.
+/// The ids of the devices on the virtio bus. They appear when the module of the bus is loaded.
 std::vector<std::string> virtio_devices() {
   const std::string folder = "/sys/bus/virtio/devices/";
   std::vector<std::string> found;
@@ -93,7 +92,7 @@ class Loader {
   }
 
  private:
-  // modules.dep lists what a module needs, indirectly too: last what has to be loaded first.
+  // modules.dep lists all dependencies of a module; the last one has to be loaded first.
   void load_with_needs(std::string_view path, std::string_view needs) {
     std::vector<std::string_view> order{path};
     while (!needs.empty()) {
@@ -102,7 +101,7 @@ class Loader {
     for (auto it = order.rbegin(); it != order.rend(); ++it) insert(*it);
   }
 
-  // A failure shows soon enough in what then does not appear; most are of modules that are in.
+  // Failures are ignored: most modules are loaded already, and a missing device is reported later.
   void insert(std::string_view path) {
     if (std::ranges::find(tried_, path) != tried_.end()) return;
     tried_.push_back(path);
@@ -120,7 +119,7 @@ class Loader {
 
 }  // namespace
 
-// Every module costs a boot milliseconds: none is loaded for what is not there.
+// Each module costs milliseconds of the boot, so only those of present devices are loaded.
 void load_modules() {
   Loader loader;
   std::vector<std::string> devices = virtio_devices();

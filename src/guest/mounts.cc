@@ -1,11 +1,15 @@
-// File systems that are needed: the kernel's own, and the environment's under a layer that is
-// thrown away.
+// The file systems, devices and limits that programs expect of a running system.
+#include <fcntl.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <string>
 
+#include "guest/descriptor.h"
 #include "guest/machine.h"
 
 namespace pyro::guest {
@@ -22,7 +26,7 @@ void mount_disk() {
     give_up("no virtio disk appeared: neither the kernel nor its initrd.img has a driver");
   }
   int error = mount_at(kDisk, "/lower", "ext4", MS_RDONLY, "");
-  // It was not unmounted when it was copied; its journal cannot be replayed on a read-only disk.
+  // The image was copied while mounted; its journal cannot be replayed on a read-only disk.
   if (error == EROFS || error == EACCES) {
     error = mount_at(kDisk, "/lower", "ext4", MS_RDONLY, "noload");
   }
@@ -51,6 +55,54 @@ void change_root() {
   require(changed ? 0 : errno, "cannot change to the new root");
 }
 
+void mount_what_is_usual() {
+  constexpr unsigned long kOnlyData = MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5,ptmxmode=0666");
+  mount_at("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
+  mount_at("run", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
+  mount_at("cgroup2", "/sys/fs/cgroup", "cgroup2", kOnlyData, "");
+}
+
+void link_descriptors() {
+  ::symlink("/proc/self/fd", "/dev/fd");
+  ::symlink("/proc/self/fd/0", "/dev/stdin");
+  ::symlink("/proc/self/fd/1", "/dev/stdout");
+  ::symlink("/proc/self/fd/2", "/dev/stderr");
+}
+
+/// Devices whose drivers are loaded when they are opened (Linux, admin-guide/devices.txt).
+struct StaticNode {
+  const char* path;
+  mode_t mode;
+  unsigned minor;
+};
+constexpr unsigned kMiscDevice = 10;
+constexpr StaticNode kStaticNodes[] = {
+    {"/dev/fuse", 0666, 229}, {"/dev/net/tun", 0666, 200}, {"/dev/loop-control", 0660, 237}};
+
+void make_static_nodes() {
+  ::mkdir("/dev/net", 0755);
+  for (const StaticNode& node : kStaticNodes) {
+    if (::mknod(node.path, S_IFCHR | node.mode, makedev(kMiscDevice, node.minor)) == 0) {
+      ::chmod(node.path, node.mode);  // whatever the umask is
+    }
+  }
+}
+
+void write_setting(const char* path, std::string_view value) {
+  const Descriptor file(::open(path, O_WRONLY | O_CLOEXEC));
+  static_cast<void>(!::write(file.get(), value.data(), value.size()));
+}
+
+/// The values of systemd and of distributions for servers. The defaults of the kernel are for the
+/// smallest machines, and allow ping to root only.
+void raise_limits() {
+  constexpr rlimit kOpenFiles{1024, 512 << 10};
+  ::setrlimit(RLIMIT_NOFILE, &kOpenFiles);
+  write_setting("/proc/sys/fs/inotify/max_user_watches", "524288");
+  write_setting("/proc/sys/net/ipv4/ping_group_range", "0 2147483647");
+}
+
 }  // namespace
 
 int mount_at(const char* source, const char* target, const char* type, unsigned long flags,
@@ -72,6 +124,31 @@ void enter_root_file_system() {
   mount_overlay();
   for (const char* const name : {"/proc", "/sys", "/dev"}) move_into_new_root(name);
   change_root();
+}
+
+void complete_system() {
+  mount_what_is_usual();
+  link_descriptors();
+  make_static_nodes();
+  raise_limits();
+  if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
+}
+
+// The file of the image may be a link to one that a service writes.
+void write_own_file(const char* path, std::string_view content) {
+  ::mkdir("/etc", 0755);
+  ::unlink(path);
+  const Descriptor file(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  static_cast<void>(!::write(file.get(), content.data(), content.size()));
+}
+
+void write_names(const std::string& name) {
+  write_own_file("/etc/hostname", name + '\n');
+  write_own_file("/etc/hosts",
+                 "127.0.0.1\tlocalhost\n"
+                 "::1\tlocalhost ip6-localhost ip6-loopback\n"
+                 "127.0.1.1\t" +
+                     name + '\n');
 }
 
 }  // namespace pyro::guest

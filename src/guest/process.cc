@@ -1,6 +1,4 @@
-// A process that waits to become a command, and how it is told which.
-#include "guest/process.h"
-
+// The process that waits to become a command.
 #include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +11,8 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "guest/command.h"
 
 namespace pyro::guest {
 namespace {

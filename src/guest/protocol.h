@@ -1,26 +1,24 @@
-// What pyro and the program in the guest say to each other, over one virtio-serial port.
+// The protocol between pyro and the program in the guest, over one virtio-serial port.
 //
 // Both send frames: a header of eight bytes, then `size` bytes of payload. Numbers are little
 // endian, texts are bytes without a terminator. Whatever comes from the guest is untrusted.
 //
-// A machine serves one conversation after another, each of which begins with `start`: after
-// booting, and again whenever it goes on from a saved state. A conversation is any number of these,
-// one after the other:
+// A session begins with `start`, after booting and after each resume from a saved state. It
+// consists of any number of these requests, one after the other:
 //
 //   host                                          guest
 //   start                                         ready
-//   argument..., variable..., directory, run      output..., error_output..., taken..., then
-//   exited,
-//     and meanwhile input, closed, resize, signal   or refused when the command cannot be run
-//   put, then a tree                              done or refused; the latter as soon as something
-//                                                 fails: what is left of the tree is passed over
+//   argument..., variable..., directory, run      output..., error_output..., taken...,
+//     and meanwhile input, closed, resize, signal   then exited; or refused if it cannot run
+//   put, then a tree                              done or refused; refused is sent at once, and the
+//                                                 rest of the tree is ignored
 //   get                                           a tree, then done, or refused
 //   reach                                         done or refused
 //
 // A tree is entry, data..., entry, data..., and last an empty frame `tree_end`.
 //
-// Flow control: the guest takes `input` as far as kInputWindow goes beyond what it said to have
-// `taken`; everything else is slowed down by the port itself.
+// Flow control: at most kInputWindow bytes of `input` may be sent beyond those that the guest has
+// reported as `taken`. Everything else relies on the flow control of the port.
 #pragma once
 
 #include <cstddef>
@@ -29,12 +27,12 @@
 namespace pyro::guest {
 
 inline constexpr std::uint32_t kProtocolVersion = 1;
-/// The port's name, as QEMU is told it and as the guest's /sys/class/virtio-ports shows it.
+/// The name of the port in QEMU's arguments and in /sys/class/virtio-ports of the guest.
 inline constexpr const char* kPortName = "pyro.guest";
 
 /// Room for the longest word that a Linux command may have (MAX_ARG_STRLEN).
-inline constexpr std::uint32_t kLargestPayload = 128 << 10;
-/// How much of a stream is put into one frame: with its header it fills one of the port's buffers.
+inline constexpr std::uint32_t kMaxPayload = 128 << 10;
+/// Bytes of a stream in one frame. With its header it fills one of the buffers of the port.
 inline constexpr std::size_t kStreamPiece = (32 << 10) - 8;
 inline constexpr std::uint32_t kInputWindow = 256 << 10;
 inline constexpr std::size_t kSeedBytes = 64;
@@ -42,15 +40,15 @@ inline constexpr std::size_t kSeedBytes = 64;
 enum class FrameType : std::uint8_t {
   // From the host.
   start = 1,  ///< StartPayload, then the host name.
-  argument,   ///< A word of the command.
+  argument,   ///< An argument of the command.
   variable,   ///< "NAME=value", on top of a few that every command has.
-  directory,  ///< Where the command runs; left out: the home directory.
+  directory,  ///< The working directory; by default the home directory.
   run,        ///< RunPayload.
-  input,      ///< Bytes for standard input; none: its end.
+  input,      ///< Bytes for standard input; empty at its end.
   closed,     ///< StreamPayload: its reader is gone.
   resize,     ///< WindowPayload.
   signal,     ///< NumberPayload: for the command's process group.
-  put,        ///< The path that the tree to come is to have.
+  put,        ///< The destination of the tree that follows.
   get,        ///< The path of a tree.
   reach,      ///< ReachPayload, then what to send to that address.
 
@@ -64,12 +62,12 @@ enum class FrameType : std::uint8_t {
   ready = 128,   ///< NumberPayload: kProtocolVersion.
   output,        ///< Of the command's standard output, or of its terminal.
   error_output,  ///< Of its standard error.
-  taken,         ///< NumberPayload: so many more bytes of input have been taken.
+  taken,         ///< NumberPayload: further bytes of input that were consumed.
   exited,        ///< ExitPayload.
-  refused,       ///< RefusalPayload, then what could not be done.
-  left_out,      ///< A path that no tree can have: a device, a socket.
+  refused,       ///< RefusalPayload, then the operation that failed.
+  left_out,      ///< The path of a file that is not copied: a device, a socket.
   done,
-  trouble,  ///< Why this machine is of no use; it ends.
+  fatal_error,  ///< Why the machine cannot be used; it ends.
 };
 
 struct FrameHeader {

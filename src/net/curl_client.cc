@@ -16,22 +16,18 @@
 #include <system_error>
 #include <utility>
 
-#include "net/address.h"
-#include "net/certificates.h"
-#include "net/curl_failure.h"
-#include "net/curl_library.h"
-#include "net/exchange.h"
-#include "net/proxy.h"
-#include "net/redact.h"
+#include "net/curl.h"
+#include "net/http.h"
+#include "net/transport.h"
 #include "net/url.h"
 
 namespace pyro {
 namespace {
 
-// What it hands out is 16 KiB a time whatever this is; more of it means fewer system calls.
+// libcurl passes on 16 KiB at a time in any case; a larger buffer saves system calls.
 constexpr long kReceiveBuffer = 512L << 10;
 constexpr long kStallBytesPerSecond = 1024;
-// What one of several hosts is given before the next is asked.
+// Timeouts of a host with an alternative.
 constexpr std::chrono::seconds kShortConnectTimeout{5};
 constexpr std::chrono::seconds kShortStallTimeout{10};
 
@@ -46,12 +42,13 @@ using Multi = std::unique_ptr<CURLM, Release>;
 using Easy = std::unique_ptr<CURL, ReleaseEasy>;
 using List = std::unique_ptr<curl_slist, Release>;
 
-// libcurl is C: nothing may be thrown through it. Taking fewer bytes than offered ends a transfer.
+// No exception may pass through libcurl, which is C. Returning fewer bytes than given ends a
+// transfer.
 std::size_t header_callback(char* data, std::size_t size, std::size_t count,
                             void* exchange) noexcept {
   auto& self = *static_cast<Exchange*>(exchange);
   try {
-    self.take_header({data, size * count});
+    self.on_header({data, size * count});
     return size * count;
   } catch (...) {
     self.park();
@@ -63,7 +60,7 @@ std::size_t body_callback(char* data, std::size_t size, std::size_t count,
                           void* exchange) noexcept {
   auto& self = *static_cast<Exchange*>(exchange);
   try {
-    return self.take_body(std::as_bytes(std::span(data, size * count))) ? size * count : 0;
+    return self.on_body(std::as_bytes(std::span(data, size * count))) ? size * count : 0;
   } catch (...) {
     self.park();
     return 0;
@@ -85,7 +82,7 @@ curl_socket_t open_socket(void* policy, curlsocktype, curl_sockaddr* address) no
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-/// A connection that is kept was opened for whoever asked first.
+/// Checks kept connections too, which were opened for an earlier request.
 int check_peer(void* policy, char* address, char*, int, int) noexcept {
   auto& self = *static_cast<PeerPolicy*>(policy);
   if (!self.public_only || is_public(std::string_view(address))) return CURL_PREREQFUNC_OK;
@@ -93,7 +90,7 @@ int check_peer(void* policy, char* address, char*, int, int) noexcept {
   return CURL_PREREQFUNC_ABORT;
 }
 
-/// @throws Error(failed) for a field that would break out of its line.
+/// @throws Error(failed) for a field with a line break or zero byte.
 void append(List& list, const std::string& name, const std::string& value) {
   const std::string line = name + ": " + value;
   if (line.find_first_of(std::string_view("\r\n\0", 3)) != line.npos) {
@@ -126,11 +123,11 @@ struct CurlClient::Impl {
   void set_up_trust();
   void set_up_request(const HttpRequest& request, Exchange& exchange, curl_slist* headers);
   void set_up_method(const HttpRequest& request);
-  void set_up_patience(const HttpRequest& request);
+  void set_up_timeouts(const HttpRequest& request);
   void set_up_certificates(const Url& url, bool insecure);
   void set_up_proxy();
   [[nodiscard]] const HostCertificates& certificates_of(const Url& url);
-  void tell_closed(const std::filesystem::path& directory);
+  void note_closed(const std::filesystem::path& directory);
   [[nodiscard]] std::string base_authorities();
   void trace(const HttpRequest& request);
   [[nodiscard]] bool is_peer_public();
@@ -144,11 +141,11 @@ struct CurlClient::Impl {
   Easy easy_;
   std::array<char, CURL_ERROR_SIZE> detail_{};
   PeerPolicy peers_;
-  std::chrono::seconds connect_timeout_{};  // of the request under way, like all below
+  std::chrono::seconds connect_timeout_{};  // of the current request, as the next two
   std::chrono::seconds stall_timeout_{};
   std::optional<Proxy> proxy_;
-  std::map<std::string, HostCertificates> certificates_;  // by origin; what was read stays
-  std::set<std::filesystem::path> closed_;                // told already
+  std::map<std::string, HostCertificates> certificates_;  // by origin; read once
+  std::set<std::filesystem::path> closed_;                // noted already
   std::set<std::string> reached_;                         // hosts
 };
 
@@ -175,7 +172,7 @@ void CurlClient::Impl::set_up_protocol() {
   set(CURLOPT_FOLLOWLOCATION, 0L);
   set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1L);
   set(CURLOPT_PATH_AS_IS, 1L);
-  // A body is held against a size and a digest as it comes.
+  // Size and digest of a body are those of its encoded form.
   set(CURLOPT_HTTP_CONTENT_DECODING, 0L);
   set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(CURLOPT_USERAGENT, options_.user_agent.c_str());
@@ -209,14 +206,14 @@ void CurlClient::Impl::set_up_request(const HttpRequest& request, Exchange& exch
   set(CURLOPT_HTTPHEADER, headers);
   set(CURLOPT_HEADERDATA, &exchange);
   set(CURLOPT_WRITEDATA, &exchange);
-  set_up_patience(request);
+  set_up_timeouts(request);
   set_up_proxy();
-  // Whom a proxy connects to is the proxy's to judge; it is itself in the network around us.
+  // The proxy decides which addresses it connects to, and may itself be in the local network.
   peers_ = {.public_only = request.public_peers_only && !proxy_};
   detail_[0] = '\0';
 }
 
-// Each of the three takes the others back.
+// Each of the three options reverts the others.
 void CurlClient::Impl::set_up_method(const HttpRequest& request) {
   const std::string& form = request.form;
   if (form.empty()) {
@@ -229,7 +226,7 @@ void CurlClient::Impl::set_up_method(const HttpRequest& request) {
   set(CURLOPT_FRESH_CONNECT, form.empty() ? 0L : 1L);
 }
 
-void CurlClient::Impl::set_up_patience(const HttpRequest& request) {
+void CurlClient::Impl::set_up_timeouts(const HttpRequest& request) {
   connect_timeout_ = options_.connect_timeout;
   stall_timeout_ = options_.stall_timeout;
   if (request.has_alternative) {
@@ -240,7 +237,7 @@ void CurlClient::Impl::set_up_patience(const HttpRequest& request) {
   set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(stall_timeout_.count()));
 }
 
-// Set in every case: left alone, libcurl looks into the environment.
+// Always set: by default libcurl reads the environment.
 void CurlClient::Impl::set_up_proxy() {
   set(CURLOPT_NOPROXY, "");
   set(CURLOPT_PROXY, proxy_ ? proxy_->url().c_str() : "");
@@ -256,7 +253,7 @@ void CurlClient::Impl::set_up_certificates(const Url& url, bool insecure) {
   const auto path = [](const auto& option) { return option ? option->c_str() : nullptr; };
   set(CURLOPT_SSLCERT, path(own.client_certificate));
   set(CURLOPT_SSLKEY, path(own.client_key));
-  set(CURLOPT_KEYPASSWD, "");  // else OpenSSL asks the terminal for that of an encrypted key
+  set(CURLOPT_KEYPASSWD, "");  // else OpenSSL asks at the terminal
   std::string all = own.authorities.empty() ? "" : base_authorities() + own.authorities;
   curl_blob blob{.data = all.data(), .len = all.size(), .flags = CURL_BLOB_COPY};
   set(CURLOPT_CAINFO_BLOB, all.empty() ? nullptr : &blob);
@@ -269,18 +266,19 @@ const HostCertificates& CurlClient::Impl::certificates_of(const Url& url) {
   HostCertificates found;
   if (url.scheme == "https") {
     found = find_host_certificates(options_.network.certificate_directories, url);
-    std::ranges::for_each(found.closed, [&](const auto& directory) { tell_closed(directory); });
+    std::ranges::for_each(found.closed, [&](const auto& directory) { note_closed(directory); });
   }
   return certificates_.emplace(origin, std::move(found)).first->second;
 }
 
-void CurlClient::Impl::tell_closed(const std::filesystem::path& directory) {
+void CurlClient::Impl::note_closed(const std::filesystem::path& directory) {
   if (!closed_.insert(directory).second || !options_.note) return;
   options_.note("no certificates are taken from " + directory.string() +
                 ", which this user may not look into");
 }
 
-/// What libcurl would trust out of a file: the blob takes that one's place. Its directory stays.
+/// The authorities that libcurl would read from a file, which a blob replaces. Its directory stays
+/// in use.
 std::string CurlClient::Impl::base_authorities() {
   if (options_.network.ca_file) return read_certificates(*options_.network.ca_file) + "\n";
   if (options_.network.ca_directory) return {};
@@ -308,7 +306,7 @@ HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& s
   const CURLcode code = perform();
   trace(request);
   exchange.rethrow();
-  if (code != CURLE_OK && !exchange.is_answered_no()) fail(code, *url);
+  if (code != CURLE_OK && !exchange.is_refusal()) fail(code, *url);
   HttpResponse response = exchange.take_response();
   if (proxy_ && response.status == kProxyLoginRequired) {
     throw proxy_refusal(proxy_->authority(), response.status);
@@ -354,12 +352,12 @@ CURLcode CurlClient::Impl::perform() {
   return run();
 }
 
-// curl_easy_perform() would sleep for up to a second before it noticed a request to stop.
+// curl_easy_perform() would notice a request to stop only after up to a second.
 CURLcode CurlClient::Impl::run() {
   const std::stop_callback wake(options_.stop, [this] { libcurl().multi_wakeup(multi_.get()); });
   for (int running = 1; running > 0;) {
     if (options_.stop.stop_requested()) {
-      set(CURLOPT_QUICK_EXIT, 1L);  // A name lookup that hangs is left behind, not waited for.
+      set(CURLOPT_QUICK_EXIT, 1L);  // do not wait for a name lookup that hangs
       throw Error(ErrorCode::interrupted, "interrupted");
     }
     CURLMcode result = libcurl().multi_perform(multi_.get(), &running);
@@ -397,7 +395,7 @@ TransportFailure CurlClient::Impl::failure_of(CURLcode code) {
   libcurl().easy_getinfo(easy_.get(), CURLINFO_PROXY_SSL_VERIFYRESULT, &proxy_verdict);
   failure.is_proxy_untrusted = code == CURLE_PEER_FAILED_VERIFICATION && proxy_verdict != 0;
   failure.was_connected = connected > 0;
-  failure.patience = failure.was_connected ? stall_timeout_ : connect_timeout_;
+  failure.timeout = failure.was_connected ? stall_timeout_ : connect_timeout_;
   if (failure.detail.empty()) failure.detail = libcurl().easy_strerror(code);
   if (failure.os_error != 0 && code == CURLE_COULDNT_CONNECT) {
     failure.detail = std::generic_category().message(static_cast<int>(failure.os_error));

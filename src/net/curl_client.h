@@ -17,13 +17,12 @@
 namespace pyro {
 
 struct CurlOptions {
-  /// Whom to trust, what to show, the proxies, and whether anybody is to be asked at all; the rest
-  /// of it is others' to look at.
+  /// The client uses certificates, proxies and `offline`.
   NetworkOptions network = {};
   std::string user_agent = "pyro";
-  /// Told of every request that was answered or failed, in a line without secrets.
+  /// Is given a line without secrets for every request that was answered or failed.
   std::function<void(std::string_view)> trace = {};
-  /// Told once, in a line, of what was passed over and may be missed.
+  /// Is given a line, once, for each directory of certificates that this user may not read.
   std::function<void(std::string_view)> note = {};
   /// Asking it to stop ends get() at once with Error(interrupted).
   std::stop_token stop = {};
@@ -33,13 +32,13 @@ struct CurlOptions {
   std::chrono::seconds stall_timeout{30};
 };
 
-/// As every client of this library is made. What it has to say goes to `progress`, which may be
-/// null and must outlive it.
+/// The options of all clients of this library. They report to `progress`, which may be null and
+/// must outlive the client.
 [[nodiscard]] CurlOptions client_options(const NetworkOptions& network, std::stop_token stop,
                                          ProgressListener* progress);
 
-/// Speaks HTTP/1.1 over TLS 1.2 or later, or over plain TCP where the URL says http, through the
-/// proxy that net/proxy.h chooses. No environment variable has a say.
+/// Speaks HTTP/1.1 over TLS 1.2 or later, or over plain TCP for URLs of http, through the proxy
+/// that choose_proxy() returns. Ignores environment variables.
 class CurlClient final : public HttpClient {
  public:
   /// @throws Error(failed) for a ca_file that cannot be read, or has no certificate.
@@ -48,9 +47,9 @@ class CurlClient final : public HttpClient {
   CurlClient(CurlClient&&) noexcept;
   CurlClient& operator=(CurlClient&&) noexcept;
 
-  /// @throws NotTlsError besides what HttpClient::get() says; Error(network) also for headers
-  /// beyond 256 KiB or 1000 fields, and for what a proxy refuses, naming it; Error(failed) for a
-  /// proxy's URL or a host's certificates that are none.
+  /// @throws as HttpClient::get(); NotTlsError; Error(network) also for headers beyond 256 KiB or
+  /// 1000 fields, and when a proxy refuses, naming it; Error(failed) for an invalid URL of a proxy,
+  /// and for certificates that cannot be used.
   HttpResponse get(const HttpRequest& request, const BodySink& sink) override;
 
  private:

@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "base/files.h"
-#include "net/curl_failure.h"
+#include "net/curl.h"
 #include "net/url.h"
 #include "support/temp_dir.h"
 
@@ -249,7 +249,7 @@ TEST(CurlFailureTest, TriesANameThatWasNeverResolvedOnceMoreAtMost) {
                              .is_known = is_known},
                             url);
     } catch (const TransientError& error) {
-      EXPECT_EQ(error.most_retries() == 1, !is_known);
+      EXPECT_EQ(error.max_retries() == 1, !is_known);
       EXPECT_TRUE(contains(error.what(), "the name r.example cannot be resolved"));
       EXPECT_TRUE(contains(error.hint(), "pyro env list --installed"));
       EXPECT_TRUE(contains(error.hint(), "pyro env import"));

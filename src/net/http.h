@@ -1,7 +1,10 @@
-// An HTTP exchange as plain values, and the seam between those who speak HTTP and libcurl.
+// HTTP requests and responses as plain values, and the interface of a client.
+//
+// Source: RFC 9110, RFC 9112.
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <span>
@@ -10,18 +13,18 @@
 #include <utility>
 #include <vector>
 
-#include "base/recoverable.h"
+#include "base/errors.h"
 #include "pyro/error.h"
 
 namespace pyro {
 
-/// Header fields in the order they came. Names compare without case (RFC 9110 section 5.1).
+/// Header fields in order. Names compare without case (RFC 9110 section 5.1).
 class HttpHeaders {
  public:
   void add(std::string name, std::string value);
   /// The first field of that name.
   [[nodiscard]] std::optional<std::string> get(std::string_view name) const;
-  /// Every field of that name, for those that may come several times (WWW-Authenticate).
+  /// All fields of that name: some may occur several times (WWW-Authenticate).
   [[nodiscard]] std::vector<std::string> get_all(std::string_view name) const;
   void remove(std::string_view name);
   [[nodiscard]] const std::vector<std::pair<std::string, std::string>>& fields() const noexcept {
@@ -35,47 +38,46 @@ class HttpHeaders {
 struct HttpResponse {
   int status = 0;
   HttpHeaders headers;
-  /// The body where it was not streamed: of every answer but 2xx, at most 64 KiB of it; and of 2xx
-  /// from get_small().
+  /// At most 64 KiB of the body of a response other than 2xx; the body of a 2xx from get_small().
   std::string body;
-  /// The URL that gave this answer: behind redirects, the last one. May hold secrets: redact().
+  /// The URL of this response: the last one behind redirects. May hold secrets: redact().
   std::string url = {};
-  /// Whether it came from an address that is everybody's (net/address.h).
+  /// Whether it came from a globally reachable address: is_public().
   bool from_public_peer = false;
 
   /// Whether this is a 2xx.
   [[nodiscard]] bool ok() const noexcept { return status >= 200 && status < 300; }
   /// The media type of Content-Type in lower case, without parameters; empty when there is none.
   [[nodiscard]] std::string media_type() const;
-  /// A hint for a body that is not what it should be, where the server says that it encoded it;
-  /// else empty. Object stores and web servers label what is a .gz by itself in this way, so
-  /// that the label alone is no fault, and a body is never decoded because of it.
+  /// A hint for a wrong body that the server says it encoded; else empty. Object stores and web
+  /// servers label .gz files in this way, so the label alone is no fault, and no body is decoded
+  /// because of it.
   [[nodiscard]] std::string encoding_hint() const;
 };
 
-/// Sees status and headers of a 2xx before its body; what it throws ends the exchange and comes out
-/// of get(). The place to refuse a length or a range that was not asked for.
+/// Is given status and headers of a 2xx before its body. What it throws ends the exchange and comes
+/// out of get(): lengths and ranges that were not asked for are refused here.
 using HeadCheck = std::function<void(const HttpResponse&)>;
 
 struct HttpRequest {
   std::string url = {};
   HttpHeaders headers = {};
   HeadCheck on_head = {};
-  /// Whether only such an address may be connected to: a registry on the internet has no business
-  /// sending people to their own machine, or to the network around it.
+  /// Connect to globally reachable addresses only: a registry on the internet must not lead clients
+  /// to their own machine or network.
   bool public_peers_only = false;
-  /// Fields as application/x-www-form-urlencoded, which are sent by POST; empty: a GET. They hold
-  /// secrets: nobody sends them twice, or to where an answer redirects.
+  /// Fields as application/x-www-form-urlencoded, sent by POST; empty for GET. They hold secrets:
+  /// they are sent once, and never to the target of a redirect.
   std::string form = {};
-  /// Whether the certificate is not looked at: the user says so of this very host.
+  /// Do not verify the certificate: the user's choice for this host.
   bool insecure = false;
-  /// Whether others can be asked instead: then silence is not waited out as long.
+  /// Whether another host can be asked instead: timeouts are shorter then.
   bool has_alternative = false;
-  /// HEAD in place of GET: the same answer without its body (RFC 9110 section 9.3.2).
+  /// HEAD in place of GET: the same response without its body (RFC 9110 section 9.3.2).
   bool head_only = false;
 };
 
-/// Takes the body of a 2xx answer piece by piece. May block, which holds the sender back; what it
+/// Is given the body of a 2xx piece by piece. May block, which holds the sender back. What it
 /// throws ends the exchange and comes out of get().
 using BodySink = std::function<void(std::span<const std::byte>)>;
 
@@ -84,25 +86,71 @@ class HttpClient {
  public:
   virtual ~HttpClient() = default;
 
-  /// The body of a 2xx goes to `sink`. Any status is a response, not an error.
-  /// @throws Error(network) when there is no complete answer; Error(interrupted).
+  /// Sends the body of a 2xx to `sink`. A response of any status is returned.
+  /// @throws Error(network) without a complete response; Error(interrupted).
   virtual HttpResponse get(const HttpRequest& request, const BodySink& sink) = 0;
 };
 
-/// The peer answered the TLS handshake with something that is not TLS: plain http, most likely.
-/// Nobody was authenticated, and nothing was refused (spec section 6, "TLS").
+/// The peer answered the TLS handshake with something that is not TLS: plain http, most likely. No
+/// certificate was presented, and none refused.
 class NotTlsError : public Error {
  public:
   explicit NotTlsError(const Error& error) : Error(error) {}
 };
 
-/// A sink that appends to `body`, which must outlive it.
-/// @throws Error(network), out of the sink, when `body` would grow beyond `limit` bytes.
+/// A sink that appends to `body`, which must outlive it. The sink throws Error(network) when `body`
+/// would grow beyond `limit` bytes.
 [[nodiscard]] BodySink bounded_sink(std::string& body, std::size_t limit);
 
 /// get() with the body of a 2xx in the response.
 /// @throws Error(network) also when the body is larger than `limit` bytes.
 [[nodiscard]] HttpResponse get_small(HttpClient& client, const HttpRequest& request,
                                      std::size_t limit);
+
+/// For a HeadCheck: refuses web pages, which networks that want a login first send in place of any
+/// response. `expected` is "as a registry", "with an archive".
+/// @throws Error(network) naming the host.
+void refuse_web_page(const HttpResponse& response, std::string_view expected);
+
+/// One response as the transport receives it: header lines, then pieces of the body. Enforces the
+/// limits, and keeps exceptions that must not pass through the transport.
+class Exchange {
+ public:
+  /// Both must outlive it.
+  Exchange(const HttpRequest& request, const BodySink& sink) : request_(request), sink_(sink) {}
+
+  /// One line of a header block, of 1xx responses and trailers as well.
+  /// @throws Error(network) for a header beyond 256 KiB or 1000 fields, or with a folded line; what
+  /// the request's on_head throws.
+  void on_header(std::string_view line);
+  /// False when no more of the body is wanted.
+  bool on_body(std::span<const std::byte> bytes);
+
+  /// Rethrows the parked exception.
+  void rethrow() const {
+    if (failure_) std::rethrow_exception(failure_);
+  }
+  /// Keeps the exception that is being handled.
+  void park() noexcept { failure_ = std::current_exception(); }
+
+  /// Whether the response can be used although the transfer failed: without a 2xx, the status is
+  /// enough.
+  [[nodiscard]] bool is_refusal() const { return head_done_ && !response_.ok(); }
+  [[nodiscard]] HttpResponse take_response() { return std::move(response_); }
+
+ private:
+  void count_header(std::size_t bytes);
+  void parse_status_line(std::string_view line);
+  void parse_field(std::string_view line);
+  void finish_head();
+
+  const HttpRequest& request_;
+  const BodySink& sink_;
+  HttpResponse response_;
+  std::size_t header_bytes_ = 0;
+  std::size_t header_fields_ = 0;
+  bool head_done_ = false;
+  std::exception_ptr failure_;
+};
 
 }  // namespace pyro

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "net/fake_http_client.h"
+#include "support/fake_http_client.h"
 
 namespace pyro {
 namespace {

@@ -1,10 +1,8 @@
-// Redirects, followed by hand.
+// Redirects: where a request may be sent, and which headers are sent along.
 #include "net/redirects.h"
 
-#include "base/ascii.h"
-#include "base/base64.h"
-#include "base/oci_names.h"
-#include "net/redact.h"
+#include "base/reference.h"
+#include "base/text.h"
 #include "net/url.h"
 
 namespace pyro {
@@ -18,8 +16,8 @@ Error refusal(const Url& from, const std::string& why) {
   return Error(ErrorCode::network, from.authority() + " " + why);
 }
 
-/// The URL of the first hop, its user info turned into a header: there the rules on Authorization
-/// hold for it as well.
+/// Parses the URL of the first hop. Its user info becomes a header, to which the rules on
+/// Authorization apply.
 Url begin(HttpRequest& hop) {
   const auto url = Url::parse(hop.url);
   if (!url) throw Error(ErrorCode::network, "not an http or https URL: " + redact(hop.url));
@@ -33,7 +31,7 @@ Url begin(HttpRequest& hop) {
   return *url;
 }
 
-/// Plain http is for this machine, or for a chain that began elsewhere over plain http.
+/// Plain http is for this machine, or for a chain that began with plain http to another machine.
 void check_scheme(const Url& from, const Url& to) {
   if (to.scheme == "https") return;
   if (from.scheme == "https") {
@@ -60,21 +58,11 @@ HttpResponse get_later_hop(HttpClient& client, const HttpRequest& hop, const Bod
   try {
     return client.get(hop, sink);
   } catch (const NotTlsError& error) {
-    // The caller asks about the host it named, not about where that one sends people.
+    // The caller tries plain http with the host that it named only, not with the target of a
+    // redirect.
     throw Error(error);
   }
 }
-
-class Follower final : public HttpClient {
- public:
-  explicit Follower(HttpClient& client) : client_(client) {}
-  HttpResponse get(const HttpRequest& request, const BodySink& sink) override {
-    return follow(client_, request, sink);
-  }
-
- private:
-  HttpClient& client_;
-};
 
 }  // namespace
 
@@ -84,7 +72,7 @@ HttpResponse follow(HttpClient& client, const HttpRequest& request, const BodySi
   HttpResponse response = client.get(hop, sink);
   const bool is_public = response.from_public_peer;
   for (int redirects = 0; is_redirect(response.status); ++redirects) {
-    if (!hop.form.empty()) throw refusal(url, "redirects what is for itself alone");
+    if (!hop.form.empty()) throw refusal(url, "redirects a request that is for no other host");
     if (redirects == kMaxRedirects) throw refusal(url, "redirects without end");
     const Url next = target(url, response);
     if (!same_origin(url, next)) {
@@ -102,8 +90,10 @@ HttpResponse follow(HttpClient& client, const HttpRequest& request, const BodySi
 }
 
 HttpResponse follow_small(HttpClient& client, const HttpRequest& request, std::size_t limit) {
-  Follower follower(client);
-  return get_small(follower, request, limit);
+  std::string body;
+  HttpResponse response = follow(client, request, bounded_sink(body, limit));
+  if (response.ok()) response.body = std::move(body);
+  return response;
 }
 
 }  // namespace pyro

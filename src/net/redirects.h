@@ -1,7 +1,7 @@
-// Redirects, followed by hand: where a request may go, and which headers may go along.
+// Redirects: where a request may be sent, and which headers are sent along.
 //
-// Source: spec section 6 "Redirects"; RFC 9110 section 15.4; notes on CVE-2020-15157 and its kin in
-// the distribution specification ("MUST NOT forward Authorization across hosts").
+// Source: RFC 9110 section 15.4; notes on CVE-2020-15157 and similar ones in the distribution
+// specification ("MUST NOT forward Authorization across hosts").
 #pragma once
 
 #include <cstddef>
@@ -14,12 +14,11 @@ inline constexpr int kMaxRedirects = 10;
 
 /// client.get() through at most kMaxRedirects of 301, 302, 303, 307 and 308.
 ///
-/// Authorization and Cookie are dropped when the origin (scheme, host, port) changes, and stay away
-/// for the rest of the chain; so is leave to overlook a certificate. Never from https to http, nor
-/// from plain http on this machine to plain http elsewhere; nor from an address that is everybody's
-/// into this machine's own network, where its name may lead. User info in request.url becomes an
-/// Authorization header (https only); in a Location it is ignored. A form goes nowhere else: a
-/// redirect is then a failure.
+/// When the origin (scheme, host, port) changes, Authorization, Cookie and `insecure` are dropped
+/// for the rest of the chain. Redirects are refused from https to http, from plain http on this
+/// machine to plain http elsewhere, from a globally reachable address into the local network, and
+/// of forms. User info in request.url becomes an Authorization header (https only); in a Location
+/// it is ignored.
 /// @throws Error(network) naming the host that redirected; what client.get() throws.
 HttpResponse follow(HttpClient& client, const HttpRequest& request, const BodySink& sink);
 

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "net/fake_http_client.h"
+#include "support/fake_http_client.h"
 
 namespace pyro {
 namespace {
@@ -179,7 +179,7 @@ TEST(RedirectsTest, AFormGoesNowhereElse) {
     static_cast<void>(follow_small(client, {.url = "https://h/a", .form = "secret"}, 1));
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "h redirects what is for itself alone");
+    EXPECT_STREQ(error.what(), "h redirects a request that is for no other host");
   }
   EXPECT_EQ(client.requests.size(), 1U);
 }

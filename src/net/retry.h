@@ -1,54 +1,60 @@
-// Trying again what may work the next time.
+// Retry, resume and restart: of requests, of bodies, of whole pulls.
 //
-// Source: RFC 9110 sections 9.2.2 and 10.2.3; section 1.B of the reliability notes.
+// Source: RFC 9110 sections 9.2.2, 10.2.3 and 14.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
+#include <span>
 #include <stop_token>
+#include <string>
 #include <utility>
 
+#include "base/hash.h"
 #include "net/http.h"
 
 namespace pyro {
 
 struct RetryOptions {
-  /// How often in a row, before giving up; progress begins a new row,
+  /// How many tries in a row may follow a failed one.
   int retries = 0;
-  /// unless it is one row for all.
+  /// Whether 64 KiB of progress begin a new row.
   bool progress_counts = true;
   /// The first pause; each is twice the one before, at most 30 s, less a random part of up to half.
   std::chrono::milliseconds delay{500};
-  /// Up to which pause a server is obeyed that asks for one.
-  std::chrono::seconds longest_retry_after{60};
+  /// The longest pause that a server may ask for.
+  std::chrono::seconds max_retry_after{60};
   /// Asking it to stop ends a pause with Error(interrupted).
   std::stop_token stop = {};
-  /// Told before each pause.
+  /// Called before each pause.
   std::function<void(const Error& why, std::chrono::milliseconds pause)> on_pause = {};
 };
 
-/// Whether that status may be another one a moment later: 408, 429, 500, 502, 503, 504, and what
-/// proxies add to them (499, 522).
+/// Whether the same request may get another status a moment later: 408, 429, 500, 502, 503, 504,
+/// and the codes that proxies add (499, 522).
 [[nodiscard]] bool is_transient(int status) noexcept;
 
-/// Throws `error`, as a TransientError if the status of the answer it is about says so.
+/// Throws `error`, as a TransientError if the status of its response is transient.
 [[noreturn]] void throw_refusal(const Error& error, const HttpResponse& response);
 
-/// The pause that an answer asks for in Retry-After: seconds, or a date in any of HTTP's forms.
-/// Nothing when there is none, or it makes no sense.
+/// The pause that Retry-After asks for: seconds, or a date in any of HTTP's forms. Nothing when
+/// there is none, or it makes no sense.
 [[nodiscard]] std::optional<std::chrono::seconds> retry_after(
     const HttpResponse& response,
     std::chrono::system_clock::time_point now = std::chrono::system_clock::now());
 
+/// Repeats work that fails with a TransientError. Work is a whole request, redirects included: the
+/// target of a redirect may have expired.
 class Retry {
  public:
   explicit Retry(RetryOptions options) : options_(std::move(options)) {}
 
-  /// Runs `work` until it does not throw a TransientError, with pauses between; as long as the
-  /// server asks for, where that is not too long.
-  /// @throws the last one when there were too many in a row, or the server asks for more.
+  /// Runs `work` until it does not throw a TransientError. Pauses in between, as long as the server
+  /// asks for if that is not too long.
+  /// @throws the last one after too many in a row, or when the server asks for a longer pause.
   template <typename Work>
   auto run(const Work& work) {
     while (true) {
@@ -60,8 +66,7 @@ class Retry {
     }
   }
 
-  /// The same for work that goes on where it broke off: `received` says how many bytes there are,
-  /// and 64 KiB more than the last time begin a new row of tries, where progress counts.
+  /// run() for work that resumes: `received` returns the number of bytes so far.
   template <typename Received, typename Work>
   void run_transfer(const Received& received, const Work& work) {
     std::uint64_t before = received();
@@ -80,6 +85,116 @@ class Retry {
 
   RetryOptions options_;
   int tries_ = 0;  // in a row
+};
+
+/// One pull over all its attempts.
+///
+/// Bytes that were passed on cannot be taken back. When they turn out to be wrong, the pull starts
+/// again from the beginning, without the mirrors that sent them.
+class PullSession {
+ public:
+  /// Call before each attempt.
+  void begin_attempt() noexcept;
+
+  /// Mirrors are named by host and repository. False when this one had failed before.
+  bool mark_failed(const std::string& mirror) { return failed_mirrors_.insert(mirror).second; }
+  [[nodiscard]] bool has_failed(const std::string& mirror) const {
+    return failed_mirrors_.contains(mirror);
+  }
+
+  /// The bytes of this attempt are wrong, and another attempt may get the right ones.
+  void request_restart() noexcept { restart_requested_ = true; }
+  /// Whether the attempt that has failed is to be followed by another: if it asked for one, and
+  /// either a mirror failed in it or no restart without that has happened before.
+  [[nodiscard]] bool should_restart() noexcept;
+
+ private:
+  std::set<std::string> failed_mirrors_;
+  std::size_t failed_before_ = 0;  // mirrors, when the attempt began
+  bool restart_requested_ = false;
+  bool has_restarted_ = false;  // without another failed mirror
+};
+
+/// One body that may take several responses, of one server or of several.
+///
+/// Each request asks for the missing part only. Each byte goes to the sink once and in order: when
+/// a server sends the body from its start again, the known bytes are compared and dropped.
+class ResumableBody {
+ public:
+  struct Expected {
+    /// Responses are held to it.
+    std::optional<std::uint64_t> size = {};
+    /// Without one, the URL may lead to other bytes the next time, which If-Range guards against.
+    std::optional<Digest> digest = {};
+  };
+
+  /// `session` must outlive it.
+  ResumableBody(const Expected& expected, BodySink sink, PullSession& session)
+      : expected_(expected), sink_(std::move(sink)), session_(session), total_(expected.size) {}
+
+  /// The next bytes, kept by an earlier pull. They are verified and passed on like all others.
+  void replay(std::span<const std::byte> bytes);
+
+  /// Makes `request` ask for the missing part.
+  void prepare(HttpRequest& request);
+  /// The next request goes to another server: forgets ranges and lengths of the last one.
+  void forget_server();
+
+  /// A HeadCheck.
+  /// @throws TransientError for a range that was not asked for, after which the next request asks
+  /// for the whole; with an expected size, Error(network) for statuses but 200 and 206, and
+  /// Error(integrity) for a Content-Length other than that of the missing part.
+  void check_head(const HttpResponse& response);
+  /// A BodySink.
+  /// @throws Error(integrity) for bytes beyond the expected size, which are not passed on; and,
+  /// with a restart requested, when the body has changed between two responses.
+  void write(std::span<const std::byte> bytes);
+  /// Call at the end of each response, also of one that refuses the range.
+  /// @throws TransientError when bytes are missing; Error(integrity) when the server says that the
+  /// body ends before the expected size.
+  void check_end(const HttpResponse& response);
+
+  /// Holds the body to the expected size and digest. Requests a restart when it is another body and
+  /// came in parts. Call at the end.
+  /// @throws Error(integrity).
+  void verify();
+
+  /// Bytes passed on so far.
+  [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
+  /// The size of the body, as expected or as the server says.
+  [[nodiscard]] std::optional<std::uint64_t> total() const noexcept { return total_; }
+  /// Whether more than one response, or an earlier pull, had a part in it.
+  [[nodiscard]] bool came_in_parts() const noexcept { return came_in_parts_; }
+  /// The digest of all bytes that were passed on. Call at the end, once.
+  [[nodiscard]] Digest digest() { return hash_.finish(); }
+  /// Whether the sink threw, whose errors are not about the body.
+  [[nodiscard]] bool sink_failed() const noexcept { return sink_failed_; }
+
+ private:
+  void check_range(const HttpResponse& response);
+  void check_length(const HttpResponse& response, std::uint64_t missing) const;
+  void compare_front(std::span<const std::byte>& bytes);
+  void pass_on(std::span<const std::byte> bytes);
+  [[nodiscard]] Error mismatch(const std::string& what) const;
+
+  Expected expected_;
+  BodySink sink_;
+  PullSession& session_;
+  Sha256 hash_;
+  std::uint64_t received_ = 0;
+  bool came_in_parts_ = false;
+  bool sink_failed_ = false;
+
+  // What the server said.
+  std::optional<std::uint64_t> total_;
+  std::string validator_;  // for If-Range
+  bool use_ranges_ = true;
+  bool is_web_page_ = false;
+  std::string encoding_hint_;
+
+  // A response that begins at the front: known bytes that are still to come, and what came of them.
+  std::uint64_t to_compare_ = 0;
+  Sha256 compared_;
 };
 
 }  // namespace pyro

@@ -1,4 +1,4 @@
-// An absolute http or https URL, taken apart strictly.
+// An absolute http or https URL, parsed strictly.
 #include "net/url.h"
 
 #include <arpa/inet.h>
@@ -7,7 +7,7 @@
 #include <charconv>
 #include <vector>
 
-#include "base/ascii.h"
+#include "base/text.h"
 
 namespace pyro {
 namespace {
@@ -36,7 +36,7 @@ std::optional<std::uint16_t> parse_port(std::string_view text) {
   return port;
 }
 
-/// Takes `text` (after the user info) apart into host and port.
+/// Parses the part of an authority behind the user info.
 bool parse_host_and_port(std::string_view text, Url& url) {
   const bool bracketed = text.starts_with('[');
   const std::size_t end = bracketed ? text.find(']') : std::min(text.find(':'), text.size());
@@ -52,7 +52,7 @@ bool parse_host_and_port(std::string_view text, Url& url) {
 }
 
 bool parse_authority(std::string_view text, Url& url) {
-  // Browsers read a backslash as a slash: `https://a\\@b/` has two hosts, depending on who reads.
+  // Browsers read a backslash as a slash: `https://a\\@b/` has one of two hosts, by the reader.
   if (text.find('\\') != kNowhere) return false;
   const std::size_t at = text.find('@');
   if (at != kNowhere) {
@@ -193,6 +193,17 @@ std::string percent_decode(std::string_view text) {
     }
   }
   return result;
+}
+
+std::string redact(std::string_view url) {
+  url = url.substr(0, url.find_first_of("?#"));
+  const std::size_t scheme = url.find("//");
+  if (scheme == std::string_view::npos) return std::string(url);
+  // The last '@', not the first: a password with one in it must not show its tail.
+  const std::string_view authority = url.substr(scheme + 2, url.find('/', scheme + 2) - scheme - 2);
+  const std::size_t at = authority.rfind('@');
+  if (at == std::string_view::npos) return std::string(url);
+  return std::string(url.substr(0, scheme + 2)) + std::string(url.substr(scheme + 2 + at + 1));
 }
 
 }  // namespace pyro

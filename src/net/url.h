@@ -1,5 +1,5 @@
-// An absolute http or https URL, taken apart strictly: what libcurl is given is rendered again from
-// the parts, so that it cannot read another host out of a URL than the rules here did.
+// An absolute http or https URL, parsed strictly. libcurl is given the URL rendered from the parsed
+// parts, so that it cannot read another host out of the text than the checks here did.
 //
 // Source: RFC 3986; RFC 6454 section 5 for the origin.
 #pragma once
@@ -13,33 +13,37 @@ namespace pyro {
 
 struct Url {
   std::string scheme;      ///< "https" or "http"
-  std::string userinfo;    ///< "user:password", percent-encoded as it came; mostly empty.
+  std::string userinfo;    ///< "user:password", percent-encoded as given; mostly empty.
   std::string host;        ///< In lower case; an IPv6 address without its brackets.
-  std::uint16_t port = 0;  ///< The scheme's own where none was given.
+  std::uint16_t port = 0;  ///< Defaults to that of the scheme.
   std::string path;        ///< Begins with '/'.
   std::string query;       ///< Empty, or begins with '?'.
 
-  /// Takes https and http only, printable ASCII only; a fragment is dropped.
+  /// Takes https and http only, printable ASCII only; drops a fragment.
   [[nodiscard]] static std::optional<Url> parse(std::string_view text);
 
-  /// Everything but the user info, which goes into no request line.
+  /// The URL without user info, which belongs into no request line.
   [[nodiscard]] std::string to_string() const;
 
-  /// "host", or "host:port" where the port is not the scheme's own; IPv6 in brackets.
+  /// "host", or "host:port" for a port other than the scheme's default; IPv6 in brackets.
   [[nodiscard]] std::string authority() const;
 };
 
 /// Scheme, host and port agree.
 [[nodiscard]] bool same_origin(const Url& a, const Url& b);
 
-/// The URL a Location field means, seen from `base` (RFC 9110 section 10.2.2). Spaces and bytes
-/// beyond ASCII, which servers do send, are percent-encoded. User info is taken from neither.
+/// Resolves a Location field against `base` (RFC 9110 section 10.2.2). Percent-encodes spaces and
+/// bytes beyond ASCII, which servers do send. Drops user info.
 [[nodiscard]] std::optional<Url> resolve(const Url& base, std::string_view location);
 
-/// For an URL's query: everything but RFC 3986's unreserved characters as %XX.
+/// Encodes all but RFC 3986's unreserved characters as %XX, as for a query.
 [[nodiscard]] std::string percent_encode(std::string_view text);
 
-/// %XX undone; what is no escape stays.
+/// Decodes %XX; leaves other text as it is.
 [[nodiscard]] std::string percent_decode(std::string_view text);
+
+/// `url` as messages may show it: without user info, query and fragment, which carry secrets. Takes
+/// any text, so that URLs that do not parse are cut as well.
+[[nodiscard]] std::string redact(std::string_view url);
 
 }  // namespace pyro

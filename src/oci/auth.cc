@@ -1,23 +1,117 @@
-// How to be let in by one registry.
+// Authentication at one registry.
 #include "oci/auth.h"
 
 #include <algorithm>
 #include <array>
+#include <nlohmann/json.hpp>
+#include <vector>
 
-#include "base/ascii.h"
-#include "base/oci_names.h"
+#include "base/reference.h"
+#include "base/strict_json.h"
+#include "base/text.h"
+#include "net/http.h"
+#include "net/redirects.h"
+#include "net/retry.h"
 #include "oci/registry_error.h"
-#include "oci/token.h"
 
 namespace pyro {
 namespace {
+
+constexpr std::size_t kMaxTokenAnswer = std::size_t{128} << 10;
+
+constexpr int kBadRequest = 400;  // OAuth2: an invalid token (RFC 6749 section 5.2)
+
+void add_parameter(std::string& query, const char* name, std::string_view value) {
+  if (value.empty()) return;
+  query += query.empty() ? '?' : '&';
+  query += name + ("=" + percent_encode(value));
+}
+
+void add_field(std::string& form, const char* name, std::string_view value) {
+  if (value.empty()) return;
+  form += (form.empty() ? "" : "&") + (name + ("=" + percent_encode(value)));
+}
+
+std::vector<std::string_view> entries_of(std::string_view scope) {
+  std::vector<std::string_view> entries;
+  for (std::string_view rest = trim(scope); !rest.empty();) {
+    entries.push_back(rest.substr(0, rest.find(' ')));
+    rest = trim(rest.substr(entries.back().size()));
+  }
+  return entries;
+}
+
+/// `token`, or `access_token` where that is missing or empty; the specification allows both.
+std::string parse_token(const std::string& body) {
+  const nlohmann::json answer = parse_strict_json(body, ErrorCode::network);
+  for (const char* name : {"token", "access_token"}) {
+    if (!answer.is_object()) break;
+    const auto token = answer.find(name);
+    if (token != answer.end() && token->is_string() &&
+        !token->get_ref<const std::string&>().empty())
+      return token->get<std::string>();
+  }
+  throw Error(ErrorCode::network, "the answer has no token");
+}
+
+/// A line break in a token would end our header and begin another one.
+void check_token(const std::string& token) {
+  if (!std::ranges::all_of(token, is_graphic)) {
+    throw Error(ErrorCode::network, "the token has characters that no token may have");
+  }
+}
+
+[[noreturn]] void throw_token_refusal(const HttpResponse& response) {
+  const Error error(ErrorCode::network, "it answered " + describe_answer(response));
+  if (response.status == 401 || response.status == 403) throw LoginRefused(error);
+  throw_refusal(error, response);
+}
+
+void refuse_page(const HttpResponse& response) {
+  refuse_web_page(response, "as a token server");
+}
+
+HttpResponse ask_with_password(HttpClient& http, const TokenRequest& request) {
+  HttpRequest get{.url = token_url(request),
+                  .on_head = refuse_page,
+                  .public_peers_only = request.public_peers_only,
+                  .insecure = request.insecure};
+  if (request.credentials) {
+    get.headers.add("Authorization", basic_authorization(*request.credentials));
+  }
+  return follow_small(http, get, kMaxTokenAnswer);
+}
+
+HttpResponse ask_with_identity_token(HttpClient& http, const TokenRequest& request) {
+  const HttpRequest post{.url = request.realm.to_string(),
+                         .on_head = refuse_page,
+                         .public_peers_only = request.public_peers_only,
+                         .form = token_form(request)};
+  try {
+    HttpResponse response = follow_small(http, post, kMaxTokenAnswer);
+    if (response.status != kBadRequest) return response;
+    throw LoginRefused(Error(ErrorCode::network, "it answered " + describe_answer(response)));
+  } catch (const TransientError& error) {
+    throw Error(error);  // the form may have arrived: no retry
+  }
+}
+
+std::string get_token(HttpClient& http, const TokenRequest& request) {
+  const bool has_identity = request.credentials && !request.credentials->identity_token.empty();
+  const HttpResponse response =
+      has_identity ? ask_with_identity_token(http, request) : ask_with_password(http, request);
+  if (!response.ok()) throw_token_refusal(response);
+  std::string token = parse_token(response.body);
+  check_token(token);
+  return token;
+}
 
 struct Companion {
   std::string_view registry;
   std::string_view realm;
 };
 
-// GitHub's (ghcr.io) and Quay's (quay.io) token servers are on the registry's own host.
+// The token servers of ghcr.io and quay.io are on the registry's own host.
 constexpr std::array<Companion, 2> kCompanions = {{
     {"registry-1.docker.io", "auth.docker.io"},
     {"registry.gitlab.com", "gitlab.com"},
@@ -47,6 +141,40 @@ std::string list_schemes(const std::vector<Challenge>& challenges) {
 
 }  // namespace
 
+std::string token_url(const TokenRequest& request) {
+  Url url = request.realm;
+  add_parameter(url.query, "service", request.service);
+  for (const std::string_view entry : entries_of(request.scope)) {
+    add_parameter(url.query, "scope", entry);
+  }
+  return url.to_string();
+}
+
+std::string token_form(const TokenRequest& request) {
+  std::string form;
+  add_field(form, "grant_type", "refresh_token");
+  add_field(form, "service", request.service);
+  add_field(form, "client_id", "pyro");
+  std::string scope;
+  for (const std::string_view entry : entries_of(request.scope)) {
+    scope += (scope.empty() ? "" : " ") + std::string(entry);
+  }
+  add_field(form, "scope", scope);
+  add_field(form, "refresh_token", request.credentials->identity_token);
+  return form;
+}
+
+std::string fetch_token(HttpClient& http, const TokenRequest& request) {
+  try {
+    return get_token(http, request);
+  } catch (Error& error) {
+    if (error.code() != ErrorCode::interrupted) {
+      error.add_context("cannot get a token from " + request.realm.authority());
+    }
+    throw;
+  }
+}
+
 bool may_receive_credentials(const Url& realm, const Url& registry,
                              const std::vector<std::string>& trusted_realms) {
   if (realm.scheme != "https" || registry.scheme != "https") return false;
@@ -56,16 +184,16 @@ bool may_receive_credentials(const Url& realm, const Url& registry,
          });
 }
 
-Authenticator::Authenticator(HttpClient& http, Door door, const NetworkOptions& options,
+Authenticator::Authenticator(HttpClient& http, Target target, const NetworkOptions& options,
                              CredentialSources sources)
     : http_(http),
-      door_(std::move(door)),
+      target_(std::move(target)),
       trusted_realms_(options.trusted_realms),
       sources_(std::move(sources)) {}
 
-Authenticator::Authenticator(HttpClient& http, Door door, const NetworkOptions& options,
+Authenticator::Authenticator(HttpClient& http, Target target, const NetworkOptions& options,
                              const Credentials& credentials)
-    : Authenticator(http, std::move(door), options, CredentialSources{}) {
+    : Authenticator(http, std::move(target), options, CredentialSources{}) {
   lookup_ = CredentialLookup{.credentials = credentials};
 }
 
@@ -74,8 +202,8 @@ void Authenticator::authorize(HttpRequest& request) const {
 }
 
 void Authenticator::answer(const HttpResponse& response, const Url& registry) {
-  authorization_.clear();  // Whatever it was, it did not help.
-  if (!lookup_) lookup_ = find_credentials(sources_, door_.registry, door_.repository);
+  authorization_.clear();  // it was refused
+  if (!lookup_) lookup_ = find_credentials(sources_, target_.registry, target_.repository);
   const auto challenges = parse_challenges(response.headers.get_all("WWW-Authenticate"));
   if (const Challenge* const bearer = find_scheme(challenges, "bearer")) {
     answer_bearer(*bearer, registry, response.from_public_peer);
@@ -90,19 +218,19 @@ void Authenticator::answer(const HttpResponse& response, const Url& registry) {
 }
 
 void Authenticator::answer_bearer(const Challenge& challenge, const Url& registry, bool is_public) {
-  // What is asked for is what is needed, whatever the challenge names: a registry must not get hold
-  // of a token that does more, with the user's credentials.
-  const std::string scope = door_.repository.empty() ? parameter(challenge, "scope")
-                                                     : "repository:" + door_.repository + ":pull";
+  // Requests what is needed, whatever the challenge names: a registry must not get a token that
+  // allows more, bought with the user's credentials.
+  const std::string scope = target_.repository.empty()
+                                ? parameter(challenge, "scope")
+                                : "repository:" + target_.repository + ":pull";
   TokenRequest request{.realm = check_realm(challenge, registry),
                        .service = parameter(challenge, "service"),
                        .scope = scope};
-  // A token bought with a password would travel in the clear, too: over plain http all is
-  // anonymous.
+  // Over plain http all is anonymous: a token would be sent in the clear like a password.
   if (registry.scheme == "https") request.credentials = lookup_->credentials;
   sent_credentials_ = request.credentials.has_value();
   request.public_peers_only = is_public && !same_origin(request.realm, registry);
-  request.insecure = door_.insecure && request.realm.host == registry.host;
+  request.insecure = target_.insecure && request.realm.host == registry.host;
   try {
     authorization_ = "Bearer " + fetch_token(http_, request);
   } catch (LoginRefused& error) {
@@ -119,7 +247,7 @@ Url Authenticator::check_realm(const Challenge& challenge, const Url& registry) 
   }
   const bool may_be_plain =
       registry.scheme == "http" &&
-      (is_loopback(realm->host) || (door_.insecure && realm->host == registry.host));
+      (is_loopback(realm->host) || (target_.insecure && realm->host == registry.host));
   if (realm->scheme != "https" && !may_be_plain) {
     throw Error(ErrorCode::network,
                 "the registry names a token server without TLS, " + realm->authority());
@@ -127,7 +255,7 @@ Url Authenticator::check_realm(const Challenge& challenge, const Url& registry) 
   if (lookup_->credentials && registry.scheme == "https" &&
       !may_receive_credentials(*realm, registry, trusted_realms_)) {
     throw Error(ErrorCode::network,
-                "the registry " + door_.registry + " wants its credentials to be sent to " +
+                "the registry " + target_.registry + " wants its credentials to be sent to " +
                     realm->authority(),
                 "if you trust that host with them, add --trust-realm " + realm->host);
   }
@@ -159,10 +287,10 @@ Error Authenticator::refusal(const HttpResponse& response) const {
   return error;
 }
 
-// Registries do not tell strangers whether a repository exists.
+// Registries do not say to anonymous clients whether a repository exists.
 std::string Authenticator::refusal_text() const {
   if (sent_credentials_) return "the registry refused the credentials";
-  return "login needed, or there is no " + door_.repository + " in " + door_.registry;
+  return "login needed, or there is no " + target_.repository + " in " + target_.registry;
 }
 
 std::string Authenticator::login_hint() const {
@@ -170,7 +298,7 @@ std::string Authenticator::login_hint() const {
     if (lookup_->origin.empty()) return "check the user name and the password";
     return "the credentials came from " + lookup_->origin;
   }
-  const std::string login = "`pyro registry login " + door_.registry + "` stores some";
+  const std::string login = "`pyro registry login " + target_.registry + "` stores some";
   std::string files;
   if (lookup_) {
     for (const std::filesystem::path& file : lookup_->searched) {
@@ -178,7 +306,7 @@ std::string Authenticator::login_hint() const {
     }
   }
   if (files.empty()) return "no file with credentials was found; " + login;
-  return "there are no credentials for " + door_.registry + " in " + files + "; " + login;
+  return "there are no credentials for " + target_.registry + " in " + files + "; " + login;
 }
 
 }  // namespace pyro

@@ -1,7 +1,8 @@
-// How to be let in by one registry: reacts to its 401, and decides where credentials may go.
+// Authentication at one registry: answers its 401, and decides where credentials may go.
 //
-// Source: spec section 6 "Auth"; RFC 9110 section 11; CVE-2020-15157 for what happens to those who
-// send a password to whichever realm asks for it.
+// Source: RFC 9110 section 11; the distribution project's token authentication specification
+// (docs/spec/auth/token.md) and the one for OAuth2 (oauth.md); RFC 6749 section 6; CVE-2020-15157
+// for clients that send a password to any realm that asks for it.
 #pragma once
 
 #include <optional>
@@ -10,46 +11,75 @@
 
 #include "net/http.h"
 #include "net/url.h"
-#include "oci/challenge.h"
 #include "oci/credentials.h"
+#include "oci/registry_error.h"
 #include "pyro/network_options.h"
+#include "pyro/error.h"
 
 namespace pyro {
 
-/// Whether `registry`'s credentials may be sent to `realm`: over https, and to the same host on any
-/// port, to the registry's known companion, or to one of `trusted_realms`.
+/// A request to a token server.
+struct TokenRequest {
+  Url realm;
+  std::string service = {};  ///< Left out when empty.
+  std::string scope = {};    ///< Entries separated by spaces, sent as one parameter each.
+  /// To be set only when the realm may have them. A password is sent with a GET, an identity token
+  /// in a form.
+  std::optional<Credentials> credentials = {};
+  /// See HttpRequest.
+  bool public_peers_only = false;
+  bool insecure = false;
+};
+
+/// The realm, its query extended by service and scope.
+[[nodiscard]] std::string token_url(const TokenRequest& request);
+
+/// The form that requests a token with request.credentials->identity_token. A secret.
+[[nodiscard]] std::string token_form(const TokenRequest& request);
+
+/// The token server asks for credentials, or for others.
+class LoginRefused : public Error {
+ public:
+  explicit LoginRefused(const Error& error) : Error(error) {}
+};
+
+/// @throws LoginRefused; Error(network) for all other failures; both name the token server.
+[[nodiscard]] std::string fetch_token(HttpClient& http, const TokenRequest& request);
+
+/// Whether the credentials of `registry` may be sent to `realm`: over https, to the same host on
+/// any port, to the known token server of the registry, or to one of `trusted_realms`.
 [[nodiscard]] bool may_receive_credentials(const Url& realm, const Url& registry,
                                            const std::vector<std::string>& trusted_realms);
 
 class Authenticator {
  public:
-  /// What is to be opened: a repository, or where that is empty, the registry itself.
-  struct Door {
+  /// A repository, or the registry itself when that is empty.
+  struct Target {
     std::string registry;
     std::string repository = {};
-    /// The user says that nobody need check who answers under the registry's name.
+    /// Skip TLS verification (registries.conf: insecure = true).
     bool insecure = false;
   };
 
-  /// `http` must outlive it. Credentials are looked for when first asked for a login.
-  Authenticator(HttpClient& http, Door door, const NetworkOptions& options,
+  /// `http` must outlive it. Looks for credentials when the registry first asks for a login.
+  Authenticator(HttpClient& http, Target target, const NetworkOptions& options,
                 CredentialSources sources);
-  /// With these credentials and no others.
-  Authenticator(HttpClient& http, Door door, const NetworkOptions& options,
+  /// With these credentials only.
+  Authenticator(HttpClient& http, Target target, const NetworkOptions& options,
                 const Credentials& credentials);
 
-  /// Adds what was found out so far.
+  /// Adds an Authorization header, once a challenge was answered.
   void authorize(HttpRequest& request) const;
 
-  /// Finds out how to answer the challenges of `response`, a 401 of `registry` itself.
-  /// @throws Error(network) when that cannot or must not be done; (failed) for credentials that
+  /// Answers the challenges of `response`, a 401 of `registry` itself, in the requests that follow.
+  /// @throws Error(network) when that is impossible or not allowed; (failed) for credentials that
   /// cannot be read.
   void answer(const HttpResponse& response, const Url& registry);
 
-  /// What to say of a 401 that came although answer() had done its best.
+  /// The error for a 401 after answer().
   [[nodiscard]] Error refusal(const HttpResponse& response) const;
 
-  /// Whether credentials are among what opened the door; none ever are over plain http.
+  /// Whether credentials were sent; none ever are over plain http.
   [[nodiscard]] bool sent_credentials() const noexcept { return sent_credentials_; }
 
  private:
@@ -60,10 +90,10 @@ class Authenticator {
   [[nodiscard]] std::string login_hint() const;
 
   HttpClient& http_;
-  Door door_;
+  Target target_;
   std::vector<std::string> trusted_realms_;
   CredentialSources sources_;
-  std::optional<CredentialLookup> lookup_;  ///< Made when first asked for a login.
+  std::optional<CredentialLookup> lookup_;  // made at the first challenge
   bool sent_credentials_ = false;
   std::string authorization_;
 };

@@ -8,7 +8,6 @@
 #include <fstream>
 #include <thread>
 
-#include "oci/credential_file.h"
 #include "pyro/error.h"
 #include "support/process.h"
 
@@ -264,7 +263,7 @@ TEST_F(CredentialsTest, AHelperThatFailsIsNamedWithItsFileAndNoSecret) {
     write_helper("bad", c.script);
     EXPECT_EQ(lookup({file}, "r"),
               "cannot use the credentials in " + file.string() +
-                  ": docker-credential-bad cannot say what it has for r: " + c.cause);
+                  ": docker-credential-bad cannot get the credentials for r: " + c.cause);
   }
 }
 
@@ -303,7 +302,7 @@ TEST_F(CredentialsTest, AHelperThatCannotBeExecutedHasFailed) {
   sources_.helper_directories = {directory_};
   // lookup() expects Error(failed).
   EXPECT_EQ(lookup({file}, "r"), "cannot use the credentials in " + file.string() +
-                                     ": docker-credential-foreign cannot say what it has for r: "
+                                     ": docker-credential-foreign cannot get the credentials for r: "
                                      "cannot start " +
                                      helper.string() + ": Exec format error");
 }
@@ -311,11 +310,11 @@ TEST_F(CredentialsTest, AHelperThatCannotBeExecutedHasFailed) {
 TEST_F(CredentialsTest, AHelperThatHangsIsEnded) {
   using namespace std::chrono_literals;
   write_helper("slow", "sleep 1000");
-  sources_.helper_patience = 500ms;
+  sources_.helper_timeout = 500ms;
   const fs::path file = write(R"({"credsStore": "slow"})");
   EXPECT_EQ(lookup({file}, "r"),
             "cannot use the credentials in " + file.string() +
-                ": docker-credential-slow cannot say what it has for r: it did not answer within "
+                ": docker-credential-slow cannot get the credentials for r: it did not answer within "
                 "500 ms");
 }
 

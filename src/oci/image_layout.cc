@@ -1,22 +1,25 @@
-// An image layout on this machine.
+// An image layout on this machine, read and written.
 #include "oci/image_layout.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
 #include <utility>
 
-#include "base/sha256.h"
+#include "base/errors.h"
+#include "base/files.h"
+#include "base/hash.h"
 #include "base/strict_json.h"
-#include "base/whole_calls.h"
+#include "base/tar_header.h"
 #include "pyro/error.h"
 
 namespace pyro {
 namespace {
 
-constexpr std::size_t kMostVersionBytes = std::size_t{64} << 10;
+constexpr std::size_t kMaxVersionBytes = std::size_t{64} << 10;
 constexpr std::size_t kReadSize = std::size_t{256} << 10;
 constexpr char kNoLayout[] =
     "this takes a directory or a tar as 'skopeo copy', 'docker save' and 'pyro env export' write "
@@ -36,7 +39,7 @@ void check_version(const std::string& text) {
   }
 }
 
-/// What names the entries have, for a message.
+/// The tags of `entries`, for a message.
 std::string list_tags(const std::vector<Descriptor>& entries) {
   std::set<std::string_view> tags;
   for (const Descriptor& entry : entries) {
@@ -47,15 +50,29 @@ std::string list_tags(const std::vector<Descriptor>& entries) {
   return list;
 }
 
-/// Runs `work`, and says of what its failure is.
-template <typename Work>
-auto about(const std::string& subject, const Work& work) {
-  try {
-    return work();
-  } catch (Error& error) {
-    if (error.code() != ErrorCode::interrupted) error.add_context(subject);
-    throw;
+constexpr std::array<std::byte, kTarEnd> kZeros{};
+
+nlohmann::json to_json(const Descriptor& descriptor) {
+  nlohmann::json document = {{"mediaType", descriptor.media_type},
+                             {"digest", descriptor.digest.to_string()},
+                             {"size", descriptor.size}};
+  if (descriptor.platform) {
+    document["platform"] = {{"os", descriptor.platform->os},
+                            {"architecture", descriptor.platform->architecture}};
   }
+  if (!descriptor.annotations.empty()) document["annotations"] = descriptor.annotations;
+  return document;
+}
+
+std::string render(const nlohmann::json& document) {
+  return document.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
+}
+
+std::string config_of(const Digest& diff_id) {
+  return render({{"architecture", "amd64"},
+                 {"os", "linux"},
+                 {"config", nlohmann::json::object()},
+                 {"rootfs", {{"type", "layers"}, {"diff_ids", {diff_id.to_string()}}}}});
 }
 
 }  // namespace
@@ -65,15 +82,15 @@ ImageLayout::ImageLayout(const std::filesystem::path& path)
 
 ImageLayout::ImageLayout(Fd opened, std::filesystem::path path, std::string_view transport)
     : path_(std::move(path)), files_(open_layout_files(std::move(opened), path_, transport)) {
-  about(path_.string() + " is not an image layout", [&] {
+  with_context(path_.string() + " is not an image layout", [&] {
     try {
-      check_version(read_small("oci-layout", kMostVersionBytes));
+      check_version(read_small("oci-layout", kMaxVersionBytes));
     } catch (Error& error) {
       error.add_hint(kNoLayout);
       throw;
     }
   });
-  about("cannot use the index of " + path_.string(), [&] {
+  with_context("cannot use the index of " + path_.string(), [&] {
     auto content = parse_manifest(read_small("index.json", kMaxManifestBytes), {});
     auto* const index = std::get_if<Index>(&content);
     if (index == nullptr) throw damaged("it is a manifest");
@@ -112,7 +129,7 @@ std::string ImageLayout::read_verified(const Descriptor& descriptor) const {
 }
 
 Document ImageLayout::read_document(const Descriptor& descriptor) const {
-  return about(
+  return with_context(
       "cannot read the manifest " + descriptor.digest.to_string() + " of " + path_.string(),
       [&]() -> Document {
         return {descriptor.digest,
@@ -122,8 +139,9 @@ Document ImageLayout::read_document(const Descriptor& descriptor) const {
 
 std::string ImageLayout::read_config(const Descriptor& descriptor) const {
   if (!files_->open(layout_blob_name(descriptor.digest))) return {};
-  return about("cannot read the config " + descriptor.digest.to_string() + " of " + path_.string(),
-               [&] { return read_verified(descriptor); });
+  return with_context(
+      "cannot read the config " + descriptor.digest.to_string() + " of " + path_.string(),
+      [&] { return read_verified(descriptor); });
 }
 
 std::vector<Descriptor> ImageLayout::tagged(const std::string& tag) const {
@@ -137,7 +155,7 @@ std::vector<Descriptor> ImageLayout::tagged(const std::string& tag) const {
               tags.empty() ? "its images have no names" : "it has: " + tags);
 }
 
-/// Without a tag there must be one image, for as many platforms as it may be.
+/// One image, for any number of platforms.
 std::vector<Descriptor> ImageLayout::only_image() const {
   if (index_.manifests.empty()) {
     throw Error(ErrorCode::not_found, path_.string() + " has no image");
@@ -171,7 +189,7 @@ ResolvedImage ImageLayout::resolve(const Descriptor& image) const {
                           documents);
 }
 
-/// One entry is the image. Of several, one is chosen as from an index, which they are a part of.
+/// Chooses among several entries as from an index.
 ResolvedImage ImageLayout::resolve_entries(std::vector<Descriptor> entries) const {
   const Index index{.media_type = {}, .manifests = std::move(entries)};
   const Descriptor* const match = choose_platform(index);
@@ -198,7 +216,7 @@ void ImageLayout::read_blob(const Descriptor& blob, const BodySink& sink,
                             const std::stop_token& stop) const {
   const std::string subject =
       "cannot read the layer " + blob.digest.to_string() + " of " + path_.string();
-  const LayoutFile file = about(subject, [&] { return open_blob(blob); });
+  const LayoutFile file = with_context(subject, [&] { return open_blob(blob); });
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
   Sha256 hash;
   for (std::uint64_t at = 0; at < file.size;) {
@@ -211,8 +229,86 @@ void ImageLayout::read_blob(const Descriptor& blob, const BodySink& sink,
   }
   const Digest digest = hash.finish();
   if (digest != blob.digest) {
-    about(subject, [&]() -> void { throw damaged("its digest is " + digest.to_string()); });
+    with_context(subject, [&]() -> void { throw damaged("its digest is " + digest.to_string()); });
   }
+}
+
+LayoutWriter::LayoutWriter(OutputFile& file) : file_(file) {
+  add_header("blobs/", 0);
+  add_header("blobs/sha256/", 0);
+}
+
+void LayoutWriter::begin_blob() {
+  blob_at_ = position_;
+  position_ += kTarBlock;
+  static_cast<void>(blob_hash_.finish());
+}
+
+void LayoutWriter::write(std::span<const std::byte> bytes) {
+  blob_hash_.update(bytes);
+  append(bytes);
+}
+
+Descriptor LayoutWriter::end_blob(std::string media_type) {
+  const std::uint64_t size = position_ - blob_at_ - kTarBlock;
+  const Digest digest = blob_hash_.finish();
+  if (blobs_.insert(digest).second) {
+    file_.write(make_tar_header(layout_blob_name(digest), size), blob_at_);
+    pad(size);
+  } else {
+    position_ = blob_at_;
+  }
+  return {.media_type = std::move(media_type), .digest = digest, .size = size};
+}
+
+Digest LayoutWriter::add_image(const Descriptor& layer, const Digest& diff_id,
+                               const Annotations& of_manifest, Annotations of_entry) {
+  const Descriptor config = add_blob(config_of(diff_id), kOciConfigType);
+  const nlohmann::json manifest = {{"schemaVersion", 2},
+                                   {"mediaType", kOciManifestType},
+                                   {"config", to_json(config)},
+                                   {"layers", {to_json(layer)}},
+                                   {"annotations", of_manifest}};
+  Descriptor image = add_blob(render(manifest), kOciManifestType);
+  image.platform = Platform{.os = "linux", .architecture = "amd64"};
+  image.annotations = std::move(of_entry);
+  images_.push_back(std::move(image));
+  return images_.back().digest;
+}
+
+std::uint64_t LayoutWriter::finish() {
+  nlohmann::json entries = nlohmann::json::array();
+  std::ranges::transform(images_, std::back_inserter(entries), to_json);
+  add_file("index.json",
+           render({{"schemaVersion", 2}, {"mediaType", kOciIndexType}, {"manifests", entries}}));
+  add_file("oci-layout", kLayoutVersion);
+  append(kZeros);
+  return position_;
+}
+
+Descriptor LayoutWriter::add_blob(std::string_view content, std::string media_type) {
+  begin_blob();
+  write(std::as_bytes(std::span(content)));
+  return end_blob(std::move(media_type));
+}
+
+void LayoutWriter::add_file(std::string_view name, std::string_view content) {
+  add_header(name, content.size());
+  append(content);
+  pad(content.size());
+}
+
+void LayoutWriter::add_header(std::string_view name, std::uint64_t size) {
+  append(make_tar_header(name, size));
+}
+
+void LayoutWriter::append(std::span<const std::byte> bytes) {
+  file_.write(bytes, position_);
+  position_ += bytes.size();
+}
+
+void LayoutWriter::pad(std::uint64_t size) {
+  append(std::span(kZeros).first(tar_padding(size)));
 }
 
 }  // namespace pyro

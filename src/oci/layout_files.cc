@@ -4,11 +4,21 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
+#include <nlohmann/json.hpp>
+#include <span>
 #include <utility>
+#include <vector>
 
-#include "base/whole_calls.h"
-#include "oci/docker_archive.h"
+#include "base/content_kind.h"
+#include "base/files.h"
+#include "base/hash.h"
+#include "base/strict_json.h"
+#include "base/tar_header.h"
+#include "oci/image_layout.h"
+#include "oci/manifest.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -25,7 +35,7 @@ class DirectoryFiles final : public LayoutFiles {
 
   std::string_view transport() const noexcept override { return kLayoutDirectory; }
 
-  // Links are not followed: they would lead out of the layout, and pipes would be waited for.
+  // Follows no links, which could lead out of the layout, and does not wait for pipes.
   std::optional<LayoutFile> open(const std::string& name) const override {
     Fd folder;
     int parent = directory_.get();
@@ -50,7 +60,7 @@ class DirectoryFiles final : public LayoutFiles {
                            const std::string& name) const {
     Fd fd(try_open(parent, component.c_str(), O_RDONLY | O_NOFOLLOW | flags));
     if (fd || errno == ENOENT) return fd;
-    // A link, a file where a folder should be, a socket.
+    // A link, a file in place of a folder, a socket.
     if (errno == ELOOP || errno == ENOTDIR || errno == ENXIO) throw no_file(path_, name);
     throw system_error("cannot open " + (path_ / name).string(), errno);
   }
@@ -78,6 +88,62 @@ class TarFiles final : public LayoutFiles {
   std::filesystem::path path_;
   TarIndex index_;
 };
+
+using nlohmann::json;
+
+constexpr char kManifestFile[] = "manifest.json";
+
+Error broken(const std::string& what) {
+  return Error(ErrorCode::integrity, what);
+}
+
+std::string read_front(int file, const TarIndex::Entry& entry, std::size_t limit) {
+  std::string text(static_cast<std::size_t>(std::min<std::uint64_t>(entry.size, limit)), '\0');
+  text.resize(
+      pread_full(file, std::as_writable_bytes(std::span(text)), entry.offset, kManifestFile));
+  return text;
+}
+
+json parse_document(const std::string& text, const std::string& name) {
+  try {
+    return parse_strict_json(text, ErrorCode::integrity);
+  } catch (Error& error) {
+    error.add_context(name);
+    throw;
+  }
+}
+
+/// The list of strings `name` in `object`; empty if it is missing or null.
+std::vector<std::string> texts(const json& object, const char* name) {
+  const json list = object.is_object() ? object.value(name, json()) : json();
+  if (list.is_null()) return {};
+  const bool fits = list.is_array() && std::ranges::all_of(list, &json::is_string);
+  if (!fits) throw broken('"' + std::string(name) + "\" is not a list of texts");
+  return list.get<std::vector<std::string>>();
+}
+
+std::vector<Digest> diff_ids(const json& config) {
+  const json rootfs = config.is_object() ? config.value("rootfs", json()) : json();
+  std::vector<Digest> digests;
+  for (const std::string& text : texts(rootfs, "diff_ids")) {
+    const auto digest = Digest::parse(text);
+    if (!digest) throw broken("a diff_id of its config is no SHA-256 digest");
+    digests.push_back(*digest);
+  }
+  return digests;
+}
+
+/// The digest that tools put into names: "HEX.json", "sha256:HEX", "blobs/sha256/HEX",
+/// "HEX.tar.gz".
+std::optional<Digest> named_digest(std::string_view name) {
+  name.remove_prefix(std::min(name.size(), name.rfind('/') + 1));
+  if (name.starts_with("sha256:")) name.remove_prefix(7);
+  return Digest::parse_hex(name.substr(0, name.find('.')));
+}
+
+json descriptor_of(const char* type, const Digest& digest, std::uint64_t size) {
+  return {{"mediaType", type}, {"digest", digest.to_string()}, {"size", size}};
+}
 
 }  // namespace
 
@@ -109,6 +175,161 @@ std::unique_ptr<LayoutFiles> open_layout_files(Fd opened, const std::filesystem:
     return std::make_unique<DockerArchive>(std::move(opened), std::move(index), path);
   }
   return std::make_unique<TarFiles>(std::move(opened), std::move(index), path);
+}
+
+/// Fills the archive in one pass over manifest.json.
+class DockerArchive::Reader {
+ public:
+  Reader(DockerArchive& archive, const TarIndex& index) : archive_(archive), index_(index) {}
+
+  void run() {
+    if (index_.find(kManifestFile) == nullptr) throw broken("it is not there");
+    const json images = parse_document(read(kManifestFile, kMaxManifestBytes), kManifestFile);
+    if (!images.is_array()) throw broken(std::string(kManifestFile) + " is not a list of images");
+    if (images.size() > kMaxManifests) {
+      throw broken("there are " + std::to_string(images.size()) + " images; at most " +
+                   std::to_string(kMaxManifests) + " are supported");
+    }
+    for (const json& image : images) add_image(image);
+    archive_.documents_.emplace("oci-layout", kLayoutVersion);
+    archive_.documents_.emplace("index.json",
+                                json{{"schemaVersion", 2}, {"manifests", manifests_}}.dump());
+  }
+
+ private:
+  void add_image(const json& image) {
+    const json config_name = image.is_object() ? image.value("Config", json()) : json();
+    if (!config_name.is_string()) throw broken("an image in it has no config");
+    const std::string config = read_config(config_name.get<std::string>());
+    const Digest digest = sha256(config);
+    const json manifest = {{"schemaVersion", 2},
+                           {"mediaType", kDockerManifestType},
+                           {"config", descriptor_of(kDockerConfigType, digest, config.size())},
+                           {"layers", layers_of(texts(image, "Layers"),
+                                                diff_ids(parse_document(config, config_name)))}};
+    archive_.documents_.emplace(layout_blob_name(digest), config);
+    list(manifest.dump(), texts(image, "RepoTags"));
+  }
+
+  void list(const std::string& manifest, const std::vector<std::string>& tags) {
+    const Digest digest = sha256(manifest);
+    json entry = descriptor_of(kDockerManifestType, digest, manifest.size());
+    archive_.documents_.emplace(layout_blob_name(digest), manifest);
+    if (tags.empty()) manifests_.push_back(entry);
+    for (const std::string& tag : tags) {
+      entry["annotations"] = {{kRefName, tag}};
+      manifests_.push_back(entry);
+    }
+  }
+
+  json layers_of(const std::vector<std::string>& names, const std::vector<Digest>& digests) {
+    if (!digests.empty() && names.size() != digests.size()) {
+      throw broken("an image has " + std::to_string(names.size()) + " layers, and its config " +
+                   std::to_string(digests.size()) + " diff_ids");
+    }
+    json layers = json::array();
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      layers.push_back(layer(names[i], digests.empty() ? std::nullopt : std::optional(digests[i])));
+    }
+    return layers;
+  }
+
+  /// A diff_id is the digest of the uncompressed tar. Without one, or if the tar is compressed, the
+  /// name may have the digest of its bytes; else that is computed.
+  json layer(const std::string& name, std::optional<Digest> diff_id) {
+    const TarIndex::Entry& entry = member(name);
+    const std::string head = read_front(archive_.file_.get(), entry, kTarBlock);
+    if (begins_as(std::as_bytes(std::span(head)), ContentUse::compressed)) diff_id.reset();
+    const auto known = diff_id ? diff_id : named_digest(name);
+    const Digest digest = known ? *known : digest_of(entry);
+    archive_.blobs_.emplace(layout_blob_name(digest), entry);
+    return descriptor_of(kOciLayerType, digest, entry.size);
+  }
+
+  [[nodiscard]] Digest digest_of(const TarIndex::Entry& entry) const {
+    Sha256 sha256;
+    std::vector<std::byte> piece(1 << 20);
+    for (std::uint64_t done = 0; done < entry.size;) {
+      const auto wanted = std::span(piece).first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), entry.size - done)));
+      const std::size_t got =
+          pread_full(archive_.file_.get(), wanted, entry.offset + done, kManifestFile);
+      if (got < wanted.size()) throw broken("a layer ends too early");
+      sha256.update(wanted);
+      done += got;
+    }
+    return sha256.finish();
+  }
+
+  /// Docker writes a layer that an image has twice as one file and a link to it.
+  const TarIndex::Entry& member(const std::string& name) const {
+    const TarIndex::Entry* entry = index_.find(name);
+    const bool is_link = entry != nullptr && !entry->link.empty();
+    if (is_link) entry = index_.find(entry->link);
+    if (entry == nullptr) {
+      throw broken("'" + name + "', which it names, " +
+                   (is_link ? "leads to what is not there" : "is not there"));
+    }
+    if (!entry->regular) throw broken("'" + name + "', which it names, is not a regular file");
+    return *entry;
+  }
+
+  std::string read(const std::string& name, std::size_t limit) const {
+    const TarIndex::Entry& entry = member(name);
+    if (entry.size > limit) {
+      throw broken(name + " has " + std::to_string(entry.size) + " bytes; at most " +
+                   std::to_string(limit) + " are read");
+    }
+    return read_front(archive_.file_.get(), entry, limit);
+  }
+
+  std::string read_config(const std::string& name) {
+    std::string config = read(name, std::min(kMaxManifestBytes, config_bytes_left_));
+    config_bytes_left_ -= config.size();
+    const auto named = named_digest(name);
+    const Digest digest = sha256(config);
+    if (named && *named != digest) {
+      throw broken("the digest of the config " + name + " is " + digest.to_string());
+    }
+    return config;
+  }
+
+  DockerArchive& archive_;
+  const TarIndex& index_;
+  std::size_t config_bytes_left_ = kMaxConfigBytes;
+  json manifests_ = json::array();
+};
+
+bool is_docker_archive(const TarIndex& index, int file) {
+  const TarIndex::Entry* const entry = index.find(kManifestFile);
+  if (entry == nullptr || !entry->regular) return false;
+  const std::string head = read_front(file, *entry, kTarBlock);
+  const std::size_t first = head.find_first_not_of(" \t\r\n");
+  return first != head.npos && head[first] == '[';
+}
+
+DockerArchive::DockerArchive(Fd file, TarIndex index, std::filesystem::path path)
+    : file_(std::move(file)) {
+  try {
+    Reader(*this, index).run();
+  } catch (Error& error) {
+    error.add_context("cannot use the " + std::string(kManifestFile) + " of " + path.string());
+    throw;
+  }
+}
+
+std::optional<LayoutFile> DockerArchive::open(const std::string& name) const {
+  if (const auto document = documents_.find(name); document != documents_.end()) {
+    Fd memory = make_memory_file("a document of an image");
+    write_all(memory.get(), document->second, name);
+    const int descriptor = memory.get();
+    return LayoutFile{
+        .own = std::move(memory), .file = descriptor, .size = document->second.size()};
+  }
+  const auto blob = blobs_.find(name);
+  if (blob == blobs_.end()) return std::nullopt;
+  return LayoutFile{
+      .own = {}, .file = file_.get(), .offset = blob->second.offset, .size = blob->second.size};
 }
 
 }  // namespace pyro

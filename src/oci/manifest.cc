@@ -1,12 +1,15 @@
-// What a registry says of an image.
+// The documents of an image, parsed strictly.
 #include "oci/manifest.h"
 
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+#include <vector>
 
-#include "base/ascii.h"
 #include "base/strict_json.h"
+#include "base/text.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -16,23 +19,14 @@ using Json = nlohmann::json;
 
 constexpr std::uint64_t kMaxSize = std::uint64_t{1} << 53;
 
-/// Of a media type (RFC 6838 has fewer), a digest or a platform's name: messages quote them.
-constexpr std::size_t kLongestField = 256;
-/// Of an index in a message.
-constexpr std::size_t kMostListed = 20;
+/// Bytes of a media type (RFC 6838 allows fewer), a digest or a platform: messages quote them.
+constexpr std::size_t kMaxField = 256;
+/// Platforms of an index in a message.
+constexpr std::size_t kMaxListed = 20;
 
-constexpr std::array<std::string_view, 2> kIndexTypes = {
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-};
-constexpr std::array<std::string_view, 2> kConfigTypes = {
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.docker.container.image.v1+json",
-};
-constexpr std::array<std::string_view, 2> kManifestTypes = {
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-};
+constexpr std::array<std::string_view, 2> kIndexTypes = {kOciIndexType, kDockerIndexType};
+constexpr std::array<std::string_view, 2> kConfigTypes = {kOciConfigType, kDockerConfigType};
+constexpr std::array<std::string_view, 2> kManifestTypes = {kOciManifestType, kDockerManifestType};
 
 bool is_manifest_type(std::string_view type) {
   return std::ranges::count(kManifestTypes, type) > 0;
@@ -42,15 +36,15 @@ Error broken_document(const std::string& rule) {
   return Error(ErrorCode::integrity, rule);
 }
 
-/// The string called `name`; empty when there is none.
+/// The string `name`; empty when there is none.
 std::string string_field(const Json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end()) return {};
   if (!found->is_string()) throw broken_document("\"" + std::string(name) + "\" is not a string");
   auto text = found->get<std::string>();
-  if (text.size() > kLongestField) {
+  if (text.size() > kMaxField) {
     throw broken_document("\"" + std::string(name) + "\" is longer than " +
-                          std::to_string(kLongestField) + " bytes");
+                          std::to_string(kMaxField) + " bytes");
   }
   return text;
 }
@@ -100,14 +94,14 @@ bool is_attestation(const Json& descriptor, const std::optional<Platform>& platf
          annotations->contains("vnd.docker.reference.type");
 }
 
-Descriptor parse_descriptor(const Json& json) {
-  if (!json.is_object()) throw broken_document("a descriptor is not an object");
-  Descriptor descriptor{.media_type = string_field(json, "mediaType"),
-                        .digest = parse_digest(json),
-                        .size = parse_size(json),
-                        .platform = parse_platform(json)};
-  descriptor.attestation = is_attestation(json, descriptor.platform);
-  descriptor.annotations = parse_annotations(json);
+Descriptor parse_descriptor(const Json& object) {
+  if (!object.is_object()) throw broken_document("a descriptor is not an object");
+  Descriptor descriptor{.media_type = string_field(object, "mediaType"),
+                        .digest = parse_digest(object),
+                        .size = parse_size(object),
+                        .platform = parse_platform(object)};
+  descriptor.attestation = is_attestation(object, descriptor.platform);
+  descriptor.annotations = parse_annotations(object);
   return descriptor;
 }
 
@@ -124,7 +118,7 @@ std::vector<Descriptor> parse_descriptors(const Json& document, const char* name
   return descriptors;
 }
 
-/// Its other fields are not needed: what is no image's, or nonsense, is passed over.
+/// Ignores configs of other things than images, and nonsense.
 std::optional<Descriptor> parse_config(const Json& document) {
   const auto config = document.find("config");
   if (config == document.end() || !config->is_object()) return std::nullopt;
@@ -136,7 +130,7 @@ std::optional<Descriptor> parse_config(const Json& document) {
   return parse_descriptor(*config);
 }
 
-/// Some clients match the names of fields without regard to case: they would see other layers.
+/// Some clients ignore the case of names of fields, and would see other layers.
 void refuse_other_spellings(const Json& document) {
   for (const auto& [name, value] : document.items()) {
     const std::string plain = to_lower(name);
@@ -160,8 +154,8 @@ void check_schema(const Json& document) {
   }
 }
 
-/// What a web server or an object store says of any file: not that it is something else than a
-/// manifest.
+/// Whether web servers and object stores use `type` for any file: it does not contradict the
+/// document.
 bool is_generic_type(std::string_view type) {
   constexpr std::array<std::string_view, 6> kTypes = {"",
                                                       "application/octet-stream",
@@ -172,13 +166,13 @@ bool is_generic_type(std::string_view type) {
   return std::ranges::count(kTypes, type) > 0;
 }
 
-/// The document's type by its own word and by the registry's, which must not contradict each other
-/// (distribution specification, "Pulling manifests"). Empty when neither says one we know.
+/// The type by the document and by the registry, which must not contradict each other (distribution
+/// specification, "Pulling manifests"). Empty when neither has a known one.
 std::string media_type(const Json& document, std::string_view content_type) {
   std::string own = string_field(document, "mediaType");
   if (!own.empty() && !is_generic_type(content_type) && to_lower(own) != content_type) {
     throw broken_document("the manifest says that it is " + own + ", but came as " +
-                          std::string(content_type.substr(0, kLongestField)));
+                          std::string(content_type.substr(0, kMaxField)));
   }
   if (!own.empty()) {
     if (is_index_type(own) || is_manifest_type(own)) return own;
@@ -206,6 +200,61 @@ bool is_wanted_platform(const Descriptor& entry) {
   return !entry.attestation && entry.platform && !entry.platform->os.empty() &&
          !entry.platform->architecture.empty() && is_our_platform(*entry.platform);
 }
+
+/// Entries of an index without a platform; there are one or two, if any. Limits the requests.
+constexpr std::size_t kMaxCandidates = 8;
+
+struct PlatformManifest {
+  Digest digest;
+  Manifest manifest;
+};
+
+/// Looks for the manifest of our platform, and notes which others there are.
+class PlatformSearch {
+ public:
+  explicit PlatformSearch(DocumentSource& source) : source_(source) {}
+
+  /// Searches `index`, and indexes up to `levels` below.
+  std::optional<PlatformManifest> run(const Index& index, int levels) {
+    if (const std::string list = list_platforms(index); !list.empty()) note(list);
+    const Descriptor* const match = choose_platform(index);
+    const auto candidates =
+        match != nullptr ? std::vector<Descriptor>{*match} : entries_without_platform(index);
+    for (std::size_t i = 0; i < std::min(candidates.size(), kMaxCandidates); ++i) {
+      Document document = source_.document(candidates[i]);
+      if (auto* const manifest = std::get_if<Manifest>(&document.content)) {
+        if (match == nullptr && !is_ours(*manifest)) continue;
+        return PlatformManifest{document.digest, std::move(*manifest)};
+      }
+      if (levels == 0) continue;
+      auto found = run(std::get<Index>(document.content), levels - 1);
+      if (found) return found;
+    }
+    return std::nullopt;
+  }
+
+  /// By its config.
+  bool is_ours(const Manifest& manifest) {
+    if (!manifest.config) return true;
+    const Platform platform = config_platform(source_.config(*manifest.config));
+    if (is_our_platform(platform)) return true;
+    note((platform.os.empty() ? "linux" : platform.os) + "/" +
+         (platform.architecture.empty() ? "amd64" : platform.architecture));
+    return false;
+  }
+
+  [[nodiscard]] std::string list_found() const {
+    return platforms_.empty() ? "it names no platform at all" : "there is only " + platforms_;
+  }
+
+ private:
+  void note(const std::string& platforms) {
+    platforms_ += (platforms_.empty() ? "" : ", ") + platforms;
+  }
+
+  DocumentSource& source_;
+  std::string platforms_;
+};
 
 }  // namespace
 
@@ -240,7 +289,7 @@ Platform config_platform(std::string_view json) {
     const auto field = config.is_object() ? config.find(name) : config.end();
     const auto* const found =
         field != config.end() ? field->get_ptr<const std::string*>() : nullptr;
-    return found != nullptr && found->size() <= kLongestField ? *found : std::string();
+    return found != nullptr && found->size() <= kMaxField ? *found : std::string();
   };
   return {.os = text("os"), .architecture = text("architecture")};
 }
@@ -270,11 +319,28 @@ std::string list_platforms(const Index& index) {
   std::size_t count = 0;
   for (const Descriptor& entry : index.manifests) {
     if (!entry.platform || entry.attestation) continue;
-    if (++count > kMostListed) return list + ", ...";
+    if (++count > kMaxListed) return list + ", ...";
     if (!list.empty()) list += ", ";
     list += entry.platform->os + "/" + entry.platform->architecture;
   }
   return list;
+}
+
+ResolvedImage resolve_platform(Document top, const std::string& subject, ErrorCode no_platform,
+                               DocumentSource& source) {
+  PlatformSearch search(source);
+  std::optional<PlatformManifest> found;
+  if (auto* const manifest = std::get_if<Manifest>(&top.content)) {
+    if (search.is_ours(*manifest)) found = PlatformManifest{top.digest, std::move(*manifest)};
+  } else {
+    found = search.run(std::get<Index>(top.content), 1);
+  }
+  if (!found) {
+    Error error(no_platform, search.list_found());
+    error.add_context(subject + " has no image for linux/amd64");
+    throw error;
+  }
+  return {top.digest, found->digest, std::move(found->manifest)};
 }
 
 }  // namespace pyro

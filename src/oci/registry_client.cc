@@ -7,12 +7,12 @@
 #include <utility>
 #include <variant>
 
-#include "base/sha256.h"
+#include "base/errors.h"
+#include "base/hash.h"
+#include "net/retry.h"
 #include "net/url.h"
-#include "oci/endpoints.h"
-#include "oci/registries_conf.h"
+#include "oci/mirrors.h"
 #include "oci/registry_error.h"
-#include "oci/verified_body.h"
 
 namespace pyro {
 namespace {
@@ -23,7 +23,7 @@ struct Expectation {
   std::optional<std::uint64_t> size = {};
 };
 
-/// The registry's own word on the digest: needed by nobody, but when it is wrong, something is.
+/// The registry's own word on the digest is not needed, but a wrong one is a sign of damage.
 void check_digest_header(const HttpResponse& response, const Digest& digest) {
   const auto claimed = response.headers.get("Docker-Content-Digest");
   if (!claimed || *claimed == digest.to_string() || claimed->starts_with("sha512:")) return;
@@ -42,17 +42,6 @@ Digest check_body(const HttpResponse& response, const Expectation& expected) {
   }
   check_digest_header(response, digest);
   return digest;
-}
-
-/// Runs `work`, and says of what its failure is.
-template <typename Work>
-auto about(const std::string& subject, const Work& work) {
-  try {
-    return work();
-  } catch (Error& error) {
-    if (error.code() != ErrorCode::interrupted) error.add_context(subject);
-    throw;
-  }
 }
 
 }  // namespace
@@ -76,13 +65,13 @@ class RegistryClient::Impl final : public DocumentSource {
   Document fetch_top(const std::optional<Digest>& pin);
   Document fetch_document(const Expectation& expected);
   static HttpResponse get_document(Host& host, const std::string& reference);
-  void transfer(const Descriptor& blob, VerifiedBody& body, std::vector<Host*>& used,
+  void transfer(const Descriptor& blob, ResumableBody& body, std::vector<Host*>& used,
                 const std::function<void(Host&)>& get);
-  static void get_front(Host& host, const Descriptor& blob, VerifiedBody& body, std::uint64_t size);
-  static void get_rest(Host& host, const Descriptor& blob, VerifiedBody& body);
-  static void get_rest(Host& host, const Descriptor& blob, VerifiedBody& body,
+  static void get_front(Host& host, const Descriptor& blob, ResumableBody& body,
+                        std::uint64_t size);
+  static void get_rest(Host& host, const Descriptor& blob, ResumableBody& body,
                        const BodySink& sink);
-  bool leave_all(const std::vector<Host*>& used, const Error& why);
+  bool mark_failed(const std::vector<Host*>& hosts, const Error& why);
   static HttpResponse ask_for_head(Host& host);
   [[nodiscard]] std::string by_digest(const Digest& digest) const;
 
@@ -97,16 +86,17 @@ ResolvedImage RegistryClient::Impl::resolve(const std::optional<Digest>& pin) {
 Document RegistryClient::Impl::fetch_top(const std::optional<Digest>& pin) {
   const std::optional<Digest> digest = pin ? pin : image_.digest();
   const std::string name = digest ? by_digest(*digest) : image_.to_string();
-  return about("cannot fetch the manifest of " + name, [&] { return fetch_document({digest}); });
+  return with_context("cannot fetch the manifest of " + name,
+                      [&] { return fetch_document({digest}); });
 }
 
 Document RegistryClient::Impl::document(const Descriptor& child) {
-  return about("cannot fetch the manifest of " + by_digest(child.digest), [&] {
+  return with_context("cannot fetch the manifest of " + by_digest(child.digest), [&] {
     return fetch_document({child.digest, child.size});
   });
 }
 
-/// One that is not there says nothing of the image, and the layers may be there all the same.
+/// A missing config says nothing about the image: the layers may be there.
 std::string RegistryClient::Impl::config(const Descriptor& descriptor) {
   std::string text;
   try {
@@ -158,8 +148,8 @@ NamedImage RegistryClient::Impl::look_up() {
     const Document document = fetch_document({image_.digest()});
     return {document.digest, std::holds_alternative<Index>(document.content)};
   };
-  return about("cannot look up " + image_.to_string(),
-               [&] { return hosts_.ask(Hosts::By::tag, ask); });
+  return with_context("cannot look up " + image_.to_string(),
+                      [&] { return hosts_.ask(Hosts::By::tag, ask); });
 }
 
 HttpResponse RegistryClient::Impl::ask_for_head(Host& host) {
@@ -179,7 +169,7 @@ HttpResponse RegistryClient::Impl::ask_for_head(Host& host) {
 
 void RegistryClient::Impl::fetch_blob(const std::string& what, const Descriptor& blob,
                                       const BodySink& sink, const Replay& replay) {
-  VerifiedBody body(blob, sink);
+  ResumableBody body({.size = blob.size, .digest = blob.digest}, sink, hosts_.session());
   std::vector<Host*> used;
   try {
     if (replay.run) {
@@ -192,28 +182,31 @@ void RegistryClient::Impl::fetch_blob(const std::string& what, const Descriptor&
       });
     }
     transfer(blob, body, used, [&](Host& host) {
-      if (!body.is_complete() || blob.size == 0) get_rest(host, blob, body);
+      const bool is_complete = body.received() == blob.size && blob.size > 0;
+      if (is_complete) return;
+      get_rest(host, blob, body, [&](std::span<const std::byte> bytes) { body.write(bytes); });
     });
-    body.finish();
+    body.verify();
   } catch (Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;
-    const bool is_mirrors_fault = error.code() == ErrorCode::integrity && leave_all(used, error);
+    // Nothing tells which of the hosts sent the wrong bytes: all mirrors among them are dropped.
+    const bool is_mirrors_fault = error.code() == ErrorCode::integrity && mark_failed(used, error);
+    if (is_mirrors_fault) hosts_.session().request_restart();
     if (body.sink_failed() && !is_mirrors_fault) throw;
     error.add_context("cannot fetch the " + what + " " + by_digest(blob.digest));
-    if (is_mirrors_fault) throw NeedsRestart(error);
     throw;
   }
 }
 
-/// `get`, again and again, with one host after the other. Bytes that were passed on cannot be taken
-/// back: where they turn out to be wrong, no other host helps.
-void RegistryClient::Impl::transfer(const Descriptor& blob, VerifiedBody& body,
+/// Runs `get` with retries, on one host after the other. Bytes that were passed on cannot be taken
+/// back: when they turn out to be wrong, no other host helps.
+void RegistryClient::Impl::transfer(const Descriptor& blob, ResumableBody& body,
                                     std::vector<Host*>& used,
                                     const std::function<void(Host&)>& get) {
   const auto work = [&](Host& host) {
     if (used.empty() || used.back() != &host) {
       used.push_back(&host);
-      body.forget_host();
+      body.forget_server();
     }
     Retry(host.retry).run_transfer([&] { return body.received(); }, [&] { get(host); });
   };
@@ -224,25 +217,21 @@ void RegistryClient::Impl::transfer(const Descriptor& blob, VerifiedBody& body,
   hosts_.ask(Hosts::By::digest, work, can_go_on);
 }
 
-/// At least the first `size` bytes; the answer, which would bring all of them, is ended there.
-void RegistryClient::Impl::get_front(Host& host, const Descriptor& blob, VerifiedBody& body,
+/// Gets at least the first `size` bytes, and ends the response there, which would bring all.
+void RegistryClient::Impl::get_front(Host& host, const Descriptor& blob, ResumableBody& body,
                                      std::uint64_t size) {
   struct Enough {};
-  const auto take = [&](std::span<const std::byte> bytes) {
-    body.take(bytes);
-    if (body.received() >= size) throw Enough{};
-  };
+  if (body.received() >= size) return;
   try {
-    if (body.received() < size) get_rest(host, blob, body, take);
+    get_rest(host, blob, body, [&](std::span<const std::byte> bytes) {
+      body.write(bytes);
+      if (body.received() >= size) throw Enough{};
+    });
   } catch (const Enough&) {
   }
 }
 
-void RegistryClient::Impl::get_rest(Host& host, const Descriptor& blob, VerifiedBody& body) {
-  get_rest(host, blob, body, [&](std::span<const std::byte> bytes) { body.take(bytes); });
-}
-
-void RegistryClient::Impl::get_rest(Host& host, const Descriptor& blob, VerifiedBody& body,
+void RegistryClient::Impl::get_rest(Host& host, const Descriptor& blob, ResumableBody& body,
                                     const BodySink& sink) {
   HttpRequest request{.on_head = [&](const HttpResponse& head) { body.check_head(head); }};
   body.prepare(request);
@@ -253,11 +242,11 @@ void RegistryClient::Impl::get_rest(Host& host, const Descriptor& blob, Verified
   }
 }
 
-/// Which of them sent what is wrong nobody can tell.
-bool RegistryClient::Impl::leave_all(const std::vector<Host*>& used, const Error& why) {
-  bool is_any_left = false;
-  for (const Host* const host : used) is_any_left |= hosts_.leave(*host, why);
-  return is_any_left;
+/// Whether a mirror among `hosts` has failed for the first time.
+bool RegistryClient::Impl::mark_failed(const std::vector<Host*>& hosts, const Error& why) {
+  bool is_new = false;
+  for (const Host* const host : hosts) is_new |= hosts_.mark_failed(*host, why);
+  return is_new;
 }
 
 std::string RegistryClient::Impl::by_digest(const Digest& digest) const {

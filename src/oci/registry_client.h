@@ -7,35 +7,33 @@
 #include <memory>
 #include <optional>
 
+#include "base/reference.h"
 #include "net/http.h"
 #include "net/retry.h"
-#include "oci/hosts.h"
 #include "oci/manifest.h"
-#include "oci/reference.h"
-#include "oci/resolve.h"
+#include "oci/registry_session.h"
 #include "pyro/digest.h"
 #include "pyro/network_options.h"
 
 namespace pyro {
 
-/// What a registry says, without being held to it, that an image's name means.
+/// What an image's name means, by the registry's word alone.
 struct NamedImage {
   Digest digest;          ///< Of the manifest or index.
-  bool is_index = false;  ///< So that the digest is of more than the image for this platform.
+  bool is_index = false;  ///< The digest covers more than the image for this platform.
 };
 
-/// Bytes of a blob that are there from an earlier time.
+/// Bytes of a blob that an earlier pull kept.
 struct Replay {
-  std::uint64_t begin = 0;  ///< Where in the blob they lie.
+  std::uint64_t begin = 0;  ///< Their place in the blob.
   std::function<void(const BodySink&)> run = {};
 };
 
-/// Finds out by itself how the registry wants to be talked to: the scheme at the first request, a
-/// token or password when asked for one; and asks its mirrors first, where there are any. Not
-/// thread-safe.
+/// One image. Finds out how the registry is to be talked to: the scheme at the first request, a
+/// token or password when asked for one. Asks mirrors first. Not thread-safe.
 class RegistryClient {
  public:
-  /// `http` must outlive the client. Nothing is sent before a function is called.
+  /// `http` must outlive the client. Sends nothing.
   /// @throws Error(network) for a registry that is blocked; (failed) for a registries.conf that
   /// cannot be used.
   RegistryClient(HttpClient& http, ImageReference image, const NetworkOptions& options,
@@ -44,25 +42,23 @@ class RegistryClient {
   RegistryClient(RegistryClient&&) noexcept;
   RegistryClient& operator=(RegistryClient&&) noexcept;
 
-  /// Where a pin is given, it is what is requested, and never the tag.
+  /// With a pin, the pin is requested, never the tag.
   /// @throws Error(network): no such image, no image for this platform, refused credentials, no
   /// registry there; (integrity): bytes that do not have the digest or the form they must have;
   /// (failed): a credentials file or helper that cannot be used.
   [[nodiscard]] ResolvedImage resolve(const std::optional<Digest>& pin = std::nullopt);
 
-  /// What the reference names now, with HEAD: registries count that as no pull. Where they do not
-  /// answer it, or without a digest, the manifest is fetched.
+  /// What the reference names now, by HEAD, which registries do not count as a pull. Fetches the
+  /// manifest from registries that do not answer HEAD, or without a digest.
   /// @throws Error, as resolve() does.
   [[nodiscard]] NamedImage look_up();
 
-  /// The bytes of a layer go to `sink` as they come, not verified; returning means that their size
-  /// and digest are the descriptor's.
-  ///
-  /// Only what does not come out of `replay` is asked for.
-  /// What one host had begun the next goes on with.
-  /// @throws Error(integrity) when they are not, as soon as that is certain; NeedsRestart when they
-  /// came in several parts, or of a mirror, which is left behind; (network); and what `sink`
-  /// throws, as it is.
+  /// Sends the bytes of a layer to `sink` as they come, not verified; returning means that they
+  /// have the size and digest of the descriptor. Requests only the bytes that `replay` does not
+  /// have. When one host fails, the next continues where it stopped.
+  /// @throws Error(integrity) for wrong bytes, as soon as that is certain; with a restart requested
+  /// from the session when they came in parts, or from mirrors, which are marked as failed;
+  /// (network); what `sink` throws, unchanged.
   void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay = {});
 
  private:

@@ -9,8 +9,8 @@
 #include <set>
 #include <stdexcept>
 
-#include "base/sha256.h"
-#include "net/fake_http_client.h"
+#include "base/hash.h"
+#include "support/fake_http_client.h"
 
 namespace pyro {
 namespace {
@@ -18,8 +18,8 @@ namespace {
 using Answer = FakeHttpClient::Answer;
 
 const std::string kBase = "https://r.example/v2/team/env/";
-const std::string kOciManifest = "application/vnd.oci.image.manifest.v1+json";
-const std::string kOciIndex = "application/vnd.oci.image.index.v1+json";
+const std::string kManifestMedia = "application/vnd.oci.image.manifest.v1+json";
+const std::string kIndexMedia = "application/vnd.oci.image.index.v1+json";
 
 std::string descriptor(const std::string& content, const std::string& type,
                        const std::string& more = "") {
@@ -42,11 +42,11 @@ std::string index_with(const std::string& entries) {
 class RegistryClientTest : public ::testing::Test {
  protected:
   void serve_manifest(const std::string& reference, const std::string& body,
-                      const std::string& type = kOciManifest) {
+                      const std::string& type = kManifestMedia) {
     http_.on(kBase + "manifests/" + reference, {.headers = {{"Content-Type", type}}, .body = body});
   }
 
-  void serve_by_digest(const std::string& body, const std::string& type = kOciManifest) {
+  void serve_by_digest(const std::string& body, const std::string& type = kManifestMedia) {
     serve_manifest(sha256(body).to_string(), body, type);
   }
 
@@ -95,9 +95,9 @@ TEST_F(RegistryClientTest, ResolvesATagToAManifest) {
 TEST_F(RegistryClientTest, FollowsAnIndexByDigest) {
   const std::string manifest = manifest_with("layer");
   const std::string index =
-      index_with(descriptor("x", kOciManifest, platform("linux", "arm64")) + "," +
-                 descriptor(manifest, kOciManifest, platform("linux", "amd64")));
-  serve_manifest("1", index, kOciIndex);
+      index_with(descriptor("x", kManifestMedia, platform("linux", "arm64")) + "," +
+                 descriptor(manifest, kManifestMedia, platform("linux", "amd64")));
+  serve_manifest("1", index, kIndexMedia);
   serve_by_digest(manifest);
   const ResolvedImage image = client().resolve();
   EXPECT_EQ(image.digest, sha256(index));
@@ -107,14 +107,14 @@ TEST_F(RegistryClientTest, FollowsAnIndexByDigest) {
 
 TEST_F(RegistryClientTest, FollowsEntriesWithoutAPlatformOneLevelDown) {
   const std::string manifest = manifest_with("layer");
-  const std::string other = index_with(descriptor("x", kOciManifest, platform("linux", "arm64")));
+  const std::string other = index_with(descriptor("x", kManifestMedia, platform("linux", "arm64")));
   const std::string inner =
-      index_with(descriptor(manifest, kOciManifest, platform("linux", "amd64")));
+      index_with(descriptor(manifest, kManifestMedia, platform("linux", "amd64")));
   const std::string outer =
-      index_with(descriptor(other, kOciIndex) + "," + descriptor(inner, kOciIndex));
-  serve_manifest("1", outer, kOciIndex);
-  serve_by_digest(other, kOciIndex);
-  serve_by_digest(inner, kOciIndex);
+      index_with(descriptor(other, kIndexMedia) + "," + descriptor(inner, kIndexMedia));
+  serve_manifest("1", outer, kIndexMedia);
+  serve_by_digest(other, kIndexMedia);
+  serve_by_digest(inner, kIndexMedia);
   serve_by_digest(manifest);
   EXPECT_EQ(client().resolve().manifest_digest, sha256(manifest));
   EXPECT_EQ(client().resolve().digest, sha256(outer));
@@ -122,11 +122,11 @@ TEST_F(RegistryClientTest, FollowsEntriesWithoutAPlatformOneLevelDown) {
 
 TEST_F(RegistryClientTest, GoesNoDeeper) {
   const std::string manifest = manifest_with("layer");
-  const std::string third = index_with(descriptor(manifest, kOciManifest));
-  const std::string second = index_with(descriptor(third, kOciIndex));
-  const std::string first = index_with(descriptor(second, kOciIndex));
-  serve_manifest("1", first, kOciIndex);
-  for (const std::string& index : {second, third}) serve_by_digest(index, kOciIndex);
+  const std::string third = index_with(descriptor(manifest, kManifestMedia));
+  const std::string second = index_with(descriptor(third, kIndexMedia));
+  const std::string first = index_with(descriptor(second, kIndexMedia));
+  serve_manifest("1", first, kIndexMedia);
+  for (const std::string& index : {second, third}) serve_by_digest(index, kIndexMedia);
   EXPECT_EQ(resolve_error(),
             "r.example/team/env:1 has no image for linux/amd64: it names no platform at all");
   EXPECT_EQ(http_.count(kBase + "manifests/" + sha256(manifest).to_string()), 0U);
@@ -134,10 +134,10 @@ TEST_F(RegistryClientTest, GoesNoDeeper) {
 
 TEST_F(RegistryClientTest, SaysWhichPlatformsThereAre) {
   serve_manifest("1",
-                 index_with(descriptor("x", kOciManifest, platform("linux", "arm64")) + "," +
-                            descriptor("y", kOciManifest, platform("windows", "amd64")) + "," +
-                            descriptor("z", kOciManifest, platform("unknown", "unknown"))),
-                 kOciIndex);
+                 index_with(descriptor("x", kManifestMedia, platform("linux", "arm64")) + "," +
+                            descriptor("y", kManifestMedia, platform("windows", "amd64")) + "," +
+                            descriptor("z", kManifestMedia, platform("unknown", "unknown"))),
+                 kIndexMedia);
   EXPECT_EQ(resolve_error(),
             "r.example/team/env:1 has no image for linux/amd64: "
             "there is only linux/arm64, windows/amd64");
@@ -196,8 +196,8 @@ TEST_F(RegistryClientTest, JudgesEntriesWithoutAPlatformByTheirConfigs) {
   const std::string first = manifest_with_config(arm, type);
   const std::string second = manifest_with_config(amd, type);
   serve_manifest(
-      "1", index_with(descriptor(first, kOciManifest) + "," + descriptor(second, kOciManifest)),
-      kOciIndex);
+      "1", index_with(descriptor(first, kManifestMedia) + "," + descriptor(second, kManifestMedia)),
+      kIndexMedia);
   for (const std::string& manifest : {first, second}) serve_by_digest(manifest);
   for (const std::string& config : {arm, amd}) {
     http_.on(kBase + "blobs/" + sha256(config).to_string(), {.body = config});
@@ -227,8 +227,8 @@ TEST_F(RegistryClientTest, HoldsEveryManifestToItsDigest) {
 TEST_F(RegistryClientTest, HoldsChildrenToTheirSizeFirst) {
   const std::string child = manifest_with("layer");
   const std::string wanted = sha256("short").to_string();
-  serve_manifest("1", index_with(descriptor("short", kOciManifest, platform("linux", "amd64"))),
-                 kOciIndex);
+  serve_manifest("1", index_with(descriptor("short", kManifestMedia, platform("linux", "amd64"))),
+                 kIndexMedia);
   serve_manifest(wanted, child);
   EXPECT_EQ(resolve_error(), "cannot fetch the manifest of r.example/team/env@" + wanted +
                                  ": it has " + std::to_string(child.size()) +
@@ -461,7 +461,7 @@ TEST_F(RegistryClientTest, OnlyTheVeryFirstRequestMayFindOutThatThereIsNoTls) {
 TEST_F(RegistryClientTest, FindsPlainHttpOfARegistryThatComesUpDuringTheRetries) {
   const std::string manifest = manifest_with("layer");
   const std::string path = "127.0.0.1:5000/v2/team/env/manifests/1";
-  const Answer answer{.headers = {{"Content-Type", kOciManifest}}, .body = manifest};
+  const Answer answer{.headers = {{"Content-Type", kManifestMedia}}, .body = manifest};
   http_.on("https://" + path, {.refused = true})
       .on("https://" + path, {.not_tls = true})
       .on("http://" + path, {.broken = true})
@@ -477,7 +477,7 @@ TEST_F(RegistryClientTest, TriesTlsAgainWhereThePlainAnswerDidNotCome) {
   const std::string manifest = manifest_with("layer");
   const std::string path = "127.0.0.1:5000/v2/team/env/manifests/1";
   http_.on("https://" + path, {.not_tls = true})
-      .on("https://" + path, {.headers = {{"Content-Type", kOciManifest}}, .body = manifest})
+      .on("https://" + path, {.headers = {{"Content-Type", kManifestMedia}}, .body = manifest})
       .on("http://" + path, {.refused = true});
   RegistryClient client(http_, *ImageReference::make("127.0.0.1:5000", "team/env", "1"), options_,
                         {.retries = 1, .delay = std::chrono::milliseconds(0)});
@@ -489,7 +489,7 @@ TEST_F(RegistryClientTest, LooksUpWithHead) {
   const std::string manifest = manifest_with("layer");
   const std::string digest = sha256(manifest).to_string();
   http_.on("HEAD " + kBase + "manifests/1",
-           {.headers = {{"Content-Type", kOciIndex}, {"Docker-Content-Digest", digest}}});
+           {.headers = {{"Content-Type", kIndexMedia}, {"Docker-Content-Digest", digest}}});
   const NamedImage named = client().look_up();
   EXPECT_EQ(named.digest.to_string(), digest);
   EXPECT_TRUE(named.is_index);
@@ -504,7 +504,7 @@ TEST_F(RegistryClientTest, LooksUpWithGetWhereHeadSaysNothing) {
       {.status = 405},
       {.status = 501},
       {.status = 405, .headers = {{"Docker-Content-Digest", sha256("other").to_string()}}},
-      {.headers = {{"Content-Type", kOciManifest}}},
+      {.headers = {{"Content-Type", kManifestMedia}}},
       {.headers = {{"Docker-Content-Digest", "sha512:abc"}}},
       {.headers = {{"Docker-Content-Digest", "nonsense"}}},
   };
@@ -541,6 +541,7 @@ TEST_F(RegistryClientTest, LookingUpFailsAsResolvingDoes) {
 
 // Mirrors.
 
+const std::string kMirror = "m.example/cache/team/env";
 const Descriptor kLayer{.media_type = "tar", .digest = sha256("layer"), .size = 5};
 
 class MirroredClientTest : public RegistryClientTest {
@@ -551,7 +552,7 @@ class MirroredClientTest : public RegistryClientTest {
     if (fd >= 0) ::close(fd);
     file_ = name;
     options_.registries_files = {file_};
-    watch_ = {.left = &left_,
+    watch_ = {.session = &session_,
               .warn = [this](std::string_view line) { warnings_.emplace_back(line); },
               .note = [this](std::string_view line) { notes_.emplace_back(line); }};
   }
@@ -580,7 +581,7 @@ class MirroredClientTest : public RegistryClientTest {
 
   std::filesystem::path file_;
   RetryOptions retry_{.retries = 3, .delay = std::chrono::milliseconds(1)};
-  std::set<std::string> left_;
+  PullSession session_;
   std::vector<std::string> warnings_;
   std::vector<std::string> notes_;
   HostWatch watch_;
@@ -590,7 +591,7 @@ TEST_F(MirroredClientTest, TagsAreTheRegistrysUnlessTheFileSaysOtherwise) {
   const std::string manifest = manifest_with("layer");
   serve_manifest("1", manifest);
   http_.on(mirror_url("manifests/1"),
-           {.headers = {{"Content-Type", kOciManifest}}, .body = manifest});
+           {.headers = {{"Content-Type", kManifestMedia}}, .body = manifest});
   struct Case {
     const char* lines;
     std::size_t asked;
@@ -612,12 +613,12 @@ TEST_F(MirroredClientTest, DigestsAreTheMirrors) {
   const std::string manifest = manifest_with("layer");
   const Digest digest = sha256(manifest);
   http_.on(mirror_url("manifests/" + digest.to_string()),
-           {.headers = {{"Content-Type", kOciManifest}}, .body = manifest});
+           {.headers = {{"Content-Type", kManifestMedia}}, .body = manifest});
   http_.on(mirror_url("blobs/" + sha256("layer").to_string()), {.body = "layer"});
   configure();
   EXPECT_EQ(client().resolve(digest).digest, digest);
   EXPECT_EQ(fetch(kLayer), "layer");
-  EXPECT_TRUE(left_.empty());
+  EXPECT_FALSE(session_.has_failed(kMirror));
   for (const HttpRequest& request : http_.requests) {
     EXPECT_TRUE(request.url.starts_with("https://m.example/")) << request.url;
     EXPECT_TRUE(request.has_alternative);
@@ -648,13 +649,13 @@ TEST_F(MirroredClientTest, WhatFailsIsLeftForGood) {
   configure();
   for (const Case& c : cases) {
     http_ = FakeHttpClient();
-    left_.clear();
+    session_ = PullSession();
     warnings_.clear();
     http_.on(mirror_url(blob), c.answer).on(kBase + blob, {.body = "layer"});
     for (int i = 0; i < 2; ++i) EXPECT_EQ(fetch(kLayer), "layer");
     EXPECT_EQ(http_.count(mirror_url(blob)), c.asked) << c.answer.status;
     EXPECT_EQ(http_.count(kBase + blob), 2U);
-    EXPECT_EQ(left_, std::set<std::string>{"m.example/cache/team/env"});
+    EXPECT_TRUE(session_.has_failed(kMirror));
     EXPECT_EQ(warnings_.size(), c.is_warned ? 1U : 0U) << c.answer.status;
     const auto& told = c.is_warned ? warnings_ : notes_;
     ASSERT_FALSE(told.empty());
@@ -666,8 +667,9 @@ TEST_F(MirroredClientTest, OtherBytesOfAMirrorMeanToBeginAgainWithoutIt) {
   const std::string blob = "blobs/" + sha256("layer").to_string();
   http_.on(mirror_url(blob), {.body = "liars"}).on(kBase + blob, {.body = "layer"});
   configure();
-  EXPECT_THROW(fetch(kLayer), NeedsRestart);
-  EXPECT_EQ(left_, std::set<std::string>{"m.example/cache/team/env"});
+  EXPECT_THROW(fetch(kLayer), Error);
+  EXPECT_TRUE(session_.should_restart());
+  EXPECT_TRUE(session_.has_failed(kMirror));
   EXPECT_EQ(warnings_.size(), 1U);
   EXPECT_EQ(fetch(kLayer), "layer");
 }
@@ -679,10 +681,9 @@ TEST_F(MirroredClientTest, WhatTheRegistryItselfSendsWrongIsRefused) {
   try {
     fetch(kLayer);
     FAIL();
-  } catch (const NeedsRestart&) {
-    FAIL() << "there is nothing better to begin again with";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::integrity);
+    EXPECT_FALSE(session_.should_restart()) << "no other host can do better";
   }
 }
 
@@ -694,7 +695,7 @@ TEST_F(MirroredClientTest, FailuresOfTheSinkAreNoMirrorsFault) {
     throw Error(ErrorCode::filesystem, "the disk is full");
   };
   EXPECT_THROW(client().fetch_blob(kLayer, full), Error);
-  EXPECT_TRUE(left_.empty());
+  EXPECT_FALSE(session_.has_failed(kMirror));
   EXPECT_EQ(http_.requests.size(), 1U);
 }
 
@@ -711,7 +712,7 @@ TEST_F(MirroredClientTest, InsecureIsThatHostAloneAndTold) {
   EXPECT_FALSE(http_.requests[2].insecure) << "where it redirects to";
   EXPECT_FALSE(http_.requests[3].insecure) << "the registry";
   ASSERT_EQ(warnings_.size(), 1U);
-  EXPECT_NE(warnings_[0].find("nobody checks that m.example is who it says"), std::string::npos);
+  EXPECT_NE(warnings_[0].find("TLS verification is off for m.example"), std::string::npos);
 }
 
 TEST_F(MirroredClientTest, TokenServersAreInsecureOnTheSameHostAlone) {
@@ -737,7 +738,7 @@ TEST_F(MirroredClientTest, AnInsecureHostMayListenForPlainHttpAlone) {
   const std::string manifest = manifest_with("layer");
   http_.on(kBase + "manifests/1", {.refused = true})
       .on("http://r.example/v2/team/env/manifests/1",
-          {.headers = {{"Content-Type", kOciManifest}}, .body = manifest});
+          {.headers = {{"Content-Type", kManifestMedia}}, .body = manifest});
   EXPECT_EQ(client().resolve().digest, sha256(manifest));
   EXPECT_EQ(http_.requests.size(), 2U);
 }

@@ -1,10 +1,12 @@
-// Requests to one repository of one registry.
+// Requests to the hosts that have an image.
 #include "oci/registry_session.h"
 
+#include <algorithm>
 #include <utility>
 
-#include "base/oci_names.h"
+#include "base/reference.h"
 #include "net/redirects.h"
+#include "oci/registry_error.h"
 
 namespace pyro {
 namespace {
@@ -17,6 +19,19 @@ Url base_url(const std::string& registry) {
   const auto url = Url::parse("https://" + registry);
   if (!url) throw Error(ErrorCode::failed, "not a registry: " + registry);
   return *url;
+}
+
+/// One host may be several mirrors: "cache.example/hub/team/env", "cache.example/ours/team/env".
+std::string mirror_key(const Endpoint& endpoint) {
+  return endpoint.image.registry() + "/" + endpoint.image.repository();
+}
+
+/// For a host with others behind it: waiting for it would only cost time.
+RetryOptions short_retry(RetryOptions retry) {
+  retry.retries = std::min(retry.retries, 1);
+  retry.progress_counts = false;
+  retry.max_retry_after = std::chrono::seconds(1);
+  return retry;
 }
 
 }  // namespace
@@ -32,19 +47,19 @@ RegistrySession::RegistrySession(HttpClient& http, const Endpoint& endpoint,
       registry_(base_url(name_)),
       auth_(http, {name_, endpoint.image.repository(), insecure_}, options, std::move(sources)) {}
 
-RegistrySession::RegistrySession(HttpClient& http, const Authenticator::Door& door,
+RegistrySession::RegistrySession(HttpClient& http, const Authenticator::Target& target,
                                  const NetworkOptions& options, const Credentials& credentials)
     : http_(http),
-      name_(door.registry),
+      name_(target.registry),
       base_path_("/v2/"),
-      insecure_(door.insecure),
+      insecure_(target.insecure),
       registry_(base_url(name_)),
-      auth_(http, door, options, credentials) {}
+      auth_(http, target, options, credentials) {}
 
 HttpResponse RegistrySession::get(const std::string& path, const HttpRequest& request,
                                   const BodySink& sink) {
   HttpResponse response = send(path, request, sink);
-  // A 401 from where a redirect led is not the registry's, and gets no credentials of its.
+  // A 401 from the target of a redirect is not the registry's, and gets no credentials.
   if (response.status != 401 || !is_own(response)) return response;
   auth_.answer(ask_for_challenge(std::move(response)), registry_);
   response = send(path, request, sink);
@@ -52,43 +67,18 @@ HttpResponse RegistrySession::get(const std::string& path, const HttpRequest& re
   return response;
 }
 
+/// The first request finds the scheme. Any outcome but a transient failure decides it: after an
+/// untrusted certificate, no later request may fall back to plain http.
+///
+/// Only a peer that does not speak TLS at all is asked over plain http, and only on this machine or
+/// when registries.conf calls it insecure.
 HttpResponse RegistrySession::send(const std::string& path, const HttpRequest& request,
                                    const BodySink& sink) {
-  if (scheme_decided_) return send_there(path, request, sink);
+  if (is_scheme_known_) return send_now(path, request, sink);
   const Url named = registry_;
+  is_scheme_known_ = true;
   try {
-    scheme_decided_ = true;
-    return send_first(path, request, sink);
-  } catch (const TransientError&) {
-    // No answer came: what comes up during the retries may speak otherwise.
-    scheme_decided_ = false;
-    registry_ = named;
-    throw;
-  }
-}
-
-HttpResponse RegistrySession::send_there(const std::string& path, HttpRequest request,
-                                         const BodySink& sink) {
-  aim(request, base_path_ + path);
-  auth_.authorize(request);
-  return follow(http_, request, sink);
-}
-
-void RegistrySession::aim(HttpRequest& request, std::string path) const {
-  Url url = registry_;
-  url.path = std::move(path);
-  if (!upstream_.empty()) url.query = "?ns=" + percent_encode(upstream_);
-  request.url = url.to_string();
-  request.insecure = insecure_;
-  request.has_alternative = is_mirror_;
-}
-
-// Only a peer that does not speak TLS at all is talked to without, and only on this machine, or
-// where the user says so. A certificate that is not trusted never leads here.
-HttpResponse RegistrySession::send_first(const std::string& path, const HttpRequest& request,
-                                         const BodySink& sink) {
-  try {
-    return send_there(path, request, sink);
+    return send_now(path, request, sink);
   } catch (NotTlsError& error) {
     if (!is_loopback(registry_.host) && !insecure_) {
       error.add_hint(
@@ -98,11 +88,37 @@ HttpResponse RegistrySession::send_first(const std::string& path, const HttpRequ
     }
   } catch (const TransientError&) {
     // Port 443 may be closed, and port 80 open.
-    if (!insecure_ || registry_.port != kHttpsPort) throw;
+    if (!insecure_ || registry_.port != kHttpsPort) {
+      is_scheme_known_ = false;
+      throw;
+    }
     registry_.port = kHttpPort;
   }
   registry_.scheme = "http";
-  return send_there(path, request, sink);
+  try {
+    return send_now(path, request, sink);
+  } catch (const TransientError&) {
+    // No response came: by the next try, the host may speak TLS.
+    registry_ = named;
+    is_scheme_known_ = false;
+    throw;
+  }
+}
+
+HttpResponse RegistrySession::send_now(const std::string& path, HttpRequest request,
+                                       const BodySink& sink) {
+  set_target(request, base_path_ + path);
+  auth_.authorize(request);
+  return follow(http_, request, sink);
+}
+
+void RegistrySession::set_target(HttpRequest& request, std::string path) const {
+  Url url = registry_;
+  url.path = std::move(path);
+  if (!upstream_.empty()) url.query = "?ns=" + percent_encode(upstream_);
+  request.url = url.to_string();
+  request.insecure = insecure_;
+  request.has_alternative = is_mirror_;
 }
 
 bool RegistrySession::is_own(const HttpResponse& response) const {
@@ -110,11 +126,11 @@ bool RegistrySession::is_own(const HttpResponse& response) const {
   return url && same_origin(*url, registry_);
 }
 
-/// Some registries give their challenge on the ping alone.
+/// Some registries send their challenge only in response to a ping.
 HttpResponse RegistrySession::ask_for_challenge(HttpResponse response) {
   if (response.headers.get("WWW-Authenticate")) return response;
   HttpRequest ping;
-  aim(ping, "/v2/");
+  set_target(ping, "/v2/");
   HttpResponse answer = follow_small(http_, ping, kMaxPingAnswer);
   return answer.status == 401 && is_own(answer) ? answer : response;
 }
@@ -124,6 +140,55 @@ std::string RegistrySession::speaker(const HttpResponse& response) const {
   std::string who = is_mirror_ ? "the mirror " + name_ : "the registry";
   if (!url || is_own(response)) return who;
   return url->authority() + ", where " + who + " redirects to,";
+}
+
+std::string insecure_warning(const std::string& host) {
+  return "TLS verification is off for " + host + ": registries.conf calls it insecure";
+}
+
+Hosts::Hosts(HttpClient& http, const std::vector<Endpoint>& endpoints,
+             const NetworkOptions& options, const RetryOptions& retry, HostWatch watch)
+    : watch_(std::move(watch)) {
+  if (watch_.session == nullptr) watch_.session = &own_session_;
+  const CredentialSources sources = credential_sources(options, retry.stop, watch_.warn);
+  for (const Endpoint& endpoint : endpoints) {
+    hosts_.push_back({.endpoint = endpoint,
+                      .session = RegistrySession(http, endpoint, options, sources),
+                      .retry = endpoint.is_mirror ? short_retry(retry) : retry});
+  }
+}
+
+Host& Hosts::choose(By by) {
+  const auto serves = [&](const Host& host) {
+    const Endpoint& endpoint = host.endpoint;
+    return (by == By::tag ? endpoint.serves_tags : endpoint.serves_digests) &&
+           !(endpoint.is_mirror && session().has_failed(mirror_key(endpoint)));
+  };
+  const auto found = std::ranges::find_if(hosts_, serves);
+  Host& host = found == hosts_.end() ? hosts_.back() : *found;
+  if (!std::exchange(host.is_announced, true)) announce(host);
+  return host;
+}
+
+void Hosts::announce(const Host& host) const {
+  const std::string& name = host.endpoint.image.registry();
+  if (host.endpoint.is_mirror && watch_.note) watch_.note("asking the mirror " + name);
+  if (host.endpoint.insecure && watch_.warn) watch_.warn(insecure_warning(name));
+}
+
+bool Hosts::mark_failed(const Host& host, const Error& why) {
+  // `failed` may be about this host's credentials or certificates. If not, the next host fails the
+  // same way.
+  const bool is_its_fault = why.code() == ErrorCode::network ||
+                            why.code() == ErrorCode::integrity || why.code() == ErrorCode::failed;
+  if (!host.endpoint.is_mirror || !is_its_fault) return false;
+  if (!session().mark_failed(mirror_key(host.endpoint))) return false;
+  const std::string line =
+      "going on without the mirror " + host.endpoint.image.registry() + ": " + why.what();
+  // A mirror need not have the image: that is no reason to warn.
+  const auto& tell = dynamic_cast<const NotThere*>(&why) != nullptr ? watch_.note : watch_.warn;
+  if (tell) tell(line);
+  return true;
 }
 
 }  // namespace pyro

@@ -1,6 +1,4 @@
-// Where the files of an image layout lie in a tar.
-#include "oci/tar_index.h"
-
+// The members of a tar, for random access.
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -15,32 +13,33 @@
 #include "base/content_kind.h"
 #include "base/files.h"
 #include "base/tar_header.h"
+#include "oci/layout_files.h"
 #include "pyro/error.h"
 
 namespace pyro {
 namespace {
 
-/// Of a pax header or a long name.
-constexpr std::uint64_t kMostExtra = 64U << 10;
-/// Behind the end: tar fills its last record up, of 10 KiB unless told otherwise.
-constexpr std::uint64_t kMostPadding = 1U << 20;
+/// Bytes of a pax header or a long name.
+constexpr std::uint64_t kMaxExtra = 64U << 10;
+/// Bytes behind the end: tar pads its last record, to 10 KiB by default.
+constexpr std::uint64_t kMaxPadding = 1U << 20;
 
 using Block = TarHeader;
 
-/// By their names alone: nothing is looked at. Empty where it leads out of the archive.
+/// The member that a link leads to, by the names alone; empty if it leads out of the archive.
 std::string target_of(const std::string& name, const std::string& link, bool is_symbolic) {
   const std::filesystem::path folder =
       is_symbolic ? std::filesystem::path(name).parent_path() : std::filesystem::path();
   const std::string target = (folder / link).lexically_normal().string();
   const bool leaves = target == ".." || target.starts_with("../") || target.starts_with('/');
-  return leaves || target.size() > TarIndex::kLongestName ? std::string() : target;
+  return leaves || target.size() > TarIndex::kMaxName ? std::string() : target;
 }
 
 bool is_zero(std::span<const std::byte> bytes) {
   return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
 }
 
-/// What an extended header says of the member behind it.
+/// The fields of an extended header, which are about the next member.
 struct Extra {
   std::optional<std::string> path = {};
   std::optional<std::string> link = {};
@@ -48,9 +47,10 @@ struct Extra {
   bool sparse = false;
 };
 
-class Reader {
+class TarIndexReader {
  public:
-  Reader(int file, const std::filesystem::path& path) : file_(file), subject_(path.string()) {
+  TarIndexReader(int file, const std::filesystem::path& path)
+      : file_(file), subject_(path.string()) {
     struct stat status {};
     if (::fstat(file_, &status) != 0) throw system_error("cannot look at " + subject_, errno);
     end_ = static_cast<std::uint64_t>(status.st_size);
@@ -62,7 +62,7 @@ class Reader {
       if (is_zero(block)) break;
       const auto header = parse_tar_header(block);
       if (!header) refuse_header();
-      take(*header);
+      read_entry(*header);
     }
     check_end();
     return std::move(entries_);
@@ -79,14 +79,14 @@ class Reader {
                 begins_as(head, ContentUse::compressed) ? "unpack it first" : "");
   }
 
-  void take(const TarEntry& header) {
-    if (++members_ > TarIndex::kMostMembers) {
-      refuse("it has more than " + std::to_string(TarIndex::kMostMembers) + " members");
+  void read_entry(const TarEntry& header) {
+    if (++members_ > TarIndex::kMaxMembers) {
+      refuse("it has more than " + std::to_string(TarIndex::kMaxMembers) + " members");
     }
     if (!header.size) refuse("a header in it has no size");
     switch (header.type) {
       case 'x':
-        return read_pax(extra(*header.size));
+        return parse_pax(extra(*header.size));
       case 'g':
         return skip(*header.size);
       case 'L':
@@ -105,7 +105,7 @@ class Reader {
     const std::string name = normal(extra.path ? *extra.path : header.name);
     const char type = header.type;
     const bool is_file = type == '0' || type == '\0' || type == '7';
-    // Only files have content, whatever the header of a link says.
+    // Only files have content, whatever size the header of a link has.
     const std::uint64_t content =
         type >= '1' && type <= '6' ? 0 : extra.size.value_or(*header.size);
     const bool is_link = type == '1' || type == '2';
@@ -116,9 +116,9 @@ class Reader {
   }
 
   void add(const std::string& name, TarIndex::Entry entry) {
-    if (name.size() > TarIndex::kLongestName) return;
+    if (name.size() > TarIndex::kMaxName) return;
     text_ += name.size() + entry.link.size();
-    if (text_ > TarIndex::kMostText) refuse("the names in it take more than 2 MiB");
+    if (text_ > TarIndex::kMaxText) refuse("the names in it take more than 2 MiB");
     if (!entries_.emplace(name, std::move(entry)).second) refuse("'" + name + "' is in it twice");
   }
 
@@ -137,7 +137,7 @@ class Reader {
   }
 
   /// Records "LENGTH KEY=VALUE\n".
-  void read_pax(std::string_view records) {
+  void parse_pax(std::string_view records) {
     while (!records.empty()) {
       std::size_t length = 0;
       const auto [end, error] =
@@ -147,12 +147,12 @@ class Reader {
           records[digits] != ' ' || records[length - 1] != '\n') {
         refuse("a pax header in it is damaged");
       }
-      take_record(records.substr(digits + 1, length - digits - 2));
+      parse_record(records.substr(digits + 1, length - digits - 2));
       records.remove_prefix(length);
     }
   }
 
-  void take_record(std::string_view record) {
+  void parse_record(std::string_view record) {
     const std::size_t equals = record.find('=');
     const std::string_view key = record.substr(0, equals);
     const std::string_view value =
@@ -171,7 +171,7 @@ class Reader {
 
   /// The content of a header's own member.
   std::string extra(std::uint64_t size) {
-    if (size > kMostExtra) refuse("a header in it is too long");
+    if (size > kMaxExtra) refuse("a header in it is too long");
     std::string content(static_cast<std::size_t>(size), '\0');
     const std::uint64_t from = at_;
     skip(size);
@@ -207,10 +207,10 @@ class Reader {
     return block;
   }
 
-  /// One block of zeros was read; another one belongs there, and maybe zeros to fill a record up.
+  /// After one block of zeros: another one, and zeros that pad the record.
   void check_end() {
     if (end_ - at_ < kTarBlock) cut_short();
-    if (end_ - at_ > kMostPadding) refuse("there is something behind its end");
+    if (end_ - at_ > kMaxPadding) refuse("there is something behind its end");
     std::vector<std::byte> rest(static_cast<std::size_t>(end_ - at_));
     read(rest, at_);
     if (!is_zero(rest)) refuse("there is something behind its end");
@@ -235,7 +235,7 @@ class Reader {
   int file_;
   std::string subject_;
   std::uint64_t end_ = 0;
-  std::uint64_t at_ = 0;  // of the next header, or of what was skipped to
+  std::uint64_t at_ = 0;  // position of the next header
   std::size_t members_ = 0;
   std::size_t text_ = 0;  // of the names that are kept
   Extra extra_;
@@ -245,7 +245,7 @@ class Reader {
 }  // namespace
 
 TarIndex::TarIndex(int file, const std::filesystem::path& path)
-    : entries_(Reader(file, path).run()) {}
+    : entries_(TarIndexReader(file, path).run()) {}
 
 const TarIndex::Entry* TarIndex::find(const std::string& name) const {
   const auto found = entries_.find(name);

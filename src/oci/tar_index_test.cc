@@ -1,12 +1,11 @@
 // Which tars are read, what is found in them, and what is refused.
-#include "oci/tar_index.h"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <string>
 
 #include "base/files.h"
+#include "oci/layout_files.h"
 #include "pyro/error.h"
 #include "support/compress.h"
 #include "support/process.h"
@@ -208,7 +207,7 @@ TEST(TarIndex, KnowsWhenTheEndIsMissingWhereverItIsCut) {
 
 TEST(TarIndex, BoundsItsMembers) {
   TarBuilder builder;
-  for (std::size_t i = 0; i <= TarIndex::kMostMembers; ++i) builder.file(std::to_string(i), "");
+  for (std::size_t i = 0; i <= TarIndex::kMaxMembers; ++i) builder.file(std::to_string(i), "");
   EXPECT_EQ(refusal(builder.finish()),
             "x.tar is not what it should be: it has more than 10000 members");
 }
@@ -220,18 +219,18 @@ std::string long_name(std::size_t size, int number) {
 
 TEST(TarIndex, PassesOverMembersWithNamesThatNothingAsksFor) {
   TarBuilder builder;
-  const std::size_t kMost = TarIndex::kLongestName;
-  builder.gnu_long_name(long_name(kMost, 1)).file("x", "kept");
+  const std::size_t kMax = TarIndex::kMaxName;
+  builder.gnu_long_name(long_name(kMax, 1)).file("x", "kept");
   for (int i = 2; i < 300; ++i) builder.gnu_long_name(long_name(64'000, i)).file("x", "");
   const Tar tar(builder.finish());
-  EXPECT_EQ(tar.content(long_name(kMost, 1)), "kept");
+  EXPECT_EQ(tar.content(long_name(kMax, 1)), "kept");
   EXPECT_EQ(tar.content(long_name(64'000, 2)), "(missing)");
 }
 
 TEST(TarIndex, BoundsItsNamesTogether) {
   TarBuilder builder;
   for (int i = 0; i < 5'000; ++i) {
-    builder.gnu_long_name(long_name(TarIndex::kLongestName, i)).file("x", "");
+    builder.gnu_long_name(long_name(TarIndex::kMaxName, i)).file("x", "");
   }
   EXPECT_EQ(refusal(builder.finish()),
             "x.tar is not what it should be: the names in it take more than 2 MiB");

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "pyro/error.h"
-#include "sandbox/extraction_bench.h"
 #include "support/compress.h"
+#include "support/extraction_bench.h"
 #include "support/tar_builder.h"
 
 namespace pyro {

@@ -1,10 +1,11 @@
-// The right-hand side of a pull, as seen from its left-hand side.
+// Runs the extractor, sends it layers and checks its messages.
 #include "sandbox/extraction.h"
 
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,26 +13,27 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <ctime>
+#include <fstream>
+#include <system_error>
 #include <utility>
 
-#include "base/mib.h"
-#include "base/whole_calls.h"
-#include "pyro/error.h"
+#include "base/files.h"
+#include "base/text.h"
 #include "sandbox/extractor.h"
 #include "stream/extract.h"
-#include "stream/layer_reader.h"
 
 namespace pyro {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// How much is still taken, and thrown away, once extracting failed.
-constexpr std::uint64_t kMostDiscarded = 64U << 20;
+// The number of bytes still accepted, and thrown away, after extracting failed.
+constexpr std::uint64_t kMaxDiscarded = 64U << 20;
 
 constexpr char kWrongExecutable[] = "it must be the pyro executable of this version";
 
-/// The two ends of a socket for datagrams, which say when the other end is gone.
+/// The two ends of a datagram socket with end of file.
 std::pair<Fd, Fd> make_sockets() {
   std::array<int, 2> ends{};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) != 0) {
@@ -40,16 +42,16 @@ std::pair<Fd, Fd> make_sockets() {
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
-/// Variables may hold secrets, so there is none but the one without which an executable may not
-/// find its libraries.
+/// Variables may hold secrets; only the one is passed on that an executable may need to find its
+/// libraries.
 std::vector<std::string> variables_of_child() {
   const char* const libraries = std::getenv("LD_LIBRARY_PATH");  // NOLINT(concurrency-mt-unsafe)
   if (libraries == nullptr) return {};
   return {std::string("LD_LIBRARY_PATH=") + libraries};
 }
 
-/// Signals that a terminal or a supervisor sends to all processes are for this one to answer; and
-/// where a limit or a closed socket is met, a call fails instead.
+/// Signals are blocked: those of a terminal or a supervisor are for this process to handle, and at
+/// a limit or on a closed socket a call fails instead.
 ProcessStart start_of(const std::filesystem::path& extractor, int socket) {
 #ifdef PYRO_SANITIZED
   constexpr int kReports = STDERR_FILENO;
@@ -74,13 +76,69 @@ std::string name_of_signal(int signal) {
   return std::to_string(signal) + (name == nullptr ? "" : ", SIG" + std::string(name));
 }
 
-bool is_as_told(const WrittenArtifact& artifact, int file, const ExtractionLimits& limits) {
+bool is_as_reported(const WrittenArtifact& artifact, int file, const ExtractionLimits& limits) {
   struct stat status {};
   return artifact.size <= limit_of(limits, artifact.kind) && ::fstat(file, &status) == 0 &&
          static_cast<std::uint64_t>(status.st_size) == artifact.size;
 }
 
+/// The sizes of all `files` together. They bound the disk space of the files: allocating behind the
+/// end of a file takes a system call that the extractor does not have.
+std::uint64_t total_size(std::span<const int> files) noexcept {
+  std::uint64_t total = 0;
+  for (const int file : files) {
+    struct stat status {};
+    if (::fstat(file, &status) == 0) total += static_cast<std::uint64_t>(status.st_size);  // < 2^63
+  }
+  return total;
+}
+
+// --- the state of the extractor, from outside ---
+
+std::chrono::nanoseconds processor_time(pid_t process) {
+  clockid_t clock{};
+  timespec time{};
+  if (::clock_getcpuclockid(process, &clock) != 0 || ::clock_gettime(clock, &time) != 0) return {};
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+/// Whether a signal stopped it. Does not reap it.
+bool is_stopped(pid_t process) {
+  siginfo_t info{};
+  return ::waitid(P_PID, static_cast<id_t>(process), &info, WSTOPPED | WNOHANG | WNOWAIT) == 0 &&
+         info.si_pid == process;
+}
+
+/// From proc(5): "PID (NAME) STATE ...", where the name may hold anything.
+char state_of_thread(const std::filesystem::path& thread) {
+  std::ifstream file(thread / "stat");
+  std::string line;
+  std::getline(file, line);
+  const std::size_t end_of_name = line.rfind(") ");
+  return end_of_name == std::string::npos ? '?' : line[end_of_name + 2];
+}
+
+/// Whether one of its threads runs, or waits for a processor, a disk or a debugger. True where that
+/// is hidden (hidepid).
+bool wants_to_run(pid_t process) {
+  std::error_code hidden;
+  std::filesystem::directory_iterator thread("/proc/" + std::to_string(process) + "/task", hidden);
+  for (; !hidden && thread != std::filesystem::directory_iterator(); thread.increment(hidden)) {
+    const char state = state_of_thread(thread->path());
+    if (state == 'R' || state == 'D' || state == 't') return true;
+  }
+  return static_cast<bool>(hidden);
+}
+
 }  // namespace
+
+bool StallWatch::has_stalled() {
+  const auto used = processor_time(process_);
+  const bool works = used != used_ || (!is_stopped(process_) && wants_to_run(process_));
+  used_ = used;
+  idle_checks_ = works ? 0 : idle_checks_ + 1;
+  return idle_checks_ >= max_checks_;
+}
 
 TargetsMissing::TargetsMissing(std::vector<LinkTarget> targets)
     : Error(ErrorCode::integrity, "too many of its links lead on to other links"),
@@ -88,25 +146,25 @@ TargetsMissing::TargetsMissing(std::vector<LinkTarget> targets)
 
 Extraction::Extraction(const std::filesystem::path& extractor, std::vector<int> files,
                        const ExtractionLimits& limits, Note note,
-                       const std::vector<LinkTarget>& targets, const Patience& patience)
+                       const std::vector<LinkTarget>& targets, const StallLimit& stall_limit)
     : Extraction(make_sockets(), extractor, std::move(files), limits, std::move(note), targets,
-                 patience) {}
+                 stall_limit) {}
 
 // The extractor's end of the socket must be open nowhere else, or its death would go unnoticed: it
 // is closed with `sockets`.
 Extraction::Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& extractor,
                        std::vector<int> files, const ExtractionLimits& limits, Note note,
-                       const std::vector<LinkTarget>& targets, const Patience& patience)
+                       const std::vector<LinkTarget>& targets, const StallLimit& stall_limit)
     : extractor_(extractor),
       files_(std::move(files)),
       limits_(limits),
       note_(std::move(note)),
-      message_(kLargestMessage),
+      message_(kMaxMessage),
       socket_(std::move(sockets.first)),
       pipe_(socket_.get()),
       child_(start_of(extractor_, sockets.second.get()), "the extractor " + extractor_.string()),
-      patience_(patience),
-      watch_(child_.number(), patience.steps) {
+      stall_limit_(stall_limit),
+      watch_(child_.number(), stall_limit.checks) {
   std::vector<int> descriptors{pipe_.file()};
   descriptors.insert(descriptors.end(), files_.begin(), files_.end());
   send_hello(socket_.get(), {kProtocol, 0, limits_}, targets, descriptors);
@@ -133,7 +191,7 @@ void Extraction::write(std::span<const std::byte> bytes) {
   while (!bytes.empty() && wait_for_room()) bytes = bytes.subspan(pipe_.fill(bytes));
   if (bytes.empty()) return;
   discarded_ += size;
-  if (discarded_ > kMostDiscarded) rethrow_failure();
+  if (discarded_ > kMaxDiscarded) rethrow_failure();
 }
 
 void Extraction::end_layer() {
@@ -144,47 +202,47 @@ void Extraction::end_layer() {
 std::vector<WrittenArtifact> Extraction::finish() {
   pipe_.end();
   all_given_ = true;
-  while (hear(Wait::yes)) {
+  while (receive_message(Wait::yes)) {
   }
   if (aborted_) throw Error(ErrorCode::interrupted, "interrupted");
   rethrow_failure();
   return std::move(*artifacts_);
 }
 
-// False once the extractor is no more. Looks for news with every chunk.
+// False once the extractor has ended. Reads its messages with every chunk.
 bool Extraction::wait_for_room() {
   if (pipe_.at_chunk()) {
-    while (hear(Wait::no)) {
+    while (receive_message(Wait::no)) {
     }
   }
-  while (!failure_ && !pipe_.has_room()) static_cast<void>(hear(Wait::yes));
+  while (!failure_ && !pipe_.has_room()) static_cast<void>(receive_message(Wait::yes));
   return !failure_;
 }
 
-// Takes the next message. False when there is none, or none any more.
-bool Extraction::hear(Wait wait) {
+// Handles the next message. False when there is none.
+bool Extraction::receive_message(Wait wait) {
   if (failure_ || artifacts_) return false;
-  const auto size = receive(wait);
+  const auto size = receive_datagram(wait);
   if (!size) return false;
   if (*size == 0) {
-    take_end();
+    on_end();
   } else if (const auto message = decode(std::span(message_).first(*size))) {
-    take(*message);
+    on_message(*message);
   } else {
-    refuse("it says what makes no sense");
+    protocol_error("it sent an invalid message");
   }
   return true;
 }
 
-// The size of the next message; 0 when there will be no other. Nothing: none yet.
-std::optional<std::size_t> Extraction::receive(Wait wait) {
+// The size of the next message; 0 at the end. Nothing when there is none yet.
+std::optional<std::size_t> Extraction::receive_datagram(Wait wait) {
   while (true) {
     const ssize_t n = uninterrupted([&] {
       return ::recv(socket_.get(), message_.data(), message_.size(), MSG_DONTWAIT | MSG_TRUNC);
     });
-    // One that was cut makes no sense, whatever is left of it.
+    // A message that was cut is invalid.
     if (n >= 0) return std::min(static_cast<std::size_t>(n), message_.size());
-    // It ended with something unread; what it sent before is still to come.
+    // It ended without reading all; its last messages are still to come.
     if (errno == ECONNRESET) continue;
     if (errno != EAGAIN) return 0;
     if (wait == Wait::no) return std::nullopt;
@@ -193,64 +251,64 @@ std::optional<std::size_t> Extraction::receive(Wait wait) {
   }
 }
 
-// Not for the socket's end alone: a host program may have forked and so have it open, too.
+// Also waits for the end of the process: a forked host program may keep the socket open.
 bool Extraction::wait_for_message() {
   std::array<pollfd, 2> waiting = {{{socket_.get(), POLLIN, 0}, {child_.descriptor(), POLLIN, 0}}};
-  auto next_look = Clock::now() + patience_.step;
+  auto next_look = Clock::now() + stall_limit_.interval;
   while (::poll(waiting.data(), waiting.size(), milliseconds_until(next_look)) <= 0) {
     if (Clock::now() < next_look) continue;  // a signal
-    look_after();
+    check_progress();
     if (failure_) return false;
-    next_look = Clock::now() + patience_.step;
+    next_look = Clock::now() + stall_limit_.interval;
   }
   watch_.progress();
   return waiting[0].revents != 0;
 }
 
-// When nothing was heard of it for a while.
-void Extraction::look_after() {
+// Called after each interval without a message.
+void Extraction::check_progress() {
   check_total_size();
   if (failure_ || !watch_.has_stalled()) return;
   fail(Error(ErrorCode::failed,
-             "the extractor did nothing for " + std::to_string(patience_.whole().count()) + " s",
+             "the extractor did nothing for " + std::to_string(stall_limit_.total().count()) + " s",
              "it may have been stopped by a signal: try again"),
-       layer_in_work());
+       current_layer());
 }
 
-// A limit on the size of files holds for each of them only.
+// RLIMIT_FSIZE holds for each file only.
 void Extraction::check_total_size() {
-  if (total_size(files_) > most_in_all_files(limits_)) {
-    refuse("it writes more than " + mib(most_in_all_files(limits_)));
+  if (total_size(files_) > max_total_size(limits_)) {
+    protocol_error("it wrote more than " + mib(max_total_size(limits_)));
   }
 }
 
-void Extraction::take(const Message& message) {
-  if (const auto* ready = std::get_if<Ready>(&message)) return take_ready(*ready);
+void Extraction::on_message(const Message& message) {
+  if (const auto* ready = std::get_if<Ready>(&message)) return on_ready(*ready);
   // The policy is in force a moment before the extractor says so.
-  if (const auto* call = std::get_if<ForbiddenCall>(&message)) return take_forbidden_call(*call);
-  if (!ready_) return refuse("it works before it is shut in");
-  if (std::holds_alternative<Taken>(message)) {
-    if (!pipe_.taken()) refuse("it takes what was not given");
+  if (const auto* call = std::get_if<ForbiddenCall>(&message)) return on_forbidden_call(*call);
+  if (!ready_) return protocol_error("it worked before it was confined");
+  if (std::holds_alternative<ChunkAck>(message)) {
+    if (!pipe_.acknowledge()) protocol_error("it acknowledged a chunk that was not sent");
     check_total_size();
   } else if (const auto* success = std::get_if<Success>(&message)) {
-    take_success(*success);
+    on_success(*success);
   } else if (const auto* unpacked = std::get_if<Unpacked>(&message)) {
-    take_unpacked(*unpacked);
+    on_unpacked(*unpacked);
   } else if (const auto* incomplete = std::get_if<Incomplete>(&message)) {
-    take_incomplete(*incomplete);
+    on_incomplete(*incomplete);
   } else {
-    take_failure(std::get<Failure>(message));
+    on_failure(std::get<Failure>(message));
   }
 }
 
-void Extraction::take_ready(const Ready& ready) {
+void Extraction::on_ready(const Ready& ready) {
   if (ready.protocol != kProtocol) {
     return fail(
         Error(ErrorCode::failed, "the extractor " + extractor_.string() + " is of another version",
               kWrongExecutable),
         0);
   }
-  if (std::exchange(ready_, true)) return refuse("it is ready twice");
+  if (std::exchange(ready_, true)) return protocol_error("it was ready twice");
   static std::atomic<bool> told = false;
   const std::string gaps = gaps_in(ready.confinement);
   if (gaps.empty() || !note_ || told.exchange(true)) return;
@@ -261,57 +319,58 @@ bool Extraction::may_be_done() const {
   return all_given_ && pipe_.consumed() == pipe_.produced();
 }
 
-void Extraction::take_incomplete(const Incomplete& incomplete) {
-  if (!may_be_done()) return refuse("it is done before it was given all");
+void Extraction::on_incomplete(const Incomplete& incomplete) {
+  if (!may_be_done()) return protocol_error("it finished before all layers were sent");
   child_.kill();
   failure_ = std::make_exception_ptr(TargetsMissing(incomplete.targets));
 }
 
-void Extraction::take_unpacked(const Unpacked& unpacked) {
-  if (!may_be_done()) return refuse("it is done before it was given all");
+void Extraction::on_unpacked(const Unpacked& unpacked) {
+  if (!may_be_done()) return protocol_error("it finished before all layers were sent");
   child_.kill();
   child_.wait();
   const WrittenArtifact archive{.kind = kRootfs, .size = unpacked.size, .digest = Digest({})};
-  if (!is_archive_ || !is_as_told(archive, files_[kArchiveFile], limits_)) {
-    return refuse("it wrote something else than it says");
+  if (!is_archive_ || !is_as_reported(archive, files_[kArchiveFile], limits_)) {
+    return protocol_error("it wrote something else than it reported");
   }
   artifacts_.emplace();
 }
 
-void Extraction::take_success(const Success& success) {
-  if (!may_be_done()) return refuse("it is done before it was given all");
-  if (is_archive_) return refuse("it looked for artifacts where there are none");
-  // Nothing that it might still do to the files may happen after they were looked at.
+void Extraction::on_success(const Success& success) {
+  if (!may_be_done()) return protocol_error("it finished before all layers were sent");
+  if (is_archive_) return protocol_error("it looked for artifacts where there are none");
+  // It must not change the files after they were checked.
   child_.kill();
   child_.wait();
   for (const WrittenArtifact& artifact : success.artifacts) {
-    if (!is_as_told(artifact, files_[artifact.file], limits_)) {
-      return refuse("it wrote something else than it says");
+    if (!is_as_reported(artifact, files_[artifact.file], limits_)) {
+      return protocol_error("it wrote something else than it reported");
     }
   }
   artifacts_ = success.artifacts;
 }
 
-void Extraction::take_failure(const Failure& failure) {
-  if (failure.layer > layers_.size()) return refuse("it fails in a layer that is not there");
+void Extraction::on_failure(const Failure& failure) {
+  if (failure.layer > layers_.size())
+    return protocol_error("it failed in a layer that does not exist");
   fail(failure.error, failure.layer);
 }
 
-// By a library that is new here as likely as by an attack.
-void Extraction::take_forbidden_call(const ForbiddenCall& call) {
+// A new version of a library is as likely as an attack.
+void Extraction::on_forbidden_call(const ForbiddenCall& call) {
   fail(Error(ErrorCode::failed,
              "the extractor made the system call " + name_of_call(call.number) +
                  ", which its sandbox does not have",
              "report it, with the output of -v: a library may need it, and an attack may try it"),
-       layer_in_work());
+       current_layer());
 }
 
-// It ended without having said how it went.
-void Extraction::take_end() {
+// It ended without a last message.
+void Extraction::on_end() {
   child_.kill();
   const ProcessEnd end = child_.wait();
   if (aborted_) return fail(Error(ErrorCode::interrupted, "interrupted"), 0);
-  fail(error_of(end), layer_in_work());
+  fail(error_of(end), current_layer());
 }
 
 Error Extraction::error_of(const ProcessEnd& end) const {
@@ -331,11 +390,11 @@ Error Extraction::error_of(const ProcessEnd& end) const {
           kWrongExecutable};
 }
 
-// An extractor says that only after an attack took it over.
-void Extraction::refuse(std::string_view why) {
+// Only an extractor that an attack took over sends that.
+void Extraction::protocol_error(std::string_view why) {
   fail(Error(ErrorCode::integrity, "the extractor is not to be trusted: " + std::string(why),
              "the archive may be made to attack the program that unpacks it"),
-       layer_in_work());
+       current_layer());
 }
 
 // `layer` is counted from 1; 0 is none.
@@ -343,14 +402,14 @@ void Extraction::fail(Error error, std::size_t layer) {
   child_.kill();
   // Other bytes would have made no difference.
   if (error.code() == ErrorCode::failed || error.code() == ErrorCode::interrupted) {
-    discarded_ = kMostDiscarded;
+    discarded_ = kMaxDiscarded;
   }
   if (layer > 0) error.add_context(layers_[layer - 1].label);
   failure_ = std::make_exception_ptr(std::move(error));
 }
 
-// That of the oldest chunk that was not given back.
-std::size_t Extraction::layer_in_work() const {
+// The layer of the oldest chunk that was not acknowledged.
+std::size_t Extraction::current_layer() const {
   std::size_t layer = layers_.size();
   while (layer > 1 && layers_[layer - 1].first_chunk > pipe_.consumed()) --layer;
   return layer;

@@ -1,10 +1,13 @@
-// The right-hand side of a pull: compressed layers in, artifacts written to open files.
+// Compressed layers in, artifacts written to open files by a sandboxed process.
 //
 //   write() → shared memory → [ extractor: a process that can reach nothing but those files ]
 //   caller
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -21,17 +24,16 @@
 #include "base/subprocess.h"
 #include "pyro/error.h"
 #include "pyro/limits.h"
-#include "sandbox/extraction_watch.h"
 #include "sandbox/messages.h"
 #include "sandbox/shared_pipe.h"
 #include "stream/artifacts.h"
-#include "stream/layer_form.h"
+#include "stream/extract.h"
 #include "stream/merged_view.h"
 
 namespace pyro {
 
-/// Links with artifacts' names lead to members that went by before them: another extraction that is
-/// given these targets, too, may know enough.
+/// The targets of links with artifacts' names came before the links: another extraction with these
+/// targets, in addition, may succeed.
 class TargetsMissing : public Error {
  public:
   explicit TargetsMissing(std::vector<LinkTarget> targets);
@@ -41,39 +43,69 @@ class TargetsMissing : public Error {
   std::vector<LinkTarget> targets_;
 };
 
+/// When an extractor that sends nothing is given up.
+struct StallLimit {
+  std::chrono::milliseconds interval{250};  ///< Between two checks.
+  unsigned checks = 40;                     ///< The limit of checks in a row without progress.
+
+  [[nodiscard]] std::chrono::seconds total() const {
+    return std::chrono::ceil<std::chrono::seconds>(interval * checks);
+  }
+};
+
+/// Whether a process does nothing for too long. Time alone does not count: a process works that
+/// used a processor, or waits for one or for a disk.
+class StallWatch {
+ public:
+  StallWatch(pid_t process, unsigned checks) : process_(process), max_checks_(checks) {}
+
+  /// It sent a message.
+  void progress() noexcept { idle_checks_ = 0; }
+
+  /// To be called after each interval without a message. True after too many idle ones in a row.
+  [[nodiscard]] bool has_stalled();
+
+ private:
+  const pid_t process_;
+  const unsigned max_checks_;
+  unsigned idle_checks_ = 0;
+  std::chrono::nanoseconds used_{-1};  // processor time
+};
+
 class Extraction {
  public:
-  /// Is told, once per process, which parts of the sandbox this system lacks.
+  /// Called once per process with the parts of the sandbox that this system lacks.
   using Note = std::function<void(std::string_view)>;
 
   /// Starts `extractor`, the pyro executable. `files`: MergedView::kFiles descriptors open for
-  /// reading and writing; they stay the caller's and must outlive this. `targets`: what earlier
-  /// extractions of the same layers found to be missing.
+  /// reading and writing; they stay the caller's and must outlive this. `targets`: the
+  /// TargetsMissing of earlier extractions of the same layers.
   /// @throws Error(filesystem) when it cannot be started
   Extraction(const std::filesystem::path& extractor, std::vector<int> files,
              const ExtractionLimits& limits, Note note = {},
-             const std::vector<LinkTarget>& targets = {}, const Patience& patience = {});
+             const std::vector<LinkTarget>& targets = {}, const StallLimit& stall_limit = {});
   Extraction(const Extraction&) = delete;
   Extraction& operator=(const Extraction&) = delete;
 
-  /// The next layer, or the only archive, begins; `label` is what errors call it.
+  /// Begins the next layer, or the only archive; `label` is what errors call it.
   void begin_layer(std::string label, const LayerForm& form = {});
 
-  /// Its next compressed bytes; waits while the other side is busy.
-  /// @throws Error(integrity) when more came than the limit allows, or when extracting failed a
-  /// while ago. It does not throw at once: a caller that hashes the bytes gets to find out that
-  /// they are the wrong ones, which is the better thing to say. With the next chunk where other
-  /// bytes would have made no difference: when it was killed or given up.
+  /// Its next compressed bytes; blocks while the extractor is busy.
+  /// @throws Error(integrity) above the limit of bytes, or some bytes after extracting failed: a
+  /// caller that hashes the bytes may find out first that they are the wrong ones, which is the
+  /// better error. Throws with the next chunk when other bytes would have made no difference: when
+  /// the extractor was killed or given up.
   void write(std::span<const std::byte> bytes);
 
   /// The layer is complete and its digest was right.
-  /// @throws what went wrong in extracting, as far as it is known by now.
+  /// @throws the failure of the extractor, if it is known by now
   void end_layer();
 
-  /// Ends it as soon as possible: the others then throw Error(interrupted). From any thread.
+  /// Ends it as soon as possible: the other functions then throw Error(interrupted). From any
+  /// thread.
   void abort() noexcept;
 
-  /// Waits for the last block to be written. The artifacts of all layers, merged; none of an
+  /// Waits for the last block to be written. The artifacts of all layers, merged; none for an
   /// archive that was unpacked as a whole.
   /// @throws Error(integrity, filesystem); TargetsMissing
   [[nodiscard]] std::vector<WrittenArtifact> finish();
@@ -83,27 +115,27 @@ class Extraction {
 
   Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& extractor,
              std::vector<int> files, const ExtractionLimits& limits, Note note,
-             const std::vector<LinkTarget>& targets, const Patience& patience);
+             const std::vector<LinkTarget>& targets, const StallLimit& stall_limit);
 
   [[nodiscard]] bool wait_for_room();
-  [[nodiscard]] bool hear(Wait wait);
-  [[nodiscard]] std::optional<std::size_t> receive(Wait wait);
+  [[nodiscard]] bool receive_message(Wait wait);
+  [[nodiscard]] std::optional<std::size_t> receive_datagram(Wait wait);
   [[nodiscard]] bool wait_for_message();
-  void look_after();
+  void check_progress();
   void check_total_size();
-  void take(const Message& message);
-  void take_ready(const Ready& ready);
+  void on_message(const Message& message);
+  void on_ready(const Ready& ready);
   [[nodiscard]] bool may_be_done() const;
-  void take_success(const Success& success);
-  void take_unpacked(const Unpacked& unpacked);
-  void take_incomplete(const Incomplete& incomplete);
-  void take_failure(const Failure& failure);
-  void take_forbidden_call(const ForbiddenCall& call);
-  void take_end();
+  void on_success(const Success& success);
+  void on_unpacked(const Unpacked& unpacked);
+  void on_incomplete(const Incomplete& incomplete);
+  void on_failure(const Failure& failure);
+  void on_forbidden_call(const ForbiddenCall& call);
+  void on_end();
   [[nodiscard]] Error error_of(const ProcessEnd& end) const;
-  void refuse(std::string_view why);
+  void protocol_error(std::string_view why);
   void fail(Error error, std::size_t layer);
-  [[nodiscard]] std::size_t layer_in_work() const;
+  [[nodiscard]] std::size_t current_layer() const;
   void rethrow_failure() const;
 
   /// A layer, and the number of the chunk it begins with.
@@ -117,14 +149,14 @@ class Extraction {
   const ExtractionLimits limits_;
   const Note note_;
   std::uint64_t written_ = 0;    // compressed bytes, all layers
-  std::uint64_t discarded_ = 0;  // of them, since extracting failed
+  std::uint64_t discarded_ = 0;  // those of them after extracting failed
   std::vector<Layer> layers_;
   std::vector<std::byte> message_;
   bool ready_ = false;
   bool all_given_ = false;
   bool is_archive_ = false;  // as a whole
 
-  // Either, and the extractor is no more.
+  // One of them is set when the extractor has ended.
   std::optional<std::vector<WrittenArtifact>> artifacts_;
   std::exception_ptr failure_;
 
@@ -132,7 +164,7 @@ class Extraction {
   Fd socket_;
   SharedPipeWriter pipe_;
   Subprocess child_;
-  const Patience patience_;
+  const StallLimit stall_limit_;
   StallWatch watch_;
 };
 

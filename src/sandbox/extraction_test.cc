@@ -18,10 +18,10 @@
 
 #include "base/files.h"
 #include "pyro/error.h"
-#include "sandbox/extraction_bench.h"
 #include "stream/merged_view.h"
 #include "support/artifacts.h"
 #include "support/compress.h"
+#include "support/extraction_bench.h"
 #include "support/tar_builder.h"
 #include "support/temp_dir.h"
 
@@ -586,23 +586,24 @@ INSTANTIATE_TEST_SUITE_P(
     All, LyingExtractor,
     ::testing::Values(
         Lie{"AnotherVersion", ErrorCode::failed, "is of another version"},
-        Lie{"Nonsense", ErrorCode::integrity, "it says what makes no sense"},
+        Lie{"Nonsense", ErrorCode::integrity, "it sent an invalid message"},
         Lie{"NothingAtAll", ErrorCode::failed, "did not start (exit code 0)"},
-        Lie{"WorksBeforeItIsReady", ErrorCode::integrity, "it works before it is shut in"},
-        Lie{"ReadyTwice", ErrorCode::integrity, "it is ready twice"},
-        Lie{"TakesWhatWasNotGiven", ErrorCode::integrity, "it takes what was not given"},
-        Lie{"DoneAtOnce", ErrorCode::integrity, "it is done before it was given all"},
-        Lie{"WritesMoreThanAllArtifacts", ErrorCode::integrity, "it writes more than 83968 MiB"},
+        Lie{"WorksBeforeItIsReady", ErrorCode::integrity, "it worked before it was confined"},
+        Lie{"ReadyTwice", ErrorCode::integrity, "it was ready twice"},
+        Lie{"TakesWhatWasNotGiven", ErrorCode::integrity,
+            "it acknowledged a chunk that was not sent"},
+        Lie{"DoneAtOnce", ErrorCode::integrity, "it finished before all layers were sent"},
+        Lie{"WritesMoreThanAllArtifacts", ErrorCode::integrity, "it wrote more than 83968 MiB"},
         Lie{"MakesAForbiddenCall", ErrorCode::failed,
             "the extractor made the system call socket (41), which its sandbox does not have"},
         Lie{"MakesAForbiddenCallBeforeItIsReady", ErrorCode::failed,
             "the extractor made the system call socket (41), which its sandbox does not have"},
-        Lie{"IncompleteAtOnce", ErrorCode::integrity, "it is done before it was given all"},
+        Lie{"IncompleteAtOnce", ErrorCode::integrity, "it finished before all layers were sent"},
         Lie{"UnpackedWithoutAnArchive", ErrorCode::integrity,
-            "it wrote something else than it says"},
-        Lie{"WroteNothing", ErrorCode::integrity, "it wrote something else than it says"},
+            "it wrote something else than it reported"},
+        Lie{"WroteNothing", ErrorCode::integrity, "it wrote something else than it reported"},
         Lie{"FailsInALayerThatIsNotThere", ErrorCode::integrity,
-            "it fails in a layer that is not there"},
+            "it failed in a layer that does not exist"},
         Lie{"Fails", ErrorCode::filesystem, "layer 2: as it was told"},
         Lie{"Crashes", ErrorCode::integrity, "layer 2: the extractor died (signal 11, SIGSEGV)"},
         Lie{"IsKilled", ErrorCode::failed, "layer 2: the extractor was killed (signal 9, SIGKILL)"},
@@ -624,11 +625,11 @@ TEST(Extractor, WhatItRunsWithoutIsToldOnce) {
                                             "this system does not have"});
 }
 
-void expect_given_up(const Patience& patience) {
+void expect_given_up(const StallLimit& limit) {
   const testing::TempDir dir;
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
   Extraction extraction(make_liar(dir, "Sleeps"), std::vector<int>(MergedView::kFiles, file.get()),
-                        {}, {}, {}, patience);
+                        {}, {}, {}, limit);
   try {
     (void)extraction.finish();
     FAIL() << "it finished";
@@ -639,7 +640,7 @@ void expect_given_up(const Patience& patience) {
 }
 
 TEST(Extractor, ThatDoesNothingIsGivenUp) {
-  expect_given_up({.step = std::chrono::milliseconds(5), .steps = 3});
+  expect_given_up({.interval = std::chrono::milliseconds(5), .checks = 3});
 }
 
 // A host program may have a timer that interrupts every wait.
@@ -650,7 +651,7 @@ TEST(Extractor, ThatDoesNothingIsGivenUpAmongSignals) {
   ASSERT_EQ(::sigaction(SIGALRM, &note, &before), 0);
   constexpr itimerval kOften{{0, 10'000}, {0, 10'000}};
   ASSERT_EQ(::setitimer(ITIMER_REAL, &kOften, nullptr), 0);
-  expect_given_up({.step = std::chrono::milliseconds(100), .steps = 3});
+  expect_given_up({.interval = std::chrono::milliseconds(100), .checks = 3});
   constexpr itimerval kNone{};
   ASSERT_EQ(::setitimer(ITIMER_REAL, &kNone, nullptr), 0);
   ::sigaction(SIGALRM, &before, nullptr);

@@ -1,4 +1,4 @@
-// The process that untrusted bytes are unpacked in.
+// The process that unpacks untrusted bytes.
 #include "sandbox/extractor.h"
 
 #include <fcntl.h>
@@ -17,9 +17,9 @@
 #include <span>
 #include <utility>
 
-#include "base/caught.h"
-#include "base/sha256.h"
-#include "base/whole_calls.h"
+#include "base/errors.h"
+#include "base/files.h"
+#include "base/hash.h"
 #include "sandbox/messages.h"
 #include "sandbox/shared_pipe.h"
 #include "stream/merged_view.h"
@@ -31,7 +31,7 @@ constexpr std::size_t kDescriptors = 1 + MergedView::kFiles;
 constexpr int kNotStartedByPyro = 2;
 constexpr int kForbiddenCall = 3;
 
-/// Room for a message of ancillary data: the descriptors (unix(7)).
+/// The ancillary data of a message: the descriptors (unix(7)).
 struct Attachment {
   static constexpr std::size_t kSize = kDescriptors * sizeof(int);
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(kSize)> bytes{};
@@ -59,17 +59,17 @@ std::optional<Descriptors> attached(const msghdr& message) {
   return descriptors;
 }
 
-/// All that is received with Hello.
+/// The first message, with its attachments.
 struct Order {
   Hello hello;
   std::vector<LinkTarget> targets = {};
-  Descriptors descriptors{};  // with the numbers that follow the socket's
+  Descriptors descriptors{};  // their numbers follow the socket's
 };
 
 std::optional<Order> receive_order() {
   Order order;
   Attachment attachment;
-  std::vector<std::byte> targets(kLargestMessage);
+  std::vector<std::byte> targets(kMaxMessage);
   std::array content = {iovec{&order.hello, sizeof order.hello},
                         iovec{targets.data(), targets.size()}};
   msghdr message = message_of(content, attachment);
@@ -86,17 +86,17 @@ std::optional<Order> receive_order() {
   return order;
 }
 
-/// Whatever opens a file when it is first used does so now.
-void open_what_libraries_want() {
+/// Lets libraries open the files that they open on first use.
+void warm_up_libraries() {
   // OpenSSL reads its configuration.
   static_cast<void>(sha256(std::string_view()));
-  // libarchive has names in pax headers converted, and the C library a list of conversions.
+  // libarchive converts names of pax headers; the C library loads its list of conversions.
   const iconv_t conversion = ::iconv_open(::nl_langinfo(CODESET), "UTF-8");
   const auto none = reinterpret_cast<iconv_t>(-1);  // NOLINT(performance-no-int-to-ptr): POSIX
   if (conversion != none) ::iconv_close(conversion);
 }
 
-/// Tells which system call it was, and ends.
+/// Reports the number of the system call, and exits.
 void report_forbidden_call(int, siginfo_t* info, void*) {
   const auto bytes = encode(ForbiddenCall{static_cast<std::uint32_t>(info->si_syscall)});
   static_cast<void>(!::write(kSocketOfChild, bytes.data(), bytes.size()));
@@ -110,18 +110,18 @@ void handle_forbidden_calls() {
   ::sigaction(SIGSYS, &action, nullptr);
 }
 
-Confinement shut_in(const Hello& hello, const Descriptors& descriptors) {
+Confinement confine(const Hello& hello, const Descriptors& descriptors) {
   ::prctl(PR_SET_NAME, "pyro-extractor");
   ::prctl(PR_SET_DUMPABLE, 0);
-  open_what_libraries_want();
+  warm_up_libraries();
   handle_forbidden_calls();
   const PreparedPolicy policy(
       extractor_policy(hello.limits, *std::ranges::max_element(descriptors)));
-  if (!policy.apply()) throw system_error("cannot shut the extractor in", errno);
+  if (!policy.apply()) throw system_error("cannot confine the extractor", errno);
   return policy.confinement();
 }
 
-/// No layer is read before the last thread that this takes was started.
+/// Forbids new threads before the first layer is read: all threads have been started by then.
 class FirstLayer final : public LayerStream {
  public:
   FirstLayer(LayerStream& layers, bool filtered) : layers_(layers), filtered_(filtered) {}
@@ -140,11 +140,11 @@ class FirstLayer final : public LayerStream {
   }
 
   LayerStream& layers_;
-  bool filtered_;  // as far as the first filter is concerned
+  bool filtered_;  // by the first filter; false once the second one is in force
 };
 
-// What cannot be sent has no reader any more.
-void tell(const Message& message) {
+// Fails when the reader is gone.
+void send_message(const Message& message) {
   const auto bytes = encode(message);
   uninterrupted([&] { return ::write(kSocketOfChild, bytes.data(), bytes.size()); });
 }
@@ -167,14 +167,15 @@ int serve() {
   const auto order = receive_order();
   if (!order) return kNotStartedByPyro;
   if (order->hello.protocol != kProtocol) {
-    tell(Ready{});
+    send_message(Ready{});
     return kNotStartedByPyro;
   }
-  SharedPipeReader pipe(kSocketOfChild, order->descriptors.front(), [] { tell(Taken{}); });
-  const Confinement confinement = shut_in(order->hello, order->descriptors);
-  tell(Ready{.confinement = confinement});
-  tell(outcome_of(pipe, *order, confinement));
-  // Without taking down what the kernel takes down faster.
+  SharedPipeReader pipe(kSocketOfChild, order->descriptors.front(),
+                        [] { send_message(ChunkAck{}); });
+  const Confinement confinement = confine(order->hello, order->descriptors);
+  send_message(Ready{.confinement = confinement});
+  send_message(outcome_of(pipe, *order, confinement));
+  // The kernel frees everything faster than destructors do.
   ::_exit(0);
 }
 

@@ -1,4 +1,4 @@
-// The process that untrusted bytes are unpacked in.
+// The process that unpacks untrusted bytes.
 #pragma once
 
 #include <cstdint>
@@ -12,37 +12,37 @@
 
 namespace pyro {
 
-/// The first argument that makes an extractor of the executable. Only pyro uses it, so it is in no
-/// help.
+/// The argument that starts the executable as an extractor. Only pyro uses it, so --help has it
+/// not.
 inline constexpr char kExtractorWord[] = "extract-in-box";
 
-/// What it has open beside /dev/null: the socket to the process that started it.
+/// The socket to the process that started it; beside it, only /dev/null is open.
 inline constexpr int kSocketOfChild = 3;
 
-/// What an extractor is told first, with the ring's descriptor and the artifacts' attached.
+/// The first message to an extractor, with the ring's descriptor and the artifacts' attached.
 struct Hello {
   std::uint32_t protocol = 0;
   std::uint32_t reserved = 0;
   ExtractionLimits limits;
 };
-// No padding, in which bytes of the sender's memory would go along.
+// Padding would send bytes of the sender's memory.
 static_assert(std::has_unique_object_representations_v<Hello>);
 
-/// Over a socket, with what earlier passes found (stream/merged_view.h). What cannot be sent has no
-/// reader any more, of which the caller will hear.
+/// Sends the first message, with the targets that earlier passes missed (stream/merged_view.h).
+/// Fails silently when the extractor is gone: the caller notices at its own end.
 void send_hello(int socket, const Hello& hello, const std::vector<LinkTarget>& targets,
                 const std::vector<int>& descriptors);
 
-/// What it may do once it reads what came from outside: use up what is open, and memory.
-/// `otherwise` is what becomes of a system call that neither it nor a library has a use for.
+/// The policy while it reads untrusted bytes: it may use its open files, and memory. `otherwise` is
+/// the action for system calls that neither it nor a library needs.
 [[nodiscard]] Policy extractor_policy(const ExtractionLimits& limits, int last_descriptor,
                                       CallRule::Action otherwise = CallRule::Action::trap);
 
-/// For filter_all_threads(), once it has started its own.
+/// For filter_all_threads(), after the last thread was started.
 [[nodiscard]] SystemCalls no_more_threads();
 
-/// Serves the process that started this one: shuts itself in, reads layers, writes artifacts, tells
-/// how it went. Returns the exit code.
+/// The extractor's main(): confines itself, reads layers, writes artifacts, reports the outcome.
+/// Returns the exit code.
 [[nodiscard]] int run_extractor() noexcept;
 
 }  // namespace pyro

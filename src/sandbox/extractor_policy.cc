@@ -1,4 +1,4 @@
-// What the extractor may do once it reads what came from outside.
+// The policy of the extractor while it reads untrusted bytes.
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -32,7 +32,7 @@ CallRule allow(std::uint32_t number, std::vector<CallCondition> conditions = {})
   return {number, Action::allow, std::move(conditions)};
 }
 
-/// What memory that is free may be given back by, and what thread stacks are made with.
+/// malloc() returns memory with it, and thread stacks are made with it.
 CallRule allow_advice(std::uint32_t advice) {
   return allow(SYS_madvise, {{.argument = 2, .value = advice}});
 }
@@ -40,7 +40,7 @@ CallRule allow_advice(std::uint32_t advice) {
 std::vector<CallRule> allowed_calls() {
   const auto self = static_cast<std::uint32_t>(::getpid());
   return {
-      // What is open: the artifacts, and the socket to the process that started this.
+      // Open files: the artifacts, and the socket to the process that started this one.
       allow(SYS_read),
       allow(SYS_write),
       allow(SYS_pread64),
@@ -83,8 +83,8 @@ std::vector<CallRule> allowed_calls() {
   };
 }
 
-/// What libraries may come to ask for and can do without: malloc reads a setting of the kernel's
-/// before it gives a heap back, streams ask what they write to.
+/// Calls that libraries may make and can do without: malloc() reads a setting of the kernel before
+/// it returns a heap, streams ask for the status of their file.
 std::vector<CallRule> refused_calls() {
   std::vector<CallRule> rules;
   for (const std::uint32_t number :

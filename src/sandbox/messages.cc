@@ -1,4 +1,4 @@
-// What the extractor tells, as bytes and back.
+// The extractor's messages as bytes and back.
 #include "sandbox/messages.h"
 
 #include <algorithm>
@@ -8,14 +8,14 @@
 #include <string_view>
 #include <utility>
 
-#include "stream/member_path.h"
+#include "stream/tar.h"
 
 namespace pyro {
 namespace {
 
 enum class Type : std::uint8_t {
   ready,
-  taken,
+  chunk_ack,
   success,
   failure,
   forbidden_call,
@@ -23,13 +23,13 @@ enum class Type : std::uint8_t {
   unpacked
 };
 
-constexpr std::size_t kLongestText = 4096;
-constexpr std::size_t kMostCauses = 8;
-static_assert(kLongestText >= LinkMap::kLongestPath);
-static_assert(kMostTargets * (kLongestText + 5) + 16 <= kLargestMessage);
-static_assert((kMostCauses + 2) * (kLongestText + 4) + 16 <= kLargestMessage);
+constexpr std::size_t kMaxText = 4096;
+constexpr std::size_t kMaxCauses = 8;
+static_assert(kMaxText >= LinkMap::kMaxPath);
+static_assert(kMaxTargets * (kMaxText + 5) + 16 <= kMaxMessage);
+static_assert((kMaxCauses + 2) * (kMaxText + 4) + 16 <= kMaxMessage);
 
-/// Those an extractor may fail with, as they are sent.
+/// The codes of an extractor's failures, in the order of their numbers.
 constexpr std::array kCodes = {ErrorCode::integrity, ErrorCode::filesystem, ErrorCode::failed,
                                ErrorCode::interrupted};
 
@@ -44,7 +44,7 @@ class Writer {
   }
 
   void text(std::string_view text) {
-    text = text.substr(0, kLongestText);
+    text = text.substr(0, kMaxText);
     number(static_cast<std::uint32_t>(text.size()));
     raw(std::as_bytes(std::span(text)));
   }
@@ -59,7 +59,7 @@ class Writer {
   std::vector<std::byte> bytes_;
 };
 
-/// After a read that did not succeed all others give zeros, and end() is false.
+/// After a failed read all others return zeros, and end() is false.
 class Reader {
  public:
   explicit Reader(std::span<const std::byte> bytes) : bytes_(bytes) {}
@@ -72,7 +72,7 @@ class Reader {
     return value;
   }
 
-  /// One that is at most `most`.
+  /// Fails above `most`.
   template <typename Number>
   Number number(Number most) {
     const auto value = number<Number>();
@@ -81,7 +81,7 @@ class Reader {
   }
 
   std::string text() {
-    const auto size = number<std::uint32_t>(kLongestText);
+    const auto size = number<std::uint32_t>(kMaxText);
     const auto from = raw(size);
     return {reinterpret_cast<const char*>(from.data()), from.size()};
   }
@@ -112,8 +112,8 @@ std::vector<std::byte> write(const Ready& ready) {
   return writer.take();
 }
 
-std::vector<std::byte> write(const Taken&) {
-  return Writer(Type::taken).take();
+std::vector<std::byte> write(const ChunkAck&) {
+  return Writer(Type::chunk_ack).take();
 }
 
 std::vector<std::byte> write(const Success& success) {
@@ -135,7 +135,7 @@ std::vector<std::byte> write(const Unpacked& unpacked) {
 }
 
 void write_targets(Writer& writer, const std::vector<LinkTarget>& targets) {
-  const std::size_t count = std::min(targets.size(), kMostTargets);
+  const std::size_t count = std::min(targets.size(), kMaxTargets);
   writer.number(static_cast<std::uint8_t>(count));
   for (const LinkTarget& target : std::span(targets).first(count)) {
     writer.number(static_cast<std::uint8_t>(target.kind));
@@ -153,7 +153,7 @@ std::vector<std::byte> write(const Failure& failure) {
   const Error& error = failure.error;
   auto code = std::ranges::find(kCodes, error.code());
   if (code == kCodes.end()) code = std::ranges::find(kCodes, ErrorCode::failed);
-  const std::size_t causes = std::min(error.causes().size(), kMostCauses);
+  const std::size_t causes = std::min(error.causes().size(), kMaxCauses);
   Writer writer(Type::failure);
   writer.number(static_cast<std::uint8_t>(code - kCodes.begin()));
   writer.number(failure.layer);
@@ -172,7 +172,7 @@ std::vector<std::byte> write(const ForbiddenCall& call) {
 Message read_ready(Reader& reader) {
   Ready ready{.protocol = reader.number<std::uint32_t>()};
   if (ready.protocol != kProtocol) {
-    // What follows is its own affair.
+    // The rest depends on the protocol.
     while (!reader.broken() && !reader.end()) (void)reader.raw(1);
     return ready;
   }
@@ -185,7 +185,7 @@ Message read_ready(Reader& reader) {
 WrittenArtifact read_artifact(Reader& reader) {
   const std::size_t kind = reader.number<std::uint8_t>(kArtifactKinds.size() - 1);
   const std::size_t file = reader.number<std::uint8_t>(MergedView::kFiles - 1);
-  if (file / MergedView::kMostCandidates != kind) reader.refuse();
+  if (file / MergedView::kMaxCandidates != kind) reader.refuse();
   const auto size = reader.number<std::uint64_t>();
   Digest::Bytes digest{};
   std::ranges::copy(reader.raw(digest.size()), digest.begin());
@@ -214,7 +214,7 @@ bool is_member_path(const std::string& path) {
 }
 
 std::vector<LinkTarget> read_targets(Reader& reader) {
-  std::vector<LinkTarget> targets(reader.number<std::uint8_t>(kMostTargets));
+  std::vector<LinkTarget> targets(reader.number<std::uint8_t>(kMaxTargets));
   for (LinkTarget& target : targets) {
     target.kind = reader.number<std::uint8_t>(kArtifactKinds.size() - 1);
     target.path = reader.text();
@@ -233,9 +233,9 @@ Message read_failure(Reader& reader) {
   const ErrorCode code = kCodes[reader.number<std::uint8_t>(kCodes.size() - 1)];
   const auto layer = reader.number<std::uint32_t>();
   std::string hint = reader.text();
-  std::vector<std::string> texts(reader.number<std::uint8_t>(kMostCauses) + std::size_t{1});
+  std::vector<std::string> texts(reader.number<std::uint8_t>(kMaxCauses) + std::size_t{1});
   for (std::string& text : texts) text = reader.text();
-  // The innermost is what it was thrown with; the others were put in front.
+  // The innermost text was thrown, the others were added as contexts.
   Error error(code, std::move(texts.back()), std::move(hint));
   for (texts.pop_back(); !texts.empty(); texts.pop_back()) error.add_context(texts.back());
   return Failure{std::move(error), layer};
@@ -245,8 +245,8 @@ Message read(Type type, Reader& reader) {
   switch (type) {
     case Type::ready:
       return read_ready(reader);
-    case Type::taken:
-      return Taken{};
+    case Type::chunk_ack:
+      return ChunkAck{};
     case Type::success:
       return read_success(reader);
     case Type::incomplete:
@@ -259,7 +259,7 @@ Message read(Type type, Reader& reader) {
       return Unpacked{reader.number<std::uint64_t>()};
   }
   reader.refuse();
-  return Taken{};
+  return ChunkAck{};
 }
 
 }  // namespace

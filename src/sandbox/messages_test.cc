@@ -48,7 +48,7 @@ TEST(Messages, ForbiddenCallComesBack) {
 }
 
 TEST(Messages, TakenComesBack) {
-  there_and_back(Taken{});
+  there_and_back(ChunkAck{});
 }
 
 TEST(Messages, SuccessComesBack) {
@@ -90,8 +90,8 @@ TEST(Messages, TargetsComeBack) {
 
 TEST(Messages, AsManyTargetsAsThereMayBeFit) {
   const std::vector<LinkTarget> many(100, kTargets[1]);
-  EXPECT_LE(encode(Incomplete{many}).size(), kLargestMessage);
-  EXPECT_EQ(there_and_back(Incomplete{many}).targets.size(), kMostTargets);
+  EXPECT_LE(encode(Incomplete{many}).size(), kMaxMessage);
+  EXPECT_EQ(there_and_back(Incomplete{many}).targets.size(), kMaxTargets);
 }
 
 TEST(Messages, ACodeThatIsNotItsOwnBecomesAFailure) {
@@ -102,7 +102,7 @@ TEST(Messages, ACodeThatIsNotItsOwnBecomesAFailure) {
 TEST(Messages, LongTextsAreCut) {
   Error error(ErrorCode::integrity, std::string(1 << 20, 'x'), std::string(1 << 20, 'h'));
   for (int i = 0; i < 20; ++i) error.add_context(std::string(1 << 16, 'c'));
-  EXPECT_LE(encode(Failure{error, 1}).size(), kLargestMessage);
+  EXPECT_LE(encode(Failure{error, 1}).size(), kMaxMessage);
   const Failure failure = there_and_back(Failure{error, 1});
   EXPECT_EQ(failure.error.message(), std::string(4096, 'c'));
   EXPECT_EQ(failure.error.causes().size(), 8U);

@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "sandbox/extraction_bench.h"
 #include "support/compress.h"
+#include "support/extraction_bench.h"
 #include "support/tar_builder.h"
 
 namespace pyro {

@@ -1,4 +1,4 @@
-// What a process may do from now on, as a value, and how it comes into force.
+// What a process may do from now on, as a value that can be put into force.
 #pragma once
 
 #include <linux/filter.h>
@@ -20,15 +20,15 @@ struct ResourceLimit {
   std::uint64_t most = 0;
 };
 
-/// What may be opened: a path with all below it, or the file that is open as a descriptor.
+/// A path with all below it, or the file of an open descriptor, that may be opened.
 struct PathRule {
   enum class Rights { read, read_and_execute, read_and_write };
   Rights rights = Rights::read;
-  std::filesystem::path path = {};  ///< Passed over where there is none.
+  std::filesystem::path path = {};  ///< Ignored when it does not exist.
   int descriptor = -1;              ///< In place of a path.
 };
 
-/// That (argument & mask) == value, of the lower half of an argument.
+/// (argument & mask) == value, for the lower half of an argument.
 struct CallCondition {
   unsigned argument = 0;
   std::uint32_t mask = ~0U;
@@ -41,14 +41,14 @@ struct CallRule {
     refuse,       ///< EPERM
     refuse_path,  ///< EACCES, as Landlock answers
     unknown,      ///< ENOSYS: the C library then takes another call
-    trap,         ///< SIGSYS, with the number of the call: kills, where nothing handles it.
+    trap,         ///< SIGSYS with the number of the call, which kills unless handled.
   };
   std::uint32_t number = 0;
   Action action = Action::allow;
   std::vector<CallCondition> conditions = {};  ///< All of them.
 };
 
-/// The first rule that fits a call decides.
+/// The first rule that matches a call decides.
 struct SystemCalls {
   std::vector<CallRule> rules = {};
   CallRule::Action otherwise = CallRule::Action::trap;
@@ -64,7 +64,7 @@ struct Policy {
   std::vector<ResourceLimit> limits = {};
 };
 
-/// Which of the kernel's mechanisms are in force: those that it has.
+/// The mechanisms in force: those that the kernel has.
 struct Confinement {
   bool no_new_privileges = false;
   std::uint8_t landlock = 0;  ///< The version of its interface; 0 is none.
@@ -73,20 +73,20 @@ struct Confinement {
   friend bool operator==(const Confinement&, const Confinement&) = default;
 };
 
-/// What is missing: "Landlock, seccomp"; empty when all is there.
+/// The missing mechanisms: "Landlock, seccomp"; empty when all are there.
 [[nodiscard]] std::string gaps_in(const Confinement& confinement);
 
-/// A policy that is made ready: applying it takes system calls only, so that a child can do it
-/// between fork and exec. It is applied once in a process.
+/// A policy that a child can apply between fork and exec: applying takes system calls only. A
+/// process applies it once.
 class PreparedPolicy {
  public:
   explicit PreparedPolicy(const Policy& policy);
 
-  /// What will be in force.
+  /// The mechanisms that apply() puts into force.
   [[nodiscard]] const Confinement& confinement() const noexcept { return confinement_; }
 
-  /// For ever: for this thread, what it starts and what it executes. False, with errno set, when
-  /// not all of confinement() is in force.
+  /// Confines this thread and everything that it starts or executes, for ever. False with errno set
+  /// when not all of confinement() is in force.
   [[nodiscard]] bool apply() const noexcept;
 
  private:
@@ -98,20 +98,16 @@ class PreparedPolicy {
 
 // --- its parts ---
 
-/// Lowers limits; those that are lower stay.
+/// Lowers limits; limits that are lower already stay.
 [[nodiscard]] bool lower_limits(std::span<const ResourceLimit> limits) noexcept;
 
-/// A set of Landlock's rules, with the version of the interface that it needs; empty where the
-/// kernel has none.
-[[nodiscard]] std::pair<Fd, std::uint8_t> make_ruleset(const Policy& policy);
-
-/// Whether the kernel filters, and the numbers of its calls are known here.
+/// Whether the kernel has seccomp filters and pyro knows its system calls.
 [[nodiscard]] bool can_filter() noexcept;
 
 [[nodiscard]] std::vector<sock_filter> make_filter(const SystemCalls& calls);
 
-/// Tightens the policy in force, for all threads of this process. It takes a kernel that filters,
-/// and a policy that allows SYS_seccomp.
+/// Adds a filter for all threads of this process. Requires can_filter() and a policy that allows
+/// SYS_seccomp.
 [[nodiscard]] bool filter_all_threads(const SystemCalls& calls);
 
 /// "openat (257)"

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-#include "base/whole_calls.h"
+#include "base/files.h"
 #include "pyro/error.h"
 
 #ifndef MFD_NOEXEC_SEAL
@@ -45,7 +45,7 @@ SharedRing::~SharedRing() {
 
 Fd make_ring_file() {
   Fd file(make_memory_file());
-  // A page that is never reached takes no memory.
+  // Untouched pages take no memory.
   if (!file || !set_size(file.get(), kRingSize) ||
       ::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) != 0) {
     throw system_error(kSubject, errno);
@@ -54,7 +54,7 @@ Fd make_ring_file() {
 }
 
 void forbid_writing(int ring_file) {
-  // Linux 5.1. Where it is missing, the reader could write; nothing but the reader itself reads it.
+  // Linux 5.1. Before, the reader could write, but only the reader itself reads this memory.
   ::fcntl(ring_file, F_ADD_SEALS, F_SEAL_FUTURE_WRITE);
   ::fcntl(ring_file, F_ADD_SEALS, F_SEAL_SEAL);
 }
@@ -71,48 +71,48 @@ std::size_t SharedPipeWriter::fill(std::span<const std::byte> bytes) {
   const std::size_t n = std::min(bytes.size(), room.size());
   std::memcpy(room.data(), bytes.data(), n);
   filled_ += n;
-  if (filled_ == kChunkSize) hand_over(Handover::Place::within_layer);
+  if (filled_ == kChunkSize) send_chunk(ChunkHeader::Place::within_layer);
   return n;
 }
 
 void SharedPipeWriter::end_layer() {
-  hand_over(Handover::Place::end_of_layer);
+  send_chunk(ChunkHeader::Place::end_of_layer);
 }
 
 void SharedPipeWriter::end() {
-  send({.place = Handover::Place::end_of_all});
+  send({.place = ChunkHeader::Place::end_of_all});
 }
 
-bool SharedPipeWriter::taken() noexcept {
+bool SharedPipeWriter::acknowledge() noexcept {
   if (consumed_ == produced_) return false;
   ++consumed_;
   return true;
 }
 
-void SharedPipeWriter::hand_over(Handover::Place place) {
+void SharedPipeWriter::send_chunk(ChunkHeader::Place place) {
   send({.place = place,
         .size = static_cast<std::uint32_t>(std::exchange(filled_, 0)),
         .form = form_});
   ++produced_;
 }
 
-// What fails here is that the reader is gone, of which the caller will hear.
-void SharedPipeWriter::send(const Handover& handover) const {
-  uninterrupted([&] { return ::send(socket_, &handover, sizeof handover, MSG_NOSIGNAL); });
+// Fails when the reader is gone, which the caller notices at its own end.
+void SharedPipeWriter::send(const ChunkHeader& header) const {
+  uninterrupted([&] { return ::send(socket_, &header, sizeof header, MSG_NOSIGNAL); });
 }
 
 // --- the reader ---
 
-SharedPipeReader::SharedPipeReader(int socket, int ring_file, std::function<void()> give_back)
+SharedPipeReader::SharedPipeReader(int socket, int ring_file, std::function<void()> acknowledge)
     : socket_(socket),
       ring_(ring_file, SharedRing::Access::read),
-      give_back_(std::move(give_back)) {}
+      acknowledge_(std::move(acknowledge)) {}
 
 std::optional<LayerForm> SharedPipeReader::next_layer() {
   release();
   ended_ = false;
   first_ = receive();
-  const bool none = first_->place == Handover::Place::end_of_all;
+  const bool none = first_->place == ChunkHeader::Place::end_of_all;
   layer_ = none ? 0 : ++layers_;
   return none ? std::nullopt : std::optional(first_->form);
 }
@@ -120,26 +120,26 @@ std::optional<LayerForm> SharedPipeReader::next_layer() {
 std::span<const std::byte> SharedPipeReader::next() {
   if (ended_) return {};
   release();
-  const Handover chunk = first_ ? *std::exchange(first_, std::nullopt) : receive();
+  const ChunkHeader chunk = first_ ? *std::exchange(first_, std::nullopt) : receive();
   holding_ = true;
-  ended_ = chunk.place != Handover::Place::within_layer;
+  ended_ = chunk.place != ChunkHeader::Place::within_layer;
   return ring_.chunk(consumed_).first(chunk.size);
 }
 
-Handover SharedPipeReader::receive() const {
-  Handover handover;
-  const ssize_t n = uninterrupted([&] { return ::read(socket_, &handover, sizeof handover); });
-  if (n != sizeof handover || handover.size > kChunkSize) {
+ChunkHeader SharedPipeReader::receive() const {
+  ChunkHeader header;
+  const ssize_t n = uninterrupted([&] { return ::read(socket_, &header, sizeof header); });
+  if (n != sizeof header || header.size > kChunkSize) {
     throw Error(ErrorCode::interrupted, "the transfer was given up");
   }
-  return handover;
+  return header;
 }
 
 void SharedPipeReader::release() {
   if (!holding_) return;
   holding_ = false;
   ++consumed_;
-  give_back_();
+  acknowledge_();
 }
 
 }  // namespace pyro

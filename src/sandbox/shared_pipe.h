@@ -1,7 +1,7 @@
-// A bounded pipe of byte streams from one process to another: a writer waits while it is full.
+// A bounded pipe of byte streams from one process to another.
 //
-// The bytes go through memory that both have mapped, so that they are copied once, by the writer;
-// what is said about them goes through a socket for datagrams. The writer never reads from that
+// The bytes go through memory that both have mapped, so they are copied once, by the writer;
+// headers and acknowledgements go through a socket for datagrams. The writer never reads from that
 // memory, and the reader cannot write to it.
 #pragma once
 
@@ -14,7 +14,6 @@
 
 #include "base/files.h"
 #include "stream/extract.h"
-#include "stream/layer_form.h"
 
 namespace pyro {
 
@@ -26,7 +25,7 @@ class SharedRing {
  public:
   enum class Access { read, write };
 
-  /// Maps a file that make_ring_file() made.
+  /// Maps a file of make_ring_file().
   SharedRing(int file, Access access);
   ~SharedRing();
   SharedRing(const SharedRing&) = delete;
@@ -40,33 +39,33 @@ class SharedRing {
   std::span<std::byte> memory_;
 };
 
-/// In memory; its size cannot be changed.
+/// A file in memory whose size cannot be changed.
 [[nodiscard]] Fd make_ring_file();
 
-/// From now on it can be written only through mappings that there are.
+/// From now on the file can be written through existing mappings only.
 void forbid_writing(int ring_file);
 
-/// What the writer says with every chunk. From the parent, which is trusted.
-struct Handover {
+/// Sent with every chunk, by the parent, which is trusted.
+struct ChunkHeader {
   enum class Place : std::uint32_t {
     within_layer,
     end_of_layer,
-    end_of_all,  ///< No chunk: no layer will follow.
+    end_of_all,  ///< Without a chunk: no layer will follow.
   };
   Place place = Place::within_layer;
   std::uint32_t size = 0;
   LayerForm form = {};
 };
-// No padding, in which bytes of the writer's memory would go along.
-static_assert(std::has_unique_object_representations_v<Handover>);
+// Padding would send bytes of the writer's memory.
+static_assert(std::has_unique_object_representations_v<ChunkHeader>);
 
-/// Writes one layer after the other. Waiting is the caller's, who hears what the reader says.
+/// Writes one layer after the other. The caller receives the reader's messages, and waits for room.
 class SharedPipeWriter {
  public:
   /// `socket` stays the caller's.
   explicit SharedPipeWriter(int socket);
 
-  /// The memory's file, for the reader; it can be given away any time.
+  /// The file of the memory, to be sent to the reader at any time.
   [[nodiscard]] int file() const noexcept { return file_.get(); }
 
   void begin_layer(const LayerForm& form) { form_ = form; }
@@ -76,58 +75,58 @@ class SharedPipeWriter {
   /// Whether the next byte will begin a chunk.
   [[nodiscard]] bool at_chunk() const noexcept { return filled_ == 0; }
 
-  /// Copies as many of `bytes` as fit into the chunk that is being filled; how many. Needs room.
+  /// Copies as many of `bytes` as fit into the current chunk; their number. Requires has_room().
   std::size_t fill(std::span<const std::byte> bytes);
-  /// Needs room.
+  /// Requires has_room().
   void end_layer();
   /// No layer will follow.
   void end();
 
-  /// The reader gave a chunk back; false when it had none.
-  [[nodiscard]] bool taken() noexcept;
-  /// Chunks handed over, and of them given back, since the start.
+  /// The reader acknowledged a chunk; false when it had none.
+  [[nodiscard]] bool acknowledge() noexcept;
+  /// Chunks sent and chunks acknowledged since the start.
   [[nodiscard]] std::size_t produced() const noexcept { return produced_; }
   [[nodiscard]] std::size_t consumed() const noexcept { return consumed_; }
 
  private:
-  void hand_over(Handover::Place place);
-  void send(const Handover& handover) const;
+  void send_chunk(ChunkHeader::Place place);
+  void send(const ChunkHeader& header) const;
 
   const int socket_;
   Fd file_;
   SharedRing ring_;
   LayerForm form_;
-  std::size_t produced_ = 0;  // chunks handed over since the start
-  std::size_t consumed_ = 0;  // chunks given back since the start
-  std::size_t filled_ = 0;    // bytes in the chunk that is being filled
+  std::size_t produced_ = 0;  // chunks sent since the start
+  std::size_t consumed_ = 0;  // chunks acknowledged since the start
+  std::size_t filled_ = 0;    // bytes in the current chunk
 };
 
-/// The other end.
+/// The reader's end.
 class SharedPipeReader final : public LayerStream {
  public:
-  /// `give_back` tells the writer that a chunk is free.
-  SharedPipeReader(int socket, int ring_file, std::function<void()> give_back);
+  /// `acknowledge` tells the writer that a chunk is free.
+  SharedPipeReader(int socket, int ring_file, std::function<void()> acknowledge);
 
   [[nodiscard]] std::optional<LayerForm> next_layer() override;
   /// @throws Error(interrupted) when the writer is gone
   [[nodiscard]] std::span<const std::byte> next() override;
 
-  /// The one being read, counted from 1; 0 when all are.
+  /// The number of the current layer, counted from 1; 0 after the last one.
   [[nodiscard]] std::uint32_t layer() const noexcept { return layer_; }
 
  private:
-  [[nodiscard]] Handover receive() const;
+  [[nodiscard]] ChunkHeader receive() const;
   void release();
 
   const int socket_;
   SharedRing ring_;
-  std::function<void()> give_back_;
-  std::optional<Handover> first_;  // of a layer, that next() has not returned yet
+  std::function<void()> acknowledge_;
+  std::optional<ChunkHeader> first_;  // of the current layer, until next() has returned its chunk
   std::size_t consumed_ = 0;
   std::uint32_t layers_ = 0;  // begun so far
   std::uint32_t layer_ = 0;
   bool holding_ = false;  // chunk `consumed_` is being read
-  bool ended_ = false;    // ... which was the last of its layer
+  bool ended_ = false;    // it was the last one of its layer
 };
 
 }  // namespace pyro

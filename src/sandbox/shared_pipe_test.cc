@@ -44,7 +44,7 @@ class PipeTest : public ::testing::Test {
     while (!writer.has_room()) {
       char byte = 0;
       ASSERT_EQ(::read(left_.get(), &byte, 1), 1);
-      ASSERT_TRUE(writer.taken());
+      ASSERT_TRUE(writer.acknowledge());
     }
   }
 
@@ -113,18 +113,18 @@ TEST_F(PipeTest, IsFullAfterSixteenChunks) {
   auto bytes = std::as_bytes(std::span(all));
   while (writer.has_room()) bytes = bytes.subspan(writer.fill(bytes));
   EXPECT_TRUE(bytes.empty());
-  EXPECT_TRUE(writer.taken());
+  EXPECT_TRUE(writer.acknowledge());
   EXPECT_TRUE(writer.has_room());
 }
 
 TEST_F(PipeTest, NothingCanBeGivenBackThatWasNotGiven) {
   SharedPipeWriter writer(left_.get());
-  EXPECT_FALSE(writer.taken());
+  EXPECT_FALSE(writer.acknowledge());
   write(writer, "not a whole chunk");
-  EXPECT_FALSE(writer.taken());
+  EXPECT_FALSE(writer.acknowledge());
   writer.end_layer();
-  EXPECT_TRUE(writer.taken());
-  EXPECT_FALSE(writer.taken());
+  EXPECT_TRUE(writer.acknowledge());
+  EXPECT_FALSE(writer.acknowledge());
 }
 
 TEST_F(PipeTest, AWriterThatIsGoneInterrupts) {

@@ -1,4 +1,4 @@
-// seccomp: which system calls there are for a process.
+// seccomp filters of system calls.
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -20,7 +20,7 @@ namespace pyro {
 #ifdef __x86_64__
 namespace {
 
-/// The calls of another interface (x32), under numbers of their own.
+/// The x32 interface has other numbers for the same calls.
 constexpr std::uint32_t kFirstOfX32 = 0x40000000;
 
 std::uint32_t value_of(CallRule::Action action) {
@@ -76,7 +76,7 @@ class Program {
     code_.push_back(BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offset)));
   }
 
-  /// Skips so many instructions when the comparison with what is loaded holds, or does not.
+  /// Skips `if_so` instructions when the comparison with the loaded value holds, else `otherwise`.
   void jump(unsigned comparison, std::uint32_t value, std::uint8_t if_so, std::uint8_t otherwise) {
     code_.push_back(BPF_JUMP(BPF_JMP | comparison | BPF_K, value, if_so, otherwise));
   }
@@ -86,7 +86,7 @@ class Program {
   std::vector<sock_filter> code_;
 };
 
-/// Those that a library may come to make, and those that an attack would.
+/// Calls that a library may come to make, and calls of attacks.
 struct CallName {
   std::uint32_t number;
   const char* name;

@@ -1,44 +1,51 @@
-// An environment out of one archive.
+// An environment from one archive.
 #include "source/archive_source.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/content_kind.h"
+#include "base/errors.h"
 #include "base/files.h"
-#include "base/recoverable.h"
-#include "base/sha256.h"
+#include "base/hash.h"
+#include "base/tar_header.h"
 #include "net/curl_client.h"
-#include "net/redact.h"
+#include "net/http.h"
 #include "net/redirects.h"
-#include "net/resumable_body.h"
 #include "net/retry.h"
 #include "net/url.h"
-#include "net/web_page.h"
+#include "oci/layout_files.h"
 #include "pyro/error.h"
-#include "source/source_path.h"
+#include "sandbox/extraction.h"
+#include "source/fetch.h"
+#include "stream/extract.h"
 
 namespace pyro {
 namespace {
 
-constexpr std::size_t kArchiveReadSize = std::size_t{256} << 10;
+constexpr std::size_t kReadSize = std::size_t{256} << 10;
 
-/// Passes on what arrives, keeps it where its digest is known, and counts it.
+/// Passes bytes on, keeps them if the digest of the archive is known, and counts them.
 class ArchiveSink {
  public:
   ArchiveSink(Extraction& extraction, const FetchContext& context, Partial* partial)
       : extraction_(extraction), context_(context), partial_(partial) {}
 
   void operator()(std::span<const std::byte> bytes) {
-    // A plain tar may be full of zeros that take no room; what is compressed has none.
+    // A plain tar may be full of zeros, which take no space.
     if (received_ == 0 && begins_as(bytes, ContentUse::compressed)) {
-      context_.require_room_for(context_.arrival.expected);
+      context_.require_free_space(context_.bytes.expected);
     }
     extraction_.write(bytes);
     if (partial_ != nullptr) partial_->append(bytes);
@@ -52,14 +59,14 @@ class ArchiveSink {
   std::uint64_t received_ = 0;
 };
 
-/// An archive as it was read: what the record keeps of it.
+/// An archive that was read.
 struct Archive {
   Digest digest;
   std::uint64_t size = 0;
-  std::string encoding_hint = {};  ///< What may be to blame for a wrong digest.
+  std::string encoding_hint = {};  ///< A possible cause of a wrong digest.
 };
 
-// O_NONBLOCK: a FIFO must not hold the open up; it is refused just after.
+// O_NONBLOCK: opening a FIFO must not block; it is refused just after.
 Fd open_archive(const std::string& path, const FetchContext& context) {
   Fd fd = open_at(AT_FDCWD, path, O_RDONLY | O_NONBLOCK, 0, path);
   struct stat status {};
@@ -71,22 +78,31 @@ Fd open_archive(const std::string& path, const FetchContext& context) {
   return fd;
 }
 
-Archive read_file(const std::string& path, const FetchContext& context, ArchiveSink sink) {
-  const Fd fd = open_archive(path, context);
-  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kArchiveReadSize);
-  const std::span<std::byte> space(buffer.get(), kArchiveReadSize);
-  Sha256 hash;
-  for (std::uint64_t offset = 0;;) {
-    if (context.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-    const std::size_t n = pread_full(fd.get(), space, offset, path);
-    if (n == 0) return {hash.finish(), offset};
-    hash.update(space.first(n));
+/// Sends the content of `file` to `sink`.
+void read_all(int file, const std::string& path, const std::stop_token& stop,
+              const BodySink& sink) {
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
+  const std::span<std::byte> space(buffer.get(), kReadSize);
+  std::size_t n = 0;
+  for (std::uint64_t at = 0; (n = pread_full(file, space, at, path)) > 0; at += n) {
+    if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     sink(space.first(n));
-    offset += n;
   }
 }
 
-/// One archive over the network, in as many answers as it takes.
+Archive read_file(const std::string& path, const FetchContext& context, ArchiveSink sink) {
+  const Fd file = open_archive(path, context);
+  Sha256 hash;
+  std::uint64_t size = 0;
+  read_all(file.get(), path, context.stop, [&](std::span<const std::byte> bytes) {
+    hash.update(bytes);
+    sink(bytes);
+    size += bytes.size();
+  });
+  return {hash.finish(), size};
+}
+
+/// One archive over the network, in as many responses as it takes.
 class Download {
  public:
   Download(const Environment& environment, const FetchContext& context, const BodySink& sink)
@@ -94,11 +110,10 @@ class Download {
         context_(context),
         http_(client_options(context)),
         retry_(retry_options(context, environment.name)),
-        body_(sink, environment.source_sha256 ? ResumableBody::Content::addressed
-                                              : ResumableBody::Content::named) {}
+        body_({.digest = environment.source_sha256}, sink, context.session) {}
 
   Archive run(Partial* partial) {
-    // One without its front is fetched anew; a registry's layers can do better.
+    // A partial download without its front is of no use here, unlike that of a registry's layer.
     if (partial != nullptr && partial->begin() == 0) {
       partial->replay([&](std::span<const std::byte> bytes) { body_.replay(bytes); });
     }
@@ -110,8 +125,7 @@ class Download {
     return {body_.digest(), body_.received(), encoding_hint_};
   }
 
-  /// What its digest being another one than the catalog's may be blamed on.
-  [[nodiscard]] bool is_stitched() const noexcept { return body_.is_stitched(); }
+  [[nodiscard]] bool came_in_parts() const noexcept { return body_.came_in_parts(); }
 
  private:
   void get_rest() {
@@ -123,7 +137,7 @@ class Download {
                         }};
     body_.prepare(request);
     const HttpResponse response =
-        follow(http_, request, [&](std::span<const std::byte> bytes) { body_.take(bytes); });
+        follow(http_, request, [&](std::span<const std::byte> bytes) { body_.write(bytes); });
     body_.check_end(response);
     if (response.ok()) return;
     throw_refusal(
@@ -147,8 +161,9 @@ Archive download(const Environment& environment, const FetchContext& context,
       pin ? &context.partials.open(*pin, context.limits.compressed_bytes) : nullptr;
   Download download(environment, context, ArchiveSink(extraction, context, partial));
   const Archive archive = download.run(partial);
-  if (pin && *pin != archive.digest && download.is_stitched()) {
-    throw NeedsRestart(Error(ErrorCode::integrity, "the parts of the archive do not fit together"));
+  if (pin && *pin != archive.digest && download.came_in_parts()) {
+    context.session.request_restart();
+    throw Error(ErrorCode::integrity, "the parts of the archive do not fit together");
   }
   return archive;
 }
@@ -160,6 +175,52 @@ void require_pinned(const Environment& environment, const Archive& archive) {
                   environment.source_sha256->to_string(),
               archive.encoding_hint)
       .add_hint("if the archive was published anew, the catalog entry needs its new checksum");
+}
+
+using Head = std::vector<std::byte>;
+
+Head head_of(int file, const std::string& path) {
+  Head head(kContentHead);
+  head.resize(pread_full(file, head, 0, path));
+  return head;
+}
+
+/// By the checksum of the first header: not all writers of tars leave a magic number.
+bool is_tar(const Head& head) {
+  if (begins_as(head, ContentUse::tar)) return true;
+  if (head.size() < kTarBlock) return false;
+  TarHeader header;
+  std::ranges::copy_n(head.begin(), kTarBlock, header.begin());
+  return parse_tar_header(header).has_value();
+}
+
+std::string what_to_do(const Head& head) {
+  if (begins_as(head, ContentUse::file_system)) {
+    return "put it into a directory as rootfs.ext4, its kernel beside it as vmlinux, and add the "
+           "directory";
+  }
+  if (begins_as(head, ContentUse::kernel)) {
+    return "put it into a directory as vmlinux, its root file system beside it as rootfs.ext4, and "
+           "add the directory";
+  }
+  return "an environment is a tar, compressed with gzip, zstd, xz or bzip2 or not, or a directory, "
+         "with vmlinux and rootfs.ext4 in it";
+}
+
+[[noreturn]] void refuse(const std::string& path, const Head& head) {
+  const std::string found(content_name(head));
+  throw Error(ErrorCode::integrity,
+              path + (head.empty()    ? " is empty"
+                      : found.empty() ? " is not an archive"
+                                      : " is not an archive, it is " + found),
+              what_to_do(head));
+}
+
+bool is_compressed(int file, const std::string& path) {
+  struct stat status {};
+  if (::fstat(file, &status) != 0) throw system_error("cannot look at " + path, errno);
+  if (!S_ISREG(status.st_mode)) return false;
+  return begins_as(head_of(file, path), ContentUse::compressed);
 }
 
 }  // namespace
@@ -182,6 +243,41 @@ Provenance fetch_from_archive(const Environment& environment, const FetchContext
           .source_digest = archive.digest.to_string(),
           .oci_digest = std::nullopt,
           .received_bytes = archive.size};
+}
+
+ArchiveKind archive_kind(const std::filesystem::path& path) {
+  const Fd file = open_at(AT_FDCWD, path.string(), O_RDONLY | O_NONBLOCK, 0, path);
+  const Head head = head_of(file.get(), path.string());
+  if (!is_tar(head)) {
+    if (begins_as(head, ContentUse::compressed)) return ArchiveKind::packed;
+    refuse(path.string(), head);
+  }
+  try {
+    const std::string_view transport = transport_in(TarIndex(file.get(), path), file.get());
+    if (transport.empty()) return ArchiveKind::artifacts;
+    return transport == kDockerArchive ? ArchiveKind::docker : ArchiveKind::layout;
+  } catch (const Error& error) {
+    // TarIndex knows only the plain tars that layouts are.
+    if (error.code() != ErrorCode::integrity) throw;
+    return ArchiveKind::artifacts;
+  }
+}
+
+Fd unpack_archive(Fd file, const std::filesystem::path& path, const Unpacking& unpacking) {
+  if (!is_compressed(file.get(), path.string())) return file;
+  unpacking.note("unpacking " + path.string());
+  Fd unpacked = unpacking.make_file();
+  const Fd nothing = open_at(AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
+  std::vector<int> files(MergedView::kFiles, nothing.get());
+  files[kArchiveFile] = unpacked.get();
+  Extraction extraction(unpacking.extractor, std::move(files), unpacking.limits, unpacking.note);
+  const std::stop_callback give_up(unpacking.stop, [&] { extraction.abort(); });
+  extraction.begin_layer("archive " + path.string(), {.shape = LayerForm::Shape::archive});
+  read_all(file.get(), path.string(), unpacking.stop,
+           [&](std::span<const std::byte> bytes) { extraction.write(bytes); });
+  extraction.end_layer();
+  static_cast<void>(extraction.finish());
+  return unpacked;
 }
 
 }  // namespace pyro

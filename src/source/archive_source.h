@@ -1,16 +1,51 @@
-// An environment out of one archive: over https, or a file.
+// An environment from one archive: over https, or a file.
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <stop_token>
+#include <string_view>
+
+#include "base/files.h"
 #include "pyro/catalog.h"
+#include "pyro/limits.h"
 #include "sandbox/extraction.h"
 #include "source/fetch.h"
 
 namespace pyro {
 
-/// Streams the archive at `environment.source_url` into `extraction` (spec section 5, point 4).
-/// Returning means that it had the pinned digest, where one is pinned.
+/// Streams the archive at `environment.source_url` into `extraction`. Returning means that it has
+/// the pinned digest, if one is pinned.
 /// @throws Error
 [[nodiscard]] Provenance fetch_from_archive(const Environment& environment,
                                             const FetchContext& context, Extraction& extraction);
+
+/// The content of a file that is named as a source.
+enum class ArchiveKind : std::uint8_t {
+  artifacts,  ///< A tar of any content.
+  layout,     ///< A tar with an OCI image layout in it.
+  docker,     ///< A tar as `docker save` writes it.
+  packed,     ///< Compressed: its content is known only to a pull, which unpacks it.
+};
+
+/// By the first bytes and, for a tar that is not compressed, by the names in it.
+/// @throws Error(integrity) for a file that is no archive, with its kind and a hint; (filesystem)
+[[nodiscard]] ArchiveKind archive_kind(const std::filesystem::path& path);
+
+/// The means to unpack an archive.
+struct Unpacking {
+  std::filesystem::path extractor;  ///< The pyro executable.
+  const ExtractionLimits& limits;   ///< An archive may be as large as a root file system.
+  std::function<Fd()> make_file;    ///< Empty, for reading and writing; gone when it is closed.
+  std::function<void(std::string_view)> note;
+  std::stop_token stop;
+};
+
+/// `file` itself unless it is compressed; else the unpacked content, from an extractor of its own.
+/// `path` is its name in errors.
+/// @throws Error(integrity, filesystem, interrupted)
+[[nodiscard]] Fd unpack_archive(Fd file, const std::filesystem::path& path,
+                                const Unpacking& unpacking);
 
 }  // namespace pyro

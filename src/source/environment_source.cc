@@ -1,4 +1,6 @@
-// What a person means by the source of an environment to be added.
+// The source of an environment.
+#include "source/environment_source.h"
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,22 +10,23 @@
 #include <utility>
 #include <vector>
 
-#include "base/ascii.h"
 #include "base/files.h"
-#include "base/oci_names.h"
-#include "oci/full_reference.h"
+#include "base/reference.h"
+#include "base/text.h"
 #include "oci/image_layout.h"
+#include "pyro/error.h"
 #include "pyro/user_catalog.h"
-#include "source/archive_kind.h"
-#include "source/artifact_directory.h"
-#include "source/source_path.h"
+#include "source/archive_source.h"
+#include "source/directory_source.h"
+#include "source/fetch.h"
+#include "source/image_source.h"
 
 namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
 constexpr std::string_view kLayoutFile = "oci-layout";
-/// As install records and as skopeo and podman name an image in a registry.
+/// Of an image in a registry: in install records, and in skopeo and podman.
 constexpr std::array<std::string_view, 2> kRegistrySchemes = {"oci://", "docker://"};
 
 bool is_path(std::string_view text) {
@@ -32,8 +35,8 @@ bool is_path(std::string_view text) {
          std::ranges::any_of(kBeginnings, [&](auto front) { return text.starts_with(front); });
 }
 
-/// Takes the scheme of a registry off the front of `text`; whether one was there.
-bool take_registry_scheme(std::string_view& text) {
+/// Removes the scheme of a registry from the front of `text`. Whether there was one.
+bool consume_registry_scheme(std::string_view& text) {
   for (const std::string_view scheme : kRegistrySchemes) {
     if (!text.starts_with(scheme)) continue;
     text.remove_prefix(scheme.size());
@@ -65,7 +68,7 @@ EnvironmentSource in_registry(std::string_view text) {
   return source;
 }
 
-/// What is there by now; what is not may come.
+/// Checks an archive that exists; another one may be created later.
 void require_archive(const std::string& url) {
   const auto path = source_path(url);
   std::error_code none;
@@ -82,14 +85,13 @@ EnvironmentSource behind_url(std::string_view url) {
   return {.source_url = std::string(url)};
 }
 
-/// Only a pull unpacks.
+/// Whether a file is compressed, which only a pull unpacks.
 bool is_packed(const std::string& path) {
   std::error_code none;
   return fs::is_regular_file(path, none) && archive_kind(path) == ArchiveKind::packed;
 }
 
-/// Looked into by now: what is no layout, or does not say which image is meant, would only be told
-/// by the pull.
+/// Opens the layout, so that invalid and ambiguous ones are refused now and not by a later pull.
 EnvironmentSource in_layout(const LayoutUrl& layout) {
   const std::string scheme = to_lower(layout.scheme) + ":";
   if (layout.path.empty()) {
@@ -105,7 +107,7 @@ EnvironmentSource in_layout(const LayoutUrl& layout) {
   return {.source_url = scheme + path + (tag.empty() ? "" : ":" + tag)};
 }
 
-/// One that was found at `path`.
+/// A layout at `path`, by its content.
 EnvironmentSource in_layout(std::string_view scheme, const std::string& path) {
   if (path.find(':') == std::string::npos) return in_layout({scheme, path, {}});
   throw Error(ErrorCode::usage, path + " is an image layout, and what follows a ':' is a tag there",
@@ -123,8 +125,8 @@ std::vector<std::string> profiles_in(const fs::path& bundle) {
   return profiles;
 }
 
-[[noreturn]] void refuse_choice(const std::string& directory,
-                                const std::vector<std::string>& profiles) {
+[[noreturn]] void refuse_several_profiles(const std::string& directory,
+                                          const std::vector<std::string>& profiles) {
   std::string names;
   for (const std::string& profile : profiles) names += (names.empty() ? "" : ", ") + profile;
   throw Error(ErrorCode::usage, directory + " is a runtime bundle of several profiles: " + names,
@@ -141,7 +143,7 @@ EnvironmentSource in_directory(const std::string& directory) {
     return in_layout("oci", directory);
   }
   const auto profiles = profiles_in(directory);
-  if (profiles.size() > 1) refuse_choice(directory, profiles);
+  if (profiles.size() > 1) refuse_several_profiles(directory, profiles);
   if (profiles.size() == 1) return {.source_url = directory + "/profiles/" + profiles.front()};
   throw Error(ErrorCode::integrity, directory + " holds no environment",
               "it needs vmlinux and rootfs.ext4, or to be an OCI image layout");
@@ -172,8 +174,8 @@ EnvironmentSource on_disk(std::string_view text) {
   throw Error(ErrorCode::filesystem, path + " is neither a file nor a directory");
 }
 
-/// Somebody may have left out the "./".
-Error with_path_in_mind(Error error, std::string_view text) {
+/// Adds a hint if `text` is the name of a file: the user may have left out the "./".
+Error with_path_hint(Error error, std::string_view text) {
   std::error_code none;
   const fs::path path(text);
   if (!fs::exists(path, none)) return error;
@@ -181,18 +183,69 @@ Error with_path_in_mind(Error error, std::string_view text) {
           "for what is called so in this directory, write ./" + path.string()};
 }
 
+std::optional<BundledProfile> bundled_profile(const std::optional<fs::path>& runtime_dir,
+                                              const Environment& environment) {
+  auto bundle = RuntimeBundle::of(runtime_dir);
+  if (!bundle) return std::nullopt;
+  auto directory = bundle->find(environment);
+  if (!directory) return std::nullopt;
+  return BundledProfile{.bundle = std::move(*bundle), .directory = std::move(*directory)};
+}
+
+[[noreturn]] void refuse_unproven(const Environment& environment, const std::string& what) {
+  const std::string pinned = environment.oci_digest ? "an image" : "an archive";
+  throw Error(ErrorCode::integrity, "the catalog pins " + pinned + ", and " + what,
+              "without the pin ('oci_digest', 'source_sha256') the entry can be installed from it");
+}
+
+/// Whether only the archive is pinned. An image proves the pin of an image only.
+bool pins_archive_only(const Environment& environment) {
+  return environment.source_sha256 && !environment.oci_digest;
+}
+
+std::optional<ChosenSource> source_at_url(const Environment& environment) {
+  if (const auto directory = source_directory(environment)) {
+    if (is_pinned(environment)) {
+      refuse_unproven(environment, directory->string() + " is a directory");
+    }
+    return ArtifactDirectory{*directory};
+  }
+  if (auto image = layout_source(environment)) return std::move(*image);
+  if (is_pinned(environment) && !environment.source_sha256) {
+    refuse_unproven(environment, "'source_url' names an archive");
+  }
+  return SourceArchive{};
+}
+
 }  // namespace
 
 EnvironmentSource EnvironmentSource::parse(std::string_view text) {
-  if (take_registry_scheme(text)) return in_registry(text);
+  if (consume_registry_scheme(text)) return in_registry(text);
   if (is_path(text)) return on_disk(text);
   if (is_url(text)) return behind_url(text);
   if (const auto layout = split_layout_url(text)) return in_layout(*layout);
   try {
     return in_registry(text);
   } catch (const Error& error) {
-    throw with_path_in_mind(error, text);
+    throw with_path_hint(error, text);
   }
+}
+
+bool is_pinned(const Environment& environment) {
+  return environment.source_sha256 || environment.oci_digest;
+}
+
+std::optional<ChosenSource> choose_source(const std::optional<fs::path>& runtime_dir,
+                                          const Environment& environment,
+                                          ProgressListener& progress) {
+  if (auto profile = bundled_profile(runtime_dir, environment)) {
+    if (!is_pinned(environment)) return std::move(*profile);
+    progress.warning("the runtime bundle " + runtime_dir->string() +
+                     " is passed over: it cannot prove that it holds what the catalog pins");
+  }
+  if (has_oci_source(environment) && !pins_archive_only(environment)) return RegistryImage{};
+  if (environment.source_url) return source_at_url(environment);
+  return std::nullopt;
 }
 
 }  // namespace pyro

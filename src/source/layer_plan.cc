@@ -1,6 +1,4 @@
-// Which layers of an image are fetched.
-#include "source/layer_plan.h"
-
+// The layers of an image: which are fetched, and what each of them is.
 #include <algorithm>
 #include <array>
 #include <bitset>
@@ -8,13 +6,20 @@
 #include <string>
 #include <string_view>
 
-#include "base/mib.h"
+#include "base/text.h"
 #include "pyro/error.h"
+#include "source/image_source.h"
 #include "stream/artifacts.h"
-#include "stream/member_path.h"
+#include "stream/tar.h"
 
 namespace pyro {
 namespace {
+
+/// "layer 2 of 3 (sha256:...)"
+std::string label_of_layer(const Manifest& manifest, std::size_t index) {
+  return "layer " + std::to_string(index + 1) + " of " + std::to_string(manifest.layers.size()) +
+         " (" + manifest.layers[index].digest.to_string() + ")";
+}
 
 bool is_compressed_type(std::string_view media_type) {
   return media_type.ends_with("+gzip") || media_type.ends_with("+zstd");
@@ -47,7 +52,7 @@ void refuse_other_kinds(const Descriptor& layer) {
               "an environment's layers are tars with vmlinux and rootfs.ext4");
 }
 
-/// As ocicrypt names them.
+/// By the media types of ocicrypt.
 void refuse_encrypted(const Manifest& manifest, std::size_t index) {
   if (!manifest.layers[index].media_type.ends_with("+encrypted")) return;
   throw Error(ErrorCode::integrity, label_of_layer(manifest, index) + " is encrypted",
@@ -58,7 +63,7 @@ bool is_folder(const Descriptor& layer) {
   return annotation(layer.annotations, kUnpack) == "true";
 }
 
-/// The artifact that `layer` is; nothing where it is a tar, or another file.
+/// The form of a layer that is an artifact; nothing for a tar, or another file.
 std::optional<LayerForm> artifact_of(const Descriptor& layer) {
   const std::string_view title = annotation(layer.annotations, kTitle);
   std::string_view name = base_name_of(title);
@@ -72,68 +77,77 @@ std::optional<LayerForm> artifact_of(const Descriptor& layer) {
                    .checksums = Checksums::leave};
 }
 
-std::vector<PlannedLayer> files_of(const Manifest& manifest) {
-  std::vector<PlannedLayer> files;
-  std::bitset<kArtifactKinds.size()> there;
-  for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
-    const auto form = artifact_of(manifest.layers[i]);
-    if (!form) continue;
-    if (there[form->artifact]) {
+/// The form of each layer that is an artifact.
+std::vector<std::optional<LayerForm>> find_artifacts(const Manifest& manifest) {
+  std::vector<std::optional<LayerForm>> forms;
+  std::bitset<kArtifactKinds.size()> seen;
+  for (const Descriptor& layer : manifest.layers) {
+    forms.push_back(artifact_of(layer));
+    if (!forms.back()) continue;
+    const std::size_t kind = forms.back()->artifact;
+    if (seen[kind]) {
       throw Error(ErrorCode::integrity, "two layers are called '" +
-                                            std::string(kArtifactKinds[form->artifact].name) +
+                                            std::string(kArtifactKinds[kind].name) +
                                             "': it is not clear which one is meant");
     }
-    there.set(form->artifact);
-    files.push_back({i, *form});
+    seen.set(kind);
   }
-  return files;
+  return forms;
 }
 
-/// Beside files, one that has a title is another file.
-bool is_tar(const Descriptor& layer, bool beside_files) {
-  return !beside_files || is_folder(layer) || annotation(layer.annotations, kTitle).empty();
+bool is_other_file(const Descriptor& layer) {
+  return !is_folder(layer) && !annotation(layer.annotations, kTitle).empty();
+}
+
+/// By its own word. Other layers may be full of zeros, which take no space.
+bool is_compressed_layer(const Descriptor& layer) {
+  return layer.media_type.ends_with("gzip") || layer.media_type.ends_with("zstd");
 }
 
 }  // namespace
 
-std::vector<PlannedLayer> plan_layers(const Manifest& manifest) {
-  std::vector<PlannedLayer> plan = files_of(manifest);
-  const bool has_files = !plan.empty();
+LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits) {
+  const auto artifacts = find_artifacts(manifest);
+  const bool has_artifacts = std::ranges::any_of(artifacts, &std::optional<LayerForm>::has_value);
+  LayerPlan plan;
   for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
     const Descriptor& layer = manifest.layers[i];
-    if (artifact_of(layer) || !is_tar(layer, has_files)) continue;
-    refuse_other_kinds(layer);
-    plan.push_back({i, {.checksums = Checksums::leave}});
+    if (!artifacts[i]) {
+      if (has_artifacts && is_other_file(layer)) continue;
+      refuse_other_kinds(layer);
+    }
+    refuse_encrypted(manifest, i);
+    plan.layers.push_back({i, artifacts[i].value_or(LayerForm{.checksums = Checksums::leave})});
+    plan.compressed_bytes += layer.size;
+    if (is_compressed_layer(layer)) plan.min_unpacked_bytes += layer.size;
   }
-  std::ranges::sort(plan, {}, &PlannedLayer::index);
-  for (const PlannedLayer& layer : plan) refuse_encrypted(manifest, layer.index);
+  if (plan.compressed_bytes > limits.compressed_bytes) {
+    throw Error(ErrorCode::integrity, "its layers are " + mib(plan.compressed_bytes) +
+                                          "; the limit is " + mib(limits.compressed_bytes));
+  }
   return plan;
 }
 
-std::uint64_t planned_bytes(const Manifest& manifest, const std::vector<PlannedLayer>& plan,
-                            const ExtractionLimits& limits) {
-  std::uint64_t total = 0;
-  for (const PlannedLayer& layer : plan) total += manifest.layers[layer.index].size;
-  if (total > limits.compressed_bytes) {
-    throw Error(ErrorCode::integrity,
-                "its layers are " + mib(total) + "; the limit is " + mib(limits.compressed_bytes));
+Provenance fetch_layers(const ResolvedImage& image, const std::string& place,
+                        const FetchContext& context, Extraction& extraction,
+                        const LayerReading& read) {
+  const Manifest& manifest = image.manifest;
+  const LayerPlan plan = plan_layers(manifest, context.limits);
+  context.expecting(plan.compressed_bytes);
+  context.require_free_space(plan.min_unpacked_bytes);
+  const std::string digest = image.manifest_digest.to_string();
+  Provenance provenance{
+      .source = place + "@" + digest, .source_digest = digest, .oci_digest = std::nullopt};
+  if (image.digest != image.manifest_digest) provenance.oci_digest = image.digest;
+  for (const PlannedLayer& layer : plan.layers) {
+    extraction.begin_layer(label_of_layer(manifest, layer.index), layer.form);
+    read(manifest.layers[layer.index], [&](std::span<const std::byte> bytes) {
+      extraction.write(bytes);
+      context.received(provenance.received_bytes += bytes.size());
+    });
+    extraction.end_layer();
   }
-  return total;
-}
-
-std::uint64_t least_room(const Manifest& manifest, const std::vector<PlannedLayer>& plan) {
-  std::uint64_t total = 0;
-  for (const PlannedLayer& planned : plan) {
-    const Descriptor& layer = manifest.layers[planned.index];
-    const std::string_view type = layer.media_type;
-    if (type.ends_with("gzip") || type.ends_with("zstd")) total += layer.size;
-  }
-  return total;
-}
-
-std::string label_of_layer(const Manifest& manifest, std::size_t index) {
-  return "layer " + std::to_string(index + 1) + " of " + std::to_string(manifest.layers.size()) +
-         " (" + manifest.layers[index].digest.to_string() + ")";
+  return provenance;
 }
 
 }  // namespace pyro

@@ -1,12 +1,11 @@
 // Which layers are tars, which are files, and which are left where they are.
-#include "source/layer_plan.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
 
 #include "pyro/error.h"
+#include "source/image_source.h"
 #include "stream/artifacts.h"
 
 namespace pyro {
@@ -27,7 +26,7 @@ Descriptor layer(const std::string& title, const std::string& type = kTar,
 /// "tar", "vmlinux", "rootfs.ext4 compressed" for each layer that is fetched, with its index.
 std::string plan(const std::vector<Descriptor>& layers) {
   std::string text;
-  for (const PlannedLayer& planned : plan_layers({.media_type = {}, .layers = layers})) {
+  for (const PlannedLayer& planned : plan_layers({.media_type = {}, .layers = layers}, {}).layers) {
     text += (text.empty() ? "" : ", ") + std::to_string(planned.index) + " ";
     if (planned.form.shape == LayerForm::Shape::tar) {
       text += "tar";
@@ -107,9 +106,8 @@ TEST(LayerPlan, NamesWhatIsNoEnvironment) {
 
 TEST(LayerPlan, CountsWhatIsFetched) {
   const Manifest manifest{.media_type = {}, .layers = {layer("vmlinux"), layer("a"), layer("")}};
-  EXPECT_EQ(planned_bytes(manifest, plan_layers(manifest), {}), 20U);
-  EXPECT_THROW((void)planned_bytes(manifest, plan_layers(manifest), {.compressed_bytes = 19}),
-               Error);
+  EXPECT_EQ(plan_layers(manifest, {}).compressed_bytes, 20U);
+  EXPECT_THROW((void)plan_layers(manifest, {.compressed_bytes = 19}), Error);
 }
 
 }  // namespace

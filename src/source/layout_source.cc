@@ -1,27 +1,17 @@
-// An environment out of an image layout.
-#include "source/layout_source.h"
-
+// An environment from an image layout on this machine.
 #include <utility>
 
-#include "base/ascii.h"
-#include "base/oci_names.h"
+#include "base/reference.h"
+#include "base/text.h"
 #include "pyro/error.h"
-#include "source/layer_plan.h"
-#include "source/source_path.h"
+#include "source/fetch.h"
+#include "source/image_source.h"
 
 namespace pyro {
 namespace {
 
-Provenance provenance_of(const ImageLayout& layout, const ResolvedImage& resolved) {
-  Provenance provenance;
-  provenance.source_digest = resolved.manifest_digest.to_string();
-  provenance.source = std::string(layout.transport()) + ":" + layout.path().string() + "@" +
-                      *provenance.source_digest;
-  if (resolved.digest != resolved.manifest_digest) provenance.oci_digest = resolved.digest;
-  return provenance;
-}
-
-/// A pin is chosen before the tag; it need not be there, as it may be that of an index's image.
+/// A pin takes precedence over the tag. It need not be in the index of the layout: it may be the
+/// digest of an image that a nested index lists.
 ResolvedImage resolve(const ImageLayout& layout, const LayoutImage& image,
                       const std::optional<Digest>& pin) {
   const std::optional<Digest>& wanted = image.digest ? image.digest : pin;
@@ -92,22 +82,11 @@ Provenance fetch_from_layout(const Environment& environment, const LayoutImage& 
                           : open_image_layout(image.layout, image.transport, context.unpacking);
   const ResolvedImage resolved = resolve(*layout, image, environment.oci_digest);
   require_pinned(environment, resolved, image.layout);
-  const auto plan = plan_layers(resolved.manifest);
-  context.expecting(planned_bytes(resolved.manifest, plan, context.limits));
-  context.require_room_for(least_room(resolved.manifest, plan));
-  Provenance provenance = provenance_of(*layout, resolved);
-  for (const PlannedLayer& layer : plan) {
-    extraction.begin_layer(label_of_layer(resolved.manifest, layer.index), layer.form);
-    layout->read_blob(
-        resolved.manifest.layers[layer.index],
-        [&](std::span<const std::byte> bytes) {
-          extraction.write(bytes);
-          context.received(provenance.received_bytes += bytes.size());
-        },
-        context.stop);
-    extraction.end_layer();
-  }
-  return provenance;
+  const std::string place = std::string(layout->transport()) + ":" + layout->path().string();
+  return fetch_layers(resolved, place, context, extraction,
+                      [&](const Descriptor& layer, const BodySink& sink) {
+                        layout->read_blob(layer, sink, context.stop);
+                      });
 }
 
 }  // namespace pyro

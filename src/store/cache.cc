@@ -1,4 +1,4 @@
-// The cache as a budget.
+// The content of the cache: disk usage, removal of one environment.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -7,23 +7,22 @@
 #include <set>
 #include <utility>
 
+#include "base/directories.h"
 #include "base/files.h"
 #include "pyro/environment_store.h"
 #include "store/install_record.h"
-#include "store/install_removal.h"
 #include "store/installation.h"
-#include "store/last_use.h"
-#include "store/stores.h"
+#include "store/locks.h"
 
 namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// One look at a cache.
-class Accounting {
+/// Counts disk space once.
+class UsageCounter {
  public:
-  explicit Accounting(const CacheLayout& layout) : layout_(layout) {}
+  explicit UsageCounter(const CacheLayout& layout) : layout_(layout) {}
 
   CacheUsage run() {
     const Fd root = layout_.open(layout_.root());
@@ -31,22 +30,21 @@ class Accounting {
     if (!root) throw system_error("cannot open " + layout_.root().string(), errno);
     const std::string platform = layout_.platform_dir().filename().string();
     count_installs(root.get(), platform);
-    usage_.partial_bytes = of(root.get(), layout_.partial_dir());
-    usage_.staging_bytes = of(root.get(), layout_.staging_dir());
+    usage_.partial_bytes = bytes_in(root.get(), layout_.partial_dir());
+    usage_.staging_bytes = bytes_in(root.get(), layout_.staging_dir());
     usage_.total_bytes = allocated_bytes_at(root.get(), ".");
     std::uint64_t named = usage_.partial_bytes + usage_.staging_bytes;
     for (const InstallUsage& install : usage_.installs) {
       named += install.disk_bytes + install.prepared_bytes;
     }
-    // Others may be at work meanwhile.
+    // Other processes may have written meanwhile.
     usage_.total_bytes = std::max(usage_.total_bytes, named);
     usage_.other_bytes = usage_.total_bytes - named;
     return std::move(usage_);
   }
 
  private:
-  /// Of what is in the folder.
-  static std::uint64_t of(int root, const fs::path& folder) {
+  static std::uint64_t bytes_in(int root, const fs::path& folder) {
     std::uint64_t total = 0;
     const Fd directory = try_open_directory(root, folder.filename().string());
     if (!directory) return 0;
@@ -83,18 +81,18 @@ class Accounting {
   CacheUsage usage_;
 };
 
-/// One environment out of a cache.
-class Removing {
+/// Removes one environment from the cache.
+class EnvironmentRemoval {
  public:
-  Removing(const CacheLayout& layout, const Environment& environment)
+  EnvironmentRemoval(const CacheLayout& layout, const Environment& environment)
       : layout_(layout), environment_(environment) {}
 
   RemovalReport run() {
     if (const Fd platform = layout_.open(layout_.platform_dir())) {
-      // All are locked before the first one goes: whatever is in use, nothing has changed then.
+      // All are locked before the first is removed: if one is in use, nothing changes.
       std::vector<Install> installs;
       for (const std::string& name : sorted_names(platform.get(), layout_.platform_dir())) {
-        if (auto install = lock_if_its(platform.get(), name)) {
+        if (auto install = lock_if_matching(platform.get(), name)) {
           installs.push_back(std::move(*install));
         }
       }
@@ -115,9 +113,9 @@ class Removing {
     InstallRemoval removal;
   };
 
-  std::optional<Install> lock_if_its(int platform, const std::string& name) const {
+  std::optional<Install> lock_if_matching(int platform, const std::string& name) const {
     Fd directory = try_open_directory(platform, name);
-    if (!directory || !is_its(directory.get(), name)) return std::nullopt;
+    if (!directory || !is_match(directory.get(), name)) return std::nullopt;
     auto removal = InstallRemoval::begin(layout_, platform, name, directory.get());
     if (!removal) {
       throw Error(ErrorCode::busy, "environment '" + environment_.name + "' is in use",
@@ -126,7 +124,7 @@ class Removing {
     return Install{name, std::move(directory), std::move(*removal)};
   }
 
-  [[nodiscard]] bool is_its(int directory, const std::string& name) const {
+  [[nodiscard]] bool is_match(int directory, const std::string& name) const {
     const auto record = InstallRecord::read(directory);
     return record ? record->name == environment_.name
                   : name == layout_.install_dir(environment_).filename();
@@ -154,17 +152,17 @@ class Removing {
 
 }  // namespace
 
-CacheUsage cache_usage(const EnvironmentStore& store) {
-  const CacheLayout layout(store.options().cache_dir, store.options().on_warning);
+CacheUsage EnvironmentStore::usage() const {
+  const CacheLayout layout(options_.cache_dir, options_.on_warning);
   layout.check_root();
-  return Accounting(layout).run();
+  return UsageCounter(layout).run();
 }
 
-RemovalReport remove_environment(EnvironmentStore& store, std::string_view name) {
-  const Environment& environment = store.options().catalog.require(name);
-  const Stores stores(store.options());
+RemovalReport EnvironmentStore::remove(std::string_view name) {
+  const Environment& environment = options_.catalog.require(name);
+  const Stores stores(options_);
   stores.cache().check_root();
-  RemovalReport report = Removing(stores.cache(), environment).run();
+  RemovalReport report = EnvironmentRemoval(stores.cache(), environment).run();
   const auto elsewhere = stores.find(environment);
   if (!elsewhere) return report;
   const std::string remains = "environment '" + environment.name + "' is in the store " +

@@ -1,20 +1,17 @@
-// The store: what there is, and who does what is asked for.
+// The store: status of environments, pulls, and updates.
 #include "pyro/environment_store.h"
 
 #include <utility>
 
-#include "source/bundle_source.h"
+#include "source/directory_source.h"
+#include "source/image_source.h"
 #include "store/installation.h"
 #include "store/installer.h"
-#include "store/prune.h"
-#include "store/stores.h"
-#include "store/verify.h"
 
 namespace pyro {
 namespace {
 
-/// Of the first that has it. An install that may not be used is told, and keeps no other from being
-/// looked at.
+/// The first usable install. One with wrong rights gets a warning, and the search goes on.
 std::optional<Installation> find_usable(const Stores& stores, const Environment& environment) {
   for (const CacheLayout& layout : stores.all()) {
     try {
@@ -25,10 +22,6 @@ std::optional<Installation> find_usable(const Stores& stores, const Environment&
     }
   }
   return std::nullopt;
-}
-
-void check_roots(const Stores& stores) {
-  for (const CacheLayout& layout : stores.all()) layout.check_root();
 }
 
 EnvironmentStatus status_of(const Environment& environment, const Stores& stores,
@@ -48,24 +41,36 @@ EnvironmentStatus status_of(const Environment& environment, const Stores& stores
   return status;
 }
 
-bool is_absent(const VerifyReport& report) {
-  return report.verdict == Verdict::missing && report.artifacts.empty();
+std::optional<PulledImage> pulled_image(const InstalledEnvironment& installed) {
+  if (!installed.source.starts_with("oci://")) return std::nullopt;
+  const auto digest = Digest::parse(installed.source_digest.value_or(""));
+  if (!digest) return std::nullopt;
+  return PulledImage{*digest, installed.index_digest};
+}
+
+UpdateStatus check(EnvironmentStatus status, ImageLookup& lookup) {
+  UpdateStatus update{.status = std::move(status)};
+  const Environment& environment = update.status.environment;
+  const auto pulled = pulled_image(*update.status.installed);
+  if (!pulled) return update;
+  update.installed_digest = pulled->index ? pulled->index : pulled->manifest;
+  if (!has_oci_source(environment)) return update;
+  try {
+    const NewestImage newest = lookup.find(environment, *pulled);
+    update.newest_digest = newest.digest;
+    update.newer_available = newest.is_newer;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::interrupted) throw;
+    update.error = error;
+  }
+  return update;
 }
 
 }  // namespace
 
-EnvironmentStore::EnvironmentStore(StoreOptions options) : options_(std::move(options)) {}
-EnvironmentStore::~EnvironmentStore() = default;
-EnvironmentStore::EnvironmentStore(EnvironmentStore&&) noexcept = default;
-EnvironmentStore& EnvironmentStore::operator=(EnvironmentStore&&) noexcept = default;
-
-const StoreOptions& EnvironmentStore::options() const noexcept {
-  return options_;
-}
-
 std::vector<EnvironmentStatus> EnvironmentStore::list() const {
   const Stores stores(options_);
-  check_roots(stores);
+  stores.check_roots();
   const auto bundle = RuntimeBundle::of(options_.runtime_dir);
   std::vector<EnvironmentStatus> statuses;
   for (const Environment& environment : options_.catalog.environments()) {
@@ -77,7 +82,7 @@ std::vector<EnvironmentStatus> EnvironmentStore::list() const {
 EnvironmentStatus EnvironmentStore::inspect(std::string_view name) const {
   const Environment& environment = options_.catalog.require(name);
   const Stores stores(options_);
-  check_roots(stores);
+  stores.check_roots();
   return status_of(environment, stores, RuntimeBundle::of(options_.runtime_dir));
 }
 
@@ -91,24 +96,14 @@ EnvironmentStatus EnvironmentStore::pull(std::string_view name, const PullOption
   return inspect(name);
 }
 
-VerifyReport EnvironmentStore::verify(std::string_view name, const std::stop_token& stop) const {
-  const Environment& environment = options_.catalog.require(name);
-  const Stores stores(options_);
-  check_roots(stores);
-  VerifyReport report;
-  for (const CacheLayout& layout : stores.all()) {
-    VerifyReport one = verify_installation(layout, environment, stop);
-    if (&layout == &stores.cache() || !is_absent(one)) report = std::move(one);
-    if (!is_absent(report)) break;
+std::vector<UpdateStatus> EnvironmentStore::updates(const std::stop_token& stop,
+                                                    ProgressListener* progress) const {
+  ImageLookup lookup(options_.network, stop, progress);
+  std::vector<UpdateStatus> updates;
+  for (EnvironmentStatus& status : list()) {
+    if (status.installed) updates.push_back(check(std::move(status), lookup));
   }
-  if (!report.artifacts.empty()) verify_states(stores.cache(), environment, report, stop);
-  return report;
-}
-
-PruneReport EnvironmentStore::prune(const PruneOptions& options) {
-  const Stores stores(options_);
-  stores.cache().check_root();
-  return prune_cache(stores, options_.catalog, options);
+  return updates;
 }
 
 }  // namespace pyro

@@ -1,4 +1,4 @@
-// Environments out of the cache into an image layout.
+// Exports environments from the cache into an image layout.
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/stat.h>
@@ -13,28 +13,147 @@
 #include <system_error>
 #include <utility>
 
-#include "base/destination.h"
+#include "base/files.h"
 #include "base/fs_verity.h"
+#include "base/hash.h"
 #include "base/output_file.h"
-#include "base/sparse_reader.h"
-#include "base/whole_calls.h"
-#include "catalog/portable_entry.h"
-#include "oci/layout_writer.h"
-#include "pyro/image_layout.h"
-#include "store/environment_annotations.h"
-#include "store/held_installation.h"
-#include "store/layer_writer.h"
-#include "store/layout.h"
-#include "store/staging_directory.h"
-#include "store/stores.h"
+#include "base/tar_header.h"
+#include "base/worker.h"
+#include "catalog/entry.h"
+#include "oci/image_layout.h"
+#include "pyro/environment_store.h"
+#include "store/install_record.h"
+#include "store/installation.h"
+#include "store/transaction.h"
 #include "stream/artifacts.h"
+#include "stream/compress.h"
 
 namespace pyro {
 namespace {
 
+constexpr std::size_t kMaxQueuedPieces = 8;
+constexpr std::size_t kExportPiece = std::size_t{1} << 20;
+
+std::span<const std::byte> zero_piece() {
+  static const std::vector<std::byte> zeros(kExportPiece);
+  return zeros;
+}
+
+const char* media_type_of(LayerCompression compression) {
+  switch (compression) {
+    case LayerCompression::zstd:
+      return "application/vnd.oci.image.layer.v1.tar+zstd";
+    case LayerCompression::gzip:
+      return "application/vnd.oci.image.layer.v1.tar+gzip";
+    case LayerCompression::none:
+      break;
+  }
+  return "application/vnd.oci.image.layer.v1.tar";
+}
+
+std::unique_ptr<Compressor> open_compressor(LayerCompression compression, std::uint64_t size,
+                                            Compressor::Sink sink) {
+  switch (compression) {
+    case LayerCompression::zstd:
+      return compress_zstd(size, std::move(sink));
+    case LayerCompression::gzip:
+      return compress_gzip(size, std::move(sink));
+    case LayerCompression::none:
+      break;
+  }
+  return compress_none(size, std::move(sink));
+}
+
+/// Writes a layer, the compressed tar of some members, as a blob of an image layout. The caller's
+/// thread hashes the tar; another one compresses, hashes and writes. Holes become zeros: not every
+/// tool reads sparse members, and readers find the holes again.
+class LayerWriter {
+ public:
+  struct Layer {
+    Descriptor descriptor;
+    Digest diff_id;
+  };
+
+  /// Begins a blob of `layout`, which must outlive this. `tar_size` is that of the whole tar.
+  LayerWriter(LayoutWriter& layout, LayerCompression compression, std::uint64_t tar_size)
+      : layout_(layout),
+        compression_(compression),
+        compressor_(
+            open_compressor(compression, tar_size,
+                            [&](std::span<const std::byte> bytes) { layout_.write(bytes); })),
+        worker_(kMaxQueuedPieces, [this](const std::vector<std::byte>& bytes) {
+          compressor_->write(bytes.empty() ? zero_piece() : bytes);
+        }) {
+    layout_.begin_blob();
+  }
+
+  /// The size of a tar of members of these sizes.
+  [[nodiscard]] static std::uint64_t tar_size(std::span<const std::uint64_t> members) {
+    std::uint64_t total = kTarEnd;
+    for (const std::uint64_t size : members) total += kTarBlock + size + tar_padding(size);
+    return total;
+  }
+
+  /// Begins a member, whose content follows in data() and zeros(), up to end_member().
+  void begin_member(std::string_view name, std::uint64_t size) {
+    member_size_ = size;
+    data(make_tar_header(name, size));
+  }
+
+  /// The compressor gets pieces of one size: its output depends on how the input is cut.
+  void data(std::span<const std::byte> bytes) {
+    diff_.update(bytes);
+    while (!bytes.empty()) {
+      const auto part = bytes.first(std::min(bytes.size(), kExportPiece - piece_.size()));
+      piece_.insert(piece_.end(), part.begin(), part.end());
+      bytes = bytes.subspan(part.size());
+      if (piece_.size() == kExportPiece) pass_on();
+    }
+  }
+
+  void zeros(std::uint64_t count) {
+    while (count > 0) {
+      const auto part = zero_piece().first(
+          static_cast<std::size_t>(std::min<std::uint64_t>(count, kExportPiece - piece_.size())));
+      count -= part.size();
+      if (part.size() < kExportPiece) {
+        data(part);
+      } else {
+        diff_.update(part);
+        worker_.push({});
+      }
+    }
+  }
+
+  void end_member() { zeros(tar_padding(member_size_)); }
+
+  [[nodiscard]] Layer finish() {
+    zeros(kTarEnd);
+    if (!piece_.empty()) pass_on();
+    worker_.drain();
+    compressor_->finish();
+    return {.descriptor = layout_.end_blob(media_type_of(compression_)), .diff_id = diff_.finish()};
+  }
+
+ private:
+  void pass_on() {
+    worker_.push(std::exchange(piece_, {}));
+    piece_.reserve(kExportPiece);
+  }
+
+  LayoutWriter& layout_;
+  const LayerCompression compression_;
+  std::uint64_t member_size_ = 0;
+  Sha256 diff_;
+  std::vector<std::byte> piece_;  // being filled
+  std::unique_ptr<Compressor> compressor_;
+  /// An empty piece stands for a piece of zeros.
+  Worker<std::vector<std::byte>> worker_;  // last: it uses all the others
+};
+
 constexpr std::size_t kCopySize = std::size_t{64} << 10;
 
-/// An artifact that is exported: open, and what it must turn out to be where that is known.
+/// An open artifact, and its digest where the record has one.
 struct OpenArtifact {
   std::string name;
   int file = -1;
@@ -49,9 +168,9 @@ Error not_as_installed(const Environment& environment, const std::string& what) 
   return error;
 }
 
-HeldInstallation hold(const Environment& environment, const StoreOptions& options) {
-  auto held = Stores(options).hold(environment);
-  if (held) return std::move(*held);
+InstallLease lease_of(const Environment& environment, const StoreOptions& options) {
+  auto lease = Stores(options).acquire_lease(environment);
+  if (lease) return std::move(*lease);
   throw Error(ErrorCode::not_found, "environment '" + environment.name + "' is not installed",
               "install it with 'pyro env pull " + environment.name + "'");
 }
@@ -71,10 +190,9 @@ OpenArtifact look_at(const Environment& environment, const InstallRecord& record
                                           std::to_string(recorded->second.size));
 }
 
-std::vector<OpenArtifact> artifacts_of(const Environment& environment,
-                                       const HeldInstallation& held) {
-  const InstallRecord& record = held.installation.record;
-  const std::array files = {held.kernel.get(), held.rootfs.get(), held.initrd.get()};
+std::vector<OpenArtifact> artifacts_of(const Environment& environment, const InstallLease& lease) {
+  const InstallRecord& record = lease.installation.record;
+  const std::array files = {lease.kernel.get(), lease.rootfs.get(), lease.initrd.get()};
   static_assert(files.size() == kArtifactKinds.size());
   std::vector<OpenArtifact> artifacts;
   for (std::size_t kind = 0; kind < kArtifactKinds.size(); ++kind) {
@@ -93,12 +211,12 @@ std::uint64_t tar_size_of(const std::vector<OpenArtifact>& artifacts) {
   return LayerWriter::tar_size(sizes);
 }
 
-/// A place on this machine, or a name in its files, is nobody else's business.
+/// Paths on this machine, and names in its files, stay private.
 bool is_public(std::string_view source) {
   return source.starts_with("oci://") || source.starts_with("https://");
 }
 
-/// One file in the making.
+/// Writes the layout.
 class Exporter {
  public:
   Exporter(const StoreOptions& store, OutputFile& file, const ExportOptions& options)
@@ -106,12 +224,12 @@ class Exporter {
 
   void add(const std::string& name) {
     const Environment& environment = store_.catalog.require(name);
-    const HeldInstallation held = hold(environment, store_);
-    const auto artifacts = artifacts_of(environment, held);
+    const InstallLease lease = lease_of(environment, store_);
+    const auto artifacts = artifacts_of(environment, lease);
     LayerWriter writer(layout_, options_.compression, tar_size_of(artifacts));
     for (const OpenArtifact& artifact : artifacts) add_artifact(writer, environment, artifact);
     const LayerWriter::Layer layer = writer.finish();
-    add_image(environment, held.installation.record, layer, artifacts);
+    add_image(environment, lease.installation.record, layer, artifacts);
   }
 
   ExportReport finish() {
@@ -143,10 +261,10 @@ class Exporter {
   }
 
   void add_hole(LayerWriter& writer, std::uint64_t size) const {
-    constexpr std::uint64_t kMost = 64U << 20;
-    for (std::uint64_t done = 0; done < size; done += std::min(kMost, size - done)) {
+    constexpr std::uint64_t kMaxStep = 64U << 20;
+    for (std::uint64_t done = 0; done < size; done += std::min(kMaxStep, size - done)) {
       if (options_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-      writer.zeros(std::min(kMost, size - done));
+      writer.zeros(std::min(kMaxStep, size - done));
     }
   }
 
@@ -177,24 +295,24 @@ class Exporter {
   ExportReport report_;
 };
 
-ExportReport write_layout(const EnvironmentStore& store, std::span<const std::string> names,
+ExportReport write_layout(const StoreOptions& store, std::span<const std::string> names,
                           OutputFile& file, const ExportOptions& options) {
   std::vector<std::string> sorted(names.begin(), names.end());
   std::ranges::sort(sorted);
   sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
-  Exporter exporter(store.options(), file, options);
+  Exporter exporter(store, file, options);
   for (const std::string& name : sorted) exporter.add(name);
   return exporter.finish();
 }
 
-/// What is wrong with the names is known before anything is written.
-void require_installed(const EnvironmentStore& store, std::span<const std::string> names) {
+/// Reports wrong names before anything is written.
+void require_installed(const StoreOptions& store, std::span<const std::string> names) {
   for (const std::string& name : names) {
-    static_cast<void>(hold(store.options().catalog.require(name), store.options()));
+    static_cast<void>(lease_of(store.catalog.require(name), store));
   }
 }
 
-/// Where the other end takes its time, asking to stop is heard of.
+/// Waits for a slow reader, and for requests to stop.
 void wait_until_writable(int descriptor, const std::stop_token& stop) {
   constexpr int kMilliseconds = 200;
   pollfd ready{.fd = descriptor, .events = POLLOUT, .revents = 0};
@@ -210,7 +328,8 @@ bool is_regular(int descriptor) {
   return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-/// More than PIPE_BUF bytes would wait for the reader of a pipe, whatever poll(2) says.
+/// For a pipe, `piece` is at most PIPE_BUF: a larger write may block although poll(2) says
+/// writable.
 void write_when_ready(int descriptor, std::string_view bytes, std::size_t piece,
                       const std::stop_token& stop) {
   while (!bytes.empty()) {
@@ -235,25 +354,26 @@ void copy(const OutputFile& file, std::uint64_t size, int descriptor, const std:
 
 }  // namespace
 
-ExportReport export_environments(const EnvironmentStore& store, std::span<const std::string> names,
-                                 const std::filesystem::path& file, const ExportOptions& options) {
-  require_installed(store, names);
+ExportReport EnvironmentStore::export_to(const std::filesystem::path& file,
+                                         std::span<const std::string> names,
+                                         const ExportOptions& options) const {
+  require_installed(options_, names);
   const Destination destination = open_destination(file);
   if (destination.stream) {
-    return export_environments(store, names, destination.stream.get(), options);
+    return export_to(destination.stream.get(), names, options);
   }
   OutputFile output(destination.path);
-  ExportReport report = write_layout(store, names, output, options);
+  ExportReport report = write_layout(options_, names, output, options);
   output.commit(report.bytes);
   return report;
 }
 
-ExportReport export_environments(const EnvironmentStore& store, std::span<const std::string> names,
-                                 int descriptor, const ExportOptions& options) {
-  require_installed(store, names);
-  const StagingDirectory staging{CacheLayout(store.options().cache_dir)};
+ExportReport EnvironmentStore::export_to(int descriptor, std::span<const std::string> names,
+                                         const ExportOptions& options) const {
+  require_installed(options_, names);
+  const StagingDirectory staging{CacheLayout(options_.cache_dir)};
   OutputFile output(staging.path_of("export"));
-  const ExportReport report = write_layout(store, names, output, options);
+  const ExportReport report = write_layout(options_, names, output, options);
   copy(output, report.bytes, descriptor, options.stop);
   return report;
 }

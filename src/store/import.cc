@@ -1,4 +1,4 @@
-// Environments out of an image layout into the cache.
+// Imports environments from an image layout into the cache.
 #include <algorithm>
 #include <functional>
 #include <iterator>
@@ -7,16 +7,16 @@
 #include <string>
 #include <utility>
 
+#include "base/directories.h"
 #include "base/files.h"
-#include "catalog/catalog_builder.h"
-#include "catalog/portable_entry.h"
+#include "catalog/catalog.h"
+#include "catalog/entry.h"
 #include "oci/image_layout.h"
-#include "pyro/image_layout.h"
+#include "pyro/environment_store.h"
 #include "pyro/user_catalog.h"
-#include "store/environment_annotations.h"
+#include "store/install_record.h"
 #include "store/installation.h"
 #include "store/installer.h"
-#include "store/layout.h"
 
 namespace pyro {
 namespace {
@@ -26,8 +26,8 @@ std::optional<std::string> text_of(const Annotations& annotations, std::string_v
   return text.empty() ? std::nullopt : std::optional(std::string(text));
 }
 
-/// By the index of the layout, or else by the image's own manifest: what is copied from one place
-/// to another keeps the latter only.
+/// Names come from the index of the layout, or else from the manifest of the image: tools that copy
+/// images keep only the latter.
 LayoutEnvironment describe(const ImageLayout& layout, const Descriptor& image) {
   LayoutEnvironment result{.name = text_of(image.annotations, kEnvironmentName),
                            .version = text_of(image.annotations, kEnvironmentVersion),
@@ -62,8 +62,8 @@ std::string list_names(const std::vector<LayoutEnvironment>& environments) {
   return list;
 }
 
-/// Those called `name`: by what they are, or where none is, by their reference. All for an empty
-/// one.
+/// The images with the environment name `name`, or else with that reference. All if `name` is
+/// empty.
 std::vector<LayoutEnvironment> called(std::string_view name,
                                       const std::vector<LayoutEnvironment>& all) {
   if (name.empty()) return all;
@@ -75,7 +75,7 @@ std::vector<LayoutEnvironment> called(std::string_view name,
   return found;
 }
 
-/// What `layout` is asked for, as messages call it.
+/// An image of `layout` in messages.
 std::string in_layout(const ImageLayout& layout, std::string_view name) {
   return (name.empty() ? "" : "'" + std::string(name) + "' in ") + layout.path().string();
 }
@@ -91,7 +91,7 @@ LayoutEnvironment choose(const ImageLayout& layout, std::string_view name,
                     (name.empty() ? "" : " '" + std::string(name) + "'"),
                 names.empty() ? "" : "it has: " + names);
   }
-  // One image under two names is one image, and one name may stand for several versions.
+  // An image may have several names, and a name several versions.
   const auto right = [&](const auto& image) { return image.version == version; };
   if (version && std::ranges::any_of(found, right)) std::erase_if(found, std::not_fn(right));
   const auto other = [&](const auto& image) { return image.digest != found.front().digest; };
@@ -109,8 +109,8 @@ LayoutEnvironment choose(const ImageLayout& layout, std::string_view name,
   throw error;
 }
 
-/// The entry that the image brings, as `name`. Text from outside: it may say of no other
-/// environment than the image does.
+/// The catalog entry in the annotations of the image, renamed to `name`. It is untrusted, and must
+/// be for the environment of the image.
 Environment brought_entry(const ResolvedImage& found, const LayoutEnvironment& image,
                           const std::string& name, const std::filesystem::path& catalog,
                           const ImageLayout& layout) {
@@ -128,6 +128,16 @@ Environment brought_entry(const ResolvedImage& found, const LayoutEnvironment& i
     error.add_context("the catalog entry in " + layout.path().string() + " cannot be used");
     throw;
   }
+}
+
+/// The entry that an earlier import added to the user's catalog file.
+std::optional<Environment> imported_before(const ImportOptions& options, std::string_view name) {
+  std::error_code none;
+  if (!options.user_catalog || !std::filesystem::exists(*options.user_catalog, none)) return {};
+  for (Environment& environment : read_catalog_file(stable_path(*options.user_catalog))) {
+    if (environment.name == name) return std::move(environment);
+  }
+  return std::nullopt;
 }
 
 StoreOptions with_entry(const StoreOptions& options, const Environment& entry) {
@@ -149,7 +159,7 @@ void require_version(const Environment& environment, const LayoutEnvironment& im
               "import it all the same with --as " + environment.name);
 }
 
-/// index.json has no digest, so what it says of an image must be what the image says.
+/// index.json has no digest, so it must agree with the manifest of the image.
 void require_agreement(const LayoutEnvironment& image, const Manifest& manifest) {
   const auto name = text_of(manifest.annotations, kEnvironmentName);
   const auto version = text_of(manifest.annotations, kEnvironmentVersion);
@@ -161,8 +171,7 @@ void require_agreement(const LayoutEnvironment& image, const Manifest& manifest)
                                         name.value_or("") + " " + version.value_or(""));
 }
 
-/// As the record keeps it: what it leads to now. One that leads nowhere is for others to complain
-/// about.
+/// The path for the record. Errors are left to the function that opens it.
 std::filesystem::path resolve_links(const std::filesystem::path& path) {
   std::error_code error;
   const std::filesystem::path canonical = std::filesystem::canonical(path, error);
@@ -189,22 +198,26 @@ void import_as(const Environment& environment, const StoreOptions& stored,
 
 }  // namespace
 
-OpenLayout::OpenLayout(const EnvironmentStore& store, const std::filesystem::path& path,
-                       const std::stop_token& stop) {
+OpenLayout EnvironmentStore::open_layout(const std::filesystem::path& path,
+                                         const std::stop_token& stop) const {
   ProgressListener silence;
-  files_ = open_image_layout(resolve_links(path), {}, unpacking_in(store.options(), silence, stop));
+  return OpenLayout(
+      open_image_layout(resolve_links(path), {}, unpacking_in(options_, silence, stop)));
 }
 
 std::vector<LayoutEnvironment> OpenLayout::environments() const {
   return list_environments(*files_);
 }
 
-EnvironmentStatus import_environment(EnvironmentStore& store, const OpenLayout& opened,
-                                     std::string_view name, const ImportOptions& options) {
+EnvironmentStatus EnvironmentStore::import_from(const OpenLayout& opened, std::string_view name,
+                                                const ImportOptions& options) {
   const auto& files = opened.files();
   const ImageLayout& layout = *files;
   const std::string target = options.as.value_or(std::string(name));
-  const Environment* const known = store.options().catalog.find(target);
+  const Environment* known = options_.catalog.find(target);
+  const auto imported =
+      known == nullptr ? imported_before(options, target) : std::optional<Environment>();
+  if (imported) known = &*imported;
   const auto version = known != nullptr ? std::optional(known->version) : std::nullopt;
   const LayoutEnvironment image = choose(layout, name, version);
   if (known == nullptr && !options.user_catalog) refuse_unknown(target, layout);
@@ -212,20 +225,20 @@ EnvironmentStatus import_environment(EnvironmentStore& store, const OpenLayout& 
   require_agreement(image, found.manifest);
   if (known != nullptr) {
     if (!options.as) require_version(*known, image, layout);
-    import_as(*known, store.options(), files, found, options);
-    return store.inspect(target);
+    const StoreOptions stored = imported ? with_entry(options_, *imported) : options_;
+    import_as(*known, stored, files, found, options);
+    return EnvironmentStore(stored).inspect(target);
   }
   Environment entry = brought_entry(found, image, target, *options.user_catalog, layout);
   make_directories(options.user_catalog->parent_path());
   const UserCatalog user(stable_path(*options.user_catalog));
   entry.catalog_file = user.file();
-  // Before anything is installed: it must have its install directory for itself.
-  StoreOptions stored = with_entry(store.options(), entry);
+  // Fails before anything is installed if the install directory is taken.
+  const StoreOptions stored = with_entry(options_, entry);
   import_as(entry, stored, files, found, options);
-  user.add_entry(entry, store.options().catalog, options.stop);
+  user.add_entry(entry, options_.catalog, options.stop);
   if (options.on_added) options.on_added(entry);
-  store = EnvironmentStore(std::move(stored));
-  return store.inspect(target);
+  return EnvironmentStore(stored).inspect(target);
 }
 
 }  // namespace pyro

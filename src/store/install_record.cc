@@ -12,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kLargestRecord = std::size_t{1} << 20;
+constexpr std::size_t kMaxRecord = std::size_t{1} << 20;
 
 std::optional<std::string> text_at(const json& object, const char* key) {
   const auto found = object.find(key);
@@ -68,7 +68,7 @@ std::map<std::string, InstallRecord::Artifact> InstallRecord::parse_artifacts(
 }
 
 std::optional<InstallRecord> InstallRecord::read(int directory) {
-  const auto text = read_small_file_at(directory, kRecordName, kLargestRecord);
+  const auto text = read_small_file_at(directory, kRecordName, kMaxRecord);
   return text ? parse(*text) : std::nullopt;
 }
 

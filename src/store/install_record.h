@@ -30,20 +30,28 @@ struct InstallRecord {
   std::optional<Digest> oci_digest;                   ///< Of the index, where there was one.
   std::map<std::string, Artifact> artifacts;          ///< Empty for installs out of a bundle.
 
-  /// Reads a record of ours or of the reference; fields of a wrong type count as absent. Nothing
-  /// when it is no JSON object or does not say which environment it is of.
+  /// Parses a record of ours or of the reference; fields of a wrong type count as absent. Nothing
+  /// without a name and a version.
   [[nodiscard]] static std::optional<InstallRecord> parse(std::string_view text);
 
-  /// What the object says of files, below `artifacts`: the same in records and in the manifests of
-  /// saved states. What is of a wrong type counts as absent.
+  /// The `artifacts` field, which manifests of prepared states have, too. Values of a wrong type
+  /// count as absent.
   [[nodiscard]] static std::map<std::string, Artifact> parse_artifacts(std::string_view text);
 
-  /// The record of the install directory open as `directory`; nothing when there is no readable
-  /// one.
+  /// The record in the install directory open as `directory`; nothing when it cannot be read.
   [[nodiscard]] static std::optional<InstallRecord> read(int directory);
 
   /// Two-space indent, sorted keys, a newline at the end: as the reference writes it.
   [[nodiscard]] std::string render() const;
 };
+
+// The same in the annotations of exported images.
+inline constexpr std::string_view kEnvironmentName = "io.pyro.environment.name";
+inline constexpr std::string_view kEnvironmentVersion = "io.pyro.environment.version";
+/// Informational, and never compared with a pin.
+inline constexpr std::string_view kEnvironmentSource = "io.pyro.environment.source";
+inline constexpr std::string_view kEnvironmentSourceDigest = "io.pyro.environment.source-digest";
+/// The catalog entry as JSON, for catalogs without this environment.
+inline constexpr std::string_view kEnvironmentEntry = "io.pyro.environment.entry";
 
 }  // namespace pyro

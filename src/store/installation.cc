@@ -1,4 +1,4 @@
-// Whether an environment is installed.
+// Installed environments.
 #include "store/installation.h"
 
 #include <fcntl.h>
@@ -6,20 +6,24 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
+#include "base/directories.h"
 #include "base/files.h"
-#include "base/oci_names.h"
+#include "base/reference.h"
 #include "catalog/names.h"
-#include "source/chosen_source.h"
-#include "store/verify.h"
+#include "pyro/error.h"
+#include "source/environment_source.h"
 #include "stream/artifacts.h"
 
 namespace pyro {
 namespace {
 
-// Through a link: bundles are installed as links.
+// Links are followed: bundles are installed as links.
 std::optional<std::uint64_t> allocated_if_file(int directory, std::string_view name) {
   struct stat status {};
   if (::fstatat(directory, std::string(name).c_str(), &status, 0) != 0) return std::nullopt;
@@ -27,7 +31,7 @@ std::optional<std::uint64_t> allocated_if_file(int directory, std::string_view n
   return static_cast<std::uint64_t>(status.st_blocks) * 512;
 }
 
-/// All that others must not be able to write.
+/// What others must not be able to write.
 std::vector<std::string> parts_of_install() {
   std::vector<std::string> parts{".", kRecordName};
   for (const ArtifactKind& kind : kArtifactKinds) parts.emplace_back(kind.name);
@@ -39,8 +43,8 @@ bool has_excess(int directory, const std::string& part) {
   return ::fstatat(directory, part.c_str(), &status, 0) == 0 && Rights::has_excess(status);
 }
 
-/// Whether it may be used. Read before the rights are mended, so that no other process believes it
-/// meanwhile.
+/// Whether the install may be used. Verified before its rights are corrected, so that no other
+/// process trusts it meanwhile.
 bool keep_or_drop(const CacheLayout& layout, int directory, const Installation& installation) {
   const auto parts = parts_of_install();
   const bool is_open = std::ranges::any_of(
@@ -61,9 +65,26 @@ bool keep_or_drop(const CacheLayout& layout, int directory, const Installation& 
   return true;
 }
 
-/// A bundle's digest and that of the reference's archives are claims that nothing was held against.
+/// The digests of bundles, and of archives that the reference installed, were never verified.
 bool was_hashed(const InstallRecord& record) {
   return record.source != kBundleSource && !record.artifacts.empty();
+}
+
+/// Prune, or a check whether it is in use, holds the lock for a moment.
+constexpr std::chrono::seconds kLeaseTimeout{1};
+constexpr std::chrono::milliseconds kLeaseRetry{10};
+
+/// Checks the rights of the file that is opened; links are followed.
+Fd open_artifact(const CacheLayout& layout, const InstallLease& lease, std::size_t kind) {
+  const std::string name(kArtifactKinds[kind].name);
+  const std::filesystem::path path = lease.installation.directory / name;
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK;
+  Fd file(try_open(lease.directory.get(), name.c_str(), kFlags | O_NOFOLLOW));
+  const bool is_link = !file && errno == ELOOP;
+  if (!file) file = open_at(lease.directory.get(), name, kFlags, 0, path);
+  layout.rights().guard(file.get(), path,
+                        is_link ? Rights::Owner::any_for_root : Rights::Owner::user_or_root);
+  return file;
 }
 
 }  // namespace
@@ -96,7 +117,7 @@ std::optional<Installation> find_installation(const CacheLayout& layout,
     if (!fd) return std::nullopt;
     auto found =
         find_installation_at(layout, fd.get(), directory, environment.name, environment.version);
-    // What is replaced just now may be gone before it is read: look at what came for it.
+    // Replaced while it was read: look at the new one.
     if (found || is_still_in(platform.get(), name, fd.get())) return found;
   }
   return std::nullopt;
@@ -120,7 +141,7 @@ std::optional<Installation> find_installation_at(const CacheLayout& layout, int 
 }
 
 std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& record) {
-  // Anything may stand in a record, and it is about to become a path.
+  // A record may hold any text, and this becomes a path.
   if (!is_environment_name(record.name)) return 0;
   const Fd folder = try_open_directory(AT_FDCWD, layout.prepared_dir().native());
   return folder ? allocated_bytes_at(folder.get(), CacheLayout::prepared_name(record.name)) : 0;
@@ -134,6 +155,65 @@ bool is_outdated(const InstallRecord& record, const Environment& environment) {
     return !pin || (pin != digest && pin != record.oci_digest);
   }
   return !environment.source_sha256 || !was_hashed(record) || environment.source_sha256 != digest;
+}
+
+std::optional<InstallLease> acquire_lease(const CacheLayout& layout,
+                                          const Environment& environment) {
+  const Fd platform = layout.open_platform();
+  if (!platform) return std::nullopt;
+  const std::filesystem::path directory = layout.install_dir(environment);
+  const std::string name = directory.filename().string();
+  const auto end = std::chrono::steady_clock::now() + kLeaseTimeout;
+  while (true) {
+    Fd fd = try_open_directory(platform.get(), name);
+    if (!fd) return std::nullopt;
+    auto use = UseLock::try_share(layout, fd.get());
+    // Replaced or removed between opening and locking: look again.
+    if (!is_still_in(platform.get(), name, fd.get())) continue;
+    if (!use && std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(kLeaseRetry);
+      continue;
+    }
+    if (!use) throw Error(ErrorCode::busy, directory.string() + " is being removed");
+    auto found =
+        find_installation_at(layout, fd.get(), directory, environment.name, environment.version);
+    if (!found) return std::nullopt;
+    InstallLease lease{
+        .installation = std::move(*found), .directory = std::move(fd), .use = std::move(*use)};
+    lease.kernel = open_artifact(layout, lease, kKernel);
+    lease.rootfs = open_artifact(layout, lease, kRootfs);
+    if (lease.installation.has_initrd) lease.initrd = open_artifact(layout, lease, kInitrd);
+    return lease;
+  }
+}
+
+Stores::Stores(const StoreOptions& options, const Rights::Warn& warn) {
+  layouts_.emplace_back(options.cache_dir, warn);
+  for (const std::filesystem::path& store : options.stores) {
+    layouts_.emplace_back(store, Rights(Rights::Excess::refused, warn));
+  }
+}
+
+void Stores::check_roots() const {
+  for (const CacheLayout& layout : layouts_) layout.check_root();
+}
+
+std::optional<Stores::Found> Stores::find(const Environment& environment) const {
+  for (const CacheLayout& layout : layouts_) {
+    if (auto found = find_installation(layout, environment)) {
+      return Found{layout, std::move(*found)};
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<InstallLease> Stores::acquire_lease(
+    const Environment& environment, const std::optional<std::filesystem::path>& directory) const {
+  for (const CacheLayout& layout : layouts_) {
+    if (directory && layout.install_dir(environment) != *directory) continue;
+    if (auto lease = pyro::acquire_lease(layout, environment)) return lease;
+  }
+  return std::nullopt;
 }
 
 }  // namespace pyro

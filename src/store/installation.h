@@ -1,18 +1,22 @@
-// Whether an environment is installed, and what stands there (spec section 4, "Installed means").
+// Installed environments in the cache and in stores (spec section 4, "Installed means").
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <stop_token>
+#include <vector>
 
+#include "base/files.h"
 #include "pyro/catalog.h"
 #include "pyro/environment_store.h"
 #include "store/install_record.h"
 #include "store/layout.h"
+#include "store/locks.h"
 
 namespace pyro {
 
-/// A complete install: its record is of this name and version, every required artifact is a file.
+/// A complete install: its record has the name and version, and every required artifact is a file.
 struct Installation {
   std::filesystem::path directory;
   InstallRecord record;
@@ -23,26 +27,96 @@ struct Installation {
   [[nodiscard]] InstalledEnvironment describe() const;
 };
 
-/// The installation of the environment in the cache, or nothing: what cannot be read is not
-/// installed. What others could write is read again, and counts as not installed from then on where
-/// it is not what was recorded.
-/// @throws Error(filesystem) for one that may not be used
+/// The installation of the environment, or nothing; one that cannot be read counts as not
+/// installed. If other users could write it, its artifacts are verified first, and when they differ
+/// from the record, the record is removed: it is not installed any more.
+/// @throws Error(filesystem) when its rights forbid using it
 [[nodiscard]] std::optional<Installation> find_installation(const CacheLayout& layout,
                                                             const Environment& environment);
 
-/// The same, for a directory of the platform folder that is open.
+/// The same, for an open directory of the platform folder.
 [[nodiscard]] std::optional<Installation> find_installation_at(
     const CacheLayout& layout, int directory_fd, const std::filesystem::path& directory,
     const std::string& name, const std::string& version);
 
-/// Disk space of the saved states of machines of the environment that `record` is of.
+/// Disk space of the prepared states of the environment of `record`.
 [[nodiscard]] std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& record);
 
-/// Whether its `source_digest` is that of an image, from a registry or a layout.
+/// Whether `source_digest` is the digest of an image, from a registry or a layout.
 [[nodiscard]] bool is_image(const InstallRecord& record);
 
 /// Whether the catalog pins an image or an archive, and `record` does not prove that the install
-/// came from it: it has another digest, or is of a kind that proves nothing, as a bundle.
+/// came from it: the digest differs, or the source was not hashed, as a bundle.
 [[nodiscard]] bool is_outdated(const InstallRecord& record, const Environment& environment);
+
+/// An install held open for reading, and locked against removal. A pull may replace the install
+/// meanwhile; the open files stay as they are.
+struct InstallLease {
+  Installation installation;
+  Fd directory = {};
+  UseLock use = {};  ///< Shared.
+  Fd kernel = {};
+  Fd rootfs = {};
+  Fd initrd = {};  ///< Empty where there is none.
+};
+
+/// Nothing when it is not installed.
+/// @throws Error(filesystem) when a file cannot be opened, its rights forbid using it, or the file
+/// system has no locks; Error(busy) while it is being removed.
+[[nodiscard]] std::optional<InstallLease> acquire_lease(const CacheLayout& layout,
+                                                        const Environment& environment);
+
+/// The places with installs: the cache, and the stores of others, which are only read.
+class Stores {
+ public:
+  explicit Stores(const StoreOptions& options) : Stores(options, options.on_warning) {}
+  Stores(const StoreOptions& options, const Rights::Warn& warn);
+
+  [[nodiscard]] const CacheLayout& cache() const noexcept { return layouts_.front(); }
+  /// Checks the rights of the cache and of all stores.
+  /// @throws as CacheLayout::check_root() does
+  void check_roots() const;
+  /// In search order, the cache first.
+  [[nodiscard]] const std::vector<CacheLayout>& all() const noexcept { return layouts_; }
+
+  struct Found {
+    const CacheLayout& layout;
+    Installation installation;
+  };
+  /// The first install of the environment.
+  /// @throws as find_installation() does
+  [[nodiscard]] std::optional<Found> find(const Environment& environment) const;
+
+  /// A lease of the install in `directory`, or of the first install.
+  /// @throws as pyro::acquire_lease() does
+  [[nodiscard]] std::optional<InstallLease> acquire_lease(
+      const Environment& environment,
+      const std::optional<std::filesystem::path>& directory = std::nullopt) const;
+
+ private:
+  std::vector<CacheLayout> layouts_;
+};
+
+/// Compares the artifacts on disk with their recorded sizes and digests (spec section 8). Holes are
+/// not read.
+/// @throws Error(interrupted)
+[[nodiscard]] VerifyReport verify_installation(const CacheLayout& layout,
+                                               const Environment& environment,
+                                               const std::stop_token& stop);
+
+/// Whether the artifacts in the install directory match the digests in `record`; true when it has
+/// none.
+/// @throws Error(filesystem)
+[[nodiscard]] bool is_as_recorded(int directory, const std::filesystem::path& path,
+                                  const InstallRecord& record);
+
+/// The same for the files of a prepared state and its manifest.
+[[nodiscard]] bool is_as_saved(int directory, const std::filesystem::path& path);
+
+/// Verifies the caller's prepared states of `environment`, and adds their files to the report as
+/// "prepared/<network>/memory". One that differs makes a good environment `modified`.
+/// @throws Error(filesystem), (interrupted)
+void verify_states(const CacheLayout& layout, const Environment& environment, VerifyReport& report,
+                   const std::stop_token& stop);
 
 }  // namespace pyro

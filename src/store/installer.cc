@@ -1,4 +1,4 @@
-// Installs one environment: finds its source, fetches under the lock, commits.
+// Pull: choose a source, lock, fetch, commit.
 #include "store/installer.h"
 
 #include <fcntl.h>
@@ -11,24 +11,18 @@
 #include <utility>
 #include <variant>
 
-#include "base/file_lock.h"
+#include "base/directories.h"
+#include "base/errors.h"
 #include "base/files.h"
-#include "base/free_space.h"
-#include "base/recoverable.h"
 #include "sandbox/extraction.h"
 #include "source/archive_source.h"
-#include "source/artifact_directory.h"
-#include "source/chosen_source.h"
+#include "source/directory_source.h"
+#include "source/environment_source.h"
 #include "source/fetch.h"
-#include "source/oci_source.h"
-#include "source/partials.h"
+#include "source/image_source.h"
 #include "store/install_record.h"
-#include "store/install_transaction.h"
 #include "store/installation.h"
-#include "store/layout.h"
-#include "store/staging_directory.h"
-#include "store/stores.h"
-#include "store/verify.h"
+#include "store/transaction.h"
 
 namespace pyro {
 namespace {
@@ -37,13 +31,13 @@ std::filesystem::path extractor_of(const StoreOptions& options) {
   return options.extractor.empty() ? PYRO_INSTALLED_EXECUTABLE : options.extractor;
 }
 
-/// To the pull's listener where there is one, as all else that a pull says.
+/// Warnings go to the listener of the pull where there is one.
 Rights::Warn warn_of(const StoreOptions& options, const PullOptions& pull) {
   if (pull.progress == nullptr) return options.on_warning;
   return [&progress = *pull.progress](std::string_view text) { progress.warning(text); };
 }
 
-/// What cannot be verified is left alone; what cannot even be read is not.
+/// An install without digests is left alone, and an unreadable one is replaced.
 bool needs_repair(const Environment& environment, const CacheLayout& layout,
                   const std::stop_token& stop) {
   try {
@@ -55,7 +49,7 @@ bool needs_repair(const Environment& environment, const CacheLayout& layout,
   }
 }
 
-/// What is there already, if that is all the caller asked for.
+/// The present install, if it is what the caller asked for.
 std::optional<InstalledEnvironment> find_satisfying(const Environment& environment,
                                                     const Stores& stores,
                                                     const PullOptions& options) {
@@ -101,14 +95,14 @@ InstallRecord record_of(const Environment& environment, const Provenance& proven
 }
 
 /// Links to links, replaced by links in upper layers, may take more than one.
-constexpr int kMostRereads = 3;
+constexpr int kMaxRereads = 3;
 
-/// One install under its environment's lock.
-class Installer {
+/// One pull, under the lock of its environment.
+class Pull {
  public:
-  /// `source` counts more than what the catalog says.
-  Installer(const StoreOptions& options, const Stores& stores, const Environment& environment,
-            const PullOptions& pull, std::optional<ChosenSource> source)
+  /// `source` replaces the source of the catalog entry.
+  Pull(const StoreOptions& options, const Stores& stores, const Environment& environment,
+       const PullOptions& pull, std::optional<ChosenSource> source)
       : options_(options),
         stores_(stores),
         layout_(stores.cache()),
@@ -126,7 +120,7 @@ class Installer {
     }
     const Fd locks = layout_.make(layout_.locks_dir());
     const FileLock lock = acquire_lock(locks.get());
-    // Whoever held the lock may have done the work.
+    // Another process may have installed it while this one waited.
     if (auto installed = find_satisfying(environment_, stores_, pull_)) return *installed;
     return std::visit([&](const auto& chosen) { return install_from(chosen); }, *source_);
   }
@@ -162,7 +156,7 @@ class Installer {
 
   InstalledEnvironment install_from(const BundledProfile& profile) {
     progress_.started(environment_.name, profile.directory.string());
-    InstallTransaction transaction(layout_, environment_);
+    Transaction transaction(layout_, environment_);
     install_from_bundle(profile.directory, transaction.directory(), transaction.destination());
     const Provenance provenance{.source = kBundleSource,
                                 .source_digest = profile.bundle.digest_of(environment_),
@@ -172,9 +166,7 @@ class Installer {
 
   InstalledEnvironment install_from(const ArtifactDirectory& directory) {
     progress_.started(environment_.name, directory.path.string());
-    InstallTransaction transaction(layout_, environment_);
-    Arrival arrival;
-    return explaining_space(transaction, arrival, [&] {
+    return with_disk_full_details([&](Transaction& transaction, ByteCount& /*of a copy*/) {
       const auto artifacts = copy_artifacts(directory.path, transaction.directory(), layout_.root(),
                                             options_.limits, pull_.stop);
       const Provenance provenance{.source = directory.path.string(),
@@ -196,7 +188,7 @@ class Installer {
     });
   }
 
-  /// One that has no artifacts may have images. A pin is of the archive, which an image is not.
+  /// An archive without artifacts may be an image layout. Not if the archive is pinned.
   InstalledEnvironment install_from(const SourceArchive& /*of the entry*/) {
     std::optional<LayoutImage> image;
     try {
@@ -214,77 +206,70 @@ class Installer {
 
   using Stream = std::function<Provenance(const FetchContext&, Extraction&)>;
 
-  /// Each mirror that turns out to lie is one more reason to begin again, without it. So is a link
-  /// that came behind what it leads to, which is kept the next time.
+  /// Fetches the artifacts and installs them. Another attempt follows when the session asks for it,
+  /// or when a link came after its target, which the next attempt keeps.
   InstalledEnvironment fetch(const Stream& stream) {
-    for (bool was_restarted = false;;) {
-      const std::size_t before = left_mirrors_.size();
+    while (true) {
+      session_.begin_attempt();
+      Partials partials(layout_.partial_dir(), options_.network.keep_after);
       try {
-        return fetch_once(stream);
+        InstalledEnvironment installed =
+            with_disk_full_details([&](Transaction& transaction, ByteCount& bytes) {
+              return extract(stream, transaction, partials, bytes);
+            });
+        partials.discard();
+        return installed;
       } catch (const TargetsMissing& missing) {
+        partials.discard();
         learn(missing);
-      } catch (const NeedsRestart&) {
-        if (left_mirrors_.size() == before && std::exchange(was_restarted, true)) throw;
+      } catch (const Error& error) {
+        const bool restarts = session_.should_restart();
+        if (restarts || !can_resume(error)) partials.discard();
+        if (!restarts) throw;
       }
     }
   }
 
+  /// Whether a later pull can use what was downloaded.
+  static bool can_resume(const Error& error) {
+    const bool is_transient = dynamic_cast<const TransientError*>(&error) != nullptr;
+    return error.code() == (is_transient ? ErrorCode::network : ErrorCode::interrupted);
+  }
+
   void learn(const TargetsMissing& missing) {
-    if (++rereads_ > kMostRereads) throw missing;
+    if (++rereads_ > kMaxRereads) throw missing;
     targets_.insert(targets_.end(), missing.targets().begin(), missing.targets().end());
     progress_.note("reading " + environment_.name + " once more: " +
                    std::string(kArtifactKinds[missing.targets().front().kind].name) +
                    " is a link to something in front of it");
   }
 
-  InstalledEnvironment fetch_once(const Stream& stream) {
-    Partials partials(layout_.partial_dir(), options_.network.keep_after);
-    try {
-      InstalledEnvironment installed = fetch_into(stream, partials);
-      partials.discard();
-      return installed;
-    } catch (const TransientError& error) {
-      // Only what broke off can be gone on with.
-      if (error.code() != ErrorCode::network) partials.discard();
-      throw;
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::interrupted) partials.discard();
-      throw;
-    }
-  }
-
-  InstalledEnvironment fetch_into(const Stream& stream, Partials& partials) {
-    InstallTransaction transaction(layout_, environment_);
-    Arrival arrival;
-    return explaining_space(transaction, arrival,
-                            [&] { return fetch_into(stream, transaction, partials, arrival); });
-  }
-
-  /// While the transaction lives: what it wrote counts.
+  /// Runs `action` with a new transaction. An error for a full disk gets the sizes of what was
+  /// written, which goes with the transaction, and of what is missing.
   template <typename Action>
-  InstalledEnvironment explaining_space(const InstallTransaction& transaction,
-                                        const Arrival& arrival, const Action& action) {
+  InstalledEnvironment with_disk_full_details(const Action& action) {
+    Transaction transaction(layout_, environment_);
+    ByteCount bytes;
     try {
-      return action();
+      return action(transaction, bytes);
     } catch (Error& error) {
       if (!is_out_of_space(error)) throw;
-      const std::uint64_t outstanding =
-          arrival.expected - std::min(arrival.expected, arrival.received);
-      const std::string why = explain_lack_of_space(
+      const std::uint64_t outstanding = bytes.expected - std::min(bytes.expected, bytes.received);
+      const std::string why = disk_full_details(
           layout_.root(), allocated_bytes_at(transaction.directory(), "."), outstanding);
       if (!why.empty()) error.add_context(why);
       throw;
     }
   }
 
-  InstalledEnvironment fetch_into(const Stream& stream, InstallTransaction& transaction,
-                                  Partials& partials, Arrival& arrival) {
+  InstalledEnvironment extract(const Stream& stream, Transaction& transaction, Partials& partials,
+                               ByteCount& bytes) {
     Extraction extraction(
         extractor_of(options_), transaction.open_candidates(), options_.limits,
         [&](std::string_view text) { progress_.note(text); }, targets_);
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
     const FetchContext context{options_.network, options_.limits, progress_, partials,  pull_.stop,
-                               left_mirrors_,    layout_.root(),  arrival,   unpacking_};
+                               session_,         layout_.root(),  bytes,     unpacking_};
     const Provenance provenance = stream(context, extraction);
     const auto artifacts = extraction.finish();
     if (pull_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
@@ -292,7 +277,7 @@ class Installer {
     return commit(transaction, provenance, artifacts);
   }
 
-  InstalledEnvironment commit(InstallTransaction& transaction, const Provenance& provenance,
+  InstalledEnvironment commit(Transaction& transaction, const Provenance& provenance,
                               const std::vector<WrittenArtifact>& artifacts) {
     progress_.committing();
     transaction.commit(record_of(environment_, provenance, artifacts));
@@ -314,7 +299,7 @@ class Installer {
   std::optional<ChosenSource> source_;
   ProgressListener& progress_;
   const Unpacking unpacking_;
-  std::set<std::string> left_mirrors_;
+  PullSession session_;
   std::vector<LinkTarget> targets_;
   int rereads_ = 0;
 };
@@ -347,7 +332,7 @@ InstalledEnvironment install(const StoreOptions& options, const Environment& env
     if (auto installed = find_satisfying(environment, stores, pull)) return *installed;
   }
   try {
-    return Installer(options, stores, environment, pull, std::move(image)).run();
+    return Pull(options, stores, environment, pull, std::move(image)).run();
   } catch (Error& error) {
     if (error.code() == ErrorCode::not_found) throw;
     error.add_context("cannot install " + environment.name);

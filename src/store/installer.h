@@ -1,4 +1,4 @@
-// Installs one environment: into the cache, from whichever source it has.
+// Installs an environment into the cache.
 #pragma once
 
 #include <optional>
@@ -6,17 +6,17 @@
 #include "pyro/catalog.h"
 #include "pyro/environment_store.h"
 #include "pyro/progress.h"
-#include "source/layout_source.h"
-#include "source/unpacked_archive.h"
+#include "source/archive_source.h"
+#include "source/image_source.h"
 
 namespace pyro {
 
-/// Into files below the cache's staging directory.
+/// How to unpack a compressed archive: into a nameless file in the staging directory of the cache.
 [[nodiscard]] Unpacking unpacking_in(const StoreOptions& options, ProgressListener& progress,
                                      const std::stop_token& stop);
 
-/// EnvironmentStore::ensure_installed(), and with `image` the same from there, whatever the entry's
-/// own source and the runtime bundle are: its pin counts.
+/// Implements EnvironmentStore::ensure_installed(). `image` replaces the source of the entry and
+/// the runtime bundle; the pins of the entry still apply.
 InstalledEnvironment install(const StoreOptions& options, const Environment& environment,
                              const PullOptions& pull,
                              std::optional<LayoutImage> image = std::nullopt);

@@ -1,27 +1,29 @@
-// Every path of the cache, and the way into its folders: here, and nowhere else (spec section 4).
+// The layout of the cache: its paths, how its folders are opened, and who may write them (spec
+// section 4).
 //
 //   <root>/linux-x86_64/<install directory>/{vmlinux,rootfs.ext4,initrd.img,environment.json}
-//   <root>/locks/<install directory>.lock     one per environment, never removed
-//   <root>/locks/<inode>.use                  of a directory in use (store/use_lock.h)
-//   <root>/staging/<id>/                      what is being made, or was replaced
-//   <root>/partial/<digest>                   what arrived of a layer before a pull broke off
+//   <root>/locks/<install directory>.lock     held by a pull; never removed
+//   <root>/locks/<inode>.use                  of a directory in use (store/locks.h)
+//   <root>/staging/<id>/                      new content before it is published, or replaced
+//   content <root>/partial/<digest>                   downloaded part of a layer
 //   <root>/prepared/<name>/<network>/         saved states of machines (vm/prepared_state.h)
-//   <root>/used/<install directory>           its time is when that was last booted
-//   <root>/host/kvm.json                      what was found out about this host
+//   <root>/used/<install directory>           its time is that of the last boot
+//   <root>/host/kvm.json                      whether this host has a working KVM
 //
 // The reference's prune deletes what it does not know inside the platform folder, so everything of
 // ours is outside.
 #pragma once
 
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <string_view>
 
 #include "base/files.h"
 #include "pyro/catalog.h"
-#include "store/rights.h"
 
 namespace pyro {
 
@@ -33,9 +35,54 @@ inline constexpr const char* kManifestName = "manifest.json";
 /// What the Python reference calls an install in the making, inside the platform folder.
 inline constexpr const char* kReferencePartialPrefix = ".partial-";
 
+/// Who may write the cache: its user and root, and nobody else.
+class Rights {
+ public:
+  /// What to do with write permission of the group or others.
+  enum class Excess {
+    taken_away,  ///< With a warning; refused where that fails.
+    refused,     ///< For stores, which are only read.
+    tolerated,   ///< For doctor, which changes nothing.
+  };
+  enum class Owner {
+    user_or_root,
+    any_for_root,  ///< Root accepts files of every user: containers are handed those of others.
+  };
+  using Warn = std::function<void(std::string_view)>;
+
+  explicit Rights(Excess excess, Warn warn = {}) : excess_(excess), warn_(std::move(warn)) {}
+
+  /// Whether the group or others may write it; its content cannot be trusted then.
+  [[nodiscard]] static bool has_excess(const struct stat& status) noexcept {
+    return (status.st_mode & (S_IWGRP | S_IWOTH)) != 0;
+  }
+  [[nodiscard]] bool mends() const noexcept { return excess_ == Excess::taken_away; }
+
+  /// Checks the owner and mode of the open `fd`; `path` is for messages.
+  /// @throws Error(filesystem) when it belongs to another user, or others may still write it
+  void guard(int fd, const std::filesystem::path& path, Owner owner = Owner::user_or_root) const;
+
+  /// The same for `name` in a directory that passed guard(), so that nobody else can exchange it
+  /// meanwhile. Links are followed: bundles are installed as links. Does nothing when it is
+  /// missing.
+  void guard_at(int directory, const std::string& name, const std::filesystem::path& path) const;
+
+  void warn(std::string_view text) const {
+    if (warn_) warn_(text);
+  }
+
+ private:
+  void judge(const struct stat& status, const std::filesystem::path& path, Owner owner,
+             const std::function<int(mode_t)>& set_mode) const;
+
+  Excess excess_;
+  Warn warn_;
+};
+
+/// Paths of one cache, and its folders, opened below its root.
 class CacheLayout {
  public:
-  /// Nothing is looked at before a function asks for it.
+  /// Does not touch the disk.
   explicit CacheLayout(std::filesystem::path root, Rights::Warn warn = {})
       : CacheLayout(std::move(root), Rights(Rights::Excess::taken_away, std::move(warn))) {}
   CacheLayout(std::filesystem::path root, Rights rights)
@@ -47,37 +94,36 @@ class CacheLayout {
   [[nodiscard]] std::filesystem::path staging_dir() const;
   [[nodiscard]] std::filesystem::path partial_dir() const;
   [[nodiscard]] std::filesystem::path prepared_dir() const;
-  /// In there, whatever the version: that of the environment of this name.
+  /// The folder in prepared_dir() of all versions of an environment.
   [[nodiscard]] static std::string prepared_name(const std::string& environment);
   [[nodiscard]] std::filesystem::path prepared_state_dir(const std::string& environment,
                                                          std::string_view network) const;
-  /// The lock of whoever prepares it.
+  /// Held while a state is being prepared.
   [[nodiscard]] static std::string prepare_lock_name(const std::string& environment);
   [[nodiscard]] std::filesystem::path used_dir() const;
   [[nodiscard]] std::filesystem::path host_dir() const;
   [[nodiscard]] std::filesystem::path kvm_record() const;
 
   [[nodiscard]] std::filesystem::path install_dir(const Environment& environment) const;
-  /// The lock of the environment installed in the directory of that name.
+  /// The pull lock of the environment that is installed in that directory.
   [[nodiscard]] static std::string lock_name(const std::string& install_directory_name);
 
-  /// Opens the root, once, and judges it; all that is below is opened from there. One that is not
-  /// there is fine.
+  /// Opens the root, once, and checks its rights; everything below is opened from there. A missing
+  /// root is no error.
   /// @throws Error(filesystem)
   void check_root() const;
 
-  /// One of the folders above, each part of its path judged and none a link; empty, with errno set,
-  /// where it cannot be opened.
-  /// @throws Error(filesystem) for what may not be used
+  /// Opens one of the folders above. The rights of each part of the path are checked, and none may
+  /// be a link. Returns an empty Fd and sets errno when it cannot be opened.
+  /// @throws Error(filesystem) for wrong rights
   [[nodiscard]] Fd open(const std::filesystem::path& folder) const {
     return open(folder, O_NOFOLLOW);
   }
-  /// The platform folder, for who uses what is installed: its user may have put it elsewhere, with
-  /// a link in its place, that prune leaves alone.
+  /// The platform folder for reading installs. It may be a link of the user's, which prune leaves
+  /// alone.
   [[nodiscard]] Fd open_platform() const { return open(platform_dir(), 0); }
 
-  /// The same; what is not there is made: the root for its user alone, what is in it as the umask
-  /// has it.
+  /// The same, and creates missing folders: the root with mode 0700, others by the umask.
   /// @throws Error(filesystem)
   [[nodiscard]] Fd make(const std::filesystem::path& folder) const {
     return make(folder, O_NOFOLLOW);

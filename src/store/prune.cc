@@ -1,5 +1,4 @@
-// Removes from the cache what no longer serves.
-#include "store/prune.h"
+// Prune: removes installs, states and files that are no longer needed (spec section 8).
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -10,14 +9,12 @@
 #include <optional>
 #include <tuple>
 
-#include "base/file_lock.h"
+#include "base/directories.h"
 #include "base/files.h"
-#include "base/whole_calls.h"
+#include "pyro/environment_store.h"
 #include "store/install_record.h"
-#include "store/install_removal.h"
 #include "store/installation.h"
-#include "store/last_use.h"
-#include "store/use_lock.h"
+#include "store/locks.h"
 
 namespace pyro {
 namespace {
@@ -31,7 +28,7 @@ bool is_loaded(const Catalog& catalog, const fs::path& file) {
   return std::ranges::find(catalog.files(), file) != catalog.files().end();
 }
 
-/// One run over a cache.
+/// One run over a cache. Of the stores only the installs are read: their prepared states are kept.
 class Pruner {
  public:
   Pruner(const Stores& stores, const Catalog& catalog, const PruneOptions& options)
@@ -51,13 +48,13 @@ class Pruner {
   }
 
  private:
-  // Staging directories and partial files: litter unless a live process has them locked.
+  // Removes staging directories and partial files that no live process has locked.
   void prune_leftovers(const fs::path& folder) {
     const Fd directory = layout_.open(folder);
     if (!directory) return could_not_open(folder.filename(), errno);
     for (const std::string& name : sorted_names(directory.get(), folder)) {
       const Fd entry = open_entry(directory.get(), name);
-      // Without a descriptor nobody can say whether it is in use.
+      // Without a descriptor it is unknown whether it is in use.
       if (!entry && !is_of_another_kind(errno)) {
         could_not_open(folder.filename() / name, errno);
         continue;
@@ -76,8 +73,8 @@ class Pruner {
     }
   }
 
-  /// Whether no live process works in it; then none begins to as long as `use` is held, or the file
-  /// is open.
+  /// Locks `entry`; false while another process has it locked. A directory stays locked as long as
+  /// `use`, a file as long as it is open.
   bool claim(int entry, const fs::path& path, std::optional<UseLock>& use) const {
     struct stat status {};
     if (::fstat(entry, &status) != 0 || !S_ISDIR(status.st_mode)) {
@@ -99,7 +96,8 @@ class Pruner {
     prune_kept(platform.get());
   }
 
-  // Saved states of what is installed no longer, in any version. Who goes on from one has it open.
+  // Removes prepared states of environments that are not installed in any version. A machine that
+  // resumed from one has it open.
   void prune_prepared() {
     const fs::path folder = layout_.prepared_dir();
     const Fd prepared = layout_.open(folder);
@@ -114,7 +112,7 @@ class Pruner {
     }
   }
 
-  /// Nothing where installs cannot be looked at: then nobody can say whose state it is.
+  /// Nothing when installs cannot be read: then the owners of states are unknown.
   [[nodiscard]] std::optional<std::vector<std::string>> prepared_names_of_installs() const {
     std::vector<std::string> names;
     for (const CacheLayout& layout : stores_.all()) {
@@ -138,7 +136,7 @@ class Pruner {
     return true;
   }
 
-  // Marks of what was removed by others. They are empty, and nobody's loss.
+  // Removes the times of use of installs that others removed.
   void forget_uses() const {
     const Fd used = layout_.open(layout_.used_dir());
     if (!used || options_.dry_run) return;
@@ -160,7 +158,7 @@ class Pruner {
     if (!directory) return could_not_open(name, errno);
     try {
       prune_directory(platform, directory.get(), name);
-    } catch (const Error& error) {  // it may not be used, and who owns it has to see to it
+    } catch (const Error& error) {  // wrong rights: the owner has to correct them
       report_.failed.push_back({name, error.what()});
     }
   }
@@ -181,11 +179,11 @@ class Pruner {
     }
   }
 
-  /// A good install, and what goes with it.
+  /// A good install.
   struct KeptInstall {
     std::string name;
     Clock::time_point last_use;
-    std::uint64_t bytes = 0;
+    std::uint64_t bytes = 0;  ///< With its prepared states.
   };
 
   [[nodiscard]] KeptInstall kept_install(int platform, const std::string& name,
@@ -195,7 +193,7 @@ class Pruner {
             .bytes = allocated_bytes_at(platform, name) + prepared_bytes(layout_, record)};
   }
 
-  // Good installs, those first that were of no use for longest.
+  // Removes good installs that the options select, least recently used first.
   void prune_kept(int platform) {
     for (const KeptInstall& install : kept_) kept_bytes_ += install.bytes;
     std::ranges::sort(kept_, {}, [](const KeptInstall& install) {
@@ -214,7 +212,7 @@ class Pruner {
 
   [[nodiscard]] bool is_to_go(const KeptInstall& install) const {
     const bool is_too_much = options_.keep_storage && kept_bytes_ > *options_.keep_storage;
-    // Ages, as no such limit can be too long for them.
+    // Compares ages: a limit of any length is representable.
     const auto age = std::chrono::duration_cast<std::chrono::seconds>(now_ - install.last_use);
     if (options_.older_than && age > *options_.older_than) return true;
     if (options_.older_than || options_.keep_storage) return is_too_much;
@@ -266,13 +264,13 @@ class Pruner {
     }
   }
 
-  // A name of another kind is not ours: a file or a link that somebody put there.
+  // A file of another kind or a link is not ours.
   void could_not_open(const fs::path& name, int error_number) {
     if (error_number == ENOENT || is_of_another_kind(error_number)) return;
     report_.failed.push_back({name.string(), system_error("cannot open it", error_number).what()});
   }
 
-  // What open(2) says of links, of what is no directory, and of sockets.
+  // What open(2) reports for links, for files that are no directory, and for sockets.
   static bool is_of_another_kind(int error_number) {
     return error_number == ELOOP || error_number == ENOTDIR || error_number == ENXIO;
   }
@@ -298,8 +296,10 @@ class Pruner {
 
 }  // namespace
 
-PruneReport prune_cache(const Stores& stores, const Catalog& catalog, const PruneOptions& options) {
-  return Pruner(stores, catalog, options).run();
+PruneReport EnvironmentStore::prune(const PruneOptions& options) {
+  const Stores stores(options_);
+  stores.cache().check_root();
+  return Pruner(stores, options_.catalog, options).run();
 }
 
 }  // namespace pyro

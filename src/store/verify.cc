@@ -1,15 +1,13 @@
-// Compares artifacts and saved states on disk with what was recorded of them.
-#include "store/verify.h"
-
+// Verifies artifacts and prepared states on disk against their recorded digests.
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
-#include "base/file_verity.h"
+#include "base/directories.h"
 #include "base/files.h"
-#include "base/whole_calls.h"
+#include "base/fs_verity.h"
 #include "store/install_record.h"
 #include "store/installation.h"
 #include "stream/artifacts.h"
@@ -17,7 +15,7 @@
 namespace pyro {
 namespace {
 
-// Whether open(2) found nothing of the kind, rather than being kept from looking.
+// Whether open(2) failed because no such file exists.
 bool is_absence(int error_number) {
   return error_number == ENOENT || error_number == ENOTDIR || error_number == ELOOP ||
          error_number == ENXIO;
@@ -77,24 +75,6 @@ Verdict worse(Verdict one, Verdict other) {
   return badness(other) > badness(one) ? other : one;
 }
 
-}  // namespace
-
-std::string_view to_string(Verdict verdict) noexcept {
-  switch (verdict) {
-    case Verdict::ok:
-      return "ok";
-    case Verdict::modified:
-      return "modified";
-    case Verdict::missing:
-      return "missing";
-    case Verdict::unverifiable:
-      return "unverifiable";
-  }
-  return "missing";
-}
-
-namespace {
-
 VerifyReport verify_at(int directory, const std::filesystem::path& path,
                        const Environment& environment, const std::stop_token& stop) {
   VerifyReport report{.name = environment.name, .version = environment.version};
@@ -113,14 +93,54 @@ VerifyReport verify_at(int directory, const std::filesystem::path& path,
     report.verdict = worse(report.verdict, artifact.verdict);
     report.artifacts.push_back(std::move(artifact));
   }
-  // The digests prove that it is as it was installed, and not that it is what is pinned.
+  // The digests prove what was installed, and not that it is the pinned image.
   if (is_outdated(*record, environment)) {
     report.verdict = worse(report.verdict, Verdict::unverifiable);
   }
   return report;
 }
 
+constexpr std::size_t kMaxStateManifest = std::size_t{1} << 20;
+
+/// Verifies the state in `path`, open as `directory`.
+std::vector<ArtifactReport> check_state(int directory, const std::filesystem::path& path,
+                                        const std::stop_token& stop) {
+  const auto manifest = read_small_file_at(directory, kManifestName, kMaxStateManifest);
+  const auto recorded = InstallRecord::parse_artifacts(manifest.value_or(""));
+  std::vector<ArtifactReport> reports;
+  for (const char* const name : {kMemoryName, kDevicesName}) {
+    const auto expected = recorded.find(name);
+    reports.push_back(expected == recorded.end()
+                          ? unverifiable(directory, name)
+                          : check_artifact(directory, path / name, expected->second, stop));
+  }
+  return reports;
+}
+
+bool is_mine(int fd) {
+  struct stat status {};
+  return ::fstat(fd, &status) == 0 && status.st_uid == ::geteuid();
+}
+
+bool is_absent(const VerifyReport& report) {
+  return report.verdict == Verdict::missing && report.artifacts.empty();
+}
+
 }  // namespace
+
+std::string_view to_string(Verdict verdict) noexcept {
+  switch (verdict) {
+    case Verdict::ok:
+      return "ok";
+    case Verdict::modified:
+      return "modified";
+    case Verdict::missing:
+      return "missing";
+    case Verdict::unverifiable:
+      return "unverifiable";
+  }
+  return "missing";
+}
 
 bool is_as_recorded(int directory, const std::filesystem::path& path, const InstallRecord& record) {
   return std::ranges::all_of(kArtifactKinds, [&](const ArtifactKind& kind) {
@@ -147,40 +167,13 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
     }
     layout.rights().guard(directory.get(), path);
     VerifyReport report = verify_at(directory.get(), path, environment, stop);
-    // Without a lock, as this only looks. What is replaced or pruned meanwhile may go while it is
-    // read, and says nothing about what is installed.
+    // There is no lock, so it may be replaced or pruned while it is read: look again.
     if (badness(report.verdict) <= badness(Verdict::unverifiable) ||
         is_still_in(platform.get(), name, directory.get())) {
       return report;
     }
   }
 }
-
-namespace {
-
-constexpr std::size_t kLargestManifest = std::size_t{1} << 20;
-
-/// The state in `path`, open as `directory`; what was recorded of it may be nothing.
-std::vector<ArtifactReport> check_state(int directory, const std::filesystem::path& path,
-                                        const std::stop_token& stop) {
-  const auto manifest = read_small_file_at(directory, kManifestName, kLargestManifest);
-  const auto recorded = InstallRecord::parse_artifacts(manifest.value_or(""));
-  std::vector<ArtifactReport> reports;
-  for (const char* const name : {kMemoryName, kDevicesName}) {
-    const auto expected = recorded.find(name);
-    reports.push_back(expected == recorded.end()
-                          ? unverifiable(directory, name)
-                          : check_artifact(directory, path / name, expected->second, stop));
-  }
-  return reports;
-}
-
-bool is_mine(int fd) {
-  struct stat status {};
-  return ::fstat(fd, &status) == 0 && status.st_uid == ::geteuid();
-}
-
-}  // namespace
 
 bool is_as_saved(int directory, const std::filesystem::path& path) {
   return std::ranges::none_of(check_state(directory, path, {}), [](const ArtifactReport& file) {
@@ -202,12 +195,26 @@ void verify_states(const CacheLayout& layout, const Environment& environment, Ve
     if (!is_still_in(states.get(), network, state.get())) continue;  // replaced or removed
     for (ArtifactReport& file : files) {
       file.name = (layout.prepared_dir().filename() / network / file.name).string();
-      // The environment itself is all there.
+      // A missing state file does not make the environment missing.
       const bool is_bad = badness(file.verdict) > badness(Verdict::unverifiable);
       report.verdict = worse(report.verdict, is_bad ? Verdict::modified : file.verdict);
       report.artifacts.push_back(std::move(file));
     }
   }
+}
+
+VerifyReport EnvironmentStore::verify(std::string_view name, const std::stop_token& stop) const {
+  const Environment& environment = options_.catalog.require(name);
+  const Stores stores(options_);
+  stores.check_roots();
+  VerifyReport report;
+  for (const CacheLayout& layout : stores.all()) {
+    VerifyReport one = verify_installation(layout, environment, stop);
+    if (&layout == &stores.cache() || !is_absent(one)) report = std::move(one);
+    if (!is_absent(report)) break;
+  }
+  if (!report.artifacts.empty()) verify_states(stores.cache(), environment, report, stop);
+  return report;
 }
 
 }  // namespace pyro

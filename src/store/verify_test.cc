@@ -1,13 +1,12 @@
 // Tests of what is said of the files of saved states.
-#include "store/verify.h"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "base/file_verity.h"
 #include "base/files.h"
+#include "base/fs_verity.h"
+#include "store/installation.h"
 #include "support/temp_dir.h"
 
 namespace pyro {

@@ -1,4 +1,4 @@
-// The files an environment is made of.
+// The files of an environment: kernel, root file system, initial RAM disk.
 #pragma once
 
 #include <array>
@@ -34,28 +34,20 @@ inline constexpr std::size_t kInitrd = 2;
   return std::nullopt;
 }
 
-/// Takes ".gz", ".zst", ".xz" or ".bz2" off the end of `name`; whether one was there.
-[[nodiscard]] constexpr bool take_packed_suffix(std::string_view& name) noexcept {
-  for (const std::string_view suffix : {".gz", ".zst", ".xz", ".bz2"}) {
-    if (!name.ends_with(suffix)) continue;
-    name.remove_suffix(suffix.size());
-    return true;
-  }
-  return false;
-}
+/// Removes ".gz", ".zst", ".xz" or ".bz2" from the end of `name`; whether there was one.
+[[nodiscard]] bool take_packed_suffix(std::string_view& name) noexcept;
 
-/// The same of an artifact that may be compressed itself: "rootfs.ext4.zst".
-[[nodiscard]] constexpr std::optional<std::size_t> packed_artifact_index(
-    std::string_view name) noexcept {
-  static_cast<void>(take_packed_suffix(name));
-  return artifact_index(name);
-}
+/// artifact_index() of an artifact that may be compressed itself: "rootfs.ext4.zst".
+[[nodiscard]] std::optional<std::size_t> packed_artifact_index(std::string_view name) noexcept;
 
-/// Whether an artifact with that name in an archive is compressed if its content looks so: an
+/// Whether an artifact of that name in an archive is compressed if its content looks so: an
 /// initrd.img is a compressed file by itself.
-[[nodiscard]] constexpr bool may_be_packed(std::size_t kind, std::string_view name) noexcept {
-  return kind != kInitrd || take_packed_suffix(name);
-}
+[[nodiscard]] bool may_be_packed(std::size_t kind, std::string_view name) noexcept;
+
+/// Checks the first bytes of artifact `kind`, which `file` is open on for reading: vmlinux must be
+/// an ELF file or a bzImage, rootfs.ext4 a file system of any type, and none may be empty.
+/// @throws Error(integrity) that names the content found; (filesystem)
+void require_artifact_content(int file, std::size_t kind);
 
 /// An artifact as it was written: which kind, how large, and its fs-verity digest.
 struct WrittenArtifact {

@@ -1,9 +1,10 @@
-// The loop that all decompressors turn: input in pieces of any size, output into the ring.
+// The loop of all decompressors: input in pieces of any size, output into the ring.
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -14,14 +15,14 @@
 
 namespace pyro {
 
-/// The source with the first bytes put back that were looked at to tell the format.
+/// A source whose first bytes can be peeked at, to tell the format.
 class Input {
  public:
   explicit Input(ByteSource source) : source_(std::move(source)) {}
 
-  static constexpr std::size_t kLongestMagic = 6;
+  static constexpr std::size_t kMaxMagic = 6;
 
-  /// The first bytes of the stream: kLongestMagic of them, fewer only if there are no more.
+  /// The first bytes of the stream: kMaxMagic of them, fewer only if there are no more.
   std::span<const std::byte> peek() {
     while (head_size_ < head_.size()) {
       if (rest_.empty()) rest_ = source_();
@@ -46,13 +47,13 @@ class Input {
 
  private:
   ByteSource source_;
-  std::array<std::byte, kLongestMagic> head_{};
+  std::array<std::byte, kMaxMagic> head_{};
   std::size_t head_size_ = 0;
   bool head_given_ = false;
   std::span<const std::byte> rest_;
 };
 
-/// The loop all formats share; a codec advances `in` and `out` by what it took and made.
+/// The loop of all formats. A codec advances `in` and `out` by the bytes that it took and made.
 class CodecLoop : public Decompressor {
  public:
   CodecLoop(Input input, OutputRing& ring) : ring_(ring), input_(std::move(input)) {
@@ -65,12 +66,11 @@ class CodecLoop : public Decompressor {
   }
 
  protected:
-  /// One turn. With `drained` there is no more input to come. Makes progress, calls finish(), or
-  /// throws.
+  /// One turn: makes progress, calls finish(), or throws. With `drained` no more input will come.
   virtual void step(std::span<const std::byte>& in, std::span<std::byte>& out, bool drained) = 0;
 
-  /// Turns until less than `least_room` bytes of `out` are left, or `paused` says so, or the stream
-  /// ends; says how many bytes were made.
+  /// Turns until less than `least_room` bytes of `out` are left, the codec pauses, or the stream
+  /// ends. The number of bytes made.
   std::size_t fill(std::span<std::byte> out, std::size_t least_room = 1) {
     const std::size_t room = out.size();
     while (out.size() >= least_room && !finished_ && !paused_) {
@@ -106,8 +106,8 @@ class CodecLoop : public Decompressor {
   bool paused_ = false;
 };
 
-/// Formats whose files may be several streams one after the other (RFC 1952 section 2.2 and RFC
-/// 8878 section 3 say so; bzip2 tools do so), possibly with zero bytes behind the last.
+/// Formats with files of several adjacent streams (RFC 1952 section 2.2, RFC 8878 section 3, and
+/// bzip2 tools), which may have zero bytes behind the last.
 class Members : public CodecLoop {
  public:
   using CodecLoop::CodecLoop;
@@ -148,5 +148,9 @@ class Members : public CodecLoop {
   bool padding_ = false;
   bool first_ = true;
 };
+
+/// zstd.cc. `checksum` as for open_decompressor().
+[[nodiscard]] std::unique_ptr<Decompressor> open_zstd(Input input, OutputRing& ring,
+                                                      Checksums checksums, ZstdChecksum* checksum);
 
 }  // namespace pyro

@@ -1,4 +1,4 @@
-// Compressors over libzstd and ISA-L.
+// Compressors by libzstd and ISA-L.
 #include "stream/compress.h"
 
 #include <isa-l/igzip_lib.h>
@@ -25,8 +25,7 @@ class PlainCompressor final : public Compressor {
   Sink sink_;
 };
 
-/// At the level that libzstd calls its default. Without a checksum: the layer has a digest, and
-/// whoever pulls leaves the checksum alone.
+/// At libzstd's default level. Without a checksum: the layer has a digest.
 class ZstdCompressor final : public Compressor {
  public:
   ZstdCompressor(std::uint64_t size, Sink sink)
@@ -48,7 +47,7 @@ class ZstdCompressor final : public Compressor {
   }
 
  private:
-  /// What is still to be flushed.
+  /// The number of bytes still to be flushed.
   std::size_t turn(ZSTD_inBuffer& in, ZSTD_EndDirective directive) {
     ZSTD_outBuffer out{buffer_.data(), buffer_.size(), 0};
     const std::size_t left = check(ZSTD_compressStream2(context_.get(), &out, &in, directive));
@@ -85,9 +84,9 @@ class GzipCompressor final : public Compressor {
   }
 
   void write(std::span<const std::byte> bytes) override {
-    constexpr std::size_t kMost = 1U << 30;  // ISA-L counts in 32 bits
+    constexpr std::size_t kMax = 1U << 30;  // ISA-L counts in 32 bits
     while (!bytes.empty()) {
-      const auto piece = bytes.first(std::min(bytes.size(), kMost));
+      const auto piece = bytes.first(std::min(bytes.size(), kMax));
       bytes = bytes.subspan(piece.size());
       stream_->next_in = reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(piece.data()));
       stream_->avail_in = static_cast<std::uint32_t>(piece.size());

@@ -1,4 +1,4 @@
-// From plain bytes to compressed ones, where layers are written.
+// Compression of layers that are written: zstd, gzip or none.
 #pragma once
 
 #include <cstddef>
@@ -11,17 +11,17 @@ namespace pyro {
 
 class Compressor {
  public:
-  /// Takes what comes out; valid until it returns. Throws through.
+  /// Receives the output, valid until it returns. May throw.
   using Sink = std::function<void(std::span<const std::byte>)>;
 
   virtual ~Compressor() = default;
   virtual void write(std::span<const std::byte> bytes) = 0;
-  /// All was written.
+  /// Ends the stream.
   virtual void finish() = 0;
 };
 
-/// For a stream of `size` bytes. The same pieces in give the same bytes out: for gzip on processors
-/// of one kind, as ISA-L has code for each.
+/// For a stream of `size` bytes. The same pieces give the same output; for gzip on processors of
+/// one kind only, as ISA-L has code for each.
 [[nodiscard]] std::unique_ptr<Compressor> compress_zstd(std::uint64_t size, Compressor::Sink sink);
 [[nodiscard]] std::unique_ptr<Compressor> compress_gzip(std::uint64_t size, Compressor::Sink sink);
 /// Passes the bytes on as they are.

@@ -1,7 +1,8 @@
-// Decompressors over ISA-L, liblzma and libbz2; zstd's is next door.
+// Decompressors by ISA-L, liblzma and libbz2; zstd's is in zstd.cc.
 #include "stream/decompress.h"
 
 #include <bzlib.h>
+#include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
 #include <lzma.h>
 
@@ -15,8 +16,6 @@
 #include <vector>
 
 #include "stream/codec_loop.h"
-#include "stream/gzip_header.h"
-#include "stream/zstd_decompressor.h"
 
 namespace pyro {
 namespace {
@@ -37,6 +36,120 @@ class PlainReader final : public CodecLoop {
     out = out.subspan(n);
   }
 };
+
+constexpr std::uint32_t kFlagsAt = 3;
+constexpr std::byte kReservedFlags{0xe0};
+constexpr std::array kBeginning = {std::byte{0x1f}, std::byte{0x8b}};
+constexpr std::byte kDeflate{8};
+
+std::uint32_t crc_of(std::uint32_t crc, std::span<const std::byte> bytes) {
+  return crc32_gzip_refl(crc, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+}
+
+/// The header of a gzip member (RFC 1952 section 2.3), in pieces of any size. Names and comments
+/// may be of any length; nothing of them is kept. ISA-L's own reader finds the checksum of a header
+/// wrong that comes in two pieces, and ignores reserved flags.
+class GzipHeader {
+ public:
+  enum class State : std::uint8_t {
+    incomplete,
+    complete,
+    malformed,
+    unknown_method,
+    wrong_checksum
+  };
+
+  /// Takes the bytes of the header off `in`. After anything but `incomplete` it is over.
+  [[nodiscard]] State take(std::span<const std::byte>& in);
+
+ private:
+  /// In their order.
+  enum class Field : std::uint8_t { fixed, extra_size, extra, name, comment, checksum, end };
+
+  [[nodiscard]] bool has(Field field) const;
+  [[nodiscard]] bool is_text() const { return field_ == Field::name || field_ == Field::comment; }
+  [[nodiscard]] State take_piece(std::span<const std::byte>& in);
+  [[nodiscard]] State check_fixed(std::span<const std::byte> piece);
+  [[nodiscard]] State end_field();
+
+  Field field_ = Field::fixed;
+  std::uint32_t taken_ = 0;   // of the field, unless it is a text
+  std::uint32_t size_ = 10;   // of the field, unless it is a text
+  std::uint32_t number_ = 0;  // the value of a field that is one
+  std::byte flags_{0};
+  std::uint32_t crc_ = 0;  // of all in front of the checksum
+};
+
+GzipHeader::State GzipHeader::take(std::span<const std::byte>& in) {
+  State state = State::incomplete;
+  while (state == State::incomplete && !in.empty()) state = take_piece(in);
+  return state;
+}
+
+// Up to the end of the field, or of what there is.
+GzipHeader::State GzipHeader::take_piece(std::span<const std::byte>& in) {
+  const auto zero = std::ranges::find(in, std::byte{0});
+  const bool ends = is_text() ? zero != in.end() : size_ - taken_ <= in.size();
+  const std::size_t n = !ends       ? in.size()
+                        : is_text() ? static_cast<std::size_t>(zero - in.begin()) + 1
+                                    : size_ - taken_;
+  const auto piece = in.first(n);
+  in = in.subspan(n);
+  if (field_ == Field::fixed) {
+    if (const State state = check_fixed(piece); state != State::incomplete) return state;
+  }
+  if (field_ == Field::extra_size || field_ == Field::checksum) {
+    for (std::uint32_t i = 0; i < n; ++i) {
+      number_ |= std::to_integer<std::uint32_t>(piece[i]) << (8 * (taken_ + i));
+    }
+  }
+  if (field_ != Field::checksum) crc_ = crc_of(crc_, piece);
+  if (!is_text()) taken_ += static_cast<std::uint32_t>(n);
+  return ends ? end_field() : State::incomplete;
+}
+
+// A reserved flag may change the meaning of all that follows (section 2.3.1.2).
+GzipHeader::State GzipHeader::check_fixed(std::span<const std::byte> piece) {
+  for (std::uint32_t i = 0; i < piece.size(); ++i) {
+    const std::uint32_t at = taken_ + i;
+    if (at < kBeginning.size() && piece[i] != kBeginning[at]) return State::malformed;
+    if (at == kBeginning.size() && piece[i] != kDeflate) return State::unknown_method;
+    if (at != kFlagsAt) continue;
+    flags_ = piece[i];
+    if ((flags_ & kReservedFlags) != std::byte{0}) return State::malformed;
+  }
+  return State::incomplete;
+}
+
+bool GzipHeader::has(Field field) const {
+  const auto flag = [this](unsigned bit) { return (flags_ & std::byte{1} << bit) != std::byte{0}; };
+  switch (field) {
+    case Field::extra_size:
+      return flag(2);
+    case Field::extra:
+      return flag(2) && size_ > 0;
+    case Field::name:
+      return flag(3);
+    case Field::comment:
+      return flag(4);
+    case Field::checksum:
+      return flag(1);
+    default:
+      return true;
+  }
+}
+
+GzipHeader::State GzipHeader::end_field() {
+  if (field_ == Field::checksum && number_ != (crc_ & 0xffff)) return State::wrong_checksum;
+  size_ = field_ == Field::extra_size ? number_ : 2;
+  taken_ = 0;
+  number_ = 0;
+  do {
+    field_ = static_cast<Field>(static_cast<std::uint8_t>(field_) + 1);
+  } while (!has(field_));
+  if (field_ != Field::extra) size_ = 2;
+  return field_ == Field::end ? State::complete : State::incomplete;
+}
 
 class GzipDecoder final : public Members {
  public:
@@ -72,8 +185,6 @@ class GzipDecoder final : public Members {
     return state_->block_state == ISAL_BLOCK_FINISH;
   }
 
-  /// ISA-L's own reader finds the checksum of a header wrong that comes in two pieces, and passes
-  /// over flags that are reserved.
   void take_header(std::span<const std::byte>& in) {
     switch (header_.take(in)) {
       case GzipHeader::State::incomplete:
@@ -101,8 +212,8 @@ class GzipDecoder final : public Members {
     }
   }
 
-  /// ISA-L copies between a buffer in here and the ring, on each call; wherever the heap happened
-  /// to put it, that could take a twentieth of a pull (output_ring.h says why).
+  /// Aligned as the ring is: ISA-L copies between a buffer in here and the ring on each call, which
+  /// takes up to a twentieth of a pull longer where their offsets in a page differ (output_ring.h).
   struct alignas(OutputRing::kAlignment) State {
     inflate_state state;
   };
@@ -128,11 +239,11 @@ class Bzip2Decoder final : public Members {
   bool begins(std::byte first) const override { return first == std::byte{'B'}; }
 
   bool decode(std::span<const std::byte>& in, std::span<std::byte>& out) override {
-    constexpr std::size_t kMost = 1U << 30;  // libbz2 counts in unsigned int
+    constexpr std::size_t kMax = 1U << 30;  // libbz2 counts in unsigned int
     stream_.next_in = reinterpret_cast<char*>(const_cast<std::byte*>(in.data()));
-    stream_.avail_in = static_cast<unsigned>(std::min(in.size(), kMost));
+    stream_.avail_in = static_cast<unsigned>(std::min(in.size(), kMax));
     stream_.next_out = reinterpret_cast<char*>(out.data());
-    stream_.avail_out = static_cast<unsigned>(std::min(out.size(), kMost));
+    stream_.avail_out = static_cast<unsigned>(std::min(out.size(), kMax));
     const unsigned had_in = stream_.avail_in;
     const unsigned had_out = stream_.avail_out;
     const int result = BZ2_bzDecompress(&stream_);

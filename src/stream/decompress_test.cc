@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "pyro/error.h"
+#include "stream/codec_loop.h"
 #include "support/compress.h"
 
 namespace pyro {
@@ -41,9 +42,9 @@ std::string decompress(const std::string& data, std::size_t piece = 1 << 18,
   return out;
 }
 
-std::string refusal_of(const std::string& data) {
+std::string refusal_of(const std::string& data, std::size_t piece = 1 << 18) {
   try {
-    decompress(data);
+    decompress(data, piece);
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::integrity);
     return error.what();
@@ -267,6 +268,86 @@ TEST(Decompress, WhatTheSourceThrowsComesThrough) {
   };
   OutputRing ring;
   EXPECT_THROW((void)open_decompressor(fail, ring), Error);
+}
+
+using testing::gzip_with_fields;
+using testing::GzipFields;
+
+std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
+
+/// What two pieces unpack to: all in front of `cut`, and the rest.
+std::string unpack(std::string_view packed, std::size_t cut) {
+  OutputRing ring;
+  std::vector<std::string_view> pieces = {packed.substr(cut), packed.substr(0, cut)};
+  const auto source = [&]() -> std::span<const std::byte> {
+    while (!pieces.empty()) {
+      const std::string_view piece = pieces.back();
+      pieces.pop_back();
+      if (!piece.empty()) return bytes_of(piece);
+    }
+    return {};
+  };
+  const auto decompressor = open_decompressor(source, ring);
+  std::string text;
+  for (auto next = decompressor->next(0); !next.empty(); next = decompressor->next(text.size())) {
+    text.append(reinterpret_cast<const char*>(next.data()), next.size());
+  }
+  return text;
+}
+
+/// Each combination of the fields, as one member of a file.
+std::string all_members(std::string& text) {
+  std::string packed;
+  for (int bits = 0; bits < 16; ++bits) {
+    GzipFields fields{.checksum = (bits & 1) != 0};
+    if ((bits & 2) != 0) fields.extra = bits < 8 ? std::string() : std::string(300, '\0');
+    if ((bits & 4) != 0) fields.name = bits < 8 ? "" : "layer.tar";
+    if ((bits & 8) != 0) fields.comment = "member " + std::to_string(bits);
+    const std::string part = "text " + std::to_string(bits) + "\n";
+    text += part;
+    packed += gzip_with_fields(part, fields);
+  }
+  return packed;
+}
+
+TEST(GzipHeader, EverySplitOfMembersWithAllFieldsGivesTheSameBytes) {
+  std::string text;
+  const std::string packed = all_members(text);
+  for (std::size_t cut = 0; cut <= packed.size(); ++cut) {
+    ASSERT_EQ(unpack(packed, cut), text) << "cut at " << cut;
+  }
+}
+
+TEST(GzipHeader, TakesNamesOfAnyLengthAndNothingBehindThem) {
+  const std::string packed = gzip_with_fields(
+      "text", {.name = std::string(1 << 20, 'n'), .comment = "c", .checksum = true});
+  EXPECT_EQ(decompress(packed), "text");
+}
+
+TEST(GzipHeader, RejectsWhatIsWrongInPiecesOfAnySize) {
+  const std::string good = gzip_with_fields("text", {.name = "n", .checksum = true});
+  const auto with = [&](std::size_t at, char byte) {
+    return std::string(good).replace(at, 1, 1, byte);
+  };
+  const std::vector<std::pair<std::string, std::string>> members = {
+      {good, "nothing was wrong"},
+      {good.substr(0, 13), "gzip data ends too early"},
+      {with(1, '\0'), "gzip data is damaged: bad header"},
+      {with(2, '\7'), "gzip data is damaged: unknown compression method"},
+      {with(3, '\x2a'), "gzip data is damaged: bad header"},
+      {with(9, 'x'), "gzip data is damaged: the checksum of its header does not match"},
+      {with(10, 'x'), "gzip data is damaged: the checksum of its header does not match"},
+      {with(13, static_cast<char>(good[13] ^ 1)),
+       "gzip data is damaged: the checksum of its header does not match"},
+  };
+  // The second member: without the first two bytes, a first one would be no gzip.
+  for (const auto& [member, refusal] : members) {
+    for (const std::size_t piece : {1, 2, 3, 20}) {
+      EXPECT_EQ(refusal_of(good + member, piece), refusal);
+    }
+  }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Finds the blocks of a file that hold data.
+// Finds the holes of a file.
 #include "stream/hole_finder.h"
 
 #include <isa-l/mem_routines.h>
@@ -39,8 +39,8 @@ void HoleFinder::finish_here() {
   flush_block();
 }
 
-// A gap: zeros up to the end of the block that was begun, nothing for those between, zeros up to
-// the offset in the block where it lies.
+// A gap: zeros to the end of the begun block, nothing for the blocks between, zeros to the offset
+// within its block.
 void HoleFinder::skip_to(std::uint64_t offset) {
   if (offset == position_) return;
   if (position_ / kBlockSize == offset / kBlockSize) {
@@ -67,7 +67,7 @@ void HoleFinder::fill_block(std::span<const std::byte>& bytes) {
   position_ += n;
 }
 
-// The part of the begun block that is known; as the file's last bytes, or before a gap.
+// The known part of the begun block: the file's last bytes, or those before a gap.
 void HoleFinder::flush_block() {
   const std::size_t used = position_ % kBlockSize;
   if (used == 0) return;

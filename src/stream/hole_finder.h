@@ -1,4 +1,4 @@
-// Finds the blocks of a file that hold data; the rest are holes.
+// Finds the holes of a file: its blocks of zeros.
 #pragma once
 
 #include <array>
@@ -10,13 +10,13 @@
 
 namespace pyro {
 
-/// How long bytes that are handed on stay where they are.
+/// How long bytes stay valid.
 enum class Lifetime {
-  buffer,  ///< As long as the buffer they lie in: they need no copy.
+  buffer,  ///< As long as the buffer that they lie in: no copy needed.
   call,    ///< Until the function returns.
 };
 
-/// Takes what is to be written; offsets are multiples of the block size and rise.
+/// Receives data to write; offsets are multiples of the block size and rise.
 class DataSink {
  public:
   virtual ~DataSink() = default;
@@ -25,23 +25,24 @@ class DataSink {
 };
 
 /// Cuts a file's content, fed in order and in any pieces, at block boundaries of the *file*, drops
-/// blocks of zeros, and hands on runs of the others. Holes cost nothing downstream.
+/// blocks of zeros, and passes on runs of the others.
 class HoleFinder {
  public:
   static constexpr std::size_t kBlockSize = FsVerity::kBlockSize;
 
   HoleFinder(DataSink& sink, std::uint64_t file_size) : sink_(sink), size_(file_size) {}
 
-  /// @throws Error(integrity) when the piece lies before the end of the last or beyond the file's.
+  /// @throws Error(integrity) when the piece begins before the end of the last one, or passes the
+  /// file's size.
   void feed(std::uint64_t offset, std::span<const std::byte> bytes, Lifetime lifetime);
 
-  /// The file ends; what was not fed is a hole.
+  /// Ends the file at its size; bytes that were not fed are a hole.
   void finish();
 
-  /// The file ends where it is, and not at its size.
+  /// Ends the file at position().
   void finish_here();
 
-  /// Where the next byte is expected.
+  /// The offset of the next byte.
   [[nodiscard]] std::uint64_t position() const noexcept { return position_; }
 
  private:
@@ -53,7 +54,7 @@ class HoleFinder {
   DataSink& sink_;
   std::uint64_t size_;
   std::uint64_t position_ = 0;
-  // The block around position_, as far as it is known, when position_ is not at a boundary.
+  // The block around position_, up to there, when position_ is not at a boundary.
   std::array<std::byte, kBlockSize> block_;
 };
 

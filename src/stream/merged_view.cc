@@ -1,4 +1,4 @@
-// Which members are the environment's artifacts.
+// The environment's artifacts among the members of all layers.
 #include "stream/merged_view.h"
 
 #include <algorithm>
@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "pyro/error.h"
-#include "stream/member_path.h"
+#include "stream/tar.h"
 
 namespace pyro {
 namespace {
@@ -15,7 +15,96 @@ bool is_artifact_name(std::string_view path) {
   return packed_artifact_index(base_name_of(path)).has_value();
 }
 
+[[noreturn]] void refuse_way_out(const LinkMap::Way& way) {
+  throw Error(
+      ErrorCode::integrity,
+      "link " + in_quotes(way.path) + " points out of the archive, to " + in_quotes(way.target),
+      "a link with an artifact's name must lead to a member of the archive");
+}
+
 }  // namespace
+
+// --- links ---
+
+void LinkMap::begin_layer() {
+  lower_.merge(current_);
+  current_.clear();
+}
+
+void LinkMap::add(std::string_view path, std::string_view target, Kind kind) {
+  replace(path);
+  if (path.size() > kMaxPath || target.size() > kMaxPath) return;
+  text_ += path.size() + target.size();
+  if (text_ > kMaxText) {
+    throw Error(ErrorCode::integrity, "the names of its links take more than 12 MiB");
+  }
+  current_.emplace(path, Link{std::string(target), kind});
+}
+
+void LinkMap::replace(std::string_view path) {
+  if (const auto link = current_.find(path); link != current_.end()) erase(current_, link);
+}
+
+void LinkMap::hide(std::string_view path) {
+  if (const auto link = lower_.find(path); link != lower_.end()) erase(lower_, link);
+}
+
+void LinkMap::hide_below(std::string_view directory) {
+  if (lower_.empty()) return;
+  const std::string front = directory.empty() ? "" : std::string(directory) + '/';
+  for (auto link = lower_.lower_bound(front); link != lower_.end();) {
+    if (!link->first.starts_with(front)) return;
+    erase(lower_, link++);
+  }
+}
+
+void LinkMap::erase(Links& links, Links::const_iterator link) {
+  text_ -= link->first.size() + link->second.target.size();
+  links.erase(link);
+}
+
+const LinkMap::Link* LinkMap::find(std::string_view path) const {
+  if (++steps_ > kMaxSteps) {
+    throw Error(ErrorCode::integrity, "there are too many folders in the names of its artifacts");
+  }
+  for (const Links* links : {&current_, &lower_}) {
+    if (const auto link = links->find(path); link != links->end()) return &link->second;
+  }
+  return nullptr;
+}
+
+LinkMap::Way LinkMap::follow(std::string_view path, Last last) const {
+  if (lower_.empty() && current_.empty()) return {.path = std::string(path)};
+  Way outside{.end = Way::End::outside};
+  std::string done;
+  std::string pending(path);
+  std::size_t followed = 0;
+  for (std::string_view rest = pending; !rest.empty();) {
+    const std::string_view component = take_component(rest);
+    if (component.empty() || component == ".") continue;
+    if (component == "..") {
+      if (done.empty()) return outside;
+      done = parent_of(done);
+      continue;
+    }
+    std::string here = joined(done, component);
+    const Link* const link = rest.empty() && last == Last::keep ? nullptr : find(here);
+    if (link == nullptr) {
+      done = std::move(here);
+      continue;
+    }
+    outside.path = std::move(here);
+    outside.target = link->target;
+    if (link->target.starts_with('/')) return outside;
+    if (++followed > kMaxFollowed) return {.end = Way::End::nowhere};
+    if (link->kind == Kind::hard) done.clear();
+    pending = link->target + "/" + std::string(rest);
+    rest = pending;
+  }
+  return {.path = std::move(done)};
+}
+
+// --- artifacts ---
 
 MergedView::MergedView(std::vector<LinkTarget> targets) {
   for (LinkTarget& target : targets) targets_.push_back({std::move(target), true});
@@ -49,7 +138,7 @@ std::optional<MergedView::Role> MergedView::role_of(std::string_view path) const
   };
   const bool is_named = is_artifact_name(path);
   if (!is_named && std::ranges::none_of(targets_, may_be)) return std::nullopt;
-  if (path.size() > LinkMap::kLongestPath) return std::nullopt;
+  if (path.size() > LinkMap::kMaxPath) return std::nullopt;
   LinkMap::Way way = links_.follow(path, LinkMap::Last::keep);
   if (way.end == LinkMap::Way::End::outside && is_named) refuse_way_out(way);
   if (way.end != LinkMap::Way::End::somewhere) return std::nullopt;
@@ -70,12 +159,12 @@ std::size_t MergedView::place(const Role& role, std::uint64_t size) {
 }
 
 std::size_t MergedView::free_file(std::size_t kind) const {
-  const std::size_t first = kind * kMostCandidates;
-  for (std::size_t file = first; file < first + kMostCandidates; ++file) {
+  const std::size_t first = kind * kMaxCandidates;
+  for (std::size_t file = first; file < first + kMaxCandidates; ++file) {
     const auto taken = [file](const Candidate& candidate) { return candidate.file == file; };
     if (std::none_of(candidates_.begin(), candidates_.end(), taken)) return file;
   }
-  throw Error(ErrorCode::integrity, "there are more than " + std::to_string(kMostCandidates) +
+  throw Error(ErrorCode::integrity, "there are more than " + std::to_string(kMaxCandidates) +
                                         " files called " + std::string(kArtifactKinds[kind].name));
 }
 
@@ -109,7 +198,7 @@ void MergedView::add_link(const Role& role, std::string_view target, LinkMap::Ki
   const auto is_alike = [&](const Candidate& candidate) {
     return candidate.kind == made.kind && candidate.file.has_value() == made.file.has_value();
   };
-  if (std::ranges::count_if(candidates_, is_alike) >= std::ptrdiff_t{2 * kMostCandidates}) {
+  if (std::ranges::count_if(candidates_, is_alike) >= std::ptrdiff_t{2 * kMaxCandidates}) {
     throw Error(ErrorCode::integrity,
                 "there are too many links called " + std::string(kArtifactKinds[role.kind].name));
   }
@@ -117,12 +206,12 @@ void MergedView::add_link(const Role& role, std::string_view target, LinkMap::Ki
   if (!made.file) expect_target_of(role);
 }
 
-// What the link leads to may still come; then this pass will do.
+// The link's target may still come; then this pass is enough.
 void MergedView::expect_target_of(const Role& role) {
   const LinkMap::Way way = links_.follow(role.path, LinkMap::Last::follow);
   if (way.end != LinkMap::Way::End::somewhere || kind_of(way.path)) return;
   const auto alike = [&](const Target& target) { return target.target.kind == role.kind; };
-  if (std::ranges::count_if(targets_, alike) >= std::ptrdiff_t{kMostCandidates}) return;
+  if (std::ranges::count_if(targets_, alike) >= std::ptrdiff_t{kMaxCandidates}) return;
   targets_.push_back({{role.kind, way.path}, false});
 }
 
@@ -133,7 +222,7 @@ void MergedView::hide(Hidden hidden) {
   });
 }
 
-// Of two members of one layer with one name the last is there in the end.
+// The last one of two members of one layer with one name counts.
 void MergedView::replace(std::string_view path) {
   other(path);
   std::erase_if(candidates_, [path](const Candidate& candidate) { return candidate.path == path; });
@@ -175,7 +264,7 @@ class MergedView::Choosing {
                              [](const Candidate* candidate) { return depth_of(candidate->path); });
   }
 
-  /// Nothing: there is none, or it is not known yet, which `missing` then says.
+  /// Nothing when there is none, or when its target was added to `missing`.
   std::optional<Choice> run() {
     for (auto first = by_depth_.begin(); first != by_depth_.end();) {
       const auto depth = depth_of((*first)->path);
@@ -221,9 +310,9 @@ class MergedView::Choosing {
     return nullptr;
   }
 
-  /// Whether it would have been kept if it were a file.
+  /// Whether this pass would have kept a file there.
   [[nodiscard]] bool is_known(const std::string& path) const {
-    if (path.empty() || path.size() > LinkMap::kLongestPath || is_artifact_name(path)) return true;
+    if (path.empty() || path.size() > LinkMap::kMaxPath || is_artifact_name(path)) return true;
     const Target* const target = view_.find_target(path);
     return target != nullptr && target->since_the_start;
   }

@@ -1,43 +1,95 @@
-// Which members are the environment's artifacts, once all layers are laid over each other.
+// The environment's artifacts among the members of all layers, laid over each other.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "stream/artifacts.h"
-#include "stream/link_map.h"
 
 namespace pyro {
 
-/// A member that a link with an artifact's name leads to: it is an artifact under another name.
+/// The target of a link that has an artifact's name: an artifact under another name.
 struct LinkTarget {
   std::size_t kind = 0;  ///< Index in kArtifactKinds.
-  std::string path;      ///< In the archive, without links; at most LinkMap::kLongestPath.
+  std::string path;      ///< In the archive, without links; at most LinkMap::kMaxPath.
 
   friend bool operator==(const LinkTarget&, const LinkTarget&) = default;
+};
+
+/// The links of all layers so far. They are kept as text and followed among the archive's own
+/// members, never on a file system. A link may come before or after its target, so all are kept
+/// until the end.
+class LinkMap {
+ public:
+  /// Linux's limits of a path and of the links on one way.
+  static constexpr std::size_t kMaxPath = 4096;
+  static constexpr std::size_t kMaxFollowed = 40;
+  /// Of all names and targets that are kept: many times those of a distribution.
+  static constexpr std::size_t kMaxText = std::size_t{12} << 20;
+  /// Of all calls together: deep names are cheap to make and expensive to follow.
+  static constexpr std::uint64_t kMaxSteps = 1'000'000;
+
+  enum class Kind : bool { symbolic, hard };
+
+  void begin_layer();
+
+  /// A link of the current layer; ignored when it is too long for a file system.
+  /// @throws Error(integrity) when there are too many.
+  void add(std::string_view path, std::string_view target, Kind kind);
+  /// Another member took the place of a link at `path` in the current layer.
+  void replace(std::string_view path);
+  /// Removes lower layers' link at `path`, or those below `directory`.
+  void hide(std::string_view path);
+  void hide_below(std::string_view directory);
+
+  enum class Last : bool { keep, follow };
+  struct Way {
+    enum class End { somewhere, nowhere, outside };
+    End end = End::somewhere;
+    std::string path = {};    ///< For `somewhere`, without links. For `outside`, of the last link.
+    std::string target = {};  ///< For `outside`, of that link.
+  };
+  /// Follows the links on the way to `path`, and with Last::follow the one at its end.
+  /// @throws Error(integrity) above kMaxSteps.
+  [[nodiscard]] Way follow(std::string_view path, Last last) const;
+
+ private:
+  struct Link {
+    std::string target;
+    Kind kind = Kind::symbolic;
+  };
+  using Links = std::map<std::string, Link, std::less<>>;
+
+  [[nodiscard]] const Link* find(std::string_view path) const;
+  void erase(Links& links, Links::const_iterator link);
+
+  Links lower_;
+  Links current_;
+  std::size_t text_ = 0;
+  mutable std::uint64_t steps_ = 0;
 };
 
 /// Follows the layers of an image (image-spec layer.md: later entries replace, whiteouts hide what
 /// lower layers have) as far as artifacts are concerned, and chooses at the end (spec section 6):
 /// the shallowest candidate of each kind.
 ///
-/// Candidates are kept in files; at most kMostCandidates of a kind, so their files can be opened
-/// beforehand.
+/// Candidates are kept in files that are opened beforehand: at most kMaxCandidates of a kind.
 ///
-/// What a link leads to is kept if the link came first. Else it has gone by, and the layers have to
-/// be read once more, with its name known: members are not kept on the chance that a link to them
-/// follows, as nearly none has one.
+/// A link's target is kept if the link came first. Otherwise the layers have to be read once more,
+/// with its name known: keeping all members for links that may follow would cost every pull.
 class MergedView {
  public:
-  static constexpr std::size_t kMostCandidates = 4;
-  static constexpr std::size_t kFiles = kArtifactKinds.size() * kMostCandidates;
+  static constexpr std::size_t kMaxCandidates = 4;
+  static constexpr std::size_t kFiles = kArtifactKinds.size() * kMaxCandidates;
 
-  /// `targets`: what an earlier pass over the same layers found to be missing().
+  /// `targets`: Outcome::missing of earlier passes over the same layers.
   explicit MergedView(std::vector<LinkTarget> targets = {});
 
   struct Choice {
@@ -45,7 +97,7 @@ class MergedView {
     std::size_t file = 0;
     std::uint64_t size = 0;
   };
-  /// What a member is, and its path with the links on the way to it followed.
+  /// The kind of a member, and its path with the links on the way followed.
   struct Role {
     std::size_t kind = 0;
     std::string path;
@@ -53,7 +105,8 @@ class MergedView {
 
   void begin_layer();
 
-  /// Of a member at `path`: nothing unless it is an artifact by its name, or a link's target.
+  /// The role of a member at `path`: nothing unless it is an artifact by its name, or a link's
+  /// target.
   /// @throws Error(integrity) when a link on the way leads out of the archive
   [[nodiscard]] std::optional<Role> role_of(std::string_view path) const;
 
@@ -61,7 +114,7 @@ class MergedView {
   /// @throws Error(integrity) for too many candidates.
   [[nodiscard]] std::size_t place(const Role& role, std::uint64_t size);
 
-  /// What place() gave `file` to turned out to be of that size.
+  /// The real size of the member that place() gave `file` to.
   void set_size(std::size_t file, std::uint64_t size);
 
   /// A symbolic or hard link: it replaces what was there.
@@ -69,7 +122,7 @@ class MergedView {
   void link(std::string_view path, std::string_view target, LinkMap::Kind kind);
   /// A directory: it replaces a file of a lower layer, and leaves what is below alone.
   void directory(std::string_view path);
-  /// Any other member that is no artifact: it replaces a lower layer's file or tree.
+  /// Any other member without a role: it replaces a lower layer's file or tree.
   void other(std::string_view path);
   /// `.wh.<name>`: lower layers' `path` is gone.
   void whiteout(std::string_view path);
@@ -79,7 +132,7 @@ class MergedView {
   struct Outcome {
     /// One choice per artifact there is.
     std::vector<Choice> choices = {};
-    /// Unless this is empty: with these and those it had before, the next pass will know more.
+    /// Targets that the next pass needs in addition to those of this one.
     std::vector<LinkTarget> missing = {};
   };
   /// @throws Error(integrity) when a required artifact is missing, two are equally near the top, or
@@ -97,7 +150,7 @@ class MergedView {
   };
   struct Target {
     LinkTarget target;
-    bool since_the_start = false;  // of this pass, so that it cannot have gone by
+    bool since_the_start = false;  // of this pass: it was not read before it was known
   };
   class Choosing;
 

@@ -7,7 +7,7 @@ namespace pyro {
 
 OutputRing::OutputRing() : capacity_(kRoom), memory_(allocate(capacity_)) {}
 
-// Not zeroed: a page that is never reached takes no memory.
+// Not zeroed: untouched pages take no memory.
 OutputRing::Memory OutputRing::allocate(std::size_t size) {
   return Memory(static_cast<std::byte*>(::operator new[](size, std::align_val_t{kAlignment})));
 }
@@ -22,8 +22,8 @@ void OutputRing::set_history(std::size_t history) {
   memory_ = allocate(capacity_);
 }
 
-// Back to the front as soon as the history allows: the less memory is in use, the more of it is in
-// the caches.
+// Returns to the front as soon as the history allows: the less memory is in use, the more of it is
+// in the caches.
 std::span<std::byte> OutputRing::acquire(std::size_t size, std::size_t unused) {
   head_ -= unused;
   std::unique_lock lock(mutex_);

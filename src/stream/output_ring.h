@@ -1,4 +1,4 @@
-// The memory that decompressors write to and that files are written from.
+// The memory that decompressors write to and files are written from.
 #pragma once
 
 #include <condition_variable>
@@ -11,26 +11,25 @@
 
 namespace pyro {
 
-/// What was decompressed last may still be wanted by two: by the writer of its file, and by the
-/// decompressor, which looks back at it. Here both read it where it was put, so that it is
-/// copied for neither.
+/// Decompressed data is read by the writer of its file and by the decoder, whose window it is. Both
+/// read it in place, without a copy.
 ///
-/// One thread acquires and holds; others release.
+/// One thread calls acquire() and hold(), others release().
 class OutputRing {
  public:
-  /// Room for what is held, beside the history.
+  /// The size beside the history.
   static constexpr std::size_t kRoom = std::size_t{4} << 20;
 
   static constexpr std::size_t kAlignment = 4096;
 
   OutputRing();
 
-  /// Prepares for acquire() with up to this much history; what was acquired before is lost to it.
+  /// Keeps the last `history` bytes readable from now on. Bytes acquired before are lost.
   void set_history(std::size_t history);
 
-  /// The next `size` bytes in a row (at most kRoom / 2), overwriting the oldest: nothing that is
-  /// held, for which it waits, nor the history before them. They follow the last ones that were
-  /// acquired wherever that is possible. Of those the last `unused` are given back.
+  /// The next `size` adjacent bytes (at most kRoom / 2), over the oldest ones but not over the
+  /// history; waits while bytes there are held. They follow the last acquired ones where possible.
+  /// The last `unused` of those are given back first.
   [[nodiscard]] std::span<std::byte> acquire(std::size_t size, std::size_t unused = 0);
 
   /// Whether `bytes` lie in it.
@@ -38,17 +37,16 @@ class OutputRing {
     return bytes.data() >= memory_.get() && bytes.data() < memory_.get() + capacity_;
   }
 
-  /// What is held, by one of those who want it.
   using Hold = std::list<std::span<const std::byte>>::const_iterator;
 
-  /// Keeps `bytes`, of what was acquired, as they are until release().
+  /// Keeps acquired `bytes` unchanged until release().
   [[nodiscard]] Hold hold(std::span<const std::byte> bytes);
   void release(Hold hold);
-  /// Nothing that is held counts any more.
+  /// Ignores all holds from now on: acquire() never waits again.
   void abandon();
 
  private:
-  /// At a page's start: copies between places that differ by a few bytes modulo a page are slow.
+  /// Aligned to pages: copies between addresses that differ slightly modulo a page are slow.
   struct Free {
     void operator()(std::byte* memory) const noexcept {
       ::operator delete[](memory, std::align_val_t{kAlignment});

@@ -13,11 +13,12 @@
 #include <functional>
 #include <thread>
 
+#include "base/directories.h"
 #include "base/files.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
-#include "vm/conversation.h"
 #include "vm/fake_guest.h"
+#include "vm/session.h"
 
 namespace pyro {
 namespace {

@@ -10,10 +10,10 @@
 #include <span>
 #include <string>
 
-#include "base/destination.h"
-#include "base/tree_walk.h"
-#include "base/whole_calls.h"
-#include "vm/conversation.h"
+#include "base/directories.h"
+#include "base/files.h"
+#include "base/output_file.h"
+#include "vm/session.h"
 
 namespace pyro {
 namespace {
@@ -30,14 +30,13 @@ constexpr mode_t kPermissions = 0777;
               system_error("the guest cannot write " + shortened(answer.payload), error).what());
 }
 
-/// Sends a file or what is below a directory. Links are sent as they are, and never followed.
+/// Sends a file or the content of a directory. Links are sent as links.
 class TreeSender {
  public:
-  TreeSender(GuestLink& link, std::string root, const Note& note, const Patience& patience)
-      : link_(link), root_(std::move(root)), note_(note), patience_(patience) {}
+  TreeSender(GuestLink& link, std::string root, const Note& note, const Timeout& timeout)
+      : link_(link), root_(std::move(root)), note_(note), timeout_(timeout) {}
 
-  // The root itself is followed: who names a link means what it leads to. What is neither a file
-  // nor a directory there is read to its end: a pipe of the shell's, a terminal.
+  // A link as the root is followed. A pipe or a terminal is read to its end.
   void send() {
     const Fd root = open_root();
     struct stat status {};
@@ -54,7 +53,7 @@ class TreeSender {
   [[nodiscard]] Fd open_root() const {
     Fd root(try_open(AT_FDCWD, root_.c_str(), O_RDONLY | O_NONBLOCK));
     const int error = errno;
-    // A socket cannot be opened once more.
+    // A socket cannot be reopened.
     if (!root && error == ENXIO) root = duplicate_own_descriptor(root_);
     if (!root) throw system_error("cannot read " + full(""), error);
     return root;
@@ -64,7 +63,7 @@ class TreeSender {
     return shortened(path.empty() ? root_ : root_ + '/' + path);
   }
 
-  // As with cp -r, all else goes in. The root has no else.
+  // As with cp -r, the other entries are copied.
   void leave_out(const std::string& path, int error) {
     if (path.empty()) throw system_error("cannot read " + full(path), error);
     ++unreadable_;
@@ -81,14 +80,14 @@ class TreeSender {
     pass_on();
   }
 
-  // A guest that has no room for the rest says so at once.
+  // The guest reports a failure, as a full disk, at once.
   void pass_on() {
-    link_.send_all(patience_);
+    link_.send_all(timeout_);
     link_.wait({}, Clock::now());
-    if (const auto frame = link_.take()) fail(*frame);
+    if (const auto frame = link_.try_next()) fail(*frame);
   }
 
-  // What cannot be read at all is not sent either.
+  // An unreadable file is not sent at all.
   void send_file(int file, const std::string& path, const struct stat& status) {
     std::array<char, guest::kStreamPiece> piece;
     ssize_t got = read_piece(file, piece);
@@ -109,15 +108,15 @@ class TreeSender {
     }
   }
 
-  // Who writes to a pipe takes his time, which is none of the guest's.
+  // The writer of a pipe may be slow; the idle timeout is for the guest.
   void wait_until_readable(int stream) {
     pollfd ready{stream, POLLIN, 0};
     while (ready.revents == 0) {
       if (link_.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-      if (!link_.wait({&ready, 1}, patience_.end)) {
+      if (!link_.wait({&ready, 1}, timeout_.end)) {
         throw Error(ErrorCode::failed, "nothing more came from " + full("") + " in time");
       }
-      if (const auto frame = link_.take()) fail(*frame);
+      if (const auto frame = link_.try_next()) fail(*frame);
     }
   }
 
@@ -134,7 +133,7 @@ class TreeSender {
   /// Whether it is a directory with entries to be sent.
   [[nodiscard]] bool send(const TreePlace& place) {
     const std::string path = place.path().string();
-    // The guest could not name it.
+    // Too long for the guest.
     if (path.size() >= PATH_MAX) return leave_out(path, ENAMETOOLONG), false;
     struct stat status {};
     if (::fstatat(place.directory, place.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
@@ -164,26 +163,26 @@ class TreeSender {
   GuestLink& link_;
   const std::string root_;
   const Note& note_;
-  const Patience& patience_;
+  const Timeout& timeout_;
   bool is_stream_ = false;
   std::size_t unreadable_ = 0;
 };
 
 }  // namespace
 
-std::size_t copy_in(GuestLink& link, const Copy& copy, const Note& note, const Patience& patience) {
+std::size_t copy_in(GuestLink& link, const Copy& copy, const Note& note, const Timeout& timeout) {
   for (const std::string& path : {copy.from, copy.to}) require_no_zero_byte(path);
   try {
-    const Note tell = first_of(note);
-    TreeSender sender(link, copy.from, tell, patience);
+    const Note tell = limit_notes(note);
+    TreeSender sender(link, copy.from, tell, timeout);
     link.send(FrameType::put, copy.to + '\0' + copied_name(copy.from));
     sender.send();
     link.send(FrameType::tree_end);
-    const GuestFrame answer = link.next(patience.from_now());
+    const GuestFrame answer = link.next(timeout.from_now());
     if (answer.type != FrameType::done) fail(answer);
     return sender.unreadable();
   } catch (Error& error) {
-    patience.explain(error);
+    timeout.explain(error);
     error.add_context("cannot copy " + shortened(copy.from) + " to " + shortened(copy.to) +
                       " in the guest");
     throw;

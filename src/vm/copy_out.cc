@@ -1,7 +1,7 @@
 // Copies a file or tree from a guest to the host.
 #include <optional>
 
-#include "vm/conversation.h"
+#include "vm/session.h"
 #include "vm/tree_receiver.h"
 
 namespace pyro {
@@ -17,21 +17,35 @@ using guest::FrameType;
 
 }  // namespace
 
-void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Patience& patience) {
-  const Note tell = first_of(note);
+std::string copied_name(const std::string& path) {
+  const std::string_view whole = path;
+  const std::string_view below = whole.substr(0, whole.find_last_not_of('/') + 1);
+  const std::string_view name = below.substr(below.rfind('/') + 1);
+  return std::string(name == "." || name == ".." ? "" : name);
+}
+
+Note limit_notes(const Note& note) {
+  constexpr int kMaxNotes = 20;  // there may be more to leave out than files
+  return [&note, told = 0](std::string_view text) mutable {
+    if (++told <= kMaxNotes) note(text);
+  };
+}
+
+void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Timeout& timeout) {
+  const Note tell = limit_notes(note);
   for (const std::string& path : {copy.from, copy.to}) require_no_zero_byte(path);
   try {
     link.send(FrameType::get, copy.from);
     std::optional<TreeReceiver> tree;
     bool ended = false;
     while (true) {
-      const GuestFrame frame = link.next(patience.from_now());
+      const GuestFrame frame = link.next(timeout.from_now());
       if (frame.type == FrameType::refused) fail(frame.payload);
-      // Nothing comes after a tree, and a copy is none without its end.
+      // A tree ends with tree_end, and only done follows.
       if (ended != (frame.type == FrameType::done)) refuse_frame();
       switch (frame.type) {
         case FrameType::entry:
-          // By reference: all parts of the copy share how many notes there may be.
+          // By reference: the limit is for the whole copy.
           if (!tree) tree.emplace(copy.to, copied_name(copy.from), std::ref(tell));
           tree->entry(frame.payload);
           break;
@@ -53,7 +67,7 @@ void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Patienc
       }
     }
   } catch (Error& error) {
-    patience.explain(error);
+    timeout.explain(error);
     error.add_context("cannot copy " + shortened(copy.from) + " out of the guest to " +
                       shortened(copy.to));
     throw;

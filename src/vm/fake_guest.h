@@ -59,10 +59,10 @@ class FakeGuest : public Machine {
   // The host's view.
   [[nodiscard]] int channel() const noexcept override { return host_.get(); }
   [[nodiscard]] int console() const noexcept override { return console_.get(); }
-  [[nodiscard]] int complaints() const noexcept override { return -1; }
+  [[nodiscard]] int stderr_fd() const noexcept override { return -1; }
   [[nodiscard]] int process() const noexcept override { return ended_.get(); }
-  void note_words() override {}
-  [[nodiscard]] std::string last_words() const override {
+  void drain_output() override {}
+  [[nodiscard]] std::string failure_line() const override {
     const std::lock_guard lock(mutex_);
     return words_;
   }
@@ -70,7 +70,7 @@ class FakeGuest : public Machine {
     const std::lock_guard lock(mutex_);
     return end_;
   }
-  void save(int, const ControlPatience&) override {}
+  void save(int, const ControlTimeout&) override {}
   void kill() noexcept override {}
 
   // The guest's.
@@ -98,11 +98,11 @@ class FakeGuest : public Machine {
 
   /// Says it again and again, at the pace at which it is taken.
   void flood(std::string_view bytes, const std::stop_token& over) {
-    constexpr int kMoment = 10;  // ms
+    constexpr int kPollInterval = 10;  // ms
     std::size_t at = 0;
     while (!over.stop_requested()) {
       pollfd room{guest_.get(), POLLOUT, 0};
-      ::poll(&room, 1, kMoment);
+      ::poll(&room, 1, kPollInterval);
       at = (at + say_what_fits(bytes.substr(at))) % bytes.size();
     }
   }
@@ -121,11 +121,11 @@ class FakeGuest : public Machine {
     while (::ioctl(guest_.get(), SIOCOUTQ, &unread) == 0 && unread > 0) ::usleep(1000);
   }
 
-  static constexpr int kPatience = 240'000;  ///< In milliseconds. What takes longer hangs.
-  /// The next frame of the host; nothing when there is none for as long as `patience`.
-  std::optional<Heard> hear(int patience = kPatience) {
+  static constexpr int kTimeout = 240'000;  ///< In milliseconds. What takes longer hangs.
+  /// The next frame of the host; nothing when there is none for as long as `timeout`.
+  std::optional<Heard> hear(int timeout = kTimeout) {
     pollfd ready{guest_.get(), POLLIN, 0};
-    if (::poll(&ready, 1, patience) != 1) return std::nullopt;
+    if (::poll(&ready, 1, timeout) != 1) return std::nullopt;
     guest::FrameHeader header;
     if (!read_all(&header, sizeof header)) return std::nullopt;
     Heard heard{header.type, std::string(header.size, '\0')};
@@ -139,10 +139,10 @@ class FakeGuest : public Machine {
     return heard;
   }
 
-  void end(std::string last_words = {}, MachineEnd end = {Loss::end, {}}) {
+  void end(std::string failure_line = {}, MachineEnd end = {Loss::end, {}}) {
     {
       const std::lock_guard lock(mutex_);
-      words_ = std::move(last_words);
+      words_ = std::move(failure_line);
       end_ = std::move(end);
     }
     guest_.reset();

@@ -1,7 +1,8 @@
-// Frames to a guest and from it.
+// Frames to and from a guest.
 #include "vm/guest_link.h"
 
 #include <sys/eventfd.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@ namespace {
 constexpr std::size_t kHeader = sizeof(guest::FrameHeader);
 constexpr std::size_t kBacklog = 512 << 10;
 constexpr std::size_t kPiece = 256 << 10;
-static_assert(kBacklog > kHeader + guest::kLargestPayload);
+static_assert(kBacklog > kHeader + guest::kMaxPayload);
 
 }  // namespace
 
@@ -35,10 +36,10 @@ void require_no_zero_byte(std::string_view text) {
 }
 
 std::string shortened(std::string_view text) {
-  constexpr std::size_t kMost = 200;
-  if (text.size() <= kMost) return std::string(text);
-  return std::string(text.substr(0, kMost / 2)) + "[...]" +
-         std::string(text.substr(text.size() - kMost / 2));
+  constexpr std::size_t kMaxShown = 200;
+  if (text.size() <= kMaxShown) return std::string(text);
+  return std::string(text.substr(0, kMaxShown / 2)) + "[...]" +
+         std::string(text.substr(text.size() - kMaxShown / 2));
 }
 
 GuestLink::GuestLink(Machine& machine, const std::stop_token& stop)
@@ -63,34 +64,34 @@ void GuestLink::flush() {
     const ssize_t put =
         ::send(machine_.channel(), out_.data() + sent_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
     if (put < 0 && errno == EINTR) continue;
-    // That the guest is gone is noticed when reading, after its last frames.
+    // The end of the guest is noticed when reading, after its last frames.
     if (put < 0) break;
     sent_ += static_cast<std::size_t>(put);
   }
-  // Seldom, as what is left moves.
+  // Rarely: this moves the rest.
   if (sent_ >= unsent()) {
     out_.erase(0, sent_);
     sent_ = 0;
   }
 }
 
-void GuestLink::send_all(const Patience& patience) {
+void GuestLink::send_all(const Timeout& timeout) {
   constexpr std::size_t kLittle = 256 << 10;
   if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
   flush();
   std::size_t left = unsent();
-  for (auto deadline = patience.from_now(); left > kLittle;) {
+  for (auto deadline = timeout.from_now(); left > kLittle;) {
     if (!wait_flushed({}, deadline)) lost(kNoSign);
     if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     flush();
     if (ended_) lost("the machine ended");
-    if (unsent() < left) deadline = patience.from_now();
+    if (unsent() < left) deadline = timeout.from_now();
     left = unsent();
   }
 }
 
 void GuestLink::receive() {
-  // Seldom more than the beginning of a frame.
+  // Usually at most the beginning of a frame.
   if (taken_ > 0) std::memmove(in_.get(), in_.get() + taken_, untaken());
   received_ -= std::exchange(taken_, 0);
   const ssize_t got = ::recv(machine_.channel(), in_.get() + received_, kPiece, MSG_DONTWAIT);
@@ -98,18 +99,18 @@ void GuestLink::receive() {
   if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) ended_ = true;
 }
 
-std::optional<GuestFrame> GuestLink::take() {
+std::optional<GuestFrame> GuestLink::try_next() {
   const std::size_t left = untaken();
   guest::FrameHeader header;
   if (left >= kHeader) std::memcpy(&header, in_.get() + taken_, kHeader);
-  if (left >= kHeader && header.size > guest::kLargestPayload) refuse_frame();
+  if (left >= kHeader && header.size > guest::kMaxPayload) refuse_frame();
   if (left < kHeader || left - kHeader < header.size) {
     if (ended_) lost("the machine ended");
     return std::nullopt;
   }
   const std::string_view payload(in_.get() + taken_ + kHeader, header.size);
   taken_ += kHeader + header.size;
-  if (header.type == guest::FrameType::trouble) {
+  if (header.type == guest::FrameType::fatal_error) {
     throw Error(ErrorCode::failed, "the guest gives up: " + shortened(payload));
   }
   return GuestFrame{header.type, payload};
@@ -121,15 +122,15 @@ bool GuestLink::wait(std::span<pollfd> others, Deadline deadline) {
 }
 
 bool GuestLink::wait_flushed(std::span<pollfd> others, Deadline deadline) {
-  // The guest keeps what is not taken here: it has to wait.
+  // Back-pressure: stop reading when the backlog is full.
   const bool has_room = untaken() < kBacklog;
   const int wanted = (has_room ? POLLIN : 0) | (unsent() > 0 ? POLLOUT : 0);
-  enum { kChannel, kStop, kConsole, kComplaints, kOwn };
-  std::array<pollfd, kOwn + kMostOthers> waiting{
+  enum { kChannel, kStop, kConsole, kStderr, kOwn };
+  std::array<pollfd, kOwn + kMaxOthers> waiting{
       {{ended_ || wanted == 0 ? -1 : machine_.channel(), static_cast<short>(wanted), 0},
        {wake_up_.get(), POLLIN, 0},
        {machine_.console(), POLLIN, 0},
-       {machine_.complaints(), POLLIN, 0}}};
+       {machine_.stderr_fd(), POLLIN, 0}}};
   std::ranges::copy(others, waiting.begin() + kOwn);
   const int ready = ::poll(waiting.data(), kOwn + others.size(), poll_timeout(deadline));
   if (ready < 0 && errno != EINTR) throw system_error("cannot wait for the guest", errno);
@@ -138,29 +139,29 @@ bool GuestLink::wait_flushed(std::span<pollfd> others, Deadline deadline) {
     if ((waiting[kChannel].revents & ~POLLOUT) != 0) receive();
     eventfd_t requests = 0;
     if (waiting[kStop].revents != 0) ::eventfd_read(wake_up_.get(), &requests);
-    if (waiting[kConsole].revents != 0 || waiting[kComplaints].revents != 0) machine_.note_words();
+    if (waiting[kConsole].revents != 0 || waiting[kStderr].revents != 0) machine_.drain_output();
   }
   return !deadline || Clock::now() < *deadline;
 }
 
 GuestFrame GuestLink::next(Deadline deadline) {
   while (true) {
-    if (const auto frame = take()) return *frame;
+    if (const auto frame = try_next()) return *frame;
     if (stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
     if (!wait({}, deadline)) lost(kNoSign);
   }
 }
 
 void GuestLink::lost(const std::string& what) {
-  // What it had to say may have come together with its end.
-  constexpr std::chrono::milliseconds kMoment{100};
-  if (ended_) static_cast<void>(wait_to_read(machine_.process(), Clock::now() + kMoment));
-  machine_.note_words();
-  constexpr std::size_t kLongest = 400;
-  const std::string words = machine_.last_words().substr(0, kLongest);
+  // The process may exit shortly after its channel ends.
+  constexpr std::chrono::milliseconds kExitTimeout{100};
+  if (ended_) static_cast<void>(wait_to_read(machine_.process(), Clock::now() + kExitTimeout));
+  machine_.drain_output();
+  constexpr std::size_t kMaxFailureLine = 400;
+  const std::string words = machine_.failure_line().substr(0, kMaxFailureLine);
   const MachineEnd end = ended_ ? machine_.how_it_ended() : MachineEnd{Loss::silence, {}};
   std::vector<std::string> causes{what};
-  // What a monitor says of its own failure tells more than its exit code.
+  // The output of a failed monitor says more than its exit code.
   if (!end.how.empty() && (words.empty() || !end.hint.empty())) causes.push_back(end.how);
   if (!words.empty()) causes.push_back(words);
   MachineLost error(end.loss, causes.back());
@@ -169,6 +170,24 @@ void GuestLink::lost(const std::string& what) {
   }
   if (!end.hint.empty()) error.add_hint(end.hint);
   throw error;
+}
+
+void handshake(GuestLink& link, std::string_view host_name, Deadline deadline) {
+  guest::StartPayload start;
+  start.nanoseconds_since_1970 = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                                     std::chrono::system_clock::now().time_since_epoch())
+                                     .count();
+  if (::getrandom(start.seed, sizeof start.seed, 0) != sizeof start.seed) {
+    throw system_error("cannot get random bytes", errno);
+  }
+  link.send_fixed(guest::FrameType::start, start, host_name);
+  while (true) {
+    GuestFrame frame = link.next(deadline);
+    // A resumed machine may have had frames left to send.
+    if (frame.type != guest::FrameType::ready) continue;
+    if (fixed_part<guest::NumberPayload>(frame.payload).number == guest::kProtocolVersion) return;
+    throw Error(ErrorCode::failed, "the guest speaks another version of the protocol");
+  }
 }
 
 }  // namespace pyro

@@ -1,5 +1,5 @@
-// Frames to a guest and from it, and waiting for them: the host's end of guest/protocol.h. What
-// comes from there may be anything.
+// The host's end of the channel to a guest (guest/protocol.h). Everything from a guest is
+// untrusted.
 #pragma once
 
 #include <poll.h>
@@ -19,7 +19,6 @@
 #include "base/files.h"
 #include "guest/protocol.h"
 #include "vm/deadline.h"
-#include "vm/machine_lost.h"
 #include "vm/monitor.h"
 
 namespace pyro {
@@ -29,31 +28,12 @@ struct GuestFrame {
   std::string_view payload;  ///< Valid until the next wait.
 };
 
-/// How long something may take that goes on for as long as the guest moves.
-struct Patience {
-  std::chrono::milliseconds stillness{};  ///< The longest that it may keep still.
-  Deadline end = {};                      ///< For all of it, however much it moves.
-
-  /// When to give the guest up if nothing moves from now on.
-  [[nodiscard]] Clock::time_point from_now() const {
-    const auto still = Clock::now() + stillness;
-    return end ? std::min(*end, still) : still;
-  }
-
-  /// Adds to a failure what it came of when there was no time left.
-  void explain(Error& error) const {
-    if (end && Clock::now() >= *end) {
-      error.add_hint("copies may take as long as the command, and a minute at least");
-    }
-  }
-};
-
-/// What a MachineLost says when a deadline passed.
+/// The message of a MachineLost after a deadline.
 inline constexpr const char* kNoSign = "the guest gave no sign in time";
 
 class GuestLink {
  public:
-  static constexpr std::size_t kMostOthers = 4;
+  static constexpr std::size_t kMaxOthers = 4;
 
   GuestLink(Machine& machine, const std::stop_token& stop);
 
@@ -67,28 +47,27 @@ class GuestLink {
     send(type, payload);
   }
 
-  /// Bytes that the guest has yet to take.
+  /// Bytes that are not sent yet.
   [[nodiscard]] std::size_t unsent() const noexcept { return out_.size() - sent_; }
-  /// Waits until there is little of them.
-  /// @throws Error(interrupted); MachineLost when the guest takes none for so long
-  void send_all(const Patience& patience);
+  /// Waits until few bytes are unsent.
+  /// @throws Error(interrupted); MachineLost after the timeout
+  void send_all(const Timeout& timeout);
 
-  /// The next frame that has arrived in full.
-  /// @throws Error(failed) for what is no frame, MachineLost, and when the guest gives up.
-  [[nodiscard]] std::optional<GuestFrame> take();
+  /// The next frame, if it has arrived.
+  /// @throws Error(failed) for an invalid frame or a fatal error of the guest; MachineLost
+  [[nodiscard]] std::optional<GuestFrame> try_next();
 
-  /// Waits until a frame may be there, one of `others` is ready, or a stop is requested; false
-  /// once the deadline has passed, whatever there is: who never stops talking has no more time.
-  /// `others` are at most kMostOthers.
+  /// Waits until a frame may be there, one of `others` (at most kMaxOthers) is ready, or a stop is
+  /// requested. False after the deadline, even when there is a frame: a flood must not extend it.
   bool wait(std::span<pollfd> others, Deadline deadline);
 
-  /// The next frame, however long it takes.
+  /// Waits for the next frame.
   /// @throws Error(interrupted); MachineLost after the deadline.
   GuestFrame next(Deadline deadline = {});
 
   [[nodiscard]] bool stop_requested() const noexcept { return stop_.stop_requested(); }
-  /// The same, but true only once: the caller deals with the stop, and nothing else ends for it.
-  [[nodiscard]] bool take_stop() noexcept {
+  /// The same, but clears the request: the caller handles it.
+  [[nodiscard]] bool consume_stop() noexcept {
     const bool requested = stop_requested();
     if (requested) stop_ = {};
     return requested;
@@ -108,21 +87,25 @@ class GuestLink {
   std::string out_;
   std::size_t sent_ = 0;
   std::unique_ptr<char[]> in_;
-  std::size_t received_ = 0;  ///< So much of it holds something,
-  std::size_t taken_ = 0;     ///< of which so much is no longer needed.
+  std::size_t received_ = 0;  ///< Bytes in it,
+  std::size_t taken_ = 0;     ///< of which so many are no longer needed.
   bool ended_ = false;
 };
 
-/// Says that the guest does not keep to the protocol, and in `what` how.
+/// Reports a violation of the protocol.
 /// @throws Error(failed)
 [[noreturn]] void refuse_frame(std::string_view what = {});
 
-/// For a text of the caller's that the guest uses as a C string.
-/// @throws Error(usage) when there is a zero byte in it: the guest would see less of it
+/// For texts that the guest uses as C strings.
+/// @throws Error(usage) for a text with a zero byte
 void require_no_zero_byte(std::string_view text);
 
-/// A path, or what a guest says, for messages: of a very long one the beginning and the end.
+/// A path or a text of the guest for messages: of a long one the beginning and the end.
 [[nodiscard]] std::string shortened(std::string_view text);
+
+/// Starts a session: sets the clock, random numbers and host name of the guest.
+/// @throws Error(failed) for another version of the protocol; as GuestLink::next()
+void handshake(GuestLink& link, std::string_view host_name, Deadline deadline);
 
 /// The fixed part of a payload; the rest stays in `payload`.
 /// @throws Error(failed) when it is shorter

@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "support/process.h"
-#include "vm/conversation.h"
 #include "vm/fake_guest.h"
+#include "vm/session.h"
 
 namespace pyro {
 namespace {
@@ -51,13 +51,13 @@ TEST_F(GuestLinkTest, FramesArriveWhereverTheyAreCut) {
 }
 
 TEST_F(GuestLinkTest, TheLargestFrameArrives) {
-  const std::string most(guest::kLargestPayload, 'x');
+  const std::string most(guest::kMaxPayload, 'x');
   std::jthread guest([&] { guest_.say(FrameType::output, most); });
   EXPECT_EQ(link_.next(Clock::now() + testing::kHang).payload, most);
 }
 
 TEST_F(GuestLinkTest, ALargerOneIsRefusedByItsHeader) {
-  const guest::FrameHeader header{guest::kLargestPayload + 1, FrameType::output, {}};
+  const guest::FrameHeader header{guest::kMaxPayload + 1, FrameType::output, {}};
   guest_.say_bytes(payload_bytes(header));
   EXPECT_THAT(failure(), HasSubstr("does not keep to the protocol"));
 }
@@ -68,12 +68,12 @@ TEST_F(GuestLinkTest, AFixedPartThatIsCutShortIsRefused) {
 }
 
 TEST_F(GuestLinkTest, AGuestSaysWhyItGivesUp) {
-  guest_.say(FrameType::trouble, "no disk appeared");
+  guest_.say(FrameType::fatal_error, "no disk appeared");
   EXPECT_THAT(failure(), HasSubstr("the guest gives up: no disk appeared"));
 }
 
 TEST_F(GuestLinkTest, AReasonWithoutEndIsCut) {
-  guest_.say(FrameType::trouble, std::string(guest::kLargestPayload, 'x'));
+  guest_.say(FrameType::fatal_error, std::string(guest::kMaxPayload, 'x'));
   EXPECT_LT(failure().size(), 5'000u);
 }
 
@@ -106,8 +106,8 @@ TEST_F(GuestLinkTest, TellsHowTheMonitorEnded) {
 TEST_F(GuestLinkTest, StopIsTakenOnce) {
   stop_.request_stop();
   EXPECT_EQ(failure(), "interrupted");
-  EXPECT_TRUE(link_.take_stop());
-  EXPECT_FALSE(link_.take_stop());
+  EXPECT_TRUE(link_.consume_stop());
+  EXPECT_FALSE(link_.consume_stop());
   guest_.say(FrameType::done);
   EXPECT_EQ(failure(), "");
 }
@@ -124,15 +124,15 @@ TEST_F(GuestLinkTest, ADeadlineEndsAWait) {
 TEST_F(GuestLinkTest, AGuestThatNeverStopsTalkingDoesNotOutlastTheDeadline) {
   for (int i = 0; i < 100; ++i) guest_.say(FrameType::output, "junk");
   guest_.say_fixed(FrameType::ready, guest::NumberPayload{guest::kProtocolVersion});
-  EXPECT_THROW(begin_conversation(link_, "host", Clock::now()), MachineLost);
+  EXPECT_THROW(handshake(link_, "host", Clock::now()), MachineLost);
 }
 
 TEST_F(GuestLinkTest, AFloodOfTheConsoleDoesNotOutlastTheDeadline) {
   guest_.flood_console();
   EXPECT_EQ(failure(Clock::now() + 20ms), kNoSign);
-  link_.send(FrameType::data, std::string(guest::kLargestPayload, 'x'));
+  link_.send(FrameType::data, std::string(guest::kMaxPayload, 'x'));
   for (int i = 0; i < 8; ++i) {
-    link_.send(FrameType::data, std::string(guest::kLargestPayload, 'x'));
+    link_.send(FrameType::data, std::string(guest::kMaxPayload, 'x'));
   }
   EXPECT_THROW(link_.send_all({20ms}), MachineLost);
 }
@@ -144,7 +144,7 @@ TEST_F(GuestLinkTest, NothingIsSentAfterAStop) {
 
 TEST_F(GuestLinkTest, AGuestThatMovesABitDoesNotOutlastTheEnd) {
   for (int i = 0; i < 100; ++i) {
-    link_.send(FrameType::data, std::string(guest::kLargestPayload, 'x'));
+    link_.send(FrameType::data, std::string(guest::kMaxPayload, 'x'));
   }
   std::jthread guest([&](const std::stop_token& over) {
     while (!over.stop_requested() && guest_.hear(10)) std::this_thread::sleep_for(10ms);
@@ -162,9 +162,9 @@ TEST_F(GuestLinkTest, AStopEndsAWait) {
 }
 
 TEST_F(GuestLinkTest, AGuestThatTakesNothingIsStoppedToo) {
-  link_.send(FrameType::data, std::string(guest::kLargestPayload, 'x'));
+  link_.send(FrameType::data, std::string(guest::kMaxPayload, 'x'));
   for (int i = 0; i < 8; ++i) {
-    link_.send(FrameType::data, std::string(guest::kLargestPayload, 'x'));
+    link_.send(FrameType::data, std::string(guest::kMaxPayload, 'x'));
   }
   std::jthread user([&] {
     std::this_thread::sleep_for(20ms);
@@ -215,12 +215,12 @@ TEST_F(GuestLinkTest, AConversationBeginsWithTheClockASeedAndAName) {
     guest_.say(FrameType::output, "left over");
     guest_.say_fixed(FrameType::ready, guest::NumberPayload{guest::kProtocolVersion});
   });
-  begin_conversation(link_, "debian-12", Clock::now() + testing::kHang);
+  handshake(link_, "debian-12", Clock::now() + testing::kHang);
 }
 
 TEST_F(GuestLinkTest, AnotherVersionOfTheProtocolIsRefused) {
   guest_.say_fixed(FrameType::ready, guest::NumberPayload{guest::kProtocolVersion + 1});
-  EXPECT_THROW(begin_conversation(link_, "host", Clock::now() + testing::kHang), Error);
+  EXPECT_THROW(handshake(link_, "host", Clock::now() + testing::kHang), Error);
 }
 
 }  // namespace

@@ -1,15 +1,28 @@
-// What a machine boots into.
+// The initramfs of a machine.
 #include "vm/initramfs.h"
 
+#include <fmt/format.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <string>
+#include <iterator>
+#include <utility>
 
-#include "vm/cpio.h"
-#include "vm/guest_program.h"
+asm(R"(
+  .pushsection .rodata
+  .balign 64
+pyro_guest_program_begin:
+  .incbin ")" PYRO_GUEST_PROGRAM R"("
+pyro_guest_program_end:
+  .popsection
+)");
+
+// NOLINTBEGIN(readability-identifier-naming): symbols of the above.
+extern "C" const char pyro_guest_program_begin[];
+extern "C" const char pyro_guest_program_end[];
+// NOLINTEND(readability-identifier-naming)
 
 namespace pyro {
 namespace {
@@ -28,11 +41,16 @@ void append_file(int to, int from) {
   }
 }
 
-// The kernel takes archives one after the other, compressed or not, each beginning at a multiple of
-// four; of two files with one name the later counts.
+// The kernel unpacks one archive after the other, compressed or not. Each begins at a multiple of
+// four, and a later file replaces an earlier one of its name.
 void align(int file) {
   const off_t end = ::lseek(file, 0, SEEK_END);
   write_all(file, std::string((4 - end % 4) % 4, '\0'), kInitramfsName);
+}
+
+/// The program of src/guest/, which is built into the library.
+std::string_view guest_program() noexcept {
+  return {pyro_guest_program_begin, pyro_guest_program_end};
 }
 
 std::string archive_of_init() {
@@ -44,6 +62,10 @@ std::string archive_of_init() {
   return std::move(archive).finish();
 }
 
+void pad(std::string& bytes) {
+  bytes.append((4 - bytes.size() % 4) % 4, '\0');
+}
+
 }  // namespace
 
 Fd make_initramfs(int initrd) {
@@ -53,6 +75,30 @@ Fd make_initramfs(int initrd) {
   write_all(file.get(), archive_of_init(), kInitramfsName);
   ::lseek(file.get(), 0, SEEK_SET);
   return file;
+}
+
+std::string_view guest_program_digest() noexcept {
+  return
+#include PYRO_GUEST_PROGRAM_DIGEST
+      ;
+}
+
+void CpioArchive::add(std::string_view name, std::uint32_t mode, std::string_view content) {
+  constexpr int kLinks = 1;
+  fmt::format_to(std::back_inserter(bytes_),
+                 "070701{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}"
+                 "{:08X}",
+                 ++inode_, mode, 0, 0, kLinks, 0, content.size(), 0, 0, 0, 0, name.size() + 1, 0);
+  bytes_ += name;
+  bytes_ += '\0';
+  pad(bytes_);
+  bytes_ += content;
+  pad(bytes_);
+}
+
+std::string CpioArchive::finish() && {
+  add("TRAILER!!!", 0);
+  return std::move(bytes_);
 }
 
 }  // namespace pyro

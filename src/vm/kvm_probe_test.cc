@@ -1,6 +1,7 @@
-// Tests of what is made of /dev/kvm, with scripts in QEMU's place.
+// Tests of whether KVM works, and of the kernel that finds out.
 #include "vm/kvm_probe.h"
 
+#include <elf.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstring>
 #include <thread>
 
 #include "support/file_openings.h"
@@ -47,13 +49,13 @@ class KvmProbeTest : public ::testing::Test {
   KvmProbe probe_{.cache_dir = dir_ / "cache",
                   .monitor = dir_ / "monitor",
                   .device = dir_ / "kvm",
-                  .patience = testing::kHang};
+                  .timeout = testing::kHang};
 };
 
 TEST_F(KvmProbeTest, WithoutTheDeviceNothingIsTried) {
   fs::remove(probe_.device);
   const KvmReport report = probe_kvm(probe_);
-  EXPECT_EQ(report.trouble, KvmTrouble::absent);
+  EXPECT_EQ(report.status, KvmStatus::absent);
   EXPECT_EQ(report.reason, "there is no /dev/kvm");
   EXPECT_EQ(runs(), 0u);
   EXPECT_FALSE(fs::exists(record()));
@@ -66,7 +68,7 @@ TEST_F(KvmProbeTest, RightsAreNotRemembered) {
   ASSERT_EQ(::seteuid(65534), 0);
   const KvmReport denied = probe_kvm(probe_);
   ASSERT_EQ(::seteuid(0), 0);
-  EXPECT_EQ(denied.trouble, KvmTrouble::denied);
+  EXPECT_EQ(denied.status, KvmStatus::denied);
   EXPECT_TRUE(probe_kvm(probe_).usable());
 }
 
@@ -77,13 +79,13 @@ TEST_F(KvmProbeTest, AGuestThatRunsIsEnough) {
 TEST_F(KvmProbeTest, OneThatDoesNotRunIsTold) {
   be("echo 'qemu: error: failed to set MSR'; exit 1");
   const KvmReport report = probe_kvm(probe_);
-  EXPECT_EQ(report.trouble, KvmTrouble::broken);
+  EXPECT_EQ(report.status, KvmStatus::broken);
   EXPECT_THAT(report.reason, HasSubstr("runs no guest: qemu: error: failed to set MSR"));
 }
 
 TEST_F(KvmProbeTest, OneThatHangsIsGivenUp) {
   be("sleep 1000");
-  probe_.patience = 100ms;
+  probe_.timeout = 100ms;
   EXPECT_THAT(probe_kvm(probe_).reason, HasSubstr("never does anything"));
 }
 
@@ -113,7 +115,7 @@ TEST_F(KvmProbeTest, BothAnswersAreRemembered) {
     EXPECT_EQ(runs(), before + 1);
     EXPECT_FALSE(first.remembered);
     EXPECT_TRUE(second.remembered);
-    EXPECT_EQ(second.trouble, first.trouble);
+    EXPECT_EQ(second.status, first.status);
     EXPECT_EQ(second.reason, first.reason);
   }
 }
@@ -162,9 +164,51 @@ TEST_F(KvmProbeTest, WithoutACacheNothingIsRemembered) {
 TEST_F(KvmProbeTest, WithoutAMonitorItIsNotTried) {
   for (const fs::path& monitor : {fs::path(), dir_ / "none"}) {
     probe_.monitor = monitor;
-    EXPECT_EQ(probe_kvm(probe_).trouble, KvmTrouble::untried);
+    EXPECT_EQ(probe_kvm(probe_).status, KvmStatus::untried);
   }
 }
 
+template <typename Struct>
+Struct at(const std::string& bytes, std::size_t offset) {
+  Struct result{};
+  EXPECT_LE(offset + sizeof result, bytes.size());
+  if (offset + sizeof result <= bytes.size()) std::memcpy(&result, &bytes[offset], sizeof result);
+  return result;
+}
+
+TEST(StubKernelTest, IsAnExecutableOfThisArchitecture) {
+  const auto header = at<Elf64_Ehdr>(stub_kernel(), 0);
+  EXPECT_EQ(std::memcmp(header.e_ident, ELFMAG, SELFMAG), 0);
+  EXPECT_EQ(header.e_ident[EI_CLASS], ELFCLASS64);
+  EXPECT_EQ(header.e_machine, EM_X86_64);
+  EXPECT_EQ(header.e_type, ET_EXEC);
+  EXPECT_EQ(header.e_phentsize, sizeof(Elf64_Phdr));
+}
+
+TEST(StubKernelTest, EverySegmentIsWithinTheFile) {
+  const std::string kernel = stub_kernel();
+  const auto header = at<Elf64_Ehdr>(kernel, 0);
+  ASSERT_EQ(header.e_phnum, 2);
+  for (std::size_t i = 0; i < header.e_phnum; ++i) {
+    const auto segment = at<Elf64_Phdr>(kernel, header.e_phoff + i * sizeof(Elf64_Phdr));
+    EXPECT_LE(segment.p_offset + segment.p_filesz, kernel.size());
+  }
+}
+
+TEST(StubKernelTest, TheNoteNamesTheEntryWhereTheCodeIs) {
+  const std::string kernel = stub_kernel();
+  const auto header = at<Elf64_Ehdr>(kernel, 0);
+  const auto load = at<Elf64_Phdr>(kernel, header.e_phoff);
+  const auto note = at<Elf64_Phdr>(kernel, header.e_phoff + sizeof(Elf64_Phdr));
+  EXPECT_EQ(load.p_type, PT_LOAD);
+  EXPECT_EQ(note.p_type, PT_NOTE);
+  EXPECT_EQ(kernel.substr(note.p_offset + sizeof(Elf64_Nhdr), 4), std::string("Xen\0", 4));
+  const auto entry = at<std::uint64_t>(kernel, note.p_offset + sizeof(Elf64_Nhdr) + 4);
+  EXPECT_EQ(entry, header.e_entry);
+  // mov al, kStubNumber; out kStubPort, al
+  EXPECT_EQ(kernel.substr(entry - load.p_paddr, 4), "\xb0\x2a\xe6\xf4");
+}
+
 }  // namespace
+
 }  // namespace pyro

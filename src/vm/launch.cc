@@ -15,30 +15,28 @@
 #include <cstdint>
 #include <span>
 
-#include "base/sparse_reader.h"
-#include "base/whole_calls.h"
-#include "store/last_use.h"
-#include "vm/conversation.h"
+#include "base/files.h"
+#include "base/fs_verity.h"
+#include "store/installation.h"
+#include "store/locks.h"
 #include "vm/initramfs.h"
 #include "vm/kvm_probe.h"
-#include "vm/machine_ladder.h"
+#include "vm/prepared_state.h"
 #include "vm/qemu.h"
-#include "vm/stub_kernel.h"
 
 namespace pyro {
 namespace {
 
-/// How long a machine that goes on from its state may take.
-constexpr std::chrono::seconds kResumePatience{15};
+constexpr std::chrono::seconds kResumeTimeout{15};
 
 void require_possible(const MachineOptions& options) {
-  if (options.cpus < 1 || options.cpus > kMostCpus) {
+  if (options.cpus < 1 || options.cpus > kMaxCpus) {
     throw Error(ErrorCode::usage, fmt::format("a machine has from 1 to {} processors, not {}",
-                                              kMostCpus, options.cpus));
+                                              kMaxCpus, options.cpus));
   }
-  if (options.memory_mib < kLeastMemoryMib || options.memory_mib > kMostMemoryMib) {
+  if (options.memory_mib < kMinMemoryMib || options.memory_mib > kMaxMemoryMib) {
     throw Error(ErrorCode::usage, fmt::format("a machine has from {} to {} MiB of memory, not {}",
-                                              kLeastMemoryMib, kMostMemoryMib, options.memory_mib));
+                                              kMinMemoryMib, kMaxMemoryMib, options.memory_mib));
   }
 }
 
@@ -56,15 +54,15 @@ std::unique_ptr<MachineMonitor> make_monitor(const MachineOptions& options) {
 
 /// "debian-12": letters, digits and hyphens.
 std::string host_name_for(std::string_view environment) {
-  constexpr std::size_t kLongest = 63;
+  constexpr std::size_t kMaxHostName = 63;
   std::string name;
-  for (const char c : environment.substr(0, kLongest)) {
+  for (const char c : environment.substr(0, kMaxHostName)) {
     name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '-';
   }
   return name;
 }
 
-/// QEMU chooses by that how the guest is to find its kernel, which is part of the machine.
+/// QEMU loads ELF kernels in another way, which is part of the state.
 bool is_elf(int kernel) {
   std::array<char, SELFMAG> magic{};
   return ::pread(kernel, magic.data(), magic.size(), 0) == SELFMAG &&
@@ -73,11 +71,11 @@ bool is_elf(int kernel) {
 
 unsigned processors_of_host() {
   cpu_set_t set;
-  if (::sched_getaffinity(0, sizeof set, &set) != 0) return kMostCpus;
+  if (::sched_getaffinity(0, sizeof set, &set) != 0) return kMaxCpus;
   return static_cast<unsigned>(CPU_COUNT(&set));
 }
 
-// Nothing of a machine that was tried before stays in it.
+// Removes the content of a machine that failed.
 void make_empty(int memory, std::uint64_t size) {
   if (!set_size(memory, 0) || !set_size(memory, size)) {
     throw system_error("cannot make the memory file", errno);
@@ -90,36 +88,45 @@ bool can_be_opened_for_writing(int file) {
 }
 
 Fd copy_in_memory(int file, const std::stop_token& stop) {
-  constexpr const char* kMemoryName = "the memory of the machine";
-  Fd copy = make_memory_file(kMemoryName);
+  constexpr const char* kCopiedMemory = "the memory of the machine";
+  Fd copy = make_memory_file(kCopiedMemory);
   struct stat status {};
-  if (::fstat(file, &status) != 0) throw system_error(kMemoryName, errno);
+  if (::fstat(file, &status) != 0) throw system_error(kCopiedMemory, errno);
   const auto size = static_cast<std::uint64_t>(status.st_size);
   make_empty(copy.get(), size);
   std::uint64_t at = 0;
   const auto write = [&](std::span<const std::byte> bytes) {
-    pwrite_all(copy.get(), bytes, at, kMemoryName);
+    pwrite_all(copy.get(), bytes, at, kCopiedMemory);
     at += bytes.size();
   };
-  read_sparse(file, size, kMemoryName, stop, {write, [&](std::uint64_t hole) { at += hole; }});
+  read_sparse(file, size, kCopiedMemory, stop, {write, [&](std::uint64_t hole) { at += hole; }});
   return copy;
 }
 
 }  // namespace
 
-MachineShape shape_for(const MachineOptions& options, const CacheLayout& layout) {
-  MachineShape shape{
+std::vector<MachineConfig> fallback_configs(const MachineConfig& asked) {
+  std::vector<MachineConfig> configs{asked};
+  MachineConfig next = asked;
+  // A kernel may lack drivers for a microvm.
+  next.type = MachineType::q35;
+  if (next != asked) configs.push_back(next);
+  return configs;
+}
+
+MachineConfig config_for(const MachineOptions& options, const CacheLayout& layout) {
+  MachineConfig config{
       .cpus = options.cpus, .memory_mib = options.memory_mib, .network = options.network};
-  if (options.kvm == KvmUse::never) return shape;
+  if (options.kvm == KvmUse::never) return config;
   const KvmReport kvm = probe_kvm(layout.root(), options.monitor);
   if (kvm.usable()) {
-    shape.accelerator = Accelerator::kvm;
-    shape.type = MachineType::microvm;
+    config.accelerator = Accelerator::kvm;
+    config.type = MachineType::microvm;
   } else if (options.kvm == KvmUse::required) {
     throw Error(ErrorCode::failed, "KVM is required and does not work here: " + kvm.reason,
                 "'pyro doctor' says what to do");
   }
-  return shape;
+  return config;
 }
 
 Launcher::Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
@@ -139,42 +146,42 @@ Launcher::Launcher(EnvironmentStore& store, std::string_view name, const Machine
   require_possible(options_);
 }
 
-HeldInstallation Launcher::hold() {
+InstallLease Launcher::acquire_lease() {
   const PullOptions pull{.progress = &progress_, .stop = stop_};
   while (true) {
     const InstalledEnvironment installed = store_.ensure_installed(environment_.name, pull);
-    // A prune may have come in between.
-    if (auto held = stores_.hold(environment_, installed.install_dir)) {
+    // A prune may have removed it meanwhile.
+    if (auto lease = stores_.acquire_lease(environment_, installed.install_dir)) {
       if (installed.install_dir == layout().install_dir(environment_)) {
         note_use(layout(), installed.install_dir.filename().string());
       }
-      return std::move(*held);
+      return std::move(*lease);
     }
   }
 }
 
-MachineShape Launcher::shape() {
-  const MachineShape shape = shape_for(options_, layout());
+MachineConfig Launcher::config() {
+  const MachineConfig config = config_for(options_, layout());
   const unsigned processors = processors_of_host();
-  if (shape.accelerator == Accelerator::tcg && shape.cpus > processors) {
+  if (config.accelerator == Accelerator::tcg && config.cpus > processors) {
     progress_.warning(fmt::format(
         "a machine of {} processors is slow in software on the {} of this host: use --cpus {}",
-        shape.cpus, processors, processors));
+        config.cpus, processors, processors));
   }
-  return shape;
+  return config;
 }
 
-LiveMachine Launcher::boot(const MachineShape& asked, const HeldInstallation& held,
+LiveMachine Launcher::boot(const MachineConfig& asked, const InstallLease& lease,
                            std::optional<int> memory) {
-  const std::vector<MachineShape> ladder = ladder_from(asked);
+  const std::vector<MachineConfig> configs = fallback_configs(asked);
   const auto end = Clock::now() + options_.boot_timeout;
-  for (auto shape = ladder.begin();; ++shape) {
-    const auto tries = ladder.end() - shape;
+  for (auto config = configs.begin();; ++config) {
+    const auto tries = configs.end() - config;
     try {
-      return boot_once(*shape, held, memory, Clock::now() + (end - Clock::now()) / tries);
+      return boot_once(*config, lease, memory, Clock::now() + (end - Clock::now()) / tries);
     } catch (MachineLost& lost) {
       if (tries == 1) {
-        explain(lost, *shape);
+        explain(lost, *config);
         throw;
       }
       progress_.warning(std::string("the machine did not come up (") + lost.what() +
@@ -183,8 +190,8 @@ LiveMachine Launcher::boot(const MachineShape& asked, const HeldInstallation& he
   }
 }
 
-void Launcher::explain(MachineLost& lost, const MachineShape& shape) const {
-  if (shape.accelerator == Accelerator::kvm && options_.kvm != KvmUse::required) {
+void Launcher::explain(MachineLost& lost, const MachineConfig& config) const {
+  if (config.accelerator == Accelerator::kvm && options_.kvm != KvmUse::required) {
     lost.add_hint("PYRO_KVM=off runs it in software, which is no security boundary");
   }
   if (lost.loss() == Loss::silence) {
@@ -194,34 +201,34 @@ void Launcher::explain(MachineLost& lost, const MachineShape& shape) const {
   }
 }
 
-LiveMachine Launcher::boot_once(const MachineShape& shape, const HeldInstallation& held,
+LiveMachine Launcher::boot_once(const MachineConfig& config, const InstallLease& lease,
                                 std::optional<int> memory, Deadline deadline) {
-  if (memory) make_empty(*memory, shape.memory_bytes());
-  const Fd initramfs = make_initramfs(held.initrd.get());
-  const MachineFiles files{held.kernel.get(), initramfs.get(), held.rootfs.get()};
-  return greet(shape, monitor_->boot(shape, files, memory), deadline);
+  if (memory) make_empty(*memory, config.memory_bytes());
+  const Fd initramfs = make_initramfs(lease.initrd.get());
+  const MachineFiles files{lease.kernel.get(), initramfs.get(), lease.rootfs.get()};
+  return greet(config, monitor_->boot(config, files, memory), deadline);
 }
 
-LiveMachine Launcher::resume(const HeldInstallation& held, const PreparedState& state) {
-  ::lseek(state.devices.get(), 0, SEEK_SET);  // it is read as a stream
-  const Fd stub = is_elf(held.kernel.get()) ? make_stub_kernel() : Fd();
-  const MachineFiles files{.kernel = stub ? stub.get() : held.kernel.get(),
-                           .rootfs = held.rootfs.get()};
-  // QEMU opens it for writing even when it maps it privately. A cache may be read-only.
+LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& state) {
+  ::lseek(state.devices.get(), 0, SEEK_SET);  // QEMU reads it as a stream
+  const Fd stub = is_elf(lease.kernel.get()) ? make_stub_kernel() : Fd();
+  const MachineFiles files{.kernel = stub ? stub.get() : lease.kernel.get(),
+                           .rootfs = lease.rootfs.get()};
+  // QEMU opens it for writing even when it maps it privately, but a cache may be read-only.
   const int memory = state.memory.get();
   const Fd copy = can_be_opened_for_writing(memory) ? Fd() : copy_in_memory(memory, stop_);
-  const auto deadline = Clock::now() + kResumePatience;
+  const auto deadline = Clock::now() + kResumeTimeout;
   return greet(
-      state.shape,
-      monitor_->resume(state.shape, files, {copy ? copy.get() : memory, state.devices.get()},
+      state.config,
+      monitor_->resume(state.config, files, {copy ? copy.get() : memory, state.devices.get()},
                        {deadline, stop_}),
       deadline);
 }
 
-std::optional<LiveMachine> Launcher::try_resume(const HeldInstallation& held,
+std::optional<LiveMachine> Launcher::try_resume(const InstallLease& lease,
                                                 const PreparedState& state) {
   try {
-    return resume(held, state);
+    return resume(lease, state);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;
     progress_.warning(std::string("the prepared state does not work (") + error.what() +
@@ -230,16 +237,60 @@ std::optional<LiveMachine> Launcher::try_resume(const HeldInstallation& held,
   }
 }
 
-LiveMachine Launcher::greet(const MachineShape& shape, std::unique_ptr<Machine> machine,
+LiveMachine Launcher::greet(const MachineConfig& config, std::unique_ptr<Machine> machine,
                             Deadline deadline) {
   if (const std::string gaps = monitor_->gaps(); !gaps.empty()) {
     progress_.note("the machine monitor runs without " + gaps +
                    ", which this system does not have");
   }
-  LiveMachine live{shape, std::move(machine), nullptr};
+  LiveMachine live{config, std::move(machine), nullptr};
   live.link = std::make_unique<GuestLink>(*live.machine, stop_);
-  begin_conversation(*live.link, host_name_for(environment_.name), deadline);
+  handshake(*live.link, host_name_for(environment_.name), deadline);
   return live;
+}
+
+std::string_view to_string(Readiness readiness) noexcept {
+  switch (readiness) {
+    case Readiness::cold:
+      return "cold";
+    case Readiness::warm:
+      return "warm";
+    case Readiness::stale:
+      return "stale";
+  }
+  return "cold";
+}
+
+ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_view name,
+                                  const MachineOptions& options) {
+  const Environment& environment = store.options().catalog.require(name);
+  const Stores stores(store.options());
+  const CacheLayout& layout = stores.cache();
+  ReadinessReport report;
+  const auto lease = stores.acquire_lease(environment);
+  report.installed = lease.has_value();
+  const auto directory = prepared_state_dir(layout, environment.name, options.network);
+  if (!lease) {
+    report.reasons.emplace_back("it is not installed");
+    return report;
+  }
+  MachineConfig config;
+  try {
+    config = config_for(options, layout);
+  } catch (const Error& error) {
+    report.reasons.emplace_back(error.what());
+    return report;
+  }
+  StateLookup lookup = find_prepared_state(layout, directory, {*lease, config, options.monitor});
+  if (lookup.state) {
+    report.readiness = Readiness::warm;
+  } else if (lookup.exists) {
+    report.readiness = Readiness::stale;
+    report.reasons = std::move(lookup.differences);
+  } else {
+    report.reasons.emplace_back("no machine was prepared");
+  }
+  return report;
 }
 
 }  // namespace pyro

@@ -1,4 +1,4 @@
-// What runs and preparations have in common: from an environment to a machine that takes commands.
+// From an environment to a machine that takes commands, for runs and preparations.
 #pragma once
 
 #include <memory>
@@ -7,8 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/held_installation.h"
-#include "store/stores.h"
+#include "store/installation.h"
 #include "vm/guest_link.h"
 #include "vm/prepared_state.h"
 
@@ -16,18 +15,18 @@ namespace pyro {
 
 /// A machine that takes commands.
 struct LiveMachine {
-  MachineShape shape;
+  MachineConfig config;
   std::unique_ptr<Machine> machine;
   std::unique_ptr<GuestLink> link;
 };
 
 class Launcher {
  public:
-  /// @throws Error(failed) where there is no monitor; (not_found) for an unknown environment;
-  ///         (usage) for a machine that there cannot be
+  /// @throws Error(failed) without a monitor; (not_found) for an unknown environment; (usage) for
+  /// options out of range
   Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
            ProgressListener* progress, std::stop_token stop);
-  /// With another monitor than QEMU.
+  /// With a monitor other than QEMU.
   Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
            ProgressListener* progress, std::stop_token stop,
            std::unique_ptr<MachineMonitor> monitor);
@@ -36,34 +35,34 @@ class Launcher {
   [[nodiscard]] const CacheLayout& layout() const noexcept { return stores_.cache(); }
   [[nodiscard]] ProgressListener& progress() noexcept { return progress_; }
 
-  /// Installs it if it is not.
-  [[nodiscard]] HeldInstallation hold();
+  /// Installs the environment if needed.
+  [[nodiscard]] InstallLease acquire_lease();
 
-  /// What shape_for() says of its options, with a warning where the host has too few processors.
-  [[nodiscard]] MachineShape shape();
+  /// config_for() its options, with a warning when the host has too few processors.
+  [[nodiscard]] MachineConfig config();
 
-  /// The first machine of ladder_from(`asked`) that comes up, with a warning for each that did not,
-  /// within the time that booting may take.
-  /// With a `memory` file, which is emptied first, for a machine that is to be saved.
-  [[nodiscard]] LiveMachine boot(const MachineShape& asked, const HeldInstallation& held,
+  /// Boots with the first of fallback_configs(`asked`) that works, with a warning for each other,
+  /// within the boot timeout. `memory`: the file for the memory of a machine that is to be saved;
+  /// its content is removed.
+  [[nodiscard]] LiveMachine boot(const MachineConfig& asked, const InstallLease& lease,
                                  std::optional<int> memory = std::nullopt);
 
-  /// Goes on from a state that matches.
-  /// @throws Error when it does not come up
-  [[nodiscard]] LiveMachine resume(const HeldInstallation& held, const PreparedState& state);
+  /// Resumes from a state that matches.
+  /// @throws Error when that fails
+  [[nodiscard]] LiveMachine resume(const InstallLease& lease, const PreparedState& state);
 
-  /// The same; nothing, and a warning, when it does not come up for whatever reason.
+  /// The same; nothing, and a warning, when it fails.
   /// @throws Error(interrupted)
-  [[nodiscard]] std::optional<LiveMachine> try_resume(const HeldInstallation& held,
+  [[nodiscard]] std::optional<LiveMachine> try_resume(const InstallLease& lease,
                                                       const PreparedState& state);
 
  private:
-  [[nodiscard]] LiveMachine boot_once(const MachineShape& shape, const HeldInstallation& held,
+  [[nodiscard]] LiveMachine boot_once(const MachineConfig& config, const InstallLease& lease,
                                       std::optional<int> memory, Deadline deadline);
-  [[nodiscard]] LiveMachine greet(const MachineShape& shape, std::unique_ptr<Machine> machine,
+  [[nodiscard]] LiveMachine greet(const MachineConfig& config, std::unique_ptr<Machine> machine,
                                   Deadline deadline);
-  /// Adds to the loss of the last machine that was tried what can be done about it.
-  void explain(MachineLost& lost, const MachineShape& shape) const;
+  /// Adds hints to the error of the last machine that was tried.
+  void explain(MachineLost& lost, const MachineConfig& config) const;
 
   ProgressListener silence_;
   EnvironmentStore& store_;
@@ -75,8 +74,13 @@ class Launcher {
   const std::unique_ptr<MachineMonitor> monitor_;
 };
 
-/// The fastest machine that works here.
+/// The configs to try, in order: `asked`, and then one that every kernel boots on with its
+/// accelerator. Never from KVM to software, which is no security boundary: a guest could force that
+/// by ending.
+[[nodiscard]] std::vector<MachineConfig> fallback_configs(const MachineConfig& asked);
+
+/// The fastest config that works on this host.
 /// @throws Error(failed) where KVM is required and does not work
-[[nodiscard]] MachineShape shape_for(const MachineOptions& options, const CacheLayout& layout);
+[[nodiscard]] MachineConfig config_for(const MachineOptions& options, const CacheLayout& layout);
 
 }  // namespace pyro

@@ -10,8 +10,8 @@
 
 #include "support/process.h"
 #include "support/temp_dir.h"
-#include "vm/conversation.h"
 #include "vm/fake_guest.h"
+#include "vm/session.h"
 
 namespace pyro {
 namespace {
@@ -22,9 +22,9 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using namespace std::chrono_literals;
 
-constexpr MachineShape kTcg{};
-constexpr MachineShape kKvm{.accelerator = Accelerator::kvm};
-constexpr MachineShape kMicro{.accelerator = Accelerator::kvm, .type = MachineType::microvm};
+constexpr MachineConfig kTcg{};
+constexpr MachineConfig kKvm{.accelerator = Accelerator::kvm};
+constexpr MachineConfig kMicro{.accelerator = Accelerator::kvm, .type = MachineType::microvm};
 
 void come_up(FakeGuest& guest) {
   guest.say_fixed(guest::FrameType::ready, guest::NumberPayload{guest::kProtocolVersion});
@@ -37,7 +37,7 @@ void complain(FakeGuest& guest) {
   guest.end("failed to set MSR", {Loss::monitor, {}});
 }
 void give_up(FakeGuest& guest) {
-  guest.say(guest::FrameType::trouble, "no disk");
+  guest.say(guest::FrameType::fatal_error, "no disk");
 }
 
 using Behaviour = void (*)(FakeGuest&);
@@ -45,35 +45,35 @@ using Behaviour = void (*)(FakeGuest&);
 /// What becomes of each try, in their order.
 class FakeMonitor : public MachineMonitor {
  public:
-  FakeMonitor(std::vector<Behaviour> tries, std::vector<MachineShape>& tried)
+  FakeMonitor(std::vector<Behaviour> tries, std::vector<MachineConfig>& tried)
       : tries_(std::move(tries)), tried_(tried) {}
 
-  std::unique_ptr<Machine> boot(const MachineShape& shape, const MachineFiles&,
+  std::unique_ptr<Machine> boot(const MachineConfig& config, const MachineFiles&,
                                 std::optional<int> memory) override {
     if (memory) {
       char byte = 0;
-      EXPECT_EQ(::lseek(*memory, 0, SEEK_END), static_cast<off_t>(shape.memory_bytes()));
+      EXPECT_EQ(::lseek(*memory, 0, SEEK_END), static_cast<off_t>(config.memory_bytes()));
       EXPECT_EQ(::pread(*memory, &byte, 1, 0), 1);
       EXPECT_EQ(byte, 0) << "something of another machine is in its memory";
       EXPECT_EQ(::pwrite(*memory, "x", 1, 0), 1);
     }
-    return next(shape);
+    return next(config);
   }
-  std::unique_ptr<Machine> resume(const MachineShape& shape, const MachineFiles&, const StateFiles&,
-                                  const ControlPatience&) override {
-    return next(shape);
+  std::unique_ptr<Machine> resume(const MachineConfig& config, const MachineFiles&,
+                                  const StateFiles&, const ControlTimeout&) override {
+    return next(config);
   }
 
  private:
-  std::unique_ptr<Machine> next(const MachineShape& shape) {
+  std::unique_ptr<Machine> next(const MachineConfig& config) {
     auto guest = std::make_unique<FakeGuest>();
     tries_.at(tried_.size())(*guest);
-    tried_.push_back(shape);
+    tried_.push_back(config);
     return guest;
   }
 
   std::vector<Behaviour> tries_;
-  std::vector<MachineShape>& tried_;
+  std::vector<MachineConfig>& tried_;
 };
 
 class Warnings : public ProgressListener {
@@ -89,18 +89,18 @@ class LaunchTest : public ::testing::Test {
  protected:
   LaunchTest() {
     fs::create_directory(dir_ / "cache");
-    held_.kernel = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-    held_.rootfs = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    lease_.kernel = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    lease_.rootfs = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   }
 
   Launcher launcher(std::vector<Behaviour> tries) {
     return {store_,     "debian:12", options_,
             &warnings_, {},          std::make_unique<FakeMonitor>(std::move(tries), tried_)};
   }
-  MachineShape boot(const MachineShape& asked, std::vector<Behaviour> tries,
-                    std::optional<int> memory = std::nullopt) {
+  MachineConfig boot(const MachineConfig& asked, std::vector<Behaviour> tries,
+                     std::optional<int> memory = std::nullopt) {
     tried_.clear();
-    return launcher(std::move(tries)).boot(asked, held_, memory).shape;
+    return launcher(std::move(tries)).boot(asked, lease_, memory).config;
   }
   static StoreOptions options_of_store(const fs::path& cache) {
     StoreOptions options;
@@ -111,9 +111,9 @@ class LaunchTest : public ::testing::Test {
   testing::TempDir dir_;
   EnvironmentStore store_{options_of_store(dir_ / "cache")};
   MachineOptions options_{.monitor = dir_ / "monitor", .boot_timeout = testing::kHang};
-  HeldInstallation held_;
+  InstallLease lease_;
   Warnings warnings_;
-  std::vector<MachineShape> tried_;
+  std::vector<MachineConfig> tried_;
 };
 
 TEST_F(LaunchTest, TheFirstThatComesUpIsTaken) {
@@ -144,10 +144,10 @@ TEST_F(LaunchTest, AMachineThatThereCannotBeIsRefused) {
     return std::nullopt;
   };
   EXPECT_EQ(code_for(0, 512), ErrorCode::usage);
-  EXPECT_EQ(code_for(kMostCpus + 1, 512), ErrorCode::usage);
-  EXPECT_EQ(code_for(1, kLeastMemoryMib - 1), ErrorCode::usage);
-  EXPECT_EQ(code_for(1, kMostMemoryMib + 1), ErrorCode::usage);
-  EXPECT_EQ(code_for(kMostCpus, kMostMemoryMib), std::nullopt);
+  EXPECT_EQ(code_for(kMaxCpus + 1, 512), ErrorCode::usage);
+  EXPECT_EQ(code_for(1, kMinMemoryMib - 1), ErrorCode::usage);
+  EXPECT_EQ(code_for(1, kMaxMemoryMib + 1), ErrorCode::usage);
+  EXPECT_EQ(code_for(kMaxCpus, kMaxMemoryMib), std::nullopt);
 }
 
 TEST_F(LaunchTest, MachineInSoftwareIsTriedOnce) {
@@ -202,7 +202,7 @@ TEST_F(LaunchTest, RequiredKvmThatDoesNotWorkIsAnError) {
   fs::permissions(options_.monitor, fs::perms(0755));
   options_.kvm = KvmUse::required;
   try {
-    static_cast<void>(shape_for(options_, CacheLayout(dir_ / "cache")));
+    static_cast<void>(config_for(options_, CacheLayout(dir_ / "cache")));
     FAIL() << "there is a machine";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::failed);
@@ -214,10 +214,10 @@ TEST_F(LaunchTest, RequiredKvmThatDoesNotWorkIsAnError) {
 TEST_F(LaunchTest, MoreProcessorsThanTheHostHasGetAWarningInSoftware) {
   options_.kvm = KvmUse::never;
   options_.cpus = 1;
-  static_cast<void>(launcher({}).shape());
+  static_cast<void>(launcher({}).config());
   EXPECT_THAT(warnings_.heard(), IsEmpty());
-  options_.cpus = kMostCpus;
-  static_cast<void>(launcher({}).shape());
+  options_.cpus = kMaxCpus;
+  static_cast<void>(launcher({}).config());
   EXPECT_THAT(warnings_.heard(), ElementsAre(HasSubstr("a machine of 64 processors is slow")));
 }
 
@@ -238,7 +238,7 @@ TEST_P(MonitorEndingTest, SaysWhatBecameOfTheMachine) {
   if (GetParam().loss == Loss::silence) options_.boot_timeout = 100ms;
   Launcher launcher(store_, "debian:12", options_, &warnings_, {});
   try {
-    static_cast<void>(launcher.boot(kTcg, held_));
+    static_cast<void>(launcher.boot(kTcg, lease_));
     FAIL() << "it came up";
   } catch (const MachineLost& lost) {
     EXPECT_EQ(lost.loss(), GetParam().loss) << lost.what();
@@ -269,18 +269,18 @@ void talk_nonsense(FakeGuest& guest) {
 }
 
 TEST_F(LaunchTest, AStateThatDoesNotWorkIsToldHoweverItFails) {
-  const PreparedState state{.shape = kTcg, .memory = make_memory_file("test"), .devices = {}};
+  const PreparedState state{.config = kTcg, .memory = make_memory_file("test"), .devices = {}};
   for (const Behaviour behaviour : {panic, complain, give_up, talk_nonsense}) {
     tried_.clear();
-    EXPECT_FALSE(launcher({behaviour}).try_resume(held_, state));
+    EXPECT_FALSE(launcher({behaviour}).try_resume(lease_, state));
     EXPECT_THAT(warnings_.heard().back(), HasSubstr("the prepared state does not work ("));
   }
   EXPECT_EQ(warnings_.heard().size(), 4u);
 }
 
 TEST_F(LaunchTest, AStateGoesOnOnTheMachineItIsOf) {
-  const PreparedState state{.shape = kKvm, .memory = make_memory_file("test"), .devices = {}};
-  EXPECT_EQ(launcher({come_up}).resume(held_, state).shape, kKvm);
+  const PreparedState state{.config = kKvm, .memory = make_memory_file("test"), .devices = {}};
+  EXPECT_EQ(launcher({come_up}).resume(lease_, state).config, kKvm);
   EXPECT_THAT(tried_, ElementsAre(kKvm));
 }
 

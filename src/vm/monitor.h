@@ -1,5 +1,5 @@
-// A machine, and the monitor that runs it: what a monitor has to be able to do. QEMU is the only
-// one so far (vm/qemu.h).
+// The interface of machine monitors, and the machines that they run. QEMU is the only one
+// (vm/qemu.h).
 #pragma once
 
 #include <memory>
@@ -7,19 +7,37 @@
 #include <stop_token>
 #include <string>
 
+#include "pyro/error.h"
 #include "pyro/machine.h"
 #include "vm/deadline.h"
-#include "vm/machine_lost.h"
 
 namespace pyro {
 
-enum class MachineType {
-  q35,      ///< A PC. Boots under any accelerator.
-  microvm,  ///< Nothing but virtio. Under emulation it may hang while its clock is calibrated.
+enum class Loss {
+  silence,  ///< The guest did not respond before a deadline.
+  end,      ///< The guest panicked or powered off.
+  monitor,  ///< The monitor failed or was killed.
 };
 
-/// Everything that a saved state depends on.
-struct MachineShape {
+/// A machine ended unexpectedly, or did not come up.
+class MachineLost : public Error {
+ public:
+  MachineLost(Loss loss, std::string message)
+      : Error(ErrorCode::failed, std::move(message)), loss_(loss) {}
+
+  [[nodiscard]] Loss loss() const noexcept { return loss_; }
+
+ private:
+  Loss loss_;
+};
+
+enum class MachineType {
+  q35,      ///< A PC. Boots under any accelerator.
+  microvm,  ///< Virtio only. Under emulation it may hang while it calibrates its clock.
+};
+
+/// The hardware of a machine.
+struct MachineConfig {
   Accelerator accelerator = Accelerator::tcg;
   MachineType type = MachineType::q35;
   unsigned cpus = 1;
@@ -29,61 +47,56 @@ struct MachineShape {
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept {
     return std::uint64_t{memory_mib} << 20;
   }
-  bool operator==(const MachineShape&) const = default;
+  bool operator==(const MachineConfig&) const = default;
 };
 
-/// Open descriptors, for reading. A monitor gets these and no paths.
+/// Open descriptors, for reading. A monitor gets no paths.
 struct MachineFiles {
   int kernel = -1;
   int initramfs = -1;
   int rootfs = -1;
 };
 
-/// The state of a machine: its memory, and everything else.
+/// A saved state: the memory of a machine, and the state of its devices.
 struct StateFiles {
   int memory = -1;
   int devices = -1;
 };
 
-/// How long a monitor is waited for.
-struct ControlPatience {
-  Deadline deadline;
-  std::stop_token stop;
-};
-
-/// How a machine ended, once its channel has ended.
+/// How a machine ended.
 struct MachineEnd {
-  Loss loss{};      ///< Loss::monitor when its process has ended, and not as it should.
-  std::string how;  ///< How its process ended, in words; empty while it has not.
+  Loss loss{};      ///< Loss::monitor when the monitor process failed.
+  std::string how;  ///< How the process ended, for messages; empty while it runs.
   std::string hint = {};
 };
 
-/// A machine that runs. It ends with this object, and with the thread that made it.
+/// A running machine. It is killed by the destructor, and when the thread that made it ends.
 class Machine {
  public:
   virtual ~Machine() = default;
 
-  /// The other end of the guest's port: a stream socket that does not block.
+  /// The host's end of the guest's port: a non-blocking stream socket.
   [[nodiscard]] virtual int channel() const noexcept = 0;
 
-  /// What becomes readable when there is something to note_words() of, and with the machine's end.
+  /// Descriptors to poll: readable when there is output to drain, and when the machine ends. -1 at
+  /// the end of the output.
   [[nodiscard]] virtual int console() const noexcept = 0;
-  [[nodiscard]] virtual int complaints() const noexcept = 0;
+  [[nodiscard]] virtual int stderr_fd() const noexcept = 0;
   [[nodiscard]] virtual int process() const noexcept = 0;
 
-  /// Takes in what console and monitor have said, so that neither has to wait.
-  virtual void note_words() = 0;
+  /// Reads what console and monitor have written, so that neither blocks.
+  virtual void drain_output() = 0;
 
-  /// The line of it that tells most of how the machine ended: of the monitor's complaints, else of
-  /// the guest's console. It may hold any bytes.
-  [[nodiscard]] virtual std::string last_words() const = 0;
+  /// The line of that output that best explains the end of the machine: of the monitor's stderr,
+  /// else of the console. It may hold any bytes.
+  [[nodiscard]] virtual std::string failure_line() const = 0;
 
   [[nodiscard]] virtual MachineEnd how_it_ended() = 0;
 
-  /// Writes what is not in the memory file, and stops the machine. For machines that were booted
-  /// with a memory file.
+  /// Writes the state of the devices, and stops the machine, which must have been booted with a
+  /// memory file.
   /// @throws Error(failed), also after the deadline; Error(interrupted)
-  virtual void save(int devices, const ControlPatience& patience) = 0;
+  virtual void save(int devices, const ControlTimeout& timeout) = 0;
 
   virtual void kill() noexcept = 0;
 };
@@ -92,21 +105,21 @@ class MachineMonitor {
  public:
   virtual ~MachineMonitor() = default;
 
-  /// The parts of the sandbox that this kernel lacks: "Landlock, seccomp"; empty when it has all.
+  /// The parts of the sandbox that this kernel lacks: "Landlock, seccomp"; empty for none.
   [[nodiscard]] virtual std::string gaps() const { return {}; }
 
-  /// With a `memory` file of the right size, the guest's memory is that file.
-  [[nodiscard]] virtual std::unique_ptr<Machine> boot(const MachineShape& shape,
+  /// `memory`: a file of the size of the guest's memory, which is kept in it.
+  [[nodiscard]] virtual std::unique_ptr<Machine> boot(const MachineConfig& config,
                                                       const MachineFiles& files,
                                                       std::optional<int> memory) = 0;
 
-  /// Goes on from a state, which stays as it is. The guest has read its kernel and its initramfs:
-  /// there need be none of these, and of that only one of the same kind.
-  /// @throws Error(failed) when the monitor refuses, or does not answer in time; Error(interrupted)
-  [[nodiscard]] virtual std::unique_ptr<Machine> resume(const MachineShape& shape,
+  /// Resumes from a state, which is not changed. The initramfs may be missing, and the kernel may
+  /// be any of the same format: the guest has read both.
+  /// @throws Error(failed) when the monitor fails, or does not answer in time; Error(interrupted)
+  [[nodiscard]] virtual std::unique_ptr<Machine> resume(const MachineConfig& config,
                                                         const MachineFiles& files,
                                                         const StateFiles& state,
-                                                        const ControlPatience& patience) = 0;
+                                                        const ControlTimeout& timeout) = 0;
 };
 
 }  // namespace pyro

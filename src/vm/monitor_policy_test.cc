@@ -26,7 +26,7 @@ class MonitorPolicyTest : public ::testing::Test {
     const Fd output(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
     start.program = PYRO_PROBE;
     start.arguments = {"given", dir_.path().string()};
-    start.complaints = output.get();
+    start.output = output.get();
     start.limits = {.address_space = kMonitorOverhead, .largest_file = 1 << 20};
     EXPECT_EQ(Subprocess(monitor_start(start), "the probe").wait().exit_code, 0);
     std::map<std::string, int> all;

@@ -1,5 +1,4 @@
-// How a monitor is started: with the descriptors it is given and nothing else, within limits, and
-// ending with the thread that started it.
+// The monitor process: started in a sandbox with the descriptors it is given, and its output kept.
 #pragma once
 
 #include <chrono>
@@ -9,54 +8,86 @@
 #include <string>
 #include <vector>
 
+#include "base/files.h"
 #include "base/subprocess.h"
 #include "sandbox/policy.h"
 
 namespace pyro {
 
+/// Reads the output of a process without blocking, and keeps its last 4 KiB.
+class OutputTail {
+ public:
+  OutputTail() = default;
+  explicit OutputTail(Fd source) : source_(std::move(source)) {}
+
+  [[nodiscard]] int descriptor() const noexcept { return source_.get(); }
+
+  /// Reads what is there. The descriptor is -1 after the end.
+  void drain();
+
+  [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+ private:
+  Fd source_;
+  std::string text_;
+};
+
+/// Two ends of a pipe or socket; ours is non-blocking.
+struct SocketPair {
+  Fd ours;
+  Fd theirs;
+};
+[[nodiscard]] SocketPair make_pipe();
+
+[[nodiscard]] std::string first_line(const std::string& text);
+
+/// The line of console output that explains a failure: of a kernel panic or of init, else the last.
+[[nodiscard]] std::string failure_line_in(const std::string& text);
+
 struct MonitorLimits {
   std::uint64_t address_space = 0;  ///< In bytes.
-  std::uint64_t largest_file = 0;   ///< That it may write, in bytes.
-  std::uint64_t descriptors = 256;  ///< Or what this process may have, if that is less.
+  std::uint64_t largest_file = 0;   ///< In bytes.
+  std::uint64_t descriptors = 256;  ///< At most what this process may have.
 };
 
 struct MonitorStart {
   std::filesystem::path program = {};
   std::vector<std::string> arguments = {};  ///< Without the program's name.
-  /// `descriptors[i]` is open as kFirstMonitorDescriptor + i; -1 is passed over.
+  /// `descriptors[i]` becomes kFirstMonitorDescriptor + i; -1 is left out.
   std::vector<int> descriptors = {};
-  int complaints = -1;  ///< Its standard output and error.
+  int output = -1;  ///< Its standard output and error.
   MonitorLimits limits = {};
-  bool network = false;              ///< Whether it may connect to others.
-  std::vector<PathRule> files = {};  ///< Descriptors that it opens anew, by /proc/self/fd.
+  bool network = false;              ///< Whether it may connect to other hosts.
+  std::vector<PathRule> files = {};  ///< Descriptors that it reopens by /proc/self/fd.
 };
 
 inline constexpr int kFirstMonitorDescriptor = 3;
 
-/// What errors call it.
+/// The name of a monitor in messages.
 inline constexpr char kMonitorSubject[] = "the machine monitor";
 
-/// What a monitor may do: a guest may have taken it over. It reads its program, libraries and
-/// firmware and what describes the host, opens /dev/kvm and `start.files`, and connects to others
-/// only with a network. Nothing else is read, and no other file written, made, removed or changed.
+/// The sandbox of a monitor, which a guest may have taken over. It may read its program, libraries,
+/// firmware and descriptions of the host, and open /dev/kvm and `start.files`. It may connect to
+/// other hosts only with a network, and can neither read nor change any other file.
 [[nodiscard]] Policy monitor_policy(const MonitorStart& start);
 
-/// Under that policy, and in a session of its own, so that no terminal sends it signals.
+/// How to start it: under that policy, in a session of its own, so that no terminal sends it
+/// signals.
 [[nodiscard]] ProcessStart monitor_start(const MonitorStart& start);
 
-/// What a monitor takes beside its guest's memory, in bytes: the translator's buffer, libraries,
-/// stacks.
+/// Address space of a monitor beside the memory of the guest, in bytes: translation buffer,
+/// libraries, stacks.
 inline constexpr std::uint64_t kMonitorOverhead = std::uint64_t{4} << 30;
 
 struct MonitorAnswer {
-  std::optional<ProcessEnd> end = {};  ///< Nothing: it had to be killed.
-  std::string first_line = {};         ///< Of what it said.
+  std::optional<ProcessEnd> end = {};  ///< Nothing when it had to be killed.
+  std::string first_line = {};         ///< Of its output.
 };
 
-/// Runs one that is soon done. It may write no file.
+/// Runs a monitor that exits by itself, for its output. It may write no file.
 [[nodiscard]] MonitorAnswer ask_monitor(const std::filesystem::path& program,
                                         std::vector<std::string> arguments,
                                         std::vector<int> descriptors,
-                                        std::chrono::milliseconds patience);
+                                        std::chrono::milliseconds timeout);
 
 }  // namespace pyro

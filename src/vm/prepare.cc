@@ -1,30 +1,114 @@
-// Makes the next runs of an environment fast: a machine that has booted, kept.
+// Prepare: boots a machine, and saves it for the next runs of its environment.
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
 #include <type_traits>
 #include <utility>
 
-#include "base/file_lock.h"
-#include "base/free_space.h"
-#include "store/held_installation.h"
-#include "store/layout.h"
-#include "store/staging_directory.h"
+#include "base/directories.h"
+#include "base/files.h"
+#include "store/installation.h"
+#include "store/transaction.h"
 #include "vm/launch.h"
 #include "vm/prepared_state.h"
-#include "vm/proof.h"
 #include "vm/qemu.h"
+#include "vm/session.h"
 
 namespace pyro {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::chrono::milliseconds kRest{200};
-constexpr std::chrono::seconds kSavePatience{60};  // it takes half a second
-/// Of the memory that a guest is given, it never touches less. How much more depends on the guest.
-constexpr std::uint64_t kLeastState = std::uint64_t{16} << 20;
+constexpr std::chrono::seconds kSmokeTestTimeout{30};
+
+/// A port of the host for a guest on the user network.
+class Listener {
+ public:
+  Listener() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* const generic = reinterpret_cast<sockaddr*>(&address);
+    socklen_t size = sizeof address;
+    if (!socket_ || ::bind(socket_.get(), generic, size) != 0 || ::listen(socket_.get(), 1) != 0 ||
+        ::getsockname(socket_.get(), generic, &size) != 0) {
+      throw system_error("cannot listen for the guest", errno);
+    }
+    port_ = ntohs(address.sin_port);
+  }
+
+  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+
+  /// What the first client sends.
+  [[nodiscard]] std::string receive() const {
+    const auto deadline = Clock::now() + std::chrono::seconds(5);
+    if (!wait_to_read(socket_.get(), deadline)) return {};
+    const Fd guest(
+        uninterrupted([&] { return ::accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC); }));
+    std::array<char, 256> words;
+    if (!wait_to_read(guest.get(), deadline)) return {};
+    const ssize_t got = ::read(guest.get(), words.data(), words.size());
+    return {words.data(), static_cast<std::size_t>(std::max<ssize_t>(got, 0))};
+  }
+
+ private:
+  Fd socket_;
+  std::uint16_t port_ = 0;
+};
+
+/// Has the guest connect to a loopback port of the host over the user network, and send `words`.
+void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Deadline deadline) {
+  constexpr const char* kHostOnUserNetwork = "10.0.2.2";
+  guest::ReachPayload host;
+  ::inet_pton(AF_INET, kHostOnUserNetwork, &host.address);
+  host.port = htons(port);
+  link.send_fixed(guest::FrameType::reach, host, words);
+  GuestFrame frame = link.next(deadline);
+  if (frame.type == guest::FrameType::done) return;
+  if (frame.type != guest::FrameType::refused) refuse_frame();
+  const int error = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
+  throw Error(ErrorCode::failed,
+              "the guest's network does not work: " +
+                  std::string(system_error(shortened(frame.payload), error).what()));
+}
+
+/// Runs a program that every environment has, and that changes nothing.
+/// @throws Error(failed) when it does not work; as run_command()
+void smoke_test(GuestLink& link) {
+  const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
+  const RunOptions options{.machine = {},
+                           .command = {"true"},
+                           .output = null.get(),
+                           .error_output = null.get(),
+                           .timeout = std::chrono::milliseconds(kSmokeTestTimeout),
+                           .stop_timeout = {}};
+  const CommandEnd end = run_command(link, options, {});
+  if (end.interrupted) throw Error(ErrorCode::interrupted, "interrupted");
+  if (end.code == 0 && end.signal == 0 && end.refused == 0 && !end.timed_out) return;
+  throw Error(ErrorCode::failed, "'true' does not work in the guest" +
+                                     (end.refusal.empty() ? "" : ": " + end.refusal));
+}
+
+/// Has a guest on the user network connect to a port of this host.
+/// @throws Error(failed)
+void check_network(GuestLink& link) {
+  constexpr std::string_view kWords = "pyro";
+  const Listener listener;
+  reach_host(link, listener.port(), kWords, Clock::now() + kSmokeTestTimeout);
+  if (listener.receive() == kWords) return;
+  throw Error(ErrorCode::failed, "the guest's network does not work");
+}
+
+constexpr std::chrono::milliseconds kIdleTime{200};
+constexpr std::chrono::seconds kSaveTimeout{60};  // it usually takes half a second
+/// Every guest touches at least so much of its memory.
+constexpr std::uint64_t kMinStateBytes = std::uint64_t{16} << 20;
 
 std::uint64_t allocated_bytes(const PreparedState& state) {
   std::uint64_t bytes = 0;
@@ -47,12 +131,12 @@ class Preparation {
   }
 
   PrepareReport run() {
-    const HeldInstallation held = timed("install", [&] { return launcher_.hold(); });
-    asked_ = launcher_.shape();
+    const InstallLease lease = timed("install", [&] { return launcher_.acquire_lease(); });
+    asked_ = launcher_.config();
     directory_ = prepared_state_dir(layout_, report_.name, asked_.network);
     const FileLock lock = acquire_lock();
-    if (!options_.force && is_prepared(held)) return std::move(report_);
-    make(held);
+    if (!options_.force && is_prepared(lease)) return std::move(report_);
+    create(lease);
     return std::move(report_);
   }
 
@@ -83,37 +167,38 @@ class Preparation {
                               }});
   }
 
-  bool is_prepared(const HeldInstallation& held) {
-    const auto lookup = find_prepared_state(layout_, directory_, owner(held));
+  bool is_prepared(const InstallLease& lease) {
+    const auto lookup = find_prepared_state(layout_, directory_, key(lease));
     if (!lookup.state) return false;
-    tell(*lookup.state);
+    describe(*lookup.state);
     report_.prepared_before = true;
     return true;
   }
 
-  void tell(const PreparedState& state) {
+  void describe(const PreparedState& state) {
     report_.manifest = directory_ / kManifestName;
-    report_.accelerator = state.shape.accelerator;
+    report_.accelerator = state.config.accelerator;
     report_.state_bytes = allocated_bytes(state);
   }
 
-  void make(const HeldInstallation& held) {
+  void create(const InstallLease& lease) {
     StagingDirectory staging(layout_);
-    require_free_space(layout_.staging_dir(), kLeastState);
-    PreparedState state{.shape = asked_,
+    require_free_space(layout_.staging_dir(), kMinStateBytes);
+    PreparedState state{.config = asked_,
                         .memory = make_file(staging, kMemoryName),
                         .devices = make_file(staging, kDevicesName)};
-    explaining_space(state, [&] { save(held, state); });
-    // Before the proof: a monitor that is replaced meanwhile makes it stale, not wrong.
-    const json conditions = state_conditions(owner(held), state.shape);
-    timed("prove", [&] { prove(held, state); });
+    with_disk_full_details(state, [&] { save(lease, state); });
+    // Before the smoke test: if the monitor is replaced meanwhile, the state is stale, and not
+    // wrong.
+    const json conditions = state_conditions(key(lease), state.config);
+    timed("prove", [&] { smoke_test_state(lease, state); });
     publish(conditions, staging, state);
-    tell(state);
+    describe(state);
   }
 
-  // A disk that is full kills the monitor when its guest touches one more page (SIGBUS).
+  // On a full disk the monitor is killed (SIGBUS) when its guest touches another page.
   template <typename Action>
-  void explaining_space(const PreparedState& state, const Action& action) {
+  void with_disk_full_details(const PreparedState& state, const Action& action) {
     try {
       action();
     } catch (const Error& error) {
@@ -121,45 +206,46 @@ class Preparation {
       const bool has_other_reasons = error.code() == ErrorCode::interrupted ||
                                      (lost != nullptr && lost->loss() != Loss::monitor);
       const std::string why =
-          explain_lack_of_space(layout_.staging_dir(), allocated_bytes(state), 0);
+          disk_full_details(layout_.staging_dir(), allocated_bytes(state), 0);
       if (has_other_reasons || why.empty()) throw;
       Error full = system_error("cannot save a machine of " + report_.name, ENOSPC);
       throw full.add_context(why);
     }
   }
 
-  // QEMU opens the memory file for writing even when it only maps it privately, so nobody else may.
+  // QEMU opens the memory file for writing even when it maps it privately, so it is for the caller
+  // only.
   static Fd make_file(const StagingDirectory& staging, const char* name) {
     return open_at(staging.descriptor(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
                    staging.path_of(name));
   }
 
-  void save(const HeldInstallation& held, PreparedState& state) {
+  void save(const InstallLease& lease, PreparedState& state) {
     LiveMachine live =
-        timed("boot", [&] { return launcher_.boot(asked_, held, state.memory.get()); });
-    state.shape = live.shape;
+        timed("boot", [&] { return launcher_.boot(asked_, lease, state.memory.get()); });
+    state.config = live.config;
     timed("warm up", [&] {
-      run_trivial(*live.link);
-      come_to_rest(*live.link);
+      smoke_test(*live.link);
+      wait_until_idle(*live.link);
     });
     timed("save", [&] {
-      live.machine->save(state.devices.get(), {Clock::now() + kSavePatience, options_.stop});
+      live.machine->save(state.devices.get(), {Clock::now() + kSaveTimeout, options_.stop});
     });
   }
 
-  // What booting and the command have left to do would go on in each machine that starts from here.
-  static void come_to_rest(GuestLink& link) {
-    const auto end = Clock::now() + kRest;
+  // Otherwise background work of the boot would go on in each machine that resumes.
+  static void wait_until_idle(GuestLink& link) {
+    const auto end = Clock::now() + kIdleTime;
     while (!link.stop_requested() && link.wait({}, end)) {
-      while (link.take()) {
+      while (link.try_next()) {
       }
     }
   }
 
-  void prove(const HeldInstallation& held, const PreparedState& state) {
-    LiveMachine live = launcher_.resume(held, state);
-    run_trivial(*live.link);
-    if (asked_.network == GuestNetwork::user) prove_network(*live.link);
+  void smoke_test_state(const InstallLease& lease, const PreparedState& state) {
+    LiveMachine live = launcher_.resume(lease, state);
+    smoke_test(*live.link);
+    if (asked_.network == GuestNetwork::user) check_network(*live.link);
   }
 
   void publish(const json& conditions, StagingDirectory& staging, const PreparedState& state) {
@@ -169,7 +255,7 @@ class Preparation {
     });
     json manifest =
         timed("digest", [&] { return state_manifest(conditions, state, options_.stop); });
-    add_story(manifest);
+    add_history(manifest);
     const auto path = staging.path_of(kManifestName);
     const Fd file = open_at(staging.descriptor(), kManifestName,
                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, path);
@@ -179,8 +265,8 @@ class Preparation {
     staging.publish(parent.get(), directory_);
   }
 
-  // How it came to be, for people.
-  void add_story(json& manifest) const {
+  // For people: when and how long it was prepared.
+  void add_history(json& manifest) const {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     json steps = json::array();
     for (const PrepareStep& step : report_.steps) {
@@ -192,15 +278,15 @@ class Preparation {
     manifest["steps"] = std::move(steps);
   }
 
-  [[nodiscard]] StateOwner owner(const HeldInstallation& held) const {
-    return {held, asked_, options_.machine.monitor};
+  [[nodiscard]] StateKey key(const InstallLease& lease) const {
+    return {lease, asked_, options_.machine.monitor};
   }
 
   const std::optional<std::chrono::milliseconds> lock_timeout_;
   const PrepareOptions& options_;
   Launcher launcher_;
   const CacheLayout& layout_;
-  MachineShape asked_;
+  MachineConfig asked_;
   std::filesystem::path directory_;
   PrepareReport report_;
 };

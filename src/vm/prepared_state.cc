@@ -1,27 +1,113 @@
-// The saved state of a machine in the cache.
+// The prepared state of a machine in the cache.
 #include "vm/prepared_state.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fstream>
 #include <functional>
 
-#include "base/file_verity.h"
+#include "base/files.h"
+#include "base/fs_verity.h"
+#include "base/hash.h"
 #include "base/strict_json.h"
-#include "base/whole_calls.h"
-#include "store/verify.h"
-#include "vm/machine_ladder.h"
+#include "store/installation.h"
+#include "stream/artifacts.h"
+#include "vm/initramfs.h"
+#include "vm/launch.h"
+#include "vm/qemu.h"
 
 namespace pyro {
 namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kLargestManifest = 1 << 20;
+json identity_of(const struct stat& status) {
+  return {{"device", status.st_dev},
+          {"inode", status.st_ino},
+          {"size", status.st_size},
+          {"modified_ns", status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec}};
+}
+
+json identity_of_path(const std::filesystem::path& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return nullptr;
+  return identity_of(status);
+}
+
+/// A state holds registers of the processor it was saved on, and the guest uses its features.
+json processor() {
+  json found = json::object();
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line) && !line.empty();) {
+    for (const char* const key : {"model name", "flags"}) {
+      if (line.starts_with(key)) found[key] = sha256(line).to_string();
+    }
+  }
+  return found;
+}
+
+std::string host_kernel() {
+  struct utsname names {};
+  return ::uname(&names) == 0 ? names.release : "";
+}
+
+/// The arguments for all configs; the config of this machine is a condition of its own.
+const std::string& digest_of_options() {
+  static const std::string digest = [] {
+    std::string words = qemu_resume_commands();
+    for (const Accelerator accelerator : {Accelerator::kvm, Accelerator::tcg}) {
+      for (const MachineType type : {MachineType::microvm, MachineType::q35}) {
+        const MachineConfig config{
+            .accelerator = accelerator, .type = type, .network = GuestNetwork::user};
+        for (const std::string& word : qemu_arguments(config, QemuStart::resume)) {
+          words += '\0' + word;
+        }
+      }
+    }
+    return sha256(words).to_string();
+  }();
+  return digest;
+}
+
+json machine_conditions(const MachineConfig& config) {
+  json machine = machine_type_json(config);
+  machine["cpus"] = config.cpus;
+  machine["memory_mib"] = config.memory_mib;
+  machine["network"] = name_of(config.network);
+  return machine;
+}
+
+json digests_of(const InstallRecord& record) {
+  json digests = json::object();
+  for (const auto& [name, artifact] : record.artifacts) digests[name] = artifact.digest.to_string();
+  if (record.source_digest) digests["source"] = *record.source_digest;
+  return digests;
+}
+
+/// A condition in messages.
+std::string description_of(const std::string& key) {
+  if (key == "monitor") return "the machine monitor was replaced";
+  if (key == "guest_program") return "this pyro has another guest program";
+  if (key == "machine") return "a machine of another shape or accelerator is asked for";
+  if (key == "options") return "this pyro starts machines with other options";
+  if (key == "processor") return "this is another processor";
+  if (key == "host_kernel") return "this host runs another kernel";
+  if (key == "catalog_version") return "this pyro has another catalog";
+  if (key == "digests") return "another build of the environment is installed";
+  if (key == "version") return "another version of the environment is installed";
+  if (key == "name") return "it is of another environment";
+  return key + " was changed or replaced";
+}
+
+using nlohmann::json;
+
+constexpr std::size_t kMaxManifest = 1 << 20;
 
 constexpr std::array kFiles = {kManifestName, kMemoryName, kDevicesName};
 
@@ -33,10 +119,10 @@ bool is_any(int directory, const std::function<bool(const struct stat&)>& what) 
   });
 }
 
-/// What keeps the state from being the caller's own; nothing when it is, and others cannot write
-/// it. Read before its rights are mended, as installs are.
-std::optional<std::string> foreign_hand(const CacheLayout& layout, int directory,
-                                        const std::filesystem::path& path) try {
+/// Why the state does not belong to the caller alone; nothing when it does. Verified before its
+/// rights are corrected, as installs are.
+std::optional<std::string> owner_problem(const CacheLayout& layout, int directory,
+                                         const std::filesystem::path& path) try {
   if (is_any(directory, [](const auto& file) { return file.st_uid != ::geteuid(); })) {
     return "the saved state is another user's alone";
   }
@@ -56,7 +142,7 @@ Fd open_state_file(int directory, const char* name) {
   return Fd(try_open(directory, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
 }
 
-/// The state's own files are as they were published.
+/// Whether the files of the state are those that were published.
 bool is_whole(const PreparedState& state, const json& manifest) {
   const json files = manifest.value("state", json::object());
   return state.memory && state.devices && files.is_object() &&
@@ -64,7 +150,7 @@ bool is_whole(const PreparedState& state, const json& manifest) {
          files.value("devices", json()) == file_identity(state.devices.get());
 }
 
-/// As install records have it of artifacts.
+/// Size and digest, as install records have them.
 json content_of(int file, const char* name, const std::stop_token& stop) {
   struct stat status {};
   if (::fstat(file, &status) != 0) throw system_error(std::string("cannot look at ") + name, errno);
@@ -72,21 +158,68 @@ json content_of(int file, const char* name, const std::stop_token& stop) {
   return {{"size", size}, {"digest", file_verity(file, size, name, stop).to_string()}};
 }
 
-/// One that would be tried, or nothing.
-std::optional<MachineShape> shape_in(const json& manifest, const MachineShape& asked) {
+/// The config that it was booted with, if it would be tried.
+std::optional<MachineConfig> config_in(const json& manifest, const MachineConfig& asked) {
   const json kind = manifest.value("booted_on", json());
-  for (const MachineShape& shape : ladder_from(asked)) {
-    if (kind == kind_of(shape)) return shape;
+  for (const MachineConfig& config : fallback_configs(asked)) {
+    if (kind == machine_type_json(config)) return config;
   }
   return std::nullopt;
 }
 
 }  // namespace
 
+std::string_view name_of(GuestNetwork network) noexcept {
+  return network == GuestNetwork::user ? "user" : "none";
+}
+
+json machine_type_json(const MachineConfig& config) {
+  return {{"accelerator", to_string(config.accelerator)},
+          {"type", config.type == MachineType::q35 ? "q35" : "microvm"}};
+}
+
+json file_identity(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return nullptr;
+  return identity_of(status);
+}
+
+std::vector<std::string> differences_between(const json& before, const json& now) {
+  std::vector<std::string> found;
+  for (const auto& [key, value] : now.items()) {
+    if (!before.contains(key) || before[key] != value) found.push_back(description_of(key));
+  }
+  for (const auto& [key, value] : before.items()) {
+    if (!now.contains(key)) found.push_back(description_of(key));
+  }
+  return found;
+}
+
+json state_conditions(const StateKey& key, const MachineConfig& config) {
+  const auto& [lease, asked, monitor] = key;
+  const InstallRecord& record = lease.installation.record;
+  json conditions = {{"name", record.name},
+                     {"version", record.version},
+                     {"digests", digests_of(record)},
+                     {"catalog_version", std::string(kCatalogVersion)},
+                     {"guest_program", std::string(guest_program_digest())},
+                     {"machine", machine_conditions(asked)},
+                     {"options", digest_of_options()},
+                     {"monitor", {{"path", monitor.string()}, {"file", identity_of_path(monitor)}}},
+                     {"vmlinux", file_identity(lease.kernel.get())},
+                     {"rootfs.ext4", file_identity(lease.rootfs.get())}};
+  if (lease.initrd) conditions["initrd.img"] = file_identity(lease.initrd.get());
+  if (config.accelerator == Accelerator::kvm) {
+    conditions["processor"] = processor();
+    conditions["host_kernel"] = host_kernel();
+  }
+  return conditions;
+}
+
 json state_manifest(const json& conditions, const PreparedState& state,
                     const std::stop_token& stop) {
   return {{"conditions", conditions},
-          {"booted_on", kind_of(state.shape)},
+          {"booted_on", machine_type_json(state.config)},
           {"state",
            {{"memory", file_identity(state.memory.get())},
             {"devices", file_identity(state.devices.get())}}},
@@ -101,7 +234,7 @@ std::filesystem::path prepared_state_dir(const CacheLayout& layout, const std::s
 }
 
 StateLookup find_prepared_state(const CacheLayout& layout, const std::filesystem::path& directory,
-                                const StateOwner& owner) {
+                                const StateKey& key) {
   StateLookup lookup;
   Fd folder;
   try {
@@ -111,25 +244,25 @@ StateLookup find_prepared_state(const CacheLayout& layout, const std::filesystem
   }
   if (!folder) return lookup;
   lookup.exists = true;
-  const auto foreign = foreign_hand(layout, folder.get(), directory);
-  const auto text = read_small_file_at(folder.get(), kManifestName, kLargestManifest);
+  const auto foreign = owner_problem(layout, folder.get(), directory);
+  const auto text = read_small_file_at(folder.get(), kManifestName, kMaxManifest);
   const json manifest = parse_strict_json_or_null(text.value_or(""));
   if (!manifest.is_object()) {
     lookup.differences.emplace_back(foreign.value_or("its manifest cannot be read"));
     return lookup;
   }
-  const auto shape = shape_in(manifest, owner.asked);
-  PreparedState state{.shape = shape.value_or(owner.asked),
+  const auto config = config_in(manifest, key.asked);
+  PreparedState state{.config = config.value_or(key.asked),
                       .memory = open_state_file(folder.get(), kMemoryName),
                       .devices = open_state_file(folder.get(), kDevicesName)};
   lookup.differences = differences_between(manifest.value("conditions", json::object()),
-                                           state_conditions(owner, state.shape));
+                                           state_conditions(key, state.config));
   if (foreign) {
     lookup.differences.push_back(*foreign);
   } else if (!is_whole(state, manifest)) {
     lookup.differences.emplace_back("the saved state itself was changed");
   }
-  if (!shape && lookup.differences.empty()) {
+  if (!config && lookup.differences.empty()) {
     lookup.differences.emplace_back("it does not say which machine it is of");
   }
   if (lookup.differences.empty()) lookup.state = std::move(state);

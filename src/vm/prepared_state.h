@@ -1,9 +1,9 @@
-// The saved state of a machine in the cache, and whether it still is of what is there now.
+// The prepared state of a machine in the cache, and whether it still matches what is installed.
 //
 //   <cache>/prepared/<name>/<network>/
-//       memory          the guest's memory, mapped by every machine that goes on from it
-//       devices         everything else of the machine
-//       manifest.json   what it was made from; written last
+//       memory          the memory of the guest, mapped by every machine that resumes from it
+//       devices         the state of its devices
+//       manifest.json   the conditions it was made under; written last
 //
 // Source: spec section 4 (outside the platform folder) and section 9, `pyro prepare`.
 #pragma once
@@ -13,41 +13,68 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/files.h"
+#include "store/installation.h"
 #include "store/layout.h"
 #include "vm/monitor.h"
-#include "vm/state_conditions.h"
 
 namespace pyro {
+
+/// What a state is made for.
+struct StateKey {
+  const InstallLease& lease;
+  /// From config_for(). The state may be of one of its fallback_configs(): the one that booted.
+  MachineConfig asked;
+  std::filesystem::path monitor;
+};
+
+/// Everything that must be the same to resume from a state, one field for each condition. Files are
+/// identified by device, inode, size and time, and not read.
+[[nodiscard]] nlohmann::json state_conditions(const StateKey& key, const MachineConfig& config);
+
+/// One line for each condition that differs, for messages.
+[[nodiscard]] std::vector<std::string> differences_between(const nlohmann::json& before,
+                                                           const nlohmann::json& now);
+
+/// The identity of an open file.
+[[nodiscard]] nlohmann::json file_identity(int fd);
+
+/// Which of the fallback_configs() a machine has.
+[[nodiscard]] nlohmann::json machine_type_json(const MachineConfig& config);
+
+/// "none", "user".
+[[nodiscard]] std::string_view name_of(GuestNetwork network) noexcept;
 
 [[nodiscard]] std::filesystem::path prepared_state_dir(const CacheLayout& layout,
                                                        const std::string& environment,
                                                        GuestNetwork network);
 
 struct PreparedState {
-  MachineShape shape;
+  MachineConfig config;
   Fd memory;
   Fd devices;
 };
 
-/// Of one that was made under these conditions. Reads both files, for their digests.
+/// The manifest of a state that was made under these conditions. Reads both files, for their
+/// digests.
 /// @throws Error(filesystem), (interrupted)
 [[nodiscard]] nlohmann::json state_manifest(const nlohmann::json& conditions,
                                             const PreparedState& state,
                                             const std::stop_token& stop = {});
 
 struct StateLookup {
-  std::optional<PreparedState> state;  ///< That matches.
+  std::optional<PreparedState> state;  ///< When it matches.
   bool exists = false;
-  std::vector<std::string> differences;  ///< One line each, when one exists that does not match.
+  std::vector<std::string> differences;  ///< Why an existing one does not match.
 };
 
-/// Of the caller's own, that others cannot write. One that they could is read again, and does not
-/// match where it is not as it was saved.
+/// The state in `directory`, if it belongs to the caller. One that other users could write is
+/// verified first.
 [[nodiscard]] StateLookup find_prepared_state(const CacheLayout& layout,
                                               const std::filesystem::path& directory,
-                                              const StateOwner& owner);
+                                              const StateKey& key);
 
 }  // namespace pyro

@@ -9,7 +9,7 @@
 #include <functional>
 
 #include "support/temp_dir.h"
-#include "vm/machine_ladder.h"
+#include "vm/launch.h"
 
 namespace pyro {
 namespace {
@@ -32,16 +32,16 @@ class PreparedStateTest : public ::testing::Test {
     }
     write_file(state() / kMemoryName, std::string(4096, 'm'));
     write_file(state() / kDevicesName, "devices");
-    held_.installation.record = {.catalog_version = "1",
-                                 .name = "tool:1",
-                                 .version = "1.0.0",
-                                 .source = "somewhere",
-                                 .source_digest = "sha256:ab",
-                                 .catalog_file = {},
-                                 .oci_digest = {},
-                                 .artifacts = {}};
+    lease_.installation.record = {.catalog_version = "1",
+                                  .name = "tool:1",
+                                  .version = "1.0.0",
+                                  .source = "somewhere",
+                                  .source_digest = "sha256:ab",
+                                  .catalog_file = {},
+                                  .oci_digest = {},
+                                  .artifacts = {}};
     open_files();
-    write_manifest(shape_);
+    write_manifest(config_);
   }
 
   [[nodiscard]] fs::path state() const {
@@ -50,23 +50,23 @@ class PreparedStateTest : public ::testing::Test {
   [[nodiscard]] fs::path monitor() const { return dir_ / "monitor"; }
 
   void open_files() {
-    held_.kernel = open_to_read(dir_ / "vmlinux");
-    held_.rootfs = open_to_read(dir_ / "rootfs.ext4");
-    held_.initrd = open_to_read(dir_ / "initrd.img");
+    lease_.kernel = open_to_read(dir_ / "vmlinux");
+    lease_.rootfs = open_to_read(dir_ / "rootfs.ext4");
+    lease_.initrd = open_to_read(dir_ / "initrd.img");
   }
 
-  [[nodiscard]] StateOwner owner() const { return {held_, shape_, monitor_}; }
+  [[nodiscard]] StateKey key() const { return {lease_, config_, monitor_}; }
 
-  /// Of a state that was saved of a machine of that shape.
-  void write_manifest(const MachineShape& shape) const {
-    const PreparedState saved{.shape = shape,
+  /// Of a state that was saved of a machine of that config.
+  void write_manifest(const MachineConfig& config) const {
+    const PreparedState saved{.config = config,
                               .memory = open_to_read(state() / kMemoryName),
                               .devices = open_to_read(state() / kDevicesName)};
     write_file(state() / kManifestName,
-               state_manifest(state_conditions(owner(), shape), saved).dump());
+               state_manifest(state_conditions(key(), config), saved).dump());
   }
 
-  [[nodiscard]] StateLookup find() const { return find_prepared_state(layout_, state(), owner()); }
+  [[nodiscard]] StateLookup find() const { return find_prepared_state(layout_, state(), key()); }
 
   /// One condition in the manifest, as if it had been another when the state was made.
   void change_condition(const char* key) const {
@@ -84,8 +84,8 @@ class PreparedStateTest : public ::testing::Test {
 
   testing::TempDir dir_;
   const CacheLayout layout_{dir_ / "cache"};
-  HeldInstallation held_;
-  MachineShape shape_;
+  InstallLease lease_;
+  MachineConfig config_;
   fs::path monitor_ = dir_ / "monitor";
 };
 
@@ -116,10 +116,10 @@ struct Change {
 
 struct Changeable : PreparedStateTest {
   using PreparedStateTest::change_condition;
-  using PreparedStateTest::held_;
+  using PreparedStateTest::config_;
+  using PreparedStateTest::lease_;
   using PreparedStateTest::monitor_;
   using PreparedStateTest::open_files;
-  using PreparedStateTest::shape_;
 
   void replace_artifact(const char* name) {
     replace(name);
@@ -127,7 +127,7 @@ struct Changeable : PreparedStateTest {
   }
   [[nodiscard]] fs::path file(const char* name) const { return dir_ / name; }
   [[nodiscard]] fs::path state_file(const char* name) const { return state() / name; }
-  [[nodiscard]] InstallRecord& record() { return held_.installation.record; }
+  [[nodiscard]] InstallRecord& record() { return lease_.installation.record; }
 };
 
 class ChangeTest : public Changeable, public ::testing::WithParamInterface<Change> {};
@@ -155,7 +155,7 @@ INSTANTIATE_TEST_SUITE_P(
                "rootfs.ext4 was changed or replaced"},
         Change{"Initrd", [](Changeable& test) { test.replace_artifact("initrd.img"); },
                "initrd.img was changed or replaced"},
-        Change{"InitrdGone", [](Changeable& test) { test.held_.initrd.reset(); },
+        Change{"InitrdGone", [](Changeable& test) { test.lease_.initrd.reset(); },
                "initrd.img was changed or replaced"},
         Change{"Monitor", [](Changeable& test) { test.replace_artifact("monitor"); },
                "the machine monitor was replaced"},
@@ -169,13 +169,13 @@ INSTANTIATE_TEST_SUITE_P(
                "it is of another environment"},
         Change{"Digest", [](Changeable& test) { test.record().source_digest = "sha256:cd"; },
                "another build of the environment is installed"},
-        Change{"Memory", [](Changeable& test) { test.shape_.memory_mib *= 2; },
+        Change{"Memory", [](Changeable& test) { test.config_.memory_mib *= 2; },
                "a machine of another shape or accelerator is asked for"},
-        Change{"Processors", [](Changeable& test) { test.shape_.cpus = 2; },
+        Change{"Processors", [](Changeable& test) { test.config_.cpus = 2; },
                "a machine of another shape or accelerator is asked for"},
-        Change{"Type", [](Changeable& test) { test.shape_.type = MachineType::microvm; },
+        Change{"Type", [](Changeable& test) { test.config_.type = MachineType::microvm; },
                "a machine of another shape or accelerator is asked for"},
-        Change{"Network", [](Changeable& test) { test.shape_.network = GuestNetwork::user; },
+        Change{"Network", [](Changeable& test) { test.config_.network = GuestNetwork::user; },
                "a machine of another shape or accelerator is asked for"},
         Change{"GuestProgram", [](Changeable& test) { test.change_condition("guest_program"); },
                "this pyro has another guest program"},
@@ -224,38 +224,38 @@ TEST_F(PreparedStateTest, AManifestOfStrangersSaysNothing) {
 }
 
 TEST_F(PreparedStateTest, WithKvmTheProcessorAndTheHostsKernelCount) {
-  EXPECT_FALSE(state_conditions(owner(), shape_).contains("processor"));
-  EXPECT_FALSE(state_conditions(owner(), shape_).contains("host_kernel"));
-  shape_.accelerator = Accelerator::kvm;
+  EXPECT_FALSE(state_conditions(key(), config_).contains("processor"));
+  EXPECT_FALSE(state_conditions(key(), config_).contains("host_kernel"));
+  config_.accelerator = Accelerator::kvm;
   for (const auto& [key, told] : {std::pair("processor", "this is another processor"),
                                   std::pair("host_kernel", "this host runs another kernel")}) {
-    write_manifest(shape_);
+    write_manifest(config_);
     ASSERT_TRUE(find().state);
     change_condition(key);
     EXPECT_THAT(find().differences, ElementsAre(told));
   }
 }
 
-constexpr MachineShape kFastest{.accelerator = Accelerator::kvm, .type = MachineType::microvm};
+constexpr MachineConfig kFastest{.accelerator = Accelerator::kvm, .type = MachineType::microvm};
 
 TEST_F(PreparedStateTest, AStateMayBeOfTheMachineThatCameUpInstead) {
-  shape_ = kFastest;
-  for (const MachineShape& shape : ladder_from(kFastest)) {
-    write_manifest(shape);
+  config_ = kFastest;
+  for (const MachineConfig& config : fallback_configs(kFastest)) {
+    write_manifest(config);
     const StateLookup found = find();
     ASSERT_TRUE(found.state);
-    EXPECT_EQ(found.state->shape, shape);
+    EXPECT_EQ(found.state->config, config);
   }
 }
 
 // Emulation is no boundary: it is not taken on because somebody left a state of it.
 TEST_F(PreparedStateTest, WhatWasPreparedWithoutKvmIsNotUsedWhereItWorks) {
-  const MachineShape shape_before = shape_;
-  shape_ = kFastest;
+  const MachineConfig shape_before = config_;
+  config_ = kFastest;
   EXPECT_THAT(find().differences,
               Contains("a machine of another shape or accelerator is asked for"));
-  write_manifest(shape_);
-  shape_ = shape_before;
+  write_manifest(config_);
+  config_ = shape_before;
   EXPECT_THAT(find().differences,
               Contains("a machine of another shape or accelerator is asked for"));
 }

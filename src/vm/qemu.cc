@@ -15,16 +15,13 @@
 #include "base/subprocess.h"
 #include "pyro/error.h"
 #include "vm/monitor_process.h"
-#include "vm/qemu_arguments.h"
-#include "vm/qemu_control.h"
-#include "vm/words.h"
 
 namespace pyro {
 namespace {
 
-/// Each connection of a guest takes one, and up to 256 KiB of the monitor's bounded address space.
+/// Each connection of a guest takes a descriptor, and up to 256 KiB of the bounded address space.
 constexpr std::uint64_t kDescriptorsWithConnections = 4096;
-constexpr std::uint64_t kLargestDeviceState = std::uint64_t{64} << 20;
+constexpr std::uint64_t kMaxDeviceState = std::uint64_t{64} << 20;
 
 SocketPair socket_pair(int flags) {
   std::array<int, 2> ends{};
@@ -48,7 +45,7 @@ MachineEnd describe(const ProcessEnd& end) {
             fmt::format("{} died of signal {} ({})", monitor, end.signal, ::strsignal(end.signal)),
             "it is QEMU's fault or the host's, not the command's: see 'dmesg'"};
   }
-  // Rebooting and turning off are ordinary ends of QEMU: it is told not to reboot.
+  // Reboot and power-off end QEMU with status 0, by -no-reboot.
   return {end.exit_code == 0 ? Loss::end : Loss::monitor,
           fmt::format("{} exited with status {}{}", monitor, end.exit_code,
                       end.exit_code == 0 ? ", as when its guest turns itself off" : "")};
@@ -56,24 +53,23 @@ MachineEnd describe(const ProcessEnd& end) {
 
 class QemuMachine : public Machine {
  public:
-  QemuMachine(const std::filesystem::path& program, const MachineShape& shape, QemuStart start,
+  QemuMachine(const std::filesystem::path& program, const MachineConfig& config, QemuStart start,
               const MachineFiles& files, const StateFiles& state)
-      : QemuMachine(program, shape, start, files, state, socket_pair(O_NONBLOCK),
+      : QemuMachine(program, config, start, files, state, socket_pair(O_NONBLOCK),
                     socket_pair(O_NONBLOCK), socket_pair(0), make_pipe()) {}
 
   [[nodiscard]] int channel() const noexcept override { return channel_.get(); }
   [[nodiscard]] int console() const noexcept override { return console_.descriptor(); }
-  [[nodiscard]] int complaints() const noexcept override { return complaints_.descriptor(); }
+  [[nodiscard]] int stderr_fd() const noexcept override { return stderr_.descriptor(); }
   [[nodiscard]] int process() const noexcept override { return process_.descriptor(); }
 
-  void note_words() override {
-    console_.take_in();
-    complaints_.take_in();
+  void drain_output() override {
+    console_.drain();
+    stderr_.drain();
   }
 
-  [[nodiscard]] std::string last_words() const override {
-    return complaints_.last().empty() ? telling_line(console_.last())
-                                      : first_line(complaints_.last());
+  [[nodiscard]] std::string failure_line() const override {
+    return stderr_.text().empty() ? failure_line_in(console_.text()) : first_line(stderr_.text());
   }
 
   [[nodiscard]] MachineEnd how_it_ended() override {
@@ -81,51 +77,50 @@ class QemuMachine : public Machine {
     return describe(process_.wait());
   }
 
-  void save(int devices, const ControlPatience& patience) override {
-    control_.save(devices, patience);
+  void save(int devices, const ControlTimeout& timeout) override {
+    control_.save(devices, timeout);
   }
 
-  void go_on(const ControlPatience& patience) {
-    constexpr std::chrono::milliseconds kMoment{100};
+  void resume(const ControlTimeout& timeout) {
+    constexpr std::chrono::milliseconds kExitTimeout{100};
     try {
-      control_.resume(patience);
+      control_.resume(timeout);
     } catch (const Error&) {
-      // The last words of a machine that has ended say more; waiting for its guest reports them.
-      if (!wait_to_read(process_.descriptor(), Clock::now() + kMoment)) throw;
+      // If the machine has ended, waiting for its guest reports a better reason.
+      if (!wait_to_read(process_.descriptor(), Clock::now() + kExitTimeout)) throw;
     }
   }
 
   void kill() noexcept override { process_.kill(); }
 
  private:
-  QemuMachine(const std::filesystem::path& program, const MachineShape& shape, QemuStart start,
+  QemuMachine(const std::filesystem::path& program, const MachineConfig& config, QemuStart start,
               const MachineFiles& files, const StateFiles& state, SocketPair channel,
-              SocketPair console, SocketPair control, SocketPair complaints)
+              SocketPair console, SocketPair control, SocketPair errors)
       : channel_(std::move(channel.ours)),
         console_(std::move(console.ours)),
-        complaints_(std::move(complaints.ours)),
+        stderr_(std::move(errors.ours)),
         control_(std::move(control.ours)),
         process_(monitor_start({.program = program,
-                                .arguments = qemu_arguments(shape, start),
+                                .arguments = qemu_arguments(config, start),
                                 .descriptors = {channel.theirs.get(), console.theirs.get(),
                                                 control.theirs.get(), files.kernel, files.initramfs,
                                                 files.rootfs, state.memory, state.devices},
-                                .complaints = complaints.theirs.get(),
-                                .limits = limits(shape, start),
-                                .network = shape.network != GuestNetwork::none,
+                                .output = errors.theirs.get(),
+                                .limits = limits(config, start),
+                                .network = config.network != GuestNetwork::none,
                                 .files = files_to_open(files, state)}),
                  kMonitorSubject) {}
 
-  static MonitorLimits limits(const MachineShape& shape, QemuStart start) {
+  static MonitorLimits limits(const MachineConfig& config, QemuStart start) {
     const bool writes = start == QemuStart::boot_to_save;
-    return {.address_space = shape.memory_bytes() + kMonitorOverhead,
-            .largest_file = writes ? std::max(shape.memory_bytes(), kLargestDeviceState) : 0,
-            .descriptors = shape.network == GuestNetwork::user ? kDescriptorsWithConnections
-                                                               : MonitorLimits{}.descriptors};
+    return {.address_space = config.memory_bytes() + kMonitorOverhead,
+            .largest_file = writes ? std::max(config.memory_bytes(), kMaxDeviceState) : 0,
+            .descriptors = config.network == GuestNetwork::user ? kDescriptorsWithConnections
+                                                                : MonitorLimits{}.descriptors};
   }
 
-  // QEMU takes the others as they are. Memory is opened for writing even where it is mapped
-  // privately.
+  // QEMU reopens these. Memory is opened for writing even when it is mapped privately.
   static std::vector<PathRule> files_to_open(const MachineFiles& files, const StateFiles& state) {
     std::vector<PathRule> rules;
     for (const int file : {files.kernel, files.initramfs}) {
@@ -138,25 +133,25 @@ class QemuMachine : public Machine {
   }
 
   Fd channel_;
-  Words console_;
-  Words complaints_;
+  OutputTail console_;
+  OutputTail stderr_;
   QemuControl control_;
   Subprocess process_;
 };
 
 }  // namespace
 
-std::unique_ptr<Machine> Qemu::boot(const MachineShape& shape, const MachineFiles& files,
+std::unique_ptr<Machine> Qemu::boot(const MachineConfig& config, const MachineFiles& files,
                                     std::optional<int> memory) {
   const QemuStart start = memory ? QemuStart::boot_to_save : QemuStart::boot;
-  return std::make_unique<QemuMachine>(program_, shape, start, files,
+  return std::make_unique<QemuMachine>(program_, config, start, files,
                                        StateFiles{.memory = memory.value_or(-1)});
 }
 
-std::unique_ptr<Machine> Qemu::resume(const MachineShape& shape, const MachineFiles& files,
-                                      const StateFiles& state, const ControlPatience& patience) {
-  auto machine = std::make_unique<QemuMachine>(program_, shape, QemuStart::resume, files, state);
-  machine->go_on(patience);
+std::unique_ptr<Machine> Qemu::resume(const MachineConfig& config, const MachineFiles& files,
+                                      const StateFiles& state, const ControlTimeout& timeout) {
+  auto machine = std::make_unique<QemuMachine>(program_, config, QemuStart::resume, files, state);
+  machine->resume(timeout);
   return machine;
 }
 
@@ -165,8 +160,8 @@ std::string Qemu::gaps() const {
 }
 
 std::string qemu_version(const std::filesystem::path& program) {
-  constexpr std::chrono::seconds kPatience{5};
-  const MonitorAnswer answer = ask_monitor(program, {"--version"}, {}, kPatience);
+  constexpr std::chrono::seconds kTimeout{5};
+  const MonitorAnswer answer = ask_monitor(program, {"--version"}, {}, kTimeout);
   return answer.end && answer.end->exit_code == 0 ? answer.first_line : "";
 }
 

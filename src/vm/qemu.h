@@ -2,20 +2,92 @@
 #pragma once
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "base/files.h"
 #include "vm/monitor.h"
 
 namespace pyro {
+
+/// The descriptors that QEMU gets, in the order of their numbers. Arguments have no paths.
+enum class QemuDescriptor { channel, console, control, kernel, initramfs, rootfs, memory, devices };
+
+enum class QemuStart {
+  boot,
+  boot_to_save,  ///< The memory is in a file that is written to.
+  resume,        ///< The memory is in a file that is mapped privately.
+};
+
+[[nodiscard]] std::vector<std::string> qemu_arguments(const MachineConfig& config, QemuStart start);
+
+/// For a small KVM machine that runs the stub kernel (vm/kvm_probe.h), its first descriptor.
+[[nodiscard]] std::vector<std::string> qemu_probe_arguments();
+
+/// The QMP commands that resume a machine that was started with QemuStart::resume.
+[[nodiscard]] std::string qemu_resume_commands();
+inline constexpr int kQemuResumeCommands = 3;
+
+/// Answers of QEMU, one JSON object a line. They are untrusted: a guest may have taken QEMU over.
+class QemuAnswers {
+ public:
+  void add(std::string_view bytes) { bytes_ += bytes; }
+
+  /// The result of the next command; nothing while it is incomplete. Events and the greeting are
+  /// skipped.
+  /// @throws Error(failed) with QEMU's reason for an error, and for an invalid or too long line
+  [[nodiscard]] std::optional<nlohmann::json> next();
+
+ private:
+  [[nodiscard]] std::optional<std::string> next_line();
+
+  std::string bytes_;
+  std::size_t taken_ = 0;
+  std::size_t searched_ = 0;  ///< No line ends before it.
+};
+
+/// Whether `answer` to query-migrate says that the state is saved; false while that goes on.
+/// @throws Error(failed) with QEMU's reason
+[[nodiscard]] bool says_saved(const nlohmann::json& answer);
+
+/// The machine protocol (QMP), as far as saving and resuming need it.
+class QemuControl {
+ public:
+  explicit QemuControl(Fd socket) : socket_(std::move(socket)) {}
+
+  /// Writes the state of the devices, without the memory, and waits for its end.
+  /// @throws Error(failed) when QEMU fails or does not answer in time; Error(interrupted)
+  void save(int devices, const ControlTimeout& timeout);
+
+  /// Resumes a machine that was started with QemuStart::resume.
+  /// @throws as save()
+  void resume(const ControlTimeout& timeout);
+
+ private:
+  /// Returns the result; `descriptor` is passed along for getfd.
+  nlohmann::json call(const nlohmann::json& command, const ControlTimeout& timeout,
+                      int descriptor = -1);
+  void send(const std::string& commands, int descriptor = -1);
+  nlohmann::json answer(const ControlTimeout& timeout);
+  void wait_until_saved(const ControlTimeout& timeout);
+
+  Fd socket_;
+  QemuAnswers answers_;
+};
 
 class Qemu : public MachineMonitor {
  public:
   explicit Qemu(std::filesystem::path program) : program_(std::move(program)) {}
 
-  [[nodiscard]] std::unique_ptr<Machine> boot(const MachineShape& shape, const MachineFiles& files,
+  [[nodiscard]] std::unique_ptr<Machine> boot(const MachineConfig& config,
+                                              const MachineFiles& files,
                                               std::optional<int> memory) override;
-  [[nodiscard]] std::unique_ptr<Machine> resume(const MachineShape& shape,
+  [[nodiscard]] std::unique_ptr<Machine> resume(const MachineConfig& config,
                                                 const MachineFiles& files, const StateFiles& state,
-                                                const ControlPatience& patience) override;
+                                                const ControlTimeout& timeout) override;
 
   [[nodiscard]] std::string gaps() const override;
 
@@ -23,8 +95,8 @@ class Qemu : public MachineMonitor {
   std::filesystem::path program_;
 };
 
-/// "QEMU emulator version 7.2.22 (...)": the first line of what `program` says of its version;
-/// empty when it fails.
+/// The first line of `program --version`: "QEMU emulator version 7.2.22 (...)"; empty when it
+/// fails.
 /// @throws Error(filesystem) when it cannot be started
 [[nodiscard]] std::string qemu_version(const std::filesystem::path& program);
 

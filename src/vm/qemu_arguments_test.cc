@@ -1,12 +1,11 @@
 // Tests of QEMU's command line: nothing of the user's is in it, and little that nobody needs.
-#include "vm/qemu_arguments.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "vm/monitor_process.h"
+#include "vm/qemu.h"
 
 namespace pyro {
 namespace {
@@ -22,11 +21,11 @@ using Case = std::tuple<Accelerator, MachineType, GuestNetwork, QemuStart>;
 class QemuArgumentsTest : public ::testing::TestWithParam<Case> {
  protected:
   QemuArgumentsTest() {
-    std::tie(shape_.accelerator, shape_.type, shape_.network, start_) = GetParam();
-    words_ = qemu_arguments(shape_, start_);
+    std::tie(config_.accelerator, config_.type, config_.network, start_) = GetParam();
+    words_ = qemu_arguments(config_, start_);
   }
 
-  MachineShape shape_;
+  MachineConfig config_;
   QemuStart start_{};
   std::vector<std::string> words_;
 };
@@ -36,7 +35,7 @@ TEST_P(QemuArgumentsTest, NothingIsThereThatWasNotAskedFor) {
 }
 
 TEST_P(QemuArgumentsTest, OnlyWhatIsEmulatedLacksWhatIsSlowThere) {
-  const bool emulated = shape_.accelerator == Accelerator::tcg;
+  const bool emulated = config_.accelerator == Accelerator::tcg;
   const auto processor = std::ranges::find(words_, "-cpu");
   const auto kernel = std::ranges::find(words_, "-append");
   ASSERT_TRUE(processor != words_.end() && kernel != words_.end());
@@ -72,7 +71,7 @@ TEST_P(QemuArgumentsTest, TheDiskCannotBeWritten) {
 }
 
 TEST_P(QemuArgumentsTest, ThereIsANetworkWhenItWasAskedFor) {
-  const bool wanted = shape_.network == GuestNetwork::user;
+  const bool wanted = config_.network == GuestNetwork::user;
   EXPECT_EQ(std::ranges::count(words_, "-netdev"), wanted ? 1 : 0);
   EXPECT_EQ(std::ranges::count_if(
                 words_, [](const std::string& word) { return word.starts_with("virtio-net"); }),
@@ -94,7 +93,7 @@ TEST_P(QemuArgumentsTest, ItTakesOrdersOnlyForAState) {
 TEST_P(QemuArgumentsTest, TheAcceleratorIsTheOneThatWasChosen) {
   const auto accelerator = std::ranges::find(words_, "-accel");
   ASSERT_NE(accelerator, words_.end());
-  EXPECT_THAT(*std::next(accelerator), StartsWith(std::string(to_string(shape_.accelerator))));
+  EXPECT_THAT(*std::next(accelerator), StartsWith(std::string(to_string(config_.accelerator))));
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -1,6 +1,4 @@
-// QEMU's machine protocol, as far as saving and going on take it.
-#include "vm/qemu_control.h"
-
+// The machine protocol of QEMU (QMP).
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,10 +8,10 @@
 #include <thread>
 #include <utility>
 
+#include "base/files.h"
 #include "base/strict_json.h"
-#include "base/whole_calls.h"
 #include "pyro/error.h"
-#include "vm/qemu_arguments.h"
+#include "vm/qemu.h"
 
 namespace pyro {
 namespace {
@@ -24,17 +22,17 @@ constexpr const char* kMonitorName = "the machine monitor";
   throw Error(ErrorCode::failed, std::string(kMonitorName) + ": " + why);
 }
 
-void check(const ControlPatience& patience) {
-  if (patience.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-  if (patience.deadline && Clock::now() >= *patience.deadline) fail("it does not answer in time");
+void check(const ControlTimeout& timeout) {
+  if (timeout.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+  if (timeout.deadline && Clock::now() >= *timeout.deadline) fail("it does not answer in time");
 }
 
-// A stop is looked at now and then: this is no place where many wait.
-void wait_for_bytes(int socket, const ControlPatience& patience) {
-  constexpr std::chrono::milliseconds kMoment{20};
+// Polls for a stop request.
+void wait_for_bytes(int socket, const ControlTimeout& timeout) {
+  constexpr std::chrono::milliseconds kPollInterval{20};
   do {
-    check(patience);
-  } while (!wait_to_read(socket, Clock::now() + kMoment));
+    check(timeout);
+  } while (!wait_to_read(socket, Clock::now() + kPollInterval));
 }
 
 template <typename Attachment>
@@ -50,10 +48,10 @@ void attach(msghdr& message, Attachment& attachment, int descriptor) {
 
 /// The text of `key`, shortened for a message; empty when there is none.
 std::string text_in(const nlohmann::json& object, const char* key) {
-  constexpr std::size_t kLongest = 400;
-  const auto found = object.find(key);  // of what is no object: its end
+  constexpr std::size_t kMaxText = 400;
+  const auto found = object.find(key);  // end() if it is not an object
   if (found == object.end() || !found->is_string()) return {};
-  return found->get_ref<const std::string&>().substr(0, kLongest);
+  return found->get_ref<const std::string&>().substr(0, kMaxText);
 }
 
 std::string first_of(std::string text, const char* otherwise) {
@@ -63,15 +61,15 @@ std::string first_of(std::string text, const char* otherwise) {
 }  // namespace
 
 std::optional<std::string> QemuAnswers::next_line() {
-  constexpr std::size_t kLongest = 1 << 20;
+  constexpr std::size_t kMaxLine = 1 << 20;
   const std::size_t end = bytes_.find('\n', searched_);
   if (end == bytes_.npos) {
     bytes_.erase(0, std::exchange(taken_, 0));
     searched_ = bytes_.size();
-    if (bytes_.size() > kLongest) fail("its answer has no end");
+    if (bytes_.size() > kMaxLine) fail("its answer has no end");
     return std::nullopt;
   }
-  if (end - taken_ > kLongest) fail("its answer has no end");
+  if (end - taken_ > kMaxLine) fail("its answer has no end");
   std::string line = bytes_.substr(taken_, end - taken_);
   taken_ = searched_ = end + 1;
   return line;
@@ -98,10 +96,10 @@ bool says_saved(const nlohmann::json& answer) {
   return status == "completed";
 }
 
-nlohmann::json QemuControl::call(const nlohmann::json& command, const ControlPatience& patience,
+nlohmann::json QemuControl::call(const nlohmann::json& command, const ControlTimeout& timeout,
                                  int descriptor) {
   send(command.dump(), descriptor);
-  return answer(patience);
+  return answer(timeout);
 }
 
 void QemuControl::send(const std::string& commands, int descriptor) {
@@ -116,26 +114,26 @@ void QemuControl::send(const std::string& commands, int descriptor) {
   if (sent < 0) fail("it does not listen");
 }
 
-void QemuControl::save(int devices, const ControlPatience& patience) {
-  call({{"execute", "qmp_capabilities"}}, patience);
+void QemuControl::save(int devices, const ControlTimeout& timeout) {
+  call({{"execute", "qmp_capabilities"}}, timeout);
   call({{"execute", "migrate-set-capabilities"},
         {"arguments", {{"capabilities", {{{"capability", "x-ignore-shared"}, {"state", true}}}}}}},
-       patience);
-  call({{"execute", "getfd"}, {"arguments", {{"fdname", "devices"}}}}, patience, devices);
-  call({{"execute", "migrate"}, {"arguments", {{"uri", "fd:devices"}}}}, patience);
-  wait_until_saved(patience);
+       timeout);
+  call({{"execute", "getfd"}, {"arguments", {{"fdname", "devices"}}}}, timeout, devices);
+  call({{"execute", "migrate"}, {"arguments", {{"uri", "fd:devices"}}}}, timeout);
+  wait_until_saved(timeout);
 }
 
-void QemuControl::resume(const ControlPatience& patience) {
-  send(qemu_resume_commands());  // which wait in the socket until QEMU listens
-  for (int i = 0; i < kQemuResumeCommands; ++i) answer(patience);
+void QemuControl::resume(const ControlTimeout& timeout) {
+  send(qemu_resume_commands());  // they wait in the socket until QEMU reads
+  for (int i = 0; i < kQemuResumeCommands; ++i) answer(timeout);
 }
 
-nlohmann::json QemuControl::answer(const ControlPatience& patience) {
+nlohmann::json QemuControl::answer(const ControlTimeout& timeout) {
   while (true) {
-    check(patience);  // events without end are no answer
+    check(timeout);  // also while events arrive
     if (auto found = answers_.next()) return std::move(*found);
-    wait_for_bytes(socket_.get(), patience);
+    wait_for_bytes(socket_.get(), timeout);
     std::array<char, 4096> piece;
     const ssize_t got = ::read(socket_.get(), piece.data(), piece.size());
     if (got < 0 && errno == EINTR) continue;
@@ -144,8 +142,8 @@ nlohmann::json QemuControl::answer(const ControlPatience& patience) {
   }
 }
 
-void QemuControl::wait_until_saved(const ControlPatience& patience) {
-  while (!says_saved(call({{"execute", "query-migrate"}}, patience))) {
+void QemuControl::wait_until_saved(const ControlTimeout& timeout) {
+  while (!says_saved(call({{"execute", "query-migrate"}}, timeout))) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
 }

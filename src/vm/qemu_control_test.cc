@@ -1,6 +1,4 @@
 // Tests of how a machine is saved, with somebody else in QEMU's place.
-#include "vm/qemu_control.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -11,6 +9,7 @@
 
 #include "pyro/error.h"
 #include "support/process.h"
+#include "vm/qemu.h"
 
 namespace pyro {
 namespace {
@@ -45,8 +44,8 @@ class QemuControlTest : public ::testing::Test {
   }
 
   /// What it fails with.
-  std::string save(const ControlPatience& patience) {
-    return failure_of([&] { control_->save(0, patience); });
+  std::string save(const ControlTimeout& timeout) {
+    return failure_of([&] { control_->save(0, timeout); });
   }
 
   template <typename Function>
@@ -68,10 +67,10 @@ class QemuControlTest : public ::testing::Test {
   void TearDown() override { control_.reset(); }
 };
 
-ControlPatience enough(std::stop_token stop = {}) {
+ControlTimeout enough(std::stop_token stop = {}) {
   return {.deadline = Clock::now() + testing::kHang, .stop = std::move(stop)};
 }
-ControlPatience little() {
+ControlTimeout little() {
   return {.deadline = Clock::now() + 100ms, .stop = {}};
 }
 

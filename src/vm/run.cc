@@ -1,12 +1,11 @@
-// One command in a machine of its own, from the environment's name to its end.
+// Run: one command in a machine of its own.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
 
-#include "vm/conversation.h"
 #include "vm/launch.h"
-#include "vm/prepared_state.h"
+#include "vm/session.h"
 
 namespace pyro {
 namespace {
@@ -16,8 +15,8 @@ constexpr int kNotExecutable = 126;
 constexpr int kNotFound = 127;
 constexpr int kSignalled = 128;
 
-/// For the copies on either side of a command that has less.
-constexpr std::chrono::minutes kLeastForCopies{1};
+/// Copies may take the timeout of the command, and at least this.
+constexpr std::chrono::minutes kMinCopyTime{1};
 
 std::chrono::microseconds since(Clock::time_point begin) {
   return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
@@ -31,41 +30,41 @@ class MachineRun {
 
   RunReport run() {
     const auto begin = Clock::now();
-    const HeldInstallation held = launcher_.hold();
-    LiveMachine live = start(held);
-    report_.accelerator = live.shape.accelerator;
+    const InstallLease lease = launcher_.acquire_lease();
+    LiveMachine live = start(lease);
+    report_.accelerator = live.config.accelerator;
     report_.ready_after = since(begin);
-    converse(*live.link);
-    // Nothing in there is worth a proper end.
+    run_session(*live.link);
+    // The guest has nothing to save.
     live.machine->kill();
     report_.total_time = since(begin);
     return std::move(report_);
   }
 
  private:
-  LiveMachine start(const HeldInstallation& held) {
-    const MachineShape shape = launcher_.shape();
+  LiveMachine start(const InstallLease& lease) {
+    const MachineConfig config = launcher_.config();
     if (!options_.cold) {
-      if (auto live = go_on(held, shape)) return std::move(*live);
+      if (auto live = try_resume(lease, config)) return std::move(*live);
     }
-    return launcher_.boot(shape, held);
+    return launcher_.boot(config, lease);
   }
 
-  std::optional<LiveMachine> go_on(const HeldInstallation& held, const MachineShape& shape) {
+  std::optional<LiveMachine> try_resume(const InstallLease& lease, const MachineConfig& config) {
     const auto directory =
-        prepared_state_dir(launcher_.layout(), launcher_.environment().name, shape.network);
-    const StateLookup lookup =
-        find_prepared_state(launcher_.layout(), directory, {held, shape, options_.machine.monitor});
+        prepared_state_dir(launcher_.layout(), launcher_.environment().name, config.network);
+    const StateLookup lookup = find_prepared_state(launcher_.layout(), directory,
+                                                   {lease, config, options_.machine.monitor});
     if (!lookup.state) {
-      tell_why_cold(lookup);
+      note_cold_start(lookup);
       return std::nullopt;
     }
-    auto live = launcher_.try_resume(held, *lookup.state);
+    auto live = launcher_.try_resume(lease, *lookup.state);
     report_.warm = live.has_value();
     return live;
   }
 
-  void tell_why_cold(const StateLookup& lookup) {
+  void note_cold_start(const StateLookup& lookup) {
     launcher_.progress().note("booting " + launcher_.environment().name + ": " +
                               (lookup.exists
                                    ? "its prepared state is stale: " +
@@ -73,21 +72,21 @@ class MachineRun {
                                    : "no state of it was prepared"));
   }
 
-  void converse(GuestLink& link) {
-    const Patience patience = copy_patience(options_.timeout);
+  void run_session(GuestLink& link) {
+    const Timeout timeout = copy_timeout(options_.timeout);
     for (const Copy& copy : options_.copy_in) {
-      if (const auto unreadable = copy_in(link, copy, warn_, patience)) {
+      if (const auto unreadable = copy_in(link, copy, warn_, timeout)) {
         note_failure(incomplete(copy, unreadable));
       }
     }
     const auto begin = Clock::now();
     const CommandEnd end = run_command(link, options_);
     report_.command_time = since(begin);
-    take_over(end);
+    record(end);
     if (!end.cut_off) {
-      // A user who stops the command wants an end soon.
-      return take_copies(
-          link, copy_patience(end.interrupted ? Limit(kLeastForCopies) : options_.timeout));
+      // After a stop request the copies should be short.
+      return copy_results_out(
+          link, copy_timeout(end.interrupted ? Limit(kMinCopyTime) : options_.timeout));
     }
     for (const Copy& copy : options_.copy_out) {
       warn_(copy.from + " is not copied out: the command did not end when it was killed");
@@ -96,15 +95,15 @@ class MachineRun {
 
   using Limit = std::optional<std::chrono::milliseconds>;
 
-  static Patience copy_patience(Limit limit) {
-    Patience patience{kStillnessOfACopy};
+  static Timeout copy_timeout(Limit limit) {
+    Timeout timeout{kCopyIdleTimeout};
     if (limit) {
-      patience.end = Clock::now() + std::max<std::chrono::milliseconds>(*limit, kLeastForCopies);
+      timeout.end = Clock::now() + std::max<std::chrono::milliseconds>(*limit, kMinCopyTime);
     }
-    return patience;
+    return timeout;
   }
 
-  void take_over(const CommandEnd& end) {
+  void record(const CommandEnd& end) {
     report_.timed_out = end.timed_out;
     report_.signal = end.signal;
     report_.exit_code = end.signal != 0 ? kSignalled + end.signal : end.code;
@@ -115,11 +114,11 @@ class MachineRun {
     if (end.timed_out) report_.exit_code = kTimedOut;
   }
 
-  // Also after a command that failed: what it left may say why.
-  void take_copies(GuestLink& link, const Patience& patience) {
+  // Also after a failed command: the files may explain it.
+  void copy_results_out(GuestLink& link, const Timeout& timeout) {
     for (const Copy& copy : options_.copy_out) {
       try {
-        copy_out(link, copy, warn_, patience);
+        copy_out(link, copy, warn_, timeout);
       } catch (const Error& error) {
         note_failure(error);
         if (error.code() == ErrorCode::interrupted) return;

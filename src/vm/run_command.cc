@@ -1,4 +1,4 @@
-// One command in a guest: its streams, its signals, its end.
+// Runs one command in a guest: streams, signals, timeout, exit status.
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -9,25 +9,24 @@
 #include <cerrno>
 #include <csignal>
 
-#include "vm/conversation.h"
-#include "vm/outlet.h"
+#include "vm/nonblocking_writer.h"
+#include "vm/session.h"
 
 namespace pyro {
 namespace {
 
 using guest::FrameType;
 
-/// How often the size of a terminal is looked at.
+/// How often the size of the terminal is checked.
 constexpr std::chrono::milliseconds kWindowInterval{200};
 
-/// How much of its output may wait for a slow reader while the command's end is looked for behind
-/// it.
-constexpr std::size_t kMostAhead = 256 << 10;
+/// How many bytes of output may wait for a slow reader while frames behind them are read.
+constexpr std::size_t kMaxAhead = 256 << 10;
 
-/// How long a reader may take over what is left of a command that was told to end.
-constexpr std::chrono::seconds kReaderPatience{1};
+/// How long a reader may take for the rest of the output of a command that was ended.
+constexpr std::chrono::seconds kReaderTimeout{1};
 
-/// What the guest has one of itself for.
+/// The guest has a null device of its own.
 bool is_null_device(int fd) {
   const dev_t null_device = makedev(1, 3);  // Linux: Documentation/admin-guide/devices.txt
   struct stat status {};
@@ -36,10 +35,10 @@ bool is_null_device(int fd) {
 
 class CommandRun {
  public:
-  CommandRun(GuestLink& link, const RunOptions& options, std::chrono::milliseconds kill_patience)
+  CommandRun(GuestLink& link, const RunOptions& options, std::chrono::milliseconds kill_timeout)
       : link_(link),
         options_(options),
-        kill_patience_(kill_patience),
+        kill_timeout_(kill_timeout),
         output_(options.output, options.output_limit),
         error_output_(options.error_output, options.output_limit),
         signals_(options.signals),
@@ -52,17 +51,17 @@ class CommandRun {
     try {
       while (!has_ended()) wait();
     } catch (const MachineLost&) {
-      if (stage_ == Stage::runs) throw;
-      cut_off();  // that is an end, too, and it was asked for
+      if (stage_ == Stage::running) throw;
+      cut_off();  // the machine ended while the command was being ended
     }
     return end_;
   }
 
  private:
-  enum class Stage { runs, was_told, was_killed };
+  enum class Stage { running, terminated, killed };
 
   bool has_ended() {
-    take_frames();
+    handle_frames();
     return ended_ && output_.idle() && error_output_.idle();
   }
 
@@ -81,19 +80,19 @@ class CommandRun {
 
   void send_word(FrameType type, const std::string& word) {
     require_no_zero_byte(word);
-    if (word.size() >= guest::kLargestPayload) {
+    if (word.size() >= guest::kMaxPayload) {
       throw Error(ErrorCode::usage, "a word of the command is longer than Linux allows");
     }
     link_.send(type, word);
   }
 
-  // Only as far as what came before is put out: a slow reader slows the guest down. The end of a
-  // command that was told to end is looked for ahead of its reader.
-  void take_frames() { take_frames(stage_ == Stage::runs ? 0 : kMostAhead); }
+  // Frames are read when earlier output has been written, so that a slow reader slows the guest
+  // down. For a command that is being ended, its exit is looked for ahead of the reader.
+  void handle_frames() { handle_frames(stage_ == Stage::running ? 0 : kMaxAhead); }
 
-  void take_frames(std::size_t ahead) {
-    while (!ended_ && output_.waiting() <= ahead && error_output_.waiting() <= ahead) {
-      const auto frame = link_.take();
+  void handle_frames(std::size_t ahead) {
+    while (!ended_ && output_.pending() <= ahead && error_output_.pending() <= ahead) {
+      const auto frame = link_.try_next();
       if (!frame) return;
       handle(*frame);
     }
@@ -102,11 +101,11 @@ class CommandRun {
   void handle(GuestFrame frame) {
     switch (frame.type) {
       case FrameType::output:
-        output_.add(frame.payload);
-        return tell_of_reader(output_, guest::Stream::output);
+        output_.write(frame.payload);
+        return report_closed_reader(output_, guest::Stream::output);
       case FrameType::error_output:
-        error_output_.add(frame.payload);
-        return tell_of_reader(error_output_, guest::Stream::error_output);
+        error_output_.write(frame.payload);
+        return report_closed_reader(error_output_, guest::Stream::error_output);
       case FrameType::taken:
         unanswered_ -= std::min<std::uint64_t>(
             unanswered_, fixed_part<guest::NumberPayload>(frame.payload).number);
@@ -115,44 +114,44 @@ class CommandRun {
         const auto end = fixed_part<guest::ExitPayload>(frame.payload);
         end_.code = static_cast<int>(end.code & 0xff);
         end_.signal = static_cast<int>(end.signal & 0x7f);
-        return note_end();
+        return on_exit();
       }
       case FrameType::refused:
         end_.refused = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
         end_.refusal = shortened(frame.payload);
-        return note_end();
+        return on_exit();
       default:
         refuse_frame();
     }
   }
 
-  // The reader of a command that ended by itself has all the time.
-  void note_end() {
+  // After a normal exit the reader may take any time.
+  void on_exit() {
     ended_ = true;
-    if (stage_ == Stage::runs) return deadline_.reset();
-    deadline_ = std::min(*deadline_, Clock::now() + kReaderPatience);
+    if (stage_ == Stage::running) return deadline_.reset();
+    deadline_ = std::min(*deadline_, Clock::now() + kReaderTimeout);
   }
 
   void wait() {
     enum { kInput, kOutput, kErrorOutput, kSignals, kCount };
     const bool may_send = input_open_ && unanswered_ < guest::kInputWindow && !ended_;
     std::array<pollfd, kCount> fds = {{{may_send ? options_.input : -1, POLLIN, 0},
-                                       {output_.wanted(), POLLOUT, 0},
-                                       {error_output_.wanted(), POLLOUT, 0},
+                                       {output_.poll_fd(), POLLOUT, 0},
+                                       {error_output_.poll_fd(), POLLOUT, 0},
                                        {signals_, POLLIN, 0}}};
     link_.wait(fds, next_deadline());
     if (fds[kInput].revents != 0) forward_input();
-    if (fds[kOutput].revents != 0) output_.drain();
-    if (fds[kErrorOutput].revents != 0) error_output_.drain();
+    if (fds[kOutput].revents != 0) output_.flush();
+    if (fds[kErrorOutput].revents != 0) error_output_.flush();
     if (fds[kSignals].revents != 0) forward_signals();
-    tell_of_reader(output_, guest::Stream::output);
-    tell_of_reader(error_output_, guest::Stream::error_output);
+    report_closed_reader(output_, guest::Stream::output);
+    report_closed_reader(error_output_, guest::Stream::error_output);
     if (options_.window >= 0) follow_window();
     keep_time();
   }
 
-  void tell_of_reader(Outlet& outlet, guest::Stream stream) {
-    if (outlet.went_away()) link_.send_fixed(FrameType::closed, guest::StreamPayload{stream});
+  void report_closed_reader(NonBlockingWriter& writer, guest::Stream stream) {
+    if (writer.consume_closed()) link_.send_fixed(FrameType::closed, guest::StreamPayload{stream});
   }
 
   void forward_input() {
@@ -181,7 +180,7 @@ class CommandRun {
   [[nodiscard]] guest::WindowPayload current_window() const {
     winsize size{};
     if (options_.window >= 0) ::ioctl(options_.window, TIOCGWINSZ, &size);
-    // There is no terminal, or one that does not know its own size.
+    // No terminal, or one without a size.
     if (size.ws_row == 0 || size.ws_col == 0) return {24, 80};
     return {size.ws_row, size.ws_col};
   }
@@ -199,21 +198,21 @@ class CommandRun {
     return deadline_ ? std::min(*deadline_, look) : look;
   }
 
-  // A command is told to end, then killed, and at last left behind with its machine.
+  // A command gets a signal, is then killed, and at last abandoned with its machine.
   void keep_time() {
-    if (link_.take_stop()) return stop();
+    if (link_.consume_stop()) return stop();
     if (!deadline_ || Clock::now() < *deadline_) return;
     if (ended_) return finish();
     switch (stage_) {
-      case Stage::runs:
-        take_frames(kMostAhead);
-        if (ended_) return;  // in time: it is the reader that is slow
+      case Stage::running:
+        handle_frames(kMaxAhead);
+        if (ended_) return;  // it ended in time, and its reader is slow
         end_.timed_out = true;
-        return tell_to_end(SIGTERM);
-      case Stage::was_told:
+        return request_end(SIGTERM);
+      case Stage::terminated:
         send_signal(SIGKILL);
-        return enter(Stage::was_killed, kill_patience_);
-      case Stage::was_killed:
+        return enter(Stage::killed, kill_timeout_);
+      case Stage::killed:
         return finish();
     }
   }
@@ -221,12 +220,12 @@ class CommandRun {
   void stop() {
     end_.interrupted = true;
     if (ended_) return finish();
-    tell_to_end(options_.stop_signal ? options_.stop_signal() : SIGINT);
+    request_end(options_.stop_signal ? options_.stop_signal() : SIGINT);
   }
 
-  void tell_to_end(int signal) {
+  void request_end(int signal) {
     send_signal(signal);
-    if (stage_ == Stage::runs) enter(Stage::was_told, options_.stop_timeout);
+    if (stage_ == Stage::running) enter(Stage::terminated, options_.stop_timeout);
   }
 
   void enter(Stage stage, std::chrono::milliseconds time) {
@@ -234,15 +233,15 @@ class CommandRun {
     deadline_ = Clock::now() + time;
   }
 
-  // What is left by now has no reader.
+  // Drops the rest of the output.
   void finish() {
     if (!ended_) cut_off();
     ended_ = true;
-    output_.abandon();
-    error_output_.abandon();
+    output_.discard();
+    error_output_.discard();
   }
 
-  // As the command's end is its machine's.
+  // The command ends with its machine.
   void cut_off() {
     end_.cut_off = true;
     end_.signal = SIGKILL;
@@ -250,14 +249,14 @@ class CommandRun {
 
   GuestLink& link_;
   const RunOptions& options_;
-  const std::chrono::milliseconds kill_patience_;
-  Outlet output_;
-  Outlet error_output_;
+  const std::chrono::milliseconds kill_timeout_;
+  NonBlockingWriter output_;
+  NonBlockingWriter error_output_;
   int signals_;
   bool input_open_;
   std::size_t unanswered_ = 0;
   guest::WindowPayload window_;
-  Stage stage_ = Stage::runs;
+  Stage stage_ = Stage::running;
   Deadline deadline_;  ///< Of the stage.
   bool ended_ = false;
   CommandEnd end_;
@@ -266,8 +265,8 @@ class CommandRun {
 }  // namespace
 
 CommandEnd run_command(GuestLink& link, const RunOptions& options,
-                       std::chrono::milliseconds kill_patience) {
-  return CommandRun(link, options, kill_patience).to_its_end();
+                       std::chrono::milliseconds kill_timeout) {
+  return CommandRun(link, options, kill_timeout).to_its_end();
 }
 
 }  // namespace pyro

@@ -9,8 +9,8 @@
 #include <functional>
 #include <thread>
 
-#include "vm/conversation.h"
 #include "vm/fake_guest.h"
+#include "vm/session.h"
 
 namespace pyro {
 namespace {
@@ -46,7 +46,7 @@ class RunCommandTest : public ::testing::Test {
     options_.output = output_.get();
     options_.error_output = error_output_.get();
     GuestLink link(guest_, stop_.get_token());
-    return run_command(link, options_, kill_patience_);
+    return run_command(link, options_, kill_timeout_);
   }
 
   std::string failure() {
@@ -63,16 +63,16 @@ class RunCommandTest : public ::testing::Test {
   }
 
   /// Takes input until `most` bytes of it are there, or there is no more; how many they are.
-  std::size_t hear_input(std::size_t most, int patience) {
+  std::size_t hear_input(std::size_t most, int timeout) {
     std::size_t size = 0;
     while (size < most) {
-      const auto heard = guest_.hear(patience);
+      const auto heard = guest_.hear(timeout);
       if (!heard) break;
       if (heard->type == FrameType::input) size += heard->payload.size();
     }
     return size;
   }
-  std::size_t hear_input(std::size_t wanted) { return hear_input(wanted, FakeGuest::kPatience); }
+  std::size_t hear_input(std::size_t wanted) { return hear_input(wanted, FakeGuest::kTimeout); }
 
   void expect_no_input() {
     std::jthread guest([&] {
@@ -87,7 +87,7 @@ class RunCommandTest : public ::testing::Test {
 
   FakeGuest guest_;
   std::stop_source stop_;
-  std::chrono::milliseconds kill_patience_{20'000};
+  std::chrono::milliseconds kill_timeout_{20'000};
   RunOptions options_{.machine = {}, .command = {"program", "", "[a,b]", "--"}};
   Fd output_ = memory_file();
   Fd error_output_ = memory_file();
@@ -203,7 +203,7 @@ TEST_F(RunCommandTest, ASlowReaderSlowsTheGuestDown) {
   auto [reader, writer] = pipe_ends();
   output_ = std::move(writer);
   options_.timeout = 300ms;
-  options_.stop_timeout = kill_patience_ = 20ms;
+  options_.stop_timeout = kill_timeout_ = 20ms;
   std::size_t said = 0;
   std::jthread guest([&] {
     const std::string piece = frame_bytes(FrameType::output, std::string(30 << 10, 'x'));
@@ -317,7 +317,7 @@ TEST_F(RunCommandTest, CommandThatDoesNotEndInTimeIsKilled) {
 TEST_F(RunCommandTest, GuestThatDoesNotKillItIsLeft) {
   options_.timeout = 20ms;
   options_.stop_timeout = 20ms;
-  kill_patience_ = 20ms;
+  kill_timeout_ = 20ms;
   const CommandEnd end = run();
   EXPECT_TRUE(end.timed_out);
   EXPECT_TRUE(end.cut_off);
@@ -327,7 +327,7 @@ TEST_F(RunCommandTest, GuestThatDoesNotKillItIsLeft) {
 TEST_F(RunCommandTest, AFloodDoesNotOutlastTheTimeout) {
   output_ = Fd(::open("/dev/null", O_WRONLY | O_CLOEXEC));
   options_.timeout = 50ms;
-  options_.stop_timeout = kill_patience_ = 50ms;
+  options_.stop_timeout = kill_timeout_ = 50ms;
   std::jthread guest([&](const std::stop_token& over) {
     std::string frames;  // so many at once that there is always one left
     for (int i = 0; i < 1000; ++i) frames += frame_bytes(FrameType::output, "x");
@@ -432,19 +432,19 @@ TEST_F(RunCommandTest, AMachineThatEndsWhenItIsStoppedIsNoLoss) {
 }
 
 TEST_F(RunCommandTest, WhatIsHeldWhileItRunsIsHeldForNoLonger) {
-  const auto held = std::make_shared<int>();
+  const auto lease = std::make_shared<int>();
   options_.while_it_runs = [&] {
     EXPECT_FALSE(guest_.hear(0)) << "nothing has been asked for yet";
-    return held;
+    return lease;
   };
   std::jthread guest([&] {
     ASSERT_TRUE(guest_.hear_of(FrameType::run));
-    EXPECT_GT(held.use_count(), 1);
+    EXPECT_GT(lease.use_count(), 1);
     say_exit(0);
   });
   static_cast<void>(run());
   options_.while_it_runs = nullptr;
-  EXPECT_EQ(held.use_count(), 1);
+  EXPECT_EQ(lease.use_count(), 1);
 }
 
 TEST_F(RunCommandTest, RejectsTextsWithZeroBytes) {
@@ -460,7 +460,7 @@ TEST_F(RunCommandTest, RejectsTextsWithZeroBytes) {
 }
 
 TEST_F(RunCommandTest, AWordThatLinuxWouldNotTakeIsRefused) {
-  options_.command.push_back(std::string(guest::kLargestPayload, 'x'));
+  options_.command.push_back(std::string(guest::kMaxPayload, 'x'));
   EXPECT_THAT(failure(), HasSubstr("longer than Linux allows"));
 }
 

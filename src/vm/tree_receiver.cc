@@ -1,4 +1,4 @@
-// Writes a tree that a guest sends, and nothing outside of it.
+// Writes a tree that a guest sends.
 #include "vm/tree_receiver.h"
 
 #include <fcntl.h>
@@ -12,7 +12,10 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <limits>
 
+#include "base/directories.h"
+#include "base/files.h"
 #include "vm/guest_link.h"
 
 namespace pyro {
@@ -21,15 +24,15 @@ namespace {
 using guest::EntryKind;
 
 constexpr mode_t kPermissions = 0777;
-constexpr std::uint32_t kMostNanoseconds = 999'999'999;
-constexpr std::uint64_t kMostEntries = 4'000'000;
-constexpr std::uint64_t kMostBytes = std::uint64_t{256} << 30;
+constexpr std::uint32_t kMaxNanoseconds = 999'999'999;
+constexpr std::uint64_t kMaxEntries = 4'000'000;
+constexpr std::uint64_t kMaxBytes = std::uint64_t{256} << 30;
 
 [[noreturn]] void refuse(const std::string& what) {
   throw Error(ErrorCode::failed, "the guest sent " + what + ": nothing more is taken from it");
 }
 
-/// Every part is a plain name.
+/// Refuses paths with empty, "." or ".." parts.
 void check_path(const std::string& path) {
   std::size_t begin = 0;
   while (begin <= path.size()) {
@@ -40,8 +43,8 @@ void check_path(const std::string& path) {
   }
 }
 
-/// Whether a link at `path` to `target` stays in the tree. Upwards it may lead only at first, from
-/// where it is: what ".." means after a name depends on whether that is a link.
+/// Whether a link at `path` to `target` stays in the tree. ".." is allowed only in front: after a
+/// name its meaning depends on whether that is a link.
 bool stays_within(const std::string& path, const std::string& target) {
   if (target.empty() || target.front() == '/') return false;
   auto depth = std::ranges::count(path, '/');
@@ -60,7 +63,7 @@ bool has_zero_byte(std::string_view text) {
   return text.find('\0') != text.npos;
 }
 
-/// What an entry says behind its fixed part: exactly the texts that the system calls get.
+/// The texts of an entry, as they are passed to system calls.
 struct EntryText {
   std::string path;
   std::string target;  ///< Of a link.
@@ -87,7 +90,7 @@ std::filesystem::path place_in(const std::string& to, const std::string& name) {
   if (error) throw system_error("cannot write " + to, error.value());
   const bool named_as_directory = !path.has_filename();  // "DIR/", "DIR/."
   if (named_as_directory) path = path.parent_path();
-  // What cannot be looked at cannot be opened either.
+  // If it cannot be read, opening it fails later.
   const bool into = named_as_directory || std::filesystem::is_directory(path, error);
   return into && !name.empty() ? path / name : path;
 }
@@ -104,6 +107,37 @@ Fd open_beneath(int directory, const std::string& path, int flags) {
 }
 
 }  // namespace
+
+ReceivedFile::ReceivedFile(Fd directory, std::string name, mode_t mode, std::string shown)
+    : shown_(shown), holes_(*this, std::numeric_limits<std::int64_t>::max()) {
+  file_.emplace(std::move(directory), std::move(name), mode, std::move(shown));
+}
+
+ReceivedFile::ReceivedFile(Fd stream, std::string shown)
+    : shown_(std::move(shown)),
+      stream_(std::move(stream)),
+      holes_(*this, std::numeric_limits<std::int64_t>::max()) {}
+
+void ReceivedFile::write(std::string_view bytes) {
+  if (stream_) return write_all(stream_.get(), bytes, shown_);
+  holes_.feed(holes_.position(), std::as_bytes(std::span(bytes)), Lifetime::call);
+}
+
+void ReceivedFile::data(std::uint64_t offset, std::span<const std::byte> bytes, Lifetime) {
+  pwrite_all(file_->descriptor(), bytes, offset, shown_);
+}
+
+void ReceivedFile::commit(const timespec& modified) {
+  if (stream_) return;
+  holes_.finish_here();
+  if (!set_size(file_->descriptor(), holes_.position())) {
+    throw system_error("cannot write " + shown_, errno);
+  }
+  const std::array<timespec, 2> times{timespec{0, UTIME_OMIT}, modified};  // access, modification
+  ::futimens(file_->descriptor(), times.data());
+  file_->take_over_permissions();
+  file_->commit();
+}
 
 TreeReceiver::TreeReceiver(const std::string& to, const std::string& name, Note note)
     : note_(std::move(note)),
@@ -133,9 +167,9 @@ TreeReceiver::Place TreeReceiver::place_of(const std::string& path) {
 
 void TreeReceiver::entry(std::string_view payload) {
   finish_file();
-  if (++entries_ > kMostEntries) refuse("more than 4,000,000 files");
+  if (++entries_ > kMaxEntries) refuse("more than 4,000,000 files");
   const auto entry = fixed_part<guest::EntryPayload>(payload);
-  if (entry.nanoseconds > kMostNanoseconds) refuse_frame("it sent a time that does not exist");
+  if (entry.nanoseconds > kMaxNanoseconds) refuse_frame("it sent a time that does not exist");
   const auto [path, target] = parse_text(payload, entry.kind);
   if (path.empty() != (entries_ == 1)) refuse("a tree without a beginning");
   leave_directories(path);
@@ -172,7 +206,7 @@ void TreeReceiver::make_file(const std::string& path, const guest::EntryPayload&
                 shown(path));
 }
 
-// Anything else may hold what the user needs, and is in the way.
+// Anything else may hold data of the user, and is an error.
 void TreeReceiver::remove_link_or_file(const Place& place) {
   struct stat there {};
   if (::fstatat(place.directory.get(), place.name.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -196,7 +230,7 @@ void TreeReceiver::make_link(const std::string& path, const std::string& target)
 void TreeReceiver::data(std::string_view bytes) {
   if (!file_) refuse("data that belongs to no file");
   bytes_ += bytes.size();
-  if (bytes_ > kMostBytes) refuse("more than 256 GiB");
+  if (bytes_ > kMaxBytes) refuse("more than 256 GiB");
   file_->write(bytes);
 }
 
@@ -212,15 +246,15 @@ void TreeReceiver::finish_directory(const OpenDirectory& directory) {
                     : open_beneath(root_.get(), directory.path, O_RDONLY | O_DIRECTORY);
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0) return;
-  // What the umask left of its mode, less what only pyro needed.
+  // Removes the permissions that only the copy needed.
   const mode_t beyond = S_IRWXU & ~static_cast<mode_t>(directory.entry.mode);
   if (beyond != 0) ::fchmod(fd.get(), status.st_mode & ~beyond & ~S_IFMT);
   const std::array<timespec, 2> times{timespec{0, UTIME_OMIT}, time_of(directory.entry)};
   ::futimens(fd.get(), times.data());
 }
 
-// What is made in a directory changes its time, and its mode may forbid that, so it is finished
-// when the guest goes on elsewhere. No more are remembered than a path has parts.
+// Time and mode of a directory are set when the guest leaves it: creating a file changes the time,
+// and the mode may forbid it. So at most the directories of one path are kept.
 void TreeReceiver::leave_directories(const std::string& path) {
   while (!directories_.empty() && !is_below(path, directories_.back().path)) {
     finish_directory(directories_.back());
@@ -228,7 +262,7 @@ void TreeReceiver::leave_directories(const std::string& path) {
   }
 }
 
-// From the innermost outwards.
+// The innermost first.
 void TreeReceiver::finish() {
   finish_file();
   for (; !directories_.empty(); directories_.pop_back()) {

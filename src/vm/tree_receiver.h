@@ -1,6 +1,8 @@
 // Writes a tree that a guest sends, and nothing outside of it.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -8,28 +10,51 @@
 #include <string_view>
 #include <vector>
 
-#include "base/destination.h"
 #include "base/files.h"
+#include "base/output_file.h"
 #include "guest/protocol.h"
-#include "vm/received_file.h"
+#include "stream/hole_finder.h"
 
 namespace pyro {
 
-/// The guest's names are untrusted. Each is looked up from the tree's own directory, part by part,
-/// without following a link; links are made only if they stay within the tree; set-user-id bits
-/// and owners are not taken over, and the umask counts. A file or link in the place of another is
-/// replaced, a file when the new one is whole; nothing else is. What was there keeps its mode, and
-/// a directory its time.
+/// A file of a copy: a new one that gets its name in commit(), or a stream. Blocks of zeros become
+/// holes.
+class ReceivedFile : private DataSink {
+ public:
+  /// A new file, as NewFile says; one that it replaces keeps its permissions.
+  ReceivedFile(Fd directory, std::string name, mode_t mode, std::string shown);
+  /// A device or a pipe, written to as data arrives.
+  ReceivedFile(Fd stream, std::string shown);
+  ReceivedFile(const ReceivedFile&) = delete;
+  ReceivedFile& operator=(const ReceivedFile&) = delete;
+
+  void write(std::string_view bytes);
+
+  void commit(const timespec& modified);
+
+ private:
+  void data(std::uint64_t offset, std::span<const std::byte> bytes, Lifetime lifetime) override;
+
+  std::string shown_;
+  Fd stream_;
+  std::optional<NewFile> file_;
+  HoleFinder holes_;
+};
+
+/// The guest's names are untrusted. Each is looked up from the root of the tree without following
+/// links, and links are made only if they stay within the tree. Set-user-id bits and owners are not
+/// copied, and the umask applies. Files and links replace files and links, and nothing else; a file
+/// does when it is complete. What existed keeps its mode, and a directory its time.
 class TreeReceiver {
  public:
   using Note = std::function<void(std::string_view)>;
 
-  /// `to` as with cp(1): an existing directory, or a name that ends with '/', is copied into, under
-  /// the name `name`, or as the content of that directory without one. A symbolic link is followed
-  /// there, and a file is written into a device or pipe.
+  /// `to` as with cp(1): an existing directory, or a name that ends with '/', gets the copy as
+  /// `name`, or its content if `name` is empty. A symbolic link is followed, and a device or pipe
+  /// written to.
   TreeReceiver(const std::string& to, const std::string& name, Note note);
 
-  /// @throws Error(failed) for what no honest guest sends; Error(filesystem).
+  /// @throws Error(failed) for an invalid tree; Error(filesystem).
   void entry(std::string_view payload);
   void data(std::string_view bytes);
   void finish();
@@ -39,7 +64,7 @@ class TreeReceiver {
     Fd directory;
     std::string name;
   };
-  /// That things are made in, and that was made for the copy itself.
+  /// A directory that is being filled.
   struct OpenDirectory {
     std::string path;
     guest::EntryPayload entry;
@@ -58,13 +83,13 @@ class TreeReceiver {
 
   Note note_;
   Destination destination_;
-  Fd parent_;         ///< That the tree is made in.
-  std::string name_;  ///< What it is called there.
+  Fd parent_;         ///< Of the tree.
+  std::string name_;  ///< Of the tree in `parent_`.
   std::string path_;  ///< Both, for messages.
-  Fd root_;           ///< Of a tree that is a directory.
+  Fd root_;           ///< Open when the tree is a directory.
   std::optional<ReceivedFile> file_;
   guest::EntryPayload file_entry_;
-  std::vector<OpenDirectory> directories_;  ///< Each in the former.
+  std::vector<OpenDirectory> directories_;  ///< Each in the one before.
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;
 };

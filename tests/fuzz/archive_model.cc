@@ -7,8 +7,8 @@
 #include "base/content_kind.h"
 #include "stream/artifacts.h"
 #include "stream/decompress.h"
-#include "stream/link_map.h"
-#include "stream/member_path.h"
+#include "stream/merged_view.h"
+#include "stream/tar.h"
 
 namespace pyro::fuzz {
 namespace {
@@ -57,7 +57,7 @@ void ArchiveModel::lay(const TarMember& member, TarReader& reader) {
     const Node* const node = find(std::string(folder));
     if (node != nullptr && !node->content) exact_ = false;
   }
-  if (std::max(path.size(), member.link_target.size()) > LinkMap::kLongestPath) exact_ = false;
+  if (std::max(path.size(), member.link_target.size()) > LinkMap::kMaxPath) exact_ = false;
   if (hard_targets_.contains(path)) exact_ = false;
   switch (member.type) {
     case TarMember::Type::directory:
@@ -133,7 +133,7 @@ std::optional<std::string> ArchiveModel::end_of(const std::string& path) const {
     done.push_back(component);
     const Node* const node = find(text_of());
     if (node == nullptr || node->content) continue;
-    if (node->target.starts_with('/') || ++followed > LinkMap::kMostFollowed) return std::nullopt;
+    if (node->target.starts_with('/') || ++followed > LinkMap::kMaxFollowed) return std::nullopt;
     done.pop_back();
     if (node->hard) done.clear();
     auto target = components_of(node->target);

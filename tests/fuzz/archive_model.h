@@ -9,7 +9,7 @@
 #include <string>
 
 #include "oracle.h"
-#include "stream/tar_reader.h"
+#include "stream/tar.h"
 
 namespace pyro::fuzz {
 

@@ -1,12 +1,10 @@
 // Catalog files.
 #include <set>
 
-#include "base/oci_names.h"
-#include "catalog/catalog_file.h"
-#include "catalog/install_name.h"
+#include "base/reference.h"
+#include "catalog/catalog.h"
+#include "catalog/entry.h"
 #include "catalog/names.h"
-#include "catalog/portable_entry.h"
-#include "oci/reference.h"
 #include "oracle.h"
 
 namespace pyro::fuzz {

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "memory_file.h"
-#include "oci/credential_file.h"
+#include "oci/credentials.h"
 
 namespace pyro::fuzz {
 namespace {

@@ -8,8 +8,8 @@
 #include <variant>
 
 #include "base/files.h"
-#include "base/sha256.h"
-#include "oci/docker_archive.h"
+#include "base/hash.h"
+#include "oci/layout_files.h"
 #include "oci/manifest.h"
 #include "oracle.h"
 

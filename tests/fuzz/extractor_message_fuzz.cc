@@ -11,10 +11,10 @@ namespace pyro::fuzz {
 namespace {
 
 void check_targets(const std::vector<LinkTarget>& targets) {
-  require(targets.size() <= kMostTargets, "there are at most so many targets");
+  require(targets.size() <= kMaxTargets, "there are at most so many targets");
   for (const LinkTarget& target : targets) {
     require(target.kind < kArtifactKinds.size(), "a target is of a known kind");
-    require(!target.path.empty() && target.path.size() <= LinkMap::kLongestPath,
+    require(!target.path.empty() && target.path.size() <= LinkMap::kMaxPath,
             "a target has a path of a member's length");
     require(
         target.path.front() != '/' && ("/" + target.path + "/").find("/../") == std::string::npos,
@@ -26,7 +26,7 @@ void check_artifacts(const std::vector<WrittenArtifact>& artifacts) {
   std::array<int, kArtifactKinds.size()> found{};
   for (const WrittenArtifact& artifact : artifacts) {
     require(artifact.file < MergedView::kFiles, "an artifact is in one of the files");
-    require(artifact.file / MergedView::kMostCandidates == artifact.kind, "... in one of its kind");
+    require(artifact.file / MergedView::kMaxCandidates == artifact.kind, "... in one of its kind");
     ++found[artifact.kind];
   }
   for (std::size_t kind = 0; kind < found.size(); ++kind) {

@@ -16,9 +16,10 @@
 #include <memory>
 #include <string>
 
+#include "base/directories.h"
 #include "oracle.h"
-#include "vm/conversation.h"
 #include "vm/fake_guest.h"
+#include "vm/session.h"
 
 namespace pyro::fuzz {
 namespace {
@@ -153,7 +154,7 @@ void run(std::string_view frames) {
 }
 
 void begin(std::string_view frames) {
-  attempt(frames, [](GuestLink& link) { begin_conversation(link, "host", {}); });
+  attempt(frames, [](GuestLink& link) { handshake(link, "host", {}); });
 }
 
 }  // namespace

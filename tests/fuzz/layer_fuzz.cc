@@ -12,8 +12,7 @@
 #include "oracle.h"
 #include "pyro/environment_store.h"
 #include "stream/artifact_writer.h"
-#include "stream/layer_reader.h"
-#include "stream/merged_view.h"
+#include "stream/extract.h"
 
 namespace pyro::fuzz {
 namespace {
@@ -51,44 +50,51 @@ const std::vector<int>& files() {
   return made;
 }
 
-/// So is it: threads take longer still. Checksums would leave a thread behind where a layer is
-/// refused, which may hold on to the ring.
+/// Made once, too: threads take longer still.
 ArtifactWriter& writer() {
   static ArtifactWriter made(files());
   return made;
 }
 
-struct Pass {
-  MergedView::Outcome outcome;
-  std::vector<std::optional<Digest>> digests;
+class Layers final : public LayerStream {
+ public:
+  Layers(const std::vector<Bytes>& layers, std::uint8_t cut) : layers_(layers), cut_(cut) {}
+
+  std::optional<LayerForm> next_layer() override {
+    if (next_ == layers_.size()) return std::nullopt;
+    source_ = in_pieces(layers_[next_++], cut_);
+    // A refused layer would leave a checksum's thread behind, which may hold on to the ring.
+    return LayerForm{.checksums = Checksums::leave};
+  }
+  std::span<const std::byte> next() override { return source_(); }
+
+ private:
+  const std::vector<Bytes>& layers_;
+  const std::uint8_t cut_;
+  std::size_t next_ = 0;
+  ByteSource source_;
 };
 
 /// Nothing where the layers are refused.
-std::optional<Pass> read_once(const std::vector<Bytes>& layers, std::uint8_t cut,
-                              const std::vector<LinkTarget>& targets) {
-  std::optional<Pass> pass;
+std::optional<Extracted> read_once(const std::vector<Bytes>& layers, std::uint8_t cut,
+                                   const std::vector<LinkTarget>& targets) {
+  std::optional<Extracted> extracted;
   const bool sound = accepts(ErrorCode::integrity, [&] {
-    MergedView view(targets);
-    ExtractionBudget budget{kLimits};
-    for (const Bytes layer : layers) {
-      LayerReader(in_pieces(layer, cut), Checksums::leave, view, writer(), budget).run();
-    }
-    pass = {view.choose(), {}};
+    Layers stream(layers, cut);
+    extracted = extract_layers(stream, writer(), kLimits, targets);
   });
-  auto digests = writer().finish();
-  if (!sound) return std::nullopt;
-  pass->digests = std::move(digests);
-  return pass;
+  if (!sound) static_cast<void>(writer().finish());
+  return extracted;
 }
 
 /// The last pass; nothing where the layers are refused, or take too many.
-std::optional<Pass> extract(const std::vector<Bytes>& layers, std::uint8_t cut) {
+std::optional<Extracted> extract(const std::vector<Bytes>& layers, std::uint8_t cut) {
   constexpr int kMostPasses = 4;
   std::vector<LinkTarget> targets;
   for (int i = 0; i < kMostPasses; ++i) {
-    auto pass = read_once(layers, cut, targets);
-    if (!pass || pass->outcome.missing.empty()) return pass;
-    for (LinkTarget& target : pass->outcome.missing) {
+    auto extracted = read_once(layers, cut, targets);
+    if (!extracted || extracted->missing.empty()) return extracted;
+    for (LinkTarget& target : extracted->missing) {
       require(std::ranges::find(targets, target) == targets.end(), "each pass knows more");
       targets.push_back(std::move(target));
     }
@@ -109,18 +115,18 @@ std::string read_file(int file, std::size_t size) {
   return content;
 }
 
-void check(const Pass& pass, const ArchiveModel& model) {
+void check(const Extracted& extracted, const ArchiveModel& model) {
   std::size_t found = 0;
   for (std::size_t kind = 0; kind < kArtifactKinds.size(); ++kind) {
     if (model.artifact(kind)) ++found;
   }
-  require(pass.outcome.choices.size() == found, "an artifact of each kind that is there");
-  for (const MergedView::Choice& choice : pass.outcome.choices) {
-    const auto expected = model.artifact(choice.kind);
-    require(expected && expected->size() == choice.size, "the right one, of its size");
-    require(read_file(files()[choice.file], choice.size) == *expected,
+  require(extracted.artifacts.size() == found, "an artifact of each kind that is there");
+  for (const WrittenArtifact& artifact : extracted.artifacts) {
+    const auto expected = model.artifact(artifact.kind);
+    require(expected && expected->size() == artifact.size, "the right one, of its size");
+    require(read_file(files()[artifact.file], artifact.size) == *expected,
             "its content is in its file");
-    require(pass.digests[choice.file] == verity_of(*expected), "its digest is of its content");
+    require(artifact.digest == verity_of(*expected), "its digest is of its content");
   }
 }
 
@@ -131,10 +137,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace pyro::fuzz;
   const CutInput input(data, size);
   const std::vector<Bytes> layers = layers_of(input.bytes);
-  const auto pass = extract(layers, input.cut);
-  if (!pass) return 0;
+  const auto extracted = extract(layers, input.cut);
+  if (!extracted) return 0;
   ArchiveModel model;
   for (const Bytes layer : layers) model.add(layer);
-  if (model.is_exact()) check(*pass, model);
+  if (model.is_exact()) check(*extracted, model);
   return 0;
 }

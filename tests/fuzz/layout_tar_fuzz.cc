@@ -8,10 +8,9 @@
 #include <string>
 
 #include "base/files.h"
-#include "oci/tar_index.h"
+#include "oci/layout_files.h"
 #include "oracle.h"
-#include "stream/member_path.h"
-#include "stream/tar_reader.h"
+#include "stream/tar.h"
 
 namespace pyro::fuzz {
 namespace {

@@ -3,15 +3,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/files.h"
-#include "oci/tar_index.h"
+#include "oci/layout_files.h"
 #include "oracle.h"
 #include "sandbox/messages.h"
-#include "stream/artifact_writer.h"
-#include "stream/layer_reader.h"
-#include "stream/merged_view.h"
+#include "stream/extract.h"
 #include "support/compress.h"
 #include "support/hash.h"
 #include "support/tar_builder.h"
@@ -79,6 +79,20 @@ const WorstInput kCompressed[] = {
 
 // --- archives ---
 
+class OneLayer final : public LayerStream {
+ public:
+  explicit OneLayer(ByteSource source) : source_(std::move(source)) {}
+  std::optional<LayerForm> next_layer() override {
+    if (std::exchange(begun_, true)) return std::nullopt;
+    return LayerForm{.checksums = Checksums::leave};
+  }
+  std::span<const std::byte> next() override { return source_(); }
+
+ private:
+  ByteSource source_;
+  bool begun_ = false;
+};
+
 void layer(const std::string& text) {
   std::vector<Fd> files;
   std::vector<int> numbers;
@@ -86,12 +100,8 @@ void layer(const std::string& text) {
     files.push_back(make_memory_file("an artifact"));
     numbers.push_back(files.back().get());
   }
-  ArtifactWriter writer(numbers);
-  MergedView view;
-  ExtractionBudget budget{ExtractionLimits{}};
-  LayerReader(in_pieces(bytes_of(text), 0), Checksums::leave, view, writer, budget).run();
-  static_cast<void>(writer.finish());
-  static_cast<void>(view.choose());
+  OneLayer layer(in_pieces(bytes_of(text), 0));
+  static_cast<void>(extract_layers(layer, numbers, {}, {}));
 }
 
 void layout_tar(const std::string& text) {

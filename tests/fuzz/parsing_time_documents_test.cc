@@ -5,10 +5,10 @@
 #include <nlohmann/json.hpp>
 
 #include "base/strict_json.h"
-#include "catalog/catalog_file.h"
-#include "oci/credential_file.h"
+#include "catalog/catalog.h"
+#include "oci/credentials.h"
 #include "oci/manifest.h"
-#include "oci/registries_conf.h"
+#include "oci/mirrors.h"
 #include "store/install_record.h"
 #include "support/temp_dir.h"
 #include "worst_input.h"

@@ -9,9 +9,10 @@
 #include <string>
 #include <utility>
 
+#include "base/directories.h"
 #include "base/files.h"
 #include "oracle.h"
-#include "store/verify.h"
+#include "store/installation.h"
 #include "vm/prepared_state.h"
 
 namespace pyro::fuzz {
@@ -34,17 +35,17 @@ class Place {
   Place() : path_(make_place()), layout_(path_ / "cache") {
     ::umask(022);
     for (const char* const name : {"vmlinux", "rootfs.ext4", "monitor"}) write(path_ / name, name);
-    held_.installation.record.name = "tool:1";
-    held_.installation.record.version = "1";
-    held_.kernel = open(path_ / "vmlinux");
-    held_.rootfs = open(path_ / "rootfs.ext4");
+    lease_.installation.record.name = "tool:1";
+    lease_.installation.record.version = "1";
+    lease_.kernel = open(path_ / "vmlinux");
+    lease_.rootfs = open(path_ / "rootfs.ext4");
     folder_ = layout_.make(directory());
     write(directory() / kMemoryName, std::string(4096, 'm'));
     write(directory() / kDevicesName, "devices");
-    const PreparedState saved{.shape = shape_,
+    const PreparedState saved{.config = config_,
                               .memory = open(directory() / kMemoryName),
                               .devices = open(directory() / kDevicesName)};
-    good_ = state_manifest(state_conditions(owner(), shape_), saved);
+    good_ = state_manifest(state_conditions(key(), config_), saved);
   }
   ~Place() { remove_tree_at(AT_FDCWD, path_, path_); }
   Place(const Place&) = delete;
@@ -67,7 +68,7 @@ class Place {
 
   void check(const std::string& manifest) const {
     write(directory() / kManifestName, manifest);
-    const StateLookup found = find_prepared_state(layout_, directory(), owner());
+    const StateLookup found = find_prepared_state(layout_, directory(), key());
     require(found.exists, "a state with any manifest is there");
     require(found.state.has_value() == found.differences.empty(),
             "a state is used, or said why not");
@@ -109,12 +110,12 @@ class Place {
   [[nodiscard]] fs::path directory() const {
     return prepared_state_dir(layout_, "tool:1", GuestNetwork::none);
   }
-  [[nodiscard]] StateOwner owner() const { return {held_, shape_, path_ / "monitor"}; }
+  [[nodiscard]] StateKey key() const { return {lease_, config_, path_ / "monitor"}; }
 
   const fs::path path_;
   const CacheLayout layout_;
-  HeldInstallation held_;
-  const MachineShape shape_{};
+  InstallLease lease_;
+  const MachineConfig config_{};
   Fd folder_;
   json good_;
 };

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "oracle.h"
-#include "vm/qemu_control.h"
+#include "vm/qemu.h"
 
 namespace pyro::fuzz {
 namespace {

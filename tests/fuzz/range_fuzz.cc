@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "base/recoverable.h"
-#include "base/sha256.h"
-#include "net/resumable_body.h"
+#include "base/errors.h"
+#include "base/hash.h"
+#include "net/retry.h"
 #include "oracle.h"
 
 namespace pyro::fuzz {
@@ -29,8 +29,10 @@ struct Answer {
 
 class Download {
  public:
-  explicit Download(ResumableBody::Content content)
-      : body_([this](std::span<const std::byte> bytes) { sink(bytes); }, content) {}
+  explicit Download(const ResumableBody::Expected& expected)
+      : is_sized_(expected.size.has_value()),
+        body_(
+            expected, [this](std::span<const std::byte> bytes) { sink(bytes); }, session_) {}
 
   /// False once nothing more can come of it.
   bool take(const std::string& line) {
@@ -40,16 +42,22 @@ class Download {
     lied_ = lied_ || answer.lies;
     try {
       deliver(answer);
-    } catch (const NeedsRestart&) {
-      require(lied_, "what fits together is not begun anew");
-      return false;
     } catch (const TransientError&) {
       return true;
+    } catch (const Error&) {
+      const bool is_unasked_range = is_sized_ && answer.status == 206;
+      require(lied_ || is_unasked_range, "what fits together is not refused");
+      require(is_sized_ || session_.should_restart(), "a body of unknown size ends by a restart");
+      return false;
     }
     return answer.status != 200 || !body_.total() || got_.size() < *body_.total();
   }
 
   void check() {
+    const bool is_too_long = is_sized_ && body_.received() > kSize;
+    require(lied_ || !is_too_long, "true answers are not too long");
+    require(!is_sized_ || got_.size() <= kSize, "no byte beyond the size is passed on");
+    if (is_too_long) return;
     require(got_.size() == body_.received(), "every byte is counted");
     const std::string truth = true_body();
     require(lied_ || truth.starts_with(got_), "bytes are passed on once, and in order");
@@ -97,19 +105,21 @@ class Download {
     if (response.ok()) {
       body_.check_head(response);
       const auto bytes = std::as_bytes(std::span(answer.body));
-      body_.take(bytes.first(bytes.size() / 3));
-      body_.take(bytes.subspan(bytes.size() / 3));
+      body_.write(bytes.first(bytes.size() / 3));
+      body_.write(bytes.subspan(bytes.size() / 3));
     }
     body_.check_end(response);
   }
 
+  bool is_sized_;
+  PullSession session_;
   ResumableBody body_;
   std::string got_;
   bool lied_ = false;
 };
 
-void check(std::string_view text, ResumableBody::Content content) {
-  Download download(content);
+void check(std::string_view text, const ResumableBody::Expected& expected) {
+  Download download(expected);
   for (bool goes_on = true; goes_on && !text.empty();) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     goes_on = download.take(std::string(text.substr(0, end)));
@@ -123,7 +133,10 @@ void check(std::string_view text, ResumableBody::Content content) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace pyro;
-  fuzz::check(fuzz::as_text(data, size), ResumableBody::Content::addressed);
-  fuzz::check(fuzz::as_text(data, size), ResumableBody::Content::named);
+  fuzz::check(fuzz::as_text(data, size),
+              ResumableBody::Expected{.digest = sha256(fuzz::true_body())});
+  fuzz::check(fuzz::as_text(data, size), ResumableBody::Expected{});
+  fuzz::check(fuzz::as_text(data, size),
+              ResumableBody::Expected{.size = fuzz::kSize, .digest = sha256(fuzz::true_body())});
   return 0;
 }

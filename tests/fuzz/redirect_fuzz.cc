@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "base/ascii.h"
-#include "catalog/source_url.h"
+#include "base/text.h"
+#include "catalog/names.h"
 #include "net/redirects.h"
 #include "net/url.h"
 #include "oracle.h"

@@ -2,9 +2,7 @@
 #include <array>
 #include <string>
 
-#include "base/oci_names.h"
-#include "oci/full_reference.h"
-#include "oci/reference.h"
+#include "base/reference.h"
 #include "oracle.h"
 #include "pyro/error.h"
 

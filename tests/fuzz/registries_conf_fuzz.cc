@@ -4,8 +4,7 @@
 
 #include "memory_file.h"
 #include "net/url.h"
-#include "oci/endpoints.h"
-#include "oci/registries_conf.h"
+#include "oci/mirrors.h"
 
 namespace pyro::fuzz {
 namespace {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "oracle.h"
-#include "stream/tar_reader.h"
+#include "stream/tar.h"
 
 namespace pyro::fuzz {
 namespace {

@@ -4,10 +4,10 @@
 #include <array>
 #include <string>
 
-#include "base/ascii.h"
-#include "net/fake_http_client.h"
-#include "oci/token.h"
+#include "base/text.h"
+#include "oci/auth.h"
 #include "oracle.h"
+#include "support/fake_http_client.h"
 
 namespace pyro::fuzz {
 namespace {

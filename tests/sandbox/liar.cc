@@ -37,7 +37,7 @@ void be_ready() {
   say(Ready{.confinement = {true, 6, true}});
 }
 
-/// The artifacts' files, which come with what is said first.
+/// The artifacts' files, which come with the first message.
 std::vector<int> receive_files() {
   Hello hello;
   alignas(cmsghdr) std::array<std::byte, CMSG_SPACE((1 + MergedView::kFiles) * sizeof(int))> room{};
@@ -54,39 +54,39 @@ std::vector<int> receive_files() {
   return files;
 }
 
-/// What is said next is not Hello any more.
-Handover hear() {
-  Handover handover;
-  while (::read(kSocketOfChild, &handover, sizeof handover) < 0 && errno == EINTR) {
+/// The next message; the first one is Hello.
+ChunkHeader receive_header() {
+  ChunkHeader header;
+  while (::read(kSocketOfChild, &header, sizeof header) < 0 && errno == EINTR) {
   }
-  return handover;
+  return header;
 }
 
 /// Takes the first layer, of one chunk, and waits for the second.
 void work_until_the_second() {
-  hear();
+  receive_header();
   be_ready();
-  hear();
-  say(Taken{});
-  hear();
+  receive_header();
+  say(ChunkAck{});
+  receive_header();
 }
 
 void work_to_the_end() {
   work_until_the_second();
-  say(Taken{});
-  hear();
+  say(ChunkAck{});
+  receive_header();
 }
 
 Success of_size(std::uint64_t size) {
   const Digest digest{Digest::Bytes{}};
-  return {{{kKernel, 0, size, digest}, {kRootfs, MergedView::kMostCandidates, size, digest}}};
+  return {{{kKernel, 0, size, digest}, {kRootfs, MergedView::kMaxCandidates, size, digest}}};
 }
 
 const std::map<std::string, std::function<void()>> kLies = {
     {"AnotherVersion", [] { say(Ready{.protocol = kProtocol + 1}); }},
     {"Nonsense", [] { say(std::vector<std::byte>(70'000, std::byte{2})); }},
     {"NothingAtAll", [] {}},
-    {"WorksBeforeItIsReady", [] { say(Taken{}); }},
+    {"WorksBeforeItIsReady", [] { say(ChunkAck{}); }},
     {"ReadyTwice",
      [] {
        be_ready();
@@ -95,7 +95,7 @@ const std::map<std::string, std::function<void()>> kLies = {
     {"TakesWhatWasNotGiven",
      [] {
        be_ready();
-       for (int i = 0; i < 3; ++i) say(Taken{});
+       for (int i = 0; i < 3; ++i) say(ChunkAck{});
      }},
     {"DoneAtOnce",
      [] {
@@ -153,7 +153,7 @@ const std::map<std::string, std::function<void()>> kLies = {
          static_cast<void>(!::ftruncate(file, off_t{32} << 30));
        }
        be_ready();
-       say(Taken{});
+       say(ChunkAck{});
        std::this_thread::sleep_for(std::chrono::minutes(10));
      }},
     {"MakesAForbiddenCall",

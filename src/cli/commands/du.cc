@@ -49,7 +49,7 @@ class DuCommand : public Command {
   void declare(Arguments& arguments) override { declare_json(arguments); }
 
   int run(Context& context, const std::vector<std::string>&) override {
-    const CacheUsage usage = cache_usage(EnvironmentStore(context.store));
+    const CacheUsage usage = EnvironmentStore(context.store).usage();
     if (json()) {
       context.out.write(render_json(usage_payload(usage, context.store.cache_dir.string())));
     } else {

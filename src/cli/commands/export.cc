@@ -10,8 +10,8 @@
 #include "cli/json_output.h"
 #include "cli/printable.h"
 #include "cli/sizes.h"
+#include "pyro/environment_store.h"
 #include "pyro/error.h"
-#include "pyro/image_layout.h"
 
 namespace pyro::cli {
 namespace {
@@ -37,9 +37,8 @@ class ExportCommand : public Command {
         .compression = compression_,
         .on_exported = [&](const ExportedEnvironment& exported) { tell(context, exported); },
         .stop = context.stop};
-    const ExportReport report = to_stdout()
-                                    ? export_environments(store, names, STDOUT_FILENO, options)
-                                    : export_environments(store, names, *output_, options);
+    const ExportReport report = to_stdout() ? store.export_to(STDOUT_FILENO, names, options)
+                                            : store.export_to(*output_, names, options);
     if (json()) context.out.write(render_json(export_payload(*output_, report)));
     return kDone;
   }

@@ -12,8 +12,8 @@
 #include "cli/json_output.h"
 #include "cli/printable.h"
 #include "cli/sizes.h"
+#include "pyro/environment_store.h"
 #include "pyro/error.h"
-#include "pyro/image_layout.h"
 
 namespace pyro::cli {
 namespace {
@@ -40,7 +40,7 @@ class ImportCommand : public Command {
     EnvironmentStore store(context.store);
     view_ = progress_.make_view(context);
     Outcomes outcomes(context);
-    const OpenLayout opened(store, layout, context.stop);
+    const OpenLayout opened = store.open_layout(layout, context.stop);
     outcomes.for_each(names_in(opened, layout, names), [&](const std::string& name) {
       return import(context, store, opened, name);
     });
@@ -91,8 +91,8 @@ class ImportCommand : public Command {
   EnvironmentStatus import_with_progress(const Context& context, EnvironmentStore& store,
                                          const OpenLayout& layout, const std::string& name) {
     const ClearAtEnd clear(view_.get());
-    return import_environment(
-        store, layout, name,
+    return store.import_from(
+        layout, name,
         {.as = as_,
          .force = force_,
          .user_catalog = user_catalog_file(context.variables),

@@ -40,7 +40,7 @@ class ListCommand : public Command {
  private:
   int run_outdated(const Context& context) const {
     const auto remarks = make_remarks(context);
-    const auto updates = find_updates(EnvironmentStore(context.store), context.stop, remarks.get());
+    const auto updates = EnvironmentStore(context.store).updates(context.stop, remarks.get());
     if (json()) {
       context.out.write(render_json(updates_payload(updates)));
     } else if (std::ranges::any_of(updates, is_newer)) {

@@ -46,19 +46,19 @@ void declare_machine_size(Arguments& arguments, MachineOptions& options) {
   arguments.value(
       "--cpus", "N",
       [&](const std::string& text) {
-        const auto number = parse_number(text, 1, kMostCpus);
-        if (!number) refuse_value("--cpus", text, fmt::format("a number from 1 to {}", kMostCpus));
+        const auto number = parse_number(text, 1, kMaxCpus);
+        if (!number) refuse_value("--cpus", text, fmt::format("a number from 1 to {}", kMaxCpus));
         options.cpus = *number;
       },
       "Processors of the machine (default 1)");
   arguments.value(
       "--memory", "MIB",
       [&](const std::string& text) {
-        const auto number = parse_number(text, kLeastMemoryMib, kMostMemoryMib);
+        const auto number = parse_number(text, kMinMemoryMib, kMaxMemoryMib);
         if (!number) {
           refuse_value(
               "--memory", text,
-              fmt::format("a number of MiB from {} to {}", kLeastMemoryMib, kMostMemoryMib));
+              fmt::format("a number of MiB from {} to {}", kMinMemoryMib, kMaxMemoryMib));
         }
         options.memory_mib = *number;
       },

@@ -33,7 +33,7 @@ class RemoveCommand : public Command {
  private:
   /// The install first: when it is in use, all stays.
   Json remove(const Context& context, EnvironmentStore& store, const std::string& name) const {
-    const RemovalReport report = remove_environment(store, name);
+    const RemovalReport report = store.remove(name);
     const auto file = user_catalog_file(context.variables);
     const bool entry_removed = file && UserCatalog(*file).remove(name, context.stop);
     if (report.removed.empty() && !entry_removed) {

@@ -46,9 +46,9 @@ void extractor_messages(const std::filesystem::path& root) {
   const Corpus corpus(root, "extractor_message");
   corpus.add("ready", bytes_of(Ready{.confinement = {true, 4, true}}));
   corpus.add("ready-of-another-version", bytes_of(Ready{.protocol = kProtocol + 1}) + "more");
-  corpus.add("taken", bytes_of(Taken{}));
-  const std::size_t second_kernel = kKernel * MergedView::kMostCandidates + 1;
-  const std::size_t rootfs = kRootfs * MergedView::kMostCandidates;
+  corpus.add("taken", bytes_of(ChunkAck{}));
+  const std::size_t second_kernel = kKernel * MergedView::kMaxCandidates + 1;
+  const std::size_t rootfs = kRootfs * MergedView::kMaxCandidates;
   const WrittenArtifact kernel{kKernel, second_kernel, 1 << 20, Digest({})};
   corpus.add("success", bytes_of(Success{{kernel, {kRootfs, rootfs, 1, Digest({})}}}));
   corpus.add("unpacked", bytes_of(Unpacked{std::uint64_t{1} << 33}));
@@ -128,7 +128,7 @@ void guest_frames(const std::filesystem::path& root) {
                         frame_bytes(FrameType::taken, payload_bytes(guest::NumberPayload{7})) +
                         exited);
   corpus.add("run-refused", kRun + refused);
-  corpus.add("trouble", kRun + frame_bytes(FrameType::trouble, "no disk"));
+  corpus.add("trouble", kRun + frame_bytes(FrameType::fatal_error, "no disk"));
   corpus.add("begin",
              kBegin + frame_bytes(FrameType::output, "late") +
                  frame_bytes(FrameType::ready,

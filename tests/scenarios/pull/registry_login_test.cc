@@ -329,7 +329,7 @@ TEST_F(LoginTest, ARegistryThatAsksForNothingIsSaidToHaveCheckedNothing) {
   registry_->set_auth(auth(Mode::open));
   const ProcessResult done = login();
   EXPECT_EQ(done.exit_code, 0) << done.err;
-  expect_says(done.err, {"warning", "nobody has checked the password"});
+  expect_says(done.err, {"warning", "the password was not checked"});
   EXPECT_FALSE(registry_->saw_authorization(Listener::registry));
 }
 
@@ -372,7 +372,7 @@ TEST_F(LoginTest, RegistriesConfCounts) {
   const ProcessResult insecure = login();
   EXPECT_EQ(insecure.exit_code, 0) << insecure.err;
   expect_says(insecure.out, {"logged in to " + registry_->host()});
-  expect_says(insecure.err, {"warning: nobody checks that " + registry_->host()});
+  expect_says(insecure.err, {"warning: TLS verification is off for " + registry_->host()});
   fs::remove(auth_file());
   registry_->forget_requests();
   write_file(conf, table + "blocked = true\n");

@@ -1,0 +1,67 @@
+// Text in protocols: ASCII letters, base64, sizes.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pyro {
+
+// --- ASCII alone, in every locale ---
+
+[[nodiscard]] constexpr bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+[[nodiscard]] constexpr bool is_lower(char c) {
+  return c >= 'a' && c <= 'z';
+}
+[[nodiscard]] constexpr bool is_upper(char c) {
+  return c >= 'A' && c <= 'Z';
+}
+[[nodiscard]] constexpr bool is_alnum(char c) {
+  return is_digit(c) || is_lower(c) || is_upper(c);
+}
+[[nodiscard]] constexpr bool is_one_of(char c, std::string_view set) {
+  return set.find(c) != std::string_view::npos;
+}
+[[nodiscard]] constexpr bool all_are(std::string_view text, bool (*is)(char)) {
+  return std::ranges::all_of(text, is);
+}
+/// Visible: neither a space nor a control character, and not beyond ASCII.
+[[nodiscard]] constexpr bool is_graphic(char c) {
+  return c > ' ' && c < '\x7f';
+}
+
+[[nodiscard]] constexpr char to_lower(char c) {
+  return is_upper(c) ? static_cast<char>(c - 'A' + 'a') : c;
+}
+
+[[nodiscard]] inline std::string to_lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) c = to_lower(c);
+  return lower;
+}
+
+/// Without spaces and tabs at both ends.
+[[nodiscard]] constexpr std::string_view trim(std::string_view text) {
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
+/// "64 MiB": whole ones, rounded down.
+[[nodiscard]] inline std::string mib(std::uint64_t bytes) {
+  return std::to_string(bytes >> 20) + " MiB";
+}
+
+// --- base64: RFC 4648 section 4 ---
+
+[[nodiscard]] std::string base64_encode(std::string_view bytes);
+
+/// Nothing unless all of `text` is base64; padding may be missing.
+[[nodiscard]] std::optional<std::string> base64_decode(std::string_view text);
+
+}  // namespace pyro

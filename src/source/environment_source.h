@@ -1,0 +1,43 @@
+// The source of an environment: as a person names it, and as an install chooses it.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <variant>
+
+#include "pyro/catalog.h"
+#include "pyro/progress.h"
+#include "source/directory_source.h"
+#include "source/image_source.h"
+
+namespace pyro {
+
+/// A complete profile of the runtime bundle.
+struct BundledProfile {
+  RuntimeBundle bundle;
+  std::filesystem::path directory;
+};
+/// The image of the catalog entry in a registry.
+struct RegistryImage {};
+/// A directory of unpacked artifacts.
+struct ArtifactDirectory {
+  std::filesystem::path path;
+};
+/// The archive at `source_url` of the catalog entry.
+struct SourceArchive {};
+
+using ChosenSource =
+    std::variant<BundledProfile, RegistryImage, ArtifactDirectory, LayoutImage, SourceArchive>;
+
+/// The first source of `environment`: the runtime bundle, a registry, `source_url`. With a pin, the
+/// first source that can prove it: a bundle is skipped with a warning. Nothing without a source.
+/// @throws Error(failed) for a bundle of another platform; (integrity) when no source can prove the
+/// pin.
+[[nodiscard]] std::optional<ChosenSource> choose_source(
+    const std::optional<std::filesystem::path>& runtime_dir, const Environment& environment,
+    ProgressListener& progress);
+
+/// Whether the catalog has the digest of the image or archive.
+[[nodiscard]] bool is_pinned(const Environment& environment);
+
+}  // namespace pyro

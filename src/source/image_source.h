@@ -1,0 +1,147 @@
+// An environment from an image: in a registry, or in an image layout on this machine.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/reference.h"
+#include "net/curl_client.h"
+#include "oci/image_layout.h"
+#include "oci/manifest.h"
+#include "pyro/catalog.h"
+#include "pyro/digest.h"
+#include "pyro/limits.h"
+#include "pyro/network_options.h"
+#include "pyro/progress.h"
+#include "sandbox/extraction.h"
+#include "source/archive_source.h"
+#include "source/fetch.h"
+#include "stream/extract.h"
+
+namespace pyro {
+
+struct PlannedLayer {
+  std::size_t index = 0;  ///< In the manifest.
+  LayerForm form;
+};
+
+struct LayerPlan {
+  std::vector<PlannedLayer> layers;  ///< In the manifest's order.
+  std::uint64_t compressed_bytes = 0;
+  /// A lower bound: the bytes of layers that say that they are compressed.
+  std::uint64_t min_unpacked_bytes = 0;
+};
+
+/// A layer is a tar, unless its title (oci/manifest.h) is an artifact's name, alone or with ".gz",
+/// ".zst", ".xz" or ".bz2" behind it: then it is this artifact, compressed if so named or if its
+/// media type ends in "+gzip" or "+zstd". Beside an artifact, tars are fetched and other files are
+/// not.
+/// @throws Error(integrity) when two layers are one artifact, as neither replaces the other; for a
+/// title that leads elsewhere, as for a tar's members; for layers that are encrypted, or hold
+/// something else that registries hold: signatures, charts, modules; for more bytes than the limit.
+[[nodiscard]] LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits);
+
+/// Sends the bytes of a layer to the sink; returning means that they have the layer's digest.
+using LayerReading = std::function<void(const Descriptor& layer, const BodySink& sink)>;
+
+/// Streams the planned layers of `image` into `extraction`. The source of the result is
+/// "<place>@<manifest digest>".
+/// @throws Error as plan_layers(), `read` and the extraction.
+[[nodiscard]] Provenance fetch_layers(const ResolvedImage& image, const std::string& place,
+                                      const FetchContext& context, Extraction& extraction,
+                                      const LayerReading& read);
+
+/// Whether the catalog says enough to pull `environment` from a registry: where, and a tag or a
+/// digest.
+[[nodiscard]] bool has_oci_source(const Environment& environment) noexcept;
+
+/// The image that the catalog names in a registry.
+/// @throws Error(failed) when the name is not valid.
+[[nodiscard]] ImageReference image_of(const Environment& environment);
+
+/// Resolves the reference, or the pin, and streams the layers into `extraction`. Returning means
+/// that all bytes were verified.
+/// @throws Error
+[[nodiscard]] Provenance fetch_from_oci(const Environment& environment, const FetchContext& context,
+                                        Extraction& extraction);
+
+/// The digests of a pulled image: of its manifest, and of the index if there was one.
+struct PulledImage {
+  Digest manifest;
+  std::optional<Digest> index = {};
+};
+
+/// What a reference names now.
+struct NewestImage {
+  Digest digest;
+  bool is_newer = false;
+};
+
+/// Asks registries for newer images, over shared connections. Retries once at most: it is only a
+/// question.
+class ImageLookup {
+ public:
+  /// `progress` may be null; each request is reported to it.
+  ImageLookup(const NetworkOptions& network, const std::stop_token& stop,
+              ProgressListener* progress);
+
+  /// For an environment with an OCI source. No registry is asked about an image that is pinned, or
+  /// named by its digest.
+  /// @throws Error
+  [[nodiscard]] NewestImage find(const Environment& environment, const PulledImage& pulled);
+
+ private:
+  const NetworkOptions network_;
+  const std::stop_token stop_;
+  ProgressListener* const progress_;
+  std::optional<CurlClient> http_;
+};
+
+/// An image of a layout.
+struct LayoutImage {
+  std::filesystem::path layout;
+  std::string tag = {};               ///< Empty for the only image.
+  std::optional<Digest> digest = {};  ///< Of its manifest or index; takes precedence over the tag.
+  /// As the user named it (oci/layout_files.h); empty to tell by the content.
+  std::string transport = {};
+  /// The layout, if it is open already.
+  std::shared_ptr<const ImageLayout> opened = {};
+};
+
+/// The image that `environment.source_url` names as "oci:DIR[:TAG]", "oci-archive:FILE[:TAG]" or
+/// "docker-archive:FILE[:NAME:TAG]"; nothing for other URLs.
+[[nodiscard]] std::optional<LayoutImage> layout_source(const Environment& environment);
+
+/// The image in the archive at `environment.source_url`, opened; nothing when it is not on this
+/// machine, holds no images, or cannot be read.
+/// @throws Error(integrity) for damaged images; (interrupted)
+[[nodiscard]] std::optional<LayoutImage> image_in_archive(const Environment& environment,
+                                                          const Unpacking& unpacking);
+
+/// Unpacks a compressed layout.
+/// @throws Error as ImageLayout and unpack_archive()
+[[nodiscard]] std::shared_ptr<const ImageLayout> open_image_layout(
+    const std::filesystem::path& path, const std::string& transport, const Unpacking& unpacking);
+
+/// Compares an image of `layout` with the pins of the catalog. Annotations prove nothing.
+/// @throws Error(integrity) when it is not the pinned one
+void require_pinned(const Environment& environment, const ResolvedImage& image,
+                    const std::filesystem::path& layout);
+
+/// Streams the layers of `image` into `extraction`. Returning means that all bytes were verified,
+/// and that the image is the pinned one if one is pinned.
+///
+/// The source of the result is "oci:DIR@<manifest digest>", "oci-archive:FILE@<manifest digest>" or
+/// "docker-archive:FILE@<manifest digest>": skopeo's names of the three.
+/// @throws Error
+[[nodiscard]] Provenance fetch_from_layout(const Environment& environment, const LayoutImage& image,
+                                           const FetchContext& context, Extraction& extraction);
+
+}  // namespace pyro

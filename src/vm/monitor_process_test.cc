@@ -1,0 +1,48 @@
+// Tests of what a monitor prints.
+#include "vm/monitor_process.h"
+
+#include <gtest/gtest.h>
+
+namespace pyro {
+namespace {
+
+struct Console {
+  const char* name;
+  const char* text;
+  const char* line;
+
+  friend void PrintTo(const Console& self, std::ostream* out) { *out << self.name; }
+};
+
+class TellingLineTest : public ::testing::TestWithParam<Console> {};
+
+TEST_P(TellingLineTest, IsFound) {
+  EXPECT_EQ(failure_line_in(GetParam().text), GetParam().line);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Consoles, TellingLineTest,
+    ::testing::Values(
+        Console{"Nothing", "", ""}, Console{"BlankLines", "\r\n \r\n", ""},
+        Console{"Last", "one\r\ntwo\r\n", "two"}, Console{"Only", "one", "one"},
+        Console{"Panic", "[1.0] x\r\n[1.1] Kernel panic - not syncing: init\r\n[1.2] y\r\n",
+                "Kernel panic - not syncing: init"},
+        Console{"Init", "pyro: no disk\r\n[2.0] reboot: Restarting system\r\n", "pyro: no disk"}),
+    [](const auto& row) { return row.param.name; });
+
+TEST(WordsTest, OnlyTheEndIsKept) {
+  SocketPair pipe = make_pipe();
+  const std::string much(10'000, 'x');
+  write_all(pipe.theirs.get(), much + "end", "a pipe");
+  OutputTail words(std::move(pipe.ours));
+  words.drain();
+  EXPECT_EQ(words.text().size(), 4096u);
+  EXPECT_TRUE(words.text().ends_with("xend"));
+  EXPECT_GE(words.descriptor(), 0);
+  pipe.theirs.reset();
+  words.drain();
+  EXPECT_EQ(words.descriptor(), -1);
+}
+
+}  // namespace
+}  // namespace pyro
