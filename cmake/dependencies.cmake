@@ -1,5 +1,4 @@
 # What pyro is built from, all of it from Debian's packages (tools/install-deps has the list).
-find_package(CLI11 REQUIRED)
 find_package(CURL REQUIRED)
 find_package(OpenSSL 3 REQUIRED)
 find_package(fmt REQUIRED)

@@ -17,12 +17,12 @@ namespace pyro {
 /// The catalog version this release implements; an entry's `compatibility` is held against it.
 inline constexpr std::string_view kCatalogVersion = "4.5.0";
 
-/// The only platform there is, and a folder level in the cache.
+/// The only supported platform, and a directory level of the cache.
 inline constexpr std::string_view kPlatform = "linux-x86_64";
 
-/// One entry of the catalog: a named, versioned, bootable Linux and where it comes from.
+/// One entry of the catalog: a named, versioned, bootable Linux and its source.
 ///
-/// Every string was checked when the entry was read: `name`, `version` and `source_profile` are
+/// All strings are validated when an entry is read: `name`, `version` and `source_profile` are
 /// single path components, the `oci_*` fields follow the distribution specification's grammar.
 struct Environment {
   std::string name;     ///< "debian:12"
@@ -31,7 +31,7 @@ struct Environment {
   std::vector<std::string> default_packages;
   std::string distribution;          ///< "debian"
   std::string distribution_version;  ///< "12"
-  std::string source_profile;        ///< Folder in a runtime bundle: "debian-git".
+  std::string source_profile;        ///< Directory in a runtime bundle: "debian-git".
   std::string platform{kPlatform};
   /// https, http, file, path, oci:DIR, oci-archive:FILE, docker-archive:FILE.
   std::optional<std::string> source_url;
@@ -42,10 +42,10 @@ struct Environment {
   std::optional<std::string> source_digest;
   std::string compatibility = ">=4.5.0,<5.0.0";
 
-  std::optional<Digest> oci_digest;     ///< Pin: what the reference must resolve to.
-  std::optional<Digest> source_sha256;  ///< Pin: of the archive at `source_url`.
+  std::optional<Digest> oci_digest;     ///< Pin: the digest that the reference must resolve to.
+  std::optional<Digest> source_sha256;  ///< Pin: the digest of the archive at `source_url`.
 
-  /// The file the entry came from; nothing for a built-in one.
+  /// The catalog file of the entry; nothing for a built-in one.
   std::optional<std::filesystem::path> catalog_file;
 
   /// Whether `compatibility` admits kCatalogVersion.
@@ -55,10 +55,10 @@ struct Environment {
 /// An immutable set of environments, sorted by name.
 class Catalog {
  public:
-  /// The three environments every pyro knows.
+  /// The three environments that are compiled in.
   [[nodiscard]] static Catalog built_in();
 
-  /// The built-in catalog with `files` laid over it in their order; a later entry of the same name
+  /// The built-in catalog and the entries of `files`, in their order; a later entry of a name
   /// replaces an earlier one.
   /// @throws Error(failed) naming file, entry and field; (filesystem) when a file cannot be read.
   [[nodiscard]] static Catalog load(std::span<const std::filesystem::path> files);

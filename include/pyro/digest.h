@@ -10,8 +10,8 @@
 
 namespace pyro {
 
-/// 32 bytes that were checked once and cannot be wrong afterwards: what becomes a path or a URL is
-/// rendered again from the bytes, never taken from a server's text.
+/// 32 bytes, validated by parse(). Paths and URLs are made from the bytes, never from a server's
+/// text.
 class Digest {
  public:
   static constexpr std::size_t kSize = 32;

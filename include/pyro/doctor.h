@@ -1,4 +1,4 @@
-// Whether a host can do the job: keep environments, and boot them.
+// Checks of a host: whether it can keep environments and boot them.
 //
 // Source: spec section 9, `pyro doctor`.
 #pragma once
@@ -17,8 +17,8 @@ namespace pyro {
 
 enum class Health {
   ok,
-  warning,  ///< Things work, but less well or less safely.
-  missing,  ///< Needed, and not there.
+  warning,  ///< Works, but less well or less safely.
+  missing,  ///< Required, and missing.
 };
 
 /// "ok", "warning", "missing".
@@ -28,21 +28,21 @@ struct Finding {
   std::string name;  ///< "kvm", "cache": stable, for programs.
   Health health = Health::ok;
   std::string message;
-  std::string remedy = {};  ///< What to do about it; empty when there is nothing to do.
+  std::string remedy = {};  ///< Advice for the user, or empty.
 };
 
 struct DoctorOptions {
   MachineOptions machine;
-  /// Also ask each registry of the catalog whether it is there. Nothing else uses the network.
+  /// Also send a request to each registry of the catalog. Nothing else uses the network.
   bool check_registries = false;
-  /// Then only that of this environment.
+  /// Limits the registries to that of this environment.
   std::optional<std::string> environment = {};
   std::stop_token stop = {};
-  ProgressListener* progress = nullptr;  ///< Not owned; may be null. Hears of each request.
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null. Told of each request.
 };
 
-/// Looks at the host, and tries what can be tried: in a directory of its own, which is removed
-/// again, in the cache or where that would be made.
+/// Checks the host and returns the findings. The cache's file system is tested in a temporary
+/// directory, in the cache or in its nearest existing parent.
 /// @throws Error(interrupted)
 [[nodiscard]] std::vector<Finding> examine_host(const EnvironmentStore& store,
                                                 const DoctorOptions& options);

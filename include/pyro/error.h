@@ -8,17 +8,17 @@
 
 namespace pyro {
 
-/// What went wrong, as far as a caller would react differently (spec section 9: each kind has a
-/// JSON code and an exit code of the executable).
+/// The kinds of failure that callers handle differently (spec section 9: each has a JSON code and
+/// an exit code of the executable).
 enum class ErrorCode {
-  failed,       ///< A bad catalog, an incompatible environment, anything without a kind of its own.
-  usage,        ///< The caller asked for something that cannot be asked for.
+  failed,       ///< A bad catalog, an incompatible environment, anything else.
+  usage,        ///< An invalid request.
   not_found,    ///< Unknown environment, or one that is not installed.
-  network,      ///< No answer, or an answer that says no: DNS, TLS, HTTP status, credentials.
-  integrity,    ///< Bytes that are not what they should be: digests, hostile or unusable archives.
-  filesystem,   ///< The local file system said no.
-  busy,         ///< Somebody else holds what is needed.
-  interrupted,  ///< The caller asked to stop.
+  network,      ///< No answer, or a refusal: DNS, TLS, HTTP status, credentials.
+  integrity,    ///< Wrong digests, hostile or unusable archives.
+  filesystem,   ///< A failure of the local file system.
+  busy,         ///< Another process holds a lock.
+  interrupted,  ///< The caller requested a stop.
 };
 
 /// The stable name of a code, as it stands in `{"error": {"code": ...}}`: "not_found", "network".
@@ -26,9 +26,9 @@ enum class ErrorCode {
 
 /// Thrown by every function of the library that fails.
 ///
-/// `message()` says what failed and on what; `causes()` says why, outermost first; `hint()` says
-/// what the user can do and is empty when there is nothing sensible to say. No text holds secrets;
-/// text may hold bytes that came from a server, so escape control characters before showing it.
+/// `message()` says which operation failed on which object; `causes()` are its causes, outermost
+/// first; `hint()` is advice for the user, or empty. No text holds secrets. Texts may hold bytes
+/// from a server: escape control characters before showing them.
 ///
 /// Copyable, and safe to hand from one thread to another.
 class Error : public std::exception {
@@ -43,10 +43,10 @@ class Error : public std::exception {
   /// The message and its causes in one line, joined by ": ".
   [[nodiscard]] const char* what() const noexcept override { return what_.c_str(); }
 
-  /// Puts `message` in front; what was the message becomes the first cause.
+  /// Makes `message` the message, and the former one the first cause.
   Error& add_context(std::string message);
 
-  /// Sets the hint unless there is one already: the place nearest to the cause knows best.
+  /// Sets the hint unless there is one: that of the innermost function is the most specific.
   Error& add_hint(std::string hint);
 
  private:

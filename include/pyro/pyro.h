@@ -13,10 +13,10 @@
  * The codes are: usage, not_found, network, integrity, filesystem, busy, interrupted, failed
  * (pyro/error.h says when). No text holds secrets; text may hold bytes that came from a server, so
  * escape control characters before showing it. Without `error`, or when there is no memory for the
- * document, NULL is all there is. On success `*error` is left alone.
+ * document, only NULL is returned. On success `*error` is left alone.
  *
- * A NULL that is not allowed is a "usage" failure, nothing worse. Nothing is printed, and no signal
- * handler is installed.
+ * A NULL that is not allowed is a "usage" failure. The library prints nothing and installs no
+ * signal handler.
  */
 #ifndef PYRO_PYRO_H
 #define PYRO_PYRO_H
@@ -41,42 +41,42 @@ PYRO_API void pyro_free(char* document);
  * may use one, and any number of stores and processes one cache. */
 typedef struct pyro_store pyro_store;
 
-/* Opens a store; nothing in the cache is read or written before another function is called.
+/* Opens a store. Reads and writes nothing in the cache.
  *
- * `variables`: "NAME=value" each, NULL at the end, as of environ(7). What the executable takes from
- * its environment is taken from there: where the cache is, catalog files, the runtime bundle,
- * credentials, proxies, certificates. NULL: from nowhere.
+ * `variables`: "NAME=value" strings, NULL at the end, as in environ(7): the variables that the
+ * executable reads from its environment, for the cache, catalog files, the runtime bundle,
+ * credentials, proxies, certificates. NULL: none.
  *
- * `options`: an object, or NULL for none. They count more than the variables. Durations are numbers
- * of seconds from 0 to 1e9, with a fraction where wanted, sizes whole numbers of bytes below 2^63;
- * a field that is unknown, of the wrong type or out of bounds is a "usage" failure:
+ * `options`: an object, or NULL for none. They take precedence over the variables. Durations are
+ * numbers of seconds from 0 to 1e9, fractions allowed; sizes are whole numbers of bytes below 2^63.
+ * A field that is unknown, of the wrong type or out of bounds is a "usage" failure:
  *
- *   cache_dir                       needed where no variable says where the cache is
- *   stores                          [directory], looked into after the cache and only read, before
- *                                   those of the variables; the executable alone adds the host's,
+ *   cache_dir                       required where no variable names the cache
+ *   stores                          [directory], searched after the cache and only read; before
+ *                                   those of the variables. Only the executable adds the host's,
  *                                   /usr/share/pyro/environments
- *   catalogs                        [file], laid over those of the variables
+ *   catalogs                        [file], overriding those of the variables
  *   runtime_dir                     a runtime bundle
- *   extractor                       the pyro executable that unpacks what arrives; the one that was
- *                                   installed with this library unless given
- *   lock_timeout                    how long to wait for another process's pull of the same
- *                                   environment; as long as it takes unless given
+ *   extractor                       the pyro executable that unpacks downloads; by default the one
+ *                                   that was installed with this library
+ *   lock_timeout                    the longest wait for another process's pull of the same
+ *                                   environment; no limit by default
  *   rootfs_bytes                    the largest rootfs.ext4 that is accepted
- *   offline                         true: no host is asked for anything
- *   retries, retry_delay            of requests whose failure may pass: 0 to 1000, and a duration
- *   keep_after                      from when on a transfer is kept should it break off
+ *   offline                         true: no connection is opened
+ *   retries, retry_delay            of requests after transient failures: 0 to 1000, and a duration
+ *   keep_after                      the duration from which on an interrupted transfer is kept
  *   credential_files, helper_directories, registries_files, certificate_directories,
  *   trusted_realms                  lists of strings
  *   https_proxy, http_proxy, all_proxy, no_proxy, ca_file, ca_directory
  *
- * (pyro/environment_store.h, NetworkOptions, says more on these.)
+ * (NetworkOptions in pyro/network_options.h describes these.)
  * Fails with: usage, failed (a bad catalog), filesystem. */
 PYRO_API pyro_store* pyro_store_open(const char* options, char* const* variables, char** error);
 
-/* Nobody may use the store any more. NULL is allowed. */
+/* Releases a store, which must not be used any more. NULL is allowed. */
 PYRO_API void pyro_store_close(pyro_store* store);
 
-/* What the store works with:
+/* The settings of the store:
  *
  *   {"cache_dir", "runtime_dir" (or null), "catalog_version", "catalog_files": [file],
  *    "environments": [entry]}
@@ -91,7 +91,7 @@ PYRO_API char* pyro_store_list(const pyro_store* store, char** error);
 /* `pyro env inspect NAME --json`. No network. Fails with: not_found, filesystem, failed. */
 PYRO_API char* pyro_store_inspect(const pyro_store* store, const char* name, char** error);
 
-/* One long operation: who is told how it goes, and how it is asked to stop. */
+/* One long operation: its progress callback, and a way to stop it. */
 typedef struct pyro_operation pyro_operation;
 
 /* `event` is a document of `pyro env pull --progress json`, and released when the function returns.
@@ -103,17 +103,17 @@ typedef void (*pyro_progress)(void* context, const char* event);
  * other, not several at a time. NULL when there is no memory. */
 PYRO_API pyro_operation* pyro_operation_new(pyro_progress progress, void* context);
 
-/* Asks the call that this operation was given to, and those it will be given to, to stop: it fails
- * with "interrupted", and leaves the cache as it was. Returns at once. May be called from any
- * thread, `progress` included, but not from a signal handler. NULL is allowed. */
+/* Requests a stop of the call that uses this operation, and of all later ones: they fail with
+ * "interrupted" and leave the cache unchanged. Returns at once. May be called from any thread, also
+ * in `progress`, but not from a signal handler. NULL is allowed. */
 PYRO_API void pyro_operation_stop(pyro_operation* operation);
 
-/* Nobody may use the operation any more. NULL is allowed. */
+/* Releases an operation, which must not be used any more. NULL is allowed. */
 PYRO_API void pyro_operation_free(pyro_operation* operation);
 
 /* In each of the following `operation` may be NULL. */
 
-/* Makes sure an environment is installed. Costs neither network nor lock nor write when it is.
+/* Installs an environment if needed. An existing install costs neither network nor lock nor write.
  *
  *   {"name", "version", "install_dir", "kernel_image", "rootfs_image", "initrd_image" (or null),
  *    "source", "source_digest" (or null)}
@@ -124,29 +124,31 @@ PYRO_API char* pyro_store_ensure_installed(const pyro_store* store, const char* 
 
 /* `pyro env pull NAME --json`. `options`: an object, or NULL for none:
  *
- *   mode       "ensure", unless given: nothing to do when it is installed; "repair": replace it
- *              when its artifacts are not what was installed; "force": replace whatever is there
+ *   mode       "ensure", the default: keep an install that exists; "repair": replace one whose
+ *              artifacts have changed; "force": replace any
  *
  * Fails with: any code. */
 PYRO_API char* pyro_store_pull(const pyro_store* store, const char* name, const char* options,
                                pyro_operation* operation, char** error);
 
-/* One element of `pyro env verify --json`. Artifacts that are not as they were installed, or no
- * install at all, are no failure: "status" says so. Fails with: not_found (in the catalog),
+/* One element of `pyro env verify --json`. Modified artifacts or a missing install are not
+ * failures; "status" reports them. Fails with: not_found (in the catalog),
  * filesystem, interrupted, failed. */
 PYRO_API char* pyro_store_verify(const pyro_store* store, const char* name,
                                  pyro_operation* operation, char** error);
 
-/* `pyro env prune --json`: removes what no longer serves. `options`: an object, or NULL for none:
+/* `pyro env prune --json`: removes what is of no use any more. `options`: an object, or NULL for
+ * none:
  *
- *   dry_run        true: only say what would go
+ *   dry_run        true: only report what would be removed
  *   unknown        true: also installs whose record names a catalog file that is not loaded
- *   all            true: also good installs that are not in use: all of them,
- *   older_than     those that were last used before so many seconds: installed, or booted by pyro
- * (a machine of yours that has its files leaves no trace), keep_storage   and, least recently used
- * first, as many as it takes until the installs occupy no more bytes
+ *   all            true: also all valid installs that are not in use
+ *   older_than     also valid installs that were last used before so many seconds: installed, or
+ *                  booted by pyro (a machine of another program leaves no trace)
+ *   keep_storage   also valid installs, least recently used first, until the others take no more
+ *                  bytes
  *
- * What could not be removed is in the document. Fails with: filesystem, usage, failed. */
+ * The document names what could not be removed. Fails with: filesystem, usage, failed. */
 PYRO_API char* pyro_store_prune(const pyro_store* store, const char* options, char** error);
 
 #ifdef __cplusplus

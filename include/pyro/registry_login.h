@@ -1,4 +1,4 @@
-// Logging in to registries, and out again: credentials kept where `docker`, `podman` and pyro look.
+// Login to registries and logout: credentials in the files that `docker`, `podman` and pyro read.
 //
 // Source: spec section 6 "Auth"; containers-auth.json(5); docker's config.json.
 #pragma once
@@ -16,50 +16,49 @@
 namespace pyro {
 
 struct LoginOptions {
-  /// `credential_files`: the first is written to, and made where it is missing; the others are
-  /// read only. `helper_directories`: for the helper that the first one names for the registry,
-  /// which keeps the credentials then.
+  /// `credential_files`: the first is written, and created where it is missing; the others are only
+  /// read. `helper_directories`: for the credential helper that the first file names for the
+  /// registry, which stores the credentials instead.
   NetworkOptions network;
-  /// Ask the registry first whether it takes them; log_in() only.
+  /// Check the credentials with the registry first; log_in() only.
   bool check = true;
-  /// Not owned; may be null. Hears warnings, and of each request.
+  /// Not owned; may be null. Told of warnings and of each request.
   ProgressListener* progress = nullptr;
-  /// Asking it to stop ends what is under way with Error(interrupted), and nothing is changed.
+  /// A stop request ends the operation with Error(interrupted), without changes.
   std::stop_token stop = {};
 };
 
-/// Where credentials are kept.
+/// The place of stored credentials.
 struct LoginPlace {
   std::string registry;  ///< In lower case.
   std::filesystem::path file;
-  /// "docker-credential-pass", where the file names a helper for this registry.
+  /// "docker-credential-pass", if the file names a helper for this registry.
   std::optional<std::string> helper;
 };
 
 struct LoginReport {
   LoginPlace place;
-  /// The registry has taken them. False where it was not asked, or lets everybody in.
+  /// The registry has accepted them. False without a check, or if it needs no credentials.
   bool checked = false;
 };
 
 struct LogoutReport {
   LoginPlace place;
-  bool removed = false;  ///< There was something to forget.
-  /// What has credentials for the registry still, and counts from now on: a file or helper that
-  /// pyro does not write to. For people.
+  bool removed = false;  ///< There were credentials.
+  /// A description of a file or helper that still has credentials for the registry, which pulls use
+  /// from now on; pyro does not write to it.
   std::optional<std::string> remaining;
 };
 
-/// Keeps `username` and `password` for `registry` ("host" or "host:port"), in place of what was
-/// there. What else is in the file stays as it is. The file is replaced in one step, mode 0600,
-/// directories that are made for it are 0700; at every instant it is the old one or the new one.
-/// Any number of processes may do this at the same time.
-/// @throws Error: usage (no registry, or a name or password that cannot be one), network (refused
-/// credentials too), failed (a file or helper that cannot be used), filesystem, busy, interrupted.
+/// Stores `username` and `password` for `registry` ("host" or "host:port"), replacing earlier ones.
+/// Other content of the file is preserved. The file is replaced atomically, with mode 0600, and new
+/// directories get 0700. Any number of processes may do this at the same time.
+/// @throws Error(usage) for an invalid registry, name or password; (network), also for refused
+/// credentials; (failed) for an unusable file or helper; (filesystem), (busy), (interrupted).
 LoginReport log_in(const LoginOptions& options, std::string_view registry,
                    const std::string& username, const std::string& password);
 
-/// Forgets what is kept for `registry`; that there is nothing is no error. Asks nobody.
+/// Removes the stored credentials for `registry`, if there are any. No network.
 /// @throws Error as log_in() does
 LogoutReport log_out(const LoginOptions& options, std::string_view registry);
 

@@ -1,4 +1,4 @@
-// The catalog file that pyro keeps for its user: environments that are added and removed by name.
+// The user's catalog file: environments that are added and removed by name.
 //
 // Source: spec section 3 for the format; the OCI distribution specification and the `reference`
 // package of the distribution project for references. Thread-safety: values; any number of threads
@@ -17,7 +17,7 @@
 
 namespace pyro {
 
-/// Where an environment comes from: the fields of a catalog entry that say so.
+/// The source of an environment, as fields of a catalog entry.
 struct EnvironmentSource {
   std::optional<std::string> oci_registry = {};
   std::optional<std::string> oci_repository = {};
@@ -25,10 +25,10 @@ struct EnvironmentSource {
   std::optional<Digest> oci_digest = {};
   std::optional<std::string> source_url = {};
 
-  /// What a person means by `text`, told by how it begins:
+  /// Parses what a user types. The beginning of `text` decides:
   ///
-  ///   https://  http://  file://    the URL of an archive, its checksum behind it as #sha256=HEX
-  ///                                 or not
+  ///   https://  http://  file://    the URL of an archive, optionally with its checksum as
+  ///                                 #sha256=HEX
   ///   /  ./  ../                    a path: of an archive; of a directory with vmlinux and
   ///                                 rootfs.ext4 in it; of a runtime bundle with one profile; of an
   ///                                 OCI image layout with one image, in a directory or a tar; of
@@ -36,17 +36,17 @@ struct EnvironmentSource {
   ///   oci:  oci-archive:            DIR[:TAG] or FILE[:TAG]: an OCI image layout as skopeo names
   ///                                 it
   ///   docker-archive:               FILE[:NAME:TAG]: what `docker save` writes
-  ///   all else                      HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], perhaps behind oci://
+  ///   otherwise                     HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], optionally behind
+  ///   oci://
   ///                                 or docker://; without tag and digest the tag is "latest"
   ///
-  /// Nothing but that tag is completed: a name without a registry is refused, as each tool
-  /// completes it in its own way. "docker.io" is what Docker Hub's registry is called elsewhere.
-  /// Paths, also those of file URLs, are looked at, and made absolute; nothing else is asked for.
-  /// Of archives that are compressed, only a pull sees what is in them.
-  /// @throws Error(usage) for what is none of these; (filesystem) for a path that cannot be looked
-  /// at; (integrity) for a directory that holds no environment, a file that is no archive, or a
-  /// layout that is damaged; (not_found) where a layout has no such image, or several and no tag
-  /// was given.
+  /// Only the tag has a default: a name without a registry is refused, as tools differ in how they
+  /// complete it. "docker.io" means Docker Hub's registry. Paths, also those of file URLs, are
+  /// examined and made absolute; no network is used. The content of compressed archives is only
+  /// checked by a pull.
+  /// @throws Error(usage) for any other text; (filesystem) for a path that cannot be examined;
+  /// (integrity) for a directory without an environment, a file that is no archive, or a damaged
+  /// layout; (not_found) for a layout without such an image, or with several and no tag given.
   [[nodiscard]] static EnvironmentSource parse(std::string_view text);
 };
 
@@ -55,37 +55,36 @@ struct NewEnvironment {
   EnvironmentSource source;
   std::string version = "1.0.0";
   std::string description = {};
-  std::optional<Digest> source_sha256 = {};  ///< Of the archive at `source.source_url`.
-  /// Also take the place of an entry of this name, or of one that counts less: a built-in one.
+  std::optional<Digest> source_sha256 =
+      {};  ///< The checksum of the archive at `source.source_url`.
+  /// Replace an entry of this name, or hide one of lower precedence: a built-in one.
   bool replace = false;
 };
 
 class UserCatalog {
  public:
-  /// `file` need not exist. It should be among the catalog files of whoever looks for environments.
+  /// `file` need not exist. It takes effect in catalogs that load it.
   explicit UserCatalog(std::filesystem::path file) : file_(std::move(file)) {}
 
   [[nodiscard]] const std::filesystem::path& file() const noexcept { return file_; }
 
-  /// Puts an entry into the file, which is made if need be, and returns what the entry says. The
-  /// rest of the file stays as it is; on failure all of it does. It is written in one step: at
-  /// every moment it holds the old content or the new. One with a login or a query in a URL is
-  /// given to nobody else to read.
+  /// Adds an entry to the file, which is created if needed, and returns the entry. The rest of the
+  /// file is preserved. The file is replaced atomically; on failure it is unchanged. A file with a
+  /// login or a query in a URL is readable by its owner alone.
   ///
-  /// `others` is what was loaded, this file among it or not.
-  /// @throws Error(usage) for what cannot be in an entry; (failed) for a name that is taken, for
-  /// one that a file which counts more gives, for an install directory that is another's, and for a
-  /// file that is no catalog; (filesystem); (busy) when somebody else changes it all the time;
-  /// (interrupted).
+  /// `others` is the loaded catalog, with or without this file.
+  /// @throws Error(usage) for invalid fields; (failed) for a name that is taken, also in a file of
+  /// higher precedence, for the install directory of another environment, and for a file that is no
+  /// catalog; (filesystem); (busy) when other processes keep changing the file; (interrupted).
   Environment add(const NewEnvironment& environment, const Catalog& others,
                   const std::stop_token& stop = {}) const;
 
-  /// The same for a whole entry, as it came from somewhere else. Nothing is replaced.
+  /// The same for a complete entry. Replaces nothing.
   Environment add_entry(const Environment& environment, const Catalog& others,
                         const std::stop_token& stop = {}) const;
 
-  /// Takes the entry of that name out; false where there is none.
-  /// @throws Error, as add() does.
+  /// Removes the entry of that name; returns false where there is none.
+  /// @throws Error as add() does.
   bool remove(std::string_view name, const std::stop_token& stop = {}) const;
 
  private:

@@ -1,4 +1,4 @@
-// What a file is, by its content.
+// The kind of a file by its content.
 #include "base/content_kind.h"
 
 #include <algorithm>
@@ -19,7 +19,7 @@ struct Kind {
 using enum ContentUse;
 using namespace std::string_view_literals;
 
-/// The first row that matches counts: long magics, and those near the beginning, come first.
+/// The first matching row counts, so long magics and those near the beginning come first.
 /// Sources: RFC 1952, RFC 8878, the formats' own documents, include/uapi/linux/magic.h,
 /// Documentation/arch/x86/boot.rst.
 constexpr std::array kKinds = {
@@ -73,7 +73,7 @@ bool matches(std::string_view head, const Kind& kind) {
   return head.size() >= kind.offset && head.substr(kind.offset).starts_with(kind.magic);
 }
 
-/// Text may have a byte order mark and blanks in front, and elements are written in any case.
+/// Text may begin with a byte order mark and blanks; elements have no case.
 std::string_view document_name(std::string_view head) {
   if (head.starts_with("\xef\xbb\xbf")) head.remove_prefix(3);
   head.remove_prefix(std::min(head.find_first_not_of(" \t\r\n"), head.size()));

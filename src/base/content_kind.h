@@ -1,4 +1,4 @@
-// What a file is, by its content: for refusals that say what came in place of what was wanted.
+// The kind of a file by its content: for errors that name what came instead.
 #pragma once
 
 #include <cstddef>
@@ -8,18 +8,18 @@
 
 namespace pyro {
 
-/// What can be done with content of a kind.
+/// The use of content.
 enum class ContentUse : std::uint8_t { none, compressed, tar, kernel, file_system };
 
-/// How much of a file's beginning is of use; btrfs has its name behind 64 KiB.
+/// The number of bytes needed from a file's beginning; btrfs has its name behind 64 KiB.
 inline constexpr std::size_t kContentHead = std::size_t{66} << 10;
 
-/// "a zip archive", "gzip data", "an ext2, ext3 or ext4 file system"; empty where nothing is known.
-/// `head` is the beginning of the content, as much of it as there is at hand.
+/// "a zip archive", "gzip data", "an ext2, ext3 or ext4 file system"; empty for unknown content.
+/// `head` is the beginning of the content, up to kContentHead bytes.
 [[nodiscard]] std::string_view content_name(std::span<const std::byte> head) noexcept;
 
-/// Whether `head` is the beginning of something of that use. A file system may have a boot sector
-/// of any kind in front, so it may be two things at once.
+/// Whether `head` begins content of that use. Several uses may match: a file system may begin with
+/// a boot sector of any kind.
 [[nodiscard]] bool begins_as(std::span<const std::byte> head, ContentUse use) noexcept;
 
 }  // namespace pyro

@@ -293,7 +293,7 @@ std::string cache_hint(const Error& error) {
 }
 
 std::string disk_full_details(const std::filesystem::path& directory, std::uint64_t written,
-                                  std::uint64_t outstanding) {
+                              std::uint64_t outstanding) {
   const auto status = status_of(directory);
   if (status && status->f_files > 0 && status->f_ffree == 0) {
     return "no more files can be made on " + directory.string();

@@ -91,6 +91,6 @@ void require_free_space(const std::filesystem::path& directory, std::uint64_t ne
 /// The message for a write to `directory` that ran out of space: `written` bytes are there, and at
 /// least `outstanding` are to come. Empty unless bytes or files were lacking.
 [[nodiscard]] std::string disk_full_details(const std::filesystem::path& directory,
-                                                std::uint64_t written, std::uint64_t outstanding);
+                                            std::uint64_t written, std::uint64_t outstanding);
 
 }  // namespace pyro

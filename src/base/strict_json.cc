@@ -1,4 +1,4 @@
-// JSON read so that all readers read the same, at a bounded cost.
+// JSON without ambiguities, read at a bounded cost.
 #include "base/strict_json.h"
 
 #include <algorithm>
@@ -17,13 +17,13 @@ namespace {
 using nlohmann::json;
 using nlohmann::ordered_json;
 
-/// No document of ours needs ten; memory for the rest would be given to the document's author.
+/// No document of pyro needs ten; each level takes memory.
 constexpr std::size_t kMaxDepth = 64;
-/// Of a key in a message.
+/// The length of a key in a message.
 constexpr std::size_t kMaxShownKey = 100;
 
-/// What the parser says after "syntax error while parsing value - ", but not what it read last:
-/// that may be a password.
+/// The parser's text after "syntax error while parsing value - ", without the part that quotes the
+/// document: that may be a password.
 std::string detail_of(std::string_view what) {
   constexpr std::string_view kMark = " - ";
   const std::size_t mark = what.find(kMark);
@@ -33,7 +33,7 @@ std::string detail_of(std::string_view what) {
 }
 
 /// Builds the document while it is read. A parser with a callback would copy each open object's
-/// children at every value, which takes hours for what comes in 4 MiB.
+/// children at every value, which takes hours for 4 MiB.
 template <typename Json>
 class Builder final : public nlohmann::json_sax<Json> {
  public:
@@ -77,17 +77,17 @@ class Builder final : public nlohmann::json_sax<Json> {
   }
 
  private:
-  /// An open object or array. Its place in memory does not move while it is open: what holds it
-  /// grows only after it is closed.
+  /// An open object or array. It does not move in memory while it is open: its parent grows only
+  /// after it is closed.
   struct Level {
     Json* value;
     std::set<std::string> keys = {};
-    const std::string* key = nullptr;  // of an object: the one whose value comes next, or is open
+    const std::string* key = nullptr;  // of an object: the key of the next or the open value
     Json* slot = nullptr;
   };
 
   static json& append(json::object_t& object, const std::string& key) { return object[key]; }
-  /// Its own emplace() goes through all keys that there are.
+  /// ordered_json's own emplace() goes through all keys.
   static ordered_json& append(ordered_json::object_t& object, const std::string& key) {
     return object.emplace_back(key, nullptr).second;
   }

@@ -21,7 +21,7 @@ namespace {
 
 constexpr int kNotStarted = 127;
 
-/// Pointers into `words`, and a null at the end: as execve(2) takes them.
+/// Pointers into `words` and a null at the end, for execve(2).
 std::vector<char*> exec_words(const std::vector<std::string>& words) {
   std::vector<char*> pointers;
   for (const std::string& word : words) pointers.push_back(const_cast<char*>(word.c_str()));
@@ -38,7 +38,7 @@ sigset_t all_but_crashes() {
   return set;
 }
 
-/// The handlers of this process must not run in the child, in memory that is shared.
+/// The handlers of this process must not run in the child, which shares its memory.
 class AllSignalsBlocked {
  public:
   AllSignalsBlocked() {
@@ -54,8 +54,8 @@ class AllSignalsBlocked {
   sigset_t before_{};
 };
 
-/// The child between vfork() and exec. All that it needs is made before. Why it did not get as far
-/// as the program is written to `report`; exec closes that.
+/// The child between vfork() and exec, with everything allocated before. On failure, it writes
+/// errno to `report`, which exec closes.
 class Child {
  public:
   Child(const ProcessStart& start, int report)
@@ -88,7 +88,8 @@ class Child {
     }
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent_) ::_exit(kNotStarted);
-    // In this order: confine() may hold descriptors, which go with all others, and may limit them.
+    // In this order: confine() uses descriptors that arrange_descriptors() closes, and may limit
+    // their number.
     return move_descriptors_away() && start_.confine() && arrange_descriptors() &&
            ::sigprocmask(SIG_SETMASK, &mask_, nullptr) == 0;
   }
@@ -101,7 +102,7 @@ class Child {
 
   [[nodiscard]] int beyond() const noexcept { return static_cast<int>(descriptors_.size()); }
 
-  // A descriptor may have the number that another one is to get.
+  // A descriptor may have the number that another one will get.
   bool move_descriptors_away() noexcept {
     const int report = ::fcntl(report_, F_DUPFD_CLOEXEC, beyond());
     if (report < 0) return false;
@@ -137,7 +138,7 @@ class Child {
   std::vector<int> descriptors_;
 };
 
-// Without a copy of this process's memory, which may be large.
+// Without copying the page tables of this process, which may be large.
 pid_t start_in_own_memory(Child& child) {
   const AllSignalsBlocked blocked;
   const pid_t pid = ::vfork();
@@ -196,13 +197,13 @@ Subprocess::~Subprocess() {
   wait();
 }
 
-// By its handle, never by its number: a host program that waits for all of its children may have
-// made that number another process's.
+// By its pidfd, never by its number: after a host program reaped all of its children, the number
+// may belong to another process.
 void Subprocess::kill() noexcept {
   ::syscall(SYS_pidfd_send_signal, handle_.get(), SIGKILL, nullptr, 0);
 }
 
-// By number, which is the leader's as long as it was not waited for.
+// The number is the leader's as long as it was not reaped.
 void Subprocess::kill_group() noexcept {
   if (!ended_) ::kill(-pid_, SIGKILL);
 }
@@ -212,7 +213,7 @@ ProcessEnd Subprocess::wait() noexcept {
   pollfd ended{handle_.get(), POLLIN, 0};
   uninterrupted([&] { return ::poll(&ended, 1, -1); });
   siginfo_t info{};
-  // Fails where a host program had its end already, or ignores that of all children.
+  // Fails where a host program reaped it already, or ignores SIGCHLD.
   const auto handle = static_cast<id_t>(handle_.get());
   if (uninterrupted([&] { return ::waitid(P_PIDFD, handle, &info, WEXITED); }) != 0) return end_;
   if (info.si_code == CLD_EXITED) {

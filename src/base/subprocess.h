@@ -1,5 +1,4 @@
-// A child process: the one way in which pyro starts a program, and a handle that never comes to
-// mean another process (pidfd, Linux 5.4).
+// A child process: all programs that pyro starts, started and held by a pidfd (Linux 5.4).
 #pragma once
 
 #include <sys/types.h>
@@ -13,44 +12,44 @@
 
 namespace pyro {
 
-/// A program, and the state that it finds. It ends with the thread that started it.
+/// A program and its initial state. The process ends with the thread that started it.
 struct ProcessStart {
   std::filesystem::path program = {};
-  std::vector<std::string> arguments = {};  ///< The name that it is called by is the first.
-  std::vector<std::string> variables = {};  ///< "NAME=value"; it has no others.
+  std::vector<std::string> arguments = {};  ///< Including argv[0].
+  std::vector<std::string> variables = {};  ///< "NAME=value"; all of its environment.
 
-  /// `descriptors[i]` is open as `i`, and nothing else is. -1 stands for /dev/null up to standard
-  /// error, and for nothing after that.
+  /// `descriptors[i]` is open as `i`, and no others are. -1 means /dev/null up to standard error,
+  /// and closed after that.
   std::vector<int> descriptors = {};
 
   enum class Group {
-    of_its_own,      ///< With what it starts in turn, for kill_group(). It keeps the terminal.
-    in_new_session,  ///< ... and no terminal can send it signals.
+    of_its_own,      ///< A process group for kill_group(), with the terminal of this process.
+    in_new_session,  ///< A group without a terminal, which could send it signals.
   };
   Group group = Group::of_its_own;
 
-  /// All have their default actions.
+  /// All signals have their default actions.
   enum class Signals {
     accepted,
-    blocked,  ///< All but those that tell of a crash.
+    blocked,  ///< All but those of a crash.
   };
   Signals signals = Signals::accepted;
 
-  /// Called in the child before it executes the program. It may make system calls and must not
-  /// allocate, lock or throw: the child runs in the memory of this process. False, with errno set:
-  /// the program is not started.
+  /// Called in the child before exec. It may make system calls but must not allocate, lock or
+  /// throw: the child runs in the memory of this process. False with errno set: the program is not
+  /// started.
   std::function<bool()> confine = [] { return true; };
 };
 
-/// This process's variables.
+/// The environment of this process.
 [[nodiscard]] std::vector<std::string> own_variables();
 
 /// How a process ended.
 struct ProcessEnd {
   int exit_code = -1;
-  int signal = 0;  ///< That killed it; then there is no exit code.
+  int signal = 0;  ///< The signal that killed it; then there is no exit code.
 
-  /// Whether it died of a fault of its own.
+  /// Whether the signal is that of a crash.
   [[nodiscard]] bool is_crash() const noexcept;
 };
 
@@ -58,24 +57,24 @@ class Subprocess {
  public:
   /// @throws Error(filesystem) "cannot start WHAT: ..."
   Subprocess(const ProcessStart& start, const std::string& what);
-  /// Kills it, and waits for its end.
+  /// Kills the process and waits for its end.
   ~Subprocess();
   Subprocess(const Subprocess&) = delete;
   Subprocess& operator=(const Subprocess&) = delete;
 
-  /// From any thread, as often as you like.
+  /// From any thread, any number of times.
   void kill() noexcept;
-  /// Kills what it started, too. Only before wait().
+  /// Kills its process group. Only before wait().
   void kill_group() noexcept;
 
-  /// Waits for its end. Nothing else in this process is waited for.
+  /// Waits for its end. Does not reap other children.
   ProcessEnd wait() noexcept;
 
-  /// Where the descriptor cannot be used. After wait() the number may be another process's, so no
-  /// signal is ever sent to it.
+  /// For calls that take no pidfd. After wait() it may be another process's number, so never send a
+  /// signal to it.
   [[nodiscard]] pid_t number() const noexcept { return pid_; }
 
-  /// Becomes readable with its end.
+  /// The pidfd: readable when the process has ended.
   [[nodiscard]] int descriptor() const noexcept { return handle_.get(); }
 
  private:

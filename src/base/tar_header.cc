@@ -9,7 +9,7 @@
 namespace pyro {
 namespace {
 
-/// Where a field of a header is, in bytes.
+/// The place of a field in a header, in bytes.
 struct Field {
   std::size_t offset;
   std::size_t size;
@@ -90,7 +90,7 @@ std::optional<std::uint64_t> octal(std::string_view digits) {
   return value;
 }
 
-/// GNU's form of what does not fit into octal digits: the first bit set, big endian.
+/// GNU's form of large numbers: the first bit set, big endian.
 std::optional<std::uint64_t> base256(std::string_view bytes) {
   if (bytes.front() != '\x80') return std::nullopt;  // negative, or beyond any file
   std::uint64_t value = 0;

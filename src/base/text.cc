@@ -1,13 +1,18 @@
-// Text in protocols.
+// Base64, by OpenSSL.
 #include "base/text.h"
 
-#include <cstdint>
+#include <openssl/evp.h>
 
 namespace pyro {
 namespace {
 
-constexpr std::string_view kAlphabet =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+const unsigned char* bytes_of(std::string_view text) {
+  return reinterpret_cast<const unsigned char*>(text.data());
+}
+
+unsigned char* bytes_of(std::string& text) {
+  return reinterpret_cast<unsigned char*>(text.data());
+}
 
 std::string_view without_padding(std::string_view text) {
   if (text.size() % 4 != 0) return text;
@@ -18,31 +23,23 @@ std::string_view without_padding(std::string_view text) {
 }  // namespace
 
 std::string base64_encode(std::string_view bytes) {
-  std::string text;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : bytes) {
-    bits = (bits << 8) | static_cast<unsigned char>(c);
-    for (count += 8; count >= 6; count -= 6) text += kAlphabet[(bits >> (count - 6)) & 63];
-  }
-  if (count > 0) text += kAlphabet[(bits << (6 - count)) & 63];
-  while (text.size() % 4 != 0) text += '=';
+  std::string text((bytes.size() + 2) / 3 * 4, '\0');
+  EVP_EncodeBlock(bytes_of(text), bytes_of(bytes), static_cast<int>(bytes.size()));
   return text;
 }
 
 std::optional<std::string> base64_decode(std::string_view text) {
-  std::string bytes;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (const char c : without_padding(text)) {
-    const std::size_t value = kAlphabet.find(c);
-    if (value == std::string_view::npos) return std::nullopt;
-    bits = (bits << 6) | static_cast<std::uint32_t>(value);
-    count += 6;
-    if (count >= 8) bytes += static_cast<char>((bits >> (count -= 8)) & 255);
+  const std::string_view digits = without_padding(text);
+  const auto is_base64 = [](char c) { return is_alnum(c) || c == '+' || c == '/'; };
+  // OpenSSL would skip blanks and line ends.
+  if (!all_are(digits, is_base64) || digits.size() % 4 == 1) return std::nullopt;
+  std::string padded(digits);
+  padded.resize((digits.size() + 3) / 4 * 4, '=');
+  std::string bytes(padded.size() / 4 * 3, '\0');
+  if (EVP_DecodeBlock(bytes_of(bytes), bytes_of(padded), static_cast<int>(padded.size())) < 0) {
+    return std::nullopt;
   }
-  // Six bits left over are a character that encodes nothing: the text was cut.
-  if (count == 6) return std::nullopt;
+  bytes.resize(digits.size() * 3 / 4);
   return bytes;
 }
 

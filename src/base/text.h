@@ -57,7 +57,7 @@ namespace pyro {
   return std::to_string(bytes >> 20) + " MiB";
 }
 
-// --- base64: RFC 4648 section 4 ---
+// --- base64: RFC 4648 section 4; up to 1 GiB ---
 
 [[nodiscard]] std::string base64_encode(std::string_view bytes);
 

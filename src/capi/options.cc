@@ -1,4 +1,4 @@
-// The options of the C API: JSON texts, parsed at the border.
+// The options of the C API, parsed from JSON texts.
 #include "capi/options.h"
 
 #include <chrono>
@@ -20,8 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// The fields of one object: each is read at most once, and none may be left over, since a mistyped
-/// name must not be dropped in silence.
+/// The fields of one object. Each is read at most once, and refuse_rest() finds mistyped names.
 class Fields {
  public:
   explicit Fields(std::string_view text) : object_(json::object()) {
@@ -54,8 +53,8 @@ class Fields {
   }
 
   static void assign(const char* name, const json& value, int& target) {
-    constexpr std::uint64_t kMost = 1000;
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMost) {
+    constexpr std::uint64_t kMax = 1000;
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMax) {
       refuse(name, "a number from 0 to 1000");
     }
     target = value.get<int>();
@@ -63,8 +62,8 @@ class Fields {
 
   static void assign(const char* name, const json& value, std::uint64_t& target) {
     // A file's size is signed.
-    constexpr auto kMost = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMost) {
+    constexpr auto kMax = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMax) {
       refuse(name, "a number of bytes");
     }
     target = value.get<std::uint64_t>();
@@ -73,8 +72,8 @@ class Fields {
   template <typename Period>
   static void assign(const char* name, const json& value,
                      std::chrono::duration<std::int64_t, Period>& target) {
-    constexpr double kMost = 1e9;  // Thirty years.
-    if (!value.is_number() || value.get<double>() < 0 || value.get<double>() > kMost) {
+    constexpr double kMax = 1e9;  // Thirty years.
+    if (!value.is_number() || value.get<double>() < 0 || value.get<double>() > kMax) {
       refuse(name, "a number of seconds");
     }
     const std::chrono::duration<double> seconds(value.get<double>());
@@ -113,7 +112,7 @@ std::optional<std::string> text_of(const std::optional<fs::path>& path) {
   return path ? std::optional(path->string()) : std::nullopt;
 }
 
-cli::GlobalOptions read_places(Fields& fields) {
+SettingOverrides read_places(Fields& fields) {
   std::optional<fs::path> cache_dir;
   std::optional<fs::path> runtime_dir;
   std::vector<fs::path> catalogs;
@@ -122,7 +121,7 @@ cli::GlobalOptions read_places(Fields& fields) {
   fields.read("stores", stores);
   fields.read("runtime_dir", runtime_dir);
   fields.read("catalogs", catalogs);
-  cli::GlobalOptions places;
+  SettingOverrides places;
   places.cache_dir = text_of(cache_dir);
   places.runtime_dir = text_of(runtime_dir);
   places.catalogs.assign(catalogs.begin(), catalogs.end());
@@ -150,9 +149,9 @@ void read_network(Fields& fields, NetworkOptions& network) {
 
 }  // namespace
 
-StoreOptions parse_store_options(std::string_view text, const cli::Variables& variables) {
+StoreOptions parse_store_options(std::string_view text, const Variables& variables) {
   Fields fields(text);
-  StoreOptions store = cli::store_options(read_places(fields), variables);
+  StoreOptions store = store_options(read_places(fields), variables);
   store.extractor.clear();  // this process is no pyro
   fields.read("extractor", store.extractor);
   fields.read("lock_timeout", store.lock_timeout);

@@ -1,21 +1,18 @@
-// The options of the C API: JSON texts, parsed at the border.
-//
-// Source: pyro/pyro.h says which fields there are.
+// The options of the C API, parsed from JSON texts. Source: pyro/pyro.h for the fields.
 #pragma once
 
 #include <string_view>
 
-#include "cli/settings.h"
+#include "front/settings.h"
 #include "pyro/environment_store.h"
 
 namespace pyro::capi {
 
-// Of each an empty text stands for an object without fields. What is no such object is
-// Error(usage) that names the field.
+// For each an empty text means an object without fields.
+// @throws Error(usage) for invalid JSON, and for an unknown or invalid field, which it names.
 
 /// Options first, then variables, then defaults, as the executable has them.
-[[nodiscard]] StoreOptions parse_store_options(std::string_view text,
-                                               const cli::Variables& variables);
+[[nodiscard]] StoreOptions parse_store_options(std::string_view text, const Variables& variables);
 
 [[nodiscard]] PullMode parse_pull_options(std::string_view text);
 

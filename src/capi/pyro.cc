@@ -1,4 +1,4 @@
-// The C API: the border that no exception crosses.
+// The C API. No exception leaves a function.
 #include "pyro/pyro.h"
 
 #include <chrono>
@@ -13,10 +13,8 @@
 #include <utility>
 
 #include "base/errors.h"
-#include "capi/documents.h"
 #include "capi/options.h"
-#include "cli/json_output.h"
-#include "cli/progress_json.h"
+#include "front/documents.h"
 #include "pyro/environment_store.h"
 #include "pyro/error.h"
 
@@ -35,24 +33,24 @@ namespace {
 
 using pyro::Error;
 using pyro::ErrorCode;
-using pyro::capi::Json;
+using pyro::Json;
 
-/// For pyro_free(); null when there is no memory.
+/// Released by pyro_free(); null without memory.
 char* document(const Json& payload) {
-  return ::strdup(pyro::cli::render_json_line(payload).c_str());
+  return ::strdup(pyro::render_json_line(payload).c_str());
 }
 
-/// The exception that is being handled, as far as there is memory to tell of it.
+/// Stores the exception being handled; null without memory for it.
 void store_error(char** error) noexcept {
   if (error == nullptr) return;
   *error = nullptr;
   try {
-    *error = document(pyro::cli::error_payload(pyro::caught_error()));
-  } catch (...) {  // NOLINT(bugprone-empty-catch): there is no memory, and null says so.
+    *error = document(pyro::error_payload(pyro::caught_error()));
+  } catch (...) {  // NOLINT(bugprone-empty-catch): no memory.
   }
 }
 
-/// What `work` returns, or null and its error.
+/// Returns the result of `work`, or null and its error.
 template <typename Work>
 auto guarded(char** error, const Work& work) noexcept -> decltype(work()) {
   try {
@@ -63,7 +61,7 @@ auto guarded(char** error, const Work& work) noexcept -> decltype(work()) {
   }
 }
 
-/// The document that `work` makes of a store.
+/// Returns the document that `work` makes of a store.
 template <typename Work>
 char* answer(const pyro_store* store, char** error, const Work& work) noexcept {
   return guarded(error, [&]() -> char* {
@@ -85,7 +83,7 @@ std::string_view optional(const char* text) {
 }
 
 /// "NAME=value" strings as environ has them; the first of a name counts, as for getenv().
-pyro::cli::Variables variables_of(char* const* strings) {
+pyro::Variables variables_of(char* const* strings) {
   std::map<std::string, std::string, std::less<>> values;
   for (; strings != nullptr && *strings != nullptr; ++strings) {
     const std::string_view text(*strings);
@@ -99,7 +97,7 @@ pyro::cli::Variables variables_of(char* const* strings) {
   };
 }
 
-/// What an operation brings into one call.
+/// The listener and stop token of one call.
 class Watch {
  public:
   explicit Watch(const pyro_operation* operation)
@@ -122,11 +120,11 @@ class Watch {
 
  private:
   void tell(const Json& event) const {
-    operation_->progress(operation_->context, pyro::cli::render_json_line(event).c_str());
+    operation_->progress(operation_->context, pyro::render_json_line(event).c_str());
   }
 
   const pyro_operation* operation_;
-  pyro::cli::ProgressJson view_;
+  pyro::ProgressEvents view_;
 };
 
 }  // namespace
@@ -152,19 +150,19 @@ void pyro_store_close(pyro_store* store) {
 
 char* pyro_store_describe(const pyro_store* store, char** error) {
   return answer(store, error, [](const pyro::EnvironmentStore& environments) {
-    return pyro::capi::store_payload(environments.options());
+    return pyro::store_payload(environments.options());
   });
 }
 
 char* pyro_store_list(const pyro_store* store, char** error) {
   return answer(store, error, [](const pyro::EnvironmentStore& environments) {
-    return pyro::cli::list_payload(environments.list());
+    return pyro::list_payload(environments.list());
   });
 }
 
 char* pyro_store_inspect(const pyro_store* store, const char* name, char** error) {
   return answer(store, error, [&](const pyro::EnvironmentStore& environments) {
-    return pyro::cli::inspect_payload(environments.inspect(required(name)));
+    return pyro::inspect_payload(environments.inspect(required(name)));
   });
 }
 
@@ -184,7 +182,7 @@ char* pyro_store_ensure_installed(const pyro_store* store, const char* name,
                                   pyro_operation* operation, char** error) {
   return answer(store, error, [&](pyro::EnvironmentStore& environments) {
     Watch watch(operation);
-    return pyro::capi::installed_payload(
+    return pyro::installed_payload(
         environments.ensure_installed(required(name), watch.pull(pyro::PullMode::ensure)));
   });
 }
@@ -194,20 +192,20 @@ char* pyro_store_pull(const pyro_store* store, const char* name, const char* opt
   return answer(store, error, [&](pyro::EnvironmentStore& environments) {
     const pyro::PullMode mode = pyro::capi::parse_pull_options(optional(options));
     Watch watch(operation);
-    return pyro::cli::pull_payload(environments.pull(required(name), watch.pull(mode)));
+    return pyro::pull_payload(environments.pull(required(name), watch.pull(mode)));
   });
 }
 
 char* pyro_store_verify(const pyro_store* store, const char* name, pyro_operation* operation,
                         char** error) {
   return answer(store, error, [&](const pyro::EnvironmentStore& environments) {
-    return pyro::cli::verify_payload(environments.verify(required(name), Watch(operation).stop()));
+    return pyro::verify_payload(environments.verify(required(name), Watch(operation).stop()));
   });
 }
 
 char* pyro_store_prune(const pyro_store* store, const char* options, char** error) {
   return answer(store, error, [&](pyro::EnvironmentStore& environments) {
-    return pyro::cli::prune_payload(
+    return pyro::prune_payload(
         environments.prune(pyro::capi::parse_prune_options(optional(options))));
   });
 }

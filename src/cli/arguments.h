@@ -2,82 +2,112 @@
 #pragma once
 
 #include <functional>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace pyro::cli {
 
-/// Declares options, then parses words against them. The only file that knows CLI11, whose
-/// conveniences it keeps out: an option takes one value or none, never the word after its value;
-/// values are not split at commas or brackets; no operand is mistaken for a command.
+using Words = std::vector<std::string>;
+
+/// @throws Error(usage) "option '--memory': 'x' is not <expected>"
+[[noreturn]] void refuse_value(const std::string& option, const std::string& text,
+                               const std::string& expected);
+
+/// Declares options, then parses words against them.
 ///
-/// A name is "--long" or "-s,--long". Everything after a "--" is an operand.
+/// A name is "--long" or "-s,--long". An option takes one value or none: "--long VALUE",
+/// "--long=VALUE", "-s VALUE", "-sVALUE". Flags of one letter may be joined: "-it". Everything
+/// after a "--" is an operand.
 class Arguments {
  public:
-  /// What there is to know of an option.
+  /// Called for each time the option is given; may throw Error(usage).
+  using Setter = std::function<void(const std::string& value)>;
+
+  /// The description of an option.
   struct Row {
     std::string short_name;   ///< "-q", or empty.
     std::string long_name;    ///< "--quiet"
     std::string placeholder;  ///< "DIR"; empty for a flag.
     std::string help;
-    std::vector<std::string> choices;  ///< All values there are, where they can be counted.
+    Words choices;  ///< All values that are accepted, where they can be listed.
 
-    /// As a list shows it: "-q, --quiet", and set below the others' long names "--cache-dir DIR".
+    [[nodiscard]] bool is_called(std::string_view name) const {
+      return long_name == name || short_name == name;
+    }
+    /// As a list shows it: "-q, --quiet", and aligned with it "    --cache-dir DIR".
     [[nodiscard]] std::string shown() const;
   };
 
-  Arguments();
-  ~Arguments();
-  Arguments(const Arguments&) = delete;
-  Arguments& operator=(const Arguments&) = delete;
-
   void flag(const std::string& names, bool& target, std::string help);
 
-  /// A flag that says more each time it is given: -v, -vv.
+  /// A flag that counts: -v, -vv.
   void counter(const std::string& names, int& target, std::string help);
 
-  /// `set` is called once for each time the option is given, in order; it may throw Error(usage).
-  void value(const std::string& names, std::string_view placeholder,
-             std::function<void(const std::string&)> set, std::string help);
+  void value(const std::string& names, std::string_view placeholder, Setter set, std::string help);
+
+  /// A value that is kept as it is.
+  template <typename T>
+  void text(const std::string& names, std::string_view placeholder, T& target, std::string help) {
+    value(
+        names, placeholder, [&target](const std::string& text) { target = text; }, std::move(help));
+  }
+
+  /// A value that must not be empty.
+  void path(const std::string& names, std::string_view placeholder,
+            std::optional<std::string>& target, std::string help);
+
+  /// The same for an option that may be repeated.
+  void paths(const std::string& names, std::string_view placeholder, Words& targets,
+             std::string help);
+
+  /// A value that `parser` turns into a std::optional. Where it returns nothing, the value is
+  /// refused as "not <expected>".
+  template <typename T, typename Parse>
+  void parsed(const std::string& names, std::string_view placeholder, T& target, Parse parser,
+              std::string expected, std::string help) {
+    value(
+        names, placeholder,
+        [option = long_name_of(names), &target, parser,
+         expected = std::move(expected)](const std::string& text) {
+          const auto value = parser(text);
+          if (!value) refuse_value(option, text, expected);
+          target = *value;
+        },
+        std::move(help));
+  }
 
   /// A value that is one of `choices`; others are refused.
-  void choice(const std::string& names, std::string_view placeholder,
-              std::vector<std::string> choices, std::function<void(const std::string&)> set,
+  void choice(const std::string& names, std::string_view placeholder, Words choices, Setter set,
               std::string help);
 
-  /// Whether the long name is declared: what a command calls its own stands before what is every
-  /// command's.
-  [[nodiscard]] bool knows(const std::string& name) const;
+  /// Whether an option of that name is declared: a command's own replace the global ones.
+  [[nodiscard]] bool knows(std::string_view name) const { return find(name) < rows_.size(); }
 
   /// Options anywhere among the operands.
   /// @throws Error(usage) for unknown options and missing values.
-  void parse(const std::vector<std::string>& words);
+  void parse(const Words& words);
 
-  /// Options before the first operand; from there on nothing is looked at.
-  void parse_leading(const std::vector<std::string>& words);
+  /// Options before the first operand.
+  /// @throws Error(usage) as parse() does
+  void parse_leading(const Words& words);
 
   /// After parse(): the operands; after parse_leading(): all words from the first operand on.
-  [[nodiscard]] const std::vector<std::string>& operands() const noexcept { return operands_; }
+  [[nodiscard]] const Words& operands() const noexcept { return operands_; }
 
   [[nodiscard]] const std::vector<Row>& rows() const noexcept { return rows_; }
 
  private:
-  struct Option;
-  struct Parser;
+  static std::string long_name_of(const std::string& names);
+  /// The index of a row; rows_.size() where there is none.
+  [[nodiscard]] std::size_t find(std::string_view name) const;
+  std::size_t parse_option(const Words& words, std::size_t at, const char* where) const;
 
-  void add_flag(const std::string& names, std::function<void()> given, std::string help);
-  void add_row(const std::string& names, std::string_view placeholder, std::string help);
-  void run(std::vector<std::string> words);
-
-  std::unique_ptr<Parser> parser_;
   std::vector<Row> rows_;
-  std::vector<std::string> operands_;
+  std::vector<Setter> setters_;  // one for each row
+  Words operands_;
 };
-
-/// @throws Error(usage) "option '--memory': 'x' is not <expected>"
-[[noreturn]] void refuse_value(const char* option, const std::string& text,
-                               const std::string& expected);
 
 }  // namespace pyro::cli

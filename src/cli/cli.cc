@@ -1,31 +1,23 @@
-// The command line: finds the command, runs it, catches what it throws.
-#include "cli/cli.h"
-
+// The command line: finds the command, runs it, turns what it throws into text and an exit code.
 #include <algorithm>
 #include <memory>
-#include <nlohmann/json.hpp>
-#include <span>
 #include <utility>
 
 #include "base/errors.h"
+#include "base/reference.h"
 #include "cli/command.h"
 #include "cli/commands/commands.h"
 #include "cli/completion.h"
-#include "cli/description.h"
-#include "cli/error_output.h"
-#include "cli/exit_code.h"
 #include "cli/help.h"
-#include "cli/json_output.h"
-#include "cli/printable.h"
 #include "cli/signals.h"
+#include "front/documents.h"
+#include "front/text.h"
 #include "pyro/error.h"
 
 namespace pyro::cli {
 namespace {
 
-using Words = std::vector<std::string>;
-
-/// Of the host: what its administrator installed for all.
+/// The store that an administrator installed for all users of the host.
 constexpr const char* kHostStore = "/usr/share/pyro/environments";
 
 constexpr const char* kVersionLine = "pyro " PYRO_VERSION "\n";
@@ -56,7 +48,7 @@ class Invocation {
     return run_command(*entry, {rest.begin() + 1, rest.end()});
   }
 
-  /// Of a failure of the command that was given, as far as it is known.
+  /// The exit code of `error`, which the command, if it is known, may have one of its own for.
   [[nodiscard]] int exit_code_of(const Error& error) const {
     const bool own = entry_ != nullptr && entry_->guest_command_failure &&
                      error.code() != ErrorCode::interrupted;
@@ -69,7 +61,7 @@ class Invocation {
     return kDone;
   }
 
-  /// Of the catalogs that are loaded, as far as they can be.
+  /// The names in the catalogs; none where a catalog cannot be loaded.
   [[nodiscard]] EnvironmentNames environment_names() const {
     return [this](const Words& globals) -> std::vector<Candidate> {
       std::vector<Candidate> names;
@@ -79,10 +71,10 @@ class Invocation {
       try {
         arguments.parse_leading(globals);
         for (const EnvironmentStatus& status : EnvironmentStore(options_of(options)).list()) {
-          names.push_back({status.environment.name, describe(status)});
+          names.push_back({status.environment.name, description_of(status)});
         }
       } catch (const Error&) {
-        return {};  // this is no moment for complaints
+        return {};  // completion prints no errors
       }
       return names;
     };
@@ -94,14 +86,12 @@ class Invocation {
     return options;
   }
 
-  static std::string describe(const EnvironmentStatus& status) {
+  static std::string description_of(const EnvironmentStatus& status) {
     const std::string& description = status.environment.description;
     return status.installed ? "installed: " + description : description;
   }
 
-  std::string introduction() {
-    return globals_.help ? full_help(all_commands(), out_) : overview(all_commands(), out_);
-  }
+  std::string introduction() { return globals_.help ? full_help(out_) : overview(out_); }
 
   /// Reads the options before the first operand; returns the rest.
   Words take_globals(std::string_view group, const Words& words) try {
@@ -115,7 +105,7 @@ class Invocation {
     throw;
   }
 
-  /// Whose failure it is when the options before it cannot be understood.
+  /// The command among `words`, when the options before it cannot be parsed.
   static const CommandEntry* first_command(std::string_view group, const Words& words) {
     for (const std::string& word : words) {
       if (word == "--" || (group.empty() && is_group(word))) break;
@@ -157,7 +147,7 @@ class Invocation {
     declare(arguments, globals_);
     arguments.parse(words);
     if (globals_.version) return print(kVersionLine);
-    if (globals_.help) return print(command_help(cli::describe(entry), out_));
+    if (globals_.help) return print(command_help(entry, out_));
     check_operands(entry, arguments.operands());
     const SignalWatch signals;
     Context context{options_of(globals_), signals.token(), out_,         err_,
@@ -172,7 +162,7 @@ class Invocation {
     throw;
   }
 
-  /// What follows the first "--", byte for byte.
+  /// Cuts off the words behind the first "--" and returns them.
   static std::optional<Words> take_guest_command(Words& words) {
     const auto separator = std::ranges::find(words, "--");
     if (separator == words.end()) return std::nullopt;
@@ -182,14 +172,13 @@ class Invocation {
   }
 
   static void check_operands(const CommandEntry& entry, const Words& operands) {
-    if (operands.size() < entry.least_operands) {
-      const std::string what = operands_of(entry).at(operands.size()).what;
-      const bool is_choice = what.find('|') != std::string::npos;
-      throw Error(ErrorCode::usage,
-                  "'pyro " + entry.words() + "' needs " + (is_choice ? "one of " : "a ") + what);
+    if (operands.size() < entry.min_operands) {
+      const Operand missing = operands_of(entry).at(operands.size());
+      throw Error(ErrorCode::usage, "'pyro " + entry.words() + "' needs " +
+                                        (missing.is_choice() ? "one of " : "a ") + missing.what);
     }
-    if (operands.size() > entry.most_operands) {
-      throw Error(ErrorCode::usage, "unexpected argument '" + operands[entry.most_operands] + "'");
+    if (operands.size() > entry.max_operands) {
+      throw Error(ErrorCode::usage, "unexpected argument '" + operands[entry.max_operands] + "'");
     }
   }
 
@@ -217,7 +206,7 @@ class Invocation {
   const CommandEntry* entry_ = nullptr;
 };
 
-/// Whether the answer must be JSON even if the command line cannot be understood.
+/// Whether to report errors as JSON, even for a command line that cannot be parsed.
 bool wants_json(const Words& words) {
   const auto end = std::ranges::find(words, "--");
   return std::find(words.begin(), end, "--json") != end;
@@ -229,6 +218,36 @@ void report(const Error& error, const Words& words, const Terminal& out, const T
 }
 
 }  // namespace
+
+void declare(Arguments& arguments, GlobalOptions& options) {
+  arguments.path("--cache-dir", "DIR", options.cache_dir, "Keep environments in DIR");
+  arguments.paths("--store", "DIR", options.stores,
+                  "Look for what is installed in DIR, too, and only read it;\nmay be repeated");
+  arguments.paths("--catalog", "FILE", options.catalogs,
+                  "Add the environments of a catalog file; may be repeated");
+  arguments.path("--runtime-dir", "DIR", options.runtime_dir,
+                 "Install from the runtime bundle in DIR where it can serve");
+  arguments.path("--ca-file", "FILE", options.ca_file,
+                 "Trust the certificate authorities in FILE (PEM) instead of\nthe system's");
+  arguments.value(
+      "--trust-realm", "HOST",
+      [&](const std::string& text) {
+        if (!is_oci_registry(text)) {
+          refuse_value("--trust-realm", text, "a host like auth.example.org");
+        }
+        options.trusted_realms.push_back(text);
+      },
+      "Send registry credentials to this token server, too;\nmay be repeated");
+  arguments.flag("--offline", options.offline, "Ask no host for anything");
+  arguments.counter(
+      "-v,--verbose", options.verbosity,
+      "Say which cache and catalogs are used, and what else may\nbe of interest; -vv: "
+      "every request, too");
+  if (!arguments.knows("--version")) {
+    arguments.flag("--version", options.version, "Print the version");
+  }
+  arguments.flag("-h,--help", options.help, "Print this help");
+}
 
 int run(const Words& words, const Variables& variables, const Terminal& out,
         const Terminal& err) noexcept {

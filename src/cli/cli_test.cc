@@ -1,11 +1,10 @@
 // Tests of the command line as far as it needs no store: finding the command, help, usage errors.
-#include "cli/cli.h"
-
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
-#include "cli/captured_terminal.h"
+#include "cli/command.h"
+#include "support/captured_terminal.h"
 
 namespace pyro::cli {
 namespace {

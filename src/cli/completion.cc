@@ -1,21 +1,112 @@
-// What could stand where the cursor is.
+// Shell completion: the candidates for a word, and the scripts that ask for them.
 #include "cli/completion.h"
 
 #include <algorithm>
 #include <span>
 
 #include "cli/commands/commands.h"
-#include "cli/description.h"
-#include "cli/printable.h"
+#include "cli/help.h"
+#include "cli/output.h"
+#include "front/text.h"
+#include "pyro/error.h"
 
 namespace pyro::cli {
 namespace {
 
-using Words = std::vector<std::string>;
 using Row = Arguments::Row;
 
-std::vector<std::string> split(std::string_view text, char separator) {
-  std::vector<std::string> pieces;
+// bash splits words at ':' and '='. The script joins them for the request and removes the part that
+// bash has already from the answers.
+constexpr std::string_view kBash = R"script(# bash completion of pyro
+#   source <(pyro completion bash)
+
+__pyro_words() {
+  local rest=$COMP_LINE word i
+  words=()
+  for ((i = 0; i <= COMP_CWORD; i++)); do
+    word=${COMP_WORDS[i]}
+    if ((i == 0)) || [[ $rest == [[:space:]]* ]]; then
+      words+=("$word")
+    else
+      words[${#words[@]} - 1]+=$word
+    fi
+    rest=${rest#*"$word"}
+  done
+}
+
+__pyro() {
+  local -a words answers
+  local current kept='' line paths
+  COMPREPLY=()
+  __pyro_words
+  current=${words[${#words[@]} - 1]}
+  mapfile -t answers < <("${words[0]}" __complete "${words[@]:1}" 2>/dev/null)
+  paths=${answers[0]:-none}
+  if [[ $current == *[:=]* && $COMP_WORDBREAKS == *[:=]* ]]; then
+    kept=${current%"${current##*[:=]}"}
+  fi
+  for line in "${answers[@]:1}"; do
+    line=${line%%$'\t'*}
+    COMPREPLY+=("${line#"$kept"}")
+  done
+  case $paths in
+    files) compopt -o filenames; mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "${current#"$kept"}") ;;
+    directories) compopt -o filenames; mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -d -- "${current#"$kept"}") ;;
+  esac
+}
+
+complete -F __pyro pyro
+)script";
+
+constexpr std::string_view kZsh = R"script(#compdef pyro
+# zsh completion of pyro
+#   source <(pyro completion zsh), or as a file called _pyro in a directory of $fpath
+
+_pyro() {
+  local -a answers texts shown
+  local line text meaning
+  answers=("${(@f)$("${(Q)words[1]}" __complete "${(@Q)words[2,CURRENT]}" 2>/dev/null)}")
+  for line in "${(@)answers[2,-1]}"; do
+    text=${line%%$'\t'*}
+    meaning=${line#*$'\t'}
+    texts+=("$text")
+    shown+=("$text${meaning:+  -- $meaning}")
+  done
+  (( $#texts )) && compadd -l -d shown -a texts
+  case $answers[1] in
+    files) compset -P '*='; _files ;;
+    directories) compset -P '*='; _files -/ ;;
+  esac
+}
+
+if [ "$funcstack[1]" = _pyro ]; then
+  _pyro "$@"
+else
+  compdef _pyro pyro
+fi
+)script";
+
+constexpr std::string_view kFish = R"script(# fish completion of pyro
+#   pyro completion fish | source
+
+function __pyro_complete
+  set -l words (commandline -opc)
+  set -l current (commandline -ct)
+  set -l answers ($words[1] __complete $words[2..-1] "$current" 2>/dev/null)
+  printf '%s\n' $answers[2..-1]
+  switch "$answers[1]"
+    case files
+      complete -C "'' $current"  # __fish_complete_path knows neither ~ nor variables
+    case directories
+      __fish_complete_directories "$current"
+  end
+end
+
+complete -c pyro -f -a '(__pyro_complete)'
+)script";
+
+Words split(std::string_view text, char separator) {
+  Words pieces;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find(separator), text.size());
     pieces.emplace_back(text.substr(0, end));
@@ -24,21 +115,15 @@ std::vector<std::string> split(std::string_view text, char separator) {
   return pieces;
 }
 
-/// What a path may stand for. A source is told by how it begins, and may be one.
-bool may_be_file(std::string_view what) {
-  return what == "FILE" || what == "SRC:DST" || what == "SOURCE";
-}
-
 /// The words before the cursor, understood.
-class Walk {
- public:
-  Walk() : globals_(global_options()) {}
-
+struct Walk {
   void step(const std::string& word) {
-    if (behind_separator_) return;
-    if (expecting_ != nullptr) return take_value(word);
-    if (word == "--") {
-      behind_separator_ = true;
+    if (behind_separator) return;
+    if (expecting != nullptr) {
+      if (is_global(*expecting)) global_words.push_back(word);
+      expecting = nullptr;
+    } else if (word == "--") {
+      behind_separator = true;
     } else if (word.size() > 1 && word.front() == '-') {
       take_option(word);
     } else {
@@ -46,88 +131,67 @@ class Walk {
     }
   }
 
-  [[nodiscard]] bool behind_separator() const noexcept { return behind_separator_; }
-  /// The option whose value comes next.
-  [[nodiscard]] const Row* expecting() const noexcept { return expecting_; }
-  [[nodiscard]] const CommandEntry* entry() const noexcept { return entry_; }
-  [[nodiscard]] const std::string& group() const noexcept { return group_; }
-  [[nodiscard]] std::size_t operands() const noexcept { return operands_; }
-  [[nodiscard]] const Words& global_words() const noexcept { return global_words_; }
+  void take_option(const std::string& word) {
+    const Row* const row = find(word.substr(0, word.find('=')));
+    if (row == nullptr) return;
+    if (is_global(*row)) global_words.push_back(word);
+    if (!row->placeholder.empty() && word.find('=') == word.npos) expecting = row;
+  }
+
+  void take_operand(const std::string& word) {
+    if (entry != nullptr) {
+      ++operands;
+      return;
+    }
+    for (const CommandEntry* const command : all_commands()) {
+      if (command->group == group && command->name == word) {
+        entry = command;
+        own = options_of(*command);
+        return;
+      }
+    }
+    if (group.empty()) group = word;
+  }
 
   [[nodiscard]] const Row* find(std::string_view name) const {
-    for (const Rows rows : {Rows(own_), Rows(globals_)}) {
+    for (const Rows rows : {Rows(own), Rows(globals)}) {
       for (const Row& row : rows) {
-        if (row.long_name == name || row.short_name == name) return &row;
+        if (row.is_called(name)) return &row;
       }
     }
     return nullptr;
   }
 
-  [[nodiscard]] std::vector<Row> options() const {
-    std::vector<Row> rows = own_;
-    rows.insert(rows.end(), globals_.begin(), globals_.end());
-    return rows;
-  }
-
- private:
-  void take_option(const std::string& word) {
-    const Row* const row = find(word.substr(0, word.find('=')));
-    if (row == nullptr) return;
-    const bool has_value = word.find('=') != word.npos;
-    if (is_global(*row)) global_words_.push_back(word);
-    if (!row->placeholder.empty() && !has_value) expecting_ = row;
-  }
-
-  void take_value(const std::string& word) {
-    if (is_global(*expecting_)) global_words_.push_back(word);
-    expecting_ = nullptr;
-  }
-
-  void take_operand(const std::string& word) {
-    if (entry_ != nullptr) {
-      ++operands_;
-      return;
-    }
-    for (const CommandEntry* const entry : all_commands()) {
-      if (entry->group == group_ && entry->name == word) {
-        entry_ = entry;
-        own_ = describe(*entry).options;
-        return;
-      }
-    }
-    if (group_.empty()) group_ = word;
-  }
-
   [[nodiscard]] bool is_global(const Row& row) const {
-    return &row >= globals_.data() && &row < globals_.data() + globals_.size();
+    return &row >= globals.data() && &row < globals.data() + globals.size();
   }
 
-  const std::vector<Row> globals_;
-  std::vector<Row> own_;
-  const CommandEntry* entry_ = nullptr;
-  const Row* expecting_ = nullptr;
-  std::string group_;
-  Words global_words_;
-  std::size_t operands_ = 0;
-  bool behind_separator_ = false;
+  std::vector<Row> globals = global_options();
+  std::vector<Row> own = {};            ///< The options of `entry`.
+  const CommandEntry* entry = nullptr;  ///< The command, once it is known.
+  const Row* expecting = nullptr;       ///< The option whose value comes next.
+  std::string group = {};
+  Words global_words = {};  ///< Global options with their values.
+  std::size_t operands = 0;
+  bool behind_separator = false;
 };
 
-/// One answer in the making.
-class Answer {
+/// The completion of one word.
+class Completer {
  public:
-  Answer(const Walk& walk, const EnvironmentNames& environments)
+  Completer(const Walk& walk, const EnvironmentNames& environments)
       : walk_(walk), environments_(environments) {}
 
   Completion to(const std::string& word) {
-    if (walk_.behind_separator()) return {};
-    if (walk_.expecting() != nullptr) {
-      offer_values(*walk_.expecting());
-    } else if (const std::size_t equals = word.find('=');
-               word.starts_with("--") && equals != word.npos) {
-      offer_assigned(word.substr(0, equals + 1));
+    if (walk_.behind_separator) return {};
+    const std::size_t equals = word.find('=');
+    if (walk_.expecting != nullptr) {
+      offer_what(walk_.expecting->placeholder, walk_.expecting->choices);
+    } else if (word.starts_with("--") && equals != word.npos) {
+      offer_assigned(word.substr(0, equals));
     } else if (word.starts_with('-')) {
       offer_options();
-    } else if (walk_.entry() == nullptr) {
+    } else if (walk_.entry == nullptr) {
       offer_commands();
     } else {
       offer_operands();
@@ -144,50 +208,50 @@ class Answer {
 
   void offer_commands() {
     for (const CommandEntry* const entry : all_commands()) {
-      if (entry->group == walk_.group()) {
+      if (entry->group == walk_.group) {
         offer(std::string(entry->name), entry->purpose);
-      } else if (walk_.group().empty() && !offered(entry->group)) {
+      } else if (walk_.group.empty() && !is_offered(entry->group)) {
         offer(std::string(entry->group), "");
       }
     }
   }
 
-  [[nodiscard]] bool offered(std::string_view text) const {
+  [[nodiscard]] bool is_offered(std::string_view text) const {
     return std::ranges::any_of(answer_.candidates,
                                [&](const Candidate& known) { return known.text == text; });
   }
 
   void offer_options() {
-    for (const Row& row : walk_.options()) {
-      offer(row.long_name, row.help.substr(0, row.help.find('\n')));
+    for (const Rows rows : {Rows(walk_.own), Rows(walk_.globals)}) {
+      for (const Row& row : rows) offer(row.long_name, row.help.substr(0, row.help.find('\n')));
     }
   }
 
   void offer_operands() {
-    const std::vector<Operand> operands = operands_of(*walk_.entry());
-    const std::size_t at = std::min(walk_.operands(), operands.size() - 1);
-    const bool none_is_left = operands.empty() || (walk_.operands() > at && !operands[at].repeated);
+    const std::vector<Operand> operands = operands_of(*walk_.entry);
+    const std::size_t at = std::min(walk_.operands, operands.size() - 1);
+    const bool none_is_left = operands.empty() || (walk_.operands > at && !operands[at].repeated);
     if (none_is_left) return offer_options();
-    // Words to choose from, "bash|zsh|fish", are in lower case.
-    const bool is_choice = operands[at].what.find('|') != std::string::npos;
-    offer_what(operands[at].what,
-               is_choice ? split(operands[at].what, '|') : std::vector<std::string>());
+    const Operand& operand = operands[at];
+    offer_what(operand.what, operand.is_choice() ? split(operand.what, '|') : Words());
   }
 
-  void offer_values(const Row& row) { offer_what(row.placeholder, row.choices); }
-
-  void offer_assigned(const std::string& prefix) {
-    const Row* const row = walk_.find(prefix.substr(0, prefix.size() - 1));
+  /// Values of "--option=".
+  void offer_assigned(const std::string& option) {
+    const Row* const row = walk_.find(option);
     if (row == nullptr) return;
-    offer_values(*row);
-    for (Candidate& candidate : answer_.candidates) candidate.text.insert(0, prefix);
+    offer_what(row->placeholder, row->choices);
+    for (Candidate& candidate : answer_.candidates) candidate.text.insert(0, option + '=');
   }
 
-  void offer_what(const std::string& what, const std::vector<std::string>& choices) {
+  void offer_what(const std::string& what, const Words& choices) {
     for (const std::string& choice : choices) offer(choice, "");
-    if (what == "NAME") answer_.candidates = environments_(walk_.global_words());
+    if (what == "NAME") answer_.candidates = environments_(walk_.global_words);
     if (what == "DIR") answer_.paths = Completion::Paths::directories;
-    if (may_be_file(what)) answer_.paths = Completion::Paths::files;
+    // The source of an environment may be a file, too.
+    if (what == "FILE" || what == "SRC:DST" || what == "SOURCE") {
+      answer_.paths = Completion::Paths::files;
+    }
   }
 
   const Walk& walk_;
@@ -207,13 +271,28 @@ const char* word_for(Completion::Paths paths) noexcept {
   return "none";
 }
 
+class CompletionCommand : public Command {
+ public:
+  void declare(Arguments&) override {}
+
+  int run(Context& context, const Words& operands) override {
+    const auto script = completion_script(operands.front());
+    if (!script) {
+      throw Error(ErrorCode::usage,
+                  "'" + operands.front() + "' is not one of the shells: bash, zsh, fish");
+    }
+    context.out.write(std::string(*script));
+    return kDone;
+  }
+};
+
 }  // namespace
 
 Completion complete(const Words& words, const EnvironmentNames& environments) {
   if (words.empty()) return {};
   Walk walk;
   std::for_each(words.begin(), words.end() - 1, [&](const std::string& word) { walk.step(word); });
-  return Answer(walk, environments).to(words.back());
+  return Completer(walk, environments).to(words.back());
 }
 
 std::string render(const Completion& completion) {
@@ -224,5 +303,29 @@ std::string render(const Completion& completion) {
   }
   return text;
 }
+
+std::optional<std::string_view> completion_script(std::string_view shell) noexcept {
+  if (shell == "bash") return kBash;
+  if (shell == "zsh") return kZsh;
+  if (shell == "fish") return kFish;
+  return std::nullopt;
+}
+
+constinit const CommandEntry kCompletionCommand{
+    .group = "",
+    .name = "completion",
+    .operands = "bash|zsh|fish",
+    .min_operands = 1,
+    .max_operands = 1,
+    .purpose = "Print what makes a shell complete pyro's words",
+    .details =
+        "Commands, options, their values, and the names of the environments there are at that\n"
+        "moment. The package puts the scripts where the shells find them by themselves.\n",
+    .examples =
+        "  source <(pyro completion bash)                        # in ~/.bashrc\n"
+        "  source <(pyro completion zsh)                         # in ~/.zshrc, after compinit\n"
+        "  pyro completion fish > ~/.config/fish/completions/pyro.fish\n",
+    .make = make_command<CompletionCommand>,
+};
 
 }  // namespace pyro::cli

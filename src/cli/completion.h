@@ -1,4 +1,4 @@
-// Shell completion: what could stand where the cursor is, and the scripts by which shells ask.
+// Shell completion: the candidates for a word, and the scripts that ask for them.
 //
 // The scripts hold no words of their own: they call `pyro __complete WORD...`, the last word being
 // the one to complete, and read render().
@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "cli/arguments.h"
 
 namespace pyro::cli {
 
@@ -22,27 +24,26 @@ struct Candidate {
 };
 
 struct Completion {
-  /// What the shell is to offer besides, from its own knowledge.
+  /// The paths that the shell adds to the candidates.
   enum class Paths { none, files, directories };
 
   std::vector<Candidate> candidates = {};
   Paths paths = Paths::none;
 };
 
-/// The environments there are. `globals` are the global options among the words, with their values.
-using EnvironmentNames =
-    std::function<std::vector<Candidate>(const std::vector<std::string>& globals)>;
+/// Returns the names of the catalog's environments. `globals` are the global options among the
+/// words, with their values.
+using EnvironmentNames = std::function<std::vector<Candidate>(const Words& globals)>;
 
 /// `words` is the command line without the program's name up to the cursor; the last word is the
 /// one to complete, and empty behind a space.
-[[nodiscard]] Completion complete(const std::vector<std::string>& words,
-                                  const EnvironmentNames& environments);
+[[nodiscard]] Completion complete(const Words& words, const EnvironmentNames& environments);
 
 /// A first line "none", "files" or "directories", then a line for each candidate: the word, a tab,
-/// what it means.
+/// its description.
 [[nodiscard]] std::string render(const Completion& completion);
 
-/// What makes `shell` ("bash", "zsh", "fish") complete pyro's words; nothing for another.
+/// The completion script of `shell`, "bash", "zsh" or "fish"; nothing for another.
 [[nodiscard]] std::optional<std::string_view> completion_script(std::string_view shell) noexcept;
 
 }  // namespace pyro::cli

@@ -1,14 +1,73 @@
-// What --help prints.
+// Descriptions of the commands, and the texts of --help.
 #include "cli/help.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <utility>
-#include <vector>
+#include <sstream>
+
+#include "cli/commands/commands.h"
 
 namespace pyro::cli {
 namespace {
+
+constexpr Meaning kVariables[] = {
+    {"PYRO_ENVIRONMENT_CACHE_DIR", "the cache, else $XDG_CACHE_HOME/pyro-mcp/environments"},
+    {"PYRO_STORES", "directories, separated by colons: as --store"},
+    {"PYRO_CATALOG", "catalog files, separated by colons"},
+    {"PYRO_RUNTIME_BUNDLE_DIR", "a runtime bundle to install from"},
+    {"PYRO_OFFLINE", "1: as --offline"},
+    {"PYRO_TRUST_REALM", "hosts, separated by commas: as --trust-realm"},
+    {"PYRO_RETRIES, PYRO_RETRY_DELAY", "as --retries and --retry-delay of 'env pull'"},
+    {"PYRO_KEEP_AFTER", "seconds after which a transfer is worth going on with (2)"},
+    {"REGISTRY_AUTH_FILE", "registry credentials, and no others; see 'registry login'"},
+    {"DOCKER_CONFIG", "else: the directory of the config.json that has them"},
+    {"XDG_RUNTIME_DIR", "else: where containers/auth.json is looked for first"},
+    {"PYRO_QEMU", "the machine monitor, else qemu-system-x86_64 in $PATH"},
+    {"PYRO_KVM", "off: /dev/kvm is not used; require: no machine without it"},
+    {"CONTAINERS_REGISTRIES_CONF", "mirrors and such; else containers/registries.conf and .d"},
+    {"SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust instead of the system's"},
+    {"https_proxy, HTTPS_PROXY", "the proxy for https"},
+    {"http_proxy", "the proxy for plain http; in lower case only"},
+    {"all_proxy, ALL_PROXY", "the proxy for whatever has none of its own"},
+    {"no_proxy, NO_PROXY", "hosts, .domains and 10.0.0.0/8 that are reached without one"},
+    {"XDG_CACHE_HOME", "where caches are, else ~/.cache"},
+    {"XDG_CONFIG_HOME", "pyro/catalog.d/*.json, containers/auth.json; else ~/.config"},
+    {"HOME", "where ~ is"},
+    {"PATH", "where qemu-system-x86_64 and credential helpers are"},
+    {"LD_LIBRARY_PATH", "handed on to the process that unpacks"},
+    {"PYRO_LIBRARY, PYRO_EXECUTABLE",
+     "of the Python module: libpyro.so and pyro, unless installed"},
+    {"NO_COLOR", "no colours"},
+    {"TERM", "dumb: neither colours nor a progress bar; 'run -t' hands it on"},
+    {"LC_ALL, LC_CTYPE, LANG", "a UTF-8 locale: more than ASCII is shown"},
+};
+
+constexpr Meaning kExitCodes[] = {
+    {"0", "done"},
+    {"1", "failed: a bad catalog, an incompatible environment, anything else"},
+    {"2", "usage"},
+    {"3", "unknown environment, or not installed"},
+    {"4", "network or registry, refused credentials"},
+    {"5", "integrity: wrong digests, unusable archives, verify found a difference"},
+    {"6", "local file system"},
+    {"75", "busy: another process holds what is needed"},
+    {"130", "interrupted"},
+    {"of 'run'", "the command's own; 124 to 127 as 'pyro run --help' says"},
+};
+
+/// The defaults; variables may name others.
+constexpr Meaning kFiles[] = {
+    {"~/.cache/pyro-mcp/environments", "the cache"},
+    {"~/.config/pyro/catalog.d/*.json", "catalogs; user.json is what 'env add' writes"},
+    {"~/.config/containers/auth.json, ~/.docker/config.json", "credentials for registries"},
+    {"/etc/containers/registries.conf, ~/.config/containers/registries.conf",
+     "mirrors, and which registries are blocked or may speak plain http; the user's instead of "
+     "the\n"
+     "system's, and what is in the directories registries.conf.d beside them"},
+    {"/etc/containers/certs.d, /etc/docker/certs.d, ~/.config/containers/certs.d",
+     "authorities and client certificates of single registries"},
+};
 
 using Lines = std::vector<std::pair<std::string, std::string>>;
 
@@ -35,32 +94,68 @@ std::string aligned(std::span<const Meaning> meanings) {
   return aligned(Lines(meanings.begin(), meanings.end()));
 }
 
-std::string options_of(Rows rows) {
+std::string lines_of(Rows rows) {
   Lines lines;
   for (const Arguments::Row& row : rows) lines.emplace_back(row.shown(), row.help);
   return aligned(lines);
 }
 
-std::string commands_of(std::span<const CommandEntry* const> commands) {
+std::string all_purposes() {
   Lines lines;
-  for (const CommandEntry* const entry : commands) {
-    const std::string gap = entry->operands.empty() ? "" : " ";
-    lines.emplace_back(entry->words() + gap + std::string(entry->operands), entry->purpose);
+  for (const CommandEntry* const entry : all_commands()) {
+    lines.emplace_back(entry->usage(), entry->purpose);
   }
   return aligned(lines);
 }
 
-std::string introduction(std::span<const CommandEntry* const> commands, const Terminal& terminal) {
+std::string introduction(const Terminal& terminal) {
   return terminal.paint(Colour::bold, "pyro") +
          ": named, verified, bootable Linux environments for microVMs\n" +
          heading(terminal, "Usage") + "  pyro [OPTIONS] COMMAND [ARGUMENTS]\n" +
-         heading(terminal, "Commands") + commands_of(commands);
+         heading(terminal, "Commands") + all_purposes();
 }
 
 }  // namespace
 
-std::string overview(std::span<const CommandEntry* const> commands, const Terminal& terminal) {
-  return introduction(commands, terminal) + heading(terminal, "Start here") +
+std::vector<Arguments::Row> options_of(const CommandEntry& entry) {
+  Arguments arguments;
+  const auto command = entry.make();
+  command->declare(arguments);
+  return arguments.rows();
+}
+
+std::vector<Arguments::Row> global_options() {
+  Arguments arguments;
+  GlobalOptions options;
+  declare(arguments, options);
+  return arguments.rows();
+}
+
+std::vector<Operand> operands_of(const CommandEntry& entry) {
+  std::vector<Operand> operands;
+  std::istringstream words{std::string(entry.operands)};
+  for (std::string word; words >> word && word != "--";) {
+    std::erase_if(word, [](char c) { return c == '[' || c == ']'; });
+    const bool repeated = word.ends_with("...");
+    operands.push_back({repeated ? word.substr(0, word.size() - 3) : word, repeated});
+  }
+  return operands;
+}
+
+std::span<const Meaning> environment_variables() noexcept {
+  return kVariables;
+}
+
+std::span<const Meaning> exit_codes() noexcept {
+  return kExitCodes;
+}
+
+std::span<const Meaning> files() noexcept {
+  return kFiles;
+}
+
+std::string overview(const Terminal& terminal) {
+  return introduction(terminal) + heading(terminal, "Start here") +
          "  pyro env list              what there is\n"
          "  pyro env pull debian:12    bring one here\n"
          "  pyro run debian:12 -- uname -a\n"
@@ -68,22 +163,21 @@ std::string overview(std::span<const CommandEntry* const> commands, const Termin
          "  pyro --help                options, variables, exit codes\n";
 }
 
-std::string full_help(std::span<const CommandEntry* const> commands, const Terminal& terminal) {
-  return introduction(commands, terminal) +
-         heading(terminal, "Options, before or after the command") + options_of(global_options()) +
-         heading(terminal, "Environment variables") + aligned(environment_variables()) +
-         heading(terminal, "Exit codes") + aligned(exit_codes()) +
+std::string full_help(const Terminal& terminal) {
+  return introduction(terminal) + heading(terminal, "Options, before or after the command") +
+         lines_of(global_options()) + heading(terminal, "Environment variables") +
+         aligned(environment_variables()) + heading(terminal, "Exit codes") +
+         aligned(exit_codes()) +
          "\nSee 'pyro COMMAND --help' for a command's own options and examples.\n";
 }
 
-std::string command_help(const CommandDescription& command, const Terminal& terminal) {
-  const CommandEntry& entry = command.entry;
+std::string command_help(const CommandEntry& entry, const Terminal& terminal) {
   const std::string operands = entry.operands.empty() ? "" : ' ' + std::string(entry.operands);
   std::string text = fmt::format("{}\n", entry.purpose) + heading(terminal, "Usage") +
                      fmt::format("  pyro {} [OPTIONS]{}\n", entry.words(), operands);
   if (!entry.details.empty()) text += fmt::format("\n{}", entry.details);
-  return text + heading(terminal, "Options") + options_of(command.options) +
-         heading(terminal, "Options of every command") + options_of(global_options()) +
+  return text + heading(terminal, "Options") + lines_of(options_of(entry)) +
+         heading(terminal, "Options of every command") + lines_of(global_options()) +
          heading(terminal, "Examples") + std::string(entry.examples);
 }
 

@@ -1,23 +1,49 @@
-// What --help prints.
+// Descriptions of the commands: the source of --help, completion, manual pages and
+// docs/commands.md.
 #pragma once
 
 #include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "cli/description.h"
-#include "cli/terminal.h"
+#include "cli/command.h"
 
 namespace pyro::cli {
 
-/// `pyro` alone: what it is, the commands, where to start.
-[[nodiscard]] std::string overview(std::span<const CommandEntry* const> commands,
-                                   const Terminal& terminal);
+using Rows = std::span<const Arguments::Row>;
 
-/// `pyro --help`: the overview with global options, variables and exit codes.
-[[nodiscard]] std::string full_help(std::span<const CommandEntry* const> commands,
-                                    const Terminal& terminal);
+/// The options of one command, without those of every command.
+[[nodiscard]] std::vector<Arguments::Row> options_of(const CommandEntry& entry);
 
-/// `pyro env pull --help`
-[[nodiscard]] std::string command_help(const CommandDescription& command, const Terminal& terminal);
+/// The options of every command.
+[[nodiscard]] std::vector<Arguments::Row> global_options();
+
+/// An operand of a command.
+struct Operand {
+  std::string what;  ///< "NAME" of "[NAME...]"; "bash|zsh|fish" for a choice of words.
+  bool repeated = false;
+
+  [[nodiscard]] bool is_choice() const { return what.find('|') != std::string::npos; }
+};
+
+/// The operands before a "--".
+[[nodiscard]] std::vector<Operand> operands_of(const CommandEntry& entry);
+
+/// A key and its meaning.
+using Meaning = std::pair<const char*, const char*>;
+
+[[nodiscard]] std::span<const Meaning> environment_variables() noexcept;
+[[nodiscard]] std::span<const Meaning> exit_codes() noexcept;
+[[nodiscard]] std::span<const Meaning> files() noexcept;
+
+/// The output of `pyro` alone: the commands, and where to start.
+[[nodiscard]] std::string overview(const Terminal& terminal);
+
+/// The output of `pyro --help`: the commands, global options, variables and exit codes.
+[[nodiscard]] std::string full_help(const Terminal& terminal);
+
+/// The output of `pyro env pull --help`.
+[[nodiscard]] std::string command_help(const CommandEntry& entry, const Terminal& terminal);
 
 }  // namespace pyro::cli

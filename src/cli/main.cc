@@ -4,11 +4,12 @@
 #include <algorithm>
 #include <string_view>
 
-#include "cli/cli.h"
+#include "cli/command.h"
 #include "sandbox/extractor.h"
 
 int main(int argc, char** argv) {
   using namespace pyro::cli;
+  using pyro::process_variable;
   if (argc > 1 && std::string_view(argv[1]) == pyro::kExtractorWord) return pyro::run_extractor();
   fill_standard_streams();
   return run({argv + std::min(argc, 1), argv + argc}, process_variable,

@@ -3,10 +3,10 @@
 
 #include <gtest/gtest.h>
 
-#include "cli/captured_terminal.h"
-#include "cli/progress_bar.h"
-#include "cli/progress_json.h"
-#include "cli/progress_plain.h"
+#include <nlohmann/json.hpp>
+
+#include "front/documents.h"
+#include "support/captured_terminal.h"
 
 namespace pyro::cli {
 namespace {
@@ -41,7 +41,8 @@ std::size_t count(const std::string& text, std::string_view piece) {
 TEST(Progress, Plain) {
   CapturedTerminal captured;
   Time time;
-  ProgressPlain view(captured.terminal(), time.clock());
+  const auto made = make_progress(ProgressKind::plain, captured.terminal(), time.clock());
+  ProgressView& view = *made;
   pull(view, time);
   EXPECT_EQ(captured.take(),
             "debian:12: pulling from registry.example/team/env:1.0.0\n"
@@ -60,7 +61,8 @@ TEST(Progress, Plain) {
 TEST(Progress, PlainSpeaksEveryFiveSecondsWithoutATotal) {
   CapturedTerminal captured;
   Time time;
-  ProgressPlain view(captured.terminal(), time.clock());
+  const auto made = make_progress(ProgressKind::plain, captured.terminal(), time.clock());
+  ProgressView& view = *made;
   view.started("a", "b");
   static_cast<void>(captured.take());
   for (int second = 0; second <= 12; ++second, time.now += 1s) view.received(kMiB);
@@ -70,7 +72,8 @@ TEST(Progress, PlainSpeaksEveryFiveSecondsWithoutATotal) {
 TEST(Progress, PlainTellsOfOthers) {
   CapturedTerminal captured;
   Time time;
-  ProgressPlain view(captured.terminal(), time.clock());
+  const auto made = make_progress(ProgressKind::plain, captured.terminal(), time.clock());
+  ProgressView& view = *made;
   view.waiting("a", 42);
   view.waiting("a", std::nullopt);
   view.warning("evil\x1b[2J");
@@ -100,7 +103,8 @@ TEST(Progress, NotesAreForThoseWhoAsked) {
 TEST(Progress, BarIsDrawnAtMostTenTimesASecond) {
   CapturedTerminal captured({.interactive = true});
   Time time;
-  ProgressBar view(captured.terminal(), time.clock());
+  const auto made = make_progress(ProgressKind::tty, captured.terminal(), time.clock());
+  ProgressView& view = *made;
   pull(view, time);
   const std::string text = captured.take();
   // 21 in the two seconds, one note at the start and one at the end, one for the summary.
@@ -119,7 +123,8 @@ TEST(Progress, BarIsClearedOnce) {
   CapturedTerminal captured({.interactive = true});
   Time time;
   {
-    ProgressBar view(captured.terminal(), time.clock());
+    const auto made = make_progress(ProgressKind::tty, captured.terminal(), time.clock());
+    ProgressView& view = *made;
     view.started("a", "b");
     EXPECT_EQ(captured.take(), "\r\x1b[Ka  pulling from b");
     view.warning("w");
@@ -133,7 +138,7 @@ TEST(Progress, BarIsClearedOnce) {
 TEST(Progress, Json) {
   CapturedTerminal captured;
   Time time;
-  ProgressJson view(
+  ProgressEvents view(
       [&](const Json& event) { captured.terminal().try_write(render_json_line(event)); },
       time.clock());
   pull(view, time);
@@ -158,7 +163,7 @@ TEST(Progress, Json) {
 TEST(Progress, AnEventThatThereIsNoMemoryForIsLost) {
   Time time;
   int events = 0;
-  ProgressJson view(
+  ProgressEvents view(
       [&](const Json&) {
         ++events;
         throw std::bad_alloc();
@@ -176,8 +181,9 @@ TEST(Progress, AnEventThatThereIsNoMemoryForIsLost) {
 TEST(Progress, AutomaticIsABarWhereSomebodyLooks) {
   CapturedTerminal log;
   CapturedTerminal screen({.interactive = true});
-  const auto is_bar = [](const CapturedTerminal& captured, ProgressKind kind) {
-    return dynamic_cast<ProgressBar*>(make_progress(kind, captured.terminal()).get()) != nullptr;
+  const auto is_bar = [](CapturedTerminal& captured, ProgressKind kind) {
+    make_progress(kind, captured.terminal())->started("a", "b");
+    return captured.take().starts_with("\r\x1b[K");
   };
   EXPECT_FALSE(is_bar(log, ProgressKind::automatic));
   EXPECT_TRUE(is_bar(screen, ProgressKind::automatic));
@@ -199,6 +205,55 @@ TEST(Progress, Kinds) {
   EXPECT_EQ(parse_progress_kind("json"), ProgressKind::json);
   EXPECT_EQ(parse_progress_kind("Auto"), std::nullopt);
   EXPECT_EQ(parse_progress_kind(""), std::nullopt);
+}
+
+constexpr TimePoint kStart{};
+
+TEST(Transfer, MeasuresTheLastSeconds) {
+  Transfer transfer("debian:12", kStart);
+  transfer.expect(100 * kMiB);
+  EXPECT_EQ(transfer.rate(), std::nullopt);
+  for (int i = 0; i <= 100; ++i) {
+    // Ten seconds at 1 MiB/s, after which the wire falls silent.
+    transfer.receive(static_cast<std::uint64_t>(i) * kMiB / 10, kStart + i * 100ms);
+  }
+  EXPECT_NEAR(*transfer.rate(), kMiB, 1000);
+  EXPECT_NEAR(transfer.time_left()->count(), 90, 0.1);
+  EXPECT_DOUBLE_EQ(*transfer.fraction(), 0.1);
+  transfer.receive(10 * kMiB, kStart + 20s);
+  EXPECT_LT(*transfer.rate(), kMiB / 2);
+}
+
+TEST(Transfer, KnowsNothingWithoutATotal) {
+  Transfer transfer("debian:12", kStart);
+  transfer.receive(kMiB, kStart);
+  transfer.receive(2 * kMiB, kStart + 1s);
+  EXPECT_NEAR(*transfer.rate(), kMiB, 1);
+  EXPECT_EQ(transfer.fraction(), std::nullopt);
+  EXPECT_EQ(transfer.time_left(), std::nullopt);
+}
+
+TEST(Transfer, MoreThanAnnouncedIsAllThereIs) {
+  Transfer transfer("debian:12", kStart);
+  transfer.expect(10);
+  transfer.receive(0, kStart);
+  transfer.receive(20, kStart + 1s);
+  EXPECT_EQ(transfer.fraction(), 1);
+  EXPECT_EQ(transfer.time_left()->count(), 0);
+  transfer.expect(0);
+  EXPECT_EQ(transfer.fraction(), std::nullopt);
+}
+
+TEST(Transfer, Summary) {
+  Transfer transfer("debian:12", kStart);
+  EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s), "352.0 MiB on disk");
+  transfer.receive(350 * kMiB, kStart + 2s);
+  EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s),
+            "350.0 MiB in 2 s (175.0 MiB/s), 352.0 MiB on disk");
+  EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s, 40), "350.0 MiB in 2 s, 352.0 MiB on disk");
+  EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s, 30), "352.0 MiB on disk");
+  EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s, 3), "352.0 MiB on disk");
+  EXPECT_EQ(transfer.summary(0, kStart + 10ms), "350.0 MiB in 0.0 s, 0 B on disk");
 }
 
 }  // namespace

@@ -10,8 +10,8 @@
 #include <system_error>
 
 #include "base/files.h"
-#include "cli/exit_code.h"
-#include "cli/raw_terminal.h"
+#include "cli/output.h"
+#include "cli/terminal.h"
 
 namespace pyro::cli {
 namespace {
@@ -21,7 +21,7 @@ constexpr int kRelayed[] = {SIGQUIT, SIGUSR1, SIGUSR2, SIGALRM};
 constexpr char kStop = 's';
 constexpr char kEnd = 'e';
 
-// A handler reaches nothing but globals. std::stop_source::request_stop() takes locks, so a thread
+// Globals, as the handlers use them. std::stop_source::request_stop() takes locks, so a thread
 // calls it; the handler only writes to that thread's pipe.
 int pipe_ends[2] = {-1, -1};
 int relay_ends[2] = {-1, -1};
@@ -38,7 +38,7 @@ extern "C" void on_signal(int number) {
   int none = 0;
   if (first_signal.compare_exchange_strong(none, number)) return send(pipe_ends, kStop);
   if (number == SIGHUP) return;
-  give_terminal_back();
+  restore_terminal();
   ::_exit(exit_code(ErrorCode::interrupted));
 }
 
@@ -66,7 +66,7 @@ SignalWatch::SignalWatch() {
   relay_ = std::thread([this] { relay(); });
   for (const int number : kSignals) handle(number, on_signal);
   handle(SIGPIPE, SIG_IGN);
-  // Above a limit on file sizes, let write() fail, so that what was begun is cleaned up.
+  // Above a limit on file sizes write() is to fail, so that partial files are cleaned up.
   handle(SIGXFSZ, SIG_IGN);
 }
 

@@ -6,13 +6,14 @@
 
 namespace pyro::cli {
 
-/// While it lives, SIGINT, SIGTERM and SIGHUP request a stop instead of killing the process, so
-/// that what is half done can be cleaned up. A SIGINT or SIGTERM after that exits at once with 130,
-/// and gives back a terminal that is raw; a terminal that closes may say SIGHUP twice. SIGPIPE is
-/// ignored: writes say EPIPE. A signal that was ignored when pyro began stays so (nohup).
+/// For its lifetime SIGINT, SIGTERM and SIGHUP request a stop instead of killing the process, so
+/// that unfinished work is cleaned up. A second SIGINT or SIGTERM exits at once with 130, after
+/// ending a terminal's raw mode; a second SIGHUP does not, as a closing terminal may send two.
+/// SIGPIPE is ignored: writes fail with EPIPE. A signal that was ignored when pyro began stays
+/// ignored (nohup).
 ///
-/// Interrupted system calls are restarted, so what waits must look at the token now and then. At
-/// most one object at a time.
+/// Interrupted system calls are restarted, so blocking code must poll the token. At most one object
+/// at a time.
 class SignalWatch {
  public:
   SignalWatch();
@@ -29,8 +30,9 @@ class SignalWatch {
   std::thread relay_;
 };
 
-/// While one of its holds lives, SIGQUIT, SIGUSR1, SIGUSR2 and SIGALRM can be read from it, a byte
-/// for each, instead of ending the process. At most one object at a time.
+/// For the lifetime of a Hold, SIGQUIT, SIGUSR1, SIGUSR2 and SIGALRM can be read from the
+/// descriptor, one byte each, its number, instead of ending the process. At most one object at a
+/// time.
 class SignalRelay {
  public:
   /// @throws Error(filesystem)

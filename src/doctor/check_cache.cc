@@ -1,4 +1,4 @@
-// The cache: whether it may be used, and what its file system can do.
+// The checks of a cache: ownership, space, abilities of its file system.
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/fsverity.h>
@@ -13,7 +13,6 @@
 #include <cstdio>
 #include <optional>
 
-#include "base/directories.h"
 #include "base/files.h"
 #include "base/text.h"
 #include "doctor/checks.h"
@@ -28,7 +27,8 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kLittleSpace = std::uint64_t{5} << 30;
 constexpr std::size_t kPiece = 4096;
 
-/// `path`, or what of it is there. A link to nothing is in the way of what would be made.
+/// The nearest existing parent of `path`, or itself. A dangling link would be in the way of a
+/// directory.
 fs::path nearest_existing(const fs::path& path) {
   fs::path there = fs::absolute(path);
   for (; !fs::exists(there); there = there.parent_path()) {
@@ -38,7 +38,7 @@ fs::path nearest_existing(const fs::path& path) {
   return there;
 }
 
-/// A directory to try things in: where the cache stages, or where that would be made.
+/// A temporary directory for tests: in the cache's staging area, or beside the future cache.
 class Scratch {
  public:
   explicit Scratch(const CacheLayout& layout) {
@@ -84,7 +84,7 @@ bool makes_holes(const Scratch& scratch) {
   constexpr std::uint64_t kProbeSize = 1 << 20;
   const Fd file = scratch.make_file("holes");
   write_piece(file, kProbeSize - kPiece);
-  // Before, no file system has decided where the data goes.
+  // File systems allocate blocks when data is synced.
   sync_file(file.get(), "a file to try things with");
   struct stat status {};
   return ::lseek(file.get(), 0, SEEK_DATA) > 0 && ::fstat(file.get(), &status) == 0 &&
@@ -104,7 +104,7 @@ bool shares_blocks(const Scratch& scratch) {
   return ::ioctl(to.get(), FICLONE, from.get()) == 0;
 }
 
-// A file may be sealed only while nobody has it open for writing.
+// A file can be sealed only while it is not open for writing.
 bool has_verity(const Scratch& scratch) {
   write_piece(scratch.make_file("verity"), 0);
   const Fd file = open_at(scratch.descriptor(), "verity", O_RDONLY, 0, "verity");
@@ -144,7 +144,7 @@ void check_file_system(const CacheLayout& layout, Findings& findings) {
   add(findings, "exchange", exchanges_directories(scratch), Health::warning,
       "installs are replaced in one step", "an install cannot be replaced in one step",
       "put the cache on ext4, xfs, btrfs or tmpfs, with --cache-dir");
-  // Nothing to do about these: they make some things cheaper.
+  // Optional: these only make some operations cheaper.
   add(findings, "reflink", shares_blocks(scratch), Health::ok, "copies share their blocks",
       "copies take space of their own", "");
   add(findings, "fs-verity", has_verity(scratch), Health::ok, "the kernel can seal files",
@@ -176,7 +176,7 @@ Finding judge_store(const fs::path& store) try {
       .name = "store", .health = Health::missing, .message = error.what(), .remedy = error.hint()};
 }
 
-/// Those that are there.
+/// Skips stores that do not exist.
 void check_stores(const StoreOptions& options, Findings& findings) {
   for (const fs::path& store : options.stores) {
     std::error_code none;

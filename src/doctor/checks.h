@@ -1,4 +1,4 @@
-// The single examinations. Each tells what it found, and throws only when it is interrupted.
+// The single checks. Each adds findings, and throws only Error(interrupted).
 #pragma once
 
 #include <vector>
@@ -9,21 +9,20 @@ namespace pyro {
 
 using Findings = std::vector<Finding>;
 
-/// Owner, rights and space of the cache, and what its file system can do; false when it must not be
-/// used, or cannot.
+/// Checks owner, permissions and space of the cache and the abilities of its file system; returns
+/// false for an unusable cache.
 [[nodiscard]] bool check_cache(const StoreOptions& options, Findings& findings);
 
-/// Of a file system of that type (statfs(2)), where it is one that other hosts share: whether files
-/// can be locked there.
+/// Reports whether files can be locked on a network file system; `type` is that of statfs(2).
 void check_sharing(long type, bool has_locks, Findings& findings);
 
-/// The monitor, and what it runs guests with. What the cache says of KVM is believed only if the
-/// cache is fit to be used.
+/// Checks the monitor and KVM. The result of an earlier KVM probe is read from the cache only if
+/// the cache is usable.
 void check_machines(const StoreOptions& options, const MachineOptions& machine, bool cache_is_fit,
                     Findings& findings);
 
-/// What is said of KVM when that was found out with the cache at `cache_dir`; where it is required,
-/// no machine runs without it.
+/// The finding for a KVM probe with the cache at `cache_dir`; with `required` a failure is an
+/// error.
 [[nodiscard]] Finding kvm_finding(const KvmReport& report, const std::filesystem::path& cache_dir,
                                   bool required);
 

@@ -115,7 +115,7 @@ namespace fs = std::filesystem;
 /// All authorities that a distribution ships take a quarter of a MiB.
 constexpr std::size_t kMaxFileBytes = std::size_t{16} << 20;
 
-Error unusable(const fs::path& file, const std::string& why) {
+Error unusable_certificates(const fs::path& file, const std::string& why) {
   Error error(ErrorCode::failed, why);
   error.add_context("cannot use the certificates in " + file.string());
   return error;
@@ -135,7 +135,7 @@ std::vector<fs::path> files_in(const fs::path& directory, std::error_code& error
   const bool is_absent =
       error == std::errc::no_such_file_or_directory || error == std::errc::not_a_directory;
   const bool is_closed = error == std::errc::permission_denied;
-  if (error && !is_absent && !is_closed) throw unusable(directory, error.message());
+  if (error && !is_absent && !is_closed) throw unusable_certificates(directory, error.message());
   std::ranges::sort(files);
   return files;
 }
@@ -154,7 +154,7 @@ void require_partner(const std::vector<fs::path>& files, const fs::path& file,
                      const char* extension, const char* what) {
   const fs::path partner = fs::path(file).replace_extension(extension);
   if (std::ranges::find(files, partner) != files.end()) return;
-  throw unusable(
+  throw unusable_certificates(
       file, std::string("its ") + what + ", " + partner.filename().string() + ", is not beside it");
 }
 
@@ -281,11 +281,11 @@ std::optional<Proxy> choose_proxy(const NetworkOptions& options, const Url& url)
 
 std::string read_certificates(const fs::path& file) {
   std::string text = read_file(file);
-  if (text.empty()) throw unusable(file, "it is empty");
+  if (text.empty()) throw unusable_certificates(file, "it is empty");
   for (const char* kind : {"CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE"}) {
     if (text.find(std::string("-----BEGIN ") + kind + "-----") != text.npos) return text;
   }
-  throw unusable(file, "there is no certificate in it; PEM is what is read");
+  throw unusable_certificates(file, "there is no certificate in it; PEM is what is read");
 }
 
 HostCertificates find_host_certificates(const std::vector<fs::path>& directories, const Url& url) {

@@ -13,8 +13,8 @@
 #include "net/url.h"
 #include "oci/credentials.h"
 #include "oci/registry_error.h"
-#include "pyro/network_options.h"
 #include "pyro/error.h"
+#include "pyro/network_options.h"
 
 namespace pyro {
 

@@ -14,8 +14,8 @@
 #include <string_view>
 #include <vector>
 
-#include "pyro/network_options.h"
 #include "pyro/error.h"
+#include "pyro/network_options.h"
 
 namespace pyro {
 

@@ -301,10 +301,11 @@ TEST_F(CredentialsTest, AHelperThatCannotBeExecutedHasFailed) {
   fs::permissions(helper, fs::perms::owner_all);
   sources_.helper_directories = {directory_};
   // lookup() expects Error(failed).
-  EXPECT_EQ(lookup({file}, "r"), "cannot use the credentials in " + file.string() +
-                                     ": docker-credential-foreign cannot get the credentials for r: "
-                                     "cannot start " +
-                                     helper.string() + ": Exec format error");
+  EXPECT_EQ(lookup({file}, "r"),
+            "cannot use the credentials in " + file.string() +
+                ": docker-credential-foreign cannot get the credentials for r: "
+                "cannot start " +
+                helper.string() + ": Exec format error");
 }
 
 TEST_F(CredentialsTest, AHelperThatHangsIsEnded) {
@@ -312,10 +313,11 @@ TEST_F(CredentialsTest, AHelperThatHangsIsEnded) {
   write_helper("slow", "sleep 1000");
   sources_.helper_timeout = 500ms;
   const fs::path file = write(R"({"credsStore": "slow"})");
-  EXPECT_EQ(lookup({file}, "r"),
-            "cannot use the credentials in " + file.string() +
-                ": docker-credential-slow cannot get the credentials for r: it did not answer within "
-                "500 ms");
+  EXPECT_EQ(
+      lookup({file}, "r"),
+      "cannot use the credentials in " + file.string() +
+          ": docker-credential-slow cannot get the credentials for r: it did not answer within "
+          "500 ms");
 }
 
 TEST_F(CredentialsTest, AHelperIsEndedByAnInterruptionWithAllItStarted) {

@@ -89,7 +89,7 @@ class TarFiles final : public LayoutFiles {
   TarIndex index_;
 };
 
-using nlohmann::json;
+using Json = nlohmann::json;
 
 constexpr char kManifestFile[] = "manifest.json";
 
@@ -104,7 +104,7 @@ std::string read_front(int file, const TarIndex::Entry& entry, std::size_t limit
   return text;
 }
 
-json parse_document(const std::string& text, const std::string& name) {
+Json parse_document(const std::string& text, const std::string& name) {
   try {
     return parse_strict_json(text, ErrorCode::integrity);
   } catch (Error& error) {
@@ -114,16 +114,16 @@ json parse_document(const std::string& text, const std::string& name) {
 }
 
 /// The list of strings `name` in `object`; empty if it is missing or null.
-std::vector<std::string> texts(const json& object, const char* name) {
-  const json list = object.is_object() ? object.value(name, json()) : json();
+std::vector<std::string> texts(const Json& object, const char* name) {
+  const Json list = object.is_object() ? object.value(name, Json()) : Json();
   if (list.is_null()) return {};
-  const bool fits = list.is_array() && std::ranges::all_of(list, &json::is_string);
+  const bool fits = list.is_array() && std::ranges::all_of(list, &Json::is_string);
   if (!fits) throw broken('"' + std::string(name) + "\" is not a list of texts");
   return list.get<std::vector<std::string>>();
 }
 
-std::vector<Digest> diff_ids(const json& config) {
-  const json rootfs = config.is_object() ? config.value("rootfs", json()) : json();
+std::vector<Digest> diff_ids(const Json& config) {
+  const Json rootfs = config.is_object() ? config.value("rootfs", Json()) : Json();
   std::vector<Digest> digests;
   for (const std::string& text : texts(rootfs, "diff_ids")) {
     const auto digest = Digest::parse(text);
@@ -141,7 +141,7 @@ std::optional<Digest> named_digest(std::string_view name) {
   return Digest::parse_hex(name.substr(0, name.find('.')));
 }
 
-json descriptor_of(const char* type, const Digest& digest, std::uint64_t size) {
+Json descriptor_of(const char* type, const Digest& digest, std::uint64_t size) {
   return {{"mediaType", type}, {"digest", digest.to_string()}, {"size", size}};
 }
 
@@ -184,25 +184,25 @@ class DockerArchive::Reader {
 
   void run() {
     if (index_.find(kManifestFile) == nullptr) throw broken("it is not there");
-    const json images = parse_document(read(kManifestFile, kMaxManifestBytes), kManifestFile);
+    const Json images = parse_document(read(kManifestFile, kMaxManifestBytes), kManifestFile);
     if (!images.is_array()) throw broken(std::string(kManifestFile) + " is not a list of images");
     if (images.size() > kMaxManifests) {
       throw broken("there are " + std::to_string(images.size()) + " images; at most " +
                    std::to_string(kMaxManifests) + " are supported");
     }
-    for (const json& image : images) add_image(image);
+    for (const Json& image : images) add_image(image);
     archive_.documents_.emplace("oci-layout", kLayoutVersion);
     archive_.documents_.emplace("index.json",
-                                json{{"schemaVersion", 2}, {"manifests", manifests_}}.dump());
+                                Json{{"schemaVersion", 2}, {"manifests", manifests_}}.dump());
   }
 
  private:
-  void add_image(const json& image) {
-    const json config_name = image.is_object() ? image.value("Config", json()) : json();
+  void add_image(const Json& image) {
+    const Json config_name = image.is_object() ? image.value("Config", Json()) : Json();
     if (!config_name.is_string()) throw broken("an image in it has no config");
     const std::string config = read_config(config_name.get<std::string>());
     const Digest digest = sha256(config);
-    const json manifest = {{"schemaVersion", 2},
+    const Json manifest = {{"schemaVersion", 2},
                            {"mediaType", kDockerManifestType},
                            {"config", descriptor_of(kDockerConfigType, digest, config.size())},
                            {"layers", layers_of(texts(image, "Layers"),
@@ -213,7 +213,7 @@ class DockerArchive::Reader {
 
   void list(const std::string& manifest, const std::vector<std::string>& tags) {
     const Digest digest = sha256(manifest);
-    json entry = descriptor_of(kDockerManifestType, digest, manifest.size());
+    Json entry = descriptor_of(kDockerManifestType, digest, manifest.size());
     archive_.documents_.emplace(layout_blob_name(digest), manifest);
     if (tags.empty()) manifests_.push_back(entry);
     for (const std::string& tag : tags) {
@@ -222,12 +222,12 @@ class DockerArchive::Reader {
     }
   }
 
-  json layers_of(const std::vector<std::string>& names, const std::vector<Digest>& digests) {
+  Json layers_of(const std::vector<std::string>& names, const std::vector<Digest>& digests) {
     if (!digests.empty() && names.size() != digests.size()) {
       throw broken("an image has " + std::to_string(names.size()) + " layers, and its config " +
                    std::to_string(digests.size()) + " diff_ids");
     }
-    json layers = json::array();
+    Json layers = Json::array();
     for (std::size_t i = 0; i < names.size(); ++i) {
       layers.push_back(layer(names[i], digests.empty() ? std::nullopt : std::optional(digests[i])));
     }
@@ -236,7 +236,7 @@ class DockerArchive::Reader {
 
   /// A diff_id is the digest of the uncompressed tar. Without one, or if the tar is compressed, the
   /// name may have the digest of its bytes; else that is computed.
-  json layer(const std::string& name, std::optional<Digest> diff_id) {
+  Json layer(const std::string& name, std::optional<Digest> diff_id) {
     const TarIndex::Entry& entry = member(name);
     const std::string head = read_front(archive_.file_.get(), entry, kTarBlock);
     if (begins_as(std::as_bytes(std::span(head)), ContentUse::compressed)) diff_id.reset();
@@ -297,7 +297,7 @@ class DockerArchive::Reader {
   DockerArchive& archive_;
   const TarIndex& index_;
   std::size_t config_bytes_left_ = kMaxConfigBytes;
-  json manifests_ = json::array();
+  Json manifests_ = Json::array();
 };
 
 bool is_docker_archive(const TarIndex& index, int file) {

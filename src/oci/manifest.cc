@@ -267,9 +267,9 @@ bool is_index_type(std::string_view media_type) noexcept {
   return std::ranges::count(kIndexTypes, media_type) > 0;
 }
 
-std::variant<Manifest, Index> parse_manifest(std::string_view json, std::string_view content_type,
+std::variant<Manifest, Index> parse_manifest(std::string_view text, std::string_view content_type,
                                              const std::stop_token& stop) {
-  const Json document = parse_strict_json(json, ErrorCode::integrity, stop);
+  const Json document = parse_strict_json(text, ErrorCode::integrity, stop);
   check_schema(document);
   const std::string type = media_type(document, content_type);
   if (is_index(document, type)) {
@@ -283,15 +283,15 @@ std::variant<Manifest, Index> parse_manifest(std::string_view json, std::string_
   return manifest;
 }
 
-Platform config_platform(std::string_view json) {
-  const Json config = parse_strict_json_or_null(json);
-  const auto text = [&](const char* name) {
+Platform config_platform(std::string_view text) {
+  const Json config = parse_strict_json_or_null(text);
+  const auto field_of = [&](const char* name) {
     const auto field = config.is_object() ? config.find(name) : config.end();
     const auto* const found =
         field != config.end() ? field->get_ptr<const std::string*>() : nullptr;
     return found != nullptr && found->size() <= kMaxField ? *found : std::string();
   };
-  return {.os = text("os"), .architecture = text("architecture")};
+  return {.os = field_of("os"), .architecture = field_of("architecture")};
 }
 
 bool is_our_platform(const Platform& platform) {

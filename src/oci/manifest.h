@@ -93,13 +93,13 @@ struct Index {
 /// Parses a manifest or an index strictly: refuses documents that could be read in two ways.
 /// `content_type` is the media type by the registry, without parameters; empty for none.
 /// @throws Error(integrity) naming the rule that the document breaks; (interrupted).
-[[nodiscard]] std::variant<Manifest, Index> parse_manifest(std::string_view json,
+[[nodiscard]] std::variant<Manifest, Index> parse_manifest(std::string_view text,
                                                            std::string_view content_type,
                                                            const std::stop_token& stop = {});
 
 /// The platform in a config; fields that it does not have are empty, as are those of configs of
 /// other things than images, and of nonsense.
-[[nodiscard]] Platform config_platform(std::string_view json);
+[[nodiscard]] Platform config_platform(std::string_view text);
 
 /// Whether it is linux on amd64 (or "x86_64"). Empty fields match.
 [[nodiscard]] bool is_our_platform(const Platform& platform);

@@ -39,7 +39,7 @@ constexpr std::size_t kMaxRulesFile = std::size_t{1} << 20;
 /// Each dot may open a table within a table, and the parser is recursive.
 constexpr std::size_t kMaxDotsInALine = 1000;
 
-Error unusable(const fs::path& file, const std::string& why) {
+Error unusable_rules(const fs::path& file, const std::string& why) {
   Error error(ErrorCode::failed, why);
   error.add_context("cannot use the registries in " + file.string());
   return error;
@@ -78,9 +78,10 @@ class RulesReader {
     try {
       return toml::parse(text);
     } catch (const BrokenAssumption&) {
-      throw unusable(file_, "not TOML");
+      throw unusable_rules(file_, "not TOML");
     } catch (const toml::parse_error& error) {
-      throw unusable(file_, "line " + std::to_string(error.source().begin.line) + ": not TOML");
+      throw unusable_rules(file_,
+                           "line " + std::to_string(error.source().begin.line) + ": not TOML");
     }
   }
 
@@ -103,7 +104,7 @@ class RulesReader {
       if (c == '\n') ++line;
       const bool is_control = static_cast<unsigned char>(c) < ' ' || c == '\x7f';
       if (is_control && !is_one_of(c, "\t\r\n")) {
-        throw unusable(file_, "line " + std::to_string(line) + ": a control character");
+        throw unusable_rules(file_, "line " + std::to_string(line) + ": a control character");
       }
     }
   }
@@ -113,7 +114,7 @@ class RulesReader {
       const std::size_t end = std::min(text.find('\n'), text.size() - 1);
       const auto dots = std::ranges::count(text.substr(0, end), '.');
       if (static_cast<std::size_t>(dots) > kMaxDotsInALine) {
-        throw unusable(file_, "line " + std::to_string(line) + ": too many dots");
+        throw unusable_rules(file_, "line " + std::to_string(line) + ": too many dots");
       }
       text.remove_prefix(end + 1);
     }
@@ -121,7 +122,7 @@ class RulesReader {
 
   [[noreturn]] void fail(const toml::node& place, const std::string& why,
                          std::string hint = {}) const {
-    throw unusable(file_, "line " + std::to_string(place.source().begin.line) + ": " + why)
+    throw unusable_rules(file_, "line " + std::to_string(place.source().begin.line) + ": " + why)
         .add_hint(std::move(hint));
   }
 

@@ -45,9 +45,9 @@ void check_size(const fs::path& artifact, std::size_t kind, const ExtractionLimi
               artifact.string() + " is " + mib(size) + "; the limit is " + mib(limit));
 }
 
-constexpr std::size_t kBufferSize = std::size_t{256} * 1024;
+constexpr std::size_t kCopyBuffer = std::size_t{256} * 1024;
 /// Bytes of one system call: between two, a request to stop is checked.
-constexpr off_t kPiece = off_t{64} << 20;
+constexpr off_t kCopyPiece = off_t{64} << 20;
 
 class Copying {
  public:
@@ -90,13 +90,13 @@ class Copying {
       check_stop();
       off_t in = offset;
       off_t out = offset;
-      const auto piece = static_cast<std::size_t>(std::min(kPiece, end - offset));
+      const auto piece = static_cast<std::size_t>(std::min(kCopyPiece, end - offset));
       const ssize_t n = uninterrupted(
           [&] { return ::copy_file_range(from_.get(), &in, to_.get(), &out, piece, 0); });
       if (n <= 0) break;
       offset += n;
     }
-    std::vector<std::byte> buffer(offset < end ? kBufferSize : 0);
+    std::vector<std::byte> buffer(offset < end ? kCopyBuffer : 0);
     for (; offset < end; offset += static_cast<off_t>(buffer.size())) {
       check_stop();
       const auto wanted = std::min(buffer.size(), static_cast<std::size_t>(end - offset));

@@ -205,8 +205,7 @@ class Preparation {
       const auto* const lost = dynamic_cast<const MachineLost*>(&error);
       const bool has_other_reasons = error.code() == ErrorCode::interrupted ||
                                      (lost != nullptr && lost->loss() != Loss::monitor);
-      const std::string why =
-          disk_full_details(layout_.staging_dir(), allocated_bytes(state), 0);
+      const std::string why = disk_full_details(layout_.staging_dir(), allocated_bytes(state), 0);
       if (has_other_reasons || why.empty()) throw;
       Error full = system_error("cannot save a machine of " + report_.name, ENOSPC);
       throw full.add_context(why);

@@ -45,7 +45,7 @@ class CommandRun {
         input_open_(options.input >= 0 && !is_null_device(options.input)) {}
 
   CommandEnd to_its_end() {
-    const auto kept = options_.while_it_runs ? options_.while_it_runs() : nullptr;
+    const auto kept = options_.on_command_started ? options_.on_command_started() : nullptr;
     request();
     if (options_.timeout) deadline_ = Clock::now() + *options_.timeout;
     try {

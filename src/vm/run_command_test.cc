@@ -433,7 +433,7 @@ TEST_F(RunCommandTest, AMachineThatEndsWhenItIsStoppedIsNoLoss) {
 
 TEST_F(RunCommandTest, WhatIsHeldWhileItRunsIsHeldForNoLonger) {
   const auto lease = std::make_shared<int>();
-  options_.while_it_runs = [&] {
+  options_.on_command_started = [&] {
     EXPECT_FALSE(guest_.hear(0)) << "nothing has been asked for yet";
     return lease;
   };
@@ -443,7 +443,7 @@ TEST_F(RunCommandTest, WhatIsHeldWhileItRunsIsHeldForNoLonger) {
     say_exit(0);
   });
   static_cast<void>(run());
-  options_.while_it_runs = nullptr;
+  options_.on_command_started = nullptr;
   EXPECT_EQ(lease.use_count(), 1);
 }
 

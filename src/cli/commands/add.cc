@@ -1,12 +1,8 @@
-// pyro env add: an environment of one's own into the list.
-#include <nlohmann/json.hpp>
+// pyro env add: adds an environment to the user's catalog.
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/exit_code.h"
-#include "cli/json_output.h"
-#include "cli/printable.h"
-#include "pyro/error.h"
+#include "front/text.h"
 #include "pyro/user_catalog.h"
 
 namespace pyro::cli {
@@ -15,21 +11,16 @@ namespace {
 class AddCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
-    arguments.value(
-        "--version", "VERSION", [this](const std::string& text) { wanted_.version = text; },
-        "Its version (default 1.0.0)");
-    arguments.value(
-        "--sha256", "HEX", [this](const std::string& text) { set_checksum(text); },
-        "What the archive's checksum must be");
-    arguments.value(
-        "--description", "TEXT", [this](const std::string& text) { wanted_.description = text; },
-        "What 'pyro env list' says of it");
+    arguments.text("--version", "VERSION", wanted_.version, "Its version (default 1.0.0)");
+    arguments.parsed("--sha256", "HEX", wanted_.source_sha256, parse_checksum,
+                     "64 hexadecimal digits in lower case", "What the archive's checksum must be");
+    arguments.text("--description", "TEXT", wanted_.description, "What 'pyro env list' says of it");
     arguments.flag("--force", wanted_.replace,
                    "Replace what was added under this name before, or\nhide a built-in one");
     declare_json(arguments);
   }
 
-  int run(Context& context, const std::vector<std::string>& operands) override {
+  int run(Context& context, const Words& operands) override {
     wanted_.name = operands[0];
     wanted_.source = EnvironmentSource::parse(with_home(operands[1], context.variables));
     if (wanted_.source_sha256 && !wanted_.source.source_url) {
@@ -50,12 +41,8 @@ class AddCommand : public Command {
   }
 
  private:
-  void set_checksum(const std::string& text) {
-    wanted_.source_sha256 =
-        text.starts_with("sha256:") ? Digest::parse(text) : Digest::parse_hex(text);
-    if (!wanted_.source_sha256) {
-      refuse_value("--sha256", text, "64 hexadecimal digits in lower case");
-    }
+  static std::optional<Digest> parse_checksum(std::string_view text) {
+    return text.starts_with("sha256:") ? Digest::parse(text) : Digest::parse_hex(text);
   }
 
   static UserCatalog user_catalog(const Context& context) {
@@ -64,7 +51,7 @@ class AddCommand : public Command {
                 "set HOME or XDG_CONFIG_HOME");
   }
 
-  /// As a shell would have it, where none did.
+  /// Expands ~, which a shell does only at the start of a word.
   static std::string with_home(const std::string& text, const Variables& variables) {
     const auto home = variables("HOME");
     if (!home || (text != "~" && !text.starts_with("~/"))) return text;
@@ -78,7 +65,7 @@ class AddCommand : public Command {
             {"replaced", replaces}};
   }
 
-  /// `serves_on`: what is installed under this name does, until it is replaced.
+  /// `serves_on`: an install of this name and version stays in use until it is replaced.
   static void tell(const Context& context, const Environment& added, bool serves_on) {
     const std::string name = printable(added.name);
     const std::string pull = "'pyro env pull " + std::string(serves_on ? "--force " : "") + name;
@@ -96,8 +83,8 @@ constinit const CommandEntry kAddCommand{
     .group = "env",
     .name = "add",
     .operands = "NAME SOURCE",
-    .least_operands = 2,
-    .most_operands = 2,
+    .min_operands = 2,
+    .max_operands = 2,
     .purpose = "Put an environment of your own into the list",
     .details =
         "SOURCE is told by how it begins:\n"

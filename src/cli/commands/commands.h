@@ -1,9 +1,16 @@
-// The commands there are.
+// The table of commands, and common parts of several commands.
 #pragma once
 
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <span>
+#include <string>
 
 #include "cli/command.h"
+#include "cli/output.h"
+#include "front/documents.h"
+#include "pyro/environment_store.h"
+#include "pyro/error.h"
 
 namespace pyro::cli {
 
@@ -27,5 +34,34 @@ extern const CommandEntry kCompletionCommand;
 
 /// All of them, in the order that help lists them.
 [[nodiscard]] std::span<const CommandEntry* const> all_commands() noexcept;
+
+/// The results of one command over several names, some of which may fail.
+class BatchResult {
+ public:
+  explicit BatchResult(const Context& context) : context_(context) {}
+
+  /// Calls `each`, which returns the payload of a name, null for none, or throws. With one name its
+  /// failure is thrown on. Of several, every one is tried; a failure is printed to stderr and
+  /// stands among the payloads as {"name", "error"}, and the exit code is that of the first one.
+  /// After an interruption the remaining names count as interrupted.
+  void for_each(const Words& names, const std::function<Json(const std::string& name)>& each);
+
+  /// Sets the exit code, unless there is one: for a name that has a payload in spite of a failure.
+  void note(ErrorCode code) noexcept;
+
+  [[nodiscard]] const Json& payloads() const noexcept { return payloads_; }
+  [[nodiscard]] int exit_code() const noexcept { return exit_code_; }
+
+ private:
+  void add(Json payload);
+  void add_failure(const std::string& name, const Error& error);
+
+  const Context& context_;
+  Json payloads_ = Json::array();
+  int exit_code_ = kDone;
+};
+
+/// "available", "installed", "outdated" or "incompatible".
+[[nodiscard]] Cell status_cell(const EnvironmentStatus& status);
 
 }  // namespace pyro::cli

@@ -1,21 +1,17 @@
-// pyro doctor: whether this host can do the job.
+// pyro doctor: checks of the host.
 #include "pyro/doctor.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/machine_arguments.h"
-#include "cli/commands/progress_arguments.h"
-#include "cli/exit_code.h"
-#include "cli/json_output.h"
-#include "cli/printable.h"
-#include "cli/table.h"
+#include "cli/commands/guest.h"
+#include "cli/progress.h"
+#include "front/text.h"
 
 namespace pyro::cli {
 namespace {
@@ -51,10 +47,10 @@ std::string padded(std::string word, std::size_t columns) {
 
 /// Where lines are broken: nowhere in a file, nor where there is no room beside the names.
 std::size_t width_of(const Terminal& terminal) {
-  constexpr std::size_t kLeastRoom = 20;
+  constexpr std::size_t kMinRoom = 20;
   constexpr auto kEndless = std::numeric_limits<std::size_t>::max();
   const std::size_t width = terminal.interactive() ? terminal.width() : kEndless;
-  return width < kIndent + kLeastRoom ? kEndless : width;
+  return width < kIndent + kMinRoom ? kEndless : width;
 }
 
 bool is_missing(const Finding& finding) {
@@ -64,9 +60,8 @@ bool is_missing(const Finding& finding) {
 class DoctorCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
-    arguments.value(
-        "--environment", "NAME", [this](const std::string& text) { environment_ = text; },
-        "Also tell whether NAME is ready to run: cold, warm or\nstale");
+    arguments.text("--environment", "NAME", environment_,
+                   "Also tell whether NAME is ready to run: cold, warm or\nstale");
     arguments.flag("--check-registry", options_.check_registries,
                    "Also ask the catalog's registries whether they are\nthere; with --environment, "
                    "only its own");
@@ -75,12 +70,12 @@ class DoctorCommand : public Command {
     declare_json(arguments);
   }
 
-  int run(Context& context, const std::vector<std::string>&) override {
+  int run(Context& context, const Words&) override {
     find_monitor(context.variables, options_.machine);
     if (network_) options_.machine.network = GuestNetwork::user;
     options_.stop = context.stop;
-    const auto remarks = make_remarks(context);
-    options_.progress = remarks.get();
+    const auto view = make_warning_view(context);
+    options_.progress = view.get();
     const EnvironmentStore store(context.store);
     if (environment_) static_cast<void>(context.store.catalog.require(*environment_));
     options_.environment = environment_;
@@ -94,7 +89,7 @@ class DoctorCommand : public Command {
   }
 
  private:
-  // A cache that cannot be used has been told among the findings.
+  // The findings report an unusable cache already.
   [[nodiscard]] ReadinessReport readiness_of(const EnvironmentStore& store) const try {
     return machine_readiness(store, *environment_, options_.machine);
   } catch (const Error& error) {
@@ -137,7 +132,7 @@ class DoctorCommand : public Command {
                     terminal);
   }
 
-  /// "name       status   message", and below it what to do.
+  /// "name       status   message", and the remedy below the message.
   static std::string lines_of(const std::string& name, const Cell& status,
                               const std::string& message, const std::string& remedy,
                               const Terminal& terminal) {
@@ -164,8 +159,8 @@ constinit const CommandEntry kDoctorCommand{
     .group = "",
     .name = "doctor",
     .operands = "",
-    .least_operands = 0,
-    .most_operands = 0,
+    .min_operands = 0,
+    .max_operands = 0,
     .purpose = "Tell whether this host can do the job",
     .details =
         "Tries what can be tried: the cache's file system, the machine monitor, KVM. Below a\n"

@@ -2,8 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cli/captured_terminal.h"
-#include "cli/cli.h"
+#include "cli/command.h"
+#include "support/captured_terminal.h"
 #include "support/temp_dir.h"
 
 namespace pyro::cli {

@@ -1,25 +1,19 @@
-// pyro env du: what the cache takes on disk.
-#include <nlohmann/json.hpp>
+// pyro env du: the disk usage of the cache.
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/exit_code.h"
-#include "cli/json_output.h"
-#include "cli/sizes.h"
-#include "cli/table.h"
-#include "pyro/environment_store.h"
+#include "front/text.h"
 
 namespace pyro::cli {
 namespace {
 
-using Clock = std::chrono::system_clock;
-
-std::string shown_age(const std::optional<Clock::time_point>& time) {
+std::string shown_age(const std::optional<std::chrono::system_clock::time_point>& time) {
   if (!time) return "-";
-  return format_age(std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - *time));
+  return format_age(
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - *time));
 }
 
-/// A row of what is no environment's.
+/// A row for bytes that belong to no environment.
 void add_rest(Table& table, const char* what, std::uint64_t bytes) {
   if (bytes > 0) table.add({{what}, {""}, {format_size(bytes)}, {""}, {""}});
 }
@@ -48,7 +42,7 @@ class DuCommand : public Command {
  public:
   void declare(Arguments& arguments) override { declare_json(arguments); }
 
-  int run(Context& context, const std::vector<std::string>&) override {
+  int run(Context& context, const Words&) override {
     const CacheUsage usage = EnvironmentStore(context.store).usage();
     if (json()) {
       context.out.write(render_json(usage_payload(usage, context.store.cache_dir.string())));
@@ -65,8 +59,8 @@ constinit const CommandEntry kDuCommand{
     .group = "env",
     .name = "du",
     .operands = "",
-    .least_operands = 0,
-    .most_operands = 0,
+    .min_operands = 0,
+    .max_operands = 0,
     .purpose = "Show what the cache takes on disk, and when it was last used",
     .details =
         "SIZE is disk space: holes take none, and of links into a runtime bundle the links alone\n"

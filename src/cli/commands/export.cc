@@ -1,17 +1,12 @@
-// pyro env export: environments into a file that can be carried where there is no network.
+// pyro env export: writes environments into a file.
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/exit_code.h"
-#include "cli/json_output.h"
-#include "cli/printable.h"
-#include "cli/sizes.h"
-#include "pyro/environment_store.h"
-#include "pyro/error.h"
+#include "front/text.h"
+#include "pyro/image_layout.h"
 
 namespace pyro::cli {
 namespace {
@@ -19,8 +14,8 @@ namespace {
 class ExportCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
-    arguments.value(
-        "-o,--output", "FILE", [this](const std::string& text) { set_output(text); },
+    arguments.path(
+        "-o,--output", "FILE", output_,
         "Write to FILE, which is replaced once the export is\ncomplete; '-' is standard output");
     arguments.choice(
         "--compress", "KIND", {"zstd", "gzip", "none"},
@@ -30,7 +25,7 @@ class ExportCommand : public Command {
     declare_json(arguments);
   }
 
-  int run(Context& context, const std::vector<std::string>& names) override {
+  int run(Context& context, const Words& names) override {
     require_output();
     const EnvironmentStore store(context.store);
     const ExportOptions options{
@@ -67,11 +62,6 @@ class ExportCommand : public Command {
                           exported.digest.to_string() + doubt + '\n');
   }
 
-  void set_output(const std::string& text) {
-    if (text.empty()) throw Error(ErrorCode::usage, "option '--output' needs a value");
-    output_ = text;
-  }
-
   static LayerCompression compression_of(std::string_view text) {
     if (text == "gzip") return LayerCompression::gzip;
     return text == "none" ? LayerCompression::none : LayerCompression::zstd;
@@ -88,8 +78,8 @@ constinit const CommandEntry kExportCommand{
     .group = "env",
     .name = "export",
     .operands = "NAME...",
-    .least_operands = 1,
-    .most_operands = kAnyNumber,
+    .min_operands = 1,
+    .max_operands = kAnyNumber,
     .purpose = "Write installed environments into one file",
     .details =
         "For machines without a network, where 'pyro env import' reads it. The file is an OCI "

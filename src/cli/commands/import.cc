@@ -1,19 +1,14 @@
-// pyro env import: environments out of a file, without a network.
+// pyro env import: installs environments from a file.
 #include <algorithm>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/outcomes.h"
-#include "cli/commands/progress_arguments.h"
-#include "cli/json_output.h"
-#include "cli/printable.h"
-#include "cli/sizes.h"
-#include "pyro/environment_store.h"
-#include "pyro/error.h"
+#include "cli/progress.h"
+#include "front/text.h"
+#include "pyro/image_layout.h"
 
 namespace pyro::cli {
 namespace {
@@ -21,35 +16,32 @@ namespace {
 class ImportCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
-    arguments.value(
-        "--as", "NAME", [this](const std::string& text) { as_ = text; },
-        "Install the image as the environment NAME, whatever it\nsays of itself");
+    arguments.text("--as", "NAME", as_,
+                   "Install the image as the environment NAME, whatever it\nsays of itself");
     arguments.flag("--force", force_, "Replace what is installed even if it is the same image");
     progress_.declare(arguments);
-    arguments.value(
-        "--max-size", "SIZE", [this](const std::string& text) { set_max_size(text); },
-        "Accept a root file system up to SIZE (default 64GiB)");
+    arguments.parsed("--max-size", "SIZE", max_size_, parse_size, "a size like 64GiB",
+                     "Accept a root file system up to SIZE (default 64GiB)");
     declare_json(arguments);
   }
 
-  int run(Context& context, const std::vector<std::string>& operands) override {
+  int run(Context& context, const Words& operands) override {
     const std::string& layout = operands.front();
     const std::vector<std::string> names(operands.begin() + 1, operands.end());
     require_sense(layout, names);
     if (max_size_) context.store.limits.rootfs_bytes = *max_size_;
     EnvironmentStore store(context.store);
     view_ = progress_.make_view(context);
-    Outcomes outcomes(context);
+    BatchResult results(context);
     const OpenLayout opened = store.open_layout(layout, context.stop);
-    outcomes.for_each(names_in(opened, layout, names), [&](const std::string& name) {
-      return import(context, store, opened, name);
-    });
-    if (json()) context.out.write(render_json(outcomes.payloads()));
-    return outcomes.exit_code();
+    results.for_each(names_in(opened, layout, names),
+                     [&](const std::string& name) { return import(context, store, opened, name); });
+    if (json()) context.out.write(render_json(results.payloads()));
+    return results.exit_code();
   }
 
  private:
-  void require_sense(const std::string& layout, const std::vector<std::string>& names) const {
+  void require_sense(const std::string& layout, const Words& names) const {
     if (layout == "-") {
       throw Error(ErrorCode::usage,
                   "'-': an image layout is read here and there, which takes a file");
@@ -60,7 +52,7 @@ class ImportCommand : public Command {
     }
   }
 
-  /// All that say what they are, unless some are asked for.
+  /// The wanted names; without any, all environments that the layout names.
   [[nodiscard]] std::vector<std::string> names_in(const OpenLayout& opened,
                                                   const std::string& layout,
                                                   const std::vector<std::string>& wanted) const {
@@ -106,11 +98,6 @@ class ImportCommand : public Command {
     progress_.say(context, entry.name, "added to " + printable(entry.catalog_file->string()));
   }
 
-  void set_max_size(const std::string& text) {
-    max_size_ = parse_size(text);
-    if (!max_size_) refuse_value("--max-size", text, "a size like 64GiB");
-  }
-
   std::optional<std::string> as_;
   bool force_ = false;
   ProgressArguments progress_;
@@ -124,8 +111,8 @@ constinit const CommandEntry kImportCommand{
     .group = "env",
     .name = "import",
     .operands = "FILE [NAME...]",
-    .least_operands = 1,
-    .most_operands = kAnyNumber,
+    .min_operands = 1,
+    .max_operands = kAnyNumber,
     .purpose = "Install environments out of a file, without a network",
     .details =
         "FILE is what 'pyro env export' or 'skopeo copy ... oci-archive:FILE' wrote, or a "

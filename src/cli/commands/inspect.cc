@@ -1,13 +1,8 @@
-// pyro env inspect: everything known of one environment.
-#include <nlohmann/json.hpp>
+// pyro env inspect: all data of one environment.
 #include <utility>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/status.h"
-#include "cli/exit_code.h"
-#include "cli/json_output.h"
-#include "cli/sizes.h"
-#include "cli/table.h"
+#include "front/text.h"
 
 namespace pyro::cli {
 namespace {
@@ -20,7 +15,7 @@ std::string join(const std::vector<std::string>& words) {
   return text;
 }
 
-/// Without what may be secret: user, query and fragment.
+/// Removes possible secrets: user, query and fragment.
 std::string public_url(std::string url) {
   const std::size_t scheme = url.find("://");
   if (scheme == url.npos) return url;
@@ -82,7 +77,7 @@ class InspectCommand : public Command {
  public:
   void declare(Arguments& arguments) override { declare_json(arguments); }
 
-  int run(Context& context, const std::vector<std::string>& operands) override {
+  int run(Context& context, const Words& operands) override {
     const EnvironmentStatus status = EnvironmentStore(context.store).inspect(operands.front());
     context.out.write(json() ? render_json(inspect_payload(status)) : text_of(status, context.out));
     return kDone;
@@ -104,8 +99,8 @@ constinit const CommandEntry kInspectCommand{
     .group = "env",
     .name = "inspect",
     .operands = "NAME",
-    .least_operands = 1,
-    .most_operands = 1,
+    .min_operands = 1,
+    .max_operands = 1,
     .purpose = "Show everything known of one environment",
     .details = "",
     .examples =

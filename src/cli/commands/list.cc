@@ -1,16 +1,9 @@
-// pyro env list: what can be installed, and what is.
+// pyro env list: the environments of the catalog, or updates of installed ones.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/progress_arguments.h"
-#include "cli/commands/status.h"
-#include "cli/error_output.h"
-#include "cli/exit_code.h"
-#include "cli/json_output.h"
-#include "cli/sizes.h"
-#include "cli/table.h"
-#include "pyro/environment_store.h"
+#include "cli/progress.h"
+#include "front/text.h"
 
 namespace pyro::cli {
 namespace {
@@ -23,7 +16,7 @@ class ListCommand : public Command {
     declare_json(arguments);
   }
 
-  int run(Context& context, const std::vector<std::string>&) override {
+  int run(Context& context, const Words&) override {
     if (outdated_) return run_outdated(context);
     std::vector<EnvironmentStatus> statuses = EnvironmentStore(context.store).list();
     if (installed_only_) std::erase_if(statuses, [](const auto& s) { return !s.installed; });
@@ -39,8 +32,8 @@ class ListCommand : public Command {
 
  private:
   int run_outdated(const Context& context) const {
-    const auto remarks = make_remarks(context);
-    const auto updates = EnvironmentStore(context.store).updates(context.stop, remarks.get());
+    const auto view = make_warning_view(context);
+    const auto updates = EnvironmentStore(context.store).updates(context.stop, view.get());
     if (json()) {
       context.out.write(render_json(updates_payload(updates)));
     } else if (std::ranges::any_of(updates, is_newer)) {
@@ -102,8 +95,8 @@ constinit const CommandEntry kListCommand{
     .group = "env",
     .name = "list",
     .operands = "",
-    .least_operands = 0,
-    .most_operands = 0,
+    .min_operands = 0,
+    .max_operands = 0,
     .purpose = "List the environments there are, installed or not",
     .details =
         "STATUS is one of: available, installed, outdated (the catalog pins another image; the\n"

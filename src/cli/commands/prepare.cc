@@ -1,15 +1,10 @@
-// pyro prepare: the next runs of an environment, made fast.
-#include <nlohmann/json.hpp>
+// pyro prepare: saves the state of a booted machine, from which runs start fast.
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/machine_arguments.h"
-#include "cli/commands/progress_arguments.h"
-#include "cli/exit_code.h"
-#include "cli/json_output.h"
-#include "cli/printable.h"
+#include "cli/commands/guest.h"
 #include "cli/progress.h"
-#include "cli/sizes.h"
+#include "front/text.h"
 #include "pyro/machine.h"
 
 namespace pyro::cli {
@@ -41,11 +36,11 @@ class PrepareCommand : public Command {
     declare_json(arguments);
   }
 
-  int run(Context& context, const std::vector<std::string>& operands) override {
+  int run(Context& context, const Words& operands) override {
     const std::string name = operands.empty() ? kDefaultEnvironment : operands.front();
     if (network_) options_.machine.network = GuestNetwork::user;
     find_monitor(context.variables, options_.machine);
-    const auto view = make_view_beside(json(), context);
+    const auto view = make_progress_view(json(), context);
     const ClearAtEnd clear(view.get());
     options_.progress = view.get();
     options_.stop = context.stop;
@@ -78,8 +73,8 @@ constinit const CommandEntry kPrepareCommand{
     .group = "",
     .name = "prepare",
     .operands = "[NAME]",
-    .least_operands = 0,
-    .most_operands = 1,
+    .min_operands = 0,
+    .max_operands = 1,
     .purpose = "Make the next runs of an environment fast",
     .details =
         "Installs the environment (debian:12 unless told otherwise), boots a machine, saves its\n"

@@ -1,22 +1,16 @@
-// pyro env prune: out with what no longer serves.
+// pyro env prune: removes unused files from the cache.
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/error_output.h"
-#include "cli/exit_code.h"
-#include "cli/json_output.h"
-#include "cli/printable.h"
-#include "cli/questions.h"
-#include "cli/sizes.h"
-#include "pyro/error.h"
+#include "cli/terminal.h"
+#include "front/text.h"
 
 namespace pyro::cli {
 namespace {
 
-std::string lines(const char* verb, const std::vector<std::string>& names, const char* reason) {
+std::string lines(const char* verb, const Words& names, const char* reason) {
   std::string text;
   for (const std::string& name : names) {
     text += std::string(verb) + ' ' + printable(name) + reason + '\n';
@@ -24,7 +18,7 @@ std::string lines(const char* verb, const std::vector<std::string>& names, const
   return text;
 }
 
-/// The last line: never more than what happened.
+/// The last line of the output.
 std::string summary(const PruneReport& report) {
   const std::string size = format_size(report.bytes_reclaimed);
   if (!report.deleted_environment_dirs.empty() || report.bytes_reclaimed > 0) {
@@ -49,17 +43,17 @@ class PruneCommand : public Command {
     arguments.flag("--unknown", options_.unknown,
                    "Also remove what a catalog file brought that is not\nloaded now");
     arguments.flag("--all", options_.all, "Also remove all environments that are not in use");
-    arguments.value(
-        "--older-than", "AGE", [this](const std::string& text) { set_age(text); },
-        "Also remove those not used for so long: 30d, 12h, 2w");
-    arguments.value(
-        "--keep-storage", "SIZE", [this](const std::string& text) { set_budget(text); },
-        "Also remove those not used for longest, until the\nothers take no more");
+    arguments.parsed("--older-than", "AGE", options_.older_than, parse_age,
+                     "an age like 30d, 12h or 2w",
+                     "Also remove those not used for so long: 30d, 12h, 2w");
+    arguments.parsed("--keep-storage", "SIZE", options_.keep_storage, parse_size,
+                     "a size like 10GiB",
+                     "Also remove those not used for longest, until the\nothers take no more");
     arguments.flag("-y,--yes", yes_, "Do not ask on a terminal before good ones go");
     declare_json(arguments);
   }
 
-  int run(Context& context, const std::vector<std::string>&) override {
+  int run(Context& context, const Words&) override {
     EnvironmentStore store(context.store);
     if (must_ask(context) && !may_go_on(context, store)) {
       context.err.try_write("nothing was removed\n");
@@ -78,17 +72,7 @@ class PruneCommand : public Command {
     context.err.try_write(render_error(error, context.err));
   }
 
-  void set_age(const std::string& text) {
-    options_.older_than = parse_age(text);
-    if (!options_.older_than) refuse_value("--older-than", text, "an age like 30d, 12h or 2w");
-  }
-
-  void set_budget(const std::string& text) {
-    options_.keep_storage = parse_size(text);
-    if (!options_.keep_storage) refuse_value("--keep-storage", text, "a size like 10GiB");
-  }
-
-  /// What serves no longer goes without a word.
+  /// Only before good installs go.
   [[nodiscard]] bool must_ask(const Context& context) const {
     const bool takes_good_ones = options_.all || options_.older_than || options_.keep_storage;
     return takes_good_ones && !options_.dry_run && !yes_ && !json() && is_terminal(STDIN_FILENO) &&
@@ -116,8 +100,8 @@ constinit const CommandEntry kPruneCommand{
     .group = "env",
     .name = "prune",
     .operands = "",
-    .least_operands = 0,
-    .most_operands = 0,
+    .min_operands = 0,
+    .max_operands = 0,
     .purpose = "Remove what no longer serves from the cache",
     .details =
         "That is: left-overs of interrupted pulls, broken installs, and environments or versions\n"

@@ -1,15 +1,11 @@
-// pyro env pull: environments into the cache.
+// pyro env pull: installs environments.
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/outcomes.h"
-#include "cli/commands/progress_arguments.h"
-#include "cli/json_output.h"
-#include "cli/sizes.h"
-#include "pyro/error.h"
+#include "cli/progress.h"
+#include "front/text.h"
 
 namespace pyro::cli {
 namespace {
@@ -20,35 +16,34 @@ class PullCommand : public Command {
     arguments.flag("--force", force_, "Download and replace whatever is installed");
     arguments.flag("--repair", repair_, "Replace it if it is not as it was installed");
     progress_.declare(arguments);
-    arguments.value(
-        "--max-size", "SIZE", [this](const std::string& text) { set_max_size(text); },
-        "Accept a root file system up to SIZE (default 64GiB)");
-    arguments.value(
-        "--lock-timeout", "SECONDS", [this](const std::string& text) { set_lock_timeout(text); },
-        "Give up after waiting that long for another pull of\nthe same environment");
-    arguments.value(
-        "--retries", "N", [this](const std::string& text) { set_retries(text); },
+    arguments.parsed("--max-size", "SIZE", max_size_, parse_size, "a size like 64GiB",
+                     "Accept a root file system up to SIZE (default 64GiB)");
+    arguments.parsed("--lock-timeout", "SECONDS", lock_timeout_, parse_seconds,
+                     "a number of seconds",
+                     "Give up after waiting that long for another pull of\nthe same environment");
+    arguments.parsed(
+        "--retries", "N", retries_, parse_count, "a number",
         "Try again so often in a row when a transfer breaks or\na server is busy (default 5)");
-    arguments.value(
-        "--retry-delay", "SECONDS", [this](const std::string& text) { set_retry_delay(text); },
+    arguments.parsed(
+        "--retry-delay", "SECONDS", retry_delay_, parse_seconds, "a number of seconds",
         "Wait that long before the first time, then twice as\nlong each (default 0.5)");
     declare_json(arguments);
   }
 
-  int run(Context& context, const std::vector<std::string>& names) override {
+  int run(Context& context, const Words& names) override {
     if (force_ && repair_) {
       throw Error(ErrorCode::usage, "options '--force' and '--repair' exclude each other");
     }
     apply_to(context.store);
     EnvironmentStore store(context.store);
     view_ = progress_.make_view(context);
-    Outcomes outcomes(context);
-    outcomes.for_each(names, [&](const std::string& name) { return pull(context, store, name); });
+    BatchResult results(context);
+    results.for_each(names, [&](const std::string& name) { return pull(context, store, name); });
     if (json()) {
-      const Json& payloads = outcomes.payloads();
+      const Json& payloads = results.payloads();
       context.out.write(render_json(names.size() == 1 ? payloads.front() : payloads));
     }
-    return outcomes.exit_code();
+    return results.exit_code();
   }
 
  private:
@@ -87,26 +82,6 @@ class PullCommand : public Command {
     if (retry_delay_) store.network.retry_delay = *retry_delay_;
   }
 
-  void set_max_size(const std::string& text) {
-    max_size_ = parse_size(text);
-    if (!max_size_) refuse_value("--max-size", text, "a size like 64GiB");
-  }
-
-  void set_lock_timeout(const std::string& text) {
-    lock_timeout_ = parse_seconds(text);
-    if (!lock_timeout_) refuse_value("--lock-timeout", text, "a number of seconds");
-  }
-
-  void set_retries(const std::string& text) {
-    retries_ = parse_count(text);
-    if (!retries_) refuse_value("--retries", text, "a number");
-  }
-
-  void set_retry_delay(const std::string& text) {
-    retry_delay_ = parse_seconds(text);
-    if (!retry_delay_) refuse_value("--retry-delay", text, "a number of seconds");
-  }
-
   bool force_ = false;
   bool repair_ = false;
   ProgressArguments progress_;
@@ -123,8 +98,8 @@ constinit const CommandEntry kPullCommand{
     .group = "env",
     .name = "pull",
     .operands = "NAME...",
-    .least_operands = 1,
-    .most_operands = kAnyNumber,
+    .min_operands = 1,
+    .max_operands = kAnyNumber,
     .purpose = "Install environments: download, verify, unpack",
     .details =
         "Prints the directory of each installed environment, one a line, in the order of the "

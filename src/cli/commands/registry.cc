@@ -1,17 +1,13 @@
-// pyro registry login, pyro registry logout: credentials for registries.
+// pyro registry login and logout: credentials for registries.
 #include <unistd.h>
 
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/progress_arguments.h"
-#include "cli/exit_code.h"
-#include "cli/json_output.h"
-#include "cli/printable.h"
-#include "cli/questions.h"
-#include "pyro/error.h"
+#include "cli/progress.h"
+#include "cli/terminal.h"
+#include "front/text.h"
 #include "pyro/registry_login.h"
 
 namespace pyro::cli {
@@ -32,20 +28,18 @@ std::string where(const LoginPlace& place) {
 class LoginCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
-    arguments.value(
-        "-u,--username", "USER", [this](const std::string& text) { username_ = text; },
-        "The user's name; asked for on a terminal");
+    arguments.text("-u,--username", "USER", username_, "The user's name; asked for on a terminal");
     arguments.flag("--password-stdin", from_stdin_,
                    "Read the password from standard input; else it is\nasked for on a terminal");
     arguments.flag("--skip-check", skip_check_, "Do not ask the registry whether it takes them");
     declare_json(arguments);
   }
 
-  int run(Context& context, const std::vector<std::string>& operands) override {
-    const auto remarks = make_remarks(context);
+  int run(Context& context, const Words& operands) override {
+    const auto view = make_warning_view(context);
     LoginOptions options{.network = context.store.network,
                          .check = !skip_check_,
-                         .progress = remarks.get(),
+                         .progress = view.get(),
                          .stop = context.stop};
     const std::string username = find_username(context);
     const std::string password = find_password(context);
@@ -94,14 +88,14 @@ class LogoutCommand : public Command {
  public:
   void declare(Arguments& arguments) override { declare_json(arguments); }
 
-  int run(Context& context, const std::vector<std::string>& operands) override {
-    const auto remarks = make_remarks(context);
+  int run(Context& context, const Words& operands) override {
+    const auto view = make_warning_view(context);
     const LogoutReport report =
-        log_out({.network = context.store.network, .progress = remarks.get(), .stop = context.stop},
+        log_out({.network = context.store.network, .progress = view.get(), .stop = context.stop},
                 operands.front());
     if (report.remaining) {
-      remarks->warning("there are other credentials for " + report.place.registry + ", from " +
-                       *report.remaining);
+      view->warning("there are other credentials for " + report.place.registry + ", from " +
+                    *report.remaining);
     }
     context.out.write(json() ? render_json(payload(report)) : text(report));
     return kDone;
@@ -128,8 +122,8 @@ constinit const CommandEntry kLoginCommand{
     .group = "registry",
     .name = "login",
     .operands = "HOST",
-    .least_operands = 1,
-    .most_operands = 1,
+    .min_operands = 1,
+    .max_operands = 1,
     .purpose = "Keep a user name and a password for a registry",
     .details =
         "Asks the registry first whether it takes them. They are kept where podman and skopeo "
@@ -160,8 +154,8 @@ constinit const CommandEntry kLogoutCommand{
     .group = "registry",
     .name = "logout",
     .operands = "HOST",
-    .least_operands = 1,
-    .most_operands = 1,
+    .min_operands = 1,
+    .max_operands = 1,
     .purpose = "Forget what 'registry login' keeps for a registry",
     .details =
         "Takes it out of the file that 'pyro registry login' writes, or out of the credential "

@@ -1,15 +1,9 @@
-// pyro env remove: an environment out of the cache, and out of the list if it was added.
-#include <nlohmann/json.hpp>
+// pyro env remove: removes environments from the cache and the user's catalog.
 #include <string>
 #include <utility>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/outcomes.h"
-#include "cli/json_output.h"
-#include "cli/printable.h"
-#include "cli/sizes.h"
-#include "pyro/environment_store.h"
-#include "pyro/error.h"
+#include "front/text.h"
 #include "pyro/user_catalog.h"
 
 namespace pyro::cli {
@@ -19,15 +13,15 @@ class RemoveCommand : public Command {
  public:
   void declare(Arguments& arguments) override { declare_json(arguments); }
 
-  int run(Context& context, const std::vector<std::string>& names) override {
+  int run(Context& context, const Words& names) override {
     EnvironmentStore store(context.store);
-    Outcomes outcomes(context);
-    outcomes.for_each(names, [&](const std::string& name) { return remove(context, store, name); });
+    BatchResult results(context);
+    results.for_each(names, [&](const std::string& name) { return remove(context, store, name); });
     if (json()) {
-      const Json& payloads = outcomes.payloads();
+      const Json& payloads = results.payloads();
       context.out.write(render_json(names.size() == 1 ? payloads.front() : payloads));
     }
-    return outcomes.exit_code();
+    return results.exit_code();
   }
 
  private:
@@ -61,8 +55,8 @@ constinit const CommandEntry kRemoveCommand{
     .group = "env",
     .name = "remove",
     .operands = "NAME...",
-    .least_operands = 1,
-    .most_operands = kAnyNumber,
+    .min_operands = 1,
+    .max_operands = kAnyNumber,
     .purpose = "Remove environments from the cache, and what was added from the list",
     .details =
         "Installs of every version and the saved states of their machines go. Where one of them "

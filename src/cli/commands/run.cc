@@ -1,26 +1,24 @@
-// pyro run: a command in a machine of its own.
-#include "cli/commands/run.h"
-
+// pyro run and pyro shell: a command in a machine of its own.
 #include <unistd.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
 
-#include "cli/capture.h"
 #include "cli/commands/commands.h"
-#include "cli/commands/machine_arguments.h"
-#include "cli/commands/progress_arguments.h"
-#include "cli/error_output.h"
-#include "cli/exit_code.h"
-#include "cli/json_output.h"
+#include "cli/commands/guest.h"
 #include "cli/progress.h"
-#include "cli/raw_terminal.h"
 #include "cli/signals.h"
-#include "cli/sizes.h"
-#include "pyro/error.h"
+#include "cli/terminal.h"
+#include "front/text.h"
+#include "pyro/machine.h"
 
 namespace pyro::cli {
 namespace {
+
+/// The exit code when pyro itself fails; other codes are the command's.
+constexpr int kPyroFailed = 125;
 
 double seconds(std::chrono::microseconds time) {
   return std::chrono::duration<double>(time).count();
@@ -37,15 +35,15 @@ std::string summary(const RunReport& report) {
          format_duration(report.command_time);
 }
 
-// A command that failed says more than that there was nothing to copy.
+// The failure of a command takes precedence over that of a copy.
 int exit_code_of(const RunReport& report) {
   if (!report.copy_failure || report.exit_code != 0) return report.exit_code;
   const bool interrupted = report.copy_failure->code() == ErrorCode::interrupted;
-  return interrupted ? exit_code(ErrorCode::interrupted) : RunCommand::kFailed;
+  return interrupted ? exit_code(ErrorCode::interrupted) : kPyroFailed;
 }
 
-/// What is the command's for as long as it runs.
-struct Held {
+/// The signals and keys that are the command's while it runs.
+struct CommandHold {
   SignalRelay::Hold signals;
   std::optional<RawTerminal> terminal;
 };
@@ -75,13 +73,37 @@ void add_copy(std::vector<Copy>& copies, const char* option, const std::string& 
   copies.push_back({text.substr(0, colon), text.substr(colon + 1)});
 }
 
-std::chrono::milliseconds seconds_of(const char* option, const std::string& text) {
-  if (const auto time = parse_seconds(text)) return *time;
-  if (const auto time = parse_age(text)) return *time;
-  refuse_value(option, text, "a number of seconds, or a time like 90s, 5m or 12h");
+constexpr const char* kTimeExpected = "a number of seconds, or a time like 90s, 5m or 12h";
+
+std::optional<std::chrono::milliseconds> parse_time(std::string_view text) {
+  if (const auto time = parse_seconds(text)) return time;
+  return parse_age(text);
 }
 
-}  // namespace
+class RunCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override;
+  int run(Context& context, const Words& operands) override;
+
+ protected:
+  virtual void declare_streams(Arguments& arguments);
+  [[nodiscard]] virtual Words command_of(const Context& context) const;
+
+  RunOptions options_;
+  bool interactive_ = false;
+
+ private:
+  void choose_input();
+  void take_terminal(const Context& context);
+  RunReport run_for_people(const Context& context, EnvironmentStore& store,
+                           const std::string& name);
+  RunReport run_for_json(const Context& context, EnvironmentStore& store, const std::string& name);
+  void set_timeout(const std::string& text);
+
+  GuestVariables variables_;
+  bool no_input_ = false;
+  bool require_kvm_ = false;
+};
 
 void RunCommand::declare(Arguments& arguments) {
   declare_machine_size(arguments, options_.machine);
@@ -99,9 +121,8 @@ void RunCommand::declare(Arguments& arguments) {
   arguments.value(
       "--env-file", "FILE", [this](const std::string& text) { variables_.add_file(text); },
       "Set the variables of FILE, in lines like that; may be\nrepeated");
-  arguments.value(
-      "-w,--workdir", "DIR", [this](const std::string& text) { options_.directory = text; },
-      "Run the command in DIR (default: /root)");
+  arguments.text("-w,--workdir", "DIR", options_.directory,
+                 "Run the command in DIR (default: /root)");
   // A path of the host may have colons in it; one of the guest may not.
   arguments.value(
       "--copy-in", "SRC:DST",
@@ -118,11 +139,8 @@ void RunCommand::declare(Arguments& arguments) {
   arguments.value(
       "--timeout", "SECONDS", [this](const std::string& text) { set_timeout(text); },
       "End the command after that long, with exit code 124;\n0: no limit");
-  arguments.value(
-      "--stop-timeout", "SECONDS",
-      [this](const std::string& text) {
-        options_.stop_timeout = seconds_of("--stop-timeout", text);
-      },
+  arguments.parsed(
+      "--stop-timeout", "SECONDS", options_.stop_timeout, parse_time, kTimeExpected,
       "How long a command that is told to end may take,\nbefore it is killed (default 10)");
   arguments.flag("--cold", options_.cold, "Boot, even if a prepared state would serve");
   arguments.flag("--require-kvm", require_kvm_,
@@ -139,11 +157,12 @@ void RunCommand::declare_streams(Arguments& arguments) {
 }
 
 void RunCommand::set_timeout(const std::string& text) {
-  const auto time = seconds_of("--timeout", text);
-  options_.timeout = time.count() == 0 ? std::nullopt : std::optional(time);
+  options_.timeout = parse_time(text);
+  if (!options_.timeout) refuse_value("--timeout", text, kTimeExpected);
+  if (options_.timeout->count() == 0) options_.timeout.reset();
 }
 
-std::vector<std::string> RunCommand::command_of(const Context& context) const {
+Words RunCommand::command_of(const Context& context) const {
   if (!context.guest_command || context.guest_command->empty()) {
     throw Error(ErrorCode::usage, "there is no command to run",
                 "put it after '--': pyro run debian:12 -- git --version");
@@ -151,11 +170,11 @@ std::vector<std::string> RunCommand::command_of(const Context& context) const {
   return *context.guest_command;
 }
 
-int RunCommand::run(Context& context, const std::vector<std::string>& operands) {
+int RunCommand::run(Context& context, const Words& operands) {
   options_.command = command_of(context);
   if (require_kvm_) options_.machine.kvm = KvmUse::required;
   find_monitor(context.variables, options_.machine);
-  const auto view = make_view_beside(json(), context);
+  const auto view = make_progress_view(json(), context);
   const ClearAtEnd clear(view.get());
   options_.progress = view.get();
   options_.variables = variables_.with_values_of(context.variables);
@@ -163,14 +182,14 @@ int RunCommand::run(Context& context, const std::vector<std::string>& operands) 
   options_.stop_signal = stop_signal;
   const SignalRelay relay;
   options_.signals = relay.descriptor();
-  options_.while_it_runs = [] { return std::make_shared<Held>(); };
+  options_.on_command_started = [] { return std::make_shared<CommandHold>(); };
   choose_input();
   EnvironmentStore store(context.store);
   return exit_code_of(json() ? run_for_json(context, store, operands.front())
                              : run_for_people(context, store, operands.front()));
 }
 
-// Keys pressed at a terminal are for the shell that pyro was started from, unless asked for.
+// Keys pressed at a terminal stay with the shell that started pyro, unless -i is given.
 void RunCommand::choose_input() {
   if (no_input_ && interactive_) {
     throw Error(ErrorCode::usage, "'--no-stdin' and '--interactive' exclude each other");
@@ -181,8 +200,8 @@ void RunCommand::choose_input() {
 void RunCommand::take_terminal(const Context& context) {
   options_.window = STDOUT_FILENO;
   if (options_.input >= 0) {
-    options_.while_it_runs = [] {
-      auto held = std::make_shared<Held>();
+    options_.on_command_started = [] {
+      auto held = std::make_shared<CommandHold>();
       held->terminal.emplace(STDIN_FILENO);
       return held;
     };
@@ -224,12 +243,33 @@ RunReport RunCommand::run_for_json(const Context& context, EnvironmentStore& sto
   return report;
 }
 
+class ShellCommand : public RunCommand {
+ public:
+  ShellCommand() {
+    interactive_ = true;
+    options_.terminal = true;
+  }
+
+ protected:
+  void declare_streams(Arguments&) override {}
+
+  // The best that is there, as a login shell.
+  [[nodiscard]] Words command_of(const Context& context) const override {
+    if (context.guest_command) {
+      throw Error(ErrorCode::usage, "a shell takes no command", "see 'pyro run'");
+    }
+    return {"/bin/sh", "-c", "[ -x /bin/bash ] && exec /bin/bash -l; exec /bin/sh -l"};
+  }
+};
+
+}  // namespace
+
 constinit const CommandEntry kRunCommand{
     .group = "",
     .name = "run",
     .operands = "NAME -- COMMAND [ARG...]",
-    .least_operands = 1,
-    .most_operands = 1,
+    .min_operands = 1,
+    .max_operands = 1,
     .purpose = "Run a command in a machine of its own, which is thrown away",
     .details =
         "Installs the environment if it is not there, boots it, runs the command, and passes on\n"
@@ -270,7 +310,22 @@ constinit const CommandEntry kRunCommand{
         "      --timeout 60 -- gcc main.c\n"
         "  pyro run debian:12 --json -- uname -a | jq -r .stdout\n",
     .make = make_command<RunCommand>,
-    .guest_command_failure = RunCommand::kFailed,
+    .guest_command_failure = kPyroFailed,
+};
+
+constinit const CommandEntry kShellCommand{
+    .group = "",
+    .name = "shell",
+    .operands = "NAME",
+    .min_operands = 1,
+    .max_operands = 1,
+    .purpose = "Open a shell in a machine of its own, which is thrown away",
+    .details = "As 'pyro run -it NAME' with the guest's bash or sh.\n",
+    .examples =
+        "  pyro shell debian:12\n"
+        "  pyro shell debian:12 --network user --memory 2048\n",
+    .make = make_command<ShellCommand>,
+    .guest_command_failure = kPyroFailed,
 };
 
 }  // namespace pyro::cli

@@ -1,18 +1,12 @@
-// pyro env verify: whether what is on disk is what was installed.
+// pyro env verify: compares installs with their records.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/outcomes.h"
-#include "cli/error_output.h"
-#include "cli/json_output.h"
-#include "cli/sizes.h"
-#include "cli/table.h"
-#include "pyro/error.h"
+#include "front/text.h"
 
 namespace pyro::cli {
 namespace {
@@ -21,12 +15,12 @@ bool is_bad(Verdict verdict) {
   return verdict == Verdict::modified || verdict == Verdict::missing;
 }
 
-/// Of a prepared machine, and not of the environment.
+/// Whether it belongs to a prepared machine instead of the environment.
 bool is_of_state(const ArtifactReport& artifact) {
   return artifact.name.starts_with("prepared/");
 }
 
-/// What is wrong, and what mends it.
+/// The error for a bad report, with a remedy.
 Error complaint(const VerifyReport& report) {
   const std::string quoted = "'" + report.name + "'";
   const bool is_install = std::ranges::any_of(report.artifacts, [](const ArtifactReport& artifact) {
@@ -41,7 +35,7 @@ Error complaint(const VerifyReport& report) {
           "'pyro prepare --force " + report.name + "' makes it anew"};
 }
 
-/// Nothing of it is there, not even a record: a report without artifacts.
+/// Whether there is no install, not even a record: a report without artifacts.
 bool is_absent(const VerifyReport& report) {
   return report.verdict == Verdict::missing && report.artifacts.empty();
 }
@@ -70,18 +64,18 @@ class VerifyCommand : public Command {
  public:
   void declare(Arguments& arguments) override { declare_json(arguments); }
 
-  int run(Context& context, const std::vector<std::string>& names) override {
+  int run(Context& context, const Words& names) override {
     const EnvironmentStore store(context.store);
-    Outcomes outcomes(context);
+    BatchResult results(context);
     if (names.empty()) {
-      verify_all(context, store, outcomes);
+      verify_all(context, store, results);
     } else {
-      outcomes.for_each(names, [&](const std::string& name) {
-        return add(verify_one(context, store, name), outcomes);
+      results.for_each(names, [&](const std::string& name) {
+        return add(verify_one(context, store, name), results);
       });
     }
-    print(context, store, outcomes.payloads());
-    return outcomes.exit_code();
+    print(context, store, results.payloads());
+    return results.exit_code();
   }
 
  private:
@@ -94,19 +88,19 @@ class VerifyCommand : public Command {
   }
 
   /// Every environment that has something on disk; one whose files went counts, too.
-  void verify_all(const Context& context, const EnvironmentStore& store, Outcomes& outcomes) {
+  void verify_all(const Context& context, const EnvironmentStore& store, BatchResult& results) {
     std::vector<std::string> names;
     for (const Environment& environment : store.options().catalog.environments()) {
       names.push_back(environment.name);
     }
-    outcomes.for_each(names, [&](const std::string& name) {
+    results.for_each(names, [&](const std::string& name) {
       VerifyReport report = store.verify(name, context.stop);
-      return is_absent(report) ? Json() : add(std::move(report), outcomes);
+      return is_absent(report) ? Json() : add(std::move(report), results);
     });
   }
 
-  Json add(VerifyReport report, Outcomes& outcomes) {
-    if (is_bad(report.verdict)) outcomes.note(ErrorCode::integrity);
+  Json add(VerifyReport report, BatchResult& results) {
+    if (is_bad(report.verdict)) results.note(ErrorCode::integrity);
     reports_.push_back(std::move(report));
     return verify_payload(reports_.back());
   }
@@ -145,8 +139,8 @@ constinit const CommandEntry kVerifyCommand{
     .group = "env",
     .name = "verify",
     .operands = "[NAME...]",
-    .least_operands = 0,
-    .most_operands = kAnyNumber,
+    .min_operands = 0,
+    .max_operands = kAnyNumber,
     .purpose = "Compare installed environments with what was installed",
     .details =
         "Reads every artifact again, and the states of prepared machines. STATUS is one of: ok,\n"

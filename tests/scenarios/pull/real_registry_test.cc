@@ -1,4 +1,6 @@
 // Pulls from Debian's docker-registry over TLS: every way to be let in, every kind of image.
+#include "support/real_registry.h"
+
 #include <gtest/gtest.h>
 
 #include <array>
@@ -7,7 +9,6 @@
 #include "scenarios/harness.h"
 #include "support/hash.h"
 #include "support/raw_push.h"
-#include "support/real_registry.h"
 #include "support/registry_auth.h"
 #include "support/skopeo.h"
 #include "support/token_server.h"

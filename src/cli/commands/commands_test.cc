@@ -1,0 +1,73 @@
+// Tests of results over several names.
+#include "cli/commands/commands.h"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "support/captured_terminal.h"
+
+namespace pyro::cli {
+namespace {
+
+class OutcomesTest : public ::testing::Test {
+ protected:
+  /// Names of codes fail with them, "stop" interrupts, of "absent" there is nothing to say; all
+  /// others are their own payload.
+  Json each(const std::string& name) {
+    if (name == "network") throw Error(ErrorCode::network, "no answer");
+    if (name == "busy") throw Error(ErrorCode::busy, "busy");
+    if (name == "stop") source_.request_stop();
+    if (name == "absent") return {};
+    return name;
+  }
+
+  int run(const std::vector<std::string>& names) {
+    const Context context{{}, source_.get_token(), out_.terminal(), err_.terminal()};
+    BatchResult results(context);
+    results.for_each(names, [this](const std::string& name) { return each(name); });
+    payloads_ = render_json_line(results.payloads());
+    return results.exit_code();
+  }
+
+  std::stop_source source_;
+  CapturedTerminal out_;
+  CapturedTerminal err_;
+  std::string payloads_;
+};
+
+TEST_F(OutcomesTest, EveryNameIsTriedAndTheFirstFailureCounts) {
+  EXPECT_EQ(run({"a", "network", "b", "busy"}), 4);
+  EXPECT_EQ(
+      payloads_,
+      R"(["a",{"name":"network","error":{"code":"network","message":"no answer","hint":null}},)"
+      R"("b",{"name":"busy","error":{"code":"busy","message":"busy","hint":null}}])"
+      "\n");
+  EXPECT_EQ(err_.take(), "pyro: error: no answer\npyro: error: busy\n");
+}
+
+TEST_F(OutcomesTest, AllWell) {
+  EXPECT_EQ(run({"a", "b"}), 0);
+  EXPECT_EQ(payloads_, "[\"a\",\"b\"]\n");
+}
+
+TEST_F(OutcomesTest, WhereThereIsNothingToSayNothingIsSaid) {
+  EXPECT_EQ(run({"absent", "a"}), 0);
+  EXPECT_EQ(payloads_, "[\"a\"]\n");
+}
+
+TEST_F(OutcomesTest, OneNameFailsByItself) {
+  EXPECT_THROW(run({"network"}), Error);
+  EXPECT_EQ(err_.take(), "");
+}
+
+TEST_F(OutcomesTest, AfterAnInterruptionNothingBegins) {
+  EXPECT_EQ(run({"stop", "a"}), 130);
+  EXPECT_EQ(payloads_,
+            R"(["stop",{"name":"a","error":{"code":"interrupted","message":"interrupted before it )"
+            R"(began","hint":null}}])"
+            "\n");
+}
+
+}  // namespace
+}  // namespace pyro::cli

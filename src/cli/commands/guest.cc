@@ -1,0 +1,161 @@
+// Common parts of the commands that boot machines.
+#include "cli/commands/guest.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "base/text.h"
+#include "front/text.h"
+#include "pyro/error.h"
+
+namespace pyro::cli {
+namespace {
+
+constexpr const char* kMonitor = "qemu-system-x86_64";
+
+std::optional<unsigned> parse_number(const std::string& text, unsigned min, unsigned max) {
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (number < min || number > max) return std::nullopt;
+  return number;
+}
+
+std::filesystem::path find_in_path(const std::string& path) {
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find(':', begin), path.size());
+    const std::string directory = path.substr(begin, end - begin);
+    std::filesystem::path program = std::filesystem::path(directory) / kMonitor;
+    if (directory.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
+    begin = end + 1;
+  }
+  return {};
+}
+
+/// A mistyped value must not count as "off", nor as "require".
+KvmUse kvm_use(const Variables& variables) {
+  const std::string text = variables("PYRO_KVM").value_or("");
+  if (text.empty()) return KvmUse::where_it_works;
+  if (text == "off") return KvmUse::never;
+  if (text == "require") return KvmUse::required;
+  throw Error(ErrorCode::usage, "PYRO_KVM is 'off', 'require' or not set, but not '" + text + "'");
+}
+
+constexpr std::string_view kBlanks = " \t\v\f";
+
+/// Returns why `text` is not NAME or NAME=VALUE, or null.
+const char* fault_of(std::string_view text) {
+  const std::string_view name = text.substr(0, text.find('='));
+  if (name.empty()) return "not of the form NAME=VALUE or NAME";
+  if (name.find_first_of(kBlanks) != name.npos) return "a name has no blanks";
+  if (text.find('\0') != text.npos) return "a variable has no NUL";
+  return nullptr;
+}
+
+/// Removes what editors and other systems leave around a line. Blanks behind a value are part of
+/// it.
+std::string_view trimmed(std::string_view line, bool is_first) {
+  constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
+  if (is_first && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+  if (line.find('=') == line.npos) line = line.substr(0, line.find_last_not_of(kBlanks) + 1);
+  return line;
+}
+
+/// The bytes of the longest UTF-8 character without its last one.
+constexpr std::size_t kMaxPartOfCharacter = 3;
+
+}  // namespace
+
+void declare_machine_size(Arguments& arguments, MachineOptions& options) {
+  arguments.value(
+      "--cpus", "N",
+      [&](const std::string& text) {
+        const auto number = parse_number(text, 1, kMaxCpus);
+        if (!number) refuse_value("--cpus", text, fmt::format("a number from 1 to {}", kMaxCpus));
+        options.cpus = *number;
+      },
+      "Processors of the machine (default 1)");
+  arguments.value(
+      "--memory", "MIB",
+      [&](const std::string& text) {
+        const auto number = parse_number(text, kMinMemoryMib, kMaxMemoryMib);
+        if (!number) {
+          refuse_value("--memory", text,
+                       fmt::format("a number of MiB from {} to {}", kMinMemoryMib, kMaxMemoryMib));
+        }
+        options.memory_mib = *number;
+      },
+      "Memory of the machine (default 512); what a command\nwrites to files takes up to half of "
+      "it");
+}
+
+void find_monitor(const Variables& variables, MachineOptions& options) {
+  options.monitor = variables("PYRO_QEMU").value_or("");
+  if (options.monitor.empty()) options.monitor = find_in_path(variables("PATH").value_or(""));
+  if (options.kvm == KvmUse::where_it_works) options.kvm = kvm_use(variables);
+}
+
+void GuestVariables::add(const std::string& text) {
+  if (fault_of(text) != nullptr) {
+    refuse_value("--env", text, "of the form NAME=VALUE or NAME, where a name has no blanks");
+  }
+  given_.push_back(text);
+}
+
+void GuestVariables::add_file(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) throw system_error("cannot read " + path, errno);
+  int number = 0;
+  for (std::string text; std::getline(file, text);) {
+    const std::string line(trimmed(text, ++number == 1));
+    if (line.empty() || line.front() == '#') continue;
+    if (const char* const fault = fault_of(line)) {
+      throw Error(ErrorCode::usage, path + ", line " + std::to_string(number) + ": " + fault);
+    }
+    from_files_.push_back(line);
+  }
+  if (file.bad()) throw system_error("cannot read " + path, errno);
+}
+
+std::vector<std::string> GuestVariables::with_values_of(const Variables& ours) const {
+  std::vector<std::string> result;
+  for (const auto* const texts : {&from_files_, &given_}) {
+    for (const std::string& text : *texts) {
+      if (text.find('=') != text.npos)
+        result.push_back(text);
+      else if (const auto value = ours(text.c_str()))
+        result.push_back(text + '=' + *value);
+    }
+  }
+  return result;
+}
+
+void Capture::add_to(Json& document, const std::string& key) const {
+  const auto size =
+      static_cast<std::uint64_t>(std::max<off_t>(::lseek(descriptor(), 0, SEEK_END), 0));
+  std::string bytes(std::min(size, kMaxBytes), '\0');
+  bytes.resize(pread_full(descriptor(), std::as_writable_bytes(std::span(bytes)), 0, key));
+  const std::size_t text = utf8_prefix(bytes);
+  if (size > kMaxBytes) {
+    document[key + "_truncated"] = true;
+    // The limit may have cut a character.
+    if (bytes.size() - text <= kMaxPartOfCharacter) bytes.resize(text);
+  }
+  if (text == bytes.size())
+    document[key] = std::move(bytes);
+  else
+    document[key + "_base64"] = base64_encode(bytes);
+}
+
+}  // namespace pyro::cli

@@ -1,0 +1,62 @@
+// Common parts of the commands that boot machines.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/files.h"
+#include "cli/command.h"
+#include "front/documents.h"
+#include "pyro/machine.h"
+
+namespace pyro::cli {
+
+/// --cpus and --memory.
+void declare_machine_size(Arguments& arguments, MachineOptions& options);
+
+/// Sets the monitor: $PYRO_QEMU, else qemu-system-x86_64 in $PATH; empty where there is none. Sets
+/// the use of KVM from PYRO_KVM unless the options restrict it already.
+/// @throws Error(usage) for another value of PYRO_KVM than 'off' and 'require'
+void find_monitor(const Variables& variables, MachineOptions& options);
+
+/// The environment variables of a guest command.
+class GuestVariables {
+ public:
+  /// "NAME=VALUE", or "NAME" for the value on the host.
+  /// @throws Error(usage)
+  void add(const std::string& text);
+
+  /// Adds the lines of a file, each as for add(). Ignores empty lines and those that begin with
+  /// '#', blanks in front of a name, a byte order mark, and a carriage return at the end of a line.
+  /// @throws Error(usage) naming file and line; Error(filesystem)
+  void add_file(const std::string& path);
+
+  /// Returns "NAME=VALUE" strings, of which the last of a name counts: those of files come first.
+  /// A name without a value among `ours` is left out.
+  [[nodiscard]] std::vector<std::string> with_values_of(const Variables& ours) const;
+
+ private:
+  std::vector<std::string> from_files_;
+  std::vector<std::string> given_;
+};
+
+/// The output of a guest command, kept in memory for a JSON document.
+class Capture {
+ public:
+  /// The bytes that are kept.
+  static constexpr std::uint64_t kMaxBytes = 64 << 20;
+  /// The bytes to write to it: one more than is kept shows that there were more.
+  static constexpr std::uint64_t kLimit = kMaxBytes + 1;
+
+  /// A file to write to.
+  [[nodiscard]] int descriptor() const noexcept { return file_.get(); }
+
+  /// Adds the output under `key` as text, or under `key`_base64 where it is not UTF-8.
+  void add_to(Json& document, const std::string& key) const;
+
+ private:
+  Fd file_ = make_memory_file("the output of the command");
+};
+
+}  // namespace pyro::cli

@@ -1,0 +1,308 @@
+// Output for programs: JSON documents and progress events.
+#include "front/documents.h"
+
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "front/text.h"
+
+namespace pyro {
+namespace {
+
+constexpr std::chrono::milliseconds kBetweenEvents{100};
+
+template <typename T>
+Json value_or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json(nullptr);
+}
+
+Json artifact_payload(const ArtifactReport& artifact) {
+  return {{"name", artifact.name},
+          {"status", to_string(artifact.verdict)},
+          {"size", or_null(artifact.size)},
+          {"digest", or_null(artifact.digest)}};
+}
+
+Json catalog_entry_payload(const Environment& environment) {
+  Json entry = environment_payload(environment);
+  entry["source_profile"] = environment.source_profile;
+  entry["source_url"] = or_null(environment.source_url);
+  entry["oci_digest"] = or_null(environment.oci_digest);
+  entry["source_sha256"] = or_null(environment.source_sha256);
+  return entry;
+}
+
+/// A listener throws nothing. Without memory an event is lost, and the pull goes on.
+template <typename Work>
+void attempt(const Work& work) noexcept {
+  try {
+    work();
+  } catch (...) {  // NOLINT(bugprone-empty-catch): as said.
+  }
+}
+
+}  // namespace
+
+Json or_null(const std::optional<bool>& value) {
+  return value_or_null(value);
+}
+
+Json or_null(const std::optional<int>& value) {
+  return value_or_null(value);
+}
+
+Json or_null(const std::optional<std::uint64_t>& value) {
+  return value_or_null(value);
+}
+
+Json or_null(const std::optional<std::string>& value) {
+  return value_or_null(value);
+}
+
+Json or_null(const std::optional<std::filesystem::path>& value) {
+  return value ? Json(value->string()) : Json(nullptr);
+}
+
+Json or_null(const std::optional<Digest>& value) {
+  return value ? Json(value->to_string()) : Json(nullptr);
+}
+
+Json environment_payload(const Environment& environment) {
+  return {{"name", environment.name},
+          {"version", environment.version},
+          {"description", environment.description},
+          {"default_packages", environment.default_packages},
+          {"distribution", environment.distribution},
+          {"distribution_version", environment.distribution_version},
+          {"platform", environment.platform},
+          {"oci_registry", or_null(environment.oci_registry)},
+          {"oci_repository", or_null(environment.oci_repository)},
+          {"oci_reference", or_null(environment.oci_reference)},
+          {"source_digest", or_null(environment.source_digest)},
+          {"compatibility", environment.compatibility}};
+}
+
+Json inspect_payload(const EnvironmentStatus& status) {
+  Json payload = environment_payload(status.environment);
+  payload["compatible"] = status.environment.compatible();
+  payload["catalog_version"] = kCatalogVersion;
+  payload["installed"] = status.installed.has_value();
+  payload["cache_dir"] = status.cache_dir.string();
+  payload["install_dir"] = status.install_dir.string();
+  if (!status.installed) return payload;
+  payload["install_manifest"] = (status.install_dir / "environment.json").string();
+  payload["installed_bytes"] = or_null(status.installed_bytes);
+  payload["installed_digest"] = or_null(status.installed->source_digest);
+  if (status.outdated) payload["outdated"] = true;
+  return payload;
+}
+
+Json pull_payload(const EnvironmentStatus& status) {
+  Json payload = inspect_payload(status);
+  if (!status.installed) return payload;
+  payload["install_dir"] = status.installed->install_dir.string();
+  payload["kernel_image"] = status.installed->kernel_image.string();
+  payload["rootfs_image"] = status.installed->rootfs_image.string();
+  payload["initrd_image"] = or_null(status.installed->initrd_image);
+  payload["source"] = status.installed->source;
+  return payload;
+}
+
+Json list_payload(const std::vector<EnvironmentStatus>& statuses) {
+  Json environments = Json::array();
+  for (const EnvironmentStatus& status : statuses) environments.push_back(inspect_payload(status));
+  return {{"catalog_version", kCatalogVersion}, {"environments", std::move(environments)}};
+}
+
+Json verify_payload(const VerifyReport& report) {
+  Json artifacts = Json::array();
+  for (const ArtifactReport& artifact : report.artifacts) {
+    artifacts.push_back(artifact_payload(artifact));
+  }
+  return {{"name", report.name},
+          {"version", report.version},
+          {"status", to_string(report.verdict)},
+          {"artifacts", std::move(artifacts)}};
+}
+
+Json prune_payload(const PruneReport& report) {
+  Json failed = Json::array();
+  for (const PruneReport::Failure& failure : report.failed) {
+    failed.push_back({{"name", failure.name}, {"error", failure.error}});
+  }
+  return {{"deleted_environment_dirs", report.deleted_environment_dirs},
+          {"count", report.deleted_environment_dirs.size()},
+          {"bytes_reclaimed", report.bytes_reclaimed},
+          {"skipped_in_use", report.skipped_in_use},
+          {"skipped_other_catalog", report.skipped_other_catalog},
+          {"failed", std::move(failed)},
+          {"dry_run", report.dry_run}};
+}
+
+Json export_payload(const std::string& file, const ExportReport& report) {
+  Json environments = Json::array();
+  for (const ExportedEnvironment& exported : report.environments) {
+    environments.push_back({{"name", exported.name},
+                            {"version", exported.version},
+                            {"digest", exported.digest.to_string()},
+                            {"bytes", exported.bytes},
+                            {"verified", exported.verified}});
+  }
+  return {{"file", file}, {"bytes", report.bytes}, {"environments", std::move(environments)}};
+}
+
+Json updates_payload(const std::vector<UpdateStatus>& updates) {
+  Json environments = Json::array();
+  for (const UpdateStatus& update : updates) {
+    Json payload = inspect_payload(update.status);
+    payload["newest_digest"] = or_null(update.newest_digest);
+    payload["newer_available"] = or_null(update.newer_available);
+    payload["error"] = update.error ? error_payload(*update.error) : Json(nullptr);
+    environments.push_back(std::move(payload));
+  }
+  return {{"catalog_version", kCatalogVersion}, {"environments", std::move(environments)}};
+}
+
+Json usage_payload(const CacheUsage& usage, const std::string& cache_dir) {
+  Json environments = Json::array();
+  for (const InstallUsage& install : usage.installs) {
+    const Json last_used =
+        install.last_used ? Json(format_time(*install.last_used)) : Json(nullptr);
+    environments.push_back({{"name", or_null(install.name)},
+                            {"version", or_null(install.version)},
+                            {"directory", install.directory},
+                            {"disk_bytes", install.disk_bytes},
+                            {"prepared_bytes", install.prepared_bytes},
+                            {"last_used", last_used}});
+  }
+  return {{"cache_dir", cache_dir},
+          {"environments", std::move(environments)},
+          {"partial_bytes", usage.partial_bytes},
+          {"staging_bytes", usage.staging_bytes},
+          {"other_bytes", usage.other_bytes},
+          {"total_bytes", usage.total_bytes}};
+}
+
+Json removal_payload(std::string_view name, const RemovalReport& report, bool entry_removed) {
+  return {{"name", name},
+          {"removed", report.removed},
+          {"bytes_reclaimed", report.bytes_reclaimed},
+          {"entry_removed", entry_removed}};
+}
+
+Json error_payload(const Error& error) {
+  const Json hint = error.hint().empty() ? Json(nullptr) : Json(error.hint());
+  return {{"code", to_string(error.code())}, {"message", error.what()}, {"hint", hint}};
+}
+
+Json failure_payload(std::string_view name, const Error& error) {
+  return {{"name", name}, {"error", error_payload(error)}};
+}
+
+Json store_payload(const StoreOptions& options) {
+  Json files = Json::array();
+  for (const auto& file : options.catalog.files()) files.push_back(file.string());
+  Json entries = Json::array();
+  for (const Environment& environment : options.catalog.environments()) {
+    entries.push_back(catalog_entry_payload(environment));
+  }
+  return {{"cache_dir", options.cache_dir.string()},
+          {"runtime_dir", or_null(options.runtime_dir)},
+          {"catalog_version", kCatalogVersion},
+          {"catalog_files", std::move(files)},
+          {"environments", std::move(entries)}};
+}
+
+Json installed_payload(const InstalledEnvironment& installed) {
+  return {{"name", installed.name},
+          {"version", installed.version},
+          {"install_dir", installed.install_dir.string()},
+          {"kernel_image", installed.kernel_image.string()},
+          {"rootfs_image", installed.rootfs_image.string()},
+          {"initrd_image", or_null(installed.initrd_image)},
+          {"source", installed.source},
+          {"source_digest", or_null(installed.source_digest)}};
+}
+
+std::string render_json(const Json& document) {
+  return printable_json(document.dump(2, ' ', false, Json::error_handler_t::replace)) + '\n';
+}
+
+std::string render_json_line(const Json& document) {
+  return printable_json(document.dump(-1, ' ', false, Json::error_handler_t::replace)) + '\n';
+}
+
+ProgressEvents::ProgressEvents(EventSink sink, Clock clock)
+    : sink_(std::move(sink)), clock_(std::move(clock)) {}
+
+void ProgressEvents::begin(std::string_view environment, std::string_view source) noexcept {
+  attempt([&] {
+    environment_ = environment;
+    received_ = 0;
+    total_.reset();
+    last_sent_.reset();
+    sink_({{"event", "started"}, {"environment", environment}, {"source", source}});
+  });
+}
+
+void ProgressEvents::expecting(std::uint64_t compressed_bytes) noexcept {
+  total_ = compressed_bytes;
+  attempt([&] { send_progress(); });
+}
+
+void ProgressEvents::received(std::uint64_t compressed_bytes) noexcept {
+  received_ = compressed_bytes;
+  attempt([&] {
+    const TimePoint now = clock_();
+    if (last_sent_ && now - *last_sent_ < kBetweenEvents) return;
+    last_sent_ = now;
+    send_progress();
+  });
+}
+
+void ProgressEvents::send_progress() {
+  sink_({{"event", "progress"},
+         {"environment", environment_},
+         {"received_bytes", received_},
+         {"total_bytes", or_null(total_)}});
+}
+
+void ProgressEvents::committing() noexcept {
+  attempt([&] { sink_({{"event", "committing"}, {"environment", environment_}}); });
+}
+
+void ProgressEvents::finished(std::string_view environment, std::uint64_t received_bytes,
+                              std::uint64_t installed_bytes) noexcept {
+  attempt([&] {
+    sink_({{"event", "finished"},
+           {"environment", environment},
+           {"received_bytes", received_bytes},
+           {"installed_bytes", installed_bytes}});
+  });
+}
+
+void ProgressEvents::retrying(std::string_view environment, std::string_view why,
+                              std::chrono::milliseconds pause) noexcept {
+  attempt([&] {
+    sink_({{"event", "retrying"},
+           {"environment", environment},
+           {"message", why},
+           {"pause_seconds", static_cast<double>(pause.count()) / 1000}});
+  });
+}
+
+void ProgressEvents::waiting(std::string_view environment, std::optional<int> holder) noexcept {
+  attempt([&] {
+    sink_({{"event", "waiting"}, {"environment", environment}, {"holder", or_null(holder)}});
+  });
+}
+
+void ProgressEvents::warning(std::string_view text) noexcept {
+  attempt([&] { sink_({{"event", "warning"}, {"message", text}}); });
+}
+
+void ProgressEvents::show_note(std::string_view text) noexcept {
+  attempt([&] { sink_({{"event", "note"}, {"message", text}}); });
+}
+
+}  // namespace pyro

@@ -1,0 +1,44 @@
+// The settings of a front end: environment variables, and options that override them.
+//
+// Source: spec sections 3, 4, 6 and 9 for the variables; containers-auth.json(5),
+// -registries.conf(5) and -certs.d(5) for registries; everything.curl.dev for proxies.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pyro/environment_store.h"
+
+namespace pyro {
+
+/// The value of an environment variable; nothing when it is unset or empty.
+using Variables = std::function<std::optional<std::string>(const char* name)>;
+
+/// A variable of this process. Not safe while another thread sets variables.
+[[nodiscard]] std::optional<std::string> process_variable(const char* name);
+
+/// Settings that take precedence over the variables: options of a command line, say.
+struct SettingOverrides {
+  std::optional<std::string> cache_dir;
+  std::vector<std::string> catalogs;
+  std::optional<std::string> runtime_dir;
+  std::optional<std::string> ca_file = {};
+  std::vector<std::string> trusted_realms = {};
+  std::vector<std::string> stores = {};
+  bool offline = false;
+};
+
+/// The catalog file that `pyro env add` writes; nothing when neither HOME nor XDG_CONFIG_HOME is
+/// set.
+[[nodiscard]] std::optional<std::filesystem::path> user_catalog_file(const Variables& variables);
+
+/// Overrides first, then variables, then defaults; loads the catalog files.
+/// @throws Error(usage) for a variable that cannot be understood; (failed) for a bad catalog, or
+/// when nothing says where the cache is; (filesystem) for catalogs that cannot be read.
+[[nodiscard]] StoreOptions store_options(const SettingOverrides& overrides,
+                                         const Variables& variables);
+
+}  // namespace pyro
