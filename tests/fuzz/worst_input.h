@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -48,15 +49,19 @@ inline void expect_in_time(const WorstInput& input) {
   const std::string text = input.make();
   ASSERT_GT(text.size(), kMiB * 9 / 10) << "it is not what the budget is for";
   ASSERT_LE(text.size(), kMiB);
-  const auto begin = processor_time();
-  try {
-    input.parse(text);
-  } catch (const Error& error) {
-    EXPECT_LT(std::string_view(error.what()).size(), 2 * kMiB);
+  double taken = std::numeric_limits<double>::max();
+  // The fastest of three: a processor that is shared with others is slower at times.
+  for (int run = 0; run < 3 && taken > kSlowdown; ++run) {
+    const auto begin = processor_time();
+    try {
+      input.parse(text);
+    } catch (const Error& error) {
+      EXPECT_LT(std::string_view(error.what()).size(), 2 * kMiB);
+    }
+    taken = std::min(taken, std::chrono::duration<double>(processor_time() - begin).count());
   }
-  const auto taken = std::chrono::duration<double>(processor_time() - begin);
-  ::testing::Test::RecordProperty("processor_time", std::to_string(taken.count()));
-  EXPECT_LE(taken.count(), kSlowdown) << "seconds of processor time";
+  ::testing::Test::RecordProperty("processor_time", std::to_string(taken));
+  EXPECT_LE(taken, kSlowdown) << "seconds of processor time";
 }
 
 }  // namespace pyro::fuzz
