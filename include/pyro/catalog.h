@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pyro/digest.h"
+#include "pyro/source.h"
 
 namespace pyro {
 
@@ -44,6 +45,11 @@ struct Environment {
 
   std::optional<Digest> oci_digest;     ///< Pin: the digest that the reference must resolve to.
   std::optional<Digest> source_sha256;  ///< Pin: the digest of the archive at `source_url`.
+
+  /// The image that the `oci_*` fields name; nothing when one of them is missing.
+  std::optional<RegistrySource> registry;
+  /// `source_url`, parsed. A registry takes precedence.
+  std::optional<Location> location;
 
   /// The catalog file of the entry; nothing for a built-in one.
   std::optional<std::filesystem::path> catalog_file;

@@ -275,4 +275,30 @@ std::optional<std::string_view> fragment_of(std::string_view url) {
   return url.substr(hash + 1);
 }
 
+std::string scheme_of(std::string_view url) {
+  const std::string_view scheme = url.substr(0, url.find(':'));
+  const auto is_scheme_character = [](char c) { return is_alnum(c) || is_one_of(c, "+-."); };
+  if (scheme.size() == url.size() || scheme.empty() || is_digit(scheme.front()) ||
+      !all_are(scheme, is_scheme_character)) {
+    return {};
+  }
+  return to_lower(scheme);
+}
+
+Location parse_location(const std::string& url, const std::optional<Digest>& pin,
+                        const std::optional<Digest>& sha256) {
+  if (const auto layout = split_layout_url(url)) {
+    return LayoutSource{.transport = to_lower(layout->scheme),
+                        .path = layout->path,
+                        .tag = std::string(layout->tag),
+                        .pin = pin};
+  }
+  const std::string scheme = scheme_of(url);
+  if (scheme.empty()) return PathSource{.path = url, .sha256 = sha256};
+  if (scheme != "file") return WebSource{.url = url, .sha256 = sha256};
+  std::string_view path = std::string_view(url).substr(scheme.size() + 1);
+  if (path.starts_with("//")) path.remove_prefix(std::min(path.size(), path.find('/', 2)));
+  return PathSource{.path = percent_decode(path), .sha256 = sha256};
+}
+
 }  // namespace pyro

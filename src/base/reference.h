@@ -7,10 +7,9 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <variant>
 
 #include "pyro/digest.h"
+#include "pyro/source.h"
 
 namespace pyro {
 
@@ -63,40 +62,6 @@ inline constexpr std::string_view kDockerHubNames[] = {"registry-1.docker.io", "
 
 // References
 
-/// Registry, repository, and a tag or digest; checked, so that no part can leave
-/// `/v2/<repository>/`.
-class ImageReference {
- public:
-  /// Nothing when a part breaks its grammar, or registry and repository together exceed 255
-  /// characters. `reference` is a tag, or a digest of SHA-256. All names of Docker Hub become the
-  /// host that answers.
-  [[nodiscard]] static std::optional<ImageReference> make(std::string_view registry,
-                                                          std::string_view repository,
-                                                          std::string_view reference);
-
-  /// What to_string() returns.
-  [[nodiscard]] static std::optional<ImageReference> parse(std::string_view text);
-
-  [[nodiscard]] const std::string& registry() const noexcept { return registry_; }
-  [[nodiscard]] const std::string& repository() const noexcept { return repository_; }
-  /// Set when the image is named by its digest.
-  [[nodiscard]] std::optional<Digest> digest() const;
-  /// "1.0.0" or "sha256:...": the last component of the manifest's URL.
-  [[nodiscard]] std::string reference() const;
-
-  /// "registry.example/team/env:1.0.0" or "registry.example/team/env@sha256:...".
-  [[nodiscard]] std::string to_string() const;
-
- private:
-  using Reference = std::variant<std::string, Digest>;
-  ImageReference(std::string_view registry, std::string_view repository, Reference reference)
-      : registry_(registry), repository_(repository), reference_(std::move(reference)) {}
-
-  std::string registry_;
-  std::string repository_;
-  Reference reference_;
-};
-
 /// A reference as people write it, in full: HOST[:PORT]/REPOSITORY[:TAG][@DIGEST].
 struct FullReference {
   std::string registry;
@@ -125,5 +90,12 @@ struct LayoutUrl {
 /// The part behind the '#' of an https, http or file URL; nothing for others, and for paths, where
 /// '#' is an ordinary character.
 [[nodiscard]] std::optional<std::string_view> fragment_of(std::string_view url);
+
+/// The scheme in lower case (RFC 3986 section 3.1); empty for a path.
+[[nodiscard]] std::string scheme_of(std::string_view url);
+
+/// Parses a URL without a fragment, or a path. `pin` is of an image, `sha256` of an archive.
+[[nodiscard]] Location parse_location(const std::string& url, const std::optional<Digest>& pin,
+                                      const std::optional<Digest>& sha256);
 
 }  // namespace pyro

@@ -317,6 +317,38 @@ TEST(FullReference, ShowsNoPassword) {
   }
 }
 
+TEST(ParseLocation, PathsAndFileUrlsArePaths) {
+  const struct {
+    const char* url;
+    const char* path;
+  } cases[] = {
+      {"/srv/tool.tar", "/srv/tool.tar"},        {"/srv/a://b", "/srv/a://b"},
+      {"file:///srv/a%20b.tar", "/srv/a b.tar"}, {"file://localhost/srv/tool.tar", "/srv/tool.tar"},
+      {"file:/srv/tool.tar", "/srv/tool.tar"},   {"FILE:///srv/tool.tar", "/srv/tool.tar"},
+  };
+  for (const auto& c : cases) {
+    const Location location = parse_location(c.url, {}, {});
+    const auto* const local = std::get_if<PathSource>(&location);
+    ASSERT_NE(local, nullptr) << c.url;
+    EXPECT_EQ(local->path, c.path) << c.url;
+  }
+}
+
+TEST(ParseLocation, KeepsPinOfItsKind) {
+  const auto pin = Digest::parse_hex(std::string(64, 'a'));
+  const auto sha256 = Digest::parse_hex(std::string(64, 'b'));
+  const Location layout = parse_location("OCI-archive:/srv/image.tar:team:1", pin, sha256);
+  ASSERT_TRUE(std::holds_alternative<LayoutSource>(layout));
+  EXPECT_EQ(std::get<LayoutSource>(layout).transport, "oci-archive");
+  EXPECT_EQ(std::get<LayoutSource>(layout).path, "/srv/image.tar");
+  EXPECT_EQ(std::get<LayoutSource>(layout).tag, "team:1");
+  EXPECT_EQ(std::get<LayoutSource>(layout).pin, pin);
+  const Location web = parse_location("https://r.example/a.tar", pin, sha256);
+  ASSERT_TRUE(std::holds_alternative<WebSource>(web));
+  EXPECT_EQ(std::get<WebSource>(web).url, "https://r.example/a.tar");
+  EXPECT_EQ(std::get<WebSource>(web).sha256, sha256);
+}
+
 }  // namespace
 
 }  // namespace pyro

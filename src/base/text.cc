@@ -1,7 +1,9 @@
-// Base64, by OpenSSL.
+// Text from and for the outside: %XX of URLs, and base64 by OpenSSL.
 #include "base/text.h"
 
 #include <openssl/evp.h>
+
+#include <charconv>
 
 namespace pyro {
 namespace {
@@ -21,6 +23,22 @@ std::string_view without_padding(std::string_view text) {
 }
 
 }  // namespace
+
+std::string percent_decode(std::string_view text) {
+  std::string result;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned value = 0;
+    const char* const digits = text.data() + i + 1;
+    if (text[i] == '%' && i + 2 < text.size() &&
+        std::from_chars(digits, digits + 2, value, 16).ptr == digits + 2) {
+      result += static_cast<char>(value);
+      i += 2;
+    } else {
+      result += text[i];
+    }
+  }
+  return result;
+}
 
 std::string base64_encode(std::string_view bytes) {
   std::string text((bytes.size() + 2) / 3 * 4, '\0');

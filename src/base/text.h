@@ -57,6 +57,9 @@ namespace pyro {
   return std::to_string(bytes >> 20) + " MiB";
 }
 
+/// Decodes the %XX of a URL; leaves other text as it is.
+[[nodiscard]] std::string percent_decode(std::string_view text);
+
 // --- base64: RFC 4648 section 4; up to 1 GiB ---
 
 [[nodiscard]] std::string base64_encode(std::string_view bytes);

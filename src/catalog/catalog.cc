@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "catalog/catalog.h"
+#include "catalog/entry.h"
 #include "catalog/names.h"
 #include "pyro/error.h"
 
@@ -26,6 +27,7 @@ Environment debian_12(const std::string& tag, std::string description,
   environment.oci_registry = "registry-1.docker.io";
   environment.oci_repository = "thalesmaciel/pyro-environment-debian-" + tag;
   environment.oci_reference = "1.0.0";
+  static_cast<void>(parse_sources(environment));
   return environment;
 }
 

@@ -110,6 +110,12 @@ void read_archive(const FieldReader& fields, Environment& environment,
   environment.source_url = resolve_source_url(std::move(*environment.source_url), directory);
 }
 
+/// The tag or digest that the entry asks for; an entry may have the pin alone.
+std::string reference_of(const Environment& environment) {
+  if (environment.oci_reference) return *environment.oci_reference;
+  return environment.oci_digest ? environment.oci_digest->to_string() : "";
+}
+
 constexpr std::size_t kMaxPortableEntry = std::size_t{64} << 10;
 
 bool may_be_passed_on(const std::string& url) {
@@ -129,6 +135,20 @@ Environment without_local_source(Environment environment) {
 }
 
 }  // namespace
+
+bool parse_sources(Environment& environment) {
+  if (environment.source_url) {
+    environment.location =
+        parse_location(*environment.source_url, environment.oci_digest, environment.source_sha256);
+  }
+  const std::string reference = reference_of(environment);
+  if (!environment.oci_registry || !environment.oci_repository || reference.empty()) return true;
+  auto image =
+      ImageReference::make(*environment.oci_registry, *environment.oci_repository, reference);
+  if (!image) return false;
+  environment.registry = RegistrySource{std::move(*image), environment.oci_digest};
+  return true;
+}
 
 FieldReader::FieldReader(const nlohmann::json& object, std::string where)
     : object_(object), where_(std::move(where)) {
@@ -233,6 +253,11 @@ Environment read_entry(const nlohmann::json& entry, std::size_t index,
   read_description(fields, environment);
   read_oci(fields, environment);
   read_archive(fields, environment, file.parent_path());
+  if (!parse_sources(environment)) {
+    fields.fail("oci_repository",
+                "is too long: a registry and a repository together have at most "
+                "255 characters");
+  }
   environment.catalog_file = file;
   if (install_directory_name(environment).size() > kMaxInstallName) {
     fields.fail("name", "is too long: name and version together have at most " +

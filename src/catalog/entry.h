@@ -56,6 +56,10 @@ class FieldReader {
   std::string where_;
 };
 
+/// Makes `registry` and `location` of `environment` from its text fields, which are valid each.
+/// @returns false when registry and repository together are too long for a reference.
+[[nodiscard]] bool parse_sources(Environment& environment);
+
 /// Checks `entry`, number `index` of `file`, field by field.
 /// @throws Error(failed) "environment 'debian:12': field 'oci_registry': ..." when the name is
 /// good, "environments[0]: field 'name': ..." before that.

@@ -8,17 +8,6 @@
 namespace pyro {
 namespace {
 
-/// The scheme in lower case (RFC 3986 section 3.1); empty for a path.
-std::string scheme_of(std::string_view url) {
-  const std::string_view scheme = url.substr(0, url.find(':'));
-  const auto is_scheme_character = [](char c) { return is_alnum(c) || is_one_of(c, "+-."); };
-  if (scheme.size() == url.size() || scheme.empty() || is_digit(scheme.front()) ||
-      !all_are(scheme, is_scheme_character)) {
-    return {};
-  }
-  return to_lower(scheme);
-}
-
 /// Everything between "//" and the path.
 std::optional<std::string_view> authority_of(std::string_view url) {
   url.remove_prefix(url.find(':') + 1);
@@ -51,6 +40,7 @@ std::optional<std::string> file_complaint(std::string_view url) {
   const auto authority = authority_of(url);
   const bool here = !authority || authority->empty() || to_lower(*authority) == "localhost";
   const std::string_view rest = url.substr(url.find(':') + 1);
+  if (percent_decode(rest).find('\0') != std::string::npos) return "contains a zero byte";
   if (here && rest.starts_with('/') && !rest.ends_with('/')) return std::nullopt;
   return "a file URL needs an absolute path on this machine: file:///path";
 }

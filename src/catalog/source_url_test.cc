@@ -54,6 +54,7 @@ TEST(SourceUrl, Refuses) {
                           "https://a:0/",
                           "https://a\n/",
                           "file://host/a",
+                          "file:///a%00b",
                           "file:a",
                           "file:",
                           "file:///",

@@ -127,14 +127,11 @@ struct Place {
 void add_places(const Environment& environment, const std::vector<RegistryRule>& rules,
                 std::set<Place>& places) {
   if (!environment.oci_registry) return;
-  const auto image =
-      ImageReference::make(*environment.oci_registry, environment.oci_repository.value_or(""),
-                           environment.oci_reference.value_or(""));
-  if (!image) {
+  if (!environment.registry) {
     places.insert({"registry " + *environment.oci_registry, *environment.oci_registry});
     return;
   }
-  for (const Endpoint& endpoint : endpoints_of(*image, rules)) {
+  for (const Endpoint& endpoint : endpoints_of(environment.registry->image, rules)) {
     const std::string& host = endpoint.image.registry();
     places.insert({(endpoint.is_mirror ? "mirror " : "registry ") + host, host, endpoint.insecure,
                    endpoint.is_mirror});

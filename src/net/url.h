@@ -39,9 +39,6 @@ struct Url {
 /// Encodes all but RFC 3986's unreserved characters as %XX, as for a query.
 [[nodiscard]] std::string percent_encode(std::string_view text);
 
-/// Decodes %XX; leaves other text as it is.
-[[nodiscard]] std::string percent_decode(std::string_view text);
-
 /// `url` as messages may show it: without user info, query and fragment, which carry secrets. Takes
 /// any text, so that URLs that do not parse are cut as well.
 [[nodiscard]] std::string redact(std::string_view url);

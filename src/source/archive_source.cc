@@ -105,12 +105,12 @@ Archive read_file(const std::string& path, const FetchContext& context, ArchiveS
 /// One archive over the network, in as many responses as it takes.
 class Download {
  public:
-  Download(const Environment& environment, const FetchContext& context, const BodySink& sink)
-      : url_(*environment.source_url),
+  Download(const WebSource& source, const FetchContext& context, const BodySink& sink)
+      : url_(source.url),
         context_(context),
         http_(client_options(context)),
-        retry_(retry_options(context, environment.name)),
-        body_({.digest = environment.source_sha256}, sink, context.session) {}
+        retry_(retry_options(context)),
+        body_({.digest = source.sha256}, sink, context.session) {}
 
   Archive run(Partial* partial) {
     // A partial download without its front is of no use here, unlike that of a registry's layer.
@@ -154,12 +154,11 @@ class Download {
   std::string encoding_hint_;
 };
 
-Archive download(const Environment& environment, const FetchContext& context,
-                 Extraction& extraction) {
-  const auto& pin = environment.source_sha256;
+Archive download(const WebSource& source, const FetchContext& context, Extraction& extraction) {
+  const auto& pin = source.sha256;
   Partial* const partial =
       pin ? &context.partials.open(*pin, context.limits.compressed_bytes) : nullptr;
-  Download download(environment, context, ArchiveSink(extraction, context, partial));
+  Download download(source, context, ArchiveSink(extraction, context, partial));
   const Archive archive = download.run(partial);
   if (pin && *pin != archive.digest && download.came_in_parts()) {
     context.session.request_restart();
@@ -168,13 +167,29 @@ Archive download(const Environment& environment, const FetchContext& context,
   return archive;
 }
 
-void require_pinned(const Environment& environment, const Archive& archive) {
-  if (!environment.source_sha256 || *environment.source_sha256 == archive.digest) return;
-  throw Error(ErrorCode::integrity,
-              "the archive is " + archive.digest.to_string() + ", but the catalog pins " +
-                  environment.source_sha256->to_string(),
-              archive.encoding_hint)
+void require_pinned(const std::optional<Digest>& pin, const Archive& archive) {
+  if (!pin || *pin == archive.digest) return;
+  throw Error(
+      ErrorCode::integrity,
+      "the archive is " + archive.digest.to_string() + ", but the catalog pins " + pin->to_string(),
+      archive.encoding_hint)
       .add_hint("if the archive was published anew, the catalog entry needs its new checksum");
+}
+
+/// `read` sends the bytes of the archive to `extraction`. `place` names it in messages and records.
+template <typename Read>
+Provenance stream_archive(const std::string& place, const std::optional<Digest>& pin,
+                          const FetchContext& context, Extraction& extraction, const Read& read) {
+  context.progress.started(context.environment, place);
+  extraction.begin_layer("archive " + place,
+                         {.checksums = pin ? Checksums::leave : Checksums::check});
+  const Archive archive = read();
+  require_pinned(pin, archive);
+  extraction.end_layer();
+  return {.source = place,
+          .source_digest = archive.digest.to_string(),
+          .oci_digest = std::nullopt,
+          .received_bytes = archive.size};
 }
 
 using Head = std::vector<std::byte>;
@@ -225,24 +240,18 @@ bool is_compressed(int file, const std::string& path) {
 
 }  // namespace
 
-Provenance fetch_from_archive(const Environment& environment, const FetchContext& context,
+Provenance fetch_from_archive(const WebSource& source, const FetchContext& context,
                               Extraction& extraction) {
-  const std::string& source = *environment.source_url;
-  const auto path = source_path(source);
-  const std::string shown = path ? source : redact(source);
-  context.progress.started(environment.name, shown);
-  extraction.begin_layer(
-      "archive " + shown,
-      {.checksums = environment.source_sha256 ? Checksums::leave : Checksums::check});
-  const Archive archive = path
-                              ? read_file(*path, context, ArchiveSink(extraction, context, nullptr))
-                              : download(environment, context, extraction);
-  require_pinned(environment, archive);
-  extraction.end_layer();
-  return {.source = shown,
-          .source_digest = archive.digest.to_string(),
-          .oci_digest = std::nullopt,
-          .received_bytes = archive.size};
+  return stream_archive(redact(source.url), source.sha256, context, extraction,
+                        [&] { return download(source, context, extraction); });
+}
+
+Provenance fetch_from_archive(const PathSource& source, const FetchContext& context,
+                              Extraction& extraction) {
+  const std::string path = source.path.string();
+  return stream_archive(path, source.sha256, context, extraction, [&] {
+    return read_file(path, context, ArchiveSink(extraction, context, nullptr));
+  });
 }
 
 ArchiveKind archive_kind(const std::filesystem::path& path) {

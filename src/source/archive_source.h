@@ -8,18 +8,20 @@
 #include <string_view>
 
 #include "base/files.h"
-#include "pyro/catalog.h"
 #include "pyro/limits.h"
+#include "pyro/source.h"
 #include "sandbox/extraction.h"
 #include "source/fetch.h"
 
 namespace pyro {
 
-/// Streams the archive at `environment.source_url` into `extraction`. Returning means that it has
-/// the pinned digest, if one is pinned.
+/// Streams an archive into `extraction`. Returning means that it has the pinned digest, if one is
+/// pinned.
 /// @throws Error
-[[nodiscard]] Provenance fetch_from_archive(const Environment& environment,
-                                            const FetchContext& context, Extraction& extraction);
+[[nodiscard]] Provenance fetch_from_archive(const WebSource& source, const FetchContext& context,
+                                            Extraction& extraction);
+[[nodiscard]] Provenance fetch_from_archive(const PathSource& source, const FetchContext& context,
+                                            Extraction& extraction);
 
 /// The content of a file that is named as a source.
 enum class ArchiveKind : std::uint8_t {

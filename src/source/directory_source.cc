@@ -175,14 +175,6 @@ bool holds_artifacts(const fs::path& directory) {
   return true;
 }
 
-std::optional<fs::path> source_directory(const Environment& environment) {
-  if (!environment.source_url) return std::nullopt;
-  const auto path = source_path(*environment.source_url);
-  std::error_code none;
-  if (!path || !fs::is_directory(*path, none)) return std::nullopt;
-  return *path;
-}
-
 std::vector<WrittenArtifact> copy_artifacts(const fs::path& directory, int staging,
                                             const fs::path& target_dir,
                                             const ExtractionLimits& limits,

@@ -22,9 +22,6 @@ namespace pyro {
 /// Whether every required artifact is a regular file in `directory`.
 [[nodiscard]] bool holds_artifacts(const std::filesystem::path& directory);
 
-/// The source in the catalog, if that is a directory.
-[[nodiscard]] std::optional<std::filesystem::path> source_directory(const Environment& environment);
-
 /// Copies the artifacts of `directory` into the directory `staging`, as copy_file() does.
 /// @returns the artifacts with the digests of the copies.
 /// @throws Error(integrity) for missing or too large artifacts; (filesystem); (interrupted)

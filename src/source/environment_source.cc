@@ -70,9 +70,12 @@ EnvironmentSource in_registry(std::string_view text) {
 
 /// Checks an archive that exists; another one may be created later.
 void require_archive(const std::string& url) {
-  const auto path = source_path(url);
+  const Location location = parse_location(url, {}, {});
+  const auto* const local = std::get_if<PathSource>(&location);
   std::error_code none;
-  if (path && fs::is_regular_file(*path, none)) static_cast<void>(archive_kind(*path));
+  if (local != nullptr && fs::is_regular_file(local->path, none)) {
+    static_cast<void>(archive_kind(local->path));
+  }
 }
 
 EnvironmentSource behind_url(std::string_view url) {
@@ -203,18 +206,22 @@ bool pins_archive_only(const Environment& environment) {
   return environment.source_sha256 && !environment.oci_digest;
 }
 
-std::optional<ChosenSource> source_at_url(const Environment& environment) {
-  if (const auto directory = source_directory(environment)) {
-    if (is_pinned(environment)) {
-      refuse_unproven(environment, directory->string() + " is a directory");
-    }
-    return ArtifactDirectory{*directory};
-  }
-  if (auto image = layout_source(environment)) return std::move(*image);
-  if (is_pinned(environment) && !environment.source_sha256) {
+ChosenSource choose(const Environment& environment, const PathSource& local) {
+  std::error_code none;
+  if (!fs::is_directory(local.path, none)) return local;
+  if (is_pinned(environment)) refuse_unproven(environment, local.path.string() + " is a directory");
+  return ArtifactDirectory{local.path};
+}
+
+ChosenSource source_at(const Environment& environment, const Location& location) {
+  if (const auto* const layout = std::get_if<LayoutSource>(&location)) return LayoutImage{*layout};
+  const auto* const local = std::get_if<PathSource>(&location);
+  ChosenSource chosen =
+      local != nullptr ? choose(environment, *local) : ChosenSource(std::get<WebSource>(location));
+  if (environment.oci_digest && !environment.source_sha256) {
     refuse_unproven(environment, "'source_url' names an archive");
   }
-  return SourceArchive{};
+  return chosen;
 }
 
 }  // namespace
@@ -243,8 +250,8 @@ std::optional<ChosenSource> choose_source(const std::optional<fs::path>& runtime
     progress.warning("the runtime bundle " + runtime_dir->string() +
                      " is passed over: it cannot prove that it holds what the catalog pins");
   }
-  if (has_oci_source(environment) && !pins_archive_only(environment)) return RegistryImage{};
-  if (environment.source_url) return source_at_url(environment);
+  if (environment.registry && !pins_archive_only(environment)) return *environment.registry;
+  if (environment.location) return source_at(environment, *environment.location);
   return std::nullopt;
 }
 

@@ -17,20 +17,17 @@ struct BundledProfile {
   RuntimeBundle bundle;
   std::filesystem::path directory;
 };
-/// The image of the catalog entry in a registry.
-struct RegistryImage {};
 /// A directory of unpacked artifacts.
 struct ArtifactDirectory {
   std::filesystem::path path;
 };
-/// The archive at `source_url` of the catalog entry.
-struct SourceArchive {};
 
-using ChosenSource =
-    std::variant<BundledProfile, RegistryImage, ArtifactDirectory, LayoutImage, SourceArchive>;
+using ChosenSource = std::variant<BundledProfile, RegistrySource, ArtifactDirectory, LayoutImage,
+                                  WebSource, PathSource>;
 
-/// The first source of `environment`: the runtime bundle, a registry, `source_url`. With a pin, the
-/// first source that can prove it: a bundle is skipped with a warning. Nothing without a source.
+/// The first source of `environment`: the runtime bundle, a registry, a URL or path. With a pin,
+/// the first source that can prove it: a bundle is skipped with a warning. Nothing without a
+/// source.
 /// @throws Error(failed) for a bundle of another platform; (integrity) when no source can prove the
 /// pin.
 [[nodiscard]] std::optional<ChosenSource> choose_source(

@@ -11,7 +11,6 @@
 
 #include "base/directories.h"
 #include "base/files.h"
-#include "net/url.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -52,8 +51,6 @@ Fd open_own_directory(const std::filesystem::path& path) try {
 } catch (const Error&) {
   return {};
 }
-
-constexpr std::string_view kFileScheme = "file://";
 
 }  // namespace
 
@@ -140,24 +137,15 @@ CurlOptions client_options(const FetchContext& context) {
   return client_options(context.network, context.stop, &context.progress);
 }
 
-RetryOptions retry_options(const FetchContext& context, const std::string& environment) {
+RetryOptions retry_options(const FetchContext& context) {
   ProgressListener& progress = context.progress;
   return {.retries = context.network.retries,
           .delay = context.network.retry_delay,
           .stop = context.stop,
-          .on_pause = [&progress, environment](const Error& why, std::chrono::milliseconds pause) {
+          .on_pause = [&progress, environment = context.environment](
+                          const Error& why, std::chrono::milliseconds pause) {
             progress.retrying(environment, why.what(), pause);
           }};
-}
-
-std::optional<std::string> source_path(const std::string& source_url) {
-  if (source_url.starts_with(kFileScheme)) {
-    std::string_view rest = std::string_view(source_url).substr(kFileScheme.size());
-    if (rest.starts_with("localhost/")) rest.remove_prefix(std::string_view("localhost").size());
-    return percent_decode(rest);
-  }
-  if (source_url.find("://") == std::string::npos) return source_url;
-  return std::nullopt;
 }
 
 }  // namespace pyro

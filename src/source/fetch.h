@@ -87,6 +87,7 @@ struct ByteCount {
 
 /// One attempt of a fetch.
 struct FetchContext {
+  const std::string& environment;  ///< Its name, for progress.
   const NetworkOptions& network;
   const ExtractionLimits& limits;
   ProgressListener& progress;
@@ -109,9 +110,8 @@ struct FetchContext {
 /// The options of the HTTP client of a fetch.
 [[nodiscard]] CurlOptions client_options(const FetchContext& context);
 
-/// Reports retries as progress of `environment`.
-[[nodiscard]] RetryOptions retry_options(const FetchContext& context,
-                                         const std::string& environment);
+/// Reports retries as progress.
+[[nodiscard]] RetryOptions retry_options(const FetchContext& context);
 
 /// Where the artifacts came from, as the install record keeps it.
 struct Provenance {
@@ -121,8 +121,5 @@ struct Provenance {
   std::optional<Digest> oci_digest;
   std::uint64_t received_bytes = 0;
 };
-
-/// The local path that `source_url` names, as a path or as a file URL; nothing for other URLs.
-[[nodiscard]] std::optional<std::string> source_path(const std::string& source_url);
 
 }  // namespace pyro

@@ -11,15 +11,14 @@
 #include <string>
 #include <vector>
 
-#include "base/reference.h"
 #include "net/curl_client.h"
 #include "oci/image_layout.h"
 #include "oci/manifest.h"
-#include "pyro/catalog.h"
 #include "pyro/digest.h"
 #include "pyro/limits.h"
 #include "pyro/network_options.h"
 #include "pyro/progress.h"
+#include "pyro/source.h"
 #include "sandbox/extraction.h"
 #include "source/archive_source.h"
 #include "source/fetch.h"
@@ -58,19 +57,11 @@ using LayerReading = std::function<void(const Descriptor& layer, const BodySink&
                                       const FetchContext& context, Extraction& extraction,
                                       const LayerReading& read);
 
-/// Whether the catalog says enough to pull `environment` from a registry: where, and a tag or a
-/// digest.
-[[nodiscard]] bool has_oci_source(const Environment& environment) noexcept;
-
-/// The image that the catalog names in a registry.
-/// @throws Error(failed) when the name is not valid.
-[[nodiscard]] ImageReference image_of(const Environment& environment);
-
 /// Resolves the reference, or the pin, and streams the layers into `extraction`. Returning means
 /// that all bytes were verified.
 /// @throws Error
-[[nodiscard]] Provenance fetch_from_oci(const Environment& environment, const FetchContext& context,
-                                        Extraction& extraction);
+[[nodiscard]] Provenance fetch_from_registry(const RegistrySource& source,
+                                             const FetchContext& context, Extraction& extraction);
 
 /// The digests of a pulled image: of its manifest, and of the index if there was one.
 struct PulledImage {
@@ -92,10 +83,9 @@ class ImageLookup {
   ImageLookup(const NetworkOptions& network, const std::stop_token& stop,
               ProgressListener* progress);
 
-  /// For an environment with an OCI source. No registry is asked about an image that is pinned, or
-  /// named by its digest.
+  /// No registry is asked about an image that is pinned, or named by its digest.
   /// @throws Error
-  [[nodiscard]] NewestImage find(const Environment& environment, const PulledImage& pulled);
+  [[nodiscard]] NewestImage find(const RegistrySource& source, const PulledImage& pulled);
 
  private:
   const NetworkOptions network_;
@@ -106,33 +96,26 @@ class ImageLookup {
 
 /// An image of a layout.
 struct LayoutImage {
-  std::filesystem::path layout;
-  std::string tag = {};               ///< Empty for the only image.
-  std::optional<Digest> digest = {};  ///< Of its manifest or index; takes precedence over the tag.
-  /// As the user named it (oci/layout_files.h); empty to tell by the content.
-  std::string transport = {};
+  LayoutSource source;
   /// The layout, if it is open already.
   std::shared_ptr<const ImageLayout> opened = {};
+  std::optional<Digest> digest = {};  ///< Of its manifest or index; takes precedence over the tag.
 };
 
-/// The image that `environment.source_url` names as "oci:DIR[:TAG]", "oci-archive:FILE[:TAG]" or
-/// "docker-archive:FILE[:NAME:TAG]"; nothing for other URLs.
-[[nodiscard]] std::optional<LayoutImage> layout_source(const Environment& environment);
-
-/// The image in the archive at `environment.source_url`, opened; nothing when it is not on this
-/// machine, holds no images, or cannot be read.
+/// The image in an archive, opened; nothing when the archive holds no images or cannot be read.
 /// @throws Error(integrity) for damaged images; (interrupted)
-[[nodiscard]] std::optional<LayoutImage> image_in_archive(const Environment& environment,
+[[nodiscard]] std::optional<LayoutImage> image_in_archive(const std::filesystem::path& archive,
                                                           const Unpacking& unpacking);
 
 /// Unpacks a compressed layout.
 /// @throws Error as ImageLayout and unpack_archive()
-[[nodiscard]] std::shared_ptr<const ImageLayout> open_image_layout(
-    const std::filesystem::path& path, const std::string& transport, const Unpacking& unpacking);
+[[nodiscard]] std::shared_ptr<const ImageLayout> open_image_layout(const LayoutSource& source,
+                                                                   const Unpacking& unpacking);
 
-/// Compares an image of `layout` with the pins of the catalog. Annotations prove nothing.
+/// Compares an image of `layout` with the pin of the catalog, if there is one. Annotations prove
+/// nothing.
 /// @throws Error(integrity) when it is not the pinned one
-void require_pinned(const Environment& environment, const ResolvedImage& image,
+void require_pinned(const std::optional<Digest>& pin, const ResolvedImage& image,
                     const std::filesystem::path& layout);
 
 /// Streams the layers of `image` into `extraction`. Returning means that all bytes were verified,
@@ -141,7 +124,7 @@ void require_pinned(const Environment& environment, const ResolvedImage& image,
 /// The source of the result is "oci:DIR@<manifest digest>", "oci-archive:FILE@<manifest digest>" or
 /// "docker-archive:FILE@<manifest digest>": skopeo's names of the three.
 /// @throws Error
-[[nodiscard]] Provenance fetch_from_layout(const Environment& environment, const LayoutImage& image,
-                                           const FetchContext& context, Extraction& extraction);
+[[nodiscard]] Provenance fetch_from_layout(const LayoutImage& image, const FetchContext& context,
+                                           Extraction& extraction);
 
 }  // namespace pyro

@@ -23,34 +23,16 @@ bool is_same(const Digest& digest, const PulledImage& pulled) {
   return digest == pulled.manifest || digest == pulled.index;
 }
 
-std::optional<Digest> pin_of(const Environment& environment, const ImageReference& image) {
-  return environment.oci_digest ? environment.oci_digest : image.digest();
-}
-
 }  // namespace
 
-bool has_oci_source(const Environment& environment) noexcept {
-  return environment.oci_registry && environment.oci_repository &&
-         (environment.oci_reference || environment.oci_digest);
-}
-
-ImageReference image_of(const Environment& environment) {
-  const std::string reference =
-      environment.oci_reference ? *environment.oci_reference : environment.oci_digest->to_string();
-  auto image =
-      ImageReference::make(*environment.oci_registry, *environment.oci_repository, reference);
-  if (!image) throw Error(ErrorCode::failed, "its catalog entry names no valid OCI image");
-  return std::move(*image);
-}
-
-Provenance fetch_from_oci(const Environment& environment, const FetchContext& context,
-                          Extraction& extraction) {
-  const ImageReference image = image_of(environment);
-  context.progress.started(environment.name, image.to_string());
+Provenance fetch_from_registry(const RegistrySource& source, const FetchContext& context,
+                               Extraction& extraction) {
+  const ImageReference& image = source.image;
+  context.progress.started(context.environment, image.to_string());
   CurlClient http(client_options(context));
-  RegistryClient registry(http, image, context.network, retry_options(context, environment.name),
+  RegistryClient registry(http, image, context.network, retry_options(context),
                           watch_hosts(context));
-  const ResolvedImage resolved = registry.resolve(environment.oci_digest);
+  const ResolvedImage resolved = registry.resolve(source.pin);
   const std::string place = "oci://" + image.registry() + "/" + image.repository();
   return fetch_layers(
       resolved, place, context, extraction, [&](const Descriptor& layer, const BodySink& sink) {
@@ -68,9 +50,10 @@ ImageLookup::ImageLookup(const NetworkOptions& network, const std::stop_token& s
                          ProgressListener* progress)
     : network_(network), stop_(stop), progress_(progress) {}
 
-NewestImage ImageLookup::find(const Environment& environment, const PulledImage& pulled) {
-  const ImageReference image = image_of(environment);
-  if (const auto pin = pin_of(environment, image)) return {*pin, !is_same(*pin, pulled)};
+NewestImage ImageLookup::find(const RegistrySource& source, const PulledImage& pulled) {
+  const ImageReference& image = source.image;
+  const auto fixed = source.pin ? source.pin : image.digest();
+  if (fixed) return {*fixed, !is_same(*fixed, pulled)};
   if (network_.offline) {
     throw Error(ErrorCode::network,
                 "cannot ask " + image.registry() + ": pyro is told to be offline");

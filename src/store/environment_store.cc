@@ -54,9 +54,9 @@ UpdateStatus check(EnvironmentStatus status, ImageLookup& lookup) {
   const auto pulled = pulled_image(*update.status.installed);
   if (!pulled) return update;
   update.installed_digest = pulled->index ? pulled->index : pulled->manifest;
-  if (!has_oci_source(environment)) return update;
+  if (!environment.registry) return update;
   try {
-    const NewestImage newest = lookup.find(environment, *pulled);
+    const NewestImage newest = lookup.find(*environment.registry, *pulled);
     update.newest_digest = newest.digest;
     update.newer_available = newest.is_newer;
   } catch (const Error& error) {

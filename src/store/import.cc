@@ -186,14 +186,25 @@ bool is_same_image(const Environment& environment, const StoreOptions& options,
          installation->record.source_digest == image.manifest_digest.to_string();
 }
 
+void refuse_pinned_archive(const Environment& environment) {
+  if (!environment.source_sha256 || environment.oci_digest) return;
+  throw Error(ErrorCode::integrity,
+              "the catalog pins the archive that '" + environment.name +
+                  "' comes from, and an image is no archive",
+              "bring the archive itself, and point the entry's 'source_url' at it");
+}
+
 void import_as(const Environment& environment, const StoreOptions& stored,
                const std::shared_ptr<const ImageLayout>& layout, const ResolvedImage& image,
                const ImportOptions& options) {
-  require_pinned(environment, image, layout->path());
+  require_pinned(environment.oci_digest, image, layout->path());
+  refuse_pinned_archive(environment);
   if (!options.force && is_same_image(environment, stored, image)) return;
   install(stored, environment,
           {.mode = PullMode::force, .progress = options.progress, .stop = options.stop},
-          LayoutImage{.layout = layout->path(), .digest = image.digest, .opened = layout});
+          LayoutImage{.source = {.transport = {}, .path = layout->path()},
+                      .opened = layout,
+                      .digest = image.digest});
 }
 
 }  // namespace
@@ -201,8 +212,8 @@ void import_as(const Environment& environment, const StoreOptions& stored,
 OpenLayout EnvironmentStore::open_layout(const std::filesystem::path& path,
                                          const std::stop_token& stop) const {
   ProgressListener silence;
-  return OpenLayout(
-      open_image_layout(resolve_links(path), {}, unpacking_in(options_, silence, stop)));
+  return OpenLayout(open_image_layout({.transport = {}, .path = resolve_links(path)},
+                                      unpacking_in(options_, silence, stop)));
 }
 
 std::vector<LayoutEnvironment> OpenLayout::environments() const {

@@ -178,26 +178,32 @@ class Pull {
 
   InstalledEnvironment install_from(const LayoutImage& image) {
     return fetch([&](const FetchContext& context, Extraction& extraction) {
-      return fetch_from_layout(environment_, image, context, extraction);
+      return fetch_from_layout(image, context, extraction);
     });
   }
 
-  InstalledEnvironment install_from(const RegistryImage& /*of the entry*/) {
+  InstalledEnvironment install_from(const RegistrySource& source) {
     return fetch([&](const FetchContext& context, Extraction& extraction) {
-      return fetch_from_oci(environment_, context, extraction);
+      return fetch_from_registry(source, context, extraction);
+    });
+  }
+
+  InstalledEnvironment install_from(const WebSource& source) {
+    return fetch([&](const FetchContext& context, Extraction& extraction) {
+      return fetch_from_archive(source, context, extraction);
     });
   }
 
   /// An archive without artifacts may be an image layout. Not if the archive is pinned.
-  InstalledEnvironment install_from(const SourceArchive& /*of the entry*/) {
+  InstalledEnvironment install_from(const PathSource& source) {
     std::optional<LayoutImage> image;
     try {
       return fetch([&](const FetchContext& context, Extraction& extraction) {
-        return fetch_from_archive(environment_, context, extraction);
+        return fetch_from_archive(source, context, extraction);
       });
     } catch (const Error& error) {
       if (error.code() == ErrorCode::integrity && !is_pinned(environment_)) {
-        image = image_in_archive(environment_, unpacking_);
+        image = image_in_archive(source.path, unpacking_);
       }
       if (!image) throw;
     }
@@ -268,8 +274,9 @@ class Pull {
         extractor_of(options_), transaction.open_candidates(), options_.limits,
         [&](std::string_view text) { progress_.note(text); }, targets_);
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
-    const FetchContext context{options_.network, options_.limits, progress_, partials,  pull_.stop,
-                               session_,         layout_.root(),  bytes,     unpacking_};
+    const FetchContext context{
+        environment_.name, options_.network, options_.limits, progress_, partials,
+        pull_.stop,        session_,         layout_.root(),  bytes,     unpacking_};
     const Provenance provenance = stream(context, extraction);
     const auto artifacts = extraction.finish();
     if (pull_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");

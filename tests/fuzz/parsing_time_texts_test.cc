@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "base/reference.h"
+#include "base/text.h"
 #include "catalog/names.h"
 #include "net/http.h"
 #include "net/retry.h"
