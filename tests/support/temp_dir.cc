@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <fstream>
-#include <iterator>
+#include <sstream>
 #include <system_error>
 #include <utility>
 
@@ -102,7 +102,9 @@ TempDir::~TempDir() {
 std::string read_file(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) throw_errno("read " + file.string());
-  return {std::istreambuf_iterator<char>(in), {}};
+  std::ostringstream text;  // A file below /proc has no size.
+  text << in.rdbuf();
+  return std::move(text).str();
 }
 
 void write_file(const fs::path& file, std::string_view bytes) {
