@@ -1,4 +1,4 @@
-// What files are by their content.
+// Tests of file types by content.
 #include "base/content_kind.h"
 
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ struct KindRow {
   std::string head;
 };
 
-TEST(ContentKind, NamesWhatIsKnown) {
+TEST(ContentKind, NamesKnownFormats) {
   using namespace std::string_view_literals;
   const std::vector<KindRow> rows = {
       {"gzip data", at(0, "\x1f\x8b\x08")},
@@ -64,7 +64,7 @@ TEST(ContentKind, NamesWhatIsKnown) {
   for (const KindRow& row : rows) EXPECT_EQ(name_of(row.head), row.name);
 }
 
-TEST(ContentKind, KnowsWhatContentIsOfUseFor) {
+TEST(ContentKind, ClassifiesKernelsFileSystemsAndCompressedData) {
   const std::string elf = at(0,
                              "\x7f"
                              "ELF");

@@ -66,7 +66,7 @@ class TreeWalk : public ::testing::Test {
   Fd directory_;
 };
 
-TEST_F(TreeWalk, RemovesWhatIsThere) {
+TEST_F(TreeWalk, RemovesTreeWithoutFollowingLinks) {
   make_file("tree/a/b/file");
   make_file("tree/file");
   fs::create_directory(root_ / "tree/empty");
@@ -108,7 +108,7 @@ TEST_F(TreeWalk, VisitsEverythingInDeepTree) {
   EXPECT_EQ(left, kDepth + 1);
 }
 
-TEST_F(TreeWalk, DoesNotLeaveTreeThatIsMovedMeanwhile) {
+TEST_F(TreeWalk, FailsWithoutLeavingTreeThatIsMovedMeanwhile) {
   make_chain(40);
   make_file("other/precious");
   Fd deepest;
@@ -130,7 +130,7 @@ TEST_F(TreeWalk, DoesNotLeaveTreeThatIsMovedMeanwhile) {
 
 constexpr std::uint64_t kAll = std::numeric_limits<std::uint64_t>::max();
 
-TEST(FreeSpace, WhatIsMissingIsTold) {
+TEST(FreeSpace, ErrorNamesMissingSpace) {
   ASSERT_TRUE(free_space("/tmp"));
   EXPECT_NO_THROW(require_free_space("/tmp", 0));
   try {
@@ -145,13 +145,13 @@ TEST(FreeSpace, WhatIsMissingIsTold) {
   }
 }
 
-TEST(FreeSpace, NobodyIsRefusedWhereItIsNotKnown) {
+TEST(FreeSpace, AllowsAnySizeIfFreeSpaceIsUnknown) {
   EXPECT_EQ(free_space("/proc"), std::nullopt);
   EXPECT_EQ(free_space("/does/not/exist"), std::nullopt);
   EXPECT_NO_THROW(require_free_space("/proc", kAll));
 }
 
-TEST(FreeSpace, ItsLackIsToldFromOtherFailures) {
+TEST(FreeSpace, OnlyFullDiskCountsAsOutOfSpace) {
   Error full = system_error("cannot write x", ENOSPC);
   EXPECT_TRUE(is_out_of_space(full));
   EXPECT_TRUE(is_out_of_space(full.add_context("cannot install it")));

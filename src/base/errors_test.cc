@@ -18,7 +18,7 @@ Error caught(const Thrown& thrown) {
   }
 }
 
-TEST(CaughtError, IsAnErrorAsItWasThrown) {
+TEST(CaughtError, KeepsCodeContextAndHintOfError) {
   Error thrown(ErrorCode::busy, "held", "wait");
   thrown.add_context("cannot lock");
   const Error error = caught(thrown);
@@ -27,7 +27,7 @@ TEST(CaughtError, IsAnErrorAsItWasThrown) {
   EXPECT_EQ(error.hint(), "wait");
 }
 
-TEST(CaughtError, IsMadeOfAnythingElse) {
+TEST(CaughtError, ConvertsOtherExceptions) {
   EXPECT_STREQ(caught(std::bad_alloc()).what(), "out of memory");
   EXPECT_STREQ(caught(std::runtime_error("why")).what(), "unexpected failure: why");
   EXPECT_STREQ(caught(1).what(), "unexpected failure");

@@ -13,7 +13,7 @@
 namespace pyro {
 namespace {
 
-TEST(WholeCalls, AreMadeAgainWhenInterrupted) {
+TEST(FileCalls, RetriesInterruptedCall) {
   int calls = 0;
   const int result = uninterrupted([&] {
     errno = EINTR;
@@ -23,7 +23,7 @@ TEST(WholeCalls, AreMadeAgainWhenInterrupted) {
   EXPECT_EQ(calls, 3);
 }
 
-TEST(WholeCalls, AreNotMadeAgainWhenTheyFail) {
+TEST(FileCalls, DoesNotRetryFailedCall) {
   int calls = 0;
   const int result = uninterrupted([&] {
     ++calls;
@@ -34,7 +34,7 @@ TEST(WholeCalls, AreNotMadeAgainWhenTheyFail) {
   EXPECT_EQ(calls, 1);
 }
 
-TEST(WholeCalls, SetSize) {
+TEST(FileCalls, SetSizeGrowsFileAndReportsBadDescriptor) {
   const Fd file = make_memory_file("a file");
   ASSERT_TRUE(set_size(file.get(), 5000));
   struct stat status {};
@@ -44,7 +44,7 @@ TEST(WholeCalls, SetSize) {
   EXPECT_EQ(errno, EBADF);
 }
 
-TEST(WholeCalls, RefuseFileThatEndsBefore) {
+TEST(FileCalls, RejectsReadBeyondEndOfFile) {
   const Fd file = make_memory_file("a file");
   write_all(file.get(), "content", "a file");
   std::array<char, 4> bytes{};
@@ -89,7 +89,7 @@ class RegularFileTest : public ::testing::Test {
   fs::path root_;
 };
 
-TEST_F(RegularFileTest, IsReadAsAWholeThroughLinks) {
+TEST_F(RegularFileTest, ReadsWholeFileAndFollowsLinks) {
   for (const std::string& content :
        {std::string(), std::string("text"), std::string(kLimit, 'x')}) {
     const fs::path file = write(content);
@@ -102,17 +102,17 @@ TEST_F(RegularFileTest, IsReadAsAWholeThroughLinks) {
   EXPECT_EQ(read_regular_file(root_ / "file", kLimit)->status.st_mode & 07777U, 0640U);
 }
 
-TEST_F(RegularFileTest, HasNoSizeWhereTheKernelMakesItUp) {
+TEST_F(RegularFileTest, ReadsProcFilesWithoutSize) {
   EXPECT_NE(read_regular_file("/proc/self/status", kLimit)->content.find("Name:"),
             std::string::npos);
 }
 
-TEST_F(RegularFileTest, NothingWhereThereIsNone) {
+TEST_F(RegularFileTest, ReturnsNothingForMissingFile) {
   EXPECT_FALSE(read_regular_file(root_ / "none", kLimit));
   EXPECT_FALSE(read_regular_file(write("") / "below a file", kLimit));
 }
 
-TEST_F(RegularFileTest, SaysWhyItIsNone) {
+TEST_F(RegularFileTest, RejectsLargeFilesPipesDirectoriesAndDevices) {
   EXPECT_EQ(error_of(write(std::string(kLimit + 1, 'x'))), "it is larger than 1 MiB");
   const fs::path pipe = root_ / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
@@ -148,7 +148,7 @@ TEST(FileTrust, JudgesSecretsByOwnerAndMode) {
   }
 }
 
-TEST(FileTrust, SettingsMayBeRead) {
+TEST(FileTrust, AcceptsReadableSettingsAndRejectsWritableOnes) {
   EXPECT_EQ(judge_file(0644, 1000, 1000, Holds::settings).remark, "");
   EXPECT_FALSE(judge_file(0646, 1000, 1000, Holds::settings).believed);
   EXPECT_FALSE(judge_file(0644, 1001, 1000, Holds::settings).believed);

@@ -65,7 +65,7 @@ INSTANTIATE_TEST_SUITE_P(Boundaries, FsVeritySizes,
                                            128 * 4096 + 1, 129 * 4096, 128 * 128 * 4096,
                                            128 * 128 * 4096 + 4096 + 17));
 
-TEST(FsVerity, AHoleAtOnceIsAsManyZeroBlocks) {
+TEST(FsVerity, HoleEqualsAsManyZeroBlocks) {
   constexpr std::uint64_t kBlocks = 128 * 128 * 3 + 77;
   FsVerity at_once;
   at_once.add_blocks(Bytes(FsVerity::kBlockSize, std::byte{9}));
@@ -77,7 +77,7 @@ TEST(FsVerity, AHoleAtOnceIsAsManyZeroBlocks) {
   EXPECT_EQ(at_once.finish(kSize).hex(), one_by_one.finish(kSize).hex());
 }
 
-TEST(FsVerity, BeginsAnewAfterFinish) {
+TEST(FsVerity, StartsNewDigestAfterFinish) {
   FsVerity verity;
   verity.add_blocks(content_of(300'000));
   const Digest first = verity.finish(300'000);

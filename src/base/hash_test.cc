@@ -10,7 +10,7 @@
 namespace pyro {
 namespace {
 
-TEST(Sha256Lanes, EveryLaneIsItsBlocksDigest) {
+TEST(Sha256Lanes, EachLaneEqualsSha256OfItsBlock) {
   if (!has_sha256_lanes()) GTEST_SKIP() << "this processor has no AVX-512";
   std::vector<std::byte> blocks(kSha256Lanes * kSha256LaneBytes);
   for (unsigned seed = 0; seed < 20; ++seed) {

@@ -38,7 +38,7 @@ class OutputFileTest : public ::testing::Test {
   OutputFileTest() { fs::create_directory(path_.parent_path()); }
 };
 
-TEST_F(OutputFileTest, IsThereWithCommit) {
+TEST_F(OutputFileTest, AppearsOnlyAfterCommit) {
   {
     OutputFile file(path_);
     file.write(bytes("world and more"), 6);
@@ -50,7 +50,7 @@ TEST_F(OutputFileTest, IsThereWithCommit) {
   EXPECT_EQ(count(path_.parent_path()), 1U);
 }
 
-TEST_F(OutputFileTest, IsGoneWithoutAndWhatWasThereStays) {
+TEST_F(OutputFileTest, KeepsOldFileWithoutCommit) {
   testing::write_file(path_, "old");
   { OutputFile(path_).write(bytes("new"), 0); }
   EXPECT_EQ(testing::read_file(path_), "old");
@@ -63,7 +63,7 @@ TEST_F(OutputFileTest, IsGoneWithoutAndWhatWasThereStays) {
   EXPECT_EQ(testing::read_file(path_), "new");
 }
 
-TEST_F(OutputFileTest, ReplacesNothingButFiles) {
+TEST_F(OutputFileTest, RejectsFoldersAndPipes) {
   fs::create_directory(dir_ / "folder");
   ASSERT_EQ(::mkfifo((dir_ / "pipe").c_str(), 0600), 0);
   for (const char* name : {"folder", "pipe", "folder/"}) {
@@ -72,7 +72,7 @@ TEST_F(OutputFileTest, ReplacesNothingButFiles) {
   EXPECT_EQ(count(dir_.path()), 3U);
 }
 
-TEST_F(OutputFileTest, NamesTheFileThatCannotBeWritten) {
+TEST_F(OutputFileTest, ErrorNamesFileThatCannotBeWritten) {
   try {
     OutputFile(dir_ / "missing/file");
     FAIL();
@@ -82,7 +82,7 @@ TEST_F(OutputFileTest, NamesTheFileThatCannotBeWritten) {
   }
 }
 
-TEST_F(OutputFileTest, AFullDiskIsToldAndLeavesNothing) {
+TEST_F(OutputFileTest, FailedWriteLeavesNoFileAndAdvisesFreeingSpace) {
   std::signal(SIGXFSZ, SIG_IGN);
   rlimit before{};
   ::getrlimit(RLIMIT_FSIZE, &before);
@@ -124,7 +124,7 @@ class ReplaceFileTest : public ::testing::Test {
   fs::path directory_;
 };
 
-TEST_F(ReplaceFileTest, MakesAndReplaces) {
+TEST_F(ReplaceFileTest, CreatesFileAndReplacesItForNewReaders) {
   const fs::path file = directory_ / "f";
   replace_file(file, "old", 0644);
   EXPECT_EQ(content(file), "old");
@@ -141,7 +141,7 @@ TEST_F(ReplaceFileTest, MakesAndReplaces) {
   EXPECT_EQ(files(), 1U);
 }
 
-TEST_F(ReplaceFileTest, ReplacesNothingButFiles) {
+TEST_F(ReplaceFileTest, RejectsPipe) {
   const fs::path pipe = directory_ / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   EXPECT_THROW(replace_file(pipe, "x", 0644), Error);
@@ -149,7 +149,7 @@ TEST_F(ReplaceFileTest, ReplacesNothingButFiles) {
   EXPECT_EQ(files(), 1U);
 }
 
-TEST_F(ReplaceFileTest, LeavesNothingOfKilledProcess) {
+TEST_F(ReplaceFileTest, KilledProcessLeavesNoFile) {
   if (!Fd(::open(directory_.c_str(), O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600))) {
     GTEST_SKIP() << "the file system has no files without a name";
   }
@@ -161,7 +161,7 @@ TEST_F(ReplaceFileTest, LeavesNothingOfKilledProcess) {
   EXPECT_EQ(files(), 0U);
 }
 
-TEST_F(ReplaceFileTest, FailingLeavesNothing) {
+TEST_F(ReplaceFileTest, FailureLeavesNoTemporaryFile) {
   fs::create_directories(directory_ / "f/full");
   EXPECT_THROW(replace_file(directory_ / "f", "x", 0644), Error);
   EXPECT_EQ(files(), 1U);

@@ -15,7 +15,7 @@ using namespace std::string_view_literals;
 const std::string kHex(64, 'a');
 const std::string kDigest = "sha256:" + kHex;
 
-TEST(OciNames, Registry) {
+TEST(OciNames, ValidatesRegistries) {
   for (const auto good :
        {"registry-1.docker.io"sv, "localhost"sv, "localhost:5000"sv, "127.0.0.1:1"sv, "[::1]"sv,
         "[::1]:65535"sv, "[fe80::1]:443"sv, "Registry.Example"sv}) {
@@ -54,7 +54,7 @@ TEST(OciNames, Registry) {
   EXPECT_TRUE(is_oci_registry(std::string(63, 'a')));
 }
 
-TEST(OciNames, Repository) {
+TEST(OciNames, ValidatesRepositories) {
   for (const auto good :
        {"a"sv, "team/environment"sv, "a/b/c"sv, "a.b"sv, "a_b"sv, "a__b"sv, "a---b"sv, "0/1"sv}) {
     EXPECT_TRUE(is_oci_repository(good)) << good;
@@ -68,7 +68,7 @@ TEST(OciNames, Repository) {
   EXPECT_FALSE(is_oci_repository(std::string(256, 'a')));
 }
 
-TEST(OciNames, Tag) {
+TEST(OciNames, ValidatesTags) {
   for (const auto good : {"1.0.0"sv, "latest"sv, "_x"sv, "A-b.c_d"sv}) {
     EXPECT_TRUE(is_oci_tag(good)) << good;
   }
@@ -79,7 +79,7 @@ TEST(OciNames, Tag) {
   EXPECT_FALSE(is_oci_tag(std::string(129, 'a')));
 }
 
-TEST(OciNames, Reference) {
+TEST(OciNames, ValidatesTagsAndDigests) {
   EXPECT_TRUE(is_oci_reference("1.0.0"));
   EXPECT_TRUE(is_oci_reference("sha256:" + kHex));
   EXPECT_FALSE(is_oci_reference("sha512:" + kHex + kHex));
@@ -87,7 +87,7 @@ TEST(OciNames, Reference) {
   EXPECT_FALSE(is_oci_reference("sha256:"));
 }
 
-TEST(OciGrammar, Registries) {
+TEST(OciGrammar, ValidatesRegistries) {
   for (const char* text : {"registry.example", "registry.example:5000", "localhost", "UPPER.case",
                            "127.0.0.1:1", "[::1]", "[::1]:5000", "a-b.c", "h:65535"}) {
     EXPECT_TRUE(is_oci_registry(text)) << text;
@@ -101,7 +101,7 @@ TEST(OciGrammar, Registries) {
   }
 }
 
-TEST(OciGrammar, Repositories) {
+TEST(OciGrammar, ValidatesRepositories) {
   for (const char* text : {"a", "team/env", "a__b", "a--b", "a---b", "a.b", "a_b", "0/1/2",
                            "thalesmaciel/pyro-environment-debian-12"}) {
     EXPECT_TRUE(is_oci_repository(text)) << text;
@@ -114,7 +114,7 @@ TEST(OciGrammar, Repositories) {
   }
 }
 
-TEST(OciGrammar, Tags) {
+TEST(OciGrammar, ValidatesTags) {
   for (const std::string& text :
        {std::string("1.0.0"), std::string("_x"), std::string("A-b.c_d"), std::string(128, 'a')}) {
     EXPECT_TRUE(is_oci_tag(text)) << text;
@@ -126,7 +126,7 @@ TEST(OciGrammar, Tags) {
   }
 }
 
-TEST(OciNames, KnowsThisMachine) {
+TEST(OciNames, RecognizesLoopbackHosts) {
   for (const char* host : {"localhost", "LOCALHOST", "127.0.0.1", "127.255.0.9", "::1"}) {
     EXPECT_TRUE(is_loopback(host)) << host;
   }
@@ -136,7 +136,7 @@ TEST(OciNames, KnowsThisMachine) {
   }
 }
 
-TEST(LayoutUrls, EndTheirPathAtTheFirstColon) {
+TEST(LayoutUrls, PathEndsAtFirstColon) {
   struct Row {
     const char* text;
     const char* path;
@@ -159,7 +159,7 @@ TEST(LayoutUrls, EndTheirPathAtTheFirstColon) {
   }
 }
 
-TEST(OciNames, OnlyUrlsHaveFragments) {
+TEST(OciNames, ReturnsFragmentsOfUrlsOnly) {
   EXPECT_EQ(fragment_of("https://h/a?b#c#d"), "c#d");
   EXPECT_EQ(fragment_of("HTTP://h#"), "");
   EXPECT_EQ(fragment_of("file:///a#b"), "b");
@@ -168,7 +168,7 @@ TEST(OciNames, OnlyUrlsHaveFragments) {
   }
 }
 
-TEST(ReferenceTest, ImagesByTagOrDigest) {
+TEST(ReferenceTest, MakesReferencesByTagOrDigest) {
   const auto tagged = ImageReference::make("r.example:5000", "team/env", "1.0.0");
   ASSERT_TRUE(tagged);
   EXPECT_EQ(tagged->to_string(), "r.example:5000/team/env:1.0.0");
@@ -181,7 +181,7 @@ TEST(ReferenceTest, ImagesByTagOrDigest) {
   EXPECT_EQ(fixed->digest(), Digest::parse("sha256:" + kHex));
 }
 
-TEST(ReferenceTest, DockerHubIsTheHostThatAnswers) {
+TEST(ReferenceTest, MapsDockerHubNamesToItsRegistryHost) {
   for (const char* name : {"docker.io", "index.docker.io", "registry-1.docker.io", "Docker.IO"}) {
     const auto image = ImageReference::make(name, "library/debian", "12");
     ASSERT_TRUE(image) << name;
@@ -192,7 +192,7 @@ TEST(ReferenceTest, DockerHubIsTheHostThatAnswers) {
   }
 }
 
-TEST(ReferenceTest, RefusesWhatIsNeitherTagNorDigest) {
+TEST(ReferenceTest, RejectsInvalidParts) {
   for (const std::string& reference :
        {std::string(""), "sha256:" + kHex.substr(1), "sha256:" + kHex + "a", "SHA256:" + kHex,
         "sha256:" + std::string(64, 'A'), "sha512:" + kHex + kHex, "md5:" + kHex,
@@ -203,13 +203,13 @@ TEST(ReferenceTest, RefusesWhatIsNeitherTagNorDigest) {
   EXPECT_FALSE(ImageReference::make("r", "A", "b"));
 }
 
-TEST(ReferenceTest, BoundsTheWholeName) {
+TEST(ReferenceTest, RejectsNamesLongerThan255Characters) {
   EXPECT_TRUE(ImageReference::make("r", std::string(253, 'a'), "b"));
   EXPECT_FALSE(ImageReference::make("r", std::string(254, 'a'), "b"));
   EXPECT_FALSE(ImageReference::make("docker.io", std::string(245, 'a'), "b"));
 }
 
-TEST(FullReference, Parts) {
+TEST(FullReference, ParsesRegistryRepositoryTagAndDigest) {
   struct Case {
     std::string text;
     std::string registry;
@@ -246,7 +246,7 @@ TEST(FullReference, Parts) {
   }
 }
 
-TEST(FullReference, Refusals) {
+TEST(FullReference, RejectsInvalidReferencesWithReason) {
   struct Case {
     std::string text;
     const char* says;  ///< What is wrong, or what to do.
@@ -302,11 +302,11 @@ TEST(FullReference, Refusals) {
   }
 }
 
-TEST(FullReference, WholeNamesOf255AreTaken) {
+TEST(FullReference, AcceptsNamesOf255Characters) {
   EXPECT_NO_THROW(static_cast<void>(FullReference::parse("r.example/" + std::string(245, 'a'))));
 }
 
-TEST(FullReference, ShowsNoPassword) {
+TEST(FullReference, ErrorsOmitPasswords) {
   for (const char* text : {"robin:secret@r.example/x", "robin:secret@r.example/x:1"}) {
     try {
       static_cast<void>(FullReference::parse(text));

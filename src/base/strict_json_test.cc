@@ -1,4 +1,4 @@
-// What would be read in two ways is refused.
+// Tests of strict JSON: ambiguous documents are rejected.
 #include "base/strict_json.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ std::string error_of(const std::string& text) {
   return "";
 }
 
-TEST(StrictJsonTest, TakesWhatIsUnambiguous) {
+TEST(StrictJsonTest, AcceptsEqualKeysOfDifferentObjects) {
   EXPECT_EQ(parse_strict_json(R"({"a": {"a": 1}, "b": [{"a": 2}, {"a": 3}]})", ErrorCode::failed)
                 .at("b")
                 .at(1)
@@ -31,7 +31,7 @@ TEST(StrictJsonTest, TakesWhatIsUnambiguous) {
             3);
 }
 
-TEST(StrictJsonTest, RefusesTheRest) {
+TEST(StrictJsonTest, RejectsDuplicateKeysDeepNestingAndInvalidJson) {
   EXPECT_EQ(error_of(R"({"a": 1, "a": 1})"), "field 'a': given twice");
   EXPECT_EQ(error_of(R"({"a": 1, "\u0061": 1})"), "field 'a': given twice");
   EXPECT_EQ(error_of(R"([{"b": {"a": 1, "a": 1}}])"), "[0].b: field 'a': given twice");
@@ -52,14 +52,14 @@ TEST(StrictJsonTest, KeepsOrderTypesAndEmptyContainers) {
   EXPECT_EQ(parse_strict_json("7", ErrorCode::failed), 7);
 }
 
-TEST(StrictJsonTest, KeepsFieldsInTheirOrderWhereThatIsAskedFor) {
+TEST(StrictJsonTest, OrderedParserKeepsFieldOrder) {
   const std::string text = R"({"b":{"z":1,"a":[{"y":2,"x":3}]},"a":0})";
   EXPECT_EQ(parse_ordered_json(text, ErrorCode::failed).dump(), text);
   EXPECT_THROW(static_cast<void>(parse_ordered_json(R"({"b":1,"a":2,"b":3})", ErrorCode::failed)),
                Error);
 }
 
-TEST(StrictJsonTest, NamesThePathOfASecondKeyBehindClosedContainers) {
+TEST(StrictJsonTest, NamesPathOfDuplicateKeyAfterClosedContainers) {
   EXPECT_EQ(error_of(R"({"x": [{}, [1], {"y": {"z": [], "k": 1, "k": 2}}]})"),
             "x[2].y: field 'k': given twice");
   const std::string key(1000, 'k');
@@ -80,7 +80,7 @@ double processor_seconds() {
   return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
 
-TEST(StrictJsonTest, CostsTimeLinearInTheSize) {
+TEST(StrictJsonTest, Rejects4MiBDocumentsWithin10sOfProcessorTime) {
   const auto number = [](std::size_t i) { return std::to_string(i); };
   for (const std::string& text : {
            filled(
@@ -101,7 +101,7 @@ TEST(StrictJsonTest, CostsTimeLinearInTheSize) {
   }
 }
 
-TEST(StrictJsonTest, TakesSoManyValuesAndNoMore) {
+TEST(StrictJsonTest, RejectsMoreValuesThanLimit) {
   const auto list_of = [](std::size_t count) {
     std::string text = "[0";
     for (std::size_t i = 1; i < count; ++i) text += ",0";
@@ -112,7 +112,7 @@ TEST(StrictJsonTest, TakesSoManyValuesAndNoMore) {
             "more than " + std::to_string(kMaxJsonValues) + " values");
 }
 
-TEST(StrictJsonTest, EndsWhenItIsToldToStop) {
+TEST(StrictJsonTest, ThrowsInterruptedOnStopRequest) {
   std::stop_source stop;
   stop.request_stop();
   try {
@@ -123,7 +123,7 @@ TEST(StrictJsonTest, EndsWhenItIsToldToStop) {
   }
 }
 
-TEST(StrictJsonTest, CountsTheUnreadableAsMissingWhereThatIsAskedFor) {
+TEST(StrictJsonTest, OrNullVariantReturnsNullForInvalidJson) {
   EXPECT_EQ(parse_strict_json_or_null(R"({"a":1})")["a"], 1);
   EXPECT_TRUE(parse_strict_json_or_null(R"({"a":1,"a":2})").is_null());
   EXPECT_TRUE(parse_strict_json_or_null("{").is_null());

@@ -53,11 +53,11 @@ class SubprocessTest : public ::testing::Test {
   testing::TempDir dir_;
 };
 
-TEST_F(SubprocessTest, HasArgumentsAndVariablesThatItIsGiven) {
+TEST_F(SubprocessTest, PassesOnlyGivenArgumentsAndVariables) {
   EXPECT_EQ(output_of({.variables = {"A=1", "B= 2"}}, "echo \"$A,$B,$HOME,$0\""), "1, 2,,sh\n");
 }
 
-TEST_F(SubprocessTest, HasDescriptorsThatItIsGivenAndNoOthers) {
+TEST_F(SubprocessTest, PassesOnlyGivenDescriptors) {
   const Fd one(::open("/", O_RDONLY | O_CLOEXEC));
   const Fd other(::open("/usr", O_RDONLY | O_CLOEXEC));
   const int leaked = ::open("/dev", O_RDONLY);  // NOLINT(android-cloexec-open): as hosts do
@@ -74,7 +74,7 @@ TEST_F(SubprocessTest, HasDescriptorsThatItIsGivenAndNoOthers) {
   EXPECT_EQ(output_of(start, list), expected);
 }
 
-TEST_F(SubprocessTest, StartsWithDefaultActionsAndNoneBlocked) {
+TEST_F(SubprocessTest, ResetsSignalActionsAndMask) {
   sigset_t blocked;
   sigset_t before;
   ::sigemptyset(&blocked);
@@ -91,7 +91,7 @@ TEST_F(SubprocessTest, StartsWithDefaultActionsAndNoneBlocked) {
   EXPECT_EQ(signals_in(status, "SigIgn:") & kSettable, 0);
 }
 
-TEST_F(SubprocessTest, BlocksAllSignalsButThoseOfCrashes) {
+TEST_F(SubprocessTest, BlocksAllSignalsExceptCrashSignals) {
   // No shell, which would change them.
   const std::string state = output_of({.program = "/bin/grep",
                                        .arguments = {"grep", "SigBlk", "/proc/self/status"},
@@ -104,7 +104,7 @@ TEST_F(SubprocessTest, BlocksAllSignalsButThoseOfCrashes) {
   for (const int number : {SIGSEGV, SIGSYS, SIGABRT}) EXPECT_FALSE(is_blocked(number)) << number;
 }
 
-TEST_F(SubprocessTest, LeadsItsGroup) {
+TEST_F(SubprocessTest, LeadsProcessGroupInOldOrNewSession) {
   const std::string numbers = "read -r pid name state parent group session rest < /proc/$$/stat; ";
   EXPECT_EQ(output_of({}, numbers + "[ $pid = $group ] && [ $pid != $session ] && echo yes"),
             "yes\n");
@@ -113,7 +113,7 @@ TEST_F(SubprocessTest, LeadsItsGroup) {
             "yes\n");
 }
 
-TEST_F(SubprocessTest, KillsItsGroup) {
+TEST_F(SubprocessTest, KillGroupEndsGrandchildren) {
   const Fd end = [&] {
     std::array<int, 2> pipe{};
     EXPECT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
@@ -131,7 +131,7 @@ TEST_F(SubprocessTest, KillsItsGroup) {
   EXPECT_EQ(::read(end.get(), &byte, 1), 0) << "what it started has the pipe open no more";
 }
 
-TEST_F(SubprocessTest, SaysWhyItCannotBeStarted) {
+TEST_F(SubprocessTest, StartErrorNamesCause) {
   EXPECT_EQ(error_of({.program = dir_ / "missing"}),
             "cannot start a program: No such file or directory");
   EXPECT_EQ(error_of({.program = "/"}), "cannot start a program: Permission denied");
@@ -144,7 +144,7 @@ TEST_F(SubprocessTest, SaysWhyItCannotBeStarted) {
             "cannot start a program: Function not implemented");
 }
 
-TEST_F(SubprocessTest, ConfinesTheChildAlone) {
+TEST_F(SubprocessTest, ConfinesChildOnly) {
   const mode_t before = ::umask(022);
   const std::string mask = output_of({.confine =
                                           [] {
@@ -156,7 +156,7 @@ TEST_F(SubprocessTest, ConfinesTheChildAlone) {
   EXPECT_EQ(mask, "0077\n");
 }
 
-TEST_F(SubprocessTest, MayHaveFewerDescriptorsThanThisProcessHasOpen) {
+TEST_F(SubprocessTest, StartsChildWithFewerDescriptorsThanAreOpen) {
   constexpr rlim_t kFew = 16;
   std::vector<Fd> many;
   while (many.empty() || many.back().get() < 4 * static_cast<int>(kFew)) {
@@ -170,7 +170,7 @@ TEST_F(SubprocessTest, MayHaveFewerDescriptorsThanThisProcessHasOpen) {
   EXPECT_EQ(output_of(start, "ulimit -n; readlink /proc/$$/fd/3"), "16\n/\n");
 }
 
-TEST_F(SubprocessTest, SaysThatThereAreNoDescriptorsForIt) {
+TEST_F(SubprocessTest, ReportsTooManyOpenFiles) {
   ProcessStart start{.program = "/bin/true", .descriptors = std::vector<int>(3, -1)};
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);

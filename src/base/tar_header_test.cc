@@ -1,4 +1,4 @@
-// Headers are what other programs read.
+// Tests of tar headers, against tar.
 #include "base/tar_header.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ std::string list(const std::string& tar) {
       .out;
 }
 
-TEST(TarHeader, IsReadByTar) {
+TEST(TarHeader, TarListsWrittenHeaders) {
   const std::string content(700, 'x');
   const std::string tar = text_of(make_tar_header("blobs/", 0)) +
                           text_of(make_tar_header("blobs/a", content.size())) + content +
@@ -33,7 +33,7 @@ TEST(TarHeader, IsReadByTar) {
             "-rw-r--r-- 0/0             700 1970-01-01 00:00 blobs/a\n");
 }
 
-TEST(TarHeader, SizesOf8GiBAndMore) {
+TEST(TarHeader, TarReadsSizesOf8GiBAndMore) {
   for (const std::uint64_t size :
        {(std::uint64_t{1} << 33) - 1, std::uint64_t{1} << 33, (std::uint64_t{1} << 40) + 7}) {
     // The content is missing; tar says what it read of the header before it says that.
@@ -43,7 +43,7 @@ TEST(TarHeader, SizesOf8GiBAndMore) {
   }
 }
 
-TEST(TarHeader, IsReadAsItWasWritten) {
+TEST(TarHeader, ParsesWrittenHeaders) {
   for (const std::uint64_t size :
        {std::uint64_t{0}, std::uint64_t{700}, (std::uint64_t{1} << 33) - 1, std::uint64_t{1} << 33,
         (std::uint64_t{1} << 40) + 7}) {
@@ -56,14 +56,14 @@ TEST(TarHeader, IsReadAsItWasWritten) {
   EXPECT_EQ(parse_tar_header(make_tar_header("blobs/", 0))->type, '5');
 }
 
-TEST(TarHeader, IsNotReadWithAWrongChecksum) {
+TEST(TarHeader, RejectsWrongChecksum) {
   TarHeader header = make_tar_header("a", 1);
   header[0] = std::byte{'b'};
   EXPECT_FALSE(parse_tar_header(header));
   EXPECT_FALSE(parse_tar_header({}));
 }
 
-TEST(TarHeader, TakesANameOfAHundredBytes) {
+TEST(TarHeader, AcceptsNameOf100Bytes) {
   const std::string name(100, 'n');
   EXPECT_NE(list(text_of(make_tar_header(name, 0))).find(" " + name + "\n"), std::string::npos);
 }

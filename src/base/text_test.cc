@@ -6,7 +6,7 @@
 namespace pyro {
 namespace {
 
-TEST(Base64Test, GoesThereAndBack) {
+TEST(Base64Test, EncodesAndDecodesRfc4648Vectors) {
   // RFC 4648 section 10, and bytes that need the last two letters of the alphabet.
   const struct {
     std::string bytes;
@@ -24,7 +24,7 @@ TEST(Base64Test, GoesThereAndBack) {
   }
 }
 
-TEST(Base64Test, TakesMissingPaddingAndNothingElse) {
+TEST(Base64Test, AcceptsMissingPaddingAndRejectsInvalidText) {
   EXPECT_EQ(base64_decode("Zg"), "f");
   for (const char* text : {"Z", "Zg=", "Zg===", "Z g=", "Zm9v\n", "-_8=", "====", "Zg==Zg=="}) {
     EXPECT_FALSE(base64_decode(text)) << text;

@@ -21,7 +21,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// Answers every request on every connection with the same bytes, whatever they are.
+/// Answers every request on every connection with the same bytes.
 class RawServer {
  public:
   enum class Then { close, hold };
@@ -109,7 +109,7 @@ bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
-TEST(CurlClientTest, SendsWhatItIsToldAndNotMuchMore) {
+TEST(CurlClientTest, SendsGivenFieldsAndFewOthers) {
   RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX-Y:  z \r\n\r\nbody");
   CurlClient client({.user_agent = "pyro/test"});
   HttpRequest request{server.url()};
@@ -129,7 +129,7 @@ TEST(CurlClientTest, SendsWhatItIsToldAndNotMuchMore) {
   EXPECT_EQ(std::ranges::count(sent, '\n'), 7) << sent;
 }
 
-TEST(CurlClientTest, PostsAForm) {
+TEST(CurlClientTest, PostsFormAndReturnsToGet) {
   RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", RawServer::Then::hold);
   CurlClient client;
   EXPECT_EQ(get_small(client, {.url = server.url(), .form = "a=b&c=%20"}, 4).body, "body");
@@ -143,7 +143,7 @@ TEST(CurlClientTest, PostsAForm) {
   EXPECT_EQ(sent.find("POST", post + 1), std::string::npos);
 }
 
-TEST(CurlClientTest, AsksForTheHeadAloneAndThenForAll) {
+TEST(CurlClientTest, HeadRequestReadsNoBodyAndNextGetDoes) {
   RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 400\r\nX-Y: z\r\n\r\n");
   CurlClient client;
   const HttpResponse head = get_small(client, {.url = server.url(), .head_only = true}, 4);
@@ -156,7 +156,7 @@ TEST(CurlClientTest, AsksForTheHeadAloneAndThenForAll) {
   EXPECT_TRUE(contains(sent, "\r\n\r\nGET /path?query")) << sent;
 }
 
-TEST(CurlClientTest, KeepsItsConnection) {
+TEST(CurlClientTest, ReusesConnection) {
   RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody", RawServer::Then::hold);
   CurlClient client;
   for (int i = 0; i < 3; ++i) EXPECT_EQ(get_small(client, {server.url()}, 4).body, "body");
@@ -164,7 +164,7 @@ TEST(CurlClientTest, KeepsItsConnection) {
   EXPECT_EQ(server.connections(), 1);
 }
 
-TEST(CurlClientTest, AnswersThatSayNoAreAnswers) {
+TEST(CurlClientTest, ReturnsRedirectWithBodyAndSkipsSink) {
   RawServer server("HTTP/1.1 307 T\r\nLocation: /x\r\nContent-Length: 3\r\n\r\nwhy");
   CurlClient client;
   bool sink_was_called = false;
@@ -176,7 +176,7 @@ TEST(CurlClientTest, AnswersThatSayNoAreAnswers) {
   EXPECT_FALSE(sink_was_called);
 }
 
-TEST(CurlClientTest, ReadsNoMoreOfThemThanNeeded) {
+TEST(CurlClientTest, ReadsAtMost64KiBOfErrorBody) {
   RawServer endless(
       "HTTP/1.1 500 X\r\nContent-Length: 99999999\r\n\r\n" + std::string(200'000, 'x'),
       RawServer::Then::hold);
@@ -186,7 +186,7 @@ TEST(CurlClientTest, ReadsNoMoreOfThemThanNeeded) {
   EXPECT_EQ(get_small(client, {cut.url()}, 1).body, "busy");
 }
 
-TEST(CurlClientTest, InformationalAnswersAreNotTheAnswer) {
+TEST(CurlClientTest, SkipsInformationalResponses) {
   RawServer server(
       "HTTP/1.1 103 Early Hints\r\nX: early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   CurlClient client;
@@ -195,7 +195,7 @@ TEST(CurlClientTest, InformationalAnswersAreNotTheAnswer) {
   EXPECT_FALSE(response.headers.get("X"));
 }
 
-TEST(CurlClientTest, RefusesAnswersThatAreNone) {
+TEST(CurlClientTest, RejectsTruncatedAndMalformedResponses) {
   const std::string ok = "HTTP/1.1 200 OK\r\n";
   const std::string many_1xx = [] {
     std::string text;
@@ -227,7 +227,7 @@ TEST(CurlClientTest, RefusesAnswersThatAreNone) {
   }
 }
 
-TEST(CurlClientTest, LeavesTheBodyEncodedAsItComes) {
+TEST(CurlClientTest, DoesNotDecodeContentEncoding) {
   for (const std::string coding : {"identity", "gzip", "x-gzip", "aws-chunked", "deflate", "br"}) {
     RawServer server("HTTP/1.1 200 OK\r\nContent-Encoding: " + coding +
                      "\r\nContent-Length: 4\r\n\r\nbody");
@@ -239,7 +239,7 @@ TEST(CurlClientTest, LeavesTheBodyEncodedAsItComes) {
   }
 }
 
-TEST(CurlFailureTest, TriesANameThatWasNeverResolvedOnceMoreAtMost) {
+TEST(CurlFailureTest, AllowsOneRetryForNameNeverResolved) {
   const Url url = *Url::parse("https://r.example/v2/");
   for (const bool is_known : {false, true}) {
     try {
@@ -257,7 +257,7 @@ TEST(CurlFailureTest, TriesANameThatWasNeverResolvedOnceMoreAtMost) {
   }
 }
 
-TEST(CurlClientTest, WhatCallbacksThrowComesOut) {
+TEST(CurlClientTest, PropagatesExceptionsOfCallbacks) {
   RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody");
   CurlClient client;
   const BodySink ignore = [](std::span<const std::byte>) {};
@@ -270,13 +270,13 @@ TEST(CurlClientTest, WhatCallbacksThrowComesOut) {
   EXPECT_EQ(get_small(client, {server.url()}, 4).body, "body");
 }
 
-TEST(CurlClientTest, SeesThatThePeerSpeaksNoTls) {
+TEST(CurlClientTest, DetectsPeerWithoutTls) {
   for (const char* answer : {"HTTP/1.1 400 Bad Request\r\n\r\n", "<!DOCTYPE HTML>\n"}) {
     RawServer server(answer);
     CurlClient client;
     EXPECT_THROW(static_cast<void>(get_small(client, {server.url("https")}, 1)), NotTlsError);
   }
-  // Somebody who hangs up has not said what they speak.
+  // A closed connection does not show that the peer has no TLS.
   RawServer silent("");
   CurlClient client;
   try {
@@ -289,7 +289,7 @@ TEST(CurlClientTest, SeesThatThePeerSpeaksNoTls) {
   }
 }
 
-TEST(CurlClientTest, NamesTheHostThatFailed) {
+TEST(CurlClientTest, ErrorNamesHostThatFailed) {
   CurlClient client;
   EXPECT_EQ(error_of(client, "http://127.0.0.1:1/"),
             "cannot connect to 127.0.0.1:1: Connection refused");
@@ -299,7 +299,7 @@ TEST(CurlClientTest, NamesTheHostThatFailed) {
             "not an http or https URL: file:///etc/passwd");
 }
 
-TEST(CurlClientTest, SaysWhichCertificatesItCannotRead) {
+TEST(CurlClientTest, ErrorNamesUnreadableCaFile) {
   NetworkOptions network;
   network.ca_file = "/does/not/exist.pem";
   try {
@@ -312,7 +312,7 @@ TEST(CurlClientTest, SaysWhichCertificatesItCannotRead) {
   }
 }
 
-TEST(CurlClientTest, LooksAtNoVariable) {
+TEST(CurlClientTest, IgnoresProxyVariables) {
   RawServer proxy("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nproxy");
   const std::string url = proxy.url().substr(0, proxy.url().find("/path"));
   for (const char* name : {"http_proxy", "all_proxy"}) ::setenv(name, url.c_str(), 1);
@@ -327,7 +327,7 @@ TEST(CurlClientTest, LooksAtNoVariable) {
   ::unsetenv("no_proxy");
 }
 
-TEST(CurlClientTest, TellsAProxysFailuresAsItsOwn) {
+TEST(CurlClientTest, ReportsProxyFailuresAsProxyErrors) {
   struct Case {
     const char* answer;
     const char* says;
@@ -361,7 +361,7 @@ TEST(CurlClientTest, TellsAProxysFailuresAsItsOwn) {
       << error;
 }
 
-TEST(CurlClientTest, LetsNoFieldBreakOutOfItsLine) {
+TEST(CurlClientTest, RejectsFieldsWithLineBreaksOrNul) {
   CurlClient client;
   for (const std::string& value :
        {std::string("a\r\nX: y"), std::string("a\nb"), std::string("a\0b", 3)}) {
@@ -376,19 +376,19 @@ TEST(CurlClientTest, LetsNoFieldBreakOutOfItsLine) {
   }
 }
 
-TEST(CurlClientTest, BreaksStalls) {
+TEST(CurlClientTest, TimesOutStalledTransfer) {
   RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbody", RawServer::Then::hold);
   CurlClient client({.stall_timeout = 2s});
   EXPECT_TRUE(error_of(client, server.url()).ends_with("sent less than 1 KiB/s for 2 s"));
 }
 
-TEST(CurlClientTest, BreaksHandshakesThatHang) {
+TEST(CurlClientTest, TimesOutHungHandshake) {
   RawServer server("", RawServer::Then::hold);
   CurlClient client({.connect_timeout = 1s});
   EXPECT_TRUE(error_of(client, server.url("https")).ends_with("could not be reached within 1 s"));
 }
 
-TEST(CurlClientTest, StopsAtOnceWhenAsked) {
+TEST(CurlClientTest, ThrowsInterruptedOnStopRequest) {
   RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbody", RawServer::Then::hold);
   std::stop_source source;
   CurlClient client({.stop = source.get_token()});
@@ -406,7 +406,7 @@ TEST(CurlClientTest, StopsAtOnceWhenAsked) {
   }
 }
 
-TEST(CurlClientTest, ConnectsToPublicAddressesOnlyWhereTold) {
+TEST(CurlClientTest, PublicPeersOnlyRejectsPrivateAddress) {
   RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx");
   CurlClient client;
   EXPECT_FALSE(get_small(client, {server.url()}, 9).from_public_peer);
@@ -420,7 +420,7 @@ TEST(CurlClientTest, ConnectsToPublicAddressesOnlyWhereTold) {
   EXPECT_EQ(get_small(client, {server.url()}, 9).body, "x") << "it holds for one request";
 }
 
-TEST(CurlClientTest, ConnectsToPublicAddressesOnlyEvenWhereItIsConnected) {
+TEST(CurlClientTest, PublicPeersOnlyRejectsOpenPrivateConnection) {
   RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", RawServer::Then::hold);
   CurlClient client;
   static_cast<void>(get_small(client, {server.url()}, 9));
@@ -434,7 +434,7 @@ TEST(CurlClientTest, ConnectsToPublicAddressesOnlyEvenWhereItIsConnected) {
   EXPECT_EQ(sent.find("GET"), sent.rfind("GET")) << "nothing of the second request has left";
 }
 
-TEST(CurlClientTest, AsksNobodyWhoseCertificatesItCannotRead) {
+TEST(CurlClientTest, DoesNotConnectIfHostCertificatesAreUnreadable) {
   const testing::TempDir root;
   const RawServer server("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
   const Url url = *Url::parse(server.url("https"));

@@ -7,7 +7,7 @@
 namespace pyro {
 namespace {
 
-TEST(HttpHeadersTest, NamesHaveNoCase) {
+TEST(HttpHeadersTest, ComparesNamesWithoutCase) {
   HttpHeaders headers;
   headers.add("WWW-Authenticate", "Basic");
   headers.add("www-authenticate", "Bearer");
@@ -17,7 +17,7 @@ TEST(HttpHeadersTest, NamesHaveNoCase) {
   EXPECT_FALSE(headers.get("WWW-Authenticate"));
 }
 
-TEST(HttpResponseTest, MediaTypeIsWithoutParameters) {
+TEST(HttpResponseTest, MediaTypeOmitsParameters) {
   for (const char* value : {"text/html", "Text/HTML; charset=utf-8", " text/html ;x"}) {
     HttpResponse response;
     response.headers.add("content-type", value);
@@ -26,13 +26,13 @@ TEST(HttpResponseTest, MediaTypeIsWithoutParameters) {
   EXPECT_EQ(HttpResponse{}.media_type(), "");
 }
 
-TEST(HttpResponseTest, HintAboutItsEncodingIsShort) {
+TEST(HttpResponseTest, LongContentEncodingGivesShortHint) {
   HttpResponse response;
   response.headers.add("Content-Encoding", std::string(100'000, 'x'));
   EXPECT_LT(response.encoding_hint().size(), 300U);
 }
 
-TEST(GetSmallTest, HoldsTheBodyToItsLimit) {
+TEST(GetSmallTest, RejectsBodyLargerThanLimit) {
   FakeHttpClient client;
   client.on("https://h/ok", {.body = "12345"}).on("https://h/no", {.status = 500, .body = "why"});
   EXPECT_EQ(get_small(client, {"https://h/ok"}, 5).body, "12345");

@@ -31,7 +31,7 @@ std::string error_of(FakeHttpClient& client, const std::string& url) {
   return "no error";
 }
 
-TEST(RedirectsTest, FollowsEveryKindToTheBody) {
+TEST(RedirectsTest, FollowsAllRedirectStatuses) {
   for (const int status : {301, 302, 303, 307, 308}) {
     FakeHttpClient client;
     client.on("https://h/a", redirect_to("b", status)).on("https://h/b", {.body = "body"});
@@ -41,13 +41,13 @@ TEST(RedirectsTest, FollowsEveryKindToTheBody) {
   }
 }
 
-TEST(RedirectsTest, OtherStatusesAreAnswers) {
+TEST(RedirectsTest, ReturnsStatus300Unfollowed) {
   FakeHttpClient client;
   client.on("https://h/a", redirect_to("/b", 300));
   EXPECT_EQ(follow_small(client, {"https://h/a"}, 100).status, 300);
 }
 
-TEST(RedirectsTest, KeepsCredentialsWithinTheOriginOnly) {
+TEST(RedirectsTest, SendsCredentialsToSameOriginOnly) {
   const struct {
     const char* target;
     bool kept;
@@ -66,7 +66,7 @@ TEST(RedirectsTest, KeepsCredentialsWithinTheOriginOnly) {
   }
 }
 
-TEST(RedirectsTest, LeaveToOverlookACertificateEndsWithTheOrigin) {
+TEST(RedirectsTest, InsecureModeEndsAtAnotherOrigin) {
   FakeHttpClient client;
   client.on("https://h/a", redirect_to("/b"))
       .on("https://h/b", redirect_to("https://h:5000/c"))
@@ -79,7 +79,7 @@ TEST(RedirectsTest, LeaveToOverlookACertificateEndsWithTheOrigin) {
   EXPECT_FALSE(client.requests[2].insecure || client.requests[3].insecure);
 }
 
-TEST(RedirectsTest, NeverGivesCredentialsBack) {
+TEST(RedirectsTest, SendsNoCredentialsAfterReturnToOrigin) {
   FakeHttpClient client;
   client.on("https://h/a", redirect_to("https://other/b"))
       .on("https://other/b", redirect_to("https://h/c"))
@@ -89,7 +89,7 @@ TEST(RedirectsTest, NeverGivesCredentialsBack) {
   EXPECT_FALSE(client.requests[2].headers.get("Authorization"));
 }
 
-TEST(RedirectsTest, GoesUpToTlsButNeverDown) {
+TEST(RedirectsTest, FollowsUpgradesToTlsButNoDowngrades) {
   const struct {
     const char* from;
     const char* to;
@@ -110,14 +110,14 @@ TEST(RedirectsTest, GoesUpToTlsButNeverDown) {
   }
 }
 
-TEST(RedirectsTest, AnUpgradeIsAnotherOrigin) {
+TEST(RedirectsTest, DropsCredentialsOnUpgradeToTls) {
   FakeHttpClient client;
   client.on("http://h/a", redirect_to("https://h/a"));
   static_cast<void>(follow_small(client, secret_request("http://h/a"), 100));
   EXPECT_FALSE(client.requests.at(1).headers.get("Authorization"));
 }
 
-TEST(RedirectsTest, EndsLoopsAndBadTargets) {
+TEST(RedirectsTest, RejectsLoopsAndInvalidTargets) {
   const struct {
     Answer answer;
     const char* message;
@@ -135,7 +135,7 @@ TEST(RedirectsTest, EndsLoopsAndBadTargets) {
   }
 }
 
-TEST(RedirectsTest, FollowsTenAndNotEleven) {
+TEST(RedirectsTest, FollowsAtMostTenRedirects) {
   for (const int hops : {10, 11}) {
     FakeHttpClient client;
     for (int i = 0; i < hops; ++i) {
@@ -146,7 +146,7 @@ TEST(RedirectsTest, FollowsTenAndNotEleven) {
   }
 }
 
-TEST(RedirectsTest, UserInfoIsAHeaderUnderTheSameRules) {
+TEST(RedirectsTest, SendsUserInfoToSameOriginOnly) {
   FakeHttpClient client;
   client.on("https://h/a", redirect_to("https://user:pw@other/b"));
   static_cast<void>(follow_small(client, {"https://us%20er:p:w@h/a"}, 100));
@@ -157,7 +157,7 @@ TEST(RedirectsTest, UserInfoIsAHeaderUnderTheSameRules) {
   EXPECT_EQ(error_of(client, "http://user:pw@h/a"), "h is not sent a password over plain http");
 }
 
-TEST(RedirectsTest, OnlyTheFirstHostMayBeSaidNotToSpeakTls) {
+TEST(RedirectsTest, ReportsMissingTlsOfFirstHostOnly) {
   FakeHttpClient client;
   client.on("https://h/a", redirect_to("https://localhost:1/b"))
       .on("https://localhost:1/b", {.not_tls = true});
@@ -172,7 +172,7 @@ TEST(RedirectsTest, OnlyTheFirstHostMayBeSaidNotToSpeakTls) {
   }
 }
 
-TEST(RedirectsTest, AFormGoesNowhereElse) {
+TEST(RedirectsTest, RejectsRedirectOfForm) {
   FakeHttpClient client;
   client.on("https://h/a", redirect_to("https://h/b"));
   try {
@@ -184,7 +184,7 @@ TEST(RedirectsTest, AFormGoesNowhereElse) {
   EXPECT_EQ(client.requests.size(), 1U);
 }
 
-TEST(RedirectsTest, FromTheInternetNeverIntoOurOwnNetwork) {
+TEST(RedirectsTest, PublicHostRedirectsToPublicPeersOnly) {
   for (const bool is_public : {true, false}) {
     FakeHttpClient client;
     FakeHttpClient::Answer first = redirect_to("https://h/b");

@@ -1,4 +1,4 @@
-// Which requests are tried again, how often, and how a body is resumed.
+// Tests of retry and resume.
 #include "net/retry.h"
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ TransientError broken(std::optional<seconds> retry_after = std::nullopt) {
   return TransientError(Error(ErrorCode::network, "the wire was cut"), retry_after);
 }
 
-/// How a row of `failures` before the first success goes.
+/// The course of an operation that fails `failures` times before it succeeds.
 struct Story {
   int tries = 0;
   std::vector<milliseconds> pauses;
@@ -43,20 +43,20 @@ Story run(int failures, RetryOptions options, std::optional<seconds> retry_after
   return story;
 }
 
-TEST(Retry, TriesUntilItWorks) {
+TEST(Retry, RepeatsUntilSuccess) {
   EXPECT_EQ(run(0, {.retries = 3}).tries, 1);
   const Story story = run(3, {.retries = 3, .delay = 1ms});
   EXPECT_EQ(story.tries, 4);
   EXPECT_EQ(story.error, "");
 }
 
-TEST(Retry, GivesUpAfterSoManyInARow) {
+TEST(Retry, GivesUpAfterConfiguredRetries) {
   const Story story = run(9, {.retries = 3, .delay = 1ms});
   EXPECT_EQ(story.tries, 4);
   EXPECT_EQ(story.error, "gave up after 4 tries: the wire was cut");
 }
 
-TEST(Retry, TriesNoMoreOftenThanTheErrorAllows) {
+TEST(Retry, HonoursRetryLimitOfError) {
   int tries = 0;
   const auto fail = [&] {
     ++tries;
@@ -69,7 +69,7 @@ TEST(Retry, TriesNoMoreOftenThanTheErrorAllows) {
   EXPECT_EQ(tries, 1);
 }
 
-TEST(Retry, PausesDoubleLessARandomPart) {
+TEST(Retry, DoublesPausesWithJitter) {
   const Story story = run(4, {.retries = 4, .delay = 8ms});
   ASSERT_EQ(story.pauses.size(), 4U);
   for (std::size_t i = 0; i < story.pauses.size(); ++i) {
@@ -78,19 +78,19 @@ TEST(Retry, PausesDoubleLessARandomPart) {
   }
 }
 
-TEST(Retry, TheServersWishCounts) {
+TEST(Retry, WaitsForRetryAfter) {
   const Story story = run(1, {.retries = 1, .delay = 1ms}, 1s);
   ASSERT_EQ(story.pauses.size(), 1U);
   EXPECT_EQ(story.pauses[0], 1s);
 }
 
-TEST(Retry, AWishForMoreThanAMinuteEndsIt) {
+TEST(Retry, GivesUpOnRetryAfterAbove60s) {
   const Story story = run(1, {.retries = 3, .delay = 1ms}, 300s);
   EXPECT_EQ(story.tries, 1);
   EXPECT_EQ(story.error, "it asks for a pause of 300 s: the wire was cut");
 }
 
-TEST(Retry, PatienceCanBeLess) {
+TEST(Retry, HonoursLowerLimitsOfOptions) {
   const Story story = run(1, {.retries = 3, .delay = 1ms, .max_retry_after = 1s}, 2s);
   EXPECT_EQ(story.tries, 1);
   std::uint64_t received = 0;
@@ -106,7 +106,7 @@ TEST(Retry, PatienceCanBeLess) {
   EXPECT_EQ(tries, 2);
 }
 
-TEST(Retry, WhatIsNotTransientComesThroughAtOnce) {
+TEST(Retry, DoesNotRetryPermanentErrors) {
   int tries = 0;
   EXPECT_THROW(Retry({.retries = 3}).run([&] {
     ++tries;
@@ -116,7 +116,7 @@ TEST(Retry, WhatIsNotTransientComesThroughAtOnce) {
   EXPECT_EQ(tries, 1);
 }
 
-TEST(Retry, AStopEndsThePause) {
+TEST(Retry, StopRequestEndsPause) {
   std::stop_source stop;
   RetryOptions options{.retries = 1, .delay = 1h, .stop = stop.get_token()};
   options.on_pause = [&](const Error&, milliseconds) { stop.request_stop(); };
@@ -128,7 +128,7 @@ TEST(Retry, AStopEndsThePause) {
   }
 }
 
-TEST(Retry, ProgressBeginsANewRow) {
+TEST(Retry, ProgressResetsRetryCount) {
   std::uint64_t received = 0;
   int tries = 0;
   Retry({.retries = 2, .delay = 1ms})
@@ -151,7 +151,7 @@ TEST(Retry, ProgressBeginsANewRow) {
   EXPECT_EQ(tries, 3);
 }
 
-TEST(RetryAfter, SecondsAndDates) {
+TEST(RetryAfter, ParsesSecondsAndDates) {
   const auto now = std::chrono::system_clock::from_time_t(784111777);  // RFC 9110's example
   const struct {
     const char* text;
@@ -180,7 +180,7 @@ TEST(RetryAfter, SecondsAndDates) {
   }
 }
 
-TEST(TransientStatus, ThoseThatMayPass) {
+TEST(TransientStatus, ClassifiesRetryableStatuses) {
   for (const int status : {408, 429, 499, 500, 502, 503, 504, 522})
     EXPECT_TRUE(is_transient(status));
   for (const int status : {200, 301, 400, 401, 403, 404, 405, 416, 451, 501, 505}) {
@@ -232,7 +232,7 @@ class ResumableBodyTest : public ::testing::Test {
   std::string passed_;
 };
 
-TEST_F(ResumableBodyTest, GoesOnAtTheByte) {
+TEST_F(ResumableBodyTest, ResumesAtNextByte) {
   ResumableBody body = make();
   begin(body);
   EXPECT_EQ(next_request(body).headers.get("Range"), "bytes=4-");
@@ -245,7 +245,7 @@ TEST_F(ResumableBodyTest, GoesOnAtTheByte) {
   EXPECT_TRUE(body.came_in_parts());
 }
 
-TEST_F(ResumableBodyTest, AWholeAnswerIsComparedAndItsFrontDropped) {
+TEST_F(ResumableBodyTest, ComparesAndSkipsReceivedBytesOfFullResponse) {
   ResumableBody body = make();
   begin(body);
   (void)next_request(body);
@@ -258,7 +258,7 @@ TEST_F(ResumableBodyTest, AWholeAnswerIsComparedAndItsFrontDropped) {
   EXPECT_EQ(passed_, kContent);
 }
 
-TEST_F(ResumableBodyTest, AnotherFrontMeansStartingAnew) {
+TEST_F(ResumableBodyTest, RequestsRestartIfReceivedBytesDiffer) {
   ResumableBody body = make();
   begin(body);
   (void)next_request(body);
@@ -268,7 +268,7 @@ TEST_F(ResumableBodyTest, AnotherFrontMeansStartingAnew) {
   EXPECT_EQ(passed_, "0123");
 }
 
-TEST_F(ResumableBodyTest, OnlyTheRightRangeIsAppended) {
+TEST_F(ResumableBodyTest, RejectsWrongContentRange) {
   const std::vector<std::vector<std::pair<std::string, std::string>>> rows = {
       {},
       {{"Content-Range", "bytes 3-9/10"}},
@@ -295,20 +295,20 @@ TEST_F(ResumableBodyTest, OnlyTheRightRangeIsAppended) {
   }
 }
 
-TEST_F(ResumableBodyTest, AnUnknownTotalIsFine) {
+TEST_F(ResumableBodyTest, AcceptsContentRangeWithUnknownTotal) {
   ResumableBody body = make();
   begin(body);
   (void)next_request(body);
   body.check_head(response(206, {{"Content-Range", "bytes 4-9/*"}}));
 }
 
-TEST_F(ResumableBodyTest, ARangeThatNobodyAskedForIsRefused) {
+TEST_F(ResumableBodyTest, RejectsPartialContentWithoutRangeRequest) {
   ResumableBody body = make();
   (void)next_request(body);
   EXPECT_THROW(body.check_head(response(206, {{"Content-Range", "bytes 0-9/10"}})), TransientError);
 }
 
-TEST_F(ResumableBodyTest, WhatCannotBeSatisfiedIsAskedForWhole) {
+TEST_F(ResumableBodyTest, RequestsWholeBodyAfter416) {
   ResumableBody body = make();
   begin(body);
   (void)next_request(body);
@@ -316,13 +316,13 @@ TEST_F(ResumableBodyTest, WhatCannotBeSatisfiedIsAskedForWhole) {
   EXPECT_FALSE(next_request(body).headers.get("Range"));
 }
 
-TEST_F(ResumableBodyTest, AShortAnswerIsNotTheEnd) {
+TEST_F(ResumableBodyTest, TruncatedResponseIsTransientError) {
   ResumableBody body = make();
   begin(body);
   EXPECT_THROW(body.check_end(response(200, {{"Content-Length", "10"}})), TransientError);
 }
 
-TEST_F(ResumableBodyTest, WhatHasOnlyANameIsAskedForByItsValidator) {
+TEST_F(ResumableBodyTest, SendsIfRangeForBodyWithoutDigest) {
   const struct {
     std::vector<std::pair<std::string, std::string>> headers;
     std::optional<std::string> validator;
@@ -343,7 +343,7 @@ TEST_F(ResumableBodyTest, WhatHasOnlyANameIsAskedForByItsValidator) {
   EXPECT_FALSE(next_request(body).headers.get("If-Range")) << "its digest says more";
 }
 
-TEST_F(ResumableBodyTest, BytesOfAnEarlierTimeCount) {
+TEST_F(ResumableBodyTest, ResumesAfterReplayedBytes) {
   ResumableBody body = make();
   body.replay(bytes_of("01234"));
   EXPECT_EQ(next_request(body).headers.get("Range"), "bytes=5-");
@@ -362,7 +362,7 @@ class VerifiedBodyTest : public ::testing::Test {
     passed_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   };
 
-  /// What becomes of a body that comes in these pieces.
+  /// The outcome of a body that arrives in these pieces.
   std::string outcome(const std::vector<std::string>& pieces) {
     ResumableBody body(blob_, sink_, session_);
     try {
@@ -380,12 +380,12 @@ class VerifiedBodyTest : public ::testing::Test {
   }
 };
 
-TEST_F(VerifiedBodyTest, PassesTheBlobOn) {
+TEST_F(VerifiedBodyTest, PassesBlobToSink) {
   EXPECT_EQ(outcome({"hello", "", " world"}), "ok");
   EXPECT_EQ(passed_, "hello world");
 }
 
-TEST_F(VerifiedBodyTest, RefusesEverythingElse) {
+TEST_F(VerifiedBodyTest, RejectsWrongLengthOrDigest) {
   EXPECT_EQ(outcome({}), "the answer ended after 0 of 11 bytes");
   EXPECT_EQ(outcome({"hello worl"}), "the answer ended after 10 of 11 bytes");
   EXPECT_EQ(outcome({"hello world", "!"}), "it is longer than the 11 bytes it should have");
@@ -397,7 +397,7 @@ TEST_F(VerifiedBodyTest, PassesNoByteBeyondTheSize) {
   EXPECT_EQ(passed_, "hello");
 }
 
-TEST_F(VerifiedBodyTest, HoldsTheHeadToTheSize) {
+TEST_F(VerifiedBodyTest, RejectsContentLengthOtherThanSize) {
   const struct {
     std::vector<std::string> lengths;
     const char* type;
@@ -431,7 +431,7 @@ TEST_F(VerifiedBodyTest, HoldsTheHeadToTheSize) {
   }
 }
 
-TEST_F(VerifiedBodyTest, KnowsWhoseFailureItIs) {
+TEST_F(VerifiedBodyTest, RecordsFailureOfSink) {
   const BodySink full = [](std::span<const std::byte>) { throw std::runtime_error("disk full"); };
   ResumableBody body(blob_, full, session_);
   const std::string piece = "hello";

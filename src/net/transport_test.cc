@@ -12,7 +12,7 @@
 namespace pyro {
 namespace {
 
-TEST(ProxyTest, ReadsWhatPeopleWrite) {
+TEST(ProxyTest, ParsesCommonSpellings) {
   struct Case {
     const char* text;
     const char* url;
@@ -43,14 +43,14 @@ TEST(ProxyTest, ReadsWhatPeopleWrite) {
   }
 }
 
-TEST(ProxyTest, RefusesWhatIsNone) {
+TEST(ProxyTest, RejectsInvalidProxies) {
   for (const char* text : {"", "ftp://proxy", "http://", "http://proxy:0", "http://proxy:99999",
                            "http://proxy/path", "http://proxy?x", "http://a b", "://proxy"}) {
     EXPECT_FALSE(Proxy::parse(text)) << text;
   }
 }
 
-TEST(ProxyTest, ExceptionsAreNamesAddressesBlocksAndPorts) {
+TEST(ProxyTest, MatchesExceptionsByNameAddressBlockAndPort) {
   struct Case {
     const char* list;
     const char* url;
@@ -106,7 +106,7 @@ std::string chosen(const NetworkOptions& options, const char* url) {
   return proxy ? proxy->authority() : "none";
 }
 
-TEST(ProxyTest, EachSchemeHasItsOwn) {
+TEST(ProxyTest, SchemeProxyOverridesAllProxy) {
   NetworkOptions options;
   EXPECT_EQ(chosen(options, "https://a.example"), "none");
   options.all_proxy = "all:1";
@@ -121,7 +121,7 @@ TEST(ProxyTest, EachSchemeHasItsOwn) {
   EXPECT_EQ(chosen(options, "http://a.example"), "none");
 }
 
-TEST(ProxyTest, ThisMachineIsNeverProxied) {
+TEST(ProxyTest, NeverProxiesLoopbackHosts) {
   NetworkOptions options;
   options.all_proxy = "all:1";
   for (const char* url : {"http://localhost:5000", "https://127.0.0.1", "https://[::1]:1",
@@ -130,7 +130,7 @@ TEST(ProxyTest, ThisMachineIsNeverProxied) {
   }
 }
 
-TEST(ProxyTest, NamesABadSettingWithoutItsPassword) {
+TEST(ProxyTest, ErrorNamesInvalidProxyWithoutPassword) {
   for (const char* text : {"gopher://robin:s3cret@proxy:70", "robin:s3cret@proxy:70000"}) {
     NetworkOptions options;
     options.https_proxy = text;
@@ -184,7 +184,7 @@ class CertificatesTest : public ::testing::Test {
   fs::path root_;
 };
 
-TEST_F(CertificatesTest, AreThoseOfTheHostAlone) {
+TEST_F(CertificatesTest, FindsAuthoritiesOfHostAndPortOnly) {
   write("a/registry.example:5000/2.crt", pem("two"));
   write("a/registry.example:5000/1.crt", pem("one"));
   write("b/registry.example:5000/x.crt", pem("three"));
@@ -205,7 +205,7 @@ TEST_F(CertificatesTest, AreThoseOfTheHostAlone) {
   EXPECT_FALSE(find("https://registry.example:5000").client_certificate);
 }
 
-TEST_F(CertificatesTest, DockerHubGoesByItsNameToo) {
+TEST_F(CertificatesTest, FindsDockerHubAuthoritiesUnderBothNames) {
   write("a/docker.io/ca.crt", pem("name"));
   write("b/registry-1.docker.io/ca.crt", pem("host"));
   EXPECT_EQ(find("https://registry-1.docker.io/v2/").authorities,
@@ -213,7 +213,7 @@ TEST_F(CertificatesTest, DockerHubGoesByItsNameToo) {
   EXPECT_EQ(find("https://auth.docker.io").authorities, "");
 }
 
-TEST_F(CertificatesTest, ThePairToShow) {
+TEST_F(CertificatesTest, FindsFirstClientCertificateAndKey) {
   const fs::path certificate = write("a/r.example/client.cert", pem("me"));
   const fs::path key = write("a/r.example/client.key", "key");
   write("b/r.example/another.cert", pem("me too"));
@@ -224,7 +224,7 @@ TEST_F(CertificatesTest, ThePairToShow) {
   EXPECT_EQ(found.authorities, "");
 }
 
-TEST_F(CertificatesTest, HalvesOfAPairAreTold) {
+TEST_F(CertificatesTest, RejectsClientCertificateOrKeyAlone) {
   const fs::path certificate = write("a/one.example/client.cert", pem("me"));
   EXPECT_EQ(error_of("https://one.example"), "cannot use the certificates in " +
                                                  certificate.string() +
@@ -235,7 +235,7 @@ TEST_F(CertificatesTest, HalvesOfAPairAreTold) {
                 ": its certificate, client.cert, is not beside it");
 }
 
-TEST_F(CertificatesTest, UnusableFilesAreNamed) {
+TEST_F(CertificatesTest, ErrorNamesUnusableFile) {
   const std::string about = "cannot use the certificates in ";
   const fs::path empty = write("a/r.example/ca.crt", "");
   EXPECT_EQ(error_of("https://r.example"), about + empty.string() + ": it is empty");
@@ -248,7 +248,7 @@ TEST_F(CertificatesTest, UnusableFilesAreNamed) {
   EXPECT_THROW(static_cast<void>(read_certificates(root_ / "nothing")), Error);
 }
 
-/// Modes bind everybody but root, who is nobody as long as this lives.
+/// File modes do not bind root: it is the user nobody during the lifetime of this object.
 class AsNobody {
  public:
   AsNobody() {
@@ -266,7 +266,7 @@ class AsNobody {
   bool is_root_ = ::geteuid() == 0;
 };
 
-TEST_F(CertificatesTest, DirectoriesOfOthersArePassedOver) {
+TEST_F(CertificatesTest, SkipsUnreadableDirectories) {
   fs::permissions(root_, fs::perms(0755));
   write("a/r.example/ca.crt", pem("closed"));
   write("b/r.example/ca.crt", pem("open"));
@@ -292,12 +292,12 @@ TEST_F(CertificatesTest, DirectoriesOfOthersArePassedOver) {
                                                ": Permission denied");
 }
 
-TEST_F(CertificatesTest, AFileInPlaceOfTheDirectoryIsNone) {
+TEST_F(CertificatesTest, IgnoresFileInPlaceOfDirectory) {
   write("a/r.example", pem("no directory"));
   EXPECT_EQ(find("https://r.example").authorities, "");
 }
 
-TEST(Address, Public) {
+TEST(Address, AcceptsPublicAddresses) {
   for (const char* address :
        {"1.1.1.1", "8.8.8.8", "100.63.255.255", "100.128.0.1", "172.15.255.255", "172.32.0.1",
         "169.253.1.1", "192.0.1.1", "198.17.0.1", "198.20.0.1", "223.255.255.255",
@@ -307,7 +307,7 @@ TEST(Address, Public) {
   }
 }
 
-TEST(Address, NotPublic) {
+TEST(Address, RejectsNonPublicAddresses) {
   for (const char* address : {"0.0.0.0",
                               "10.0.0.1",
                               "100.64.0.1",

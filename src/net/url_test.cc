@@ -8,7 +8,7 @@
 namespace pyro {
 namespace {
 
-TEST(UrlTest, RendersWhatItParsed) {
+TEST(UrlTest, RendersNormalizedUrls) {
   const struct {
     const char* text;
     const char* rendered;
@@ -30,7 +30,7 @@ TEST(UrlTest, RendersWhatItParsed) {
   }
 }
 
-TEST(UrlTest, RefusesWhatCouldBeReadInTwoWays) {
+TEST(UrlTest, RejectsInvalidAndAmbiguousUrls) {
   for (const char* text : {"",
                            "https://",
                            "https:///x",
@@ -59,7 +59,7 @@ TEST(UrlTest, RefusesWhatCouldBeReadInTwoWays) {
   }
 }
 
-TEST(UrlTest, KeepsUserInfoApart) {
+TEST(UrlTest, SeparatesUserInfo) {
   const auto url = Url::parse("https://us%20er:p:w@h/");
   ASSERT_TRUE(url);
   EXPECT_EQ(url->userinfo, "us%20er:p:w");
@@ -113,13 +113,13 @@ TEST(UrlTest, ResolvesLocations) {
   }
 }
 
-TEST(UrlTest, EscapesAndUnescapes) {
+TEST(UrlTest, PercentEncodesAndDecodes) {
   EXPECT_EQ(percent_encode("repository:team/env:pull a+b"),
             "repository%3Ateam%2Fenv%3Apull%20a%2Bb");
   EXPECT_EQ(percent_decode("%41%zz%4"), "A%zz%4");
 }
 
-TEST(RedactTest, CutsWhatOpens) {
+TEST(RedactTest, RemovesUserInfoQueryAndFragment) {
   const struct {
     const char* url;
     const char* shown;

@@ -70,7 +70,7 @@ class AuthTest : public ::testing::Test {
 
 constexpr const char* kUser = "Basic dXNlcjpwYXNzd29yZA==";
 
-TEST(RealmTest, CredentialsGoWhereTheyBelong) {
+TEST(RealmTest, AllowsCredentialsForOwnKnownAndTrustedHosts) {
   const struct {
     const char* registry;
     const char* realm;
@@ -101,13 +101,13 @@ TEST(RealmTest, CredentialsGoWhereTheyBelong) {
   }
 }
 
-TEST_F(AuthTest, AnonymousTokensComeFromAnyRealmWithTls) {
+TEST_F(AuthTest, FetchesAnonymousTokenFromAnyTlsRealm) {
   serve_token("https://auth.test/t?service=s&" + kScope);
   EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",service="s",scope="x")"), "Bearer T");
   EXPECT_FALSE(sent(0));
 }
 
-TEST_F(AuthTest, AsksToPullThisRepositoryWhateverTheChallengeNames) {
+TEST_F(AuthTest, RequestsPullScopeOfRepositoryForAnyChallenge) {
   serve_token("https://auth.test/t?" + kScope);
   for (const char* scope : {"", R"(,scope="")", R"(,scope="repository:team/env:pull,push")",
                             R"(,scope="repository:other/private:pull registry:catalog:*")"}) {
@@ -115,14 +115,14 @@ TEST_F(AuthTest, AsksToPullThisRepositoryWhateverTheChallengeNames) {
   }
 }
 
-TEST_F(AuthTest, CredentialsBuyTheTokenWhereTheyMayGo) {
+TEST_F(AuthTest, SendsCredentialsToRealmOnRegistryHost) {
   log_in("r.example");
   serve_token("https://r.example:99/t?" + kScope);
   EXPECT_EQ(answer(R"(Bearer realm="https://r.example:99/t",scope="x")"), "Bearer T");
   EXPECT_EQ(sent(0), kUser);
 }
 
-TEST_F(AuthTest, CredentialsGoNowhereElse) {
+TEST_F(AuthTest, RejectsRealmOnAnotherHostUnlessTrusted) {
   log_in("r.example");
   EXPECT_EQ(answer(R"(Bearer realm="https://evil.test/t",scope="x")"),
             "the registry r.example wants its credentials to be sent to evil.test");
@@ -135,14 +135,14 @@ TEST_F(AuthTest, CredentialsGoNowhereElse) {
   EXPECT_EQ(sent(0), kUser);
 }
 
-TEST_F(AuthTest, OtherHostsCredentialsAreNotUsed) {
+TEST_F(AuthTest, DoesNotSendCredentialsOfAnotherHost) {
   log_in("other.example");
   serve_token("https://evil.test/t?" + kScope);
   EXPECT_EQ(answer(R"(Bearer realm="https://evil.test/t",scope="x")"), "Bearer T");
   EXPECT_FALSE(sent(0));
 }
 
-TEST_F(AuthTest, BadRealmsAreNotAsked) {
+TEST_F(AuthTest, RejectsInvalidRealmsWithoutRequest) {
   const struct {
     const char* realm;
     const char* message;
@@ -159,7 +159,7 @@ TEST_F(AuthTest, BadRealmsAreNotAsked) {
   EXPECT_TRUE(http_.requests.empty());
 }
 
-TEST_F(AuthTest, BasicNeedsCredentials) {
+TEST_F(AuthTest, BasicChallengeNeedsCredentialsOfRegistry) {
   EXPECT_EQ(answer("Basic realm=\"x\""), "the registry asks for a login");
   EXPECT_EQ(hint_,
             "no file with credentials was found; `pyro registry login r.example` stores some");
@@ -172,14 +172,14 @@ TEST_F(AuthTest, BasicNeedsCredentials) {
   EXPECT_EQ(answer("Basic realm=\"x\""), kUser);
 }
 
-TEST_F(AuthTest, BearerIsPreferred) {
+TEST_F(AuthTest, PrefersBearerOverBasic) {
   log_in("r.example");
   serve_token("https://r.example/t?" + kScope);
   EXPECT_EQ(answer(R"(Negotiate, Basic realm="b", Bearer realm="https://r.example/t",scope="x")"),
             "Bearer T");
 }
 
-TEST_F(AuthTest, PlainHttpStaysAnonymous) {
+TEST_F(AuthTest, SendsNoCredentialsOverPlainHttp) {
   log_in("localhost:5000");
   serve_token("http://localhost:5001/t?" + kScope);
   serve_token("https://auth.test/t?" + kScope);
@@ -195,7 +195,7 @@ TEST_F(AuthTest, PlainHttpStaysAnonymous) {
             "the registry asks for a password over plain http, where none is ever sent");
 }
 
-TEST_F(AuthTest, SaysWhatItCannotDo) {
+TEST_F(AuthTest, RejectsMissingAndUnsupportedChallenges) {
   EXPECT_EQ(answer(""), "the registry answered 401 without saying how to log in");
   EXPECT_EQ(answer("Bearer realm=\"unterminated"),
             "the registry answered 401 without saying how to log in");
@@ -203,7 +203,7 @@ TEST_F(AuthTest, SaysWhatItCannotDo) {
             "the registry offers no supported way to log in: negotiate ntlm");
 }
 
-TEST_F(AuthTest, ATokenServerMayAskForALogin) {
+TEST_F(AuthTest, TokenServer401AsksForLogin) {
   http_.on("https://auth.test/t?" + kScope, {.status = 401});
   EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",scope="x")"),
             "login needed, or there is no team/env in r.example: "
@@ -212,14 +212,14 @@ TEST_F(AuthTest, ATokenServerMayAskForALogin) {
             "no file with credentials was found; `pyro registry login r.example` stores some");
 }
 
-TEST_F(AuthTest, ATokenServerInTroubleIsNoMatterOfLogin) {
+TEST_F(AuthTest, TokenServer500DoesNotAskForLogin) {
   http_.on("https://auth.test/t?" + kScope, {.status = 500});
   EXPECT_EQ(answer(R"(Bearer realm="https://auth.test/t",scope="x")"),
             "cannot get a token from auth.test: it answered 500");
   EXPECT_EQ(hint_, "");
 }
 
-TEST_F(AuthTest, AnIdentityTokenIsPostedToTheRealmAlone) {
+TEST_F(AuthTest, PostsIdentityTokenToOwnRealmOnly) {
   keep(R"({"r.example": {"auth": "dXNlcjo=", "identitytoken": "id+tok/en="}})");
   serve_token("https://r.example/t?a=b");
   EXPECT_EQ(answer(R"(Bearer realm="https://r.example/t?a=b",service="s",scope="x:y z")"),
@@ -236,14 +236,14 @@ TEST_F(AuthTest, AnIdentityTokenIsPostedToTheRealmAlone) {
   EXPECT_EQ(http_.requests.size(), 1U);
 }
 
-TEST_F(AuthTest, TheRepositoryDecidesWhichCredentials) {
+TEST_F(AuthTest, UsesCredentialsOfLongestRepositoryPrefix) {
   keep(R"({"r.example": {"username": "host", "password": "p"},
            "r.example/team": {"username": "user", "password": "password"},
            "r.example/te": {"username": "other", "password": "p"}})");
   EXPECT_EQ(answer("Basic realm=\"x\""), kUser);
 }
 
-TEST_F(AuthTest, AFileThatOthersReadIsWarnedOfOnce) {
+TEST_F(AuthTest, WarnsOnceOfFileReadableByOthers) {
   log_in("r.example");
   fs::permissions(options_.credential_files[0], fs::perms(0644));
   EXPECT_EQ(answer("Basic realm=\"x\""), kUser);
@@ -251,7 +251,7 @@ TEST_F(AuthTest, AFileThatOthersReadIsWarnedOfOnce) {
                                    ": others may read it; chmod 600 it"});
 }
 
-TEST_F(AuthTest, GivenCredentialsAreTheOnlyOnes) {
+TEST_F(AuthTest, UsesGivenCredentialsInsteadOfFiles) {
   log_in("r.example");
   serve_token("https://r.example/t?service=s");
   const NetworkOptions& options = options_;
@@ -268,7 +268,7 @@ TEST_F(AuthTest, GivenCredentialsAreTheOnlyOnes) {
   EXPECT_EQ(refusal.hint(), "check the user name and the password");
 }
 
-TEST_F(AuthTest, ARefusedPasswordNamesItsFile) {
+TEST_F(AuthTest, RefusedPasswordErrorNamesItsFile) {
   log_in("r.example");
   http_.on("https://r.example/t?" + kScope, {.status = 401});
   EXPECT_EQ(
@@ -292,7 +292,7 @@ std::string token_from(const std::string& body, int status = 200) {
   }
 }
 
-TEST(TokenTest, AsksForEachScopeAndKeepsTheRealmsQuery) {
+TEST(TokenTest, UrlHasEachScopeAndKeepsQueryOfRealm) {
   const struct {
     const char* realm;
     const char* service;
@@ -313,7 +313,7 @@ TEST(TokenTest, AsksForEachScopeAndKeepsTheRealmsQuery) {
   }
 }
 
-TEST(TokenTest, FindsTheTokenUnderBothNames) {
+TEST(TokenTest, ReadsTokenAndAccessTokenFields) {
   EXPECT_EQ(token_from(R"({"token": "a.b-c_d~e+f/g="})"), "a.b-c_d~e+f/g=");
   EXPECT_EQ(token_from(R"({"access_token": "x", "expires_in": 60})"), "x");
   EXPECT_EQ(token_from(R"({"token": "x", "access_token": "y"})"), "x");
@@ -338,7 +338,7 @@ TEST(TokenTest, RefusesAnswersWithoutAUsableToken) {
             "the answer is longer than 131072 bytes");
 }
 
-TEST(TokenTest, SendsCredentialsToTheRealmButNotOn) {
+TEST(TokenTest, SendsCredentialsToRealmButNotToRedirectTarget) {
   FakeHttpClient http;
   http.on(kRealm, {.status = 307, .headers = {{"Location", "https://other/t"}}})
       .on("https://other/t", {.body = R"({"token": "x"})"});
@@ -355,7 +355,7 @@ TokenRequest with_identity() {
           .credentials = Credentials{.identity_token = "secret&="}};
 }
 
-TEST(TokenTest, AWebPageIsNoToken) {
+TEST(TokenTest, RejectsWebPage) {
   for (const auto& credentials : {std::optional<Credentials>(), with_identity().credentials}) {
     FakeHttpClient http;
     http.on(kRealm, {.headers = {{"Content-Type", "text/html; charset=utf-8"}}, .body = "<html>"});
@@ -370,7 +370,7 @@ TEST(TokenTest, AWebPageIsNoToken) {
   }
 }
 
-TEST(TokenTest, AnIdentityTokenGoesIntoAForm) {
+TEST(TokenTest, SendsIdentityTokenInForm) {
   EXPECT_EQ(token_form(with_identity()),
             "grant_type=refresh_token&service=s&client_id=pyro&scope=x%3A1%20y%3A2"
             "&refresh_token=secret%26%3D");
@@ -380,7 +380,7 @@ TEST(TokenTest, AnIdentityTokenGoesIntoAForm) {
   EXPECT_EQ(http.requests.at(0).form, token_form(with_identity()));
 }
 
-TEST(TokenTest, AnIdentityTokenIsSentOnceAndNowhereElse) {
+TEST(TokenTest, SendsIdentityTokenOnceWithoutRedirectOrRetry) {
   const struct {
     FakeHttpClient::Answer answer;
     const char* cause;

@@ -30,7 +30,7 @@ class CredentialsTest : public ::testing::Test {
     return directory_ / name;
   }
 
-  /// docker-credential-<name>, in a directory that is looked into.
+  /// Writes docker-credential-<name> into a directory of the search path.
   void write_helper(const std::string& name, const std::string& script) {
     const fs::path file = write("#!/bin/sh\n" + script + "\n", "docker-credential-" + name);
     fs::permissions(file, fs::perms(0700));
@@ -62,7 +62,7 @@ class CredentialsTest : public ::testing::Test {
   std::vector<std::string> warnings_;
 };
 
-/// A process that is dead and not yet waited for is not.
+/// A zombie does not count as alive.
 bool is_alive(pid_t process) {
   std::string line;
   std::getline(std::ifstream("/proc/" + std::to_string(process) + "/stat"), line);
@@ -73,7 +73,7 @@ bool is_alive(pid_t process) {
 constexpr const char* kAuth = R"({"auth": "YTpi"})";
 constexpr const char* kColons = R"({"auth": "dXNlcjpwOnc6"})";
 
-TEST_F(CredentialsTest, BelongToExactlyOneHost) {
+TEST_F(CredentialsTest, MatchesExactHostAndPort) {
   const struct {
     std::string key;
     std::string registry;
@@ -105,7 +105,7 @@ TEST_F(CredentialsTest, BelongToExactlyOneHost) {
   }
 }
 
-TEST_F(CredentialsTest, ReadsEveryFormOfEntry) {
+TEST_F(CredentialsTest, ReadsAllEntryFormats) {
   const struct {
     std::string entry;
     const char* found;
@@ -123,13 +123,13 @@ TEST_F(CredentialsTest, ReadsEveryFormOfEntry) {
   }
 }
 
-TEST_F(CredentialsTest, TheHostsOwnNameComesBeforeItsAliases) {
+TEST_F(CredentialsTest, PrefersHostNameOverAliases) {
   const fs::path file = write(std::string(R"({"auths": {"docker.io": )") + kAuth +
                               R"(, "registry-1.docker.io": )" + kColons + "}}");
   EXPECT_EQ(lookup({file}, "registry-1.docker.io"), "user:p:w:");
 }
 
-TEST_F(CredentialsTest, TheMostSpecificEntryCounts) {
+TEST_F(CredentialsTest, UsesMostSpecificEntry) {
   const std::string file = R"({"auths": {
       "r": {"username": "host", "password": "p"},
       "https://r/v1/": {"username": "url", "password": "p"},
@@ -165,7 +165,7 @@ TEST_F(CredentialsTest, TheMostSpecificEntryCounts) {
   }
 }
 
-TEST_F(CredentialsTest, TheFirstFileWithAnAnswerCounts) {
+TEST_F(CredentialsTest, UsesFirstFileWithMatchingEntry) {
   const fs::path missing = directory_ / "missing";
   const fs::path below_a_file = write("x", "file") / "config.json";
   const fs::path empty = write("{}", "empty");
@@ -179,14 +179,14 @@ TEST_F(CredentialsTest, TheFirstFileWithAnAnswerCounts) {
   EXPECT_EQ(find_credentials(sources_, "r", "").searched, (std::vector{empty, hollow}));
 }
 
-TEST_F(CredentialsTest, DockersFirstFormatHasEntriesAlone) {
+TEST_F(CredentialsTest, ReadsDockercfgFormat) {
   const fs::path file =
       write(R"({"https://r.example/v1/": {"auth": "YTpi", "email": "e"}})", ".dockercfg");
   EXPECT_EQ(lookup({file}, "r.example"), "a:b");
   EXPECT_EQ(lookup({file}, "s.example"), "none");
 }
 
-TEST_F(CredentialsTest, WarnsOfAFileThatIsUsedAndRefusesWhatOthersWrote) {
+TEST_F(CredentialsTest, WarnsOfReadableFileAndRejectsWritableFile) {
   const fs::path file = write(std::string(R"({"auths": {"r": )") + kAuth + "}}");
   fs::permissions(file, fs::perms(0644));
   EXPECT_EQ(lookup({file}, "other"), "none");
@@ -199,7 +199,7 @@ TEST_F(CredentialsTest, WarnsOfAFileThatIsUsedAndRefusesWhatOthersWrote) {
             "cannot use the credentials in " + file.string() + ": everybody may write it");
 }
 
-TEST_F(CredentialsTest, AHelperIsAskedWhereTheFileNamesIt) {
+TEST_F(CredentialsTest, HelperNamedInFileIsRun) {
   write_helper("one", R"(read server; echo "{\"Username\": \"$1\", \"Secret\": \"$server\"}")");
   write_helper("none", "echo credentials not found in native keychain; exit 1");
   write_helper("hub", R"(read server
@@ -240,7 +240,7 @@ TEST_F(CredentialsTest, AHelperIsAskedWhereTheFileNamesIt) {
   EXPECT_EQ(origin_, "docker-credential-one, as " + file.string() + " says");
 }
 
-TEST_F(CredentialsTest, AHelperThatFailsIsNamedWithItsFileAndNoSecret) {
+TEST_F(CredentialsTest, HelperFailureNamesFileAndOmitsSecret) {
   const struct {
     const char* script;
     const char* cause;
@@ -267,7 +267,7 @@ TEST_F(CredentialsTest, AHelperThatFailsIsNamedWithItsFileAndNoSecret) {
   }
 }
 
-TEST_F(CredentialsTest, AHelperThatIsNoneIsNamedWithAHint) {
+TEST_F(CredentialsTest, HelperMissingOrInvalidFailsWithHint) {
   const struct {
     const char* name;
     const char* cause;
@@ -295,7 +295,7 @@ TEST_F(CredentialsTest, AHelperThatIsNoneIsNamedWithAHint) {
   EXPECT_EQ(hint_, "install docker-credential-gone, or take \"gone\" out of that file");
 }
 
-TEST_F(CredentialsTest, AHelperThatCannotBeExecutedHasFailed) {
+TEST_F(CredentialsTest, HelperThatCannotBeExecutedFails) {
   const fs::path file = write(R"({"credsStore": "foreign"})");
   const fs::path helper = write("of no format", "docker-credential-foreign");
   fs::permissions(helper, fs::perms::owner_all);
@@ -308,7 +308,7 @@ TEST_F(CredentialsTest, AHelperThatCannotBeExecutedHasFailed) {
                 helper.string() + ": Exec format error");
 }
 
-TEST_F(CredentialsTest, AHelperThatHangsIsEnded) {
+TEST_F(CredentialsTest, HelperThatHangsTimesOut) {
   using namespace std::chrono_literals;
   write_helper("slow", "sleep 1000");
   sources_.helper_timeout = 500ms;
@@ -320,7 +320,7 @@ TEST_F(CredentialsTest, AHelperThatHangsIsEnded) {
           "500 ms");
 }
 
-TEST_F(CredentialsTest, AHelperIsEndedByAnInterruptionWithAllItStarted) {
+TEST_F(CredentialsTest, HelperAndItsChildrenEndOnStopRequest) {
   const fs::path pid = directory_ / "pid";
   write_helper("slow", "sleep 1000 & echo $! > " + pid.string() + "; wait");
   pid_t sleeper = 0;
@@ -342,7 +342,7 @@ TEST_F(CredentialsTest, AHelperIsEndedByAnInterruptionWithAllItStarted) {
   EXPECT_TRUE(testing::eventually([&] { return !is_alive(sleeper); }));
 }
 
-TEST_F(CredentialsTest, AHelperWhoseChildrenStayIsNotWaitedFor) {
+TEST_F(CredentialsTest, HelperWithRunningChildrenIsNotWaitedFor) {
   const fs::path pid = directory_ / "pid";
   write_helper("daemon", "sleep 1000 & echo $! > " + pid.string() +
                              R"(; echo '{"Username": "u", "Secret": "p"}')");
@@ -354,7 +354,7 @@ TEST_F(CredentialsTest, AHelperWhoseChildrenStayIsNotWaitedFor) {
   ::kill(sleeper, SIGKILL);
 }
 
-TEST_F(CredentialsTest, NamesTheFileAndNoSecret) {
+TEST_F(CredentialsTest, ErrorsNameFileAndOmitSecrets) {
   const struct {
     std::string content;
     const char* reason;
@@ -380,18 +380,18 @@ TEST_F(CredentialsTest, NamesTheFileAndNoSecret) {
   }
 }
 
-TEST_F(CredentialsTest, OtherHostsEntriesMayBeBroken) {
+TEST_F(CredentialsTest, IgnoresBrokenEntriesOfOtherHosts) {
   const fs::path file = write(std::string(R"({"auths": {"other": 1, "r": )") + kAuth + "}}");
   EXPECT_EQ(lookup({file}, "r"), "a:b");
 }
 
-TEST_F(CredentialsTest, IsNotHeldUpByWhatIsNoFile) {
+TEST_F(CredentialsTest, RejectsPipeAndDirectoryWithoutBlocking) {
   ASSERT_EQ(::mkfifo((directory_ / "fifo").c_str(), 0600), 0);
   EXPECT_TRUE(lookup({directory_ / "fifo"}, "r").ends_with("it is not a regular file"));
   EXPECT_TRUE(lookup({directory_}, "r").ends_with("it is not a regular file"));
 }
 
-TEST_F(CredentialsTest, BecomeAHeader) {
+TEST_F(CredentialsTest, EncodesBasicAuthorization) {
   EXPECT_EQ(basic_authorization({"user", "p:w:"}), "Basic dXNlcjpwOnc6");
 }
 

@@ -1,4 +1,4 @@
-// Image layouts, as directories and as tars: read, refused, written.
+// Tests of image layouts: directories and tars, read and written.
 #include "oci/image_layout.h"
 
 #include <gtest/gtest.h>
@@ -73,7 +73,7 @@ class ImageLayoutTest : public ::testing::Test {
     return dir_ / "layout.tar";
   }
 
-  /// Of both forms, which must be the same.
+  /// The error for the directory and for the tar, which must be equal.
   template <typename Work>
   std::string refusal(const Work& work) const {
     std::string first;
@@ -99,7 +99,7 @@ class ImageLayoutTest : public ::testing::Test {
   }
 };
 
-TEST_F(ImageLayoutTest, FindsImagesByTheirTags) {
+TEST_F(ImageLayoutTest, FindsImagesByTag) {
   const Image one = image_of("one");
   const Image two = image_of("two");
   add(one, "1.0");
@@ -116,14 +116,14 @@ TEST_F(ImageLayoutTest, FindsImagesByTheirTags) {
   EXPECT_EQ(refusal_of_tag(""), "LAYOUT has more than one image | choose one of: 1.0, debian:12");
 }
 
-TEST_F(ImageLayoutTest, NeedsNoTagForTheOnlyImage) {
+TEST_F(ImageLayoutTest, ResolvesOnlyImageWithoutTag) {
   const Image image = image_of("one");
   add(image, "1.0");
   EXPECT_EQ(ImageLayout(layout_).resolve("").digest.to_string(), image.digest());
   EXPECT_EQ(ImageLayout(tar()).resolve("").digest.to_string(), image.digest());
 }
 
-TEST_F(ImageLayoutTest, FollowsAnIndexToOurPlatform) {
+TEST_F(ImageLayoutTest, FollowsIndexToHostPlatform) {
   const Image ours = image_of("ours");
   const Image index =
       IndexBuilder().add(image_of("theirs", "arm64"), {{"linux", "arm64"}}).add(ours, {{}}).build();
@@ -133,7 +133,7 @@ TEST_F(ImageLayoutTest, FollowsAnIndexToOurPlatform) {
   EXPECT_EQ(resolved.manifest_digest.to_string(), ours.digest());
 }
 
-TEST_F(ImageLayoutTest, EntriesOfOneTagAreItsPlatforms) {
+TEST_F(ImageLayoutTest, ChoosesPlatformAmongEntriesOfOneTag) {
   const Image ours = image_of("ours");
   add(image_of("theirs", "arm64"), "1.0");
   add(ours, "1.0");
@@ -148,7 +148,7 @@ TEST_F(ImageLayoutTest, EntriesOfOneTagAreItsPlatforms) {
             "LAYOUT has no image for linux/amd64: there is only linux/arm64");
 }
 
-TEST_F(ImageLayoutTest, ReadsBlobs) {
+TEST_F(ImageLayoutTest, ReadsBlobsAndStopsOnRequest) {
   const Image image = image_of(std::string(700'000, 'x'));
   add(image, "1.0");
   for (const fs::path& path : {layout_, tar()}) {
@@ -169,7 +169,7 @@ TEST_F(ImageLayoutTest, ReadsBlobs) {
   }
 }
 
-TEST_F(ImageLayoutTest, HoldsBlobsToTheirDescriptors) {
+TEST_F(ImageLayoutTest, RejectsBlobsThatDifferFromDescriptor) {
   const Image image = image_of("x");
   add(image, "1.0");
   const auto read = [](const ImageLayout& layout) {
@@ -197,7 +197,7 @@ TEST_F(ImageLayoutTest, HoldsBlobsToTheirDescriptors) {
   EXPECT_EQ(refusal(read), no_file);
 }
 
-TEST_F(ImageLayoutTest, HoldsManifestsToTheirDescriptors) {
+TEST_F(ImageLayoutTest, RejectsManifestsThatDifferFromDescriptor) {
   const Image image = image_of("x");
   add(image, "1.0");
   const std::string start = "cannot read the manifest " + image.digest() + " of LAYOUT: ";
@@ -209,7 +209,7 @@ TEST_F(ImageLayoutTest, HoldsManifestsToTheirDescriptors) {
   EXPECT_EQ(refusal_of_tag(""), start + "it is not there");
 }
 
-TEST_F(ImageLayoutTest, RefusesWhatIsNoLayout) {
+TEST_F(ImageLayoutTest, RejectsInvalidLayouts) {
   const std::string hint =
       " | this takes a directory or a tar as 'skopeo copy', 'docker save' and 'pyro env export' "
       "write them";
@@ -236,7 +236,7 @@ TEST_F(ImageLayoutTest, RefusesWhatIsNoLayout) {
             "cannot use the index of LAYOUT: index.json of LAYOUT is not a regular file");
 }
 
-TEST_F(ImageLayoutTest, DigestsAreTheOnlyNamesOfBlobs) {
+TEST_F(ImageLayoutTest, RejectsPathAsDigest) {
   add(image_of("x"), "1.0");
   edit_index([](json& index) { index["manifests"][0]["digest"] = "sha256:../../etc/passwd"; });
   EXPECT_EQ(refusal([](const ImageLayout&) {}),
@@ -244,14 +244,14 @@ TEST_F(ImageLayoutTest, DigestsAreTheOnlyNamesOfBlobs) {
             "\"sha256:../../etc/passwd\"");
 }
 
-TEST_F(ImageLayoutTest, FoldersAreNotLinks) {
+TEST_F(ImageLayoutTest, DoesNotFollowLinkToBlobs) {
   add(image_of("x"), "1.0");
   fs::rename(layout_ / "blobs", dir_ / "elsewhere");
   fs::create_symlink(dir_ / "elsewhere", layout_ / "blobs");
   EXPECT_THROW((void)ImageLayout(layout_).resolve(""), Error);
 }
 
-TEST_F(ImageLayoutTest, PathsThatAreNeither) {
+TEST_F(ImageLayoutTest, RejectsMissingPathAndPipe) {
   EXPECT_THROW(ImageLayout(dir_ / "missing"), Error);
   ASSERT_EQ(::mkfifo((dir_ / "pipe").c_str(), 0600), 0);
   EXPECT_THROW(ImageLayout(dir_ / "pipe"), Error);
@@ -277,7 +277,7 @@ std::string write_layout(const std::filesystem::path& path) {
   return testing::read_file(path);
 }
 
-TEST(LayoutWriter, WritesWhatImageLayoutReads) {
+TEST(LayoutWriter, ImageLayoutReadsWrittenLayout) {
   const testing::TempDir dir;
   write_layout(dir / "x.tar");
   const ImageLayout layout(dir / "x.tar");
@@ -295,7 +295,7 @@ TEST(LayoutWriter, WritesWhatImageLayoutReads) {
   EXPECT_EQ(read, "layer's bytes");
 }
 
-TEST(LayoutWriter, WritesEachBlobOnceAndTheSameBytesAgain) {
+TEST(LayoutWriter, WritesEachBlobOnceAndReproducibly) {
   const testing::TempDir dir;
   const std::string first = write_layout(dir / "1.tar");
   EXPECT_TRUE(first == write_layout(dir / "2.tar"));

@@ -50,7 +50,7 @@ std::string manifest_error(const std::string& text, const std::string& content_t
   return "no error";
 }
 
-TEST(ManifestTest, ReadsAnImage) {
+TEST(ManifestTest, ParsesImageManifest) {
   const auto parsed = parse_manifest(
       manifest_of(entry() + "," + entry("", "9007199254740992"),
                   R"(, "mediaType": ")" + kDockerManifest + R"(", "config": {}, "x": null)"),
@@ -63,14 +63,14 @@ TEST(ManifestTest, ReadsAnImage) {
   EXPECT_EQ(manifest.layers[1].size, std::uint64_t{1} << 53);
 }
 
-TEST(ManifestTest, ReadsAnIndex) {
+TEST(ManifestTest, ParsesIndex) {
   const Index index = parse_index(for_platform("linux", "arm64") + "," + entry());
   ASSERT_EQ(index.manifests.size(), 2U);
   EXPECT_EQ(index.manifests[0].platform->architecture, "arm64");
   EXPECT_FALSE(index.manifests[1].platform);
 }
 
-TEST(ManifestTest, TypeMayComeFromEitherSide) {
+TEST(ManifestTest, AcceptsTypeFromEitherSideAndRejectsContradiction) {
   const std::string own = R"(, "mediaType": ")" + kOciManifest + R"(")";
   EXPECT_EQ(manifest_error(manifest_of(entry()), kOciManifest), "no error");
   EXPECT_EQ(manifest_error(manifest_of(entry(), own), ""), "no error");
@@ -85,7 +85,7 @@ TEST(ManifestTest, TypeMayComeFromEitherSide) {
             "\"mediaType\" is not a string");
 }
 
-TEST(ManifestTest, RefusesDocumentsThatAreNoManifest) {
+TEST(ManifestTest, RejectsInvalidManifests) {
   const struct {
     std::string json;
     const char* message;
@@ -117,7 +117,7 @@ TEST(ManifestTest, RefusesDocumentsThatAreNoManifest) {
   EXPECT_EQ(manifest_error(index_of(repeated(entry(), 256))), "no error");
 }
 
-TEST(ManifestTest, RefusesSizesThatAreNone) {
+TEST(ManifestTest, RejectsInvalidSizes) {
   for (const char* size : {"-1", "1.5", "1e3", "9007199254740993", "9223372036854775808",
                            "99999999999999999999", "\"7\"", "null", "true"}) {
     EXPECT_EQ(manifest_error(manifest_of(entry("", size))),
@@ -128,7 +128,7 @@ TEST(ManifestTest, RefusesSizesThatAreNone) {
             "a descriptor's size is missing or not a number of bytes");
 }
 
-TEST(ManifestTest, RefusesDigestsThatCannotBeChecked) {
+TEST(ManifestTest, RejectsMalformedAndUnsupportedDigests) {
   const auto with_digest = [](const std::string& digest) {
     return manifest_error(manifest_of(R"({"size": 1, "digest": ")" + digest + R"("})"));
   };
@@ -144,7 +144,7 @@ TEST(ManifestTest, RefusesDigestsThatCannotBeChecked) {
   }
 }
 
-TEST(ManifestTest, RefusesFieldsThatAreTooLongToQuote) {
+TEST(ManifestTest, RejectsFieldsLongerThan256Bytes) {
   const std::string largest(256, 'x');
   const std::string longer = largest + "x";
   const auto with_type = [](const std::string& type) {
@@ -160,7 +160,7 @@ TEST(ManifestTest, RefusesFieldsThatAreTooLongToQuote) {
   EXPECT_LT(manifest_error(manifest_of(entry(), own), std::string(100'000, 'x')).size(), 500U);
 }
 
-TEST(PlatformTest, OfAConfigIsUnknownWhereItIsTooLongToQuote) {
+TEST(PlatformTest, IgnoresConfigFieldLongerThan256Bytes) {
   const std::string longer(257, 'x');
   const Platform platform =
       config_platform(R"({"os": ")" + longer + R"(", "architecture": "arm64"})");
@@ -168,7 +168,7 @@ TEST(PlatformTest, OfAConfigIsUnknownWhereItIsTooLongToQuote) {
   EXPECT_EQ(platform.architecture, "arm64");
 }
 
-TEST(PlatformTest, ListsTwentyAtMost) {
+TEST(PlatformTest, ListsAtMostTwentyPlatforms) {
   const auto list_of = [](std::size_t count) {
     return list_platforms(parse_index(repeated(for_platform("linux", "arm64"), count)));
   };
@@ -176,7 +176,7 @@ TEST(PlatformTest, ListsTwentyAtMost) {
   EXPECT_EQ(list_of(21), list_of(20) + ", ...");
 }
 
-TEST(PlatformTest, TakesTheFirstThatFits) {
+TEST(PlatformTest, ChoosesFirstMatchingEntry) {
   const struct {
     std::string entries;
     int chosen;  // -1: none
@@ -199,7 +199,7 @@ TEST(PlatformTest, TakesTheFirstThatFits) {
   }
 }
 
-TEST(PlatformTest, OffersImagesThatNameNone) {
+TEST(PlatformTest, ReturnsImagesWithoutPlatform) {
   const Index index = parse_index(
       entry() + "," + for_platform("linux", "arm64") + "," +
       entry(R"(, "annotations": {"vnd.docker.reference.type": "attestation-manifest"})") +

@@ -49,7 +49,7 @@ class RegistriesConfTest : public ::testing::Test {
   fs::path root_;
 };
 
-TEST_F(RegistriesConfTest, ReadsAWholeRule) {
+TEST_F(RegistriesConfTest, ParsesRulesWithAllFields) {
   const auto rules = load(R"(
 unqualified-search-registries = ["docker.io"]
 short-name-mode = "enforcing"
@@ -99,7 +99,7 @@ blocked = true
   EXPECT_TRUE(rules[1].blocked);
 }
 
-TEST_F(RegistriesConfTest, HelpersThatAreNotAskedAreTold) {
+TEST_F(RegistriesConfTest, NotesIgnoredCredentialHelpers) {
   const struct {
     const char* content;
     bool told;
@@ -118,7 +118,7 @@ TEST_F(RegistriesConfTest, HelpersThatAreNotAskedAreTold) {
   }
 }
 
-TEST_F(RegistriesConfTest, DockerHubHasOneName) {
+TEST_F(RegistriesConfTest, NormalizesDockerHubNames) {
   for (const char* name : {"docker.io", "index.docker.io", "registry-1.docker.io"}) {
     const auto rules = load(std::string("[[registry]]\nlocation = \"") + name + "/team\"");
     EXPECT_EQ(rules.at(0).prefix, "docker.io/team");
@@ -142,7 +142,7 @@ TEST_F(RegistriesConfTest, LaterFilesReplaceWholeRules) {
   EXPECT_TRUE(load("").empty());
 }
 
-TEST_F(RegistriesConfTest, SaysWhereItIsWrongAndQuotesNothing) {
+TEST_F(RegistriesConfTest, ErrorNamesLineAndOmitsContent) {
   struct Case {
     const char* content;
     const char* says;
@@ -209,12 +209,12 @@ TEST_F(RegistriesConfTest, RefusesFileThatOthersMayWrite) {
   }
 }
 
-TEST_F(RegistriesConfTest, DepthAndSizeAreBounded) {
+TEST_F(RegistriesConfTest, RejectsDeepNestingAndFilesAbove1MiB) {
   EXPECT_EQ(error_of("a = " + std::string(100'000, '[')), "line 1: not TOML");
   EXPECT_EQ(error_of(std::string((1 << 20) + 1, '#')), "it is larger than 1 MiB");
 }
 
-TEST_F(RegistriesConfTest, WhatIsNoFileIsToldWithoutWaiting) {
+TEST_F(RegistriesConfTest, RejectsPipesDevicesAndDirectoriesWithoutBlocking) {
   const fs::path pipe = root_ / "registries.conf";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   for (const fs::path& path : {pipe, root_ / "none", fs::path("/dev/zero"), root_}) {
@@ -235,7 +235,7 @@ std::string origin(const ImageReference& image, const std::vector<RegistryRule>&
   return endpoints_of(image, rules).back().image.to_string();
 }
 
-TEST(EndpointsTest, WithoutARuleTheImageIsWhereItIs) {
+TEST(EndpointsTest, ImageWithoutRuleKeepsItsHost) {
   const auto endpoints = endpoints_of(image("r.example"), {rule("other.example", "x")});
   ASSERT_EQ(endpoints.size(), 1U);
   EXPECT_EQ(endpoints[0].image.to_string(), "r.example/team/env:1");
@@ -244,7 +244,7 @@ TEST(EndpointsTest, WithoutARuleTheImageIsWhereItIs) {
   EXPECT_EQ(endpoints[0].upstream, "");
 }
 
-TEST(EndpointsTest, PrefixesEndWhereNamesDo) {
+TEST(EndpointsTest, MatchesPrefixesAtNameBoundaries) {
   struct Case {
     const char* prefix;
     const char* registry;
@@ -281,7 +281,7 @@ TEST(EndpointsTest, PrefixesEndWhereNamesDo) {
   EXPECT_EQ(origin(image("r.example"), {rule("*.example", "")}), "r.example/team/env:1");
 }
 
-TEST(EndpointsTest, TheLongestPrefixCountsAlone) {
+TEST(EndpointsTest, UsesLongestPrefixOnly) {
   RegistryRule wide = rule("r.example", "wide.example");
   wide.mirrors.push_back({.location = "mirror.example"});
   const std::vector rules = {wide, rule("r.example/team", "narrow.example/team"),
@@ -291,7 +291,7 @@ TEST(EndpointsTest, TheLongestPrefixCountsAlone) {
   EXPECT_EQ(endpoints[0].image.to_string(), "narrow.example/team/env:1");
 }
 
-TEST(EndpointsTest, MirrorsComeFirstInTheirOrder) {
+TEST(EndpointsTest, ListsMirrorsInOrderBeforeRegistry) {
   RegistryRule mirrored = rule("r.example", "r.example");
   mirrored.insecure = true;
   mirrored.mirrors = {
@@ -312,7 +312,7 @@ TEST(EndpointsTest, MirrorsComeFirstInTheirOrder) {
   EXPECT_FALSE(endpoints[2].is_mirror);
 }
 
-TEST(EndpointsTest, DockerHubIsKnownByItsName) {
+TEST(EndpointsTest, AppliesDockerIoRuleToDockerHub) {
   RegistryRule hub = rule("docker.io", "docker.io");
   hub.mirrors.push_back({.location = "mirror.example"});
   const auto endpoints = endpoints_of(image("registry-1.docker.io"), {hub});
@@ -322,11 +322,11 @@ TEST(EndpointsTest, DockerHubIsKnownByItsName) {
   EXPECT_EQ(endpoints[1].image.to_string(), "registry-1.docker.io/team/env:1");
 }
 
-TEST(EndpointsTest, DockerHubIsKnownByItsNameWithoutARule) {
+TEST(EndpointsTest, MapsDockerIoToItsHostWithoutRule) {
   EXPECT_EQ(origin(image("docker.io"), {}), "registry-1.docker.io/team/env:1");
 }
 
-TEST(EndpointsTest, ARegistryHasARuleToo) {
+TEST(EndpointsTest, FindsRuleOfRegistry) {
   const std::vector rules = {rule("r.example/team", "y.example"), rule("r.example", "x.example"),
                              rule("*.example", "")};
   EXPECT_EQ(find_rule("r.example", rules), &rules[1]);
@@ -335,7 +335,7 @@ TEST(EndpointsTest, ARegistryHasARuleToo) {
   EXPECT_EQ(find_rule("r.test", rules), nullptr);
 }
 
-TEST(EndpointsTest, BlockedIsRefusedByTheFilesName) {
+TEST(EndpointsTest, BlockedRegistryErrorNamesFile) {
   RegistryRule blocked = rule("r.example/team", "r.example/team");
   blocked.blocked = true;
   try {
@@ -348,7 +348,7 @@ TEST(EndpointsTest, BlockedIsRefusedByTheFilesName) {
   EXPECT_EQ(origin(image("r.example", "other/env"), {blocked}), "r.example/other/env:1");
 }
 
-TEST(EndpointsTest, NamesThatNoneAreAreRefused) {
+TEST(EndpointsTest, RejectsInvalidRewrittenNames) {
   for (const char* location : {"x..example", "x.example:port", "x.example/Team", "x.example//y"}) {
     try {
       static_cast<void>(origin(image("r.example"), {rule("r.example", location)}));

@@ -120,7 +120,7 @@ TEST_F(RegistryClientTest, FollowsEntriesWithoutAPlatformOneLevelDown) {
   EXPECT_EQ(client().resolve().digest, sha256(outer));
 }
 
-TEST_F(RegistryClientTest, GoesNoDeeper) {
+TEST_F(RegistryClientTest, RejectsIndexNestedTwoLevelsDeep) {
   const std::string manifest = manifest_with("layer");
   const std::string third = index_with(descriptor(manifest, kManifestMedia));
   const std::string second = index_with(descriptor(third, kIndexMedia));
@@ -132,7 +132,7 @@ TEST_F(RegistryClientTest, GoesNoDeeper) {
   EXPECT_EQ(http_.count(kBase + "manifests/" + sha256(manifest).to_string()), 0U);
 }
 
-TEST_F(RegistryClientTest, SaysWhichPlatformsThereAre) {
+TEST_F(RegistryClientTest, MissingPlatformErrorListsPlatforms) {
   serve_manifest("1",
                  index_with(descriptor("x", kManifestMedia, platform("linux", "arm64")) + "," +
                             descriptor("y", kManifestMedia, platform("windows", "amd64")) + "," +
@@ -149,7 +149,7 @@ std::string manifest_with_config(const std::string& config, const std::string& t
          descriptor("layer", "tar") + "]}";
 }
 
-TEST_F(RegistryClientTest, JudgesASingleManifestByItsConfig) {
+TEST_F(RegistryClientTest, ChecksPlatformOfSingleManifestInConfig) {
   const struct {
     const char* config;
     const char* there_is;
@@ -178,7 +178,7 @@ TEST_F(RegistryClientTest, JudgesASingleManifestByItsConfig) {
   }
 }
 
-TEST_F(RegistryClientTest, HoldsAConfigToItsDigestAndDoesWithoutOneThatIsNotThere) {
+TEST_F(RegistryClientTest, AcceptsMissingConfigAndRejectsWrongConfigDigest) {
   const std::string config = R"({"os":"linux","architecture":"amd64"})";
   serve_manifest("1", manifest_with_config(config, "application/vnd.oci.image.config.v1+json"));
   EXPECT_EQ(resolve_error(), "no error");
@@ -189,7 +189,7 @@ TEST_F(RegistryClientTest, HoldsAConfigToItsDigestAndDoesWithoutOneThatIsNotTher
   EXPECT_EQ(code_, ErrorCode::integrity);
 }
 
-TEST_F(RegistryClientTest, JudgesEntriesWithoutAPlatformByTheirConfigs) {
+TEST_F(RegistryClientTest, ChecksPlatformOfIndexEntriesInConfigs) {
   const std::string type = "application/vnd.oci.image.config.v1+json";
   const std::string arm = R"({"os":"linux","architecture":"arm64"})";
   const std::string amd = R"({"os":"linux","architecture":"amd64"})";
@@ -205,7 +205,7 @@ TEST_F(RegistryClientTest, JudgesEntriesWithoutAPlatformByTheirConfigs) {
   EXPECT_EQ(client().resolve().manifest_digest, sha256(second));
 }
 
-TEST_F(RegistryClientTest, RequestsThePinAndNeverTheTag) {
+TEST_F(RegistryClientTest, RequestsPinInsteadOfTag) {
   const std::string manifest = manifest_with("layer");
   serve_by_digest(manifest);
   EXPECT_EQ(client().resolve(sha256(manifest)).digest, sha256(manifest));
@@ -213,7 +213,7 @@ TEST_F(RegistryClientTest, RequestsThePinAndNeverTheTag) {
   EXPECT_EQ(client(sha256(manifest).to_string()).resolve().digest, sha256(manifest));
 }
 
-TEST_F(RegistryClientTest, HoldsEveryManifestToItsDigest) {
+TEST_F(RegistryClientTest, RejectsManifestOfWrongDigest) {
   const std::string manifest = manifest_with("layer");
   const std::string wanted = sha256("other").to_string();
   serve_manifest(wanted, manifest);
@@ -224,7 +224,7 @@ TEST_F(RegistryClientTest, HoldsEveryManifestToItsDigest) {
   EXPECT_EQ(resolve_error(wanted), message);
 }
 
-TEST_F(RegistryClientTest, HoldsChildrenToTheirSizeFirst) {
+TEST_F(RegistryClientTest, RejectsChildManifestOfWrongSize) {
   const std::string child = manifest_with("layer");
   const std::string wanted = sha256("short").to_string();
   serve_manifest("1", index_with(descriptor("short", kManifestMedia, platform("linux", "amd64"))),
@@ -236,7 +236,7 @@ TEST_F(RegistryClientTest, HoldsChildrenToTheirSizeFirst) {
   EXPECT_EQ(code_, ErrorCode::integrity);
 }
 
-TEST_F(RegistryClientTest, HoldsTheRegistryToItsOwnWord) {
+TEST_F(RegistryClientTest, RejectsManifestThatContradictsDigestHeader) {
   const std::string manifest = manifest_with("layer");
   const struct {
     std::string header;
@@ -257,7 +257,7 @@ TEST_F(RegistryClientTest, HoldsTheRegistryToItsOwnWord) {
   }
 }
 
-TEST_F(RegistryClientTest, ExplainsWhatTheRegistrySays) {
+TEST_F(RegistryClientTest, ErrorsExplainRegistryResponse) {
   const struct {
     Answer answer;
     const char* cause;
@@ -295,12 +295,12 @@ TEST_F(RegistryClientTest, ExplainsWhatTheRegistrySays) {
   }
 }
 
-TEST_F(RegistryClientTest, AnInterruptionIsLeftAsItIs) {
+TEST_F(RegistryClientTest, ReportsInterruptionWithoutContext) {
   http_.on(kBase + "manifests/1", {.error = Error(ErrorCode::interrupted, "interrupted")});
   EXPECT_EQ(resolve_error(), "interrupted");
 }
 
-TEST_F(RegistryClientTest, FetchesABlob) {
+TEST_F(RegistryClientTest, FetchesBlobAndRejectsWrongContent) {
   const Descriptor blob{.media_type = "", .digest = sha256("layer"), .size = 5};
   const std::string url = kBase + "blobs/" + blob.digest.to_string();
   const std::string about =
@@ -338,7 +338,7 @@ TEST_F(RegistryClientTest, FetchesABlob) {
   }
 }
 
-TEST_F(RegistryClientTest, ThrowsTheSinksErrorsAsTheyAre) {
+TEST_F(RegistryClientTest, PropagatesErrorsOfSink) {
   const Descriptor blob{.media_type = "", .digest = sha256("layer"), .size = 5};
   http_.on(kBase + "blobs/" + blob.digest.to_string(), {.body = "layer"});
   try {
@@ -399,7 +399,7 @@ TEST_F(RegistryLoginTest, GivesUpAfterTheSecondRefusal) {
   EXPECT_EQ(http_.count(token_url_), 1U);
 }
 
-TEST_F(RegistryLoginTest, AsksThePingForAMissingChallenge) {
+TEST_F(RegistryLoginTest, RequestsPingForMissingChallenge) {
   http_.on(manifest_url_, {.status = 401}).on(manifest_url_, {.body = manifest_with("layer")});
   http_.on("https://r.example/v2/", challenge()).on(token_url_, {.body = R"({"token": "T"})"});
   EXPECT_EQ(resolve_error(), "no error");
@@ -419,7 +419,7 @@ TEST_F(RegistryLoginTest, DoesNotAnswerTheChallengeOfAnotherHost) {
   EXPECT_EQ(http_.count(token_url_), 0U);
 }
 
-TEST_F(RegistryLoginTest, DoesNotSendTheTokenElsewhere) {
+TEST_F(RegistryLoginTest, DoesNotSendTokenToRedirectTarget) {
   http_.on(manifest_url_, challenge())
       .on(manifest_url_, {.status = 307, .headers = {{"Location", "https://cdn.example/x"}}});
   http_.on(token_url_, {.body = R"({"token": "T"})"});
@@ -430,7 +430,7 @@ TEST_F(RegistryLoginTest, DoesNotSendTheTokenElsewhere) {
   EXPECT_EQ(sent(3), std::nullopt);
 }
 
-TEST_F(RegistryClientTest, PlainHttpIsForThisMachineOnly) {
+TEST_F(RegistryClientTest, UsesPlainHttpOnLoopbackOnly) {
   const std::string path = "/v2/team/env/manifests/1";
   for (const std::string registry : {"localhost:5000", "127.0.0.1:5000", "[::1]:5000"}) {
     http_ = {};
@@ -449,7 +449,7 @@ TEST_F(RegistryClientTest, PlainHttpIsForThisMachineOnly) {
   EXPECT_EQ(http_.requests.size(), 1U);
 }
 
-TEST_F(RegistryClientTest, OnlyTheVeryFirstRequestMayFindOutThatThereIsNoTls) {
+TEST_F(RegistryClientTest, FallsBackToPlainHttpOnFirstRequestOnly) {
   const std::string url = "https://localhost/v2/team/env/manifests/1";
   http_.on(url, {.error = Error(ErrorCode::network, "certificate")}).on(url, {.not_tls = true});
   RegistryClient local = client("1", "localhost");
@@ -458,7 +458,7 @@ TEST_F(RegistryClientTest, OnlyTheVeryFirstRequestMayFindOutThatThereIsNoTls) {
   EXPECT_EQ(http_.count("http://localhost:443/v2/team/env/manifests/1"), 0U);
 }
 
-TEST_F(RegistryClientTest, FindsPlainHttpOfARegistryThatComesUpDuringTheRetries) {
+TEST_F(RegistryClientTest, FindsPlainHttpOfRegistryStartingDuringRetries) {
   const std::string manifest = manifest_with("layer");
   const std::string path = "127.0.0.1:5000/v2/team/env/manifests/1";
   const Answer answer{.headers = {{"Content-Type", kManifestMedia}}, .body = manifest};
@@ -473,7 +473,7 @@ TEST_F(RegistryClientTest, FindsPlainHttpOfARegistryThatComesUpDuringTheRetries)
   EXPECT_EQ(http_.count("http://" + path), 2U);
 }
 
-TEST_F(RegistryClientTest, TriesTlsAgainWhereThePlainAnswerDidNotCome) {
+TEST_F(RegistryClientTest, RetriesTlsIfPlainHttpFails) {
   const std::string manifest = manifest_with("layer");
   const std::string path = "127.0.0.1:5000/v2/team/env/manifests/1";
   http_.on("https://" + path, {.not_tls = true})
@@ -485,7 +485,7 @@ TEST_F(RegistryClientTest, TriesTlsAgainWhereThePlainAnswerDidNotCome) {
   EXPECT_EQ(http_.count("http://" + path), 1U);
 }
 
-TEST_F(RegistryClientTest, LooksUpWithHead) {
+TEST_F(RegistryClientTest, LookUpUsesHead) {
   const std::string manifest = manifest_with("layer");
   const std::string digest = sha256(manifest).to_string();
   http_.on("HEAD " + kBase + "manifests/1",
@@ -498,7 +498,7 @@ TEST_F(RegistryClientTest, LooksUpWithHead) {
   EXPECT_EQ(http_.requests.front().headers.get("Accept"), std::string(kManifestAccept));
 }
 
-TEST_F(RegistryClientTest, LooksUpWithGetWhereHeadSaysNothing) {
+TEST_F(RegistryClientTest, LookUpUsesGetIfHeadGivesNoDigest) {
   const std::string manifest = manifest_with("layer");
   const Answer heads[] = {
       {.status = 405},
@@ -520,7 +520,7 @@ TEST_F(RegistryClientTest, LooksUpWithGetWhereHeadSaysNothing) {
   }
 }
 
-TEST_F(RegistryClientTest, LookingUpFailsAsResolvingDoes) {
+TEST_F(RegistryClientTest, LookUpReportsErrorsAsResolveDoes) {
   const auto complaint = [&](const Answer& answer) {
     http_ = {};
     http_.on(kBase + "manifests/1", answer);
@@ -587,7 +587,7 @@ class MirroredClientTest : public RegistryClientTest {
   HostWatch watch_;
 };
 
-TEST_F(MirroredClientTest, TagsAreTheRegistrysUnlessTheFileSaysOtherwise) {
+TEST_F(MirroredClientTest, ResolvesTagsAtRegistryUnlessMirrorServesTags) {
   const std::string manifest = manifest_with("layer");
   serve_manifest("1", manifest);
   http_.on(mirror_url("manifests/1"),
@@ -609,7 +609,7 @@ TEST_F(MirroredClientTest, TagsAreTheRegistrysUnlessTheFileSaysOtherwise) {
   }
 }
 
-TEST_F(MirroredClientTest, DigestsAreTheMirrors) {
+TEST_F(MirroredClientTest, FetchesDigestsFromMirror) {
   const std::string manifest = manifest_with("layer");
   const Digest digest = sha256(manifest);
   http_.on(mirror_url("manifests/" + digest.to_string()),
@@ -630,7 +630,7 @@ TEST_F(MirroredClientTest, DigestsAreTheMirrors) {
   EXPECT_FALSE(http_.requests.back().has_alternative);
 }
 
-TEST_F(MirroredClientTest, WhatFailsIsLeftForGood) {
+TEST_F(MirroredClientTest, FailedMirrorIsNotAskedAgain) {
   struct Case {
     Answer answer;
     std::size_t asked;
@@ -663,7 +663,7 @@ TEST_F(MirroredClientTest, WhatFailsIsLeftForGood) {
   }
 }
 
-TEST_F(MirroredClientTest, OtherBytesOfAMirrorMeanToBeginAgainWithoutIt) {
+TEST_F(MirroredClientTest, WrongBytesOfMirrorRestartWithoutIt) {
   const std::string blob = "blobs/" + sha256("layer").to_string();
   http_.on(mirror_url(blob), {.body = "liars"}).on(kBase + blob, {.body = "layer"});
   configure();
@@ -674,7 +674,7 @@ TEST_F(MirroredClientTest, OtherBytesOfAMirrorMeanToBeginAgainWithoutIt) {
   EXPECT_EQ(fetch(kLayer), "layer");
 }
 
-TEST_F(MirroredClientTest, WhatTheRegistryItselfSendsWrongIsRefused) {
+TEST_F(MirroredClientTest, WrongBytesOfRegistryFailWithoutRestart) {
   const std::string blob = "blobs/" + sha256("layer").to_string();
   http_.on(kBase + blob, {.body = "liars"});
   configure();
@@ -687,7 +687,7 @@ TEST_F(MirroredClientTest, WhatTheRegistryItselfSendsWrongIsRefused) {
   }
 }
 
-TEST_F(MirroredClientTest, FailuresOfTheSinkAreNoMirrorsFault) {
+TEST_F(MirroredClientTest, SinkFailureDoesNotFailMirror) {
   const std::string blob = "blobs/" + sha256("layer").to_string();
   http_.on(mirror_url(blob), {.body = "layer"});
   configure();
@@ -699,7 +699,7 @@ TEST_F(MirroredClientTest, FailuresOfTheSinkAreNoMirrorsFault) {
   EXPECT_EQ(http_.requests.size(), 1U);
 }
 
-TEST_F(MirroredClientTest, InsecureIsThatHostAloneAndTold) {
+TEST_F(MirroredClientTest, InsecureAppliesToThatHostOnlyAndWarns) {
   configure("insecure = true\npull-from-mirror = \"all\"");
   http_.on(mirror_url("manifests/1"), {.not_tls = true});
   const std::string manifest = manifest_with("layer");
@@ -715,7 +715,7 @@ TEST_F(MirroredClientTest, InsecureIsThatHostAloneAndTold) {
   EXPECT_NE(warnings_[0].find("TLS verification is off for m.example"), std::string::npos);
 }
 
-TEST_F(MirroredClientTest, TokenServersAreInsecureOnTheSameHostAlone) {
+TEST_F(MirroredClientTest, InsecureAppliesToTokenServerOnSameHostOnly) {
   configure({}, "insecure = true");
   for (const char* realm : {"https://r.example:8443/token", "https://auth.example/token"}) {
     http_ = FakeHttpClient();
@@ -733,7 +733,7 @@ TEST_F(MirroredClientTest, TokenServersAreInsecureOnTheSameHostAlone) {
   }
 }
 
-TEST_F(MirroredClientTest, AnInsecureHostMayListenForPlainHttpAlone) {
+TEST_F(MirroredClientTest, InsecureHostFallsBackToPlainHttp) {
   configure({}, "insecure = true");
   const std::string manifest = manifest_with("layer");
   http_.on(kBase + "manifests/1", {.refused = true})
@@ -743,7 +743,7 @@ TEST_F(MirroredClientTest, AnInsecureHostMayListenForPlainHttpAlone) {
   EXPECT_EQ(http_.requests.size(), 2U);
 }
 
-TEST_F(MirroredClientTest, ABlockedRegistryIsNotAsked) {
+TEST_F(MirroredClientTest, BlockedRegistryErrorNamesFile) {
   configure({}, "blocked = true");
   try {
     static_cast<void>(client());

@@ -1,4 +1,4 @@
-// The answers of a registry or token server that refuses.
+// Tests of error responses and challenges of a registry.
 #include "oci/registry_error.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ HttpResponse response(int status, const std::string& body, const char* type = "a
   return result;
 }
 
-TEST(RegistryErrorTest, ShowsWhatTheRegistrySays) {
+TEST(RegistryErrorTest, ShowsCodesAndMessagesOfRegistry) {
   const struct {
     const char* body;
     const char* shown;
@@ -57,7 +57,7 @@ std::string render(const std::vector<Challenge>& challenges) {
   return text;
 }
 
-TEST(ChallengeTest, ReadsTheGrammar) {
+TEST(ChallengeTest, ParsesChallengeGrammar) {
   const struct {
     std::string field;
     const char* challenges;
@@ -85,7 +85,7 @@ TEST(ChallengeTest, ReadsTheGrammar) {
     EXPECT_EQ(render(parse_challenges({c.field})), c.challenges) << c.field;
 }
 
-TEST(ChallengeTest, LeavesOutWhatIsBroken) {
+TEST(ChallengeTest, SkipsMalformedChallenges) {
   const struct {
     std::string field;
     const char* challenges;
@@ -104,12 +104,12 @@ TEST(ChallengeTest, LeavesOutWhatIsBroken) {
     EXPECT_EQ(render(parse_challenges({c.field})), c.challenges) << c.field;
 }
 
-TEST(ChallengeTest, ReadsEveryField) {
+TEST(ChallengeTest, ParsesAllFields) {
   EXPECT_EQ(render(parse_challenges({"Negotiate", "Bearer realm=\"", R"(Basic realm="x")"})),
             "[negotiate][basic realm=<x>]");
 }
 
-TEST(ChallengeTest, IsLinearInItsInput) {
+TEST(ChallengeTest, ParsesVeryLongFields) {
   EXPECT_EQ(parse_challenges({std::string(200'000, ',')}).size(), 0U);
   std::string many;
   for (int i = 0; i < 50'000; ++i) many += "a,";

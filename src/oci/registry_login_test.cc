@@ -39,7 +39,7 @@ class CredentialStoreTest : public ::testing::Test {
     fs::permissions(file_, fs::perms(0600));
   }
 
-  /// Keeps what it is given in the file "kept", and what it is asked to do in the file "asked".
+  /// A helper that stores its input in the file "kept" and its commands in the file "asked".
   void write_helper() const {
     const std::string kept = (directory_ / "kept").string();
     std::ofstream(directory_ / "docker-credential-mine")
@@ -88,7 +88,7 @@ class CredentialStoreTest : public ::testing::Test {
   ErrorCode code_ = ErrorCode::usage;
 };
 
-TEST_F(CredentialStoreTest, MakesAFileForTheUserAlone) {
+TEST_F(CredentialStoreTest, CreatesFileReadableByUserOnly) {
   EXPECT_FALSE(keep_credentials(sources_, "R.example:5000", kRobin).was_there);
   EXPECT_EQ(content(), Json::parse(R"({"auths": {"r.example:5000": {"auth": "cm9iaW46cDp3"}}})"));
   EXPECT_EQ(mode_of(file_), 0600U);
@@ -97,7 +97,7 @@ TEST_F(CredentialStoreTest, MakesAFileForTheUserAlone) {
   EXPECT_EQ(find_credentials(sources_, "r.example:5000", "").credentials->password, "p:w");
 }
 
-TEST_F(CredentialStoreTest, LeavesEverythingElseAsItIs) {
+TEST_F(CredentialStoreTest, KeepsOtherContentOfFile) {
   const struct {
     const char* before;
     const char* registry;
@@ -133,12 +133,12 @@ TEST_F(CredentialStoreTest, ForgetsOneRegistry) {
   EXPECT_EQ(fs::last_write_time(file_), time) << "there was nothing to write";
 }
 
-TEST_F(CredentialStoreTest, ForgettingMakesNoFile) {
+TEST_F(CredentialStoreTest, ForgettingCreatesNoFile) {
   EXPECT_FALSE(forget_credentials(sources_, "r").was_there);
   EXPECT_FALSE(fs::exists(file_.parent_path()));
 }
 
-TEST_F(CredentialStoreTest, ALinkStaysOne) {
+TEST_F(CredentialStoreTest, WritesThroughSymlink) {
   const fs::path target = directory_ / "dotfiles/auth.json";
   fs::create_directories(target.parent_path());
   fs::create_directories(file_.parent_path());
@@ -151,7 +151,7 @@ TEST_F(CredentialStoreTest, ALinkStaysOne) {
   }
 }
 
-TEST_F(CredentialStoreTest, AHelperKeepsThemWhereTheFileNamesOne) {
+TEST_F(CredentialStoreTest, StoresInHelperNamedInFile) {
   write_helper();
   write(R"({"credHelpers": {"r": "mine"}, "auths": {"r": {"auth": "eDp5"}}})");
   EXPECT_EQ(keep_credentials(sources_, "r", kRobin).helper, "docker-credential-mine");
@@ -167,7 +167,7 @@ TEST_F(CredentialStoreTest, AHelperKeepsThemWhereTheFileNamesOne) {
   EXPECT_EQ(read(directory_ / "asked"), "store\nget\nget\nerase\nget\n");
 }
 
-TEST_F(CredentialStoreTest, WhatCannotBeUsedIsLeftAsItIs) {
+TEST_F(CredentialStoreTest, KeepsUnusableFileUnchanged) {
   const struct {
     const char* content;
     const char* error;
@@ -197,7 +197,7 @@ TEST_F(CredentialStoreTest, WhatCannotBeUsedIsLeftAsItIs) {
   }
 }
 
-TEST_F(CredentialStoreTest, AHelperThatFailsIsNamedWithItsFileAndChangesNothing) {
+TEST_F(CredentialStoreTest, HelperFailureNamesFileAndChangesNothing) {
   const std::string before = R"({"credsStore": "mine", "auths": {"r.example": {}}})";
   write(before);
   std::ofstream(directory_ / "docker-credential-mine") << "#!/bin/sh\necho it is locked; exit 1\n";
@@ -210,7 +210,7 @@ TEST_F(CredentialStoreTest, AHelperThatFailsIsNamedWithItsFileAndChangesNothing)
   EXPECT_EQ(read(file_), before);
 }
 
-TEST_F(CredentialStoreTest, AFileThatEverybodyWritesIsNotWrittenTo) {
+TEST_F(CredentialStoreTest, RejectsWorldWritableFile) {
   write("{}");
   fs::permissions(file_, fs::perms(0666));
   EXPECT_EQ(keep_error(),
@@ -218,7 +218,7 @@ TEST_F(CredentialStoreTest, AFileThatEverybodyWritesIsNotWrittenTo) {
   EXPECT_EQ(read(file_), "{}");
 }
 
-TEST_F(CredentialStoreTest, RootLeavesAFileToItsOwner) {
+TEST_F(CredentialStoreTest, RootKeepsOwnerOfFile) {
   if (::geteuid() != 0) GTEST_SKIP() << "for root alone";
   constexpr uid_t kSomebody = 12345;
   write("{}");
@@ -230,7 +230,7 @@ TEST_F(CredentialStoreTest, RootLeavesAFileToItsOwner) {
   EXPECT_EQ(mode_of(file_), 0600U);
 }
 
-TEST_F(CredentialStoreTest, NothingIsLostAmongMany) {
+TEST_F(CredentialStoreTest, ConcurrentWritersLoseNothing) {
   constexpr int kWriters = 8;
   std::vector<std::jthread> writers;
   for (int i = 0; i < kWriters; ++i) {
@@ -240,7 +240,7 @@ TEST_F(CredentialStoreTest, NothingIsLostAmongMany) {
   EXPECT_EQ(content()["auths"].size(), 8U);
 }
 
-TEST_F(CredentialStoreTest, WaitsForOthersOnlySoLong) {
+TEST_F(CredentialStoreTest, GivesUpOnLockAfterStopRequestOrTimeout) {
   write("{}");
   const fs::path lock = file_.parent_path() / ".auth.json.pyro-lock";
   const Fd held(::open(lock.c_str(), O_RDWR | O_CREAT, 0600));
@@ -257,7 +257,7 @@ TEST_F(CredentialStoreTest, WaitsForOthersOnlySoLong) {
   EXPECT_EQ(read(file_), "{}");
 }
 
-TEST_F(CredentialStoreTest, WhoMayOnlyReadTheDirectoryBlocksNothing) {
+TEST_F(CredentialStoreTest, LockOnDirectoryDoesNotBlock) {
   write("{}");
   const Fd held(::open(file_.parent_path().c_str(), O_RDONLY | O_DIRECTORY));
   ASSERT_EQ(::flock(held.get(), LOCK_EX), 0);
@@ -266,7 +266,7 @@ TEST_F(CredentialStoreTest, WhoMayOnlyReadTheDirectoryBlocksNothing) {
   EXPECT_EQ(names(), std::vector<std::string>{"auth.json"});
 }
 
-TEST_F(CredentialStoreTest, WithoutAPlaceItSaysSo) {
+TEST_F(CredentialStoreTest, FailsWithoutPlaceForCredentials) {
   sources_.files.clear();
   EXPECT_EQ(keep_error(), "there is no place for credentials: HOME is not set");
 }

@@ -1,4 +1,4 @@
-// Which tars are read, what is found in them, and what is refused.
+// Tests of the index of a tar.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
@@ -52,7 +52,7 @@ std::string refusal(const std::string& bytes) {
   return "no error";
 }
 
-TEST(TarIndex, FindsFiles) {
+TEST(TarIndex, FindsFilesByNormalizedName) {
   const Tar tar(TarBuilder()
                     .directory("./")
                     .file("./index.json", "index")
@@ -69,7 +69,7 @@ TEST(TarIndex, FindsFiles) {
   EXPECT_EQ(tar.content("./index.json"), "(missing)");
 }
 
-TEST(TarIndex, KnowsLongNamesAndLargeSizes) {
+TEST(TarIndex, ReadsLongNamesAndExtendedSizes) {
   const std::string name = std::string(150, 'n') + "/file";
   const Tar tar(TarBuilder()
                     .gnu_long_name(name)
@@ -92,7 +92,7 @@ TEST(TarIndex, KnowsLongNamesAndLargeSizes) {
   EXPECT_EQ(tar.content("folder/prefixed"), "p");
 }
 
-TEST(TarIndex, WhatIsNoFileIsFoundAndOfNoUse) {
+TEST(TarIndex, MarksLinksDevicesAndSparseFilesAsNotRegular) {
   const Tar tar(TarBuilder()
                     .symlink("link", "file")
                     .hardlink("hard", "file")
@@ -110,7 +110,7 @@ TEST(TarIndex, WhatIsNoFileIsFoundAndOfNoUse) {
   EXPECT_EQ(tar.content("file"), "x");
 }
 
-TEST(TarIndex, LinksLeadToNamesInTheArchiveOrNowhere) {
+TEST(TarIndex, ResolvesLinksWithinArchiveOnly) {
   const std::string deep = std::string(150, 'd') + "/x";
   const Tar tar(TarBuilder()
                     .symlink("a/link", "../b/./file")
@@ -138,7 +138,7 @@ TEST(TarIndex, LinksLeadToNamesInTheArchiveOrNowhere) {
   }
 }
 
-TEST(TarIndex, ReadsWhatTarsMake) {
+TEST(TarIndex, ReadsAllFormatsOfTar) {
   const testing::TempDir dir;
   testing::write_file(dir / "in/blobs/sha256/aa", std::string(70'000, 'a'));
   testing::write_file(dir / "in/index.json", "{}");
@@ -152,7 +152,7 @@ TEST(TarIndex, ReadsWhatTarsMake) {
   }
 }
 
-TEST(TarIndex, Refuses) {
+TEST(TarIndex, RejectsMalformedArchives) {
   const std::string start = "x.tar is not what it should be: ";
   const auto sound = TarBuilder().file("a", "a");
   EXPECT_EQ(refusal(""), "x.tar is empty");
@@ -196,7 +196,7 @@ TEST(TarIndex, RefusesSizesBeyondTheFile) {
             "x.tar is cut short");
 }
 
-TEST(TarIndex, KnowsWhenTheEndIsMissingWhereverItIsCut) {
+TEST(TarIndex, RejectsArchivesTruncatedAnywhere) {
   const std::string tar = TarBuilder().file("a", "a").file("b", std::string(600, 'b')).finish();
   for (std::size_t size = 1; size < tar.size(); size += 7) {
     EXPECT_EQ(refusal(tar.substr(0, size)), "x.tar is cut short") << size;
@@ -205,7 +205,7 @@ TEST(TarIndex, KnowsWhenTheEndIsMissingWhereverItIsCut) {
   EXPECT_EQ(refusal(tar), "no error");
 }
 
-TEST(TarIndex, BoundsItsMembers) {
+TEST(TarIndex, RejectsMoreThan10000Members) {
   TarBuilder builder;
   for (std::size_t i = 0; i <= TarIndex::kMaxMembers; ++i) builder.file(std::to_string(i), "");
   EXPECT_EQ(refusal(builder.finish()),
@@ -217,7 +217,7 @@ std::string long_name(std::size_t size, int number) {
   return name + std::string(size - name.size(), 'n');
 }
 
-TEST(TarIndex, PassesOverMembersWithNamesThatNothingAsksFor) {
+TEST(TarIndex, SkipsMembersWithNamesAboveLimit) {
   TarBuilder builder;
   const std::size_t kMax = TarIndex::kMaxName;
   builder.gnu_long_name(long_name(kMax, 1)).file("x", "kept");
@@ -227,7 +227,7 @@ TEST(TarIndex, PassesOverMembersWithNamesThatNothingAsksFor) {
   EXPECT_EQ(tar.content(long_name(64'000, 2)), "(missing)");
 }
 
-TEST(TarIndex, BoundsItsNamesTogether) {
+TEST(TarIndex, RejectsNamesAbove2MiBInTotal) {
   TarBuilder builder;
   for (int i = 0; i < 5'000; ++i) {
     builder.gnu_long_name(long_name(TarIndex::kMaxName, i)).file("x", "");
