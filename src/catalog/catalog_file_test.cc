@@ -1,4 +1,4 @@
-// Tests of what a catalog file may say, and of how it is told what it may not.
+// Tests of catalog files: fields, and the errors for invalid ones.
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -28,7 +28,7 @@ std::string file_with(const json& environment) {
   return json{{"catalog_version", "4.5.0"}, {"environments", {environment}}}.dump();
 }
 
-/// What is said about `text` standing in /x/team.json, then " | " and the hint.
+/// The error for a file /x/team.json with `text`, then " | " and the hint.
 std::string complaint(const std::string& text) {
   try {
     static_cast<void>(parse_catalog(text, "/x/team.json"));
@@ -49,7 +49,7 @@ Environment accepted(const json& environment) {
   return parse_catalog(file_with(environment), "/x/team.json").at(0);
 }
 
-TEST(CatalogFile, ReadsTheSmallestEntry) {
+TEST(CatalogFile, ReadsEntryWithoutOptionalFields) {
   const Environment environment = accepted(entry());
   EXPECT_EQ(environment.name, "team:1");
   EXPECT_EQ(environment.version, "1.0.0");
@@ -61,7 +61,7 @@ TEST(CatalogFile, ReadsTheSmallestEntry) {
   EXPECT_EQ(environment.catalog_file, "/x/team.json");
 }
 
-TEST(CatalogFile, ReadsEveryField) {
+TEST(CatalogFile, ReadsAllFields) {
   json full = entry();
   full.update({{"platform", "linux-x86_64"},
                {"source_url", "https://example.org/a.tar.zst?x=y"},
@@ -83,7 +83,7 @@ TEST(CatalogFile, ReadsEveryField) {
   EXPECT_FALSE(environment.compatible());
 }
 
-TEST(CatalogFile, NullIsAbsence) {
+TEST(CatalogFile, TreatsNullAsAbsent) {
   json environment = entry();
   for (const char* field :
        {"platform", "source_url", "source_sha256", "source_digest", "oci_registry",
@@ -94,7 +94,7 @@ TEST(CatalogFile, NullIsAbsence) {
   EXPECT_EQ(accepted(environment).platform, "linux-x86_64");
 }
 
-TEST(CatalogFile, NamesFileEntryAndField) {
+TEST(CatalogFile, ErrorNamesFileEntryAndField) {
   const std::string start = "/x/team.json: environment 'team:1': field ";
   struct Case {
     const char* field;
@@ -145,7 +145,7 @@ TEST(CatalogFile, NamesFileEntryAndField) {
   for (const Case& c : cases) EXPECT_EQ(complaint_with(c.field, c.value), start + c.said);
 }
 
-TEST(CatalogFile, NamesThePositionWhereTheNameIsBad) {
+TEST(CatalogFile, ErrorNamesPositionOfEntryWithInvalidName) {
   const std::string start = "/x/team.json: environments[0]: ";
   EXPECT_EQ(
       complaint_with("name", "Team"),
@@ -156,7 +156,7 @@ TEST(CatalogFile, NamesThePositionWhereTheNameIsBad) {
   EXPECT_EQ(complaint(file_with("x")), start + "expected an object, found string");
 }
 
-TEST(CatalogFile, RequiresWhatTheReferenceRequires) {
+TEST(CatalogFile, RejectsMissingRequiredFields) {
   for (const char* field : {"version", "description", "default_packages", "distribution",
                             "distribution_version", "source_profile"}) {
     json environment = entry();
@@ -179,7 +179,7 @@ TEST(CatalogFile, RefusesContradictingPins) {
   EXPECT_EQ(accepted(environment).oci_digest->hex(), kHex);
 }
 
-TEST(CatalogFile, PinsImagesOfLayoutsByTheirDigest) {
+TEST(CatalogFile, PinsLayoutImagesByDigestOnly) {
   json environment = entry();
   environment["source_url"] = "oci-archive:team.tar:debian:12";
   environment["oci_digest"] = "sha256:" + kHex;
@@ -192,7 +192,7 @@ TEST(CatalogFile, PinsImagesOfLayoutsByTheirDigest) {
             "'oci_digest' pins an image of a layout");
 }
 
-TEST(CatalogFile, RefusesDocumentsOfAnotherShape) {
+TEST(CatalogFile, RejectsDocumentsWithWrongFields) {
   struct Case {
     const char* text;
     const char* said;
@@ -215,7 +215,7 @@ TEST(CatalogFile, RefusesDocumentsOfAnotherShape) {
   for (const Case& c : kCases) EXPECT_EQ(complaint(c.text), std::string("/x/team.json: ") + c.said);
 }
 
-TEST(CatalogFile, SaysWhereTheJsonBreaks) {
+TEST(CatalogFile, JsonErrorNamesLineAndColumn) {
   EXPECT_EQ(complaint("{\n  \"catalog_version\": nope\n}").substr(0, 47),
             "/x/team.json: line 2, column 23: not valid JSON");
   EXPECT_EQ(complaint("").substr(0, 46), "/x/team.json: line 1, column 1: not valid JSON");
@@ -238,7 +238,7 @@ TEST(CatalogFile, RefusesNamesTooLongForAFile) {
       "have at most 199 characters");
 }
 
-TEST(CatalogFile, ReadsFromDisk) {
+TEST(CatalogFile, ReadsFileAndRejectsMissingWritableAndLargeOnes) {
   char directory[] = "/tmp/pyro-catalog-XXXXXX";
   ASSERT_NE(::mkdtemp(directory), nullptr);
   const std::filesystem::path file = std::filesystem::path(directory) / "team.json";

@@ -50,7 +50,7 @@ class CatalogFiles : public ::testing::Test {
   std::filesystem::path directory_;
 };
 
-TEST(Catalog, BuiltIn) {
+TEST(Catalog, HasThreeBuiltInEnvironments) {
   const Catalog catalog = Catalog::built_in();
   ASSERT_EQ(catalog.environments().size(), 3U);
   EXPECT_TRUE(catalog.files().empty());
@@ -71,7 +71,7 @@ TEST(Catalog, BuiltIn) {
   EXPECT_TRUE(build.compatible());
 }
 
-TEST(Catalog, UnknownNamesAreAnsweredWithTheKnownOnes) {
+TEST(Catalog, UnknownNameErrorListsKnownNames) {
   const Catalog catalog = Catalog::built_in();
   EXPECT_EQ(catalog.find("debian"), nullptr);
   try {
@@ -112,7 +112,7 @@ TEST_F(CatalogFiles, PathsBecomeAbsolute) {
             directory_ / "named.json");
 }
 
-TEST_F(CatalogFiles, OneInstallDirectoryForTwoIsRefused) {
+TEST_F(CatalogFiles, RejectsTwoEntriesOfOneInstallDirectory) {
   const auto clash = file("clash.json", {entry("debian_12", "1.0.0")});
   EXPECT_EQ(complaint({clash}), "environments 'debian:12' (built in) and 'debian_12' (" +
                                     clash.string() +

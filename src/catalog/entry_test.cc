@@ -25,7 +25,7 @@ Environment carried_over(const Environment& environment) {
   return read_portable_entry(write_portable_entry(environment), kFile);
 }
 
-TEST(PortableEntry, SaysTheSame) {
+TEST(PortableEntry, KeepsPortableFields) {
   const Environment before = entry_with(R"(, "compatibility": ">=4.0.0", "source_digest": "x")");
   const Environment after = carried_over(before);
   EXPECT_EQ(after.name, before.name);
@@ -48,7 +48,7 @@ TEST(PortableEntry, KeepsRegistry) {
   EXPECT_EQ(after.oci_reference, "1");
 }
 
-TEST(PortableEntry, NamesThePinnedImage) {
+TEST(PortableEntry, ReplacesReferenceByPinnedDigest) {
   const std::string digest = "sha256:" + std::string(64, 'a');
   const Environment after = carried_over(
       entry_with(R"(, "oci_registry": "r.example", "oci_repository": "a/b", "oci_reference": "1",
@@ -58,7 +58,7 @@ TEST(PortableEntry, NamesThePinnedImage) {
   EXPECT_FALSE(after.oci_digest);
 }
 
-TEST(PortableEntry, LeavesOutWhatIsOfOneMachine) {
+TEST(PortableEntry, OmitsLocalAndSecretSourceUrls) {
   for (const char* const url :
        {"/srv/tool.tar", "tool.tar", "file:///srv/tool.tar", "oci:/srv/tool",
         "http://127.0.0.1/t.tar", "https://me:secret@a.example/t.tar",
@@ -70,7 +70,7 @@ TEST(PortableEntry, LeavesOutWhatIsOfOneMachine) {
   EXPECT_EQ(carried_over(served).source_url, "https://a.example/t.tar");
 }
 
-TEST(PortableEntry, RefusesWhatIsNone) {
+TEST(PortableEntry, RejectsInvalidEntries) {
   const std::string good = write_portable_entry(entry_with(""));
   for (const std::string& text :
        {std::string(), std::string("[]"), good + good, good.substr(1),

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-TEST(Names, Environment) {
+TEST(Names, ValidatesEnvironmentNames) {
   for (const auto good : {"debian:12"sv, "debian:12-base"sv, "a"sv, "0"sv, "a.b_c-d"sv,
                           "debian:Bookworm"sv, "debian:.."sv, "debian:-"sv}) {
     EXPECT_TRUE(is_environment_name(good)) << good;
@@ -22,7 +22,7 @@ TEST(Names, Environment) {
   }
 }
 
-TEST(Names, Version) {
+TEST(Names, ValidatesVersions) {
   for (const auto good : {"1.0.0"sv, "1"sv, "v1"sv, "2024.01.01-rc1+b2"sv, "A_b"sv}) {
     EXPECT_TRUE(is_version(good)) << good;
   }
@@ -32,7 +32,7 @@ TEST(Names, Version) {
   }
 }
 
-TEST(Names, SourceProfile) {
+TEST(Names, ValidatesSourceProfiles) {
   for (const auto good : {"debian-git"sv, "a"sv, "0a._-"sv}) {
     EXPECT_TRUE(is_source_profile(good)) << good;
   }
@@ -41,7 +41,7 @@ TEST(Names, SourceProfile) {
   }
 }
 
-TEST(InstallName, IsTheReferences) {
+TEST(InstallName, ReplacesColonAndAppendsVersion) {
   struct Case {
     const char* name;
     const char* version;
@@ -62,7 +62,7 @@ TEST(InstallName, IsTheReferences) {
   }
 }
 
-TEST(Suggest, EditDistance) {
+TEST(Suggest, EditDistanceIgnoresCase) {
   EXPECT_EQ(edit_distance("", ""), 0U);
   EXPECT_EQ(edit_distance("", "abc"), 3U);
   EXPECT_EQ(edit_distance("abc", ""), 3U);
@@ -71,7 +71,7 @@ TEST(Suggest, EditDistance) {
   EXPECT_EQ(edit_distance("debain", "debian"), 1U);
 }
 
-TEST(Suggest, Closest) {
+TEST(Suggest, SuggestsClosestName) {
   constexpr std::string_view kKnown[] = {"debian:12", "debian:12-base", "debian:12-build"};
   struct Case {
     std::string_view word;

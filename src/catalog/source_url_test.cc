@@ -1,4 +1,4 @@
-// Tests of where an archive may be fetched from.
+// Tests of source URLs.
 #include <gtest/gtest.h>
 
 #include "catalog/names.h"
@@ -6,7 +6,7 @@
 namespace pyro {
 namespace {
 
-TEST(SourceUrl, Accepts) {
+TEST(SourceUrl, AcceptsSupportedUrlsAndPaths) {
   for (const char* url : {"https://example.org/a.tar.zst",
                           "HTTPS://example.org",
                           "https://user:pw@example.org:8443/a",
@@ -34,7 +34,7 @@ TEST(SourceUrl, Accepts) {
   EXPECT_EQ(source_url_complaint("http://example.org/a", true), std::nullopt);
 }
 
-TEST(SourceUrl, Refuses) {
+TEST(SourceUrl, RejectsUnsupportedAndAmbiguousUrls) {
   for (const char* url : {"",
                           "ftp://a/b",
                           "oci://a/b",
@@ -74,7 +74,7 @@ TEST(SourceUrl, Refuses) {
   }
 }
 
-TEST(SourceUrl, RelativePathsStartAtTheCatalogFile) {
+TEST(SourceUrl, ResolvesRelativePathsAgainstCatalogFile) {
   EXPECT_EQ(resolve_source_url("b/c.tar", "/x"), "/x/b/c.tar");
   EXPECT_EQ(resolve_source_url("./c.tar", "/x"), "/x/c.tar");
   EXPECT_EQ(resolve_source_url("/c.tar", "/x"), "/c.tar");

@@ -78,7 +78,7 @@ class UserCatalogTest : public ::testing::Test {
   fs::path directory_;
 };
 
-TEST_F(UserCatalogTest, WhatIsAddedIsFoundByWhoeverLoadsIt) {
+TEST_F(UserCatalogTest, AddedEntryIsLoadedUntilRemoved) {
   const UserCatalog catalog(file());
   NewEnvironment wanted = image("tool:1");
   wanted.version = "2.0.0";
@@ -100,7 +100,7 @@ TEST_F(UserCatalogTest, WhatIsAddedIsFoundByWhoeverLoadsIt) {
   EXPECT_FALSE(catalog.remove("tool:1"));
 }
 
-TEST_F(UserCatalogTest, TheRestOfTheFileStaysAsItIs) {
+TEST_F(UserCatalogTest, KeepsOtherContentOfFile) {
   write(R"({"environments": [{"version": "1", "name": "hand:made", "source_profile": "p",
             "description": "By hand.", "default_packages": ["vi"], "distribution": "d",
             "distribution_version": "1", "compatibility": ">=4.0.0"}], "catalog_version": "7"})");
@@ -114,7 +114,7 @@ TEST_F(UserCatalogTest, TheRestOfTheFileStaysAsItIs) {
   EXPECT_EQ(nlohmann::ordered_json::parse(text()).dump(), before.dump());
 }
 
-TEST_F(UserCatalogTest, NamesThatAreTaken) {
+TEST_F(UserCatalogTest, RejectsTakenNamesUnlessReplaced) {
   const UserCatalog catalog(file());
   catalog.add(image("tool:1"), loaded());
   expect_refused(image("tool:1", "2"), ErrorCode::failed, "--force", loaded());
@@ -132,15 +132,15 @@ TEST_F(UserCatalogTest, NamesThatAreTaken) {
   EXPECT_FALSE(loaded().require("debian:12").catalog_file);
 }
 
-// What another one has added since this one looked is not overlooked.
-TEST_F(UserCatalogTest, NamesThatWereTakenMeanwhile) {
+// Another process may have added an entry since this one loaded the catalog.
+TEST_F(UserCatalogTest, RejectsNamesTakenSinceLoad) {
   const Catalog before = loaded();
   UserCatalog(file()).add(image("tool:1"), before);
   expect_refused(image("tool:1"), ErrorCode::failed, "--force", before);
   expect_refused(image("tool_1"), ErrorCode::failed, "one directory", before);
 }
 
-TEST_F(UserCatalogTest, FilesThatCountMore) {
+TEST_F(UserCatalogTest, RejectsEntriesOverriddenByOtherFiles) {
   UserCatalog(file()).add(image("mine"), loaded());
   const auto with_entry = [&](const fs::path& path) {
     fs::copy_file(file(), path);
@@ -158,7 +158,7 @@ TEST_F(UserCatalogTest, FilesThatCountMore) {
   EXPECT_NO_THROW(UserCatalog(file()).add(wanted, with_earlier));
 }
 
-TEST_F(UserCatalogTest, InstallDirectoriesOfOthers) {
+TEST_F(UserCatalogTest, RejectsInstallDirectoryOfAnotherEntry) {
   expect_refused(image("debian_12"), ErrorCode::failed, "debian:12", loaded());
   EXPECT_FALSE(fs::exists(file()));
   // What comes back when this one goes must not be in the way of that one.
@@ -173,7 +173,7 @@ TEST_F(UserCatalogTest, InstallDirectoriesOfOthers) {
   EXPECT_EQ(text(), before);
 }
 
-TEST_F(UserCatalogTest, WhatCannotBeInAnEntry) {
+TEST_F(UserCatalogTest, RejectsInvalidEntries) {
   for (const char* name : {"", "Tool", "../x", "a:b:c", "a b", "-a", "a\n"}) {
     expect_refused(image(name), ErrorCode::usage, "is not a name", loaded());
   }
@@ -186,7 +186,7 @@ TEST_F(UserCatalogTest, WhatCannotBeInAnEntry) {
   EXPECT_FALSE(fs::exists(directory_ / "pyro")) << "nothing is made for what will not be";
 }
 
-TEST_F(UserCatalogTest, SecretsAreForTheOwnerAlone) {
+TEST_F(UserCatalogTest, FileWithSecretsIsReadableByOwnerOnly) {
   const UserCatalog catalog(file());
   catalog.add(image("tool:1"), loaded());
   catalog.add({.name = "a", .source = {.source_url = "https://robin:secret@r.example/a.tar"}},
@@ -196,7 +196,7 @@ TEST_F(UserCatalogTest, SecretsAreForTheOwnerAlone) {
   EXPECT_EQ(fs::status(file()).permissions(), fs::perms(0600)) << "it is still in there";
 }
 
-TEST_F(UserCatalogTest, ALinkIsFollowed) {
+TEST_F(UserCatalogTest, WritesThroughSymlink) {
   fs::create_directories(file().parent_path());
   fs::create_directories(directory_ / "dotfiles");
   std::ofstream(directory_ / "dotfiles/mine.json")
@@ -207,7 +207,7 @@ TEST_F(UserCatalogTest, ALinkIsFollowed) {
   EXPECT_NE(loaded().find("tool:1"), nullptr);
 }
 
-TEST_F(UserCatalogTest, FilesThatAreNoCatalogStayAsTheyAre) {
+TEST_F(UserCatalogTest, KeepsInvalidFilesUnchanged) {
   for (const char* content : {"", "{", "[]", R"({"catalog_version": "1"})",
                               R"({"catalog_version": "1", "environments": [], "mine": 1})",
                               R"({"catalog_version": "1", "environments": [{"name": "x"}]})"}) {
@@ -226,7 +226,7 @@ TEST_F(UserCatalogTest, FilesThatAreNoCatalogStayAsTheyAre) {
             ErrorCode::filesystem);
 }
 
-TEST_F(UserCatalogTest, ManyAtOnceLoseNothing) {
+TEST_F(UserCatalogTest, ConcurrentAddsLoseNothing) {
   constexpr int kThreads = 8;
   constexpr int kEach = 5;
   {
@@ -243,7 +243,7 @@ TEST_F(UserCatalogTest, ManyAtOnceLoseNothing) {
   EXPECT_EQ(loaded().environments().size(), 3U + kThreads * kEach);
 }
 
-TEST_F(UserCatalogTest, WaitingForItCanBeInterrupted) {
+TEST_F(UserCatalogTest, StopRequestEndsWaitForLock) {
   write(R"({"catalog_version": "1", "environments": []})");
   const fs::path lock = file().parent_path() / ".user.json.lock";
   const Fd held = open_at(AT_FDCWD, lock.string(), O_RDWR | O_CREAT, 0600, lock);

@@ -1,4 +1,4 @@
-// Artifacts that are links: what is installed for them, in how many passes, and what is refused.
+// Tests of artifacts that are links: content, number of passes, and rejected links.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -23,7 +23,7 @@ struct Linked {
 
 class LinkedArtifact : public ::testing::TestWithParam<Linked> {};
 
-TEST_P(LinkedArtifact, IsWhatTheLinkLeadsTo) {
+TEST_P(LinkedArtifact, IsTargetOfLink) {
   Bench bench;
   EXPECT_EQ(bench.extract(GetParam().layers), kBoth);
   EXPECT_EQ(bench.passes(), GetParam().passes);
@@ -121,11 +121,11 @@ INSTANTIATE_TEST_SUITE_P(
                     .finish()}}),
     [](const auto& row) { return std::string(row.param.name); });
 
-// --- what is refused ---
+// --- rejected links ---
 
 class RefusedLink : public ::testing::TestWithParam<Refusal> {};
 
-TEST_P(RefusedLink, WithAMessageThatSaysWhy) {
+TEST_P(RefusedLink, FailsWithReason) {
   expect_refused(GetParam());
 }
 

@@ -1,4 +1,4 @@
-// Layers of every shape, good and hostile: what is written, and what is refused.
+// Tests of extraction: accepted and rejected layers, limits, and the extractor's failures.
 #include "sandbox/extraction.h"
 
 #include <fcntl.h>
@@ -35,7 +35,7 @@ using testing::TarBuilder;
 // Names a table's row.
 constexpr auto kNameOf = [](const auto& row) { return row.param.name; };
 
-// --- what is taken ---
+// --- accepted layers ---
 
 struct Layout {
   const char* name;
@@ -82,7 +82,7 @@ INSTANTIATE_TEST_SUITE_P(
         Layout{"with_an_initrd",
                {both().file("initrd.img", "modules").finish()},
                {{"vmlinux", "kernel"}, {"rootfs.ext4", "root"}, {"initrd.img", "modules"}}},
-        Layout{"other_members_are_passed_over",
+        Layout{"other_members",
                {both()
                     .directory("etc/")
                     .file("etc/os-release", "debian")
@@ -92,7 +92,7 @@ INSTANTIATE_TEST_SUITE_P(
                     .file("README", std::string(100'000, 'r'))
                     .finish()},
                kBoth},
-        Layout{"a_name_that_is_not_quite_it",
+        Layout{"similar_names",
                {both().file("vmlinux.old", "x").file("ROOTFS.EXT4", "x").finish()},
                kBoth},
         Layout{"contiguous_file_type",
@@ -229,11 +229,11 @@ INSTANTIATE_TEST_SUITE_P(
                kBoth}),
     kNameOf);
 
-// --- what is refused ---
+// --- rejected layers ---
 
 class Refused : public ::testing::TestWithParam<Refusal> {};
 
-TEST_P(Refused, WithAMessageThatSaysWhy) {
+TEST_P(Refused, FailsWithReason) {
   expect_refused(GetParam());
 }
 
@@ -329,7 +329,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 class SparseFormats : public ::testing::TestWithParam<SparseFormat> {};
 
-TEST_P(SparseFormats, WellFormedMembersAreAccepted) {
+TEST_P(SparseFormats, ExtractsWellFormedMembers) {
   std::string content(300'000, '\0');
   content.replace(8192, 5, "begin");
   content.replace(100'000, 4, "odd!");
@@ -344,14 +344,14 @@ TEST_P(SparseFormats, WellFormedMembersAreAccepted) {
   EXPECT_EQ(artifacts.at("vmlinux"), "kernel");
 }
 
-TEST_P(SparseFormats, AHoleAtTheEndCountsToTheSize) {
+TEST_P(SparseFormats, SizeIncludesTrailingHole) {
   const auto file = testing::sparse_file("data" + std::string(50'000, '\0'), 512);
   const auto artifacts = extract(
       {TarBuilder().file("vmlinux", "kernel").sparse(GetParam(), "rootfs.ext4", file).finish()});
   EXPECT_EQ(artifacts.at("rootfs.ext4"), "data" + std::string(50'000, '\0'));
 }
 
-TEST_P(SparseFormats, BadMapsAreRefused) {
+TEST_P(SparseFormats, RejectsInvalidMaps) {
   const std::vector<testing::SparseFile> maps = {
       bad_map({{0, 4096}, {2048, 4096}}),  // overlap
       bad_map({{8192, 512}, {0, 512}}),    // run backwards
@@ -367,7 +367,7 @@ TEST_P(SparseFormats, BadMapsAreRefused) {
   }
 }
 
-TEST_P(SparseFormats, MapsOfMoreThanThereIsAreRefused) {
+TEST_P(SparseFormats, RejectsMapsLargerThanStoredData) {
   const std::string data(512, 'd');
   const std::vector<testing::SparseFile> maps = {
       {.size = 10'000, .extents = {{0, 512}, {4096, 512}}, .stored = data},  // an extent too many
@@ -388,7 +388,7 @@ TEST_P(SparseFormats, MapsOfMoreThanThereIsAreRefused) {
   }
 }
 
-TEST_P(SparseFormats, NothingButAHoleIsAccepted) {
+TEST_P(SparseFormats, ExtractsFileOfOneHole) {
   const auto artifacts = extract({TarBuilder()
                                       .file("vmlinux", "kernel")
                                       .sparse(GetParam(), "rootfs.ext4", {.size = 10'000})
@@ -413,7 +413,7 @@ void expect_refused(const ExtractionLimits& limits, const std::vector<std::strin
   }
 }
 
-TEST(Bounds, EachArtifactHasItsOwn) {
+TEST(Bounds, RejectsArtifactAboveItsLimit) {
   constexpr std::uint64_t kLimit = 1 << 20;
   const std::string just(kLimit, 'x');
   const std::string more(kLimit + 1, 'x');
@@ -433,7 +433,7 @@ TEST(Bounds, EachArtifactHasItsOwn) {
   expect_refused(limits, {archive(just, just, more)}, "'initrd.img' would take");
 }
 
-TEST(Bounds, OtherBytesCountTogether) {
+TEST(Bounds, RejectsTooManyOtherBytesOfAllLayers) {
   ExtractionLimits limits;
   limits.other_bytes = 2 << 20;
   const std::string megabyte = both().file("a", std::string(1 << 20, 'a')).finish();
@@ -442,7 +442,7 @@ TEST(Bounds, OtherBytesCountTogether) {
                  "unpacks to more than 2 MiB");
 }
 
-TEST(Bounds, MembersCountTogether) {
+TEST(Bounds, RejectsTooManyMembersOfAllLayers) {
   ExtractionLimits limits;
   limits.members = 3;
   const std::string archive = both().file("a", "a").finish();
@@ -450,13 +450,13 @@ TEST(Bounds, MembersCountTogether) {
   expect_refused(limits, {archive, TarBuilder().directory("d").finish()}, "more than 3 members");
 }
 
-TEST(Bounds, CompressedBytesCountTogether) {
+TEST(Bounds, RejectsTooManyCompressedBytes) {
   ExtractionLimits limits;
   limits.compressed_bytes = 1 << 20;
   expect_refused(limits, {both().file("a", std::string(1 << 20, 'a')).finish()}, "compressed data");
 }
 
-TEST(Bounds, AHugeHeaderIsRefused) {
+TEST(Bounds, RejectsSparseMapOfMillionExtents) {
   std::vector<testing::SparseExtent> extents;
   for (std::int64_t i = 0; i < 1'000'000; ++i) extents.push_back({i * 2, 1});
   const testing::SparseFile map{
@@ -468,7 +468,7 @@ TEST(Bounds, AHugeHeaderIsRefused) {
 
 // --- the files ---
 
-TEST(Extraction, ZeroBlocksTakeNoDisk) {
+TEST(Extraction, ZeroBlocksBecomeHoles) {
   std::string root(64 << 20, '\0');
   root.replace(32 << 20, 4, "data");
   Bench bench;
@@ -478,7 +478,7 @@ TEST(Extraction, ZeroBlocksTakeNoDisk) {
   EXPECT_LE(bench.allocated(kRootfs), 16U * 1024);
 }
 
-TEST(Extraction, AReplacedCandidateLeavesNothingInTheHoles) {
+TEST(Extraction, HolesHoldNoBytesOfReplacedCandidate) {
   const std::string old(1 << 20, 'o');
   std::string root(1 << 20, '\0');
   root.replace(0, 4, "root");
@@ -489,7 +489,7 @@ TEST(Extraction, AReplacedCandidateLeavesNothingInTheHoles) {
   EXPECT_EQ(artifacts.at("rootfs.ext4"), root);
 }
 
-TEST(Extraction, AMapThatScattersABufferIsWrittenPieceByPiece) {
+TEST(Extraction, WritesScatteredSparseMap) {
   testing::SparseFile map{.size = 2'000 * 8192};
   std::string content(2'000 * 8192, '\0');
   for (int i = 0; i < 2'000; ++i) {
@@ -506,7 +506,7 @@ TEST(Extraction, AMapThatScattersABufferIsWrittenPieceByPiece) {
   EXPECT_TRUE(artifacts.at("initrd.img") == std::string(600'000, 'i'));
 }
 
-TEST(Extraction, GivingUpInTheMiddleEndsAtOnce) {
+TEST(Extraction, CanBeDestroyedDuringLayer) {
   const std::string archive = both().finish();
   testing::TempDir dir;
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
@@ -515,7 +515,7 @@ TEST(Extraction, GivingUpInTheMiddleEndsAtOnce) {
   extraction.write(std::as_bytes(std::span(archive)).first(700));
 }
 
-TEST(Extraction, AFailedWriteIsAFilesystemError) {
+TEST(Extraction, ReportsFailedWriteAsFilesystemError) {
   const Fd full = open_at(AT_FDCWD, "/dev/full", O_WRONLY, 0, "/dev/full");
   Extraction extraction(PYRO_EXECUTABLE, std::vector<int>(MergedView::kFiles, full.get()), {});
   const std::string archive = both().finish();
@@ -532,7 +532,7 @@ TEST(Extraction, AFailedWriteIsAFilesystemError) {
 
 // --- the extractor ---
 
-/// What comes of an extraction of good layers, with `program` as extractor.
+/// The error of an extraction of good layers with `program` as extractor.
 Error failure_with(const std::filesystem::path& program) {
   try {
     Bench bench;
@@ -544,13 +544,13 @@ Error failure_with(const std::filesystem::path& program) {
   return {ErrorCode::failed, "it was extracted"};
 }
 
-TEST(Extractor, ThatIsNotThere) {
+TEST(Extractor, MissingProgramIsFilesystemError) {
   const Error error = failure_with("/no/such/pyro");
   EXPECT_EQ(error.code(), ErrorCode::filesystem);
   EXPECT_STREQ(error.what(), "cannot start the extractor /no/such/pyro: No such file or directory");
 }
 
-TEST(Extractor, ThatIsSomethingElse) {
+TEST(Extractor, OtherProgramFailsWithHint) {
   const Error error = failure_with("/bin/false");
   EXPECT_EQ(error.code(), ErrorCode::failed);
   EXPECT_NE(std::string(error.what()).find("/bin/false did not start (exit code 1)"),
@@ -575,7 +575,7 @@ struct Lie {
 
 class LyingExtractor : public ::testing::TestWithParam<Lie> {};
 
-TEST_P(LyingExtractor, IsNotBelieved) {
+TEST_P(LyingExtractor, FailsWithReason) {
   const testing::TempDir dir;
   const Error error = failure_with(make_liar(dir, GetParam().name));
   EXPECT_EQ(error.code(), GetParam().code) << error.what();
@@ -588,9 +588,9 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"AnotherVersion", ErrorCode::failed, "is of another version"},
         Lie{"Nonsense", ErrorCode::integrity, "it sent an invalid message"},
         Lie{"NothingAtAll", ErrorCode::failed, "did not start (exit code 0)"},
-        Lie{"WorksBeforeItIsReady", ErrorCode::integrity, "it worked before it was confined"},
+        Lie{"WorksBeforeReady", ErrorCode::integrity, "it worked before it was confined"},
         Lie{"ReadyTwice", ErrorCode::integrity, "it was ready twice"},
-        Lie{"TakesWhatWasNotGiven", ErrorCode::integrity,
+        Lie{"AcknowledgesUnsentChunk", ErrorCode::integrity,
             "it acknowledged a chunk that was not sent"},
         Lie{"DoneAtOnce", ErrorCode::integrity, "it finished before all layers were sent"},
         Lie{"WritesMoreThanAllArtifacts", ErrorCode::integrity, "it wrote more than 83968 MiB"},
@@ -602,7 +602,7 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"UnpackedWithoutAnArchive", ErrorCode::integrity,
             "it wrote something else than it reported"},
         Lie{"WroteNothing", ErrorCode::integrity, "it wrote something else than it reported"},
-        Lie{"FailsInALayerThatIsNotThere", ErrorCode::integrity,
+        Lie{"FailsInMissingLayer", ErrorCode::integrity,
             "it failed in a layer that does not exist"},
         Lie{"Fails", ErrorCode::filesystem, "layer 2: as it was told"},
         Lie{"Crashes", ErrorCode::integrity, "layer 2: the extractor died (signal 11, SIGSEGV)"},
@@ -611,7 +611,7 @@ INSTANTIATE_TEST_SUITE_P(
             "layer 2: the extractor ended in the middle of its work (exit code 3)"}),
     kNameOf);
 
-TEST(Extractor, WhatItRunsWithoutIsToldOnce) {
+TEST(Extractor, NotesMissingConfinementOnce) {
   const testing::TempDir dir;
   const std::filesystem::path liar = make_liar(dir, "Unconfined");
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
@@ -639,12 +639,12 @@ void expect_given_up(const StallLimit& limit) {
   }
 }
 
-TEST(Extractor, ThatDoesNothingIsGivenUp) {
+TEST(Extractor, StalledExtractorFails) {
   expect_given_up({.interval = std::chrono::milliseconds(5), .checks = 3});
 }
 
 // A host program may have a timer that interrupts every wait.
-TEST(Extractor, ThatDoesNothingIsGivenUpAmongSignals) {
+TEST(Extractor, StalledExtractorFailsDespiteSignals) {
   struct sigaction note {};
   struct sigaction before {};
   note.sa_handler = [](int) {};
@@ -673,13 +673,13 @@ class StallWatchTest : public ::testing::Test {
   }
 };
 
-TEST_F(StallWatchTest, PassesOverABusyProcess) {
+TEST_F(StallWatchTest, IgnoresBusyProcess) {
   const Subprocess busy(shell("while :; do :; done"), "a shell");
   StallWatch watch(busy.number(), 3);
   EXPECT_FALSE(stalls(watch, 200));
 }
 
-TEST_F(StallWatchTest, PassesOverADebuggedProcess) {
+TEST_F(StallWatchTest, IgnoresDebuggedProcess) {
   const Subprocess debugged(shell("exec sleep 600"), "a shell");
   ASSERT_EQ(::ptrace(PTRACE_SEIZE, debugged.number(), nullptr, nullptr), 0);
   ASSERT_EQ(::ptrace(PTRACE_INTERRUPT, debugged.number(), nullptr, nullptr), 0);
@@ -688,20 +688,20 @@ TEST_F(StallWatchTest, PassesOverADebuggedProcess) {
   EXPECT_FALSE(stalls(watch, 50));
 }
 
-TEST_F(StallWatchTest, FindsAStoppedProcess) {
+TEST_F(StallWatchTest, DetectsStoppedProcess) {
   const Subprocess stopped(shell("while :; do :; done"), "a shell");
   ASSERT_EQ(::kill(stopped.number(), SIGSTOP), 0);
   StallWatch watch(stopped.number(), 3);
   EXPECT_TRUE(stalls(watch, 100'000));
 }
 
-TEST_F(StallWatchTest, FindsASleepingProcess) {
+TEST_F(StallWatchTest, DetectsSleepingProcess) {
   const Subprocess sleeping(shell("exec sleep 600"), "a shell");
   StallWatch watch(sleeping.number(), 3);
   EXPECT_TRUE(stalls(watch, 100'000));
 }
 
-TEST(Extractor, ThatDoesNothingCanBeAborted) {
+TEST(Extractor, AbortEndsWriteToStalledExtractor) {
   const testing::TempDir dir;
   const std::filesystem::path liar = make_liar(dir, "Sleeps");
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
@@ -742,7 +742,7 @@ std::string sparse_content() {
   return content;
 }
 
-TEST(FileLayers, AreArtifactsByteForByte) {
+TEST(FileLayers, ExtractsArtifactsByteForByte) {
   const std::string root = sparse_content();
   // An initrd.img is compressed by itself, and stays so.
   const std::string initrd = testing::compress("modules", Compression::gzip);
@@ -754,7 +754,7 @@ TEST(FileLayers, AreArtifactsByteForByte) {
   EXPECT_LE(bench.allocated(kRootfs), 3U * 4096);
 }
 
-TEST(FileLayers, AreUnpackedOnceWhereTheyAreCompressed) {
+TEST(FileLayers, DecompressesCompressedFilesOnce) {
   const std::string root = sparse_content();
   const std::string initrd = testing::compress("modules", Compression::gzip);
   for (const Compression compression : {Compression::none, Compression::gzip, Compression::zstd,
@@ -777,14 +777,14 @@ TEST(FileLayers, AreUnpackedOnceWhereTheyAreCompressed) {
   }
 }
 
-TEST(FileLayers, LieOverTars) {
+TEST(FileLayers, UpperLayerOverridesLowerTarOrFile) {
   const Bench::Layer tar{{}, both().finish()};
   EXPECT_EQ(Bench().extract({tar, file_layer(kKernel, "other")}),
             (Artifacts{{"vmlinux", "other"}, {"rootfs.ext4", "root"}}));
   EXPECT_EQ(Bench().extract({file_layer(kKernel, "a longer one"), tar}), kBoth);
 }
 
-TEST(Artifacts, AreBoundedInSum) {
+TEST(Artifacts, RejectsTotalSizeAboveLimit) {
   constexpr std::int64_t kSize = 64 << 20;
   const testing::SparseFile hollow{.size = kSize, .extents = {{0, 1}}, .stored = "x"};
   TarBuilder tar;
@@ -806,7 +806,7 @@ TEST(Artifacts, AreBoundedInSum) {
   EXPECT_EQ(outcome(3 * kSize - 1), "layer 1: its artifacts take more than 255 MiB together");
 }
 
-TEST(FileLayers, AreBoundedAndCheckedAsMembersAre) {
+TEST(FileLayers, RejectsOversizedTruncatedAndMissingArtifacts) {
   const auto refused = [](const std::vector<Bench::Layer>& layers) {
     try {
       Bench({.rootfs_bytes = 1U << 20, .kernel_bytes = 4096}).extract(layers);

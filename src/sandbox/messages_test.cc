@@ -1,4 +1,4 @@
-// What an extractor may say, and what is refused.
+// Tests of the extractor's messages.
 #include "sandbox/messages.h"
 
 #include <gtest/gtest.h>
@@ -34,7 +34,7 @@ T there_and_back(const T& message) {
   return decoded && std::holds_alternative<T>(*decoded) ? std::get<T>(*decoded) : message;
 }
 
-TEST(Messages, ReadyComesBack) {
+TEST(Messages, RoundTripsReady) {
   for (const Confinement& confinement :
        {Confinement{true, 6, true}, Confinement{true, 0, true}, Confinement{}}) {
     const Ready ready = there_and_back(Ready{.confinement = confinement});
@@ -43,15 +43,15 @@ TEST(Messages, ReadyComesBack) {
   }
 }
 
-TEST(Messages, ForbiddenCallComesBack) {
+TEST(Messages, RoundTripsForbiddenCall) {
   EXPECT_EQ(std::get<ForbiddenCall>(decode(encode(ForbiddenCall{257})).value()).number, 257U);
 }
 
-TEST(Messages, TakenComesBack) {
+TEST(Messages, RoundTripsChunkAck) {
   there_and_back(ChunkAck{});
 }
 
-TEST(Messages, SuccessComesBack) {
+TEST(Messages, RoundTripsSuccess) {
   const auto artifacts = there_and_back(Success{kArtifacts}).artifacts;
   ASSERT_EQ(artifacts.size(), kArtifacts.size());
   for (std::size_t i = 0; i < artifacts.size(); ++i) {
@@ -62,11 +62,11 @@ TEST(Messages, SuccessComesBack) {
   }
 }
 
-TEST(Messages, UnpackedComesBack) {
+TEST(Messages, RoundTripsUnpacked) {
   EXPECT_EQ(there_and_back(Unpacked{std::uint64_t{5} << 33}).size, std::uint64_t{5} << 33);
 }
 
-TEST(Messages, FailureComesBack) {
+TEST(Messages, RoundTripsFailure) {
   const Failure failure = there_and_back(Failure{nested(), 3});
   EXPECT_EQ(failure.layer, 3U);
   EXPECT_EQ(failure.error.code(), ErrorCode::filesystem);
@@ -78,28 +78,28 @@ TEST(Messages, FailureComesBack) {
 const std::vector<LinkTarget> kTargets = {{kKernel, "boot/vmlinux-6.1"},
                                           {kRootfs, std::string(4096, 'r')}};
 
-TEST(Messages, IncompleteComesBack) {
+TEST(Messages, RoundTripsIncomplete) {
   EXPECT_EQ(there_and_back(Incomplete{kTargets}).targets, kTargets);
 }
 
-TEST(Messages, TargetsComeBack) {
+TEST(Messages, RoundTripsTargets) {
   EXPECT_EQ(decode_targets(encode_targets(kTargets)), kTargets);
   EXPECT_EQ(decode_targets(encode_targets({})), std::vector<LinkTarget>());
   EXPECT_FALSE(decode_targets({}));
 }
 
-TEST(Messages, AsManyTargetsAsThereMayBeFit) {
+TEST(Messages, KeepsAtMostMaximumOfTargets) {
   const std::vector<LinkTarget> many(100, kTargets[1]);
   EXPECT_LE(encode(Incomplete{many}).size(), kMaxMessage);
   EXPECT_EQ(there_and_back(Incomplete{many}).targets.size(), kMaxTargets);
 }
 
-TEST(Messages, ACodeThatIsNotItsOwnBecomesAFailure) {
+TEST(Messages, ForeignErrorCodeBecomesFailed) {
   const Failure failure = there_and_back(Failure{Error(ErrorCode::network, "no"), 0});
   EXPECT_EQ(failure.error.code(), ErrorCode::failed);
 }
 
-TEST(Messages, LongTextsAreCut) {
+TEST(Messages, TruncatesLongTexts) {
   Error error(ErrorCode::integrity, std::string(1 << 20, 'x'), std::string(1 << 20, 'h'));
   for (int i = 0; i < 20; ++i) error.add_context(std::string(1 << 16, 'c'));
   EXPECT_LE(encode(Failure{error, 1}).size(), kMaxMessage);
@@ -108,7 +108,7 @@ TEST(Messages, LongTextsAreCut) {
   EXPECT_EQ(failure.error.causes().size(), 8U);
 }
 
-TEST(Messages, AnotherVersionsReadyIsRead) {
+TEST(Messages, ReadsReadyOfAnotherProtocol) {
   for (const char* rest : {"", "what a later version has to say"}) {
     auto bytes = encode(Ready{.protocol = kProtocol + 1});
     bytes.resize(5);
@@ -164,7 +164,7 @@ TEST_P(HostileMessage, IsRefused) {
   EXPECT_FALSE(decode(GetParam().bytes));
 }
 
-// Where things stand in a message: type, code, layer, length of the hint.
+// Offsets in a message: type, code, layer, length of the hint.
 constexpr std::size_t kCode = 1;
 constexpr std::size_t kHintLength = 6;
 
@@ -172,20 +172,21 @@ INSTANTIATE_TEST_SUITE_P(
     All, HostileMessage,
     ::testing::Values(
         Hostile{"Empty", {}}, Hostile{"UnknownType", bytes_of({6})},
-        Hostile{"TypeThatIsNegative", bytes_of({255})}, Hostile{"TakenWithMore", bytes_of({1, 0})},
-        Hostile{"ReadyWithoutAnything", bytes_of({0})},
-        Hostile{"ReadyWithMore", longer(encode(Ready{}))},
-        Hostile{"ReadyHalfway", changed(encode(Ready{}), 5, 2)},
-        Hostile{"NoArtifacts", encode(Success{})},
+        Hostile{"NegativeType", bytes_of({255})},
+        Hostile{"ChunkAckWithTrailingByte", bytes_of({1, 0})}, Hostile{"EmptyReady", bytes_of({0})},
+        Hostile{"ReadyWithTrailingByte", longer(encode(Ready{}))},
+        Hostile{"ReadyWithInvalidFlag", changed(encode(Ready{}), 5, 2)},
+        Hostile{"SuccessWithoutArtifacts", encode(Success{})},
         Hostile{"WithoutKernel", success_with([](auto& all) { all.erase(all.begin()); })},
         Hostile{"WithoutRootfs", success_with([](auto& all) { all.erase(all.begin() + 1); })},
         Hostile{"KernelTwice", success_with([](auto& all) { all[2] = all[0]; })},
-        Hostile{"TooMany", success_with([](auto& all) { all.push_back(all[0]); })},
+        Hostile{"TooManyArtifacts", success_with([](auto& all) { all.push_back(all[0]); })},
         Hostile{"UnknownKind", success_with([](auto& all) { all[2].kind = 3; })},
-        Hostile{"FileThatIsNotThere", success_with([](auto& all) { all[2].file = 12; })},
+        Hostile{"MissingFile", success_with([](auto& all) { all[2].file = 12; })},
         Hostile{"FileOfAnotherKind", success_with([](auto& all) { all[0].file = 4; })},
-        Hostile{"FewerThanItSays", changed(encode(Success{{kArtifacts[0], kArtifacts[1]}}), 1, 3)},
-        Hostile{"MoreThanItSays", changed(encode(Success{kArtifacts}), 1, 2)},
+        Hostile{"FewerArtifactsThanCount",
+                changed(encode(Success{{kArtifacts[0], kArtifacts[1]}}), 1, 3)},
+        Hostile{"MoreArtifactsThanCount", changed(encode(Success{kArtifacts}), 1, 2)},
         Hostile{"UnknownCode", changed(encode(Failure{nested(), 1}), kCode, 4)},
         Hostile{"HintLongerThanTheMessage", failure_with(kHintLength, 4000)},
         Hostile{"HintTooLong", failure_with(kHintLength, 4097)},
@@ -193,14 +194,14 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"ManyCauses", changed(encode(Failure{Error(ErrorCode::failed, ""), 0}), 10, 9)},
         Hostile{"NoTargets", encode(Incomplete{})},
         Hostile{"TargetOfAnUnknownKind", encode(Incomplete{{{3, "v6"}}})},
-        Hostile{"TargetUpwards", encode(Incomplete{{{kKernel, "a/../../v6"}}})},
-        Hostile{"TargetThatIsAbsolute", encode(Incomplete{{{kKernel, "/v6"}}})},
+        Hostile{"TargetWithDotDot", encode(Incomplete{{{kKernel, "a/../../v6"}}})},
+        Hostile{"AbsoluteTarget", encode(Incomplete{{{kKernel, "/v6"}}})},
         Hostile{"TargetWithAZeroByte", encode(Incomplete{{{kKernel, std::string("v\0", 2)}}})},
         Hostile{"TargetWithoutAName", encode(Incomplete{{{kKernel, ""}}})},
-        Hostile{"FailureWithMore", longer(encode(Failure{nested(), 1}))}),
+        Hostile{"FailureWithTrailingByte", longer(encode(Failure{nested(), 1}))}),
     [](const auto& row) { return std::string(row.param.name); });
 
-TEST(Messages, NoneIsAcceptedThatWasCut) {
+TEST(Messages, RejectsTruncatedMessages) {
   for (const Message& message :
        {Message(Ready{}), Message(Success{kArtifacts}), Message(Unpacked{7}),
         Message(Incomplete{kTargets}), Message(Failure{nested(), 1})}) {

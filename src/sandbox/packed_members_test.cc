@@ -22,7 +22,7 @@ std::string with_blocks_of_zeros() {
   return content;
 }
 
-TEST_P(CompressedMember, IsUnpackedAsItsContentTells) {
+TEST_P(CompressedMember, IsDecompressedByContentNotByName) {
   const std::string content = with_blocks_of_zeros();
   const std::string packed = testing::compress(content, GetParam());
   for (const std::string& name : {"rootfs.ext4" + testing::file_suffix(GetParam()),
@@ -38,7 +38,7 @@ TEST_P(CompressedMember, IsUnpackedAsItsContentTells) {
   }
 }
 
-TEST_P(CompressedMember, MayBeInACompressedTar) {
+TEST_P(CompressedMember, IsExtractedFromCompressedTar) {
   const std::string content = with_blocks_of_zeros();
   const std::string tar = TarBuilder()
                               .file("rootfs.ext4.x", "")
@@ -56,13 +56,13 @@ INSTANTIATE_TEST_SUITE_P(All, CompressedMember,
                          ::testing::Values(Compression::none, Compression::gzip, Compression::zstd,
                                            Compression::xz, Compression::bzip2));
 
-TEST(PackedMember, InitrdStaysAsItIsUnlessItIsNamedSo) {
+TEST(PackedMember, InitrdIsUnpackedOnlyIfNameEndsInGz) {
   const std::string packed = testing::compress("initrd", Compression::gzip);
   EXPECT_EQ(extract({both().file("initrd.img", packed).finish()}).at("initrd.img"), packed);
   EXPECT_EQ(extract({both().file("initrd.img.gz", packed).finish()}).at("initrd.img"), "initrd");
 }
 
-TEST(PackedMember, MayHaveHolesInTheTar) {
+TEST(PackedMember, SparseMemberIsUnpacked) {
   const std::string packed = testing::compress("root", Compression::gzip) + std::string(9000, '\0');
   const auto artifacts = extract(
       {TarBuilder()
@@ -73,7 +73,7 @@ TEST(PackedMember, MayHaveHolesInTheTar) {
 }
 
 // Of the tests' choosing, zstd blocks end anywhere: also within a member's first bytes.
-TEST(PackedMember, IsKnownWhereverPiecesEnd) {
+TEST(PackedMember, IsRecognizedAcrossPieceBoundaries) {
   const std::string packed = testing::compress("root", Compression::xz);
   const std::string tar =
       TarBuilder().file("vmlinux", "kernel").file("rootfs.ext4.xz", packed).finish();

@@ -1,4 +1,4 @@
-// What can be tried under the extractor's policy, in vain.
+// Tests of the extractor's policy: forbidden operations fail.
 #include "sandbox/policy.h"
 
 #include <fcntl.h>
@@ -23,7 +23,7 @@
 namespace pyro {
 namespace {
 
-/// A directory with something in it to do harm to.
+/// A directory with a file and a socket for the probe to attack.
 class PolicyTest : public ::testing::Test {
  protected:
   static constexpr int kNotInThisKernel = 77;
@@ -64,7 +64,7 @@ class PolicyTest : public ::testing::Test {
   std::vector<std::string> before_;
 };
 
-TEST_F(PolicyTest, WithoutItAllIsPossible) {
+TEST_F(PolicyTest, AttemptsSucceedWithoutPolicy) {
   const auto result = probe("free");
   ASSERT_EQ(result.exit_code, 0) << result.err;
   for (const auto& [what, error] : errors(result)) EXPECT_FALSE(refused(error)) << what;
@@ -100,7 +100,7 @@ TEST_F(PolicyTest, RefusesEveryAttempt) {
 }
 
 // A library may look for a file, and do without.
-TEST_F(PolicyTest, KillsForWhatNoLibraryNeeds) {
+TEST_F(PolicyTest, KillsProcessOnCallsThatNoLibraryNeeds) {
   const auto result = probe("killed");
   if (result.exit_code == kNotInThisKernel) GTEST_SKIP() << "this kernel does not have all of it";
   EXPECT_EQ(result.signal, SIGSYS);
@@ -108,13 +108,13 @@ TEST_F(PolicyTest, KillsForWhatNoLibraryNeeds) {
   expect_untouched();
 }
 
-TEST_F(PolicyTest, StartsNoThreadOnceItIsSealed) {
+TEST_F(PolicyTest, RefusesThreadsOnceSealed) {
   const auto result = probe("sealed");
   if (result.exit_code == kNotInThisKernel) GTEST_SKIP() << "this kernel does not have all of it";
   EXPECT_EQ(result.out, "thread 1\n");
 }
 
-TEST_F(PolicyTest, KeepsNoCapability) {
+TEST_F(PolicyTest, DropsAllCapabilities) {
   const std::string status = "grep -E '^(Cap|NoNewPrivs)' /proc/self/status";
   const PreparedPolicy policy({.paths = {{PathRule::Rights::read_and_execute, "/"}}});
   const std::string path = (dir_ / "status").string();
@@ -140,7 +140,7 @@ TEST_F(PolicyTest, KeepsNoCapability) {
   EXPECT_EQ(seen, 6);
 }
 
-TEST(PolicyGaps, NameWhatIsMissing) {
+TEST(PolicyGaps, NamesMissingFeatures) {
   EXPECT_EQ(gaps_in({true, 7, true}), "");
   EXPECT_EQ(gaps_in({false, 0, false}), "no_new_privs, Landlock, seccomp");
   EXPECT_EQ(gaps_in({true, 4, true}), "Landlock for signals and abstract sockets");

@@ -67,7 +67,7 @@ std::string pattern(std::size_t size) {
   return text;
 }
 
-TEST_F(PipeTest, LayersComeOutAsTheyWentIn) {
+TEST_F(PipeTest, TransfersLayersUnchanged) {
   const std::vector<std::string> layers = {pattern(3 * kChunks * kChunkSize + 5), "",
                                            pattern(kChunkSize), "short"};
   SharedPipeWriter writer(left_.get());
@@ -91,7 +91,7 @@ TEST_F(PipeTest, LayersComeOutAsTheyWentIn) {
   EXPECT_TRUE(read == layers);
 }
 
-TEST_F(PipeTest, SaysWhatALayerIs) {
+TEST_F(PipeTest, TransfersFormOfEachLayer) {
   const LayerForm file{LayerForm::Shape::file, kInitrd, Checksums::leave};
   SharedPipeWriter writer(left_.get());
   for (const LayerForm& form : {file, LayerForm{}}) {
@@ -117,7 +117,7 @@ TEST_F(PipeTest, IsFullAfterSixteenChunks) {
   EXPECT_TRUE(writer.has_room());
 }
 
-TEST_F(PipeTest, NothingCanBeGivenBackThatWasNotGiven) {
+TEST_F(PipeTest, RejectsAcknowledgementOfUnsentChunk) {
   SharedPipeWriter writer(left_.get());
   EXPECT_FALSE(writer.acknowledge());
   write(writer, "not a whole chunk");
@@ -127,7 +127,7 @@ TEST_F(PipeTest, NothingCanBeGivenBackThatWasNotGiven) {
   EXPECT_FALSE(writer.acknowledge());
 }
 
-TEST_F(PipeTest, AWriterThatIsGoneInterrupts) {
+TEST_F(PipeTest, ReaderFailsIfWriterIsGone) {
   SharedPipeWriter writer(left_.get());
   write(writer, pattern(kChunkSize));
   SharedPipeReader pipe = reader(writer);
@@ -137,7 +137,7 @@ TEST_F(PipeTest, AWriterThatIsGoneInterrupts) {
   EXPECT_THROW((void)pipe.next(), Error);
 }
 
-TEST_F(PipeTest, AReaderThatIsGoneEndsNobody) {
+TEST_F(PipeTest, WriterSurvivesIfReaderIsGone) {
   SharedPipeWriter writer(left_.get());
   right_.reset();
   writer.begin_layer({});
@@ -146,7 +146,7 @@ TEST_F(PipeTest, AReaderThatIsGoneEndsNobody) {
   writer.end();
 }
 
-TEST_F(PipeTest, TheReaderCannotWrite) {
+TEST_F(PipeTest, ReaderCannotWriteSharedMemory) {
   const SharedPipeWriter writer(left_.get());
   const std::size_t size = kChunks * kChunkSize;
   void* const writable =

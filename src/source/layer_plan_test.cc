@@ -1,4 +1,4 @@
-// Which layers are tars, which are files, and which are left where they are.
+// Tests of the plan of layers: tars, files, and layers that are skipped.
 #include <gtest/gtest.h>
 
 #include <string>
@@ -47,12 +47,12 @@ std::string refusal(const std::vector<Descriptor>& layers) {
   }
 }
 
-TEST(LayerPlan, LayersAreTars) {
+TEST(LayerPlan, TreatsLayersAsTars) {
   EXPECT_EQ(plan({layer("", kTarGzip), layer("", kOctets)}), "0 tar, 1 tar");
   EXPECT_EQ(plan({layer("environment.tar"), layer("notes.txt")}), "0 tar, 1 tar");
 }
 
-TEST(LayerPlan, OneThatIsCalledAsAnArtifactIsThatFileWhateverItsMediaType) {
+TEST(LayerPlan, TitleOfArtifactMakesFileOfAnyMediaType) {
   for (const char* type : {kTar, kOctets, "", "application/vnd.example.kernel"}) {
     EXPECT_EQ(plan({layer("rootfs.ext4", type), layer("vmlinux", type)}),
               "0 rootfs.ext4, 1 vmlinux");
@@ -60,7 +60,7 @@ TEST(LayerPlan, OneThatIsCalledAsAnArtifactIsThatFileWhateverItsMediaType) {
   EXPECT_EQ(plan({layer("./out//vmlinux"), layer("out/initrd.img")}), "0 vmlinux, 1 initrd.img");
 }
 
-TEST(LayerPlan, ItIsCompressedIfItIsNamedSo) {
+TEST(LayerPlan, SuffixOrMediaTypeMarksCompressedFile) {
   EXPECT_EQ(plan({layer("vmlinux.gz"), layer("rootfs.ext4.zst", kOctets), layer("initrd.img.xz")}),
             "0 vmlinux compressed, 1 rootfs.ext4 compressed, 2 initrd.img compressed");
   EXPECT_EQ(plan({layer("vmlinux.bz2"), layer("rootfs.ext4", "application/x+zstd"),
@@ -68,7 +68,7 @@ TEST(LayerPlan, ItIsCompressedIfItIsNamedSo) {
             "0 vmlinux compressed, 1 rootfs.ext4 compressed, 2 initrd.img compressed");
 }
 
-TEST(LayerPlan, OtherFilesBesideThemStayWhereTheyAre) {
+TEST(LayerPlan, SkipsOtherFilesBesideArtifacts) {
   EXPECT_EQ(
       plan({layer("README.md"), layer("vmlinux"), layer(""), layer("folder", kTarGzip, "true"),
             layer("vmlinux.sig"), layer("xvmlinux"), layer("rootfs.ext4.gz.zst")}),
@@ -76,19 +76,19 @@ TEST(LayerPlan, OtherFilesBesideThemStayWhereTheyAre) {
   EXPECT_EQ(plan({layer("vmlinux", kTarGzip, "true")}), "0 tar");
 }
 
-TEST(LayerPlan, RefusesWhatCouldMeanTwoThings) {
+TEST(LayerPlan, RejectsTwoLayersOfOneArtifact) {
   for (const char* other : {"vmlinux", "./vmlinux", "vmlinux.gz", "boot/vmlinux"}) {
     EXPECT_EQ(refusal({layer("vmlinux"), layer(other)}),
               "two layers are called 'vmlinux': it is not clear which one is meant");
   }
 }
 
-TEST(LayerPlan, RefusesTitlesThatLeadElsewhere) {
+TEST(LayerPlan, RejectsAbsoluteTitlesAndDotDot) {
   EXPECT_EQ(refusal({layer("../vmlinux")}), "member '../vmlinux' has '..' in its name");
   EXPECT_EQ(refusal({layer("/boot/vmlinux")}), "member '/boot/vmlinux' has an absolute name");
 }
 
-TEST(LayerPlan, NamesWhatIsNoEnvironment) {
+TEST(LayerPlan, RejectsSignaturesChartsModulesAndEncryptedLayers) {
   const auto says = [](const std::string& type) { return refusal({layer("", type)}); };
   EXPECT_EQ(says("application/vnd.dev.cosign.simplesigning.v1+json"),
             "it is a cosign signature, not an environment");
@@ -104,7 +104,7 @@ TEST(LayerPlan, NamesWhatIsNoEnvironment) {
             "layer 1 of 2 (sha256:" + std::string(64, '0') + ") is encrypted");
 }
 
-TEST(LayerPlan, CountsWhatIsFetched) {
+TEST(LayerPlan, CountsBytesOfFetchedLayersOnly) {
   const Manifest manifest{.media_type = {}, .layers = {layer("vmlinux"), layer("a"), layer("")}};
   EXPECT_EQ(plan_layers(manifest, {}).compressed_bytes, 20U);
   EXPECT_THROW((void)plan_layers(manifest, {.compressed_bytes = 19}), Error);

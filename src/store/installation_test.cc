@@ -1,4 +1,4 @@
-// Tests of holding an installed environment while others look at it.
+// Tests of leases on an installed environment.
 #include "store/installation.h"
 
 #include <fcntl.h>
@@ -16,9 +16,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class HeldInstallationTest : public ::testing::Test {
+class InstallLeaseTest : public ::testing::Test {
  protected:
-  HeldInstallationTest() {
+  InstallLeaseTest() {
     InstallRecord record{};
     record.name = environment_.name;
     record.version = environment_.version;
@@ -28,7 +28,7 @@ class HeldInstallationTest : public ::testing::Test {
     testing::write_file(install_ / kRecordName, record.render());
   }
 
-  /// As who removes it would.
+  /// The lock that a removal takes.
   [[nodiscard]] std::optional<UseLock> lock() const {
     auto use = UseLock::try_acquire(layout_.make(layout_.locks_dir()).get(),
                                     open_directory(install_).get(), LockKind::exclusive);
@@ -43,13 +43,13 @@ class HeldInstallationTest : public ::testing::Test {
   const std::filesystem::path install_ = layout_.install_dir(environment_);
 };
 
-TEST_F(HeldInstallationTest, ManyHoldItAtTheSameTime) {
+TEST_F(InstallLeaseTest, IsSharedByManyHolders) {
   const auto first = acquire_lease(layout_, environment_);
   EXPECT_TRUE(first);
   EXPECT_TRUE(is_held());
 }
 
-TEST_F(HeldInstallationTest, WhoeverOnlyLooksAtItKeepsNobody) {
+TEST_F(InstallLeaseTest, WaitsForShortExclusiveLock) {
   auto looked_at = lock();
   const std::jthread looker([&looked_at] {
     std::this_thread::sleep_for(30ms);
@@ -58,7 +58,7 @@ TEST_F(HeldInstallationTest, WhoeverOnlyLooksAtItKeepsNobody) {
   EXPECT_TRUE(is_held());
 }
 
-TEST_F(HeldInstallationTest, WhatIsBeingRemovedIsBusy) {
+TEST_F(InstallLeaseTest, FailsWithBusyDuringRemoval) {
   const auto removed = lock();
   try {
     static_cast<void>(is_held());
@@ -69,13 +69,13 @@ TEST_F(HeldInstallationTest, WhatIsBeingRemovedIsBusy) {
 }
 
 // All who may read the cache can hold a lock on its directories.
-TEST_F(HeldInstallationTest, LockOnTheDirectoryKeepsNobody) {
+TEST_F(InstallLeaseTest, IgnoresLockOnDirectory) {
   const Fd directory = open_directory(install_);
   ASSERT_EQ(::flock(directory.get(), LOCK_EX | LOCK_NB), 0);
   EXPECT_TRUE(is_held());
 }
 
-TEST_F(HeldInstallationTest, LockIsItsOwnersAloneAndGoesWithItsLastUser) {
+TEST_F(InstallLeaseTest, LockFileIsPrivateAndLastsUntilLastHolder) {
   auto first = acquire_lease(layout_, environment_);
   const auto second = acquire_lease(layout_, environment_);
   first.reset();
@@ -86,12 +86,12 @@ TEST_F(HeldInstallationTest, LockIsItsOwnersAloneAndGoesWithItsLastUser) {
   EXPECT_TRUE(UseLock::is_held(layout_, second->directory.get()));
 }
 
-TEST_F(HeldInstallationTest, NothingIsLeftOfALock) {
+TEST_F(InstallLeaseTest, ReleaseRemovesLockFile) {
   EXPECT_TRUE(is_held());
   EXPECT_TRUE(std::filesystem::is_empty(layout_.locks_dir()));
 }
 
-TEST_F(HeldInstallationTest, LocksOfTheKilledAreRemoved) {
+TEST_F(InstallLeaseTest, RemovesStaleLocksOnly) {
   testing::write_file(layout_.locks_dir() / "17.use", "");
   testing::write_file(layout_.locks_dir() / "other.lock", "");
   const auto held = acquire_lease(layout_, environment_);
@@ -102,7 +102,7 @@ TEST_F(HeldInstallationTest, LocksOfTheKilledAreRemoved) {
 }
 
 // As in a cache that may only be read.
-TEST_F(HeldInstallationTest, WithoutAFolderForLocksItIsUsedAllTheSame) {
+TEST_F(InstallLeaseTest, WorksWithoutLocksDirectory) {
   testing::write_file(layout_.locks_dir(), "in the way");
   EXPECT_TRUE(is_held());
 }

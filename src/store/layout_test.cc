@@ -1,4 +1,4 @@
-// Tests of the way into the folders of a cache: who may write what is opened.
+// Tests of opening the folders of a cache: rights and links.
 #include "store/layout.h"
 
 #include <fcntl.h>
@@ -30,14 +30,14 @@ class CacheLayoutTest : public ::testing::Test {
   std::vector<std::string> told_;
 };
 
-TEST_F(CacheLayoutTest, FolderThatIsNotThereIsNotOpened) {
+TEST_F(CacheLayoutTest, OpenDoesNotCreateFolder) {
   const CacheLayout layout(root_);
   EXPECT_FALSE(layout.open(layout.platform_dir()));
   EXPECT_EQ(errno, ENOENT);
   EXPECT_FALSE(fs::exists(root_));
 }
 
-TEST_F(CacheLayoutTest, RootIsMadeForItsUserAndFoldersAsTheUmaskHasIt) {
+TEST_F(CacheLayoutTest, CreatesRootWithMode0700AndFoldersByUmask) {
   const CacheLayout layout(root_);
   EXPECT_TRUE(layout.make(layout.prepared_state_dir("tool:1", "none").parent_path()));
   EXPECT_EQ(mode(root_), fs::perms(0700));
@@ -45,14 +45,14 @@ TEST_F(CacheLayoutTest, RootIsMadeForItsUserAndFoldersAsTheUmaskHasIt) {
   EXPECT_TRUE(layout.open(layout.prepared_dir()));
 }
 
-TEST_F(CacheLayoutTest, RootsOfAllSpellingsAreMade) {
+TEST_F(CacheLayoutTest, CreatesRootsWithTrailingSlashesAndDots) {
   for (const char* const name : {"a", "b/", "c/.", "d//"}) {
     const CacheLayout layout(dir_.path() / name);
     EXPECT_TRUE(layout.make(layout.locks_dir())) << name;
   }
 }
 
-TEST_F(CacheLayoutTest, LinkLeadsNowhere) {
+TEST_F(CacheLayoutTest, DoesNotFollowLinks) {
   fs::create_directories(dir_ / "elsewhere");
   fs::create_directories(root_);
   const CacheLayout layout(root_);
@@ -61,7 +61,7 @@ TEST_F(CacheLayoutTest, LinkLeadsNowhere) {
   EXPECT_THROW(static_cast<void>(layout.make(layout.staging_dir())), Error);
 }
 
-TEST_F(CacheLayoutTest, RightsOfOthersAreTakenAwayAndToldOnce) {
+TEST_F(CacheLayoutTest, RemovesWriteRightsOfOthersAndWarnsOnce) {
   const CacheLayout layout = with(Rights::Excess::taken_away);
   static_cast<void>(layout.make(layout.platform_dir()));
   for (const fs::path& path : {root_, layout.platform_dir()})
@@ -74,7 +74,7 @@ TEST_F(CacheLayoutTest, RightsOfOthersAreTakenAwayAndToldOnce) {
   EXPECT_EQ(mode(again.platform_dir()), fs::perms(0755));
 }
 
-TEST_F(CacheLayoutTest, WhatIsOnlyReadIsRefusedWithTheRemedy) {
+TEST_F(CacheLayoutTest, RejectsWritableRootWithRemedy) {
   fs::create_directories(root_);
   fs::permissions(root_, fs::perms(0775));
   try {
@@ -88,7 +88,7 @@ TEST_F(CacheLayoutTest, WhatIsOnlyReadIsRefusedWithTheRemedy) {
   EXPECT_EQ(mode(root_), fs::perms(0775));
 }
 
-TEST_F(CacheLayoutTest, WhoOnlyLooksLeavesAllAsItIs) {
+TEST_F(CacheLayoutTest, ToleratesWritableRootUnchanged) {
   fs::create_directories(root_);
   fs::permissions(root_, fs::perms(0777));
   EXPECT_NO_THROW(with(Rights::Excess::tolerated).check_root());
@@ -97,7 +97,7 @@ TEST_F(CacheLayoutTest, WhoOnlyLooksLeavesAllAsItIs) {
 }
 
 // Containers are handed what belongs to the user outside, as the target of a link.
-TEST_F(CacheLayoutTest, RootBelievesTargetsOfEveryUserAndNothingElse) {
+TEST_F(CacheLayoutTest, RootTrustsLinkTargetsOfOtherUsersOnly) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
   testing::write_file(dir_ / "bundle", "x");
   fs::create_directories(root_);

@@ -1,4 +1,4 @@
-// Tests of directories in the making.
+// Tests of staging directories.
 #include "store/transaction.h"
 
 #include <gtest/gtest.h>
@@ -28,14 +28,14 @@ class StagingDirectoryTest : public ::testing::Test {
   const fs::path destination_ = layout_.platform_dir() / "tool_1-1.0.0";
 };
 
-TEST_F(StagingDirectoryTest, IsLockedUntilItIsPublished) {
+TEST_F(StagingDirectoryTest, IsLockedUntilPublished) {
   StagingDirectory staging(layout_);
   EXPECT_TRUE(is_locked(staging.path_of("")));
   publish(staging);
   EXPECT_FALSE(is_locked(destination_)) << "while what it replaced may be removed still";
 }
 
-TEST_F(StagingDirectoryTest, ReplacementIsNotLockedEither) {
+TEST_F(StagingDirectoryTest, ReplacementIsNotLocked) {
   StagingDirectory first(layout_);
   publish(first);
   StagingDirectory second(layout_);
@@ -43,7 +43,7 @@ TEST_F(StagingDirectoryTest, ReplacementIsNotLockedEither) {
   EXPECT_FALSE(is_locked(destination_));
 }
 
-TEST_F(StagingDirectoryTest, ReplacedOneStaysWhileItIsInUse) {
+TEST_F(StagingDirectoryTest, ReplacedInstallStaysWhileInUse) {
   StagingDirectory first(layout_);
   publish(first);
   {
@@ -57,7 +57,7 @@ TEST_F(StagingDirectoryTest, ReplacedOneStaysWhileItIsInUse) {
   EXPECT_TRUE(fs::is_empty(layout_.locks_dir()));
 }
 
-TEST(Lock, FailureIsNotTakenForAHolder) {
+TEST(Lock, ReportsFailureInsteadOfHeldLock) {
   try {
     static_cast<void>(try_lock(-1, LockKind::shared, "a directory of the cache"));
     FAIL() << "it was locked, or somebody held it";

@@ -1,4 +1,4 @@
-// Tests of what is said of the files of saved states.
+// Tests of the verification of saved states.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using testing::write_file;
 
-/// One that is installed, and has a state of a machine.
+/// An environment with a saved state.
 class VerifyStatesTest : public ::testing::Test {
  protected:
   VerifyStatesTest() {
@@ -51,13 +51,13 @@ class VerifyStatesTest : public ::testing::Test {
   const fs::path state_ = layout_.prepared_state_dir(environment_.name, "none");
 };
 
-TEST_F(VerifyStatesTest, StateAsItWasSavedIsGood) {
+TEST_F(VerifyStatesTest, UnchangedStateIsOk) {
   EXPECT_EQ(verify().verdict, Verdict::ok);
   EXPECT_EQ(verdict_of(kMemoryName), Verdict::ok);
   EXPECT_EQ(verdict_of(kDevicesName), Verdict::ok);
 }
 
-TEST_F(VerifyStatesTest, FlippedByteIsFoundInEachFile) {
+TEST_F(VerifyStatesTest, DetectsFlippedBitInEachFile) {
   for (const char* const name : {kMemoryName, kDevicesName}) {
     std::string bytes = testing::read_file(state_ / name);
     bytes[4999] ^= 1;
@@ -67,7 +67,7 @@ TEST_F(VerifyStatesTest, FlippedByteIsFoundInEachFile) {
   }
 }
 
-TEST_F(VerifyStatesTest, MissingFileIsAModifiedState) {
+TEST_F(VerifyStatesTest, MissingFileMakesStateModified) {
   fs::remove(state_ / kDevicesName);
   EXPECT_EQ(verify().verdict, Verdict::modified);
   EXPECT_EQ(verdict_of(kDevicesName), Verdict::missing);
@@ -81,7 +81,7 @@ TEST_F(VerifyStatesTest, StateWithoutDigestsIsUnverifiable) {
   }
 }
 
-TEST_F(VerifyStatesTest, StateOfAnotherEnvironmentIsPassedOver) {
+TEST_F(VerifyStatesTest, IgnoresStatesOfOtherEnvironments) {
   fs::rename(state_.parent_path(), layout_.prepared_dir() / "other");
   EXPECT_TRUE(verify().artifacts.empty());
 }

@@ -27,7 +27,7 @@ Digest digest_of(const std::string& content) {
   return verity.finish(content.size());
 }
 
-TEST(VerityHasher, HashesWhatWasWrittenAndHoles) {
+TEST(VerityHasher, HashesWrittenBlocksAndHoles) {
   std::string content = testing::noise(9 * kMiB + 1234);
   content.replace(3 * kMiB, 2 * kMiB, 2 * kMiB, '\0');
   const Fd file = memory_file(content);
@@ -42,7 +42,7 @@ TEST(VerityHasher, HashesWhatWasWrittenAndHoles) {
   }
 }
 
-TEST(VerityHasher, SaysThatAFileIsShorterThanWhatWasWritten) {
+TEST(VerityHasher, RejectsFileShorterThanWrittenRanges) {
   const Fd file = memory_file(std::string(kMiB, 'x'));
   VerityHasher hasher({file.get()});
   hasher.begin(0, "vmlinux");
@@ -50,7 +50,7 @@ TEST(VerityHasher, SaysThatAFileIsShorterThanWhatWasWritten) {
   EXPECT_THROW(hasher.end(2 * kMiB), Error);
 }
 
-TEST(VerityHasher, MayBeLeftInTheMiddle) {
+TEST(VerityHasher, CanBeDestroyedWhileHashing) {
   const Fd file = memory_file(testing::noise(4 * kMiB));
   for (int time = 0; time < 20; ++time) {
     VerityHasher hasher({file.get()});

@@ -1,4 +1,4 @@
-// What is compressed is what comes out again, in whatever pieces it went in.
+// Tests of compressors: decompression gives the input again, for pieces of any size.
 #include "stream/compress.h"
 
 #include <gtest/gtest.h>
@@ -62,7 +62,7 @@ struct Kind {
 
 class Compressors : public ::testing::TestWithParam<Kind> {};
 
-TEST_P(Compressors, GiveBackWhatTheyGot) {
+TEST_P(Compressors, OutputDecompressesToInput) {
   for (const std::size_t size :
        {std::size_t{0}, std::size_t{1}, std::size_t{100'000}, std::size_t{3'000'001}}) {
     const std::string content = content_of(size);
@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(All, Compressors,
                                            Kind{compress_none, "none"}),
                          [](const auto& row) { return std::string(row.param.name); });
 
-TEST(ZstdCompressor, HoldsWhoeverWritesToTheSizeThatWasSaid) {
+TEST(ZstdCompressor, RejectsInputShorterThanAnnouncedSize) {
   const auto compressor = compress_zstd(10, [](auto) {});
   compressor->write(std::as_bytes(std::span("12345", 5)));
   EXPECT_THROW(compressor->finish(), Error);

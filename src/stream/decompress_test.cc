@@ -1,4 +1,4 @@
-// Every format in, plain bytes out; every kind of damage refused.
+// Tests of decompression: all formats, and damaged data.
 #include "stream/decompress.h"
 
 #include <gtest/gtest.h>
@@ -76,13 +76,13 @@ TEST_P(Formats, RoundTripsInPiecesOfAnySize) {
   }
 }
 
-TEST_P(Formats, EmptyContentIsFine) {
+TEST_P(Formats, DecompressesEmptyContent) {
   EXPECT_EQ(decompress(compress("", GetParam().compression)), "");
 }
 
 class PackedFormats : public Formats {};
 
-TEST_P(PackedFormats, TruncationAnywhereIsRefused) {
+TEST_P(PackedFormats, RejectsTruncation) {
   const std::string packed = compress(some_text(), GetParam().compression);
   for (const std::size_t kept :
        {packed.size() - 1, packed.size() - 9, packed.size() / 2, std::size_t{20}, std::size_t{7}}) {
@@ -94,13 +94,13 @@ TEST_P(PackedFormats, TruncationAnywhereIsRefused) {
 // zstd frames need not have a checksum (these do, made by compress()).
 class CheckedFormats : public Formats {};
 
-TEST_P(CheckedFormats, AFlippedByteIsRefused) {
+TEST_P(CheckedFormats, RejectsFlippedBit) {
   std::string packed = compress(some_text(), GetParam().compression);
   packed[packed.size() / 2] = static_cast<char>(packed[packed.size() / 2] ^ 0x10);
   EXPECT_NE(refusal_of(packed).find(GetParam().name), std::string::npos);
 }
 
-TEST_P(PackedFormats, MembersFollowEachOther) {
+TEST_P(PackedFormats, DecompressesConcatenatedMembers) {
   const std::string packed = compress("one, ", GetParam().compression) +
                              compress("two, ", GetParam().compression) +
                              compress("three", GetParam().compression);
@@ -108,13 +108,13 @@ TEST_P(PackedFormats, MembersFollowEachOther) {
   EXPECT_EQ(decompress(packed, 1), "one, two, three");
 }
 
-TEST_P(PackedFormats, ZeroPaddingAtTheEndIsFine) {
+TEST_P(PackedFormats, AcceptsTrailingZeros) {
   const std::string packed = compress("text", GetParam().compression) + std::string(512, '\0');
   EXPECT_EQ(decompress(packed), "text");
   EXPECT_EQ(decompress(packed, 1), "text");
 }
 
-TEST_P(PackedFormats, GarbageAtTheEndIsRefused) {
+TEST_P(PackedFormats, RejectsTrailingGarbage) {
   for (const std::string garbage : {"garbage", "<html>", "\x1f"}) {
     EXPECT_NE(refusal_of(compress("text", GetParam().compression) + garbage), "nothing was wrong")
         << garbage;
@@ -137,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(Packed, PackedFormats, ::testing::ValuesIn(kPacked), na
 INSTANTIATE_TEST_SUITE_P(Checked, CheckedFormats,
                          ::testing::Values(kPacked[0], kPacked[2], kPacked[3]), name_of);
 
-TEST(Decompress, GzipFlagsOfTheFutureAreRefused) {
+TEST(Decompress, RejectsGzipWithReservedFlags) {
   for (const int flag : {0x20, 0x40, 0x80}) {
     std::string packed = compress("text", Compression::gzip);
     packed[3] = static_cast<char>(packed[3] | flag);
@@ -147,12 +147,12 @@ TEST(Decompress, GzipFlagsOfTheFutureAreRefused) {
   }
 }
 
-TEST(Decompress, ZstdSkippableFramesArePassedOver) {
+TEST(Decompress, SkipsZstdSkippableFrames) {
   const std::string skippable = testing::zstd_skippable_frame(1000);
   EXPECT_EQ(decompress(skippable + compress("text", Compression::zstd) + skippable), "text");
 }
 
-TEST(Decompress, ZstdWindowsUpToThe27thPowerAreTaken) {
+TEST(Decompress, AcceptsZstdWindowsUpTo128MiB) {
   const std::string text = some_text();
   EXPECT_EQ(decompress(testing::zstd_with_window(text, 27)), text);
   EXPECT_NE(refusal_of(testing::zstd_with_window(text, 28)).find("window"), std::string::npos);
@@ -174,14 +174,14 @@ std::string repetitive(std::size_t size) {
   return text;
 }
 
-TEST(Decompress, ZstdLooksBackThroughTheRingHoweverOftenItWraps) {
+TEST(Decompress, DecodesZstdAcrossWrapsOfRing) {
   const std::string text = repetitive(std::size_t{24} << 20);
   for (const int log : {17, 20, 23}) {
     EXPECT_TRUE(decompress(testing::zstd_with_window(text, log)) == text) << "window 2^" << log;
   }
 }
 
-TEST(Decompress, ZstdFramesWithEverLargerWindowsFollowEachOther) {
+TEST(Decompress, DecodesZstdFramesOfDifferentWindows) {
   const std::string text = repetitive(std::size_t{5} << 20);
   std::string packed;
   std::string expected;
@@ -192,7 +192,7 @@ TEST(Decompress, ZstdFramesWithEverLargerWindowsFollowEachOther) {
   EXPECT_TRUE(decompress(packed) == expected);
 }
 
-TEST(Decompress, ZstdBlocksOfEveryPlainKind) {
+TEST(Decompress, DecodesRawAndRunLengthZstdBlocks) {
   std::string blocks;
   std::string expected;
   for (int i = 0; i < 40; ++i) {  // more than the ring holds
@@ -204,7 +204,7 @@ TEST(Decompress, ZstdBlocksOfEveryPlainKind) {
   EXPECT_TRUE(decompress(zstd_frame(blocks + zstd_block(1, 7, "y", true))) == expected + "yyyyyyy");
 }
 
-TEST(Decompress, ZstdFramesThatLieAreRefused) {
+TEST(Decompress, RejectsDamagedZstdFrames) {
   const std::string one = zstd_block(0, 1, "a", true);
   EXPECT_EQ(decompress(zstd_frame(one)), "a");
   for (const std::string& damaged : {
@@ -223,7 +223,7 @@ TEST(Decompress, ZstdFramesThatLieAreRefused) {
 // No literals, and one sequence: three bytes from a megabyte before.
 const std::string kLooksBackFar("\x00\x01\x54\x00\x14\x00\x00\x00\x10", 9);
 
-TEST(Decompress, ZstdLooksBackNoFurtherThanItsFrame) {
+TEST(Decompress, RejectsZstdMatchBeforeStartOfFrame) {
   const std::string far = zstd_block(2, kLooksBackFar.size(), kLooksBackFar, true);
   const std::string empty = zstd_block(0, 0, "", false);
   const std::string empty_run = zstd_block(1, 0, "x", false);
@@ -237,7 +237,7 @@ TEST(Decompress, ZstdLooksBackNoFurtherThanItsFrame) {
   EXPECT_EQ(decompress(zstd_frame(megabyte + far)), std::string((1 << 20) + 3, 'y'));
 }
 
-TEST(Decompress, ZstdChecksumsAreForThoseWithoutADigest) {
+TEST(Decompress, ChecksZstdChecksumUnlessDisabled) {
   const std::string text = repetitive(std::size_t{3} << 20);
   std::string packed = testing::zstd_with_window(text, 20);
   packed.back() = static_cast<char>(packed.back() ^ 1);
@@ -245,7 +245,7 @@ TEST(Decompress, ZstdChecksumsAreForThoseWithoutADigest) {
   EXPECT_EQ(decompress(packed, 1 << 18, Checksums::leave).size(), text.size());
 }
 
-TEST(Decompress, PiecesEndWithABlockOfTheFile) {
+TEST(Decompress, PiecesEndAtBlockBoundaries) {
   const std::string text = repetitive(std::size_t{3} << 20);
   for (const Format& format : kPacked) {
     const std::string packed = compress(text, format.compression);
@@ -262,7 +262,7 @@ TEST(Decompress, PiecesEndWithABlockOfTheFile) {
   }
 }
 
-TEST(Decompress, WhatTheSourceThrowsComesThrough) {
+TEST(Decompress, PropagatesErrorsOfSource) {
   const auto fail = []() -> std::span<const std::byte> {
     throw Error(ErrorCode::network, "the wire was cut");
   };
@@ -277,7 +277,7 @@ std::span<const std::byte> bytes_of(std::string_view text) {
   return std::as_bytes(std::span(text));
 }
 
-/// What two pieces unpack to: all in front of `cut`, and the rest.
+/// Decompresses two pieces: the bytes before `cut`, and the rest.
 std::string unpack(std::string_view packed, std::size_t cut) {
   OutputRing ring;
   std::vector<std::string_view> pieces = {packed.substr(cut), packed.substr(0, cut)};
@@ -320,13 +320,13 @@ TEST(GzipHeader, EverySplitOfMembersWithAllFieldsGivesTheSameBytes) {
   }
 }
 
-TEST(GzipHeader, TakesNamesOfAnyLengthAndNothingBehindThem) {
+TEST(GzipHeader, AcceptsNameOf1MiB) {
   const std::string packed = gzip_with_fields(
       "text", {.name = std::string(1 << 20, 'n'), .comment = "c", .checksum = true});
   EXPECT_EQ(decompress(packed), "text");
 }
 
-TEST(GzipHeader, RejectsWhatIsWrongInPiecesOfAnySize) {
+TEST(GzipHeader, RejectsDamagedHeadersInPiecesOfAnySize) {
   const std::string good = gzip_with_fields("text", {.name = "n", .checksum = true});
   const auto with = [&](std::size_t at, char byte) {
     return std::string(good).replace(at, 1, 1, byte);

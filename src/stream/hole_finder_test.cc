@@ -45,9 +45,9 @@ void feed(HoleFinder& holes, const std::string& content, std::size_t from, std::
   holes.feed(from, std::as_bytes(std::span(content)).subspan(from, to - from), Lifetime::call);
 }
 
-class Pieces : public ::testing::TestWithParam<std::size_t> {};
+class HoleFinderPieces : public ::testing::TestWithParam<std::size_t> {};
 
-TEST_P(Pieces, ContentIsTheSameAndHolesAreHoles) {
+TEST_P(HoleFinderPieces, KeepContentAndSkipZeroBlocks) {
   for (const std::string& content :
        {content_of("x.xx..x", 100), content_of("..x...."), content_of("....", 1), content_of("x"),
         content_of("", 17), std::string(), content_of("....")}) {
@@ -65,10 +65,10 @@ TEST_P(Pieces, ContentIsTheSameAndHolesAreHoles) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Sizes, Pieces,
+INSTANTIATE_TEST_SUITE_P(Sizes, HoleFinderPieces,
                          ::testing::Values(1, 511, 512, 4095, 4096, 4097, 10'000, 1 << 20));
 
-TEST(HoleFinder, GapsAreZerosWhereverTheyBeginAndEnd) {
+TEST(HoleFinder, FillsGapsWithZeros) {
   const std::string all(4 * kBlock, 'd');
   struct Gap {
     std::size_t from, to;
@@ -88,7 +88,7 @@ TEST(HoleFinder, GapsAreZerosWhereverTheyBeginAndEnd) {
   }
 }
 
-TEST(HoleFinder, MapsThatMakeNoSenseAreRefused) {
+TEST(HoleFinder, RejectsOverlappingAndOversizedRanges) {
   const std::string all(2 * kBlock, 'd');
   Collector collector(all.size());
   HoleFinder holes(collector, all.size());
@@ -100,7 +100,7 @@ TEST(HoleFinder, MapsThatMakeNoSenseAreRefused) {
   EXPECT_THROW(feed(holes, more, more.size(), more.size()), Error) << "begins beyond the size";
 }
 
-TEST(HoleFinder, AFileMayEndBeforeItsSize) {
+TEST(HoleFinder, FinishHereAcceptsShorterFile) {
   const std::string content = content_of("x.", 5);
   Collector collector(content.size());
   HoleFinder holes(collector, 1U << 30);

@@ -1,4 +1,4 @@
-// What is held stays as it is, and what is looked back at too.
+// Tests of the ring of decompressed bytes: held bytes and history are not overwritten.
 #include "stream/output_ring.h"
 
 #include <gtest/gtest.h>
@@ -18,13 +18,13 @@ bool overlap(std::span<const std::byte> a, std::span<const std::byte> b) {
   return a.data() < b.data() + b.size() && b.data() < a.data() + a.size();
 }
 
-TEST(OutputRing, WhatNobodyHoldsIsUsedAgainAtOnce) {
+TEST(OutputRing, ReusesBytesThatAreNotHeld) {
   OutputRing ring;
   const auto first = ring.acquire(kSize);
   EXPECT_EQ(ring.acquire(kSize).data(), first.data());
 }
 
-TEST(OutputRing, WhatIsHeldIsNotGivenOut) {
+TEST(OutputRing, DoesNotReuseHeldBytes) {
   OutputRing ring;
   std::vector<std::span<const std::byte>> held;
   std::vector<OutputRing::Hold> holds;
@@ -38,7 +38,7 @@ TEST(OutputRing, WhatIsHeldIsNotGivenOut) {
   EXPECT_EQ(ring.acquire(kSize).data(), held.front().data());
 }
 
-TEST(OutputRing, WaitsForWhatIsHeld) {
+TEST(OutputRing, AcquireBlocksUntilRelease) {
   OutputRing ring;
   const OutputRing::Hold hold = ring.hold(ring.acquire(OutputRing::kRoom / 2));
   (void)ring.hold(ring.acquire(OutputRing::kRoom / 2));
@@ -48,14 +48,14 @@ TEST(OutputRing, WaitsForWhatIsHeld) {
   EXPECT_EQ(next.get(), kSize);
 }
 
-TEST(OutputRing, WaitsNoMoreOnceAbandoned) {
+TEST(OutputRing, AcquireDoesNotBlockAfterAbandon) {
   OutputRing ring;
   for (int i = 0; i < 2; ++i) (void)ring.hold(ring.acquire(OutputRing::kRoom / 2));
   ring.abandon();
   EXPECT_EQ(ring.acquire(kSize).size(), kSize);
 }
 
-TEST(OutputRing, TheHistoryStaysBehindTheHead) {
+TEST(OutputRing, DoesNotOverwriteHistory) {
   constexpr std::size_t kHistory = std::size_t{1} << 20;
   OutputRing ring;
   ring.set_history(kHistory);
@@ -69,7 +69,7 @@ TEST(OutputRing, TheHistoryStaysBehindTheHead) {
   }
 }
 
-TEST(OutputRing, UnusedBytesComeFirstTheNextTime) {
+TEST(OutputRing, ReusesUnusedBytesFirst) {
   OutputRing ring;
   ring.set_history(kSize);
   const auto region = ring.acquire(kSize);

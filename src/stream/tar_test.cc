@@ -33,7 +33,7 @@ std::string read_in_blocks(const std::string& archive, std::size_t size) {
   }
 }
 
-TEST(TarReader, NothingHidesInTheEndBlocksHoweverTheyAreCut) {
+TEST(TarReader, RejectsMemberBetweenEndBlocks) {
   const std::string hidden = TarBuilder().file("vmlinux", "kernel").unfinished() +
                              std::string(512, '\0') + TarBuilder().file("hidden", "").finish();
   for (const std::size_t size : {1, 100, 256, 511, 512, 1000, 1024, 100'000}) {
@@ -42,7 +42,7 @@ TEST(TarReader, NothingHidesInTheEndBlocksHoweverTheyAreCut) {
   }
 }
 
-TEST(TarReader, BlocksMayBeOfAnySize) {
+TEST(TarReader, ReadsBlocksOfAnySize) {
   const std::string archive = TarBuilder().file("a", "kernel").directory("b").finish();
   for (const std::size_t size : {1, 100, 511, 512, 100'000}) {
     EXPECT_EQ(read_in_blocks(archive, size), "a;b;") << "in blocks of " << size;

@@ -86,13 +86,13 @@ const std::map<std::string, std::function<void()>> kLies = {
     {"AnotherVersion", [] { say(Ready{.protocol = kProtocol + 1}); }},
     {"Nonsense", [] { say(std::vector<std::byte>(70'000, std::byte{2})); }},
     {"NothingAtAll", [] {}},
-    {"WorksBeforeItIsReady", [] { say(ChunkAck{}); }},
+    {"WorksBeforeReady", [] { say(ChunkAck{}); }},
     {"ReadyTwice",
      [] {
        be_ready();
        be_ready();
      }},
-    {"TakesWhatWasNotGiven",
+    {"AcknowledgesUnsentChunk",
      [] {
        be_ready();
        for (int i = 0; i < 3; ++i) say(ChunkAck{});
@@ -117,7 +117,7 @@ const std::map<std::string, std::function<void()>> kLies = {
        work_to_the_end();
        say(of_size(1));
      }},
-    {"FailsInALayerThatIsNotThere",
+    {"FailsInMissingLayer",
      [] {
        work_to_the_end();
        say(Failure{Error(ErrorCode::failed, "no"), 3});
