@@ -1,4 +1,4 @@
-// Tests of copies to and from a guest that is the test itself. What trees may be is tested in
+// Tests of copies to and from a guest that is the test itself. Trees are tested in
 // tree_receiver_test.cc.
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -30,7 +30,7 @@ using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using namespace std::chrono_literals;
 
-constexpr const char* kNonsense = "does not keep to the protocol";
+constexpr const char* kProtocolError = "does not keep to the protocol";
 
 std::string entry_bytes(const std::string& path, EntryKind kind, const std::string& target = {}) {
   guest::EntryPayload entry;
@@ -65,7 +65,7 @@ class NoOverride {
 
 class CopiesTest : public ::testing::Test {
  protected:
-  /// What went wrong; empty when nothing did.
+  /// The error; empty on success.
   std::string failure(const std::function<void(GuestLink&)>& copy) {
     GuestLink link(guest_, stop_.get_token());
     try {
@@ -110,9 +110,9 @@ void make_deep(const std::filesystem::path& root, int depth) {
   }
 }
 
-// On a stack and with descriptors that do not grow with it. The guest could not name what is deeper
+// Stack and descriptors do not grow with the depth. The guest cannot name entries that are deeper
 // than the paths of its system calls are long.
-TEST_F(CopiesTest, ATreeOf3000LevelsGoesInAsFarAsPathsReach) {
+TEST_F(CopiesTest, CopyInOf3000LevelsLeavesOutTooLongPaths) {
   const std::filesystem::path deep = dir_ / "deep";
   make_deep(deep, 3'000);
   std::jthread guest([&] {
@@ -131,62 +131,63 @@ TEST_F(CopiesTest, ATreeOf3000LevelsGoesInAsFarAsPathsReach) {
 
 // --- out of the guest ---
 
-TEST_F(CopiesTest, AFileComesOut) {
+TEST_F(CopiesTest, CopiesFileOut) {
   guest_.say_bytes(kFile + kData + kData + kEnd + kDone);
   EXPECT_EQ(copy_out(), "");
   EXPECT_EQ(testing::read_file(to()), "contentcontent");
 }
 
-TEST_F(CopiesTest, ARefusalNamesThePath) {
+TEST_F(CopiesTest, RefusalNamesPath) {
   guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOENT}, "/in/guest");
   EXPECT_THAT(copy_out(), HasSubstr("the guest cannot read /in/guest: No such file"));
 }
 
-TEST_F(CopiesTest, AFileThatCannotBeReadToItsEndIsAFailure) {
+TEST_F(CopiesTest, FailsIfGuestCannotReadFileToItsEnd) {
   guest_.say_bytes(kFile + kData + kEnd);
   guest_.say_fixed(FrameType::refused, guest::RefusalPayload{EIO}, "/in/guest");
   EXPECT_THAT(copy_out(), HasSubstr("the guest cannot read /in/guest: Input/output error"));
 }
 
-struct Nonsense {
+struct InvalidCopyOut {
   const char* name;
   std::string bytes;
 
-  friend void PrintTo(const Nonsense& self, std::ostream* out) { *out << self.name; }
+  friend void PrintTo(const InvalidCopyOut& self, std::ostream* out) { *out << self.name; }
 };
 
-class CopyOutNonsenseTest : public CopiesTest, public ::testing::WithParamInterface<Nonsense> {};
+class InvalidCopyOutTest : public CopiesTest,
+                           public ::testing::WithParamInterface<InvalidCopyOut> {};
 
-TEST_P(CopyOutNonsenseTest, IsRefused) {
+TEST_P(InvalidCopyOutTest, IsRefused) {
   guest_.say_bytes(GetParam().bytes);
-  EXPECT_THAT(copy_out(), HasSubstr(kNonsense));
+  EXPECT_THAT(copy_out(), HasSubstr(kProtocolError));
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Guests, CopyOutNonsenseTest,
-    ::testing::Values(Nonsense{"AnotherFrame", frame_bytes(FrameType::output, "x")},
-                      Nonsense{"UnknownFrame", kFile + frame_bytes(FrameType{77})},
-                      Nonsense{"OneOfOurs", frame_bytes(FrameType::get, "/etc")},
-                      Nonsense{"AnotherEndOfTheCommand",
-                               frame_bytes(FrameType::exited, payload_bytes(guest::ExitPayload{}))},
-                      Nonsense{"DataOfNothing", kData + kEnd + kDone}, Nonsense{"NoTree", kDone},
-                      Nonsense{"ATreeWithoutEnd", kFile + kData + kDone},
-                      Nonsense{"DataAfterTheEnd", kFile + kEnd + kData},
-                      Nonsense{"AnEntryAfterTheEnd",
-                               kFile + kEnd + entry_bytes("x", EntryKind::file)},
-                      Nonsense{"TwoEnds", kFile + kEnd + kEnd},
-                      Nonsense{"AnEntryCutShort", frame_bytes(FrameType::entry, "abc")},
-                      Nonsense{"ARefusalCutShort", frame_bytes(FrameType::refused, "x")}),
+    Guests, InvalidCopyOutTest,
+    ::testing::Values(
+        InvalidCopyOut{"UnexpectedFrame", frame_bytes(FrameType::output, "x")},
+        InvalidCopyOut{"UnknownFrame", kFile + frame_bytes(FrameType{77})},
+        InvalidCopyOut{"HostFrame", frame_bytes(FrameType::get, "/etc")},
+        InvalidCopyOut{"ExitOfCommand",
+                       frame_bytes(FrameType::exited, payload_bytes(guest::ExitPayload{}))},
+        InvalidCopyOut{"DataWithoutEntry", kData + kEnd + kDone}, InvalidCopyOut{"NoTree", kDone},
+        InvalidCopyOut{"TreeWithoutEnd", kFile + kData + kDone},
+        InvalidCopyOut{"DataAfterEnd", kFile + kEnd + kData},
+        InvalidCopyOut{"EntryAfterEnd", kFile + kEnd + entry_bytes("x", EntryKind::file)},
+        InvalidCopyOut{"TwoEnds", kFile + kEnd + kEnd},
+        InvalidCopyOut{"TruncatedEntry", frame_bytes(FrameType::entry, "abc")},
+        InvalidCopyOut{"TruncatedRefusal", frame_bytes(FrameType::refused, "x")}),
     [](const auto& row) { return row.param.name; });
 
-TEST_F(CopiesTest, WhatIsLeftOutIsTold) {
+TEST_F(CopiesTest, NotesLeftOutFiles) {
   guest_.say(FrameType::left_out, "/in/guest/socket");
   guest_.say_bytes(kEnd + kDone);
   EXPECT_EQ(copy_out(), "");
   EXPECT_THAT(notes_, ElementsAre(HasSubstr("/in/guest/socket")));
 }
 
-TEST_F(CopiesTest, NoMoreIsToldThanAnybodyReads) {
+TEST_F(CopiesTest, PrintsAtMostTwentyNotes) {
   guest_.say_bytes(entry_bytes("", EntryKind::directory));
   for (int i = 0; i < 30; ++i) {
     guest_.say(FrameType::left_out, "/in/guest/socket");
@@ -197,14 +198,14 @@ TEST_F(CopiesTest, NoMoreIsToldThanAnybodyReads) {
   EXPECT_THAT(notes_, SizeIs(20));
 }
 
-TEST_F(CopiesTest, NamesWithoutEndAreCut) {
+TEST_F(CopiesTest, TruncatesLongNames) {
   guest_.say(FrameType::left_out, std::string(100'000, 'x'));
   guest_.say_fixed(FrameType::refused, guest::RefusalPayload{EIO}, std::string(100'000, 'x'));
   EXPECT_LT(copy_out().size(), 1'000u);
   EXPECT_LT(notes_.at(0).size(), 1'000u);
 }
 
-TEST_F(CopiesTest, AFloodOfNothingDoesNotOutlastAStop) {
+TEST_F(CopiesTest, FloodDuringCopyEndsOnStop) {
   std::jthread guest([&](const std::stop_token& over) {
     guest_.flood(frame_bytes(FrameType::left_out, "x"), over);
   });
@@ -215,7 +216,7 @@ TEST_F(CopiesTest, AFloodOfNothingDoesNotOutlastAStop) {
   EXPECT_THAT(copy_out(), HasSubstr("interrupted"));
 }
 
-TEST_F(CopiesTest, AGuestThatNeverAnswersIsStopped) {
+TEST_F(CopiesTest, StopEndsCopyWithSilentGuest) {
   std::jthread user([&] {
     std::this_thread::sleep_for(20ms);
     stop_.request_stop();
@@ -224,7 +225,7 @@ TEST_F(CopiesTest, AGuestThatNeverAnswersIsStopped) {
   EXPECT_THAT(copy_in(), HasSubstr("interrupted"));
 }
 
-TEST_F(CopiesTest, AGuestThatKeepsStillIsGivenUp) {
+TEST_F(CopiesTest, SilentGuestTimesOut) {
   const Copy out{"/in/guest", to().string()};
   EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_out(link, out, hear_, {20ms}); }),
               HasSubstr(kNoSign));
@@ -236,7 +237,7 @@ TEST_F(CopiesTest, AGuestThatKeepsStillIsGivenUp) {
   }
 }
 
-TEST_F(CopiesTest, AGuestThatMovesNowAndThenDoesNotOutlastTheEnd) {
+TEST_F(CopiesTest, SlowGuestFailsAtTotalTimeout) {
   std::jthread guest([&](const std::stop_token& over) {
     for (int i = 0; i < 200 && !over.stop_requested(); ++i) {
       guest_.say_what_fits(frame_bytes(FrameType::left_out, "x"));
@@ -251,7 +252,7 @@ TEST_F(CopiesTest, AGuestThatMovesNowAndThenDoesNotOutlastTheEnd) {
               HasSubstr(kNoSign));
 }
 
-TEST_F(CopiesTest, AMachineThatEndsMeanwhileIsLost) {
+TEST_F(CopiesTest, EndOfMachineDuringCopyIsReported) {
   guest_.say_bytes(kFile + kData);
   guest_.end("Kernel panic - not syncing");
   EXPECT_THAT(copy_out(), HasSubstr("Kernel panic"));
@@ -259,7 +260,7 @@ TEST_F(CopiesTest, AMachineThatEndsMeanwhileIsLost) {
 
 // --- into the guest ---
 
-TEST_F(CopiesTest, AFileGoesInAsATree) {
+TEST_F(CopiesTest, SendsFileAsTree) {
   std::jthread guest([&] {
     EXPECT_EQ(guest_.hear()->payload, std::string("/in/guest\0from", 14));
     EXPECT_EQ(guest_.hear()->type, FrameType::entry);
@@ -270,21 +271,21 @@ TEST_F(CopiesTest, AFileGoesInAsATree) {
   EXPECT_EQ(copy_in(), "");
 }
 
-TEST_F(CopiesTest, WhatCannotBeWrittenIsNamed) {
+TEST_F(CopiesTest, WriteRefusalNamesPath) {
   guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOSPC}, "/in/guest");
   EXPECT_THAT(copy_in(), HasSubstr("the guest cannot write /in/guest: No space left"));
 }
 
-TEST_F(CopiesTest, AGuestThatHasNoRoomGetsNoMore) {
+TEST_F(CopiesTest, StopsSendingOnRefusal) {
   testing::write_file(dir_ / "from", std::string(4 << 20, 'x'));
   guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOSPC}, "/in/guest");
   const Copy in{(dir_ / "from").string(), "/in/guest"};
-  // It takes nothing: whoever sent all of it first would wait.
+  // The guest reads nothing: sending all of the file first would block.
   EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_, {testing::kHang}); }),
               HasSubstr("No space left"));
 }
 
-TEST_F(CopiesTest, WhatDoesNotGoInIsTold) {
+TEST_F(CopiesTest, NotesFilesLeftOutOfCopyIn) {
   std::filesystem::create_directory(dir_ / "tree");
   ASSERT_EQ(::mkfifo((dir_ / "tree/pipe").c_str(), 0600), 0);
   std::jthread guest([&] {
@@ -345,7 +346,7 @@ TEST_F(CopiesTest, CopiesPipeToItsEnd) {
   EXPECT_EQ(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_); }), "");
 }
 
-TEST_F(CopiesTest, AStopEndsTheWaitForAPipe) {
+TEST_F(CopiesTest, StopEndsWaitForPipe) {
   std::array<int, 2> ends{};
   ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
   const Fd reader(ends[0]);
@@ -356,12 +357,12 @@ TEST_F(CopiesTest, AStopEndsTheWaitForAPipe) {
               HasSubstr("interrupted"));
 }
 
-TEST_F(CopiesTest, NonsenseInsteadOfAnAnswerIsRefused) {
+TEST_F(CopiesTest, RejectsInvalidAnswerToCopyIn) {
   for (const std::string& bytes :
        {frame_bytes(FrameType::exited, payload_bytes(guest::ExitPayload{})),
         frame_bytes(FrameType{77}), frame_bytes(FrameType::refused, "x"), kData, kDone}) {
     guest_.say_bytes(bytes);
-    EXPECT_THAT(copy_in(), HasSubstr(kNonsense));
+    EXPECT_THAT(copy_in(), HasSubstr(kProtocolError));
   }
 }
 
@@ -370,7 +371,7 @@ struct CopiedName {
   const char* name;
 };
 
-TEST(CopiedNameTest, IsThePathsLastPart) {
+TEST(CopiedNameTest, IsLastComponentOfPath) {
   for (const auto& [path, name] : {CopiedName{"a", "a"},
                                    {"/a/b", "b"},
                                    {"a/b/", "b"},

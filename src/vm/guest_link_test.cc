@@ -34,7 +34,7 @@ class GuestLinkTest : public ::testing::Test {
   GuestLink link_{guest_, stop_.get_token()};
 };
 
-TEST_F(GuestLinkTest, FramesArriveWhereverTheyAreCut) {
+TEST_F(GuestLinkTest, ReassemblesFramesSplitAnywhere) {
   const std::string both =
       frame_bytes(FrameType::output, "first") + frame_bytes(FrameType::error_output);
   for (std::size_t cut = 0; cut <= both.size(); ++cut) {
@@ -50,51 +50,51 @@ TEST_F(GuestLinkTest, FramesArriveWhereverTheyAreCut) {
   }
 }
 
-TEST_F(GuestLinkTest, TheLargestFrameArrives) {
+TEST_F(GuestLinkTest, ReceivesLargestFrame) {
   const std::string most(guest::kMaxPayload, 'x');
   std::jthread guest([&] { guest_.say(FrameType::output, most); });
   EXPECT_EQ(link_.next(Clock::now() + testing::kHang).payload, most);
 }
 
-TEST_F(GuestLinkTest, ALargerOneIsRefusedByItsHeader) {
+TEST_F(GuestLinkTest, RejectsHeaderOfTooLargeFrame) {
   const guest::FrameHeader header{guest::kMaxPayload + 1, FrameType::output, {}};
   guest_.say_bytes(payload_bytes(header));
   EXPECT_THAT(failure(), HasSubstr("does not keep to the protocol"));
 }
 
-TEST_F(GuestLinkTest, AFixedPartThatIsCutShortIsRefused) {
+TEST_F(GuestLinkTest, RejectsTruncatedFixedPart) {
   std::string_view payload = "abc";
   EXPECT_THROW(fixed_part<guest::NumberPayload>(payload), Error);
 }
 
-TEST_F(GuestLinkTest, AGuestSaysWhyItGivesUp) {
+TEST_F(GuestLinkTest, ReportsFatalErrorOfGuest) {
   guest_.say(FrameType::fatal_error, "no disk appeared");
   EXPECT_THAT(failure(), HasSubstr("the guest gives up: no disk appeared"));
 }
 
-TEST_F(GuestLinkTest, AReasonWithoutEndIsCut) {
+TEST_F(GuestLinkTest, TruncatesLongFatalError) {
   guest_.say(FrameType::fatal_error, std::string(guest::kMaxPayload, 'x'));
   EXPECT_LT(failure().size(), 5'000u);
 }
 
-TEST_F(GuestLinkTest, WhatAMachineSaidBeforeItsEndIsTaken) {
+TEST_F(GuestLinkTest, DeliversFramesSentBeforeEnd) {
   guest_.say(FrameType::output, "last");
   guest_.end();
   EXPECT_EQ(link_.next().payload, "last");
   EXPECT_THROW(link_.next(), MachineLost);
 }
 
-TEST_F(GuestLinkTest, TheLastWordsAreTold) {
+TEST_F(GuestLinkTest, ErrorHasLastOutputOfMonitor) {
   guest_.end("qemu: no such file");
   EXPECT_EQ(failure(), "the machine ended: qemu: no such file");
 }
 
-TEST_F(GuestLinkTest, ASilentEndIsTold) {
+TEST_F(GuestLinkTest, ReportsSilentEnd) {
   guest_.end("");
   EXPECT_EQ(failure(), "the machine ended");
 }
 
-TEST_F(GuestLinkTest, TellsHowTheMonitorEnded) {
+TEST_F(GuestLinkTest, ReportsExitStatusOfMonitor) {
   guest_.end("", {Loss::monitor, "it exited with status 3"});
   EXPECT_EQ(failure(), "the machine ended: it exited with status 3");
   guest_.end("no such file", {Loss::monitor, "it exited with status 1"});
@@ -103,7 +103,7 @@ TEST_F(GuestLinkTest, TellsHowTheMonitorEnded) {
   EXPECT_EQ(failure(), "the machine ended: it was killed: booting");
 }
 
-TEST_F(GuestLinkTest, StopIsTakenOnce) {
+TEST_F(GuestLinkTest, ConsumesStopOnce) {
   stop_.request_stop();
   EXPECT_EQ(failure(), "interrupted");
   EXPECT_TRUE(link_.consume_stop());
@@ -112,22 +112,22 @@ TEST_F(GuestLinkTest, StopIsTakenOnce) {
   EXPECT_EQ(failure(), "");
 }
 
-TEST_F(GuestLinkTest, WordsWithoutEndAreCut) {
+TEST_F(GuestLinkTest, TruncatesLongMonitorOutput) {
   guest_.end(std::string(4096, 'x'));
   EXPECT_LT(failure().size(), 500u);
 }
 
-TEST_F(GuestLinkTest, ADeadlineEndsAWait) {
+TEST_F(GuestLinkTest, WaitTimesOut) {
   EXPECT_EQ(failure(Clock::now() + 20ms), kNoSign);
 }
 
-TEST_F(GuestLinkTest, AGuestThatNeverStopsTalkingDoesNotOutlastTheDeadline) {
+TEST_F(GuestLinkTest, HandshakeWithTalkativeGuestEndsAtDeadline) {
   for (int i = 0; i < 100; ++i) guest_.say(FrameType::output, "junk");
   guest_.say_fixed(FrameType::ready, guest::NumberPayload{guest::kProtocolVersion});
   EXPECT_THROW(handshake(link_, "host", Clock::now()), MachineLost);
 }
 
-TEST_F(GuestLinkTest, AFloodOfTheConsoleDoesNotOutlastTheDeadline) {
+TEST_F(GuestLinkTest, FloodOfConsoleEndsAtDeadline) {
   guest_.flood_console();
   EXPECT_EQ(failure(Clock::now() + 20ms), kNoSign);
   link_.send(FrameType::data, std::string(guest::kMaxPayload, 'x'));
@@ -137,12 +137,12 @@ TEST_F(GuestLinkTest, AFloodOfTheConsoleDoesNotOutlastTheDeadline) {
   EXPECT_THROW(link_.send_all({20ms}), MachineLost);
 }
 
-TEST_F(GuestLinkTest, NothingIsSentAfterAStop) {
+TEST_F(GuestLinkTest, SendAllFailsAfterStop) {
   stop_.request_stop();
   EXPECT_THROW(link_.send_all({10s}), Error);
 }
 
-TEST_F(GuestLinkTest, AGuestThatMovesABitDoesNotOutlastTheEnd) {
+TEST_F(GuestLinkTest, SendAllToSlowGuestFailsAtTotalTimeout) {
   for (int i = 0; i < 100; ++i) {
     link_.send(FrameType::data, std::string(guest::kMaxPayload, 'x'));
   }
@@ -153,7 +153,7 @@ TEST_F(GuestLinkTest, AGuestThatMovesABitDoesNotOutlastTheEnd) {
   ::shutdown(guest_.channel(), SHUT_WR);  // it may wait for the rest of a frame
 }
 
-TEST_F(GuestLinkTest, AStopEndsAWait) {
+TEST_F(GuestLinkTest, StopEndsWait) {
   std::jthread user([&] {
     std::this_thread::sleep_for(20ms);
     stop_.request_stop();
@@ -161,7 +161,7 @@ TEST_F(GuestLinkTest, AStopEndsAWait) {
   EXPECT_THAT(failure(), HasSubstr("interrupted"));
 }
 
-TEST_F(GuestLinkTest, AGuestThatTakesNothingIsStoppedToo) {
+TEST_F(GuestLinkTest, StopEndsSendAllToStalledGuest) {
   link_.send(FrameType::data, std::string(guest::kMaxPayload, 'x'));
   for (int i = 0; i < 8; ++i) {
     link_.send(FrameType::data, std::string(guest::kMaxPayload, 'x'));
@@ -173,7 +173,7 @@ TEST_F(GuestLinkTest, AGuestThatTakesNothingIsStoppedToo) {
   EXPECT_THROW(link_.send_all({10s}), Error);
 }
 
-TEST_F(GuestLinkTest, AllIsSentAtThePaceOfTheGuest) {
+TEST_F(GuestLinkTest, SendsAllAtPaceOfGuest) {
   const std::string piece(guest::kStreamPiece, 'x');
   constexpr int kPieces = 500;
   std::jthread guest([&] {
@@ -188,7 +188,7 @@ TEST_F(GuestLinkTest, AllIsSentAtThePaceOfTheGuest) {
   EXPECT_EQ(link_.next(Clock::now() + testing::kHang).type, FrameType::done);
 }
 
-TEST_F(GuestLinkTest, WhatNobodyTakesIsLeftToTheGuest) {
+TEST_F(GuestLinkTest, StopsReadingIfBacklogIsFull) {
   const std::string piece = frame_bytes(FrameType::output, std::string(30 << 10, 'x'));
   std::size_t said = 0;
   for (int i = 0; i < 500; ++i) {
@@ -198,7 +198,7 @@ TEST_F(GuestLinkTest, WhatNobodyTakesIsLeftToTheGuest) {
   EXPECT_LT(said, 2u << 20);
 }
 
-TEST_F(GuestLinkTest, AConversationBeginsWithTheClockASeedAndAName) {
+TEST_F(GuestLinkTest, HandshakeSendsClockSeedAndName) {
   const auto now = [] {
     return std::chrono::nanoseconds(std::chrono::system_clock::now().time_since_epoch()).count();
   };
@@ -218,7 +218,7 @@ TEST_F(GuestLinkTest, AConversationBeginsWithTheClockASeedAndAName) {
   handshake(link_, "debian-12", Clock::now() + testing::kHang);
 }
 
-TEST_F(GuestLinkTest, AnotherVersionOfTheProtocolIsRefused) {
+TEST_F(GuestLinkTest, RejectsOtherProtocolVersion) {
   guest_.say_fixed(FrameType::ready, guest::NumberPayload{guest::kProtocolVersion + 1});
   EXPECT_THROW(handshake(link_, "host", Clock::now() + testing::kHang), Error);
 }

@@ -16,7 +16,7 @@ unsigned long field(const std::string& archive, std::size_t at, std::size_t numb
   return std::stoul(archive.substr(at + 6 + 8 * number, 8), nullptr, 16);
 }
 
-TEST(CpioTest, AHeaderSaysWhatFollows) {
+TEST(CpioTest, HeaderHasModeSizeAndNameLength) {
   CpioArchive archive;
   archive.add("init", 0100755, "abc");
   const std::string bytes = std::move(archive).finish();
@@ -27,7 +27,7 @@ TEST(CpioTest, AHeaderSaysWhatFollows) {
   EXPECT_EQ(bytes.substr(kHeader, 5), std::string("init\0", 5));
 }
 
-TEST(CpioTest, NamesAndContentsEndAtMultiplesOfFour) {
+TEST(CpioTest, PadsNamesAndContentsToFourBytes) {
   for (std::size_t name = 1; name <= 5; ++name) {
     for (std::size_t size = 0; size <= 5; ++size) {
       CpioArchive archive;
@@ -43,7 +43,7 @@ TEST(CpioTest, NamesAndContentsEndAtMultiplesOfFour) {
   }
 }
 
-TEST(CpioTest, EveryFileHasAnInodeOfItsOwn) {
+TEST(CpioTest, GivesEachFileItsOwnInode) {
   CpioArchive archive;
   archive.add("a", 040755);
   archive.add("b", 040755);
@@ -51,7 +51,7 @@ TEST(CpioTest, EveryFileHasAnInodeOfItsOwn) {
   EXPECT_NE(field(bytes, 0, 0), field(bytes, kHeader + 2, 0)) << "they would be hard links";
 }
 
-TEST(CpioTest, OthersReadIt) {
+TEST(CpioTest, BsdtarReadsArchive) {
   const testing::TempDir dir;
   CpioArchive archive;
   archive.add("dev", 040755);

@@ -1,4 +1,4 @@
-// Tests of whether KVM works, and of the kernel that finds out.
+// Tests of the KVM probe and its stub kernel.
 #include "vm/kvm_probe.h"
 
 #include <elf.h>
@@ -52,7 +52,7 @@ class KvmProbeTest : public ::testing::Test {
                   .timeout = testing::kHang};
 };
 
-TEST_F(KvmProbeTest, WithoutTheDeviceNothingIsTried) {
+TEST_F(KvmProbeTest, MissingDeviceIsAbsentWithoutProbe) {
   fs::remove(probe_.device);
   const KvmReport report = probe_kvm(probe_);
   EXPECT_EQ(report.status, KvmStatus::absent);
@@ -61,7 +61,7 @@ TEST_F(KvmProbeTest, WithoutTheDeviceNothingIsTried) {
   EXPECT_FALSE(fs::exists(record()));
 }
 
-TEST_F(KvmProbeTest, RightsAreNotRemembered) {
+TEST_F(KvmProbeTest, DoesNotRememberDeniedAccess) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else for a moment";
   fs::permissions(dir_.path(), fs::perms(0755));
   fs::permissions(probe_.device, fs::perms(0600));
@@ -72,24 +72,24 @@ TEST_F(KvmProbeTest, RightsAreNotRemembered) {
   EXPECT_TRUE(probe_kvm(probe_).usable());
 }
 
-TEST_F(KvmProbeTest, AGuestThatRunsIsEnough) {
+TEST_F(KvmProbeTest, IsUsableIfGuestRuns) {
   EXPECT_TRUE(probe_kvm(probe_).usable());
 }
 
-TEST_F(KvmProbeTest, OneThatDoesNotRunIsTold) {
+TEST_F(KvmProbeTest, IsBrokenIfGuestFails) {
   be("echo 'qemu: error: failed to set MSR'; exit 1");
   const KvmReport report = probe_kvm(probe_);
   EXPECT_EQ(report.status, KvmStatus::broken);
   EXPECT_THAT(report.reason, HasSubstr("runs no guest: qemu: error: failed to set MSR"));
 }
 
-TEST_F(KvmProbeTest, OneThatHangsIsGivenUp) {
+TEST_F(KvmProbeTest, HungGuestTimesOut) {
   be("sleep 1000");
   probe_.timeout = 100ms;
   EXPECT_THAT(probe_kvm(probe_).reason, HasSubstr("never does anything"));
 }
 
-TEST_F(KvmProbeTest, ASignalDoesNotEndTheWait) {
+TEST_F(KvmProbeTest, SignalsDoNotEndWait) {
   struct sigaction note {};
   struct sigaction before {};
   note.sa_handler = [](int) {};  // without SA_RESTART
@@ -106,7 +106,7 @@ TEST_F(KvmProbeTest, ASignalDoesNotEndTheWait) {
   ::sigaction(SIGUSR1, &before, nullptr);
 }
 
-TEST_F(KvmProbeTest, BothAnswersAreRemembered) {
+TEST_F(KvmProbeTest, RemembersSuccessAndFailure) {
   for (const char* const script : {kGood, "exit 1"}) {
     be(script);
     const std::size_t before = runs();
@@ -120,13 +120,13 @@ TEST_F(KvmProbeTest, BothAnswersAreRemembered) {
   }
 }
 
-TEST_F(KvmProbeTest, AnotherMonitorIsTried) {
+TEST_F(KvmProbeTest, ProbesAgainAfterChangeOfMonitor) {
   static_cast<void>(probe_kvm(probe_));
   be("exit 1");
   EXPECT_FALSE(probe_kvm(probe_).usable());
 }
 
-TEST_F(KvmProbeTest, WhatWasFoundOutBeforeTheHostBootedIsForgotten) {
+TEST_F(KvmProbeTest, ProbesAgainAfterReboot) {
   be("exit 1");
   static_cast<void>(probe_kvm(probe_));
   std::string text = testing::read_file(record());
@@ -139,7 +139,7 @@ TEST_F(KvmProbeTest, WhatWasFoundOutBeforeTheHostBootedIsForgotten) {
   EXPECT_EQ(runs(), 2u);
 }
 
-TEST_F(KvmProbeTest, ARecordOfStrangersSaysNothing) {
+TEST_F(KvmProbeTest, IgnoresInvalidRecords) {
   fs::create_directory(record().parent_path());
   for (const char* const text : {"", "{", "[]", R"({"boot_id": 1})", R"({"usable": "yes"})"}) {
     testing::write_file(record(), text);
@@ -147,12 +147,12 @@ TEST_F(KvmProbeTest, ARecordOfStrangersSaysNothing) {
   }
 }
 
-TEST_F(KvmProbeTest, NothingElseIsLeftBesideTheRecord) {
+TEST_F(KvmProbeTest, LeavesNoOtherFileBesideRecord) {
   static_cast<void>(probe_kvm(probe_));
   EXPECT_EQ(testing::tree(record().parent_path()).size(), 1u);
 }
 
-TEST_F(KvmProbeTest, WithoutACacheNothingIsRemembered) {
+TEST_F(KvmProbeTest, RemembersNothingWithoutCache) {
   for (const fs::path& cache : {fs::path(), dir_ / "none", probe_.device / "below-a-file"}) {
     probe_.cache_dir = cache;
     EXPECT_TRUE(probe_kvm(probe_).usable());
@@ -161,7 +161,7 @@ TEST_F(KvmProbeTest, WithoutACacheNothingIsRemembered) {
   EXPECT_FALSE(fs::exists(dir_ / "none"));
 }
 
-TEST_F(KvmProbeTest, WithoutAMonitorItIsNotTried) {
+TEST_F(KvmProbeTest, IsUntriedWithoutMonitor) {
   for (const fs::path& monitor : {fs::path(), dir_ / "none"}) {
     probe_.monitor = monitor;
     EXPECT_EQ(probe_kvm(probe_).status, KvmStatus::untried);
@@ -176,7 +176,7 @@ Struct at(const std::string& bytes, std::size_t offset) {
   return result;
 }
 
-TEST(StubKernelTest, IsAnExecutableOfThisArchitecture) {
+TEST(StubKernelTest, IsElfExecutableForX86) {
   const auto header = at<Elf64_Ehdr>(stub_kernel(), 0);
   EXPECT_EQ(std::memcmp(header.e_ident, ELFMAG, SELFMAG), 0);
   EXPECT_EQ(header.e_ident[EI_CLASS], ELFCLASS64);
@@ -185,7 +185,7 @@ TEST(StubKernelTest, IsAnExecutableOfThisArchitecture) {
   EXPECT_EQ(header.e_phentsize, sizeof(Elf64_Phdr));
 }
 
-TEST(StubKernelTest, EverySegmentIsWithinTheFile) {
+TEST(StubKernelTest, SegmentsAreWithinFile) {
   const std::string kernel = stub_kernel();
   const auto header = at<Elf64_Ehdr>(kernel, 0);
   ASSERT_EQ(header.e_phnum, 2);
@@ -195,7 +195,7 @@ TEST(StubKernelTest, EverySegmentIsWithinTheFile) {
   }
 }
 
-TEST(StubKernelTest, TheNoteNamesTheEntryWhereTheCodeIs) {
+TEST(StubKernelTest, NoteNamesEntryPoint) {
   const std::string kernel = stub_kernel();
   const auto header = at<Elf64_Ehdr>(kernel, 0);
   const auto load = at<Elf64_Phdr>(kernel, header.e_phoff);

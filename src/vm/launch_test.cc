@@ -1,4 +1,4 @@
-// Tests of which machines are tried, with guests that come up or do not.
+// Tests of the order in which machine configs are tried.
 #include "vm/launch.h"
 
 #include <fcntl.h>
@@ -42,7 +42,7 @@ void give_up(FakeGuest& guest) {
 
 using Behaviour = void (*)(FakeGuest&);
 
-/// What becomes of each try, in their order.
+/// Behaves as `tries` say, one after the other.
 class FakeMonitor : public MachineMonitor {
  public:
   FakeMonitor(std::vector<Behaviour> tries, std::vector<MachineConfig>& tried)
@@ -116,12 +116,12 @@ class LaunchTest : public ::testing::Test {
   std::vector<MachineConfig> tried_;
 };
 
-TEST_F(LaunchTest, TheFirstThatComesUpIsTaken) {
+TEST_F(LaunchTest, UsesFirstConfigThatBoots) {
   EXPECT_EQ(boot(kMicro, {come_up}), kMicro);
   EXPECT_THAT(warnings_.heard(), IsEmpty());
 }
 
-TEST_F(LaunchTest, SilentGuestIsGivenUpWithinTheBootTimeout) {
+TEST_F(LaunchTest, SilentGuestFailsAfterBootTimeout) {
   options_.boot_timeout = 1s;
   try {
     boot(kTcg, {keep_still});
@@ -132,7 +132,7 @@ TEST_F(LaunchTest, SilentGuestIsGivenUpWithinTheBootTimeout) {
   }
 }
 
-TEST_F(LaunchTest, AMachineThatThereCannotBeIsRefused) {
+TEST_F(LaunchTest, RejectsProcessorsAndMemoryOutOfRange) {
   const auto code_for = [&](unsigned cpus, unsigned memory_mib) -> std::optional<ErrorCode> {
     options_.cpus = cpus;
     options_.memory_mib = memory_mib;
@@ -150,7 +150,7 @@ TEST_F(LaunchTest, AMachineThatThereCannotBeIsRefused) {
   EXPECT_EQ(code_for(kMaxCpus, kMaxMemoryMib), std::nullopt);
 }
 
-TEST_F(LaunchTest, MachineInSoftwareIsTriedOnce) {
+TEST_F(LaunchTest, TriesEmulatedMachineOnce) {
   options_.boot_timeout = 1s;
   for (const Behaviour behaviour : {panic, complain, keep_still}) {
     EXPECT_THROW(boot(kTcg, {behaviour}), MachineLost);
@@ -158,12 +158,12 @@ TEST_F(LaunchTest, MachineInSoftwareIsTriedOnce) {
   }
 }
 
-TEST_F(LaunchTest, AGuestThatSaysWhyItGivesUpIsBelieved) {
+TEST_F(LaunchTest, DoesNotRetryAfterFatalErrorOfGuest) {
   EXPECT_THROW(boot(kMicro, {give_up}), Error);
   EXPECT_THAT(tried_, ElementsAre(kMicro));
 }
 
-TEST_F(LaunchTest, AnEnvironmentThatDoesNotSuitMicrovmStillHasKvm) {
+TEST_F(LaunchTest, FallsBackFromMicrovmToQ35UnderKvm) {
   options_.boot_timeout = 1s;
   for (const Behaviour behaviour : {panic, complain, keep_still}) {
     EXPECT_EQ(boot(kMicro, {behaviour, come_up}), kKvm);
@@ -171,7 +171,7 @@ TEST_F(LaunchTest, AnEnvironmentThatDoesNotSuitMicrovmStillHasKvm) {
   }
 }
 
-TEST_F(LaunchTest, GuestThatEndsUnderKvmNeverGetsSoftware) {
+TEST_F(LaunchTest, DoesNotFallBackFromKvmToEmulation) {
   options_.boot_timeout = 1s;
   for (const Behaviour first : {panic, complain, keep_still}) {
     for (const Behaviour second : {panic, complain, keep_still}) {
@@ -182,7 +182,7 @@ TEST_F(LaunchTest, GuestThatEndsUnderKvmNeverGetsSoftware) {
   }
 }
 
-TEST_F(LaunchTest, FailureUnderKvmSaysHowToDoWithout) {
+TEST_F(LaunchTest, KvmFailureHintNamesPyroKvmOff) {
   const auto hint = [&] {
     try {
       boot(kMicro, {complain, complain});
@@ -196,7 +196,7 @@ TEST_F(LaunchTest, FailureUnderKvmSaysHowToDoWithout) {
   EXPECT_EQ(hint(), "");
 }
 
-TEST_F(LaunchTest, RequiredKvmThatDoesNotWorkIsAnError) {
+TEST_F(LaunchTest, BrokenRequiredKvmIsAnError) {
   fs::create_directories(dir_ / "cache/host");
   testing::write_file(options_.monitor, "#!/bin/sh\necho 'no such thing'; exit 1\n");
   fs::permissions(options_.monitor, fs::perms(0755));
@@ -211,7 +211,7 @@ TEST_F(LaunchTest, RequiredKvmThatDoesNotWorkIsAnError) {
   EXPECT_EQ(machine_readiness(store_, "debian:12", options_).readiness, Readiness::cold);
 }
 
-TEST_F(LaunchTest, MoreProcessorsThanTheHostHasGetAWarningInSoftware) {
+TEST_F(LaunchTest, WarnsOfTooManyProcessorsUnderEmulation) {
   options_.kvm = KvmUse::never;
   options_.cpus = 1;
   static_cast<void>(launcher({}).config());
@@ -232,7 +232,7 @@ struct Ending {
 
 class MonitorEndingTest : public LaunchTest, public ::testing::WithParamInterface<Ending> {};
 
-TEST_P(MonitorEndingTest, SaysWhatBecameOfTheMachine) {
+TEST_P(MonitorEndingTest, ErrorNamesCauseOfEnd) {
   testing::write_file(options_.monitor, std::string("#!/bin/sh\n") + GetParam().script + '\n');
   fs::permissions(options_.monitor, fs::perms(0755));
   if (GetParam().loss == Loss::silence) options_.boot_timeout = 100ms;
@@ -250,7 +250,7 @@ TEST_P(MonitorEndingTest, SaysWhatBecameOfTheMachine) {
 INSTANTIATE_TEST_SUITE_P(
     Endings, MonitorEndingTest,
     ::testing::Values(Ending{"Silence", "sleep 1000", Loss::silence, kNoSign},
-                      Ending{"OfTheGuest", "exit 0", Loss::end, "exited with status 0"},
+                      Ending{"EndOfGuest", "exit 0", Loss::end, "exited with status 0"},
                       Ending{"Failure", "echo no; exit 1", Loss::monitor, "ended: no"},
                       Ending{"SilentFailure", "exit 3", Loss::monitor, "exited with status 3"},
                       Ending{"Killed", "echo last; kill -KILL $$", Loss::monitor,
@@ -259,7 +259,7 @@ INSTANTIATE_TEST_SUITE_P(
                              "the machine monitor died of signal 7 (Bus error)"}),
     [](const auto& row) { return row.param.name; });
 
-TEST_F(LaunchTest, EveryTryHasAMemoryOfItsOwn) {
+TEST_F(LaunchTest, EachTryGetsZeroedMemory) {
   const Fd memory(::open((dir_ / "memory").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   boot(kMicro, {panic, come_up}, memory.get());
 }
@@ -268,7 +268,7 @@ void talk_nonsense(FakeGuest& guest) {
   guest.say_bytes("\xff\xff\xff\xff and so on");
 }
 
-TEST_F(LaunchTest, AStateThatDoesNotWorkIsToldHoweverItFails) {
+TEST_F(LaunchTest, FailedResumeOfAnyCauseWarns) {
   const PreparedState state{.config = kTcg, .memory = make_memory_file("test"), .devices = {}};
   for (const Behaviour behaviour : {panic, complain, give_up, talk_nonsense}) {
     tried_.clear();
@@ -278,7 +278,7 @@ TEST_F(LaunchTest, AStateThatDoesNotWorkIsToldHoweverItFails) {
   EXPECT_EQ(warnings_.heard().size(), 4u);
 }
 
-TEST_F(LaunchTest, AStateGoesOnOnTheMachineItIsOf) {
+TEST_F(LaunchTest, ResumesOnConfigOfState) {
   const PreparedState state{.config = kKvm, .memory = make_memory_file("test"), .devices = {}};
   EXPECT_EQ(launcher({come_up}).resume(lease_, state).config, kKvm);
   EXPECT_THAT(tried_, ElementsAre(kKvm));

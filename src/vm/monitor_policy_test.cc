@@ -1,4 +1,4 @@
-// What can be tried under a monitor's policy.
+// Tests of a monitor's policy.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -68,7 +68,7 @@ TEST_F(MonitorPolicyTest, ChangesNoAttributeOfAFile) {
   }
 }
 
-TEST_F(MonitorPolicyTest, ConnectsByInternetOnlyWithANetwork) {
+TEST_F(MonitorPolicyTest, ConnectsToInternetOnlyWithNetwork) {
   if (lacks_something()) GTEST_SKIP() << "this kernel does not have all of it";
   const auto all = attempts({.network = true});
   EXPECT_EQ(all.at("socket"), 0);
@@ -77,7 +77,7 @@ TEST_F(MonitorPolicyTest, ConnectsByInternetOnlyWithANetwork) {
   EXPECT_EQ(all.at("open"), EACCES);
 }
 
-TEST_F(MonitorPolicyTest, OpensFilesThatItIsGiven) {
+TEST_F(MonitorPolicyTest, OpensGivenFilesWithGivenRightsOnly) {
   if (lacks_something()) GTEST_SKIP() << "this kernel does not have all of it";
   const Fd there(::open((dir_ / "there").c_str(), O_RDONLY | O_CLOEXEC));
   const auto readable = attempts({.files = {{.descriptor = there.get()}}});

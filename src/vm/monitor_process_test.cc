@@ -1,4 +1,4 @@
-// Tests of what a monitor prints.
+// Tests of a monitor's output.
 #include "vm/monitor_process.h"
 
 #include <gtest/gtest.h>
@@ -14,14 +14,14 @@ struct Console {
   friend void PrintTo(const Console& self, std::ostream* out) { *out << self.name; }
 };
 
-class TellingLineTest : public ::testing::TestWithParam<Console> {};
+class FailureLineTest : public ::testing::TestWithParam<Console> {};
 
-TEST_P(TellingLineTest, IsFound) {
+TEST_P(FailureLineTest, IsFoundInConsoleOutput) {
   EXPECT_EQ(failure_line_in(GetParam().text), GetParam().line);
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Consoles, TellingLineTest,
+    Consoles, FailureLineTest,
     ::testing::Values(
         Console{"Nothing", "", ""}, Console{"BlankLines", "\r\n \r\n", ""},
         Console{"Last", "one\r\ntwo\r\n", "two"}, Console{"Only", "one", "one"},
@@ -30,7 +30,7 @@ INSTANTIATE_TEST_SUITE_P(
         Console{"Init", "pyro: no disk\r\n[2.0] reboot: Restarting system\r\n", "pyro: no disk"}),
     [](const auto& row) { return row.param.name; });
 
-TEST(WordsTest, OnlyTheEndIsKept) {
+TEST(OutputTailTest, KeepsLast4096Bytes) {
   SocketPair pipe = make_pipe();
   const std::string much(10'000, 'x');
   write_all(pipe.theirs.get(), much + "end", "a pipe");

@@ -1,4 +1,4 @@
-// Tests of where a stream goes: nothing that it leads to keeps pyro waiting.
+// Tests of the writer that never blocks.
 #include "vm/nonblocking_writer.h"
 
 #include <fcntl.h>
@@ -32,7 +32,7 @@ Ends make_socket_ends() {
   return {Fd(ends[0]), Fd(ends[1])};
 }
 
-// Its writer was stopped, as by Ctrl-S.
+// A terminal whose output is stopped, as by Ctrl-S.
 Ends make_stopped_terminal() {
   Fd master(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
   EXPECT_EQ(::grantpt(master.get()) | ::unlockpt(master.get()), 0);
@@ -52,11 +52,11 @@ struct Kind {
   friend void PrintTo(const Kind& self, std::ostream* out) { *out << self.name; }
 };
 
-class OutletTest : public ::testing::TestWithParam<Kind> {
+class NonBlockingWriterTest : public ::testing::TestWithParam<Kind> {
  protected:
-  OutletTest() { std::signal(SIGPIPE, SIG_IGN); }
+  NonBlockingWriterTest() { std::signal(SIGPIPE, SIG_IGN); }
 
-  /// What can be read until there is nothing more to write.
+  /// The bytes that can be read until the writer has nothing left.
   static std::string drained(NonBlockingWriter& writer, const Fd& reader) {
     std::string got;
     std::string piece(10'000, '\0');
@@ -70,7 +70,7 @@ class OutletTest : public ::testing::TestWithParam<Kind> {
   }
 };
 
-TEST_P(OutletTest, TakesWhatIsReadAndKeepsTheRest) {
+TEST_P(NonBlockingWriterTest, BuffersUnreadBytesAndFlushesThem) {
   const Ends ends = GetParam().make();
   std::string all;
   for (int i = 0; all.size() < 1'000'000; ++i) all += std::to_string(i);
@@ -86,13 +86,13 @@ TEST_P(OutletTest, TakesWhatIsReadAndKeepsTheRest) {
   EXPECT_EQ(::fcntl(ends.writer.get(), F_GETFL) & O_NONBLOCK, 0) << "others write to it, too";
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, OutletTest,
+INSTANTIATE_TEST_SUITE_P(Kinds, NonBlockingWriterTest,
                          ::testing::Values(Kind{"Pipe", make_pipe_ends},
                                            Kind{"Socket", make_socket_ends},
                                            Kind{"StoppedTerminal", make_stopped_terminal}),
                          [](const auto& row) { return row.param.name; });
 
-TEST(NonBlockingWriter, AReaderThatIsGoneIsToldOnce) {
+TEST(NonBlockingWriter, ReportsClosedReaderOnce) {
   std::signal(SIGPIPE, SIG_IGN);
   for (const auto& make : {make_pipe_ends, make_socket_ends}) {
     Ends ends = make();
@@ -106,7 +106,7 @@ TEST(NonBlockingWriter, AReaderThatIsGoneIsToldOnce) {
   }
 }
 
-TEST(NonBlockingWriter, AReaderThatWasGoneBeforeIsToldToo) {
+TEST(NonBlockingWriter, ReportsReaderClosedBeforeFirstWrite) {
   std::signal(SIGPIPE, SIG_IGN);
   Ends ends = make_pipe_ends();
   ends.reader.reset();
@@ -115,7 +115,7 @@ TEST(NonBlockingWriter, AReaderThatWasGoneBeforeIsToldToo) {
   EXPECT_TRUE(writer.consume_closed());
 }
 
-TEST(NonBlockingWriter, WhatIsBeyondTheLimitIsDropped) {
+TEST(NonBlockingWriter, DropsBytesBeyondLimit) {
   const Ends ends = make_pipe_ends();
   NonBlockingWriter writer(ends.writer.get(), 5);
   writer.write("abc");

@@ -1,4 +1,4 @@
-// Tests of whether a saved state is still of what is there.
+// Tests of whether a saved state still matches the environment and the host.
 #include "vm/prepared_state.h"
 
 #include <fcntl.h>
@@ -89,7 +89,7 @@ class PreparedStateTest : public ::testing::Test {
   fs::path monitor_ = dir_ / "monitor";
 };
 
-TEST_F(PreparedStateTest, WhatHasNotChangedMatches) {
+TEST_F(PreparedStateTest, UnchangedStateMatches) {
   const StateLookup found = find();
   EXPECT_TRUE(found.exists);
   ASSERT_TRUE(found.state);
@@ -98,7 +98,7 @@ TEST_F(PreparedStateTest, WhatHasNotChangedMatches) {
   EXPECT_THAT(found.differences, ElementsAre());
 }
 
-TEST_F(PreparedStateTest, WhereThereIsNoneThereIsNothingToTell) {
+TEST_F(PreparedStateTest, MissingStateHasNoDifferences) {
   fs::remove_all(state());
   const StateLookup found = find();
   EXPECT_FALSE(found.exists);
@@ -130,9 +130,9 @@ struct Changeable : PreparedStateTest {
   [[nodiscard]] InstallRecord& record() { return lease_.installation.record; }
 };
 
-class ChangeTest : public Changeable, public ::testing::WithParamInterface<Change> {};
+class ChangedStateTest : public Changeable, public ::testing::WithParamInterface<Change> {};
 
-TEST_P(ChangeTest, IsNamed) {
+TEST_P(ChangedStateTest, IsRejectedWithReason) {
   GetParam().make(*this);
   const StateLookup found = find();
   EXPECT_TRUE(found.exists);
@@ -141,13 +141,13 @@ TEST_P(ChangeTest, IsNamed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Changes, ChangeTest,
+    Changes, ChangedStateTest,
     ::testing::Values(
         Change{"Kernel", [](Changeable& test) { test.replace_artifact("vmlinux"); },
                "vmlinux was changed or replaced"},
         Change{"Rootfs", [](Changeable& test) { test.replace_artifact("rootfs.ext4"); },
                "rootfs.ext4 was changed or replaced"},
-        Change{"RootfsWrittenTo",
+        Change{"RootfsModified",
                [](Changeable& test) {
                  write_file(test.file("rootfs.ext4"), "longer than it was before");
                  test.open_files();
@@ -183,10 +183,10 @@ INSTANTIATE_TEST_SUITE_P(
                "this pyro starts machines with other options"},
         Change{"Catalog", [](Changeable& test) { test.change_condition("catalog_version"); },
                "this pyro has another catalog"},
-        Change{"StateCutShort",
+        Change{"StateTruncated",
                [](Changeable& test) { fs::resize_file(test.state_file(kMemoryName), 1000); },
                "the saved state itself was changed"},
-        Change{"StateWrittenTo",
+        Change{"StateModified",
                [](Changeable& test) { write_file(test.state_file(kDevicesName), "DEVICES!"); },
                "the saved state itself was changed"},
         Change{"StateGone", [](Changeable& test) { fs::remove(test.state_file(kMemoryName)); },
@@ -199,20 +199,20 @@ INSTANTIATE_TEST_SUITE_P(
                "the saved state itself was changed"},
         Change{"NoManifest", [](Changeable& test) { fs::remove(test.state_file(kManifestName)); },
                "its manifest cannot be read"},
-        Change{"ManifestOfNonsense",
+        Change{"ManifestInvalid",
                [](Changeable& test) { write_file(test.state_file(kManifestName), "\xff{"); },
                "its manifest cannot be read"},
-        Change{"ManifestOfAnotherKind",
+        Change{"ManifestIsArray",
                [](Changeable& test) { write_file(test.state_file(kManifestName), "[]"); },
                "its manifest cannot be read"},
-        Change{"ManifestWithoutEnd",
+        Change{"ManifestTooLarge",
                [](Changeable& test) {
                  write_file(test.state_file(kManifestName), std::string(2 << 20, ' '));
                },
                "its manifest cannot be read"}),
     [](const auto& row) { return row.param.name; });
 
-TEST_F(PreparedStateTest, AManifestOfStrangersSaysNothing) {
+TEST_F(PreparedStateTest, RejectsInvalidManifests) {
   for (const char* text :
        {"{}", R"({"conditions":[],"state":{}})", R"({"conditions":{},"state":[]})",
         R"({"conditions":"x","state":"y"})", R"({"conditions":null})"}) {
@@ -223,7 +223,7 @@ TEST_F(PreparedStateTest, AManifestOfStrangersSaysNothing) {
   }
 }
 
-TEST_F(PreparedStateTest, WithKvmTheProcessorAndTheHostsKernelCount) {
+TEST_F(PreparedStateTest, KvmStateDependsOnProcessorAndHostKernel) {
   EXPECT_FALSE(state_conditions(key(), config_).contains("processor"));
   EXPECT_FALSE(state_conditions(key(), config_).contains("host_kernel"));
   config_.accelerator = Accelerator::kvm;
@@ -238,7 +238,7 @@ TEST_F(PreparedStateTest, WithKvmTheProcessorAndTheHostsKernelCount) {
 
 constexpr MachineConfig kFastest{.accelerator = Accelerator::kvm, .type = MachineType::microvm};
 
-TEST_F(PreparedStateTest, AStateMayBeOfTheMachineThatCameUpInstead) {
+TEST_F(PreparedStateTest, AcceptsStateOfFallbackConfig) {
   config_ = kFastest;
   for (const MachineConfig& config : fallback_configs(kFastest)) {
     write_manifest(config);
@@ -248,8 +248,8 @@ TEST_F(PreparedStateTest, AStateMayBeOfTheMachineThatCameUpInstead) {
   }
 }
 
-// Emulation is no boundary: it is not taken on because somebody left a state of it.
-TEST_F(PreparedStateTest, WhatWasPreparedWithoutKvmIsNotUsedWhereItWorks) {
+// Emulation is no security boundary: a state saved under emulation must not replace KVM.
+TEST_F(PreparedStateTest, RejectsStateOfOtherAccelerator) {
   const MachineConfig shape_before = config_;
   config_ = kFastest;
   EXPECT_THAT(find().differences,
@@ -260,7 +260,7 @@ TEST_F(PreparedStateTest, WhatWasPreparedWithoutKvmIsNotUsedWhereItWorks) {
               Contains("a machine of another shape or accelerator is asked for"));
 }
 
-TEST_F(PreparedStateTest, AMachineThatNobodyWouldTryIsNone) {
+TEST_F(PreparedStateTest, RejectsInvalidMachineInManifest) {
   json manifest = json::parse(testing::read_file(state() / kManifestName));
   for (const json& kind : {json(), json("q35"), json::array(), json({{"type", "pc"}}),
                            json({{"accelerator", "kvm"}, {"type", "q35"}})}) {
@@ -270,7 +270,7 @@ TEST_F(PreparedStateTest, AMachineThatNobodyWouldTryIsNone) {
   }
 }
 
-TEST_F(PreparedStateTest, AStateOfAnotherUserIsToldAsThat) {
+TEST_F(PreparedStateTest, ReportsStateOfAnotherUser) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else for a moment";
   fs::permissions(dir_.path(), fs::perms(0755));
   for (const char* const name : {kMemoryName, kDevicesName}) {
@@ -282,7 +282,7 @@ TEST_F(PreparedStateTest, AStateOfAnotherUserIsToldAsThat) {
   EXPECT_THAT(found.differences, ElementsAre("the saved state is another user's alone"));
 }
 
-TEST_F(PreparedStateTest, StateThatOthersCouldWriteIsReadAgain) {
+TEST_F(PreparedStateTest, StateWritableByOthersIsHashedAgain) {
   for (const char* const name : {kMemoryName, kDevicesName, kManifestName}) {
     fs::permissions(state() / name, fs::perms(0666));
     EXPECT_TRUE(find().state) << name;
@@ -291,7 +291,7 @@ TEST_F(PreparedStateTest, StateThatOthersCouldWriteIsReadAgain) {
 }
 
 // Of the same size and time: others may set that, too.
-TEST_F(PreparedStateTest, StateThatOthersChangedIsNotUsedAnyMore) {
+TEST_F(PreparedStateTest, StateChangedByOthersIsRejected) {
   const auto time = fs::last_write_time(state() / kMemoryName);
   write_file(state() / kMemoryName, std::string(4096, 'M'));
   fs::last_write_time(state() / kMemoryName, time);
@@ -302,7 +302,7 @@ TEST_F(PreparedStateTest, StateThatOthersChangedIsNotUsedAnyMore) {
   EXPECT_FALSE(find().state);
 }
 
-TEST_F(PreparedStateTest, AMachineWithANetworkHasAStateOfItsOwn) {
+TEST_F(PreparedStateTest, NetworkMachineHasItsOwnState) {
   EXPECT_NE(prepared_state_dir(layout_, "tool:1", GuestNetwork::none),
             prepared_state_dir(layout_, "tool:1", GuestNetwork::user));
 }

@@ -1,4 +1,4 @@
-// Tests of QEMU's command line: nothing of the user's is in it, and little that nobody needs.
+// Tests of QEMU's command line.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -30,11 +30,11 @@ class QemuArgumentsTest : public ::testing::TestWithParam<Case> {
   std::vector<std::string> words_;
 };
 
-TEST_P(QemuArgumentsTest, NothingIsThereThatWasNotAskedFor) {
+TEST_P(QemuArgumentsTest, DisablesDefaultDevicesAndUserConfig) {
   EXPECT_THAT(words_, IsSupersetOf({"-nodefaults", "-no-user-config", "-no-reboot"}));
 }
 
-TEST_P(QemuArgumentsTest, OnlyWhatIsEmulatedLacksWhatIsSlowThere) {
+TEST_P(QemuArgumentsTest, DisablesSlowFeaturesUnderEmulationOnly) {
   const bool emulated = config_.accelerator == Accelerator::tcg;
   const auto processor = std::ranges::find(words_, "-cpu");
   const auto kernel = std::ranges::find(words_, "-append");
@@ -45,7 +45,7 @@ TEST_P(QemuArgumentsTest, OnlyWhatIsEmulatedLacksWhatIsSlowThere) {
   }
 }
 
-TEST_P(QemuArgumentsTest, TheSandboxDeniesAllThatItCan) {
+TEST_P(QemuArgumentsTest, SandboxOptionDeniesEverything) {
   const auto option = std::ranges::find(words_, "-sandbox");
   ASSERT_NE(option, words_.end());
   for (const char* part :
@@ -54,7 +54,7 @@ TEST_P(QemuArgumentsTest, TheSandboxDeniesAllThatItCan) {
   }
 }
 
-TEST_P(QemuArgumentsTest, FilesAreDescriptors) {
+TEST_P(QemuArgumentsTest, PassesFilesAsDescriptors) {
   for (const std::string& word : words_) {
     for (std::size_t slash = word.find('/'); slash != word.npos; slash = word.find('/', slash)) {
       const std::string rest = word.substr(slash);
@@ -64,13 +64,13 @@ TEST_P(QemuArgumentsTest, FilesAreDescriptors) {
   }
 }
 
-TEST_P(QemuArgumentsTest, TheDiskCannotBeWritten) {
+TEST_P(QemuArgumentsTest, DiskIsReadOnly) {
   const auto disk = std::ranges::find(words_, "-blockdev");
   ASSERT_NE(disk, words_.end());
   EXPECT_THAT(*std::next(disk), HasSubstr("read-only=on"));
 }
 
-TEST_P(QemuArgumentsTest, ThereIsANetworkWhenItWasAskedFor) {
+TEST_P(QemuArgumentsTest, HasNetworkOnlyOnRequest) {
   const bool wanted = config_.network == GuestNetwork::user;
   EXPECT_EQ(std::ranges::count(words_, "-netdev"), wanted ? 1 : 0);
   EXPECT_EQ(std::ranges::count_if(
@@ -78,7 +78,7 @@ TEST_P(QemuArgumentsTest, ThereIsANetworkWhenItWasAskedFor) {
             wanted ? 1 : 0);
 }
 
-TEST_P(QemuArgumentsTest, OnlyAMachineThatIsToBeSavedWritesItsMemory) {
+TEST_P(QemuArgumentsTest, SharesMemoryOnlyIfStateIsSaved) {
   const auto memory = std::ranges::find_if(
       words_, [](const std::string& word) { return word.starts_with("memory-backend-file"); });
   ASSERT_EQ(memory == words_.end(), start_ == QemuStart::boot);
@@ -86,11 +86,11 @@ TEST_P(QemuArgumentsTest, OnlyAMachineThatIsToBeSavedWritesItsMemory) {
   EXPECT_THAT(*memory, HasSubstr(start_ == QemuStart::resume ? "share=off" : "share=on"));
 }
 
-TEST_P(QemuArgumentsTest, ItTakesOrdersOnlyForAState) {
+TEST_P(QemuArgumentsTest, HasControlChannelOnlyForStates) {
   EXPECT_EQ(std::ranges::count(words_, "-mon"), start_ == QemuStart::boot ? 0 : 1);
 }
 
-TEST_P(QemuArgumentsTest, TheAcceleratorIsTheOneThatWasChosen) {
+TEST_P(QemuArgumentsTest, UsesChosenAccelerator) {
   const auto accelerator = std::ranges::find(words_, "-accel");
   ASSERT_NE(accelerator, words_.end());
   EXPECT_THAT(*std::next(accelerator), StartsWith(std::string(to_string(config_.accelerator))));
@@ -104,12 +104,12 @@ INSTANTIATE_TEST_SUITE_P(
                        ::testing::Values(QemuStart::boot, QemuStart::boot_to_save,
                                          QemuStart::resume)));
 
-TEST(QemuCommandLineTest, ThePortIsCalledWhatTheGuestLooksFor) {
+TEST(QemuCommandLineTest, PortHasNameThatGuestExpects) {
   EXPECT_THAT(qemu_arguments({}, QemuStart::boot),
               Contains(HasSubstr("virtserialport,chardev=channel,name=pyro.guest")));
 }
 
-TEST(QemuCommandLineTest, TheShapeIsWhatWasAskedFor) {
+TEST(QemuCommandLineTest, HasRequestedProcessorsAndMemory) {
   const auto words = qemu_arguments({.cpus = 3, .memory_mib = 777}, QemuStart::resume);
   EXPECT_THAT(words, Contains("3"));
   EXPECT_THAT(words, Contains("777"));
@@ -121,7 +121,7 @@ std::string value_of(const std::vector<std::string>& words, const char* option) 
   return found == words.end() ? "" : *std::next(found);
 }
 
-TEST(QemuCommandLineTest, KvmIsTriedOnTheMachineThatOthersRunOn) {
+TEST(QemuCommandLineTest, KvmProbeUsesOptionsOfMicrovm) {
   const auto probe = qemu_probe_arguments();
   const auto machine = qemu_arguments(
       {.accelerator = Accelerator::kvm, .type = MachineType::microvm}, QemuStart::boot);
@@ -131,12 +131,12 @@ TEST(QemuCommandLineTest, KvmIsTriedOnTheMachineThatOthersRunOn) {
   }
 }
 
-TEST(QemuCommandLineTest, AMachineThatGoesOnReadsNoInitramfs) {
+TEST(QemuCommandLineTest, ResumedMachineHasNoInitramfs) {
   EXPECT_EQ(value_of(qemu_arguments({}, QemuStart::resume), "-initrd"), "");
   EXPECT_NE(value_of(qemu_arguments({}, QemuStart::boot), "-initrd"), "");
 }
 
-TEST(QemuCommandLineTest, TheStateIsReadFromItsDescriptor) {
+TEST(QemuCommandLineTest, ReadsStateFromDescriptor) {
   const int number = kFirstMonitorDescriptor + static_cast<int>(QemuDescriptor::devices);
   EXPECT_THAT(qemu_resume_commands(), HasSubstr("fd:" + std::to_string(number)));
   EXPECT_THAT(qemu_resume_commands(), Not(HasSubstr("/")));

@@ -1,4 +1,4 @@
-// Tests of how a machine is saved, with somebody else in QEMU's place.
+// Tests of saving and resuming a machine, against a fake QEMU.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
@@ -43,7 +43,7 @@ class QemuControlTest : public ::testing::Test {
     });
   }
 
-  /// What it fails with.
+  /// The error; empty on success.
   std::string save(const ControlTimeout& timeout) {
     return failure_of([&] { control_->save(0, timeout); });
   }
@@ -74,80 +74,82 @@ ControlTimeout little() {
   return {.deadline = Clock::now() + 100ms, .stop = {}};
 }
 
-TEST_F(QemuControlTest, EventsAndTheGreetingArePassedOver) {
+TEST_F(QemuControlTest, IgnoresGreetingAndEvents) {
   answer({std::string(kGreeting) + '\n' + kEmptyReturn, kEmptyReturn, kEmptyReturn,
           std::string(R"({"event": "STOP"})") + '\n' + kEmptyReturn, kActive,
           R"({"return": {"status": "completed"}})"});
   EXPECT_EQ(save(enough()), "");
 }
 
-TEST_F(QemuControlTest, WhyItFailsIsTold) {
+TEST_F(QemuControlTest, ReportsReasonOfFailedSave) {
   answer({kEmptyReturn, kEmptyReturn, kEmptyReturn, kEmptyReturn,
           R"({"return": {"status": "failed", "error-desc": "No space left on device"}})"});
   EXPECT_THAT(save(enough()), HasSubstr("could not be saved: No space left on device"));
 }
 
-TEST_F(QemuControlTest, ARefusalIsTold) {
+TEST_F(QemuControlTest, ReportsErrorOfSave) {
   answer({R"({"error": {"class": "GenericError", "desc": "not now"}})"});
   EXPECT_EQ(save(enough()), "the machine monitor: not now");
 }
 
-TEST_F(QemuControlTest, RefusalToGoOnIsTold) {
+TEST_F(QemuControlTest, ReportsErrorOfResume) {
   answer({std::string(kGreeting) + '\n' + kEmptyReturn + '\n' +
           R"({"error": {"desc": "unknown capability"}})"});
   EXPECT_EQ(failure_of([&] { control_->resume(enough()); }),
             "the machine monitor: unknown capability");
 }
 
-TEST_F(QemuControlTest, GoesOnAfterAnAnswerToEachCommand) {
+TEST_F(QemuControlTest, ResumesAfterAnswerToEachCommand) {
   answer(
       {std::string(kGreeting) + '\n' + kEmptyReturn + '\n' + kEmptyReturn + '\n' + kEmptyReturn});
   EXPECT_EQ(failure_of([&] { control_->resume(enough()); }), "");
 }
 
-struct OddAnswer {
+struct InvalidQemuAnswer {
   const char* name;
   const char* line;
   const char* told;
 
-  friend void PrintTo(const OddAnswer& self, std::ostream* out) { *out << self.name; }
+  friend void PrintTo(const InvalidQemuAnswer& self, std::ostream* out) { *out << self.name; }
 };
 
-class OddAnswerTest : public QemuControlTest, public ::testing::WithParamInterface<OddAnswer> {};
+class InvalidQemuAnswerTest : public QemuControlTest,
+                              public ::testing::WithParamInterface<InvalidQemuAnswer> {};
 
-TEST_P(OddAnswerTest, IsAnErrorOfOurs) {
+TEST_P(InvalidQemuAnswerTest, FailsWithReason) {
   answer({GetParam().line});
   EXPECT_THAT(save(enough()), HasSubstr(GetParam().told));
   EXPECT_EQ(code_, ErrorCode::failed);
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Answers, OddAnswerTest,
-    ::testing::Values(OddAnswer{"Number", "7", "no JSON object"},
-                      OddAnswer{"Array", "[]", "no JSON object"},
-                      OddAnswer{"Text", "\"x\"", "no JSON object"},
-                      OddAnswer{"Null", "null", "no JSON object"},
-                      OddAnswer{"NoJson", "QEMU 9", "not valid JSON"},
-                      OddAnswer{"EmptyLine", "", "not valid JSON"},
-                      OddAnswer{"ErrorOfText", R"({"error": "no"})", "it refuses"},
-                      OddAnswer{"ErrorOfNull", R"({"error": null})", "it refuses"},
-                      OddAnswer{"ReasonOfNumbers", R"({"error": {"desc": 7}})", "it refuses"},
-                      OddAnswer{"TwoAnswers", R"({"return": {}, "return": {}})", "given twice"}),
+    Answers, InvalidQemuAnswerTest,
+    ::testing::Values(
+        InvalidQemuAnswer{"Number", "7", "no JSON object"},
+        InvalidQemuAnswer{"Array", "[]", "no JSON object"},
+        InvalidQemuAnswer{"Text", "\"x\"", "no JSON object"},
+        InvalidQemuAnswer{"Null", "null", "no JSON object"},
+        InvalidQemuAnswer{"NoJson", "QEMU 9", "not valid JSON"},
+        InvalidQemuAnswer{"EmptyLine", "", "not valid JSON"},
+        InvalidQemuAnswer{"ErrorOfText", R"({"error": "no"})", "it refuses"},
+        InvalidQemuAnswer{"ErrorOfNull", R"({"error": null})", "it refuses"},
+        InvalidQemuAnswer{"ReasonOfNumbers", R"({"error": {"desc": 7}})", "it refuses"},
+        InvalidQemuAnswer{"TwoAnswers", R"({"return": {}, "return": {}})", "given twice"}),
     [](const auto& row) { return std::string(row.param.name); });
 
-TEST_F(QemuControlTest, StatusThatIsNoObjectIsNoEnd) {
+TEST_F(QemuControlTest, IgnoresInvalidStatus) {
   answer({kEmptyReturn, kEmptyReturn, kEmptyReturn, kEmptyReturn, R"({"return": 7})",
           R"({"return": {"status": 7}})", R"({"return": {"status": "completed"}})"});
   EXPECT_EQ(save(enough()), "");
 }
 
-TEST(QemuAnswers, LineWithoutEndIsRefused) {
+TEST(QemuAnswers, RejectsLineLongerThan1MiB) {
   QemuAnswers answers;
   answers.add(std::string((1 << 20) + 1, ' '));
   EXPECT_THROW(static_cast<void>(answers.next()), Error);
 }
 
-TEST(QemuAnswers, ReasonIsCut) {
+TEST(QemuAnswers, TruncatesLongReason) {
   QemuAnswers answers;
   answers.add(R"({"error": {"desc": ")" + std::string(10'000, 'x') + "\"}}\n");
   try {
@@ -158,21 +160,21 @@ TEST(QemuAnswers, ReasonIsCut) {
   }
 }
 
-TEST_F(QemuControlTest, OneThatIsGoneDoesNotAnswer) {
+TEST_F(QemuControlTest, ClosedConnectionFails) {
   qemu_.reset();
   EXPECT_THAT(save(enough()), HasSubstr("the machine monitor: it does not"));
 }
 
-TEST_F(QemuControlTest, OneThatNeverAnswersIsGivenUp) {
+TEST_F(QemuControlTest, SilentMonitorTimesOut) {
   EXPECT_THAT(save(little()), HasSubstr("in time"));
 }
 
-TEST_F(QemuControlTest, SavingWithoutEndIsGivenUp) {
+TEST_F(QemuControlTest, EndlessSaveTimesOut) {
   answer({kEmptyReturn, kEmptyReturn, kEmptyReturn, kEmptyReturn, kActive});
   EXPECT_THAT(save(little()), HasSubstr("in time"));
 }
 
-TEST_F(QemuControlTest, EventsWithoutEndAreGivenUp) {
+TEST_F(QemuControlTest, EndlessEventsTimeOut) {
   std::jthread talker([this](const std::stop_token& over) {
     const std::string event = "{\"event\": \"STOP\"}\n";
     while (!over.stop_requested()) ::send(qemu_.get(), event.data(), event.size(), MSG_DONTWAIT);
@@ -180,7 +182,7 @@ TEST_F(QemuControlTest, EventsWithoutEndAreGivenUp) {
   EXPECT_THAT(save(little()), HasSubstr("in time"));
 }
 
-TEST_F(QemuControlTest, AStopEndsIt) {
+TEST_F(QemuControlTest, StopEndsSave) {
   for (const bool answers : {false, true}) {
     if (answers) answer({kEmptyReturn, kEmptyReturn, kEmptyReturn, kEmptyReturn, kActive});
     std::stop_source source;

@@ -93,7 +93,7 @@ class RunCommandTest : public ::testing::Test {
   Fd error_output_ = memory_file();
 };
 
-TEST_F(RunCommandTest, TheRequestIsWhatWasAskedFor) {
+TEST_F(RunCommandTest, SendsArgumentsVariablesAndDirectory) {
   options_.variables = {"A=1", "A="};
   options_.directory = "/work";
   say_exit(0);
@@ -107,7 +107,7 @@ TEST_F(RunCommandTest, TheRequestIsWhatWasAskedFor) {
                                            "3 A=", "4 /work"));
 }
 
-TEST_F(RunCommandTest, StreamsAreKeptApart) {
+TEST_F(RunCommandTest, SeparatesOutputAndErrorOutput) {
   guest_.say(FrameType::output, std::string("a\0", 2));
   guest_.say(FrameType::error_output, "e");
   guest_.say(FrameType::output, "b");
@@ -117,7 +117,7 @@ TEST_F(RunCommandTest, StreamsAreKeptApart) {
   EXPECT_EQ(content_of(error_output_), "e");
 }
 
-TEST_F(RunCommandTest, ItsEndIsTold) {
+TEST_F(RunCommandTest, ReportsExitCodeAndSignal) {
   say_exit(7);
   EXPECT_EQ(run().code, 7);
   say_exit(0, SIGKILL);
@@ -128,63 +128,63 @@ TEST_F(RunCommandTest, ItsEndIsTold) {
   EXPECT_EQ(odd.signal, 0x7f);
 }
 
-TEST_F(RunCommandTest, ARefusalWithoutEndIsCut) {
+TEST_F(RunCommandTest, TruncatesLongRefusal) {
   guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOENT}, std::string(100'000, 'x'));
   EXPECT_LT(run().refusal.size(), 5'000u);
 }
 
-TEST_F(RunCommandTest, ARefusalIsTold) {
+TEST_F(RunCommandTest, ReportsRefusal) {
   guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOENT}, "cannot run program");
   const CommandEnd end = run();
   EXPECT_EQ(end.refused, ENOENT);
   EXPECT_EQ(end.refusal, "cannot run program");
 }
 
-struct Nonsense {
+struct InvalidRun {
   const char* name;
   std::string bytes;
 
-  friend void PrintTo(const Nonsense& self, std::ostream* out) { *out << self.name; }
+  friend void PrintTo(const InvalidRun& self, std::ostream* out) { *out << self.name; }
 };
 
-class NonsenseTest : public RunCommandTest, public ::testing::WithParamInterface<Nonsense> {};
+class InvalidRunTest : public RunCommandTest, public ::testing::WithParamInterface<InvalidRun> {};
 
-TEST_P(NonsenseTest, IsRefused) {
+TEST_P(InvalidRunTest, IsRefused) {
   guest_.say_bytes(GetParam().bytes);
   EXPECT_THAT(failure(), HasSubstr("does not keep to the protocol"));
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Guests, NonsenseTest,
-    ::testing::Values(Nonsense{"Text", "GET / HTTP/1.1\r\n\r\n"},
-                      Nonsense{"UnknownFrame", frame_bytes(FrameType{77})},
-                      Nonsense{"OneOfOurs", frame_bytes(FrameType::argument, "x")},
-                      Nonsense{"AnEndCutShort", frame_bytes(FrameType::exited, "abc")},
-                      Nonsense{"ARefusalCutShort", frame_bytes(FrameType::refused)},
-                      Nonsense{"TakenCutShort", frame_bytes(FrameType::taken, "x")}),
+    Guests, InvalidRunTest,
+    ::testing::Values(InvalidRun{"Text", "GET / HTTP/1.1\r\n\r\n"},
+                      InvalidRun{"UnknownFrame", frame_bytes(FrameType{77})},
+                      InvalidRun{"HostFrame", frame_bytes(FrameType::argument, "x")},
+                      InvalidRun{"TruncatedExit", frame_bytes(FrameType::exited, "abc")},
+                      InvalidRun{"TruncatedRefusal", frame_bytes(FrameType::refused)},
+                      InvalidRun{"TruncatedTaken", frame_bytes(FrameType::taken, "x")}),
     [](const auto& row) { return row.param.name; });
 
-TEST_F(RunCommandTest, AMachineThatEndsMeanwhileIsLost) {
+TEST_F(RunCommandTest, EndOfMachineDuringCommandIsReported) {
   guest_.say(FrameType::output, "so far");
   guest_.end("Kernel panic - not syncing");
   EXPECT_THAT(failure(), HasSubstr("Kernel panic"));
   EXPECT_EQ(content_of(output_), "so far");
 }
 
-TEST_F(RunCommandTest, OnlyTheFirstEndCounts) {
+TEST_F(RunCommandTest, UsesFirstExitOnly) {
   say_exit(3);
   say_exit(4);
   EXPECT_EQ(run().code, 3);
 }
 
-TEST_F(RunCommandTest, WhatIsSaidAfterTheEndIsNotTaken) {
+TEST_F(RunCommandTest, IgnoresOutputAfterExit) {
   say_exit(3);
   guest_.say(FrameType::output, "late");
   EXPECT_EQ(run().code, 3);
   EXPECT_EQ(content_of(output_), "");
 }
 
-TEST_F(RunCommandTest, AReaderThatIsGoneIsToldToTheGuest) {
+TEST_F(RunCommandTest, ForwardsClosedReaderToGuest) {
   auto [reader, writer] = pipe_ends();
   reader.reset();
   output_ = std::move(writer);
@@ -199,7 +199,7 @@ TEST_F(RunCommandTest, AReaderThatIsGoneIsToldToTheGuest) {
   EXPECT_EQ(run().signal, SIGPIPE);
 }
 
-TEST_F(RunCommandTest, ASlowReaderSlowsTheGuestDown) {
+TEST_F(RunCommandTest, SlowReaderSlowsGuest) {
   auto [reader, writer] = pipe_ends();
   output_ = std::move(writer);
   options_.timeout = 300ms;
@@ -217,7 +217,7 @@ TEST_F(RunCommandTest, ASlowReaderSlowsTheGuestDown) {
   EXPECT_LT(said, 2u << 20);
 }
 
-TEST_F(RunCommandTest, AReaderThatIsSlowAfterTheEndHasTheTimeItTakes) {
+TEST_F(RunCommandTest, WaitsForSlowReaderAfterExit) {
   auto [reader, writer] = pipe_ends();
   output_ = std::move(writer);
   options_.timeout = 500ms;
@@ -239,13 +239,13 @@ TEST_F(RunCommandTest, AReaderThatIsSlowAfterTheEndHasTheTimeItTakes) {
   EXPECT_FALSE(run().timed_out);
 }
 
-TEST_F(RunCommandTest, ADiskThatIsFullEndsIt) {
+TEST_F(RunCommandTest, FullDiskEndsCommand) {
   output_ = Fd(::open("/dev/full", O_WRONLY | O_CLOEXEC));
   guest_.say(FrameType::output, "x");
   EXPECT_THAT(failure(), HasSubstr("No space left on device"));
 }
 
-TEST_F(RunCommandTest, NoMoreInputIsSentThanTheWindowHas) {
+TEST_F(RunCommandTest, SendsNoInputBeyondWindow) {
   const Fd input = memory_file(std::string(1 << 20, 'x'));
   options_.input = input.get();
   std::jthread guest([&] {
@@ -262,7 +262,7 @@ TEST_F(RunCommandTest, NoMoreInputIsSentThanTheWindowHas) {
   EXPECT_EQ(hear_input(1, 0), 0u) << "there is more, and it stays here";
 }
 
-TEST_F(RunCommandTest, TheEndOfInputIsTold) {
+TEST_F(RunCommandTest, SendsEndOfInput) {
   const Fd input = memory_file("abc");
   options_.input = input.get();
   std::jthread guest([&] {
@@ -273,17 +273,17 @@ TEST_F(RunCommandTest, TheEndOfInputIsTold) {
   static_cast<void>(run());
 }
 
-TEST_F(RunCommandTest, WithoutInputNoneIsSent) {
+TEST_F(RunCommandTest, SendsNothingWithoutInput) {
   expect_no_input();
 }
 
-TEST_F(RunCommandTest, TheNullDeviceIsNoInput) {
+TEST_F(RunCommandTest, TreatsNullDeviceAsNoInput) {
   const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDONLY, 0, "/dev/null");
   options_.input = null.get();
   expect_no_input();
 }
 
-TEST_F(RunCommandTest, ACommandThatTakesTooLongIsToldToEnd) {
+TEST_F(RunCommandTest, TimeoutSendsSigterm) {
   options_.timeout = 50ms;
   std::jthread guest([&] {
     const auto heard = guest_.hear_of(FrameType::signal);
@@ -298,7 +298,7 @@ TEST_F(RunCommandTest, ACommandThatTakesTooLongIsToldToEnd) {
   EXPECT_EQ(content_of(output_), "bye");
 }
 
-TEST_F(RunCommandTest, CommandThatDoesNotEndInTimeIsKilled) {
+TEST_F(RunCommandTest, CommandThatIgnoresSigtermIsKilled) {
   options_.timeout = 20ms;
   options_.stop_timeout = 20ms;
   std::jthread guest([&] {
@@ -314,7 +314,7 @@ TEST_F(RunCommandTest, CommandThatDoesNotEndInTimeIsKilled) {
   EXPECT_FALSE(end.cut_off) << "what it left can be asked for";
 }
 
-TEST_F(RunCommandTest, GuestThatDoesNotKillItIsLeft) {
+TEST_F(RunCommandTest, GivesUpIfGuestDoesNotKillCommand) {
   options_.timeout = 20ms;
   options_.stop_timeout = 20ms;
   kill_timeout_ = 20ms;
@@ -324,7 +324,7 @@ TEST_F(RunCommandTest, GuestThatDoesNotKillItIsLeft) {
   EXPECT_EQ(end.signal, SIGKILL);
 }
 
-TEST_F(RunCommandTest, AFloodDoesNotOutlastTheTimeout) {
+TEST_F(RunCommandTest, FloodOfOutputEndsAtTimeout) {
   output_ = Fd(::open("/dev/null", O_WRONLY | O_CLOEXEC));
   options_.timeout = 50ms;
   options_.stop_timeout = kill_timeout_ = 50ms;
@@ -336,7 +336,7 @@ TEST_F(RunCommandTest, AFloodDoesNotOutlastTheTimeout) {
   EXPECT_TRUE(run().timed_out);
 }
 
-TEST_F(RunCommandTest, AStopIsPassedOn) {
+TEST_F(RunCommandTest, ForwardsStopAsSigint) {
   std::jthread guest([&] {
     static_cast<void>(guest_.hear_of(FrameType::run));
     stop_.request_stop();
@@ -352,7 +352,7 @@ TEST_F(RunCommandTest, AStopIsPassedOn) {
   EXPECT_EQ(content_of(output_), "bye");
 }
 
-TEST_F(RunCommandTest, AStopIsPassedOnAsWhatItWas) {
+TEST_F(RunCommandTest, ForwardsNumberOfStopSignal) {
   options_.stop_signal = [] { return SIGHUP; };
   stop_.request_stop();
   std::jthread guest([&] {
@@ -364,7 +364,7 @@ TEST_F(RunCommandTest, AStopIsPassedOnAsWhatItWas) {
   EXPECT_EQ(run().signal, SIGHUP);
 }
 
-TEST_F(RunCommandTest, StopAfterATimeoutIsPassedOnToo) {
+TEST_F(RunCommandTest, ForwardsStopAfterTimeout) {
   options_.timeout = 20ms;
   std::jthread guest([&] {
     EXPECT_EQ(guest_.hear_of(FrameType::signal)->payload,
@@ -377,7 +377,7 @@ TEST_F(RunCommandTest, StopAfterATimeoutIsPassedOnToo) {
   EXPECT_TRUE(run().timed_out);
 }
 
-TEST_F(RunCommandTest, StopEndsTheWaitForAReaderAfterTheEnd) {
+TEST_F(RunCommandTest, StopEndsWaitForReaderAfterExit) {
   auto [reader, writer] = pipe_ends();
   output_ = std::move(writer);
   guest_.say(FrameType::output, std::string(100'000, 'x'));
@@ -390,7 +390,7 @@ TEST_F(RunCommandTest, StopEndsTheWaitForAReaderAfterTheEnd) {
   EXPECT_TRUE(run().interrupted);
 }
 
-TEST_F(RunCommandTest, OtherSignalsArePassedOn) {
+TEST_F(RunCommandTest, ForwardsOtherSignals) {
   auto [reader, writer] = pipe_ends();
   ::fcntl(reader.get(), F_SETFL, O_NONBLOCK);
   options_.signals = reader.get();
@@ -409,7 +409,7 @@ TEST_F(RunCommandTest, OtherSignalsArePassedOn) {
   EXPECT_FALSE(end.interrupted);
 }
 
-TEST_F(RunCommandTest, AMachineThatEndsWhenItIsToldToIsNoLoss) {
+TEST_F(RunCommandTest, EndOfMachineAfterTimeoutIsNoError) {
   options_.timeout = 20ms;
   std::jthread guest([&] {
     ASSERT_TRUE(guest_.hear_of(FrameType::signal));
@@ -420,7 +420,7 @@ TEST_F(RunCommandTest, AMachineThatEndsWhenItIsToldToIsNoLoss) {
   EXPECT_TRUE(end.cut_off);
 }
 
-TEST_F(RunCommandTest, AMachineThatEndsWhenItIsStoppedIsNoLoss) {
+TEST_F(RunCommandTest, EndOfMachineAfterStopIsNoError) {
   stop_.request_stop();
   std::jthread guest([&] {
     ASSERT_TRUE(guest_.hear_of(FrameType::signal));
@@ -431,7 +431,7 @@ TEST_F(RunCommandTest, AMachineThatEndsWhenItIsStoppedIsNoLoss) {
   EXPECT_TRUE(end.cut_off);
 }
 
-TEST_F(RunCommandTest, WhatIsHeldWhileItRunsIsHeldForNoLonger) {
+TEST_F(RunCommandTest, ReleasesLeaseWhenCommandEnds) {
   const auto lease = std::make_shared<int>();
   options_.on_command_started = [&] {
     EXPECT_FALSE(guest_.hear(0)) << "nothing has been asked for yet";
@@ -459,7 +459,7 @@ TEST_F(RunCommandTest, RejectsTextsWithZeroBytes) {
   EXPECT_THAT(failure(), HasSubstr("a zero byte behind 'A=b'"));
 }
 
-TEST_F(RunCommandTest, AWordThatLinuxWouldNotTakeIsRefused) {
+TEST_F(RunCommandTest, RejectsArgumentLongerThanLinuxAllows) {
   options_.command.push_back(std::string(guest::kMaxPayload, 'x'));
   EXPECT_THAT(failure(), HasSubstr("longer than Linux allows"));
 }

@@ -1,4 +1,4 @@
-// Tests of trees that a guest sends: whatever it says, nothing is written outside of DST.
+// Tests of trees that a guest sends: nothing is written outside of DST.
 #include "vm/tree_receiver.h"
 
 #include <fcntl.h>
@@ -61,7 +61,7 @@ class TreeReceiverTest : public ::testing::Test {
   [[nodiscard]] fs::path host() const { return dir_ / "host"; }
   [[nodiscard]] fs::path to() const { return host() / "dst"; }
 
-  /// What is refused of it; empty when all was taken.
+  /// The error; empty if the tree was accepted.
   std::string receive(const std::vector<Sent>& tree, std::string to = {}) {
     if (to.empty()) to = this->to().string();
     try {
@@ -87,7 +87,7 @@ class TreeReceiverTest : public ::testing::Test {
   std::vector<std::string> notes_;
 };
 
-// --- what no honest guest sends ---
+// --- hostile trees ---
 
 struct Hostile {
   const char* name;
@@ -135,24 +135,23 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"NoRoot", {{"evil"}}, "a tree without a beginning"},
         Hostile{"UnknownKind", {kRoot, {"a", EntryKind{9}}}, "a file of an unknown kind"},
         Hostile{"NoKind", {{"", EntryKind{0}}}, "a file of an unknown kind"},
-        Hostile{"ThroughALinkThatWasThere", {kRoot, {"d/evil"}}, "cannot open", kLinkedDirectory},
-        Hostile{
-            "OntoALinkThatWasThere", {kRoot, {"d", kDirectory}}, "cannot open", kLinkedDirectory},
-        Hostile{"ThroughALinkThatItSent",
+        Hostile{"ThroughExistingLink", {kRoot, {"d/evil"}}, "cannot open", kLinkedDirectory},
+        Hostile{"OntoExistingLink", {kRoot, {"d", kDirectory}}, "cannot open", kLinkedDirectory},
+        Hostile{"ThroughSentLink",
                 {kRoot, {"a", kDirectory}, {"d", kLink, "a"}, {"d/evil"}},
                 "cannot open"},
-        Hostile{"OntoALinkThatItSent",
+        Hostile{"OntoSentLink",
                 {kRoot, {"a", kDirectory}, {"d", kLink, "a"}, {"d", kDirectory}},
                 "cannot open"},
-        Hostile{"AFileInPlaceOfADirectory",
+        Hostile{"FileInPlaceOfDirectory",
                 {kRoot, {"d"}},
                 "Is a directory",
                 [](const fs::path& dst, const fs::path&) { write_file(dst / "d/mine", "x"); }},
-        Hostile{"ALinkInPlaceOfADirectory",
+        Hostile{"LinkInPlaceOfDirectory",
                 {kRoot, {"d", kLink, "x"}},
                 "File exists",
                 [](const fs::path& dst, const fs::path&) { write_file(dst / "d/mine", "x"); }},
-        Hostile{"ALinkAsTheWholeTree", {{"", kLink, "secret"}}, "a tree that is a link"},
+        Hostile{"LinkAsRoot", {{"", kLink, "secret"}}, "a tree that is a link"},
         Hostile{"NameWithAZeroByte", {kRoot, {"a\0b"s}}, "a zero byte"},
         Hostile{"DirectoryWithAZeroByte", {kRoot, {"a\0/../evil"s, kDirectory}}, "a zero byte"},
         Hostile{"RootWithAZeroByte", {{"\0evil"s, kDirectory}}, "a zero byte"},
@@ -161,7 +160,7 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"TooLong", {kRoot, {std::string(100'000, 'a')}}, "too long"}),
     [](const auto& row) { return row.param.name; });
 
-TEST_F(TreeReceiverTest, DirectoriesWithoutEndAreRefused) {
+TEST_F(TreeReceiverTest, RejectsPathsThatAreTooLong) {
   std::vector<Sent> tree{kRoot};
   const std::string name(250, 'd');
   for (std::string path = name; path.size() < 5000; path += '/' + name) {
@@ -170,24 +169,24 @@ TEST_F(TreeReceiverTest, DirectoriesWithoutEndAreRefused) {
   const std::string refusal = receive(tree);
   EXPECT_THAT(refusal, HasSubstr("File name too long"));
   EXPECT_LT(refusal.size(), 1'000u);
-  // By somebody who does not call it by its whole path.
+  // rm does not use the whole path.
   testing::run({.argv = {"rm", "-rf", to().string()}});
   EXPECT_FALSE(fs::exists(to()));
 }
 
-TEST_F(TreeReceiverTest, AnEntryThatIsCutShortIsRefused) {
+TEST_F(TreeReceiverTest, RejectsTruncatedEntry) {
   TreeReceiver receiver(to().string(), "name", nullptr);
   EXPECT_THROW(receiver.entry("abc"), Error);
 }
 
-TEST_F(TreeReceiverTest, DataWithoutAFileIsRefused) {
+TEST_F(TreeReceiverTest, RejectsDataWithoutFile) {
   TreeReceiver receiver(to().string(), "name", nullptr);
   EXPECT_THROW(receiver.data("abc"), Error);
   receiver.entry(kRoot.payload());
   EXPECT_THROW(receiver.data("abc"), Error) << "a directory has none";
 }
 
-TEST_F(TreeReceiverTest, AFilesDataEndsWithTheTree) {
+TEST_F(TreeReceiverTest, RejectsDataAfterEndOfTree) {
   TreeReceiver receiver(to().string(), "name", nullptr);
   receiver.entry(Sent{""}.payload());
   receiver.finish();
@@ -206,7 +205,7 @@ struct Link {
 
 class LinkTest : public TreeReceiverTest, public ::testing::WithParamInterface<Link> {};
 
-TEST_P(LinkTest, IsMadeIfItStaysWithin) {
+TEST_P(LinkTest, IsCreatedOnlyIfTargetIsWithinTree) {
   std::vector<Sent> tree{kRoot, {"p", kDirectory}, {"p/q", kDirectory}};
   tree.insert(tree.end(), GetParam().links.begin(), GetParam().links.end());
   EXPECT_EQ(receive(tree), "");
@@ -225,7 +224,7 @@ INSTANTIATE_TEST_SUITE_P(
         Link{"Empty", {{"l", kLink, ""}}, false}, Link{"Above", {{"l", kLink, ".."}}, false},
         Link{"AboveFromWithin", {{"p/l", kLink, "../../x"}}, false},
         Link{"DownAndAbove", {{"l", kLink, "p/../../x"}}, false},
-        // What leads up from a link is not what its text says.
+        // ".." behind a link leads up from the link's target.
         Link{"AboveThroughAnother",
              {{"p/q/up", kLink, "../.."}, {"l", kLink, "p/q/up/../../secret"}},
              false},
@@ -236,7 +235,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 // --- honest trees ---
 
-TEST_F(TreeReceiverTest, ATreeArrivesWithModesAndTimes) {
+TEST_F(TreeReceiverTest, KeepsModesAndTimes) {
   const std::vector<Sent> tree{kRoot,
                                {"a", kDirectory, "", 0500},
                                {"a/program", kFile, std::string("\0\xff\n", 3), 0751},
@@ -255,7 +254,7 @@ TEST_F(TreeReceiverTest, ATreeArrivesWithModesAndTimes) {
   fs::permissions(to() / "a", fs::perms::owner_all);  // so that it can be removed
 }
 
-TEST_F(TreeReceiverTest, DirectoriesHaveTheirTimeWhateverComesBetween) {
+TEST_F(TreeReceiverTest, SetsDirectoryTimesAfterTheirContent) {
   EXPECT_EQ(receive({kRoot,
                      {"a", kDirectory},
                      {"a/b", kDirectory},
@@ -271,13 +270,13 @@ TEST_F(TreeReceiverTest, DirectoriesHaveTheirTimeWhateverComesBetween) {
   }
 }
 
-TEST_F(TreeReceiverTest, NamesMayActOnATerminalOnlyWhenTheyAreShown) {
+TEST_F(TreeReceiverTest, KeepsControlCharactersInNames) {
   const std::string name = "\x1b[2J\nrm";
   EXPECT_EQ(receive({kRoot, {name, kFile, "x"}}), "");
   EXPECT_EQ(read_file(to() / name), "x");
 }
 
-TEST_F(TreeReceiverTest, EntriesWithoutEndAreRefused) {
+TEST_F(TreeReceiverTest, RejectsEndlessEntries) {
   TreeReceiver receiver(to().string(), "name", [](std::string_view) {});
   receiver.entry(kRoot.payload());
   // The cheapest there are: nothing is made of them.
@@ -288,13 +287,13 @@ TEST_F(TreeReceiverTest, EntriesWithoutEndAreRefused) {
   EXPECT_THROW(flood(), Error);
 }
 
-TEST_F(TreeReceiverTest, RightsToBecomeSomebodyElseAreNotTakenOver) {
+TEST_F(TreeReceiverTest, DropsSetuidSetgidAndStickyBits) {
   EXPECT_EQ(receive({kRoot, {"program", kFile, "x", 06755}, {"d", kDirectory, "", 07777}}), "");
   EXPECT_EQ(status_of(to() / "program").st_mode, S_IFREG | 0755u);
   EXPECT_EQ(status_of(to() / "d").st_mode, S_IFDIR | 0755u);
 }
 
-TEST_F(TreeReceiverTest, TheUmaskCounts) {
+TEST_F(TreeReceiverTest, AppliesUmask) {
   ::umask(027);
   EXPECT_EQ(receive({kRoot,
                      {"d", kDirectory, "", 0777},
@@ -308,7 +307,7 @@ TEST_F(TreeReceiverTest, TheUmaskCounts) {
   EXPECT_EQ(status_of(to() / "narrow").st_mode, S_IFDIR | 0550u);
 }
 
-TEST_F(TreeReceiverTest, DirectoriesThatWereThereStayAsTheyAre) {
+TEST_F(TreeReceiverTest, KeepsModeOfExistingDirectories) {
   const fs::path there = host() / "name";
   fs::create_directories(there / "d");
   ASSERT_EQ(::chmod(there.c_str(), 0700), 0);
@@ -319,7 +318,7 @@ TEST_F(TreeReceiverTest, DirectoriesThatWereThereStayAsTheyAre) {
   EXPECT_GT(status_of(there / "d").st_mtime, kTime) << "something new is in it";
 }
 
-TEST_F(TreeReceiverTest, ZerosAreHoles) {
+TEST_F(TreeReceiverTest, WritesZerosAsHoles) {
   std::string content(3 << 20, '\0');
   content[1] = 'a';
   content[(2 << 20) - 1] = 'b';
@@ -333,7 +332,7 @@ TEST_F(TreeReceiverTest, ZerosAreHoles) {
   EXPECT_LE(status_of(to()).st_blocks * 512, 16 << 10);
 }
 
-TEST_F(TreeReceiverTest, AFileHasItsNameWhenItIsWhole) {
+TEST_F(TreeReceiverTest, KeepsOldFileUntilNewOneIsComplete) {
   write_file(to(), "old");
   {
     TreeReceiver receiver(to().string(), "name", nullptr);
@@ -345,14 +344,14 @@ TEST_F(TreeReceiverTest, AFileHasItsNameWhenItIsWhole) {
   EXPECT_EQ(testing::snapshot(host()).size(), 1u) << "nothing is left of what was begun";
 }
 
-TEST_F(TreeReceiverTest, WhatCannotBeLookedAtIsNamed) {
-  // Nobody may, not even root: nothing is below a file.
+TEST_F(TreeReceiverTest, RejectsDestinationBelowFileOrTooLong) {
+  // Not even root can look below a file.
   write_file(host() / "file", "x");
   EXPECT_THAT(receive({kRoot}, (host() / "file/d").string()), HasSubstr("Not a directory"));
   EXPECT_THAT(receive({kRoot}, std::string(300, 'x')), HasSubstr("File name too long"));
 }
 
-// --- what DST may be, as with cp ---
+// --- kinds of DST, as with cp ---
 
 TEST_F(TreeReceiverTest, FollowsLinkNamedAsDestination) {
   fs::create_symlink("other", to());
@@ -426,7 +425,7 @@ TEST_F(TreeReceiverTest, CopiesContentIntoDirectory) {
   EXPECT_TRUE(fs::is_directory(host() / "new/name"));
 }
 
-TEST_F(TreeReceiverTest, AFileOfATreeReplacesALinkOfThatName) {
+TEST_F(TreeReceiverTest, FileReplacesLinkOfSameName) {
   const fs::path there = host() / "name";
   fs::create_directory(there);
   fs::create_symlink(outside() / "secret", there / "a");
@@ -435,7 +434,7 @@ TEST_F(TreeReceiverTest, AFileOfATreeReplacesALinkOfThatName) {
   EXPECT_EQ(read_file(outside() / "secret"), "untouched");
 }
 
-TEST_F(TreeReceiverTest, NothingOfATreeReplacesPipe) {
+TEST_F(TreeReceiverTest, DoesNotReplacePipeWithinTree) {
   const fs::path pipe = host() / "name/pipe";
   fs::create_directory(pipe.parent_path());
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
@@ -445,7 +444,7 @@ TEST_F(TreeReceiverTest, NothingOfATreeReplacesPipe) {
   }
 }
 
-TEST_F(TreeReceiverTest, FilesThatWereThereKeepTheirMode) {
+TEST_F(TreeReceiverTest, KeepsModeOfExistingFile) {
   write_file(to(), "old");
   ASSERT_EQ(::chmod(to().c_str(), 0600), 0);
   EXPECT_EQ(receive({{"", kFile, "new", 0755}}), "");
@@ -453,7 +452,7 @@ TEST_F(TreeReceiverTest, FilesThatWereThereKeepTheirMode) {
   EXPECT_EQ(status_of(to()).st_mode, S_IFREG | 0600u);
 }
 
-TEST_F(TreeReceiverTest, TimesAreKeptToTheNanosecond) {
+TEST_F(TreeReceiverTest, KeepsTimesToNanosecond) {
   guest::EntryPayload entry;
   entry.modified = kTime;
   entry.nanoseconds = 123'456'789;
@@ -473,14 +472,14 @@ TEST_F(TreeReceiverTest, TimesAreKeptToTheNanosecond) {
   EXPECT_THROW(receive_entries(), Error) << "what is no time means something else to the kernel";
 }
 
-TEST_F(TreeReceiverTest, WhatHasAnotherNameStays) {
+TEST_F(TreeReceiverTest, KeepsFilesOfOtherNames) {
   write_file(host() / "name/mine", "mine");
   EXPECT_EQ(receive({kRoot, {"theirs", kFile, "theirs"}}, host().string()), "");
   EXPECT_EQ(read_file(host() / "name/mine"), "mine");
   EXPECT_EQ(read_file(host() / "name/theirs"), "theirs");
 }
 
-TEST_F(TreeReceiverTest, MissingDirectoriesAboveItAreMade) {
+TEST_F(TreeReceiverTest, CreatesMissingDirectoriesOfDestination) {
   EXPECT_EQ(receive({{"", kFile, "x"}}, (host() / "a/b/c").string()), "");
   EXPECT_EQ(read_file(host() / "a/b/c"), "x");
 }
