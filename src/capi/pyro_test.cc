@@ -75,11 +75,11 @@ class CApi : public ::testing::Test {
   std::vector<json> events_;
 };
 
-TEST_F(CApi, Version) {
+TEST_F(CApi, ReturnsVersion) {
   EXPECT_STREQ(pyro_version(), PYRO_VERSION);
 }
 
-TEST_F(CApi, FromNothingToInstalledToGone) {
+TEST_F(CApi, InstallsVerifiesAndPrunes) {
   EXPECT_FALSE(take(pyro_store_inspect(store_, "tool:1", nullptr))["installed"]);
   const json installed = take(pyro_store_ensure_installed(store_, "tool:1", operation_, nullptr));
   EXPECT_EQ(installed["kernel_image"], (install_dir() / "vmlinux").string());
@@ -102,7 +102,7 @@ TEST_F(CApi, FromNothingToInstalledToGone) {
   EXPECT_FALSE(fs::exists(install_dir()));
 }
 
-TEST_F(CApi, TellsHowItGoes) {
+TEST_F(CApi, ReportsProgressEvents) {
   take(pyro_store_pull(store_, "tool:1", nullptr, operation_, nullptr));
   ASSERT_GE(events_.size(), 3u);
   EXPECT_EQ(events_.front()["event"], "started");
@@ -114,7 +114,7 @@ TEST_F(CApi, TellsHowItGoes) {
   EXPECT_FALSE(events_.empty());
 }
 
-TEST_F(CApi, StopsWhenAsked) {
+TEST_F(CApi, StopEndsPullAsInterrupted) {
   const auto stop_at_once = [](void* operation, const char*) {
     pyro_operation_stop(*static_cast<pyro_operation**>(operation));
   };
@@ -142,7 +142,7 @@ TEST_F(CApi, ServesManyThreads) {
   for (std::thread& thread : threads) thread.join();
 }
 
-TEST_F(CApi, Describe) {
+TEST_F(CApi, DescribesStoreAndCatalog) {
   const json described = take(pyro_store_describe(store_, nullptr));
   EXPECT_EQ(described["cache_dir"], cache().string());
   EXPECT_EQ(described["runtime_dir"], json());
@@ -154,7 +154,7 @@ TEST_F(CApi, Describe) {
   EXPECT_EQ(tool.size(), 16u);
 }
 
-TEST_F(CApi, VariablesAreWhatTheExecutablesAre) {
+TEST_F(CApi, ReadsGivenVariables) {
   const std::string config = "XDG_CONFIG_HOME=" + (dir_ / "config").string();
   const std::string catalog = "PYRO_CATALOG=" + (dir_ / "catalog.json").string();
   const char* const variables[] = {"HOME=/h",      "HOME=/other",   "odd",
@@ -171,7 +171,7 @@ TEST_F(CApi, VariablesAreWhatTheExecutablesAre) {
   EXPECT_EQ(describe(R"({"cache_dir": "/c/"})")["cache_dir"], "/c");
 }
 
-TEST_F(CApi, RefusesWhatItIsGiven) {
+TEST_F(CApi, RejectsInvalidOptions) {
   struct Row {
     const char* options;
     const char* complaint;
@@ -203,7 +203,7 @@ TEST_F(CApi, RefusesWhatItIsGiven) {
   }
 }
 
-TEST_F(CApi, TakesEveryOption) {
+TEST_F(CApi, AcceptsAllOptions) {
   json all = options();
   all["runtime_dir"] = (dir_ / "bundle").string();
   all["lock_timeout"] = 0.5;
@@ -225,7 +225,7 @@ TEST_F(CApi, TakesEveryOption) {
   pyro_store_close(store);
 }
 
-TEST_F(CApi, AnErrorSaysWhatAndWhatToDo) {
+TEST_F(CApi, ReturnsErrorDocument) {
   char* error = nullptr;
   EXPECT_EQ(pyro_store_inspect(store_, "tool:2", &error), nullptr);
   const json document = take(error);
@@ -234,7 +234,7 @@ TEST_F(CApi, AnErrorSaysWhatAndWhatToDo) {
   EXPECT_EQ(pyro_store_inspect(store_, "tool:2", nullptr), nullptr);
 }
 
-TEST_F(CApi, NothingIsNoReasonToCrash) {
+TEST_F(CApi, HandlesNullArguments) {
   char* error = nullptr;
   EXPECT_EQ(pyro_store_list(nullptr, &error), nullptr);
   EXPECT_EQ(take(error)["code"], "usage");

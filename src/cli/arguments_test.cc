@@ -1,4 +1,4 @@
-// Tests of how words become options and operands.
+// Tests of options and operands.
 #include "cli/arguments.h"
 
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-/// What a command line with --json, -q, --dir and --catalog came to.
+/// The result for a command line with --json, -q, --dir and --catalog.
 struct Parsed {
   bool json = false;
   bool quiet = false;
@@ -40,32 +40,32 @@ Parsed parse(const Words& words, void (Arguments::*how)(const Words&) = &Argumen
   return parsed;
 }
 
-TEST(Arguments, OptionsAndOperandsMix) {
+TEST(Arguments, AllowsOptionsBetweenOperands) {
   EXPECT_EQ(parse({"a", "--json", "b", "-q"}),
             (Parsed{.json = true, .quiet = true, .operands = {"a", "b"}}));
   EXPECT_EQ(parse({"--dir", "x", "--dir=y"}).dir, "y");
   EXPECT_EQ(parse({}), Parsed{});
 }
 
-TEST(Arguments, AnOptionTakesExactlyOneValue) {
+TEST(Arguments, OptionTakesExactlyOneValue) {
   const Parsed parsed = parse({"--catalog", "one", "name", "--catalog=two", "other"});
   EXPECT_EQ(parsed.catalogs, (Words{"one", "two"}));
   EXPECT_EQ(parsed.operands, (Words{"name", "other"}));
 }
 
-TEST(Arguments, ValuesAreTakenAsTheyAre) {
+TEST(Arguments, KeepsValuesLiterally) {
   for (const char* value : {"a,b", "[a,b]", "{}", "a=b", "", " ", "-", "true", "%%"}) {
     EXPECT_EQ(parse({"--dir", value}).dir, value);
     EXPECT_EQ(parse({value}).operands, Words{value});
   }
 }
 
-TEST(Arguments, EverythingAfterTheSeparatorIsAnOperand) {
+TEST(Arguments, TreatsWordsAfterSeparatorAsOperands) {
   EXPECT_EQ(parse({"a", "--", "--json", "--", "-x", ""}),
             (Parsed{.operands = {"a", "--json", "--", "-x", ""}}));
 }
 
-TEST(Arguments, ACounterCountsHoweverItIsWritten) {
+TEST(Arguments, CountsRepeatedFlagInAllForms) {
   for (const auto& [words, times] : {std::pair<Words, int>{{}, 0},
                                      {{"-v"}, 1},
                                      {{"-vv"}, 2},
@@ -79,7 +79,7 @@ TEST(Arguments, ACounterCountsHoweverItIsWritten) {
   }
 }
 
-TEST(Arguments, Refuses) {
+TEST(Arguments, RejectsUnknownOptionsAndMissingValues) {
   EXPECT_EQ(parse({"--jsn"}).error, "unknown option '--jsn'");
   EXPECT_EQ(parse({"a", "-x", "b"}).error, "unknown option '-x'");
   EXPECT_EQ(parse({"-5"}).error, "unknown option '-5'");
@@ -89,7 +89,7 @@ TEST(Arguments, Refuses) {
   EXPECT_EQ(parse({"--json=maybe"}).error, "option '--json' takes no value");
 }
 
-TEST(Arguments, LeadingOptionsEndAtTheFirstOperand) {
+TEST(Arguments, LeadingOptionsEndAtFirstOperand) {
   const Parsed parsed =
       parse({"--dir", "x", "env", "--json", "--unknown", "--", "y"}, &Arguments::parse_leading);
   EXPECT_EQ(parsed, (Parsed{.dir = "x", .operands = {"env", "--json", "--unknown", "--", "y"}}));
@@ -98,7 +98,7 @@ TEST(Arguments, LeadingOptionsEndAtTheFirstOperand) {
   EXPECT_EQ(parse({"--dir", "x"}, &Arguments::parse_leading).operands, Words{});
 }
 
-TEST(Arguments, RowsAreWhatHelpShows) {
+TEST(Arguments, RowsHaveNamesAsShownInHelp) {
   Arguments arguments;
   bool flag = false;
   arguments.flag("-q,--quiet", flag, "say nothing");

@@ -23,7 +23,7 @@ Outcome pyro(const std::vector<std::string>& words) {
   return {code, out.take(), err.take()};
 }
 
-TEST(Cli, Version) {
+TEST(Cli, VersionOptionPrintsVersion) {
   for (const std::vector<std::string>& words : {std::vector<std::string>{"--version"},
                                                 {"env", "--version"},
                                                 {"env", "pull", "--version"}}) {
@@ -34,7 +34,7 @@ TEST(Cli, Version) {
   }
 }
 
-TEST(Cli, AloneItIntroducesItself) {
+TEST(Cli, PrintsIntroductionWithoutArguments) {
   const Outcome alone = pyro({});
   EXPECT_EQ(alone.code, 0);
   EXPECT_NE(alone.out.find("env pull NAME..."), std::string::npos);
@@ -58,7 +58,7 @@ TEST(Cli, HelpOfEveryCommandHasExamples) {
   EXPECT_EQ(pyro({"env", "--help"}).out, pyro({"--help"}).out);
 }
 
-TEST(Cli, UsageErrors) {
+TEST(Cli, UsageErrorsExit2WithHint) {
   struct Case {
     std::vector<std::string> words;
     const char* err;
@@ -117,7 +117,7 @@ TEST(Cli, UsageErrors) {
   }
 }
 
-TEST(Cli, WithJsonEvenUsageErrorsAreADocument) {
+TEST(Cli, JsonOptionPrintsUsageErrorsAsJson) {
   const Outcome outcome = pyro({"env", "pull", "--json"});
   EXPECT_EQ(outcome.code, 2);
   const auto document = nlohmann::json::parse(outcome.out);
@@ -128,7 +128,7 @@ TEST(Cli, WithJsonEvenUsageErrorsAreADocument) {
   EXPECT_EQ(pyro({"env", "list", "--", "--json"}).out, "");
 }
 
-TEST(Cli, FailuresHaveTheirCode) {
+TEST(Cli, FailuresExitWithTheirCode) {
   const Outcome nowhere = pyro({"env", "list"});
   EXPECT_EQ(nowhere.code, 1);
   EXPECT_EQ(nowhere.err,

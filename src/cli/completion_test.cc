@@ -1,4 +1,4 @@
-// Tests of what could stand where the cursor is.
+// Tests of shell completion.
 #include "cli/completion.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ Completion complete_with_names(const Words& words) {
   });
 }
 
-TEST(Completion, OffersWhatMayStandThere) {
+TEST(Completion, OffersCommandsOptionsValuesAndNames) {
   struct Case {
     Words words;
     Words texts;
@@ -57,7 +57,7 @@ TEST(Completion, OffersWhatMayStandThere) {
   }
 }
 
-TEST(Completion, LeavesPathsToTheShell) {
+TEST(Completion, DelegatesPathsToShell) {
   EXPECT_EQ(complete_with_names({"--cache-dir", ""}).paths, Completion::Paths::directories);
   EXPECT_EQ(complete_with_names({"env", "list", "--catalog", ""}).paths, Completion::Paths::files);
   EXPECT_EQ(complete_with_names({"run", "debian:12", "--copy-in", ""}).paths,
@@ -67,7 +67,7 @@ TEST(Completion, LeavesPathsToTheShell) {
   EXPECT_EQ(complete_with_names({"env", "pull", ""}).paths, Completion::Paths::none);
 }
 
-TEST(Completion, AsksForNamesWithTheOptionsThatWereGiven) {
+TEST(Completion, LooksUpNamesWithGivenGlobalOptions) {
   Words globals;
   const EnvironmentNames environments = [&](const Words& words) {
     globals = words;
@@ -79,7 +79,7 @@ TEST(Completion, AsksForNamesWithTheOptionsThatWereGiven) {
   EXPECT_EQ(globals, (Words{"--catalog", "a.json", "--catalog=b.json", "-v"}));
 }
 
-TEST(Completion, EveryCommandIsReached) {
+TEST(Completion, OffersEveryCommand) {
   for (const CommandEntry* const entry : all_commands()) {
     Words words;
     if (!entry->group.empty()) words.emplace_back(entry->group);
@@ -89,13 +89,13 @@ TEST(Completion, EveryCommandIsReached) {
   }
 }
 
-TEST(Completion, IsRenderedALineEach) {
+TEST(Completion, RendersOneLinePerCandidate) {
   EXPECT_EQ(
       render({.candidates = {{"a", "the\nfirst"}, {"b", ""}}, .paths = Completion::Paths::files}),
       "files\na\tthe\\nfirst\nb\t\n");
 }
 
-TEST(Completion, ShellsAreThree) {
+TEST(Completion, HasScriptsForBashZshAndFish) {
   for (const char* shell : {"bash", "zsh", "fish"}) {
     ASSERT_TRUE(completion_script(shell)) << shell;
     EXPECT_NE(completion_script(shell)->find(kCompleteWord), std::string_view::npos) << shell;

@@ -8,7 +8,7 @@
 namespace pyro::cli {
 namespace {
 
-TEST(ErrorOutput, MessageCausesHint) {
+TEST(ErrorOutput, PrintsMessageCausesAndHint) {
   Error error(ErrorCode::network, "HTTP 503 from\n\x1b[31mregistry", "try again later");
   error.add_context("cannot fetch the manifest");
   error.add_context("cannot pull debian:12");
@@ -19,7 +19,7 @@ TEST(ErrorOutput, MessageCausesHint) {
             "  hint: try again later\n");
 }
 
-TEST(ErrorOutput, OneLineWhereThatIsAll) {
+TEST(ErrorOutput, PrintsOneLineWithoutCausesAndHint) {
   EXPECT_EQ(render_error(Error(ErrorCode::failed, "no"), Terminal(-1, {})), "pyro: error: no\n");
   EXPECT_EQ(render_warning("w", Terminal(-1, {.colour = true})),
             "pyro: \x1b[33mwarning:\x1b[0m w\n");
@@ -32,27 +32,27 @@ Table example() {
   return table;
 }
 
-TEST(Table, Aligns) {
+TEST(Table, AlignsColumns) {
   EXPECT_EQ(example().render(Terminal(-1, {})),
             "NAME              SIZE  TEXT\n"
             "a                  1 B  short\n"
             "longer:name  352.0 MiB\n");
 }
 
-TEST(Table, PaintsAfterAligning) {
+TEST(Table, AppliesColoursAfterAlignment) {
   Table table({{"A"}, {"B"}});
   table.add({{"x", Colour::green}, {"y"}});
   EXPECT_EQ(table.render(Terminal(-1, {.colour = true})),
             "\x1b[1mA\x1b[0m  \x1b[1mB\x1b[0m\n\x1b[32mx\x1b[0m  y\n");
 }
 
-TEST(Table, EscapesWhatItIsGiven) {
+TEST(Table, EscapesControlCharacters) {
   Table table({{"A"}});
   table.add({{"x\n\x1b[2J"}});
   EXPECT_EQ(table.render(Terminal(-1, {})), "A\nx\\n\\x1b[2J\n");
 }
 
-TEST(Table, IsCutAtTheWidthOfATerminal) {
+TEST(Table, TruncatesLinesToTerminalWidth) {
   Table table({{"NAME"}, {"TEXT"}});
   table.add({{"n"}, {std::string(100, 'x')}});
   // A file descriptor that knows no width counts as 80 columns.
@@ -65,7 +65,7 @@ TEST(Table, IsCutAtTheWidthOfATerminal) {
             "NAME\n" + std::string(77, 'n') + "...\n");
 }
 
-TEST(Table, Fields) {
+TEST(Table, AlignsFields) {
   EXPECT_EQ(render_fields({{"Name", {"debian:12"}}, {"Size on disk", {"1 B"}}}, Terminal(-1, {})),
             "Name          debian:12\nSize on disk  1 B\n");
 }

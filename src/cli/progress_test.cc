@@ -38,7 +38,7 @@ std::size_t count(const std::string& text, std::string_view piece) {
   return found;
 }
 
-TEST(Progress, Plain) {
+TEST(Progress, PlainPrintsLineEveryTenPercent) {
   CapturedTerminal captured;
   Time time;
   const auto made = make_progress(ProgressKind::plain, captured.terminal(), time.clock());
@@ -58,7 +58,7 @@ TEST(Progress, Plain) {
             "debian:12: installed: 100.0 MiB in 2.0 s (49.5 MiB/s), 120.0 MiB on disk\n");
 }
 
-TEST(Progress, PlainSpeaksEveryFiveSecondsWithoutATotal) {
+TEST(Progress, PlainPrintsEveryFiveSecondsWithoutTotal) {
   CapturedTerminal captured;
   Time time;
   const auto made = make_progress(ProgressKind::plain, captured.terminal(), time.clock());
@@ -69,7 +69,7 @@ TEST(Progress, PlainSpeaksEveryFiveSecondsWithoutATotal) {
   EXPECT_EQ(captured.take(), "a: 1.0 MiB, 0 B/s\na: 1.0 MiB, 0 B/s\n");
 }
 
-TEST(Progress, PlainTellsOfOthers) {
+TEST(Progress, PlainPrintsWaitsAndEscapedWarnings) {
   CapturedTerminal captured;
   Time time;
   const auto made = make_progress(ProgressKind::plain, captured.terminal(), time.clock());
@@ -83,7 +83,7 @@ TEST(Progress, PlainTellsOfOthers) {
             "pyro: warning: evil\\x1b[2J\n");
 }
 
-TEST(Progress, NotesAreForThoseWhoAsked) {
+TEST(Progress, PrintsNotesOnlyIfVerbose) {
   for (const ProgressKind kind : {ProgressKind::plain, ProgressKind::tty, ProgressKind::none}) {
     CapturedTerminal captured;
     const auto view = make_progress(kind, captured.terminal());
@@ -135,7 +135,7 @@ TEST(Progress, BarIsClearedOnce) {
   EXPECT_EQ(captured.take(), "\r\x1b[K");
 }
 
-TEST(Progress, Json) {
+TEST(Progress, JsonPrintsOneEventPerLine) {
   CapturedTerminal captured;
   Time time;
   ProgressEvents view(
@@ -160,7 +160,7 @@ TEST(Progress, Json) {
 )")) << text;
 }
 
-TEST(Progress, AnEventThatThereIsNoMemoryForIsLost) {
+TEST(Progress, DropsEventsOnBadAlloc) {
   Time time;
   int events = 0;
   ProgressEvents view(
@@ -178,7 +178,7 @@ TEST(Progress, AnEventThatThereIsNoMemoryForIsLost) {
   EXPECT_GT(events, 6);
 }
 
-TEST(Progress, AutomaticIsABarWhereSomebodyLooks) {
+TEST(Progress, AutomaticShowsBarOnTerminalOnly) {
   CapturedTerminal log;
   CapturedTerminal screen({.interactive = true});
   const auto is_bar = [](CapturedTerminal& captured, ProgressKind kind) {
@@ -191,7 +191,7 @@ TEST(Progress, AutomaticIsABarWhereSomebodyLooks) {
   EXPECT_TRUE(is_bar(log, ProgressKind::tty));
 }
 
-TEST(Progress, NoneStillWarns) {
+TEST(Progress, NonePrintsWarningsOnly) {
   CapturedTerminal captured;
   Time time;
   const auto view = make_progress(ProgressKind::none, captured.terminal());
@@ -200,7 +200,7 @@ TEST(Progress, NoneStillWarns) {
   EXPECT_EQ(captured.take(), "pyro: warning: w\n");
 }
 
-TEST(Progress, Kinds) {
+TEST(Progress, ParsesKinds) {
   EXPECT_EQ(parse_progress_kind("auto"), ProgressKind::automatic);
   EXPECT_EQ(parse_progress_kind("json"), ProgressKind::json);
   EXPECT_EQ(parse_progress_kind("Auto"), std::nullopt);
@@ -209,7 +209,7 @@ TEST(Progress, Kinds) {
 
 constexpr TimePoint kStart{};
 
-TEST(Transfer, MeasuresTheLastSeconds) {
+TEST(Transfer, RateCoversLastSecondsOnly) {
   Transfer transfer("debian:12", kStart);
   transfer.expect(100 * kMiB);
   EXPECT_EQ(transfer.rate(), std::nullopt);
@@ -224,7 +224,7 @@ TEST(Transfer, MeasuresTheLastSeconds) {
   EXPECT_LT(*transfer.rate(), kMiB / 2);
 }
 
-TEST(Transfer, KnowsNothingWithoutATotal) {
+TEST(Transfer, HasNoFractionWithoutTotal) {
   Transfer transfer("debian:12", kStart);
   transfer.receive(kMiB, kStart);
   transfer.receive(2 * kMiB, kStart + 1s);
@@ -233,7 +233,7 @@ TEST(Transfer, KnowsNothingWithoutATotal) {
   EXPECT_EQ(transfer.time_left(), std::nullopt);
 }
 
-TEST(Transfer, MoreThanAnnouncedIsAllThereIs) {
+TEST(Transfer, FractionIsAtMostOne) {
   Transfer transfer("debian:12", kStart);
   transfer.expect(10);
   transfer.receive(0, kStart);
@@ -244,7 +244,7 @@ TEST(Transfer, MoreThanAnnouncedIsAllThereIs) {
   EXPECT_EQ(transfer.fraction(), std::nullopt);
 }
 
-TEST(Transfer, Summary) {
+TEST(Transfer, SummaryShortensToWidth) {
   Transfer transfer("debian:12", kStart);
   EXPECT_EQ(transfer.summary(352 * kMiB, kStart + 2s), "352.0 MiB on disk");
   transfer.receive(350 * kMiB, kStart + 2s);

@@ -16,7 +16,7 @@ bool stops(const std::stop_token& token) {
   return testing::eventually([&] { return token.stop_requested(); });
 }
 
-TEST(Signals, RequestAStop) {
+TEST(Signals, FirstSignalRequestsStop) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
     const SignalWatch watch;
     EXPECT_FALSE(watch.token().stop_requested());
@@ -55,7 +55,7 @@ TEST(SignalsDeathTest, RelayedSignalEndsTheProcessOutsideOfAHold) {
       ::testing::KilledBySignal(SIGUSR1), "");
 }
 
-TEST(Signals, RelaysNumbersInTheirOrder) {
+TEST(Signals, RelaysSignalsInOrder) {
   const SignalRelay relay;
   const SignalRelay::Hold hold;
   for (const int number : {SIGUSR2, SIGQUIT, SIGUSR1, SIGALRM}) {
@@ -69,7 +69,7 @@ TEST(Signals, RelaysNumbersInTheirOrder) {
   EXPECT_EQ(errno, EAGAIN);
 }
 
-TEST(Signals, WhatWasIgnoredStaysIgnored) {
+TEST(Signals, KeepsIgnoredSignalsIgnored) {
   ::signal(SIGHUP, SIG_IGN);
   {
     const SignalWatch watch;
@@ -80,7 +80,7 @@ TEST(Signals, WhatWasIgnoredStaysIgnored) {
   EXPECT_EQ(::signal(SIGHUP, SIG_DFL), SIG_IGN);
 }
 
-TEST(Signals, AClosedPipeIsAnErrorAndNoEnd) {
+TEST(Signals, WriteToClosedPipeFailsWithEpipe) {
   const SignalWatch watch;
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);

@@ -15,7 +15,7 @@ Variables variables(std::map<std::string, std::string> values) {
   };
 }
 
-TEST(Context, ColourNeedsATerminal) {
+TEST(StandardTerminal, HasNoColourWithoutTerminal) {
   const Terminal terminal =
       standard_terminal(-1, variables({{"TERM", "xterm"}, {"LANG", "C.UTF-8"}}));
   EXPECT_FALSE(terminal.interactive());

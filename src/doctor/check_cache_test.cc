@@ -1,4 +1,4 @@
-// Tests of what is said of caches: which may be used, and what of them is left alone.
+// Tests of the findings about a cache.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-/// What is done to a directory before its subdirectory "cache" is looked at.
+/// `make` prepares the directory above "cache" before the check.
 struct Cache {
   const char* name;
   std::function<void(const fs::path& above)> make;
@@ -35,7 +35,7 @@ class CheckCacheTest : public ::testing::TestWithParam<Cache> {
   testing::TempDir dir_;
 };
 
-TEST_P(CheckCacheTest, IsToldAndLeftAsItWas) {
+TEST_P(CheckCacheTest, IsReportedAndLeftUnchanged) {
   GetParam().make(dir_.path());
   const auto before = testing::tree(dir_.path());
   Findings findings;
@@ -61,7 +61,7 @@ std::function<void(const fs::path&)> with_mode(unsigned mode) {
 INSTANTIATE_TEST_SUITE_P(
     Caches, CheckCacheTest,
     ::testing::Values(
-        Cache{"NotYetMade", [](const fs::path&) {}, Health::ok, "made when it is needed", ""},
+        Cache{"NotYetCreated", [](const fs::path&) {}, Health::ok, "made when it is needed", ""},
         Cache{"Usual", with_mode(0755), Health::ok, "", ""},
         Cache{"InUse",
               [](const fs::path& above) {
@@ -69,8 +69,9 @@ INSTANTIATE_TEST_SUITE_P(
                 fs::create_directories(above / "cache/locks");
               },
               Health::ok, "", ""},
-        Cache{"OfAGroup", with_mode(0775), Health::warning, "others may write to", "chmod go-w "},
-        Cache{"OfEverybody", with_mode(0757), Health::warning, "others may write to",
+        Cache{"WritableByGroup", with_mode(0775), Health::warning, "others may write to",
+              "chmod go-w "},
+        Cache{"WritableByEverybody", with_mode(0757), Health::warning, "others may write to",
               "chmod go-w "},
         Cache{"File", [](const fs::path& above) { testing::write_file(above / "cache", "x"); },
               Health::missing, "is not a directory", "--cache-dir"},
@@ -82,7 +83,7 @@ INSTANTIATE_TEST_SUITE_P(
               Health::missing, "is a link to what is not there", "--cache-dir"}),
     [](const auto& row) { return row.param.name; });
 
-TEST(CheckCache, NamesNfsAndWhetherItsLocksWork) {
+TEST(CheckCache, ReportsNfsAndItsLocks) {
   constexpr long kNfs = 0x6969;
   constexpr long kExt4 = 0xef53;
   for (const bool has_locks : {true, false}) {
@@ -97,7 +98,7 @@ TEST(CheckCache, NamesNfsAndWhetherItsLocksWork) {
   }
 }
 
-TEST(CheckCache, BelowAFileIsNone) {
+TEST(CheckCache, RejectsCacheBelowFile) {
   const testing::TempDir dir;
   testing::write_file(dir / "file", "x");
   Findings findings;

@@ -1,4 +1,4 @@
-// Tests of what is said of monitors, and of what that means for KVM.
+// Tests of the findings about monitors and KVM.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -55,7 +55,7 @@ struct Monitor {
 
 class MonitorTest : public MachinesTest, public ::testing::WithParamInterface<Monitor> {};
 
-TEST_P(MonitorTest, IsKnownByItsVersion) {
+TEST_P(MonitorTest, IsJudgedByVersion) {
   const Finding found = finding(examine(program_that_says(GetParam().says)), "monitor");
   EXPECT_EQ(found.health, GetParam().health) << found.message;
   EXPECT_THAT(found.message, HasSubstr(GetParam().told));
@@ -66,23 +66,24 @@ INSTANTIATE_TEST_SUITE_P(
     Versions, MonitorTest,
     ::testing::Values(
         Monitor{"Oldest", "QEMU emulator version 7.2", Health::ok, "version 7.2"},
-        Monitor{"OfDebian", "QEMU emulator version 7.2.17 (Debian 1:7.2+dfsg-7)", Health::ok,
+        Monitor{"DebianSuffix", "QEMU emulator version 7.2.17 (Debian 1:7.2+dfsg-7)", Health::ok,
                 "7.2.17 (Debian"},
-        Monitor{"OfTwoDigits", "QEMU emulator version 10.0.2", Health::ok, "10.0.2"},
+        Monitor{"TwoDigits", "QEMU emulator version 10.0.2", Health::ok, "10.0.2"},
         Monitor{"Older", "QEMU emulator version 7.1.9", Health::missing, "7.1.9 is older than 7.2"},
         Monitor{"MuchOlder", "QEMU emulator version 2.12.0", Health::missing, "is older than 7.2"},
-        Monitor{"WithoutANumber", "QEMU emulator version x", Health::missing, "is older than 7.2"},
-        Monitor{"OfHalfANumber", "QEMU emulator version 9", Health::missing, "is older than 7.2"},
-        Monitor{"Another", "bhyve 1.0", Health::missing, "does not say that it is QEMU"},
+        Monitor{"WithoutNumber", "QEMU emulator version x", Health::missing, "is older than 7.2"},
+        Monitor{"WithoutMinorVersion", "QEMU emulator version 9", Health::missing,
+                "is older than 7.2"},
+        Monitor{"OtherProgram", "bhyve 1.0", Health::missing, "does not say that it is QEMU"},
         Monitor{"Silent", "", Health::missing, "does not say that it is QEMU"}),
     [](const auto& row) { return row.param.name; });
 
-TEST_F(MachinesTest, AMonitorThatFailsIsNone) {
+TEST_F(MachinesTest, FailingMonitorIsReportedAsMissing) {
   const auto failing = program("echo 'QEMU emulator version 9.0'; exit 1");
   EXPECT_EQ(finding(examine(failing), "monitor").health, Health::missing);
 }
 
-TEST_F(MachinesTest, AMonitorThatCannotBeRunIsNone) {
+TEST_F(MachinesTest, ReportsMonitorThatCannotBeRun) {
   const auto of_no_format = dir_ / "of no format";
   testing::write_file(of_no_format, "true\n");
   ::chmod(of_no_format.c_str(), 0755);
@@ -92,7 +93,7 @@ TEST_F(MachinesTest, AMonitorThatCannotBeRunIsNone) {
   EXPECT_EQ(finding(examine(""), "monitor").message, "there is no qemu-system-x86_64");
 }
 
-TEST_F(MachinesTest, KvmIsNotTriedWithAMonitorThatIsNone) {
+TEST_F(MachinesTest, DoesNotProbeKvmWithUnusableMonitor) {
   testing::FileOpenings runs(dir_ / "runs");
   const auto other = program(": < " + runs.path().string());
   const Finding kvm = finding(examine({.monitor = other}), "kvm");
@@ -112,11 +113,11 @@ struct Kvm {
 
 class KvmTest : public ::testing::TestWithParam<Kvm> {};
 
-TEST_P(KvmTest, HasARemedy) {
+TEST_P(KvmTest, HasHealthAndRemedyOfReport) {
   const Finding found = kvm_finding(GetParam().report, "/cache", false);
   EXPECT_EQ(found.health, GetParam().health);
   EXPECT_THAT(found.remedy, HasSubstr(GetParam().remedy));
-  // What was just tried need not be tried again.
+  // A fresh probe need not be repeated.
   const bool tells_how = found.remedy.find("rm /cache/host/kvm.json") != found.remedy.npos;
   EXPECT_EQ(tells_how, found.health != Health::ok && GetParam().report.remembered);
 }
@@ -135,7 +136,7 @@ INSTANTIATE_TEST_SUITE_P(
             "to have it tried again"}),
     [](const auto& row) { return row.param.name; });
 
-TEST(RequiredKvm, IsMissingWhereItDoesNotWork) {
+TEST(RequiredKvm, IsMissingIfKvmDoesNotWork) {
   const KvmReport absent{.status = KvmStatus::absent, .reason = "there is no /dev/kvm"};
   const Finding found = kvm_finding(absent, "/cache", true);
   EXPECT_EQ(found.health, Health::missing);
@@ -143,7 +144,7 @@ TEST(RequiredKvm, IsMissingWhereItDoesNotWork) {
   EXPECT_EQ(kvm_finding({}, "/cache", true).health, Health::ok);
 }
 
-TEST_F(MachinesTest, WithoutKvmThereIsNoBoundary) {
+TEST_F(MachinesTest, WarnsOfMissingIsolationWithoutKvm) {
   const Findings findings = examine(program_that_says("QEMU emulator version 9.0"));
   EXPECT_EQ(finding(findings, "kvm").remedy, "unset PYRO_KVM");
   const Finding isolation = finding(findings, "isolation");

@@ -30,7 +30,7 @@ EnvironmentStatus installed() {
   return status;
 }
 
-TEST(JsonOutput, InspectIsTheReferences) {
+TEST(JsonOutput, InspectPrintsAllFieldsInOrder) {
   EXPECT_EQ(render_json(inspect_payload(available())), R"({
   "name": "debian:12-base",
   "version": "1.0.0",
@@ -56,7 +56,7 @@ TEST(JsonOutput, InspectIsTheReferences) {
 )");
 }
 
-TEST(JsonOutput, InstalledHasMore) {
+TEST(JsonOutput, InspectOfInstalledAddsInstallFields) {
   const Json payload = inspect_payload(installed());
   EXPECT_EQ(payload["installed"], true);
   EXPECT_EQ(payload["install_manifest"], "/c/linux-x86_64/debian_12-base-1.0.0/environment.json");
@@ -68,7 +68,7 @@ TEST(JsonOutput, InstalledHasMore) {
   EXPECT_EQ(inspect_payload(outdated)["outdated"], true);
 }
 
-TEST(JsonOutput, PullAddsWhereItIs) {
+TEST(JsonOutput, PullAddsPathsAndSource) {
   const Json payload = pull_payload(installed());
   EXPECT_EQ(payload["install_dir"], "/c/linux-x86_64/debian_12-base-1.0.0");
   EXPECT_EQ(payload["kernel_image"], "/c/linux-x86_64/debian_12-base-1.0.0/vmlinux");
@@ -77,14 +77,14 @@ TEST(JsonOutput, PullAddsWhereItIs) {
   EXPECT_EQ(payload["source"], "bundled-runtime-source");
 }
 
-TEST(JsonOutput, PullAddsInitrdWhereThereIsOne) {
+TEST(JsonOutput, PullAddsInitrdIfPresent) {
   EnvironmentStatus status = installed();
   status.installed->initrd_image = status.install_dir / "initrd.img";
   EXPECT_EQ(pull_payload(status)["initrd_image"],
             "/c/linux-x86_64/debian_12-base-1.0.0/initrd.img");
 }
 
-TEST(JsonOutput, EscapesWhatCouldActOnTerminal) {
+TEST(JsonOutput, EscapesControlAndDirectionCharacters) {
   const std::string text = "\x1b[2J\x7f \u009b0m \u202egpj.exe \u2066\u200f\u2028 äß漢😀";
   const Json document = {{text, text}};
   for (const std::string& rendered : {render_json(document), render_json_line(document)}) {
@@ -99,7 +99,7 @@ TEST(JsonOutput, EscapesWhatCouldActOnTerminal) {
   }
 }
 
-TEST(JsonOutput, List) {
+TEST(JsonOutput, ListHasCatalogVersionAndEnvironments) {
   const Json payload = list_payload({available()});
   EXPECT_EQ(payload.size(), 2U);
   EXPECT_EQ(payload["catalog_version"], "4.5.0");
@@ -107,7 +107,7 @@ TEST(JsonOutput, List) {
   EXPECT_EQ(list_payload({})["environments"], Json::array());
 }
 
-TEST(JsonOutput, Verify) {
+TEST(JsonOutput, VerifyHasStatusOfEachArtifact) {
   const VerifyReport report{
       .name = "a",
       .version = "1",
@@ -127,7 +127,7 @@ TEST(JsonOutput, Verify) {
                 "\n");
 }
 
-TEST(JsonOutput, Prune) {
+TEST(JsonOutput, PruneHasDeletedSkippedAndFailed) {
   const PruneReport report{.deleted_environment_dirs = {"a-1", "b-1"},
                            .bytes_reclaimed = 5,
                            .skipped_in_use = {"c-1"},
@@ -141,7 +141,7 @@ TEST(JsonOutput, Prune) {
             "\n");
 }
 
-TEST(JsonOutput, Errors) {
+TEST(JsonOutput, ErrorsHaveCodeMessageAndHint) {
   Error error(ErrorCode::not_found, "why");
   error.add_context("what");
   EXPECT_EQ(render_json_line(error_payload(error)),

@@ -1,4 +1,4 @@
-// Tests of what options and environment variables come to.
+// Tests of settings from options and environment variables.
 #include "front/settings.h"
 
 #include <gtest/gtest.h>
@@ -25,7 +25,7 @@ Variables variables(Values values) {
   };
 }
 
-TEST(Settings, CacheDirectory) {
+TEST(Settings, ResolvesCacheDirectoryByPrecedence) {
   struct Case {
     std::optional<std::string> option;
     Values variables;
@@ -47,7 +47,7 @@ TEST(Settings, CacheDirectory) {
   }
 }
 
-TEST(Settings, StoresOfOptionsComeBeforeThoseOfTheVariable) {
+TEST(Settings, OptionStoresPrecedeVariableStores) {
   SettingOverrides options;
   options.stores = {"/a//b", "rel"};
   const auto stores =
@@ -56,7 +56,7 @@ TEST(Settings, StoresOfOptionsComeBeforeThoseOfTheVariable) {
   EXPECT_TRUE(store_options({}, variables({{"HOME", "/h"}})).stores.empty());
 }
 
-TEST(Settings, WithoutAHomeTheCacheMustBeNamed) {
+TEST(Settings, FailsWithoutHomeAndCacheDirectory) {
   for (const Values& values : {Values{}, Values{{"HOME", ""}}, Values{{"HOME", "here"}}}) {
     try {
       static_cast<void>(store_options({}, variables(values)));
@@ -69,7 +69,7 @@ TEST(Settings, WithoutAHomeTheCacheMustBeNamed) {
   }
 }
 
-TEST(Settings, Credentials) {
+TEST(Settings, FindsCredentialFilesByPrecedence) {
   struct Case {
     Values variables;
     std::vector<fs::path> files;
@@ -94,13 +94,13 @@ TEST(Settings, Credentials) {
   }
 }
 
-TEST(Settings, HelpersAreProgramsOfPathButNotOfHere) {
+TEST(Settings, HelperDirectoriesAreAbsoluteEntriesOfPath) {
   const Values values{{"HOME", "/h"}, {"PATH", "/a:.::bin:/b/c:./d"}};
   EXPECT_EQ(store_options({}, variables(values)).network.helper_directories,
             (std::vector<fs::path>{"/a", "/b/c"}));
 }
 
-TEST(Settings, CertificatesAndBundle) {
+TEST(Settings, ReadsCertificateAndBundleVariables) {
   const StoreOptions store = store_options({}, variables({{"HOME", "/h"},
                                                           {"SSL_CERT_FILE", "/f"},
                                                           {"SSL_CERT_DIR", "/d"},
@@ -113,7 +113,7 @@ TEST(Settings, CertificatesAndBundle) {
             "/o");
 }
 
-TEST(Settings, ProxiesAreThoseOfCurl) {
+TEST(Settings, ReadsProxyVariablesAsCurlDoes) {
   const auto network = [](const Values& values) {
     return store_options({.cache_dir = "/c", .catalogs = {}, .runtime_dir = {}, .ca_file = {}},
                          variables(values))
@@ -133,7 +133,7 @@ TEST(Settings, ProxiesAreThoseOfCurl) {
   EXPECT_EQ(lower.http_proxy, "h");
 }
 
-TEST(Settings, RealmsOfTheOptionAndTheVariableAreTrusted) {
+TEST(Settings, TrustsRealmsOfOptionAndVariable) {
   SettingOverrides options{.cache_dir = "/c", .catalogs = {}, .runtime_dir = {}};
   options.trusted_realms = {"a.example"};
   const auto realms = [&](const std::string& value) {
@@ -155,7 +155,7 @@ TEST(Settings, RealmsOfTheOptionAndTheVariableAreTrusted) {
   }
 }
 
-TEST(Settings, TheOptionSaysAllOfWhomToTrust) {
+TEST(Settings, CaFileOptionReplacesVariables) {
   SettingOverrides options{.cache_dir = "/c", .catalogs = {}, .runtime_dir = {}, .ca_file = "/o"};
   const auto network =
       store_options(options, variables({{"SSL_CERT_FILE", "/f"}, {"SSL_CERT_DIR", "/d"}})).network;
@@ -180,7 +180,7 @@ class SettingsCatalogs : public ::testing::Test {
   fs::path root_;
 };
 
-TEST_F(SettingsCatalogs, AreReadInOrder) {
+TEST_F(SettingsCatalogs, ReadsDirectoryVariableAndOptionInOrder) {
   const fs::path b = catalog("config/pyro/catalog.d/b.json");
   const fs::path a = catalog("config/pyro/catalog.d/a.json");
   catalog("config/pyro/catalog.d/.hidden.json");
@@ -202,7 +202,7 @@ TEST_F(SettingsCatalogs, DefaultDirectoryIsBelowHome) {
   EXPECT_NO_THROW(static_cast<void>(store_options({}, variables({{"HOME", root_ / "none"}}))));
 }
 
-TEST_F(SettingsCatalogs, OfTheDirectoryAreFiles) {
+TEST_F(SettingsCatalogs, FollowsLinksAndRejectsDirectories) {
   const fs::path linked = root_ / ".config/pyro/catalog.d/linked.json";
   const fs::path odd = root_ / ".config/pyro/catalog.d/odd.json";
   const fs::path file = catalog("elsewhere.json");
@@ -237,7 +237,7 @@ class SettingsRegistries : public SettingsCatalogs {
   }
 };
 
-TEST_F(SettingsRegistries, TheUsersFileAndDropInsInOrder) {
+TEST_F(SettingsRegistries, ReadsUserFileAndDropInsInOrder) {
   const fs::path b = write(".config/containers/registries.conf.d/b.conf");
   const fs::path a = write(".config/containers/registries.conf.d/a.conf");
   write(".config/containers/registries.conf.d/.hidden.conf");
@@ -250,7 +250,7 @@ TEST_F(SettingsRegistries, TheUsersFileAndDropInsInOrder) {
             (std::vector{main, a, b}));
 }
 
-TEST_F(SettingsRegistries, TheVariableMeansThatFileAlone) {
+TEST_F(SettingsRegistries, VariableReplacesAllFiles) {
   write(".config/containers/registries.conf");
   const auto network =
       store_options({}, variables({{"HOME", root_}, {"CONTAINERS_REGISTRIES_CONF", "/none"}}))
@@ -258,7 +258,7 @@ TEST_F(SettingsRegistries, TheVariableMeansThatFileAlone) {
   EXPECT_EQ(network.registries_files, std::vector<fs::path>{"/none"});
 }
 
-TEST_F(SettingsRegistries, PlacesOfCertificates) {
+TEST_F(SettingsRegistries, FindsCertificateDirectories) {
   const auto network = store_options({}, variables({{"HOME", root_}})).network;
   EXPECT_EQ(network.certificate_directories,
             (std::vector<fs::path>{root_ / ".config/containers/certs.d", "/etc/containers/certs.d",

@@ -8,7 +8,7 @@ namespace {
 
 using namespace std::string_view_literals;
 
-TEST(Printable, EscapesWhatCouldActOnATerminal) {
+TEST(Printable, EscapesControlAndDirectionCharacters) {
   struct Case {
     std::string_view text;
     std::string_view shown;
@@ -30,7 +30,7 @@ TEST(Printable, EscapesWhatCouldActOnATerminal) {
   for (const Case& c : kCases) EXPECT_EQ(printable(c.text), c.shown);
 }
 
-TEST(Printable, CutsByColumns) {
+TEST(Printable, TruncatesByColumns) {
   EXPECT_EQ(columns_of("D\xc3\xa9"), 2U);
   EXPECT_EQ(cut_to("abcdef", 6, "..."), "abcdef");
   EXPECT_EQ(cut_to("abcdef", 5, "..."), "ab...");
@@ -40,7 +40,7 @@ TEST(Printable, CutsByColumns) {
   EXPECT_EQ(cut_to("abc", 0, ""), "");
 }
 
-TEST(Printable, IsWrappedBetweenWords) {
+TEST(Printable, WrapsBetweenWords) {
   struct Case {
     std::string_view text;
     std::size_t begin;
@@ -64,7 +64,7 @@ TEST(Printable, IsWrappedBetweenWords) {
   for (const Case& c : kCases) EXPECT_EQ(wrap(c.text, c.begin, kIndent, c.width), c.lines);
 }
 
-TEST(Utf8Prefix, EndsBeforeWhatIsNoWholeCharacter) {
+TEST(Utf8Prefix, EndsBeforeIncompleteCharacter) {
   const std::string text = "a\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x8d";
   for (const std::size_t end : {0, 1, 3, 6, 10}) EXPECT_EQ(utf8_prefix(text.substr(0, end)), end);
   EXPECT_EQ(utf8_prefix(text.substr(0, 2)), 1u);
@@ -76,7 +76,7 @@ TEST(Utf8Prefix, EndsBeforeWhatIsNoWholeCharacter) {
 
 using namespace std::chrono_literals;
 
-TEST(Sizes, Format) {
+TEST(Sizes, FormatsSizes) {
   EXPECT_EQ(format_size(0), "0 B");
   EXPECT_EQ(format_size(1023), "1023 B");
   EXPECT_EQ(format_size(1024), "1 KiB");
@@ -92,7 +92,7 @@ TEST(Sizes, Format) {
   EXPECT_EQ(format_part(std::uint64_t{512} << 20, std::uint64_t{2} << 30), "0.5 of 2.0 GiB");
 }
 
-TEST(Sizes, Duration) {
+TEST(Sizes, FormatsDurations) {
   EXPECT_EQ(format_duration(420ms), "0.4 s");
   EXPECT_EQ(format_duration(3s), "3 s");
   EXPECT_EQ(format_duration(12.4s), "12 s");
@@ -100,7 +100,7 @@ TEST(Sizes, Duration) {
   EXPECT_EQ(format_duration(130min), "2 h 10 min");
 }
 
-TEST(Sizes, Age) {
+TEST(Sizes, ParsesAndFormatsAges) {
   EXPECT_EQ(parse_age("30d"), 24h * 30);
   EXPECT_EQ(parse_age("12h"), 12h);
   EXPECT_EQ(parse_age("2w"), 24h * 14);
@@ -117,13 +117,13 @@ TEST(Sizes, Age) {
   EXPECT_EQ(format_age(24h * 30), "30 d ago");
 }
 
-TEST(Sizes, Time) {
+TEST(Sizes, FormatsTimes) {
   const std::chrono::system_clock::time_point epoch;
   EXPECT_EQ(format_time(epoch), "1970-01-01T00:00:00Z");
   EXPECT_EQ(format_time(epoch + 1'700'000'000s), "2023-11-14T22:13:20Z");
 }
 
-TEST(Sizes, Parse) {
+TEST(Sizes, ParsesSizes) {
   struct Case {
     const char* text;
     std::optional<std::uint64_t> bytes;
@@ -156,7 +156,7 @@ TEST(Sizes, Parse) {
   for (const Case& c : kCases) EXPECT_EQ(parse_size(c.text), c.bytes) << c.text;
 }
 
-TEST(Sizes, Seconds) {
+TEST(Sizes, ParsesSeconds) {
   EXPECT_EQ(parse_seconds("30"), 30s);
   EXPECT_EQ(parse_seconds("0.25"), 250ms);
   EXPECT_EQ(parse_seconds("0"), 0s);

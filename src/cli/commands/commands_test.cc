@@ -10,10 +10,10 @@
 namespace pyro::cli {
 namespace {
 
-class OutcomesTest : public ::testing::Test {
+class BatchResultTest : public ::testing::Test {
  protected:
-  /// Names of codes fail with them, "stop" interrupts, of "absent" there is nothing to say; all
-  /// others are their own payload.
+  /// Names of error codes fail with them, "stop" interrupts, "absent" has no payload; all other
+  /// names are their own payload.
   Json each(const std::string& name) {
     if (name == "network") throw Error(ErrorCode::network, "no answer");
     if (name == "busy") throw Error(ErrorCode::busy, "busy");
@@ -36,7 +36,7 @@ class OutcomesTest : public ::testing::Test {
   std::string payloads_;
 };
 
-TEST_F(OutcomesTest, EveryNameIsTriedAndTheFirstFailureCounts) {
+TEST_F(BatchResultTest, TriesAllNamesAndReturnsFirstFailure) {
   EXPECT_EQ(run({"a", "network", "b", "busy"}), 4);
   EXPECT_EQ(
       payloads_,
@@ -46,22 +46,22 @@ TEST_F(OutcomesTest, EveryNameIsTriedAndTheFirstFailureCounts) {
   EXPECT_EQ(err_.take(), "pyro: error: no answer\npyro: error: busy\n");
 }
 
-TEST_F(OutcomesTest, AllWell) {
+TEST_F(BatchResultTest, ReturnsZeroIfAllSucceed) {
   EXPECT_EQ(run({"a", "b"}), 0);
   EXPECT_EQ(payloads_, "[\"a\",\"b\"]\n");
 }
 
-TEST_F(OutcomesTest, WhereThereIsNothingToSayNothingIsSaid) {
+TEST_F(BatchResultTest, OmitsEmptyResults) {
   EXPECT_EQ(run({"absent", "a"}), 0);
   EXPECT_EQ(payloads_, "[\"a\"]\n");
 }
 
-TEST_F(OutcomesTest, OneNameFailsByItself) {
+TEST_F(BatchResultTest, PropagatesErrorOfSingleName) {
   EXPECT_THROW(run({"network"}), Error);
   EXPECT_EQ(err_.take(), "");
 }
 
-TEST_F(OutcomesTest, AfterAnInterruptionNothingBegins) {
+TEST_F(BatchResultTest, StartsNothingAfterInterruption) {
   EXPECT_EQ(run({"stop", "a"}), 130);
   EXPECT_EQ(payloads_,
             R"(["stop",{"name":"a","error":{"code":"interrupted","message":"interrupted before it )"

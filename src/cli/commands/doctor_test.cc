@@ -1,4 +1,4 @@
-// Tests of how findings are laid out. What is found is tested in doctor/.
+// Tests of the layout of findings. The findings are tested in doctor/.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -13,8 +13,8 @@ using ::testing::HasSubstr;
 
 class DoctorOutputTest : public ::testing::Test {
  protected:
-  /// On a host without KVM and without a monitor. A terminal of whose width nothing is known counts
-  /// as 80 columns.
+  /// On a host without KVM and without a monitor. A terminal of unknown width counts as 80
+  /// columns.
   [[nodiscard]] std::string seen(Terminal::Abilities abilities) const {
     CapturedTerminal out(abilities);
     CapturedTerminal err;
@@ -31,7 +31,7 @@ class DoctorOutputTest : public ::testing::Test {
   testing::TempDir dir_;
 };
 
-TEST_F(DoctorOutputTest, OnATerminalTextsStayBesideTheNames) {
+TEST_F(DoctorOutputTest, WrapsTextsOnTerminal) {
   EXPECT_THAT(
       seen({.interactive = true}),
       HasSubstr("monitor     missing  there is no qemu-system-x86_64\n"
@@ -43,7 +43,7 @@ TEST_F(DoctorOutputTest, OnATerminalTextsStayBesideTheNames) {
                 "                     do not run hostile code here without another boundary\n"));
 }
 
-TEST_F(DoctorOutputTest, ElsewhereEachIsOneLine) {
+TEST_F(DoctorOutputTest, DoesNotWrapOutsideTerminal) {
   EXPECT_THAT(
       seen({}),
       HasSubstr("isolation   warning  guests run under software emulation: slower, and by QEMU's "

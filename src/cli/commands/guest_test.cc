@@ -1,4 +1,4 @@
-// Tests of what the commands that boot machines share.
+// Tests of variables and captured output, which all commands that boot machines share.
 #include "cli/commands/guest.h"
 
 #include <gmock/gmock.h>
@@ -30,13 +30,13 @@ std::string failure(Function function) {
   return {};
 }
 
-TEST(GuestVariables, AreGivenOrOurs) {
+TEST(GuestVariables, TakesValuesFromOptionOrHost) {
   GuestVariables variables;
   for (const char* const text : {"A=1=2", "OURS", "NONE", "B="}) variables.add(text);
   EXPECT_THAT(variables.with_values_of(kOurs), ElementsAre("A=1=2", "OURS=here=x", "B="));
 }
 
-TEST(GuestVariables, OfAFileComeBeforeThoseThatAreGiven) {
+TEST(GuestVariables, FileVariablesPrecedeOptions) {
   const testing::TempDir dir;
   testing::write_file(dir / "file", "# a comment\n\nA=of the file  \nOURS\nQ=\"as it stands\"");
   GuestVariables variables;
@@ -49,13 +49,13 @@ TEST(GuestVariables, OfAFileComeBeforeThoseThatAreGiven) {
 struct EnvFileLine {
   const char* name;
   std::string_view line;
-  const char* variable;  ///< Or, for one that is refused, what is said of it.
+  const char* variable;  ///< Or the error, if the line is rejected.
   bool is_refused = false;
 };
 
 class EnvFileLineTest : public ::testing::TestWithParam<EnvFileLine> {};
 
-TEST_P(EnvFileLineTest, IsReadOrRefused) {
+TEST_P(EnvFileLineTest, IsParsedOrRejected) {
   const testing::TempDir dir;
   testing::write_file(dir / "file", GetParam().line);
   GuestVariables variables;
@@ -87,7 +87,7 @@ INSTANTIATE_TEST_SUITE_P(
                     true}),
     [](const auto& row) { return std::string(row.param.name); });
 
-TEST(GuestVariables, WhatIsNoneIsRefused) {
+TEST(GuestVariables, RejectsInvalidVariablesAndFiles) {
   GuestVariables variables;
   for (const char* const text : {"", "=x", "=", "A B=x", " A=x", "A\t"}) {
     EXPECT_THAT(failure([&] { variables.add(text); }), HasSubstr("--env")) << text;
@@ -112,23 +112,23 @@ Json document_of(const std::string& said, std::uint64_t zeros_before = 0) {
   return document;
 }
 
-TEST(Capture, TextIsText) {
+TEST(Capture, StoresUtf8AsText) {
   EXPECT_EQ(document_of("a\n\xc3\xa4").dump(), "{\"stdout\":\"a\\n\xc3\xa4\"}");
   EXPECT_EQ(document_of("").dump(), R"({"stdout":""})");
 }
 
-TEST(Capture, BytesAreBase64) {
+TEST(Capture, StoresOtherBytesAsBase64) {
   EXPECT_EQ(document_of("\xff").dump(), R"({"stdout_base64":"/w=="})");
   EXPECT_EQ(document_of("a\xc3").dump(), R"({"stdout_base64":"YcM="})") << "nothing was cut";
 }
 
-TEST(Capture, WhatIsCutInTheMiddleOfACharacterIsText) {
+TEST(Capture, TruncatesBeforeIncompleteCharacter) {
   const Json document = document_of("\xe2\x82\xac", Capture::kMaxBytes - 2);
   EXPECT_EQ(document["stdout_truncated"], true);
   EXPECT_EQ(document["stdout"].get_ref<const std::string&>().size(), Capture::kMaxBytes - 2);
 }
 
-TEST(Capture, WhatFitsIsNotCut) {
+TEST(Capture, KeepsOutputOfMaximalSize) {
   const Json document = document_of("\xe2\x82\xac", Capture::kMaxBytes - 3);
   EXPECT_FALSE(document.contains("stdout_truncated"));
   EXPECT_EQ(document["stdout"].get_ref<const std::string&>().size(), Capture::kMaxBytes);
