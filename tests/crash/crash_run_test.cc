@@ -66,7 +66,7 @@ class CrashRunTest : public InterruptedHarness, public ::testing::WithParamInter
   }
 };
 
-TEST_P(CrashRunTest, LeavesTheOldOrTheNew) {
+TEST_P(CrashRunTest, LeavesOldOrNewInstall) {
   const Operation operation = (this->*GetParam().prepare)();
   save();
   const int step = long_tests() ? 1 : kShortStep;

@@ -54,33 +54,33 @@ class OrderTest : public RegistryHarness {
   }
 };
 
-TEST_F(OrderTest, OfAFirstInstall) {
+TEST_F(OrderTest, FirstInstallIsDurableBeforePublication) {
   const Trace recorded = record({"env", "pull", "tool:1"});
   EXPECT_EQ(publication(recorded).files.size(), 3u);
   expect_in_order(recorded);
 }
 
-TEST_F(OrderTest, OfAReplacement) {
+TEST_F(OrderTest, ReplacementIsDurableBeforePublication) {
   pyro_ok({"env", "pull", "tool:1"});
   registry_->put(kRepository, "1", image_of(other_artifacts(6)));
   expect_in_order(record({"env", "pull", "--force", "tool:1"}));
   expect_installed(other_artifacts(6));
 }
 
-TEST_F(OrderTest, OfARepair) {
+TEST_F(OrderTest, RepairIsDurableBeforePublication) {
   pyro_ok({"env", "pull", "tool:1"});
   fs::resize_file(install_dir() / "rootfs.ext4", 1000);
   expect_in_order(record({"env", "pull", "--repair", "tool:1"}));
   expect_installed(sample());
 }
 
-TEST_F(OrderTest, OfAnArchive) {
+TEST_F(OrderTest, ArchiveInstallIsDurableBeforePublication) {
   write_file(dir_ / "tool.tar", tar_of(sample()));
   use_catalog({archive_entry((dir_ / "tool.tar").string())});
   expect_in_order(record({"env", "pull", "tool:1"}));
 }
 
-// The checker itself: what it does not miss when it is not there, it does not check.
+// Tests of the checker itself: it must report each call that is removed or moved.
 
 class CheckerTest : public OrderTest {
  protected:
@@ -133,7 +133,7 @@ class CheckerTest : public OrderTest {
 };
 
 // One of several of the same directory may be dispensable; all of them never are.
-TEST_F(CheckerTest, MissesEveryFsyncThatIsNotThere) {
+TEST_F(CheckerTest, DetectsMissingFsyncs) {
   const std::set<fs::path> paths = synced_paths();
   EXPECT_GE(paths.size(), 6u) << "three files, and the three directories that hold names";
   for (const fs::path& path : paths) {
@@ -143,7 +143,7 @@ TEST_F(CheckerTest, MissesEveryFsyncThatIsNotThere) {
   }
 }
 
-TEST_F(CheckerTest, MissesEveryFsyncThatFails) {
+TEST_F(CheckerTest, DetectsFailedFsyncs) {
   for (const fs::path& path : synced_paths()) {
     Calls failing = calls_;
     for (SystemCall& call : failing) {
@@ -153,24 +153,24 @@ TEST_F(CheckerTest, MissesEveryFsyncThatFails) {
   }
 }
 
-TEST_F(CheckerTest, SeesAWriteBetweenFsyncAndRename) {
+TEST_F(CheckerTest, DetectsWriteBetweenFsyncAndRename) {
   calls_.push_back(write_at(publish(calls_)->begin - 1));
   expect_violation("published before it was durable: rootfs.ext4", calls_);
 }
 
-TEST_F(CheckerTest, SeesAWriteAfterTheRename) {
+TEST_F(CheckerTest, DetectsWriteAfterRename) {
   calls_.push_back(write_at(publish(calls_)->end + 1));
   expect_violation("changed after it was published: rootfs.ext4", calls_);
 }
 
-TEST_F(CheckerTest, SeesAWriteThatHasNotReturned) {
+TEST_F(CheckerTest, DetectsWriteThatHasNotReturned) {
   SystemCall write = write_at(1);
   write.result.reset();
   calls_.push_back(write);
   expect_violation("published before it was durable: rootfs.ext4", calls_);
 }
 
-TEST_F(CheckerTest, SeesANameThatIsMadeTooLate) {
+TEST_F(CheckerTest, DetectsNameCreatedTooLate) {
   const SystemCall late{.name = "openat",
                         .effect = Effect::open,
                         .path = publish(calls_)->path / "late",
@@ -181,7 +181,7 @@ TEST_F(CheckerTest, SeesANameThatIsMadeTooLate) {
   expect_violation("before its names were durable", calls_);
 }
 
-TEST_F(CheckerTest, SeesAFinalName) {
+TEST_F(CheckerTest, DetectsFileCreatedAtFinalName) {
   const SystemCall early{.name = "openat",
                          .effect = Effect::open,
                          .path = install_dir() / "vmlinux",
@@ -192,14 +192,14 @@ TEST_F(CheckerTest, SeesAFinalName) {
   expect_violation("at a final name: openat", calls_);
 }
 
-TEST_F(CheckerTest, SeesAnEarlyReport) {
+TEST_F(CheckerTest, DetectsEarlyReport) {
   std::ranges::find(calls_, publication_.output, &SystemCall::path)->begin =
       publish(calls_)->end + 1;
   expect_violation("reported before the rename was durable in linux-x86_64", calls_);
   expect_violation("reported before the rename was durable in staging", calls_);
 }
 
-TEST_F(CheckerTest, SeesThatNothingIsPublished) {
+TEST_F(CheckerTest, DetectsMissingPublication) {
   calls_.erase(publish(calls_));
   expect_violation("published 0 times", calls_);
 }

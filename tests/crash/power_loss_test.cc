@@ -119,19 +119,19 @@ class PowerLossTest : public InterruptedHarness, public ::testing::WithParamInte
   }
 };
 
-TEST_P(PowerLossTest, DuringAFirstInstall) {
+TEST_P(PowerLossTest, FirstInstallSurvivesPowerCut) {
   cut_everywhere("Pull", first_install());
 }
 
-TEST_P(PowerLossTest, DuringAReplacement) {
+TEST_P(PowerLossTest, ReplacementSurvivesPowerCut) {
   auto mounted = mount(base());
   const Operation operation = replacement();
   mounted.reset();
   cut_everywhere("Replace", operation);
 }
 
-// The test itself: that it sees a loss where there is one.
-TEST_P(PowerLossTest, IsNoticedWithoutTheFsyncsOfFiles) {
+// A test of the test: a loss must be detected.
+TEST_P(PowerLossTest, LossIsDetectedWithoutFsyncsOfFiles) {
   const Operation operation = first_install();
   const auto no_fsync = [&](const SystemCall& call, Moment moment) {
     const bool of_a_file = call.effect == Effect::sync && !fs::is_directory(call.path);

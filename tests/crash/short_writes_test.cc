@@ -1,4 +1,4 @@
-// Writes that take only a part of what they are given, in pyro and in its extractor.
+// Tests of short writes, in pyro and in its extractor.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,7 +11,7 @@ namespace {
 
 class ShortWritesTest : public InterruptedHarness {
  protected:
-  /// Every write takes half of its bytes; how many did.
+  /// Shortens every write to half of its bytes. Returns the number of writes.
   int run_with_short_writes(const std::vector<std::string>& words) const {
     int shortened = 0;
     const auto decide = [&](const SystemCall& call, Moment moment) {
@@ -26,14 +26,14 @@ class ShortWritesTest : public InterruptedHarness {
   }
 };
 
-TEST_F(ShortWritesTest, GoOnWhereTheyStopped) {
+TEST_F(ShortWritesTest, PullCompletesShortWrites) {
   const Operation install = first_install();
   EXPECT_GT(run_with_short_writes(install.words), 30);
   expect_installed(install.after);
   expect_old_or_new(install, true);
 }
 
-TEST_F(ShortWritesTest, OfARepair) {
+TEST_F(ShortWritesTest, RepairCompletesShortWrites) {
   const Operation operation = repair();
   EXPECT_GT(run_with_short_writes(operation.words), 30);
   expect_installed(operation.after);

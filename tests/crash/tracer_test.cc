@@ -1,4 +1,4 @@
-// The tracer sees what a command does, in children too, and stops it where it is told to.
+// Tests of the tracer: it records the calls of a command and its children, and can end it at one.
 #include "crash/tracer.h"
 
 #include <gmock/gmock.h>
@@ -42,7 +42,7 @@ class TracerTest : public ::testing::Test {
   const TempDir dir_;
 };
 
-TEST_F(TracerTest, SeesChanges) {
+TEST_F(TracerTest, RecordsChanges) {
   const Trace traced = shell("echo hello >a; mv a b; rm b; echo done");
   EXPECT_EQ(traced.exit_code, 0);
   EXPECT_EQ(traced.out, "done\n");
@@ -54,17 +54,17 @@ TEST_F(TracerTest, SeesChanges) {
   EXPECT_LT(traced.calls[1].begin, traced.calls[1].end);
 }
 
-TEST_F(TracerTest, FollowsChildrenToWhatTheyInherited) {
+TEST_F(TracerTest, RecordsWritesOfChildrenToInheritedFiles) {
   const Trace traced = shell("exec 3>a; (sh -c 'echo x >&3'; true) & wait; cat /dev/null");
   EXPECT_THAT(summary(traced), ElementsAre("openat a", "write a"));
 }
 
-TEST_F(TracerTest, LooksElsewhereNot) {
+TEST_F(TracerTest, IgnoresOtherDirectories) {
   const TempDir other;
   EXPECT_THAT(summary(shell("echo x >" + (other / "file").string())), ElementsAre());
 }
 
-TEST_F(TracerTest, EndsBeforeACall) {
+TEST_F(TracerTest, EndsProcessBeforeCall) {
   const Trace traced =
       shell("mkdir first; mkdir second; touch third", [&](const SystemCall& call, Moment) {
         return call.path == dir_ / "second" ? Verdict::end : Verdict::go_on;
@@ -76,13 +76,13 @@ TEST_F(TracerTest, EndsBeforeACall) {
   EXPECT_FALSE(exists("third"));
 }
 
-TEST_F(TracerTest, EndsAfterACall) {
+TEST_F(TracerTest, EndsProcessAfterCall) {
   EXPECT_TRUE(shell("mkdir first; touch second", at("mkdir", Moment::after, Verdict::end)).ended);
   EXPECT_TRUE(exists("first"));
   EXPECT_FALSE(exists("second"));
 }
 
-TEST_F(TracerTest, EndsChildrenToo) {
+TEST_F(TracerTest, EndsChildren) {
   shell("(while :; do echo x >>child; done) & mkdir first; wait",
         at("mkdir", Moment::after, Verdict::end));
   const auto size = [&] { return exists("child") ? fs::file_size(dir_ / "child") : 0; };
@@ -91,7 +91,7 @@ TEST_F(TracerTest, EndsChildrenToo) {
   EXPECT_EQ(size(), before);
 }
 
-TEST_F(TracerTest, SkipsACallThatThenSucceeds) {
+TEST_F(TracerTest, SkippedCallSucceeds) {
   const Trace traced =
       shell("mkdir first && touch second", at("mkdir", Moment::before, Verdict::skip));
   EXPECT_EQ(traced.exit_code, 0) << traced.err;
@@ -99,7 +99,7 @@ TEST_F(TracerTest, SkipsACallThatThenSucceeds) {
   EXPECT_TRUE(exists("second"));
 }
 
-TEST_F(TracerTest, ShortensAWrite) {
+TEST_F(TracerTest, ShortensWrite) {
   const Trace traced = shell("echo hello >a", at("write", Moment::before, Verdict::shorten));
   EXPECT_EQ(read_file(dir_ / "a"), "hello\n");
   EXPECT_THAT(summary(traced), ElementsAre("openat a", "write a", "write a", "write a"));

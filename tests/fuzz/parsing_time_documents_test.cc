@@ -1,4 +1,4 @@
-// How long documents and files of settings take to be read.
+// Tests of the time to parse documents and settings of 1 MiB.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -46,7 +46,7 @@ const WorstInput kJson[] = {
            [](auto i) { return "\"" + std::string(9000, 'k') + std::to_string(i) + "\":0,"; }, "{",
            "\"a\":0}");
      }},
-    {"KeyTwiceAtTheEnd", json,
+    {"DuplicateKeyAtEnd", json,
      [] {
        return numbered([](auto i) { return "\"" + std::to_string(i) + "\":0,"; }, "{", "\"0\":0}");
      }},
@@ -169,7 +169,7 @@ const WorstInput kDocuments[] = {
 
 // --- files of settings ---
 
-/// `parse` of a file with that content, which is its owner's alone.
+/// Calls `parse` with a file of that content and mode 0600.
 template <typename Parse>
 void of_file(const std::string& text, const char* name, const Parse& parse) {
   const testing::TempDir dir;
@@ -207,7 +207,7 @@ const WorstInput kSettings[] = {
      [] { return filled("YTph", "{\"auths\":{\"r.example\":{\"auth\":\"", "\"}}}"); }},
     {"NestedCredentials", credential_file, [] { return filled("["); }},
     {"ManyRegistries", registries_conf, [] { return numbered(numbered_registry); }},
-    {"ManyTimesTheSameRegistry", registries_conf,
+    {"ManyEqualRegistries", registries_conf,
      [] { return filled("[[registry]]\nlocation=\"a\"\n"); }},
     {"ManyMirrors", registries_conf,
      [] {
@@ -253,7 +253,7 @@ constexpr auto kDocumentName = [](const auto& row) { return std::string(row.para
 
 class DocumentTimeTest : public ParsingTimeTest {};
 
-TEST_P(DocumentTimeTest, IsAtMostASecondForAMebibyte) {
+TEST_P(DocumentTimeTest, TakesAtMost1sFor1MiB) {
   expect_in_time(GetParam());
 }
 

@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-TEST(HashTest, KnowsTheStandardVectors) {
+TEST(HashTest, MatchesKnownVectors) {
   EXPECT_EQ(sha256_digest("abc"),
             "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   EXPECT_EQ(base64("fo\xff"), "Zm//");
@@ -37,7 +37,7 @@ std::string verify(const CertificateAuthority& authority, const KeyPair& leaf,
       .err;
 }
 
-TEST(CertificatesTest, AreAcceptedOrRefusedAsAsked) {
+TEST(CertificatesTest, OpensslRejectsInvalidLeaves) {
   const TempDir dir;
   const CertificateAuthority authority(dir.path());
   EXPECT_EQ(verify(authority, authority.issue(), "localhost"), "");
@@ -69,14 +69,14 @@ void extract(const std::string& tar, const fs::path& dir, const std::string& pro
   run_checked({.argv = {program, "-xf", "-"}, .cwd = dir, .stdin_text = tar});
 }
 
-// A second reader where it is installed: the archives must not be to one program's taste.
+// bsdtar is a second reader where it is installed.
 std::vector<std::string> tar_programs() {
   std::vector<std::string> programs{"tar"};
   if (find_program("bsdtar")) programs.emplace_back("bsdtar");
   return programs;
 }
 
-TEST(TarBuilderTest, PlainMembersAreWhatTarReads) {
+TEST(TarBuilderTest, TarListsPlainMembers) {
   const std::string long_name = std::string(150, 'n') + "/file";
   const std::string tar = TarBuilder()
                               .directory("boot/")
@@ -105,7 +105,7 @@ TEST(TarBuilderTest, PlainMembersAreWhatTarReads) {
   for (const std::string& program : tar_programs()) EXPECT_EQ(list_tar(tar, program).exit_code, 0);
 }
 
-TEST(TarBuilderTest, TweaksReachTheHeader) {
+TEST(TarBuilderTest, TweaksChangeHeader) {
   const auto listing = [](const HeaderTweaks& tweaks) {
     return list_tar(TarBuilder().tweak(tweaks).file("name", "12345").finish());
   };
@@ -134,7 +134,7 @@ std::string holey_content() {
   return content;
 }
 
-TEST(TarBuilderTest, SparseFormatsAreReadBack) {
+TEST(TarBuilderTest, TarExtractsSparseFormats) {
   const std::string content = holey_content();
   for (const SparseFormat format : {SparseFormat::gnu_old, SparseFormat::pax_0_0,
                                     SparseFormat::pax_0_1, SparseFormat::pax_1_0}) {
@@ -152,7 +152,7 @@ TEST(TarBuilderTest, SparseFormatsAreReadBack) {
   }
 }
 
-TEST(TarBuilderTest, SparseMapsMayBeNonsense) {
+TEST(TarBuilderTest, WritesInvalidSparseMaps) {
   const SparseFile file{100, {{50, 10}, {40, -1}, {std::int64_t{1} << 40, 10}}, "stored"};
   const auto built = [&](SparseFormat format, std::string_view part) {
     return TarBuilder().sparse(format, "f", file).finish().find(part) != std::string::npos;
@@ -164,7 +164,7 @@ TEST(TarBuilderTest, SparseMapsMayBeNonsense) {
   EXPECT_TRUE(built(SparseFormat::gnu_old, std::string_view("00000000062\00000000000012\0", 24)));
 }
 
-TEST(TarBuilderTest, ManyExtentsNeedExtensionBlocks) {
+TEST(TarBuilderTest, TarExtractsSparseExtensionBlocks) {
   std::string content(4096 * 100, '\0');
   for (std::size_t at = 0; at < content.size(); at += 8192) content[at] = 'x';
   const std::string tar =
@@ -176,7 +176,7 @@ TEST(TarBuilderTest, ManyExtentsNeedExtensionBlocks) {
 
 // --- compression --------------------------------------------------------------------------------
 
-TEST(CompressTest, IsReadByTheSystemsPrograms) {
+TEST(CompressTest, SystemProgramsDecompressOutput) {
   const std::string text = noise(100'000) + std::string(100'000, 'x');
   const std::pair<Compression, const char*> cases[] = {{Compression::none, "cat"},
                                                        {Compression::gzip, "gunzip"},
@@ -192,7 +192,7 @@ TEST(CompressTest, IsReadByTheSystemsPrograms) {
   EXPECT_EQ(run({.argv = {"gunzip"}, .stdin_text = compress("", Compression::gzip)}).exit_code, 0);
 }
 
-TEST(CompressTest, ZstdWindowIsDeclared) {
+TEST(CompressTest, ZstdFrameDeclaresWindow) {
   const std::string packed = zstd_with_window("some text", 28);
   const Command plain{.argv = {"zstd", "-dc"}, .stdin_text = packed};
   EXPECT_NE(run(plain).exit_code, 0);
@@ -220,7 +220,7 @@ TEST(ImagesTest, ManifestDescribesItsBlobs) {
   EXPECT_EQ(image.documents.size(), 1u);
 }
 
-TEST(ImagesTest, IndexHoldsItsImages) {
+TEST(ImagesTest, IndexDescribesItsImages) {
   const auto image = [](const std::string& name) {
     return ImageBuilder(ImageFormat::docker).layer(TarBuilder().file(name, "").finish()).build();
   };

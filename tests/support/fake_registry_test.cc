@@ -72,7 +72,7 @@ TEST_F(FakeRegistryTest, ServesManifestsAndBlobs) {
   EXPECT_EQ(json::parse(get("/v2/none/manifests/1").body)["errors"][0]["code"], "NAME_UNKNOWN");
 }
 
-TEST_F(FakeRegistryTest, RemembersRequests) {
+TEST_F(FakeRegistryTest, RecordsRequests) {
   get_blob({"-H", "X-Test: one"});
   get("/v2/tool/manifests/1?ns=a%20b");
   ASSERT_EQ(registry_.requests().size(), 2u);
@@ -103,7 +103,7 @@ TEST_F(FakeRegistryTest, HonoursRanges) {
   EXPECT_EQ(get_blob({"-r", "100000-"}).status, 416);
 }
 
-TEST_F(FakeRegistryTest, SpoilsRanges) {
+TEST_F(FakeRegistryTest, AppliesRangeFaults) {
   registry_.add_rule({.first = 1, .last = 1}, {.ignore_range = true});
   registry_.add_rule({.first = 2, .last = 2}, {.shift_range = -5});
   registry_.add_rule({.first = 3, .last = 3}, faults::header("Content-Range", "bytes 0-9/100000"));
@@ -112,7 +112,7 @@ TEST_F(FakeRegistryTest, SpoilsRanges) {
   EXPECT_NE(get_blob({"-r", "99990-"}).headers.find("bytes 0-9/100000"), std::string::npos);
 }
 
-TEST_F(FakeRegistryTest, RulesSeeOnlyTheirRequests) {
+TEST_F(FakeRegistryTest, RulesApplyToMatchingRequestsOnly) {
   registry_.add_rule({.kind = RequestKind::blob, .reference = digest_, .first = 2, .last = 3},
                      faults::status(503, {{"Retry-After", "1"}}, "later"));
   EXPECT_EQ(get_blob().status, 200);
@@ -125,7 +125,7 @@ TEST_F(FakeRegistryTest, RulesSeeOnlyTheirRequests) {
   EXPECT_EQ(get_blob().status, 200);
 }
 
-TEST_F(FakeRegistryTest, CutsBodies) {
+TEST_F(FakeRegistryTest, TruncatesBodies) {
   for (const Ending ending : {Ending::close, Ending::no_close_notify, Ending::reset}) {
     registry_.clear_rules();
     registry_.add_rule({}, faults::cut_after(1000, ending));
@@ -148,7 +148,7 @@ TEST_F(FakeRegistryTest, ChangesBytes) {
   EXPECT_EQ(get_blob().body.size(), 99'990u);
 }
 
-TEST_F(FakeRegistryTest, LiesInHeaders) {
+TEST_F(FakeRegistryTest, SendsFalseHeaders) {
   registry_.add_rule({.first = 1, .last = 1}, faults::header("Content-Length", "100010"));
   registry_.add_rule({.first = 2, .last = 2}, faults::header("Content-Length", "10"));
   registry_.add_rule({.first = 3, .last = 3}, faults::without_header("Content-Length"));
@@ -163,7 +163,7 @@ TEST_F(FakeRegistryTest, LiesInHeaders) {
   EXPECT_NE(get_blob().headers.find("text/html"), std::string::npos);
 }
 
-TEST_F(FakeRegistryTest, SendsChunksAndPiecesAndRawHeads) {
+TEST_F(FakeRegistryTest, SendsChunkedBodiesPreamblesAndRawHeads) {
   registry_.add_rule({.first = 1, .last = 1}, {.chunked = true});
   registry_.add_rule({.first = 2, .last = 2}, {.chunked = true, .cut_after = 10});
   registry_.add_rule({.first = 3, .last = 3},
@@ -180,7 +180,7 @@ TEST_F(FakeRegistryTest, SendsChunksAndPiecesAndRawHeads) {
   EXPECT_EQ(get_blob().body.size(), 10'000u);
 }
 
-TEST_F(FakeRegistryTest, IsSlowAndStillStopsAtOnce) {
+TEST_F(FakeRegistryTest, SlowResponseTimesOutClient) {
   registry_.add_rule({}, faults::slow(1, std::chrono::milliseconds(1000)));
   EXPECT_EQ(get_blob({"--max-time", "1"}).exit_code, kCurlTimeout);
 }
@@ -198,7 +198,7 @@ TEST_F(FakeRegistryTest, RedirectsToOtherOrigin) {
   EXPECT_FALSE(registry_.saw_any_request(Listener::plain));
 }
 
-TEST_F(FakeRegistryTest, RedirectsElsewhere) {
+TEST_F(FakeRegistryTest, RedirectsToPlainRelativeFileAndItself) {
   using To = RedirectFault::To;
   registry_.add_rule({.kind = RequestKind::blob, .first = 1, .last = 1},
                      faults::redirect(To::plain, 302));
@@ -214,7 +214,7 @@ TEST_F(FakeRegistryTest, RedirectsElsewhere) {
   EXPECT_EQ(get("/v2/tool/manifests/1", {"-L", "--max-redirs", "5"}).exit_code, 47);
 }
 
-TEST(FakeRegistryLinksTest, WorkOnceIfAsked) {
+TEST(FakeRegistryLinksTest, SingleUseLinksFailTheSecondTime) {
   FakeRegistry registry({.tls = false, .links_work_once = true});
   const Image image = ImageBuilder().raw_layer("layer", "x").build();
   registry.put("tool", "1", image);
@@ -227,7 +227,7 @@ TEST(FakeRegistryLinksTest, WorkOnceIfAsked) {
   EXPECT_EQ(status(), "403");
 }
 
-TEST_F(FakeRegistryTest, AsksForBasicCredentials) {
+TEST_F(FakeRegistryTest, RequiresBasicCredentials) {
   registry_.set_auth({.mode = AuthOptions::Mode::basic});
   const Answer refused = get_blob();
   EXPECT_EQ(refused.status, 401);
@@ -240,7 +240,7 @@ std::string token_in(const std::string& body, const char* field = "token") {
   return json::parse(body).at(field);
 }
 
-TEST_F(FakeRegistryTest, AsksForTokens) {
+TEST_F(FakeRegistryTest, RequiresTokens) {
   registry_.set_auth({.mode = AuthOptions::Mode::bearer,
                       .token_field = AuthOptions::TokenField::access_token,
                       .expires_in = 60,
@@ -262,7 +262,7 @@ TEST_F(FakeRegistryTest, AsksForTokens) {
   EXPECT_EQ(registry_.count(RequestKind::token), 1);
 }
 
-TEST_F(FakeRegistryTest, TokensAreForTheirScopeAndOwner) {
+TEST_F(FakeRegistryTest, RejectsWrongUserAndTokenOfOtherScope) {
   registry_.set_auth({.mode = AuthOptions::Mode::bearer,
                       .realm = registry_.token_realm("127.0.0.1"),
                       .anonymous = false});
@@ -276,7 +276,7 @@ TEST_F(FakeRegistryTest, TokensAreForTheirScopeAndOwner) {
   EXPECT_TRUE(registry_.saw_authorization(Listener::token));
 }
 
-TEST_F(FakeRegistryTest, ChallengesMayBeAnything) {
+TEST_F(FakeRegistryTest, SendsConfiguredChallenges) {
   registry_.add_rule({.kind = RequestKind::blob, .first = 1, .last = 1},
                      faults::challenge({"Negotiate", R"(Basic realm="a, b")"}));
   const Answer refused = get_blob();
@@ -290,7 +290,7 @@ TEST_F(FakeRegistryTest, ChallengesMayBeAnything) {
   EXPECT_EQ(get_blob({"-u", "user:secret"}).status, 200);
 }
 
-TEST_F(FakeRegistryTest, AnswersWhoSpeaksTheWrongProtocol) {
+TEST_F(FakeRegistryTest, RejectsWrongProtocol) {
   const Answer plain_to_tls = curl("http://" + registry_.host() + "/v2/");
   EXPECT_EQ(plain_to_tls.status, 400);
   const std::string plain_host = registry_.server(Listener::plain).host();
@@ -298,7 +298,7 @@ TEST_F(FakeRegistryTest, AnswersWhoSpeaksTheWrongProtocol) {
   EXPECT_FALSE(registry_.saw_any_request(Listener::plain));
 }
 
-TEST(FakeRegistryTlsTest, CertificatesAreRefusedAsAsked) {
+TEST(FakeRegistryTlsTest, CurlRejectsInvalidCertificates) {
   for (const LeafOptions& leaf : {expired_leaf(), not_yet_valid_leaf(), wrong_host_leaf()}) {
     const FakeRegistry registry({.certificate = leaf});
     const ProcessResult result =
@@ -310,7 +310,7 @@ TEST(FakeRegistryTlsTest, CertificatesAreRefusedAsAsked) {
   }
 }
 
-TEST(HttpServerTest, MayStaySilent) {
+TEST(HttpServerTest, SilentServerNeverAnswers) {
   const HttpServer server({.silent = true}, nullptr);
   const ProcessResult result =
       run({.argv = {"curl", "-s", "--max-time", "0.3", "https://" + server.host()}});
@@ -318,7 +318,7 @@ TEST(HttpServerTest, MayStaySilent) {
   EXPECT_EQ(server.connections(), 1);
 }
 
-TEST(HttpServerTest, KeepsConnections) {
+TEST(HttpServerTest, ReusesConnections) {
   const HttpServer server({}, [](const HttpRequest& request) {
     return HttpResponse{.body = request.method + request.body};
   });
@@ -329,7 +329,7 @@ TEST(HttpServerTest, KeepsConnections) {
   EXPECT_EQ(server.connections(), 1);
 }
 
-TEST(HttpServerTest, UnusedPortRefuses) {
+TEST(HttpServerTest, UnusedPortRefusesConnections) {
   const std::string url = "http://127.0.0.1:" + std::to_string(unused_port());
   EXPECT_EQ(run({.argv = {"curl", "-s", url}}).exit_code, 7);
 }

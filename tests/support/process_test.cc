@@ -49,7 +49,7 @@ TEST(TempDirTest, TreeListsEverything) {
   EXPECT_TRUE(tree(dir / "missing").empty());
 }
 
-TEST(TempDirTest, SnapshotSeesChangedBytes) {
+TEST(TempDirTest, SnapshotDetectsChangedBytes) {
   const TempDir dir;
   write_file(dir / "file", "12345");
   const auto before = snapshot(dir.path());
@@ -75,7 +75,7 @@ TEST(ProcessTest, ReportsSignals) {
   EXPECT_EQ(result.signal, SIGUSR1);
 }
 
-TEST(ProcessTest, FeedsMuchInputAndReadsMuchOutput) {
+TEST(ProcessTest, TransfersLargeInputAndOutput) {
   const std::string text(3 << 20, 'x');
   EXPECT_EQ(run({.argv = {"cat"}, .stdin_text = text}).out, text);
 }
@@ -104,7 +104,7 @@ TEST(ProcessTest, StartsFromEmptyEnvironment) {
   EXPECT_EQ(run({.argv = {"env"}, .env = {{"A", "1"}}, .clean_env = true}).out, "A=1\n");
 }
 
-TEST(ProcessTest, EndsAtTimeLimitWithItsChildren) {
+TEST(ProcessTest, KillsCommandAndChildrenAtTimeLimit) {
   const ProcessResult result =
       run({.argv = {"sh", "-c", "sleep 1000 & echo $!; wait"}, .timeout = Milliseconds(2'000)});
   EXPECT_TRUE(result.timed_out);
@@ -112,13 +112,13 @@ TEST(ProcessTest, EndsAtTimeLimitWithItsChildren) {
   EXPECT_TRUE(eventually([&] { return !alive(std::stoi(result.out)); }));
 }
 
-TEST(ProcessTest, EndsWhatACommandLeavesBehind) {
+TEST(ProcessTest, KillsRemainingChildren) {
   const ProcessResult result = shell("sleep 1000 & echo $!");
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_TRUE(eventually([&] { return !alive(std::stoi(result.out)); }));
 }
 
-TEST(ProcessTest, MeasuresTheCommandAndNotTheTest) {
+TEST(ProcessTest, MeasuresMemoryOfCommandOnly) {
   constexpr std::size_t kSize = 256 << 20;
   void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   ASSERT_NE(memory, MAP_FAILED);
@@ -129,14 +129,14 @@ TEST(ProcessTest, MeasuresTheCommandAndNotTheTest) {
   EXPECT_GT(shell(hungry).max_rss_kib, 48'000);
 }
 
-TEST(ProcessTest, NamesWhatCannotBeStarted) {
+TEST(ProcessTest, ThrowsForMissingProgramAndDirectory) {
   EXPECT_THROW(run({.argv = {"no-such-program-anywhere"}}), std::runtime_error);
   EXPECT_EQ(find_program("no-such-program-anywhere"), std::nullopt);
   EXPECT_TRUE(find_program("sh"));
   EXPECT_THROW(run({.argv = {"true"}, .cwd = "/no/such/directory"}), std::runtime_error);
 }
 
-TEST(ProcessTest, CheckedRunTellsTheOutput) {
+TEST(ProcessTest, CheckedRunErrorHasOutput) {
   try {
     run_checked({.argv = {"sh", "-c", "echo words >&2; exit 3"}});
     FAIL() << "no exception";
@@ -157,7 +157,7 @@ TEST(BackgroundProcessTest, EndsWithItsOwner) {
   EXPECT_FALSE(alive(pid));
 }
 
-TEST(BackgroundProcessTest, IsKilledWhenItIgnoresTheRequest) {
+TEST(BackgroundProcessTest, IsKilledIfItIgnoresSigterm) {
   const TempDir dir;
   BackgroundProcess process(
       {.argv = {"sh", "-c", "trap '' TERM; echo ready; sleep 1000; sleep 1000"}}, dir / "log");
@@ -167,7 +167,7 @@ TEST(BackgroundProcessTest, IsKilledWhenItIgnoresTheRequest) {
   EXPECT_EQ(result.out, "ready\n");
 }
 
-TEST(BackgroundProcessTest, ReportsHowItEnded) {
+TEST(BackgroundProcessTest, ReportsExitCodeAndOutputs) {
   const TempDir dir;
   BackgroundProcess process({.argv = {"sh", "-c", "echo out; echo err >&2; exit 9"}}, dir / "out",
                             dir / "err");
@@ -178,7 +178,7 @@ TEST(BackgroundProcessTest, ReportsHowItEnded) {
   EXPECT_FALSE(process.running());
 }
 
-TEST(BackgroundProcessTest, SaysWhyAConditionNeverHeld) {
+TEST(BackgroundProcessTest, ReportsEndDuringWait) {
   const TempDir dir;
   BackgroundProcess process({.argv = {"sh", "-c", "echo broken; exit 1"}}, dir / "log");
   try {

@@ -1,4 +1,4 @@
-// Tests of the real registry, its token server and the pushing, against each other.
+// Tests of the real registry, its token server and pushes.
 #include "support/real_registry.h"
 
 #include <gtest/gtest.h>
@@ -49,7 +49,7 @@ json raw_manifest(const std::string& source, const SkopeoOptions& options) {
   return json::parse(result.out, nullptr, false);
 }
 
-TEST_F(RealRegistryTest, TakesEveryFormat) {
+TEST_F(RealRegistryTest, AcceptsAllFormats) {
   const RealRegistry registry(authority_);
   const std::string name = registry.host() + "/tool-";
   EXPECT_EQ(push_image(image_, name + "oci", skopeo()), image_.digest());
@@ -66,7 +66,7 @@ TEST_F(RealRegistryTest, TakesEveryFormat) {
   EXPECT_EQ(raw_manifest(name + "docker", skopeo())["mediaType"], media_type::kDockerManifest);
 }
 
-TEST_F(RealRegistryTest, TakesIndexes) {
+TEST_F(RealRegistryTest, AcceptsIndexes) {
   const RealRegistry registry(authority_);
   const Image arm64 = ImageBuilder().platform({"linux", "arm64", ""}).layer("").build();
   const Image attestation = ImageBuilder().platform({"unknown", "unknown", ""}).build();
@@ -82,7 +82,7 @@ TEST_F(RealRegistryTest, TakesIndexes) {
   EXPECT_EQ(pushed["manifests"].size(), 3u);
 }
 
-TEST_F(RealRegistryTest, TakesAnyImageRaw) {
+TEST_F(RealRegistryTest, AcceptsRawImagesAndRejectsInvalidManifest) {
   const RealRegistry registry(authority_);
   const Image docker = ImageBuilder(ImageFormat::docker).layer("tar", Compression::zstd).build();
   const Image list = IndexBuilder(ImageFormat::docker).add(docker, Platform{}).build();
@@ -98,7 +98,7 @@ TEST_F(RealRegistryTest, TakesAnyImageRaw) {
                std::runtime_error);
 }
 
-TEST_F(RealRegistryTest, AsksForBasicCredentials) {
+TEST_F(RealRegistryTest, RequiresBasicCredentials) {
   const RealRegistry registry(authority_, {.auth = RealRegistryOptions::Auth::basic});
   const std::string name = registry.host() + "/tool:1";
   EXPECT_THROW(push_image(image_, name, skopeo_as("user", "wrong")), std::runtime_error);
@@ -106,7 +106,7 @@ TEST_F(RealRegistryTest, AsksForBasicCredentials) {
   EXPECT_NE(skopeo_inspect(name, true, skopeo()).exit_code, 0);
 }
 
-TEST_F(RealRegistryTest, ChecksTokens) {
+TEST_F(RealRegistryTest, RequiresTokensForPush) {
   const TokenServer tokens(authority_);
   const RealRegistry registry(authority_, {.auth = RealRegistryOptions::Auth::bearer,
                                            .realm = tokens.realm(),
@@ -121,7 +121,7 @@ TEST_F(RealRegistryTest, ChecksTokens) {
   push_raw(image_, registry.url(), "raw", "1", {.authorization = token});
 }
 
-TEST_F(RealRegistryTest, RefusesTokensThatAreNotItsOwn) {
+TEST_F(RealRegistryTest, RejectsTokensOfUntrustedServer) {
   const TokenServer tokens(authority_, {.anonymous_pull = false});
   const CertificateAuthority stranger(dir_ / "stranger");
   const RealRegistry registry(authority_, {.auth = RealRegistryOptions::Auth::bearer,
@@ -136,7 +136,7 @@ TEST_F(RealRegistryTest, RefusesTokensThatAreNotItsOwn) {
   EXPECT_EQ(json::parse(answer)["errors"][0]["code"], "UNAUTHORIZED");
 }
 
-TEST_F(RealRegistryTest, TokensExpire) {
+TEST_F(RealRegistryTest, RejectsExpiredTokens) {
   const auto status = [&](std::chrono::seconds lifetime) {
     const TokenServer tokens(authority_, {.lifetime = lifetime});
     const RealRegistry registry(authority_, {.auth = RealRegistryOptions::Auth::bearer,
