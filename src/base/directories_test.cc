@@ -115,7 +115,7 @@ TEST_F(TreeWalk, FailsWithoutLeavingTreeThatIsMovedMeanwhile) {
   const auto move_away = [&](const TreePlace& place) {
     if (place.name != "d") return place.name == "tree";
     struct stat status {};
-    // At the bottom, what is above is put elsewhere: ".." leads there now.
+    // At the bottom, a directory above is moved elsewhere: ".." leads there now.
     if (::fstatat(place.directory, "d/d", &status, 0) != 0 && !deepest) {
       deepest = open_at(place.directory, ".", O_RDONLY | O_DIRECTORY, 0, "here");
       fs::path way = root_ / "tree";

@@ -55,7 +55,7 @@ TEST(Table, EscapesControlCharacters) {
 TEST(Table, TruncatesLinesToTerminalWidth) {
   Table table({{"NAME"}, {"TEXT"}});
   table.add({{"n"}, {std::string(100, 'x')}});
-  // A file descriptor that knows no width counts as 80 columns.
+  // A terminal of unknown width counts as 80 columns.
   EXPECT_EQ(table.render(Terminal(-1, {.interactive = true})),
             "NAME  TEXT\nn     " + std::string(71, 'x') + "...\n");
   EXPECT_EQ(table.render(Terminal(-1, {})), "NAME  TEXT\nn     " + std::string(100, 'x') + "\n");

@@ -1,4 +1,4 @@
-// What must hold of a cache after a process, or the whole machine, stopped in the middle.
+// Checks of a cache after a process or the whole machine stopped during a command.
 #include "crash/cache_check.h"
 
 #include <set>

@@ -1,4 +1,4 @@
-// What must hold of a cache after a process, or the whole machine, stopped in the middle.
+// Checks of a cache after a process or the whole machine stopped during a command.
 #pragma once
 
 #include <filesystem>
@@ -29,8 +29,8 @@ class InterruptedHarness : public RegistryHarness {
   Operation repair();
   Operation pruning();
 
-  /// `list` works, and what is installed is what was there before or what is there after, complete,
-  /// and `verify` says so. Once success was reported it is what is there after.
+  /// `list` works, the install is the complete old one or the complete new one, and `verify`
+  /// accepts it. Once success was reported it is the new one.
   void expect_old_or_new(const Operation& operation, bool reported) const;
   /// The next command succeeds, and after a prune nothing is left but the install.
   void expect_recovery(const Operation& operation) const;

@@ -1,4 +1,4 @@
-// The order of an install's system calls that a power loss asks for.
+// The order of system calls that makes an install safe against power loss.
 #include "crash/order.h"
 
 #include <algorithm>
@@ -93,7 +93,7 @@ class Checker {
   void check_final_names() {
     for (const SystemCall& call : calls_) {
       if (&call == publish_ || call.effect == Effect::sync) continue;
-      // A name that is taken, which is found out by trying.
+      // The final name exists already, and the rename failed.
       if (call.effect == Effect::rename && !call.succeeded()) continue;
       for (const fs::path& path : {call.path, call.to}) {
         if (path != expected_.platform && is_within(path, expected_.platform)) {

@@ -1,4 +1,4 @@
-// The order of an install's system calls that a power loss asks for.
+// The order of system calls that makes an install safe against power loss.
 #pragma once
 
 #include <filesystem>
@@ -10,7 +10,7 @@
 
 namespace pyro::testing {
 
-/// What was published, and where.
+/// The paths and files of a published install.
 struct Publication {
   std::filesystem::path platform;
   std::filesystem::path staging;
@@ -19,8 +19,8 @@ struct Publication {
   std::map<std::string, FileId> files;
 };
 
-/// What is wrong with the order of `calls`; nothing when all of it is durable in time:
-///  - only the publishing rename touches what is below the platform folder;
+/// The violations in the order of `calls`; none if everything is durable in time:
+///  - only the publishing rename changes anything below the platform folder;
 ///  - before it, every file is fsynced after its last change, then its directory is;
 ///  - after it, both directories that it changed are, and only then is anything reported;
 ///  - the parent of every directory that was made is fsynced before that, too.

@@ -117,7 +117,7 @@ class CheckerTest : public OrderTest {
     EXPECT_THAT(violations(calls), ::testing::Contains(HasSubstr(text)));
   }
 
-  /// A write to the root file system at `position`, by somebody who had it open before.
+  /// A write to the root file system at `position`, through a descriptor opened before.
   SystemCall write_at(std::size_t position) const {
     return {.name = "pwrite64",
             .effect = Effect::content,
@@ -132,7 +132,7 @@ class CheckerTest : public OrderTest {
   Publication publication_;
 };
 
-// One of several of the same directory may be dispensable; all of them never are.
+// One of several fsyncs of a directory may be redundant, but not all of them.
 TEST_F(CheckerTest, DetectsMissingFsyncs) {
   const std::set<fs::path> paths = synced_paths();
   EXPECT_GE(paths.size(), 6u) << "three files, and the three directories that hold names";

@@ -2,8 +2,8 @@
 // written by then is lost. Without PYRO_LONG_TESTS at some of them only.
 //
 // The cache is on a file system in a file. A copy of that file, made while the file system is
-// mounted, has what was submitted to the device, and nothing of what is in memory only. (What a
-// device loses that has acknowledged a write is not modelled.)
+// mounted, has the bytes that were submitted to the device, without those that are in memory only.
+// (Devices that lose acknowledged writes are not modelled.)
 #include <gtest/gtest.h>
 
 #include <iostream>

@@ -1,4 +1,4 @@
-// A system call that changes a file system, read out of a process that stands still in it.
+// A system call that changes a file system, read from a stopped process.
 #include "crash/system_call.h"
 
 #include <fcntl.h>

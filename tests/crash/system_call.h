@@ -1,4 +1,4 @@
-// A system call that changes a file system, read out of a process that stands still in it.
+// A system call that changes a file system, read from a stopped process.
 #pragma once
 
 #include <sys/ptrace.h>
@@ -12,7 +12,7 @@
 
 namespace pyro::testing {
 
-/// What the call does to the file system, as far as durability is concerned.
+/// The effect of a call on the file system, as far as durability is concerned.
 enum class Effect {
   open,            ///< For writing; may make the file, or empty it.
   content,         ///< Bytes or length of a file.

@@ -1,4 +1,4 @@
-// Runs a command and looks at every change that it makes to the file system.
+// Runs a command and records every change that it makes to the file system.
 #include "crash/tracer.h"
 
 #include <fcntl.h>
@@ -33,8 +33,8 @@ constexpr int kSyscallStop = SIGTRAP | 0x80;
   throw std::runtime_error(what + ": " + std::strerror(errno));
 }
 
-/// A command that waits for a byte before it becomes what it is to be, so that it can be seized in
-/// between: a process can be told to be traced from its first instruction only by itself.
+/// Waits for a byte before it executes the command, so that the process can be seized before that:
+/// only a process itself can request to be traced from its first instruction.
 class Gate {
  public:
   Gate() {
@@ -45,7 +45,7 @@ class Gate {
   }
 
   static Command behind(Command command) {
-    // Which looks for leaks with ptrace itself, and fails where somebody else does.
+    // LeakSanitizer uses ptrace itself, and fails in a traced process.
     auto& options = command.env["ASAN_OPTIONS"];
     options = options.value_or("") + ":detect_leaks=0";
     const std::vector<std::string> shell{"/bin/sh", "-c", "read -r go; exec \"$@\"", "sh"};
@@ -83,7 +83,7 @@ class Tracer {
 
   Trace run() {
     int status = 0;
-    // Those of other threads are none of ours.
+    // Children of other threads are not traced.
     for (pid_t thread = 0; (thread = ::waitpid(-1, &status, __WALL | __WNOTHREAD)) > 0;) {
       if (WIFSTOPPED(status)) {
         stopped(thread, status);

@@ -1,4 +1,4 @@
-// Runs a command and looks at every change that it makes to the file system.
+// Runs a command and records every change that it makes to the file system.
 #pragma once
 
 #include <filesystem>
@@ -12,7 +12,7 @@
 
 namespace pyro::testing {
 
-/// What is to become of a process that stands before a call, or after it.
+/// The decision about a process that is stopped before a call or after it.
 enum class Verdict {
   go_on,
   skip,     ///< Only before: the call does nothing, and says that it succeeded.
@@ -29,7 +29,7 @@ struct Trace {
   bool ended = false;  ///< As the verdict was.
   std::string out = {};
   std::string err = {};
-  /// In the order in which they began: what is below the folder, and writes to standard output.
+  /// In the order of their beginning: changes below the folder, and writes to standard output.
   std::vector<SystemCall> calls = {};
   /// The name that standard output has in `calls`.
   std::filesystem::path output = {};
@@ -41,7 +41,7 @@ struct Trace {
 Trace trace(const Command& command, const std::filesystem::path& folder,
             const OnCall& on_call = {});
 
-/// Why no process can be traced here; nothing when they can.
+/// The reason why no process can be traced here; nothing if tracing works.
 std::optional<std::string> why_no_tracing();
 
 }  // namespace pyro::testing

@@ -1,4 +1,4 @@
-// What layers hold, laid over each other as on a file system.
+// A model of stacked layers as on a file system.
 #include "archive_model.h"
 
 #include <algorithm>
@@ -111,7 +111,7 @@ const ArchiveModel::Node* ArchiveModel::find(const std::string& path) const {
   return nullptr;
 }
 
-/// The path of what is there in the end, all links followed; nothing outside, and in circles.
+/// The path with all links followed; nothing if it leads outside or in circles.
 std::optional<std::string> ArchiveModel::end_of(const std::string& path) const {
   std::vector<std::string> done;
   std::vector<std::string> pending = components_of(path);

@@ -1,5 +1,5 @@
-// What layers hold, laid over each other as on a file system, with everything in memory: slow,
-// simple, and with nothing of how pyro does it.
+// A model of stacked layers as on a file system, in memory: slow, simple, and independent of pyro's
+// implementation.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ namespace pyro::fuzz {
 
 class ArchiveModel {
  public:
-  /// One that was taken already, so that it is sound and within the limits.
+  /// For layers that pyro accepts: they are well-formed and within the limits.
   void add(Bytes layer);
 
   /// Whether the model has all that is in the layers. It has no members below links, and no hard

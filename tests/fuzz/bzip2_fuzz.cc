@@ -1,4 +1,4 @@
-// bzip2: what comes out does not depend on how it came in.
+// bzip2: the output does not depend on the pieces of the input.
 #include "unpacked.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

@@ -10,7 +10,7 @@
 namespace pyro::fuzz {
 namespace {
 
-/// What becomes a path or a URL stays one component, or passed the grammar of registries.
+/// Fields that become part of a path or URL are one component, or match the grammar of registries.
 void check(const Environment& environment) {
   require(is_environment_name(environment.name), "names are names");
   require(is_version(environment.version), "versions are versions");
@@ -31,7 +31,7 @@ void check(const Environment& environment) {
   (void)environment.compatible();
 }
 
-/// What goes along with an export is read on another machine, and names nothing of this one.
+/// An exported entry can be read on another machine, and names no path of this one.
 void check_portable(const Environment& environment) {
   const std::string text = write_portable_entry(environment);
   const auto readable = [&] { (void)read_portable_entry(text, "/etc/pyro/catalog.json"); };

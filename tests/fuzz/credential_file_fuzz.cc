@@ -17,7 +17,7 @@ bool same(const std::optional<Credentials>& one, const std::optional<Credentials
                    one->identity_token == other->identity_token));
 }
 
-/// Nothing also where an entry cannot be used.
+/// Nothing if there is no usable entry.
 std::optional<Credentials> find(const CredentialFile& file, std::string_view registry) {
   std::optional<Credentials> found;
   static_cast<void>(accepts(ErrorCode::failed, [&] { found = file.find_for_host(registry); }));
@@ -48,7 +48,7 @@ void check(const CredentialFile& file, std::string_view registry) {
   }));
 }
 
-/// What it says, written out and read again, says the same.
+/// Writing the file and reading it again gives the same credentials.
 void check_round_trip(const CredentialFile& file) {
   std::string text;
   try {

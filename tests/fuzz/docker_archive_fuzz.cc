@@ -1,5 +1,5 @@
-// What `docker save` writes: whatever is in it, what it is read as is a layout, and its layers lie
-// within the archive.
+// Archives of `docker save`: the result of reading any input is a valid layout, with layers within
+// the archive.
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-// What an extractor says, which hostile bytes may have taken over.
+// Messages of an extractor that may be compromised.
 #include <algorithm>
 #include <array>
 #include <span>

@@ -1,6 +1,6 @@
-// Frames and trees that come from a guest, which may be anybody's by then. The first byte says what
-// the guest was asked for. Whatever it answers: nothing is written beside the destination of a
-// copy, and what is written there leads nowhere else.
+// Frames and trees from a guest that may be compromised. The first byte chooses the request. For
+// any answer, nothing is written outside of the destination of a copy, and no link that is written
+// there leads outside.
 #include <fcntl.h>
 #include <fts.h>
 #include <linux/openat2.h>
@@ -99,7 +99,7 @@ class Place {
     }
   }
 
-  /// By the kernel, which knows best what a link means.
+  /// The kernel resolves the links.
   static void check_link(int top, const char* below) {
     require(*below == '/', "the destination itself is no link");
     open_how how{.flags = O_PATH | O_CLOEXEC, .mode = 0, .resolve = RESOLVE_BENEATH};
@@ -111,7 +111,7 @@ class Place {
   struct stat canary_ {};
 };
 
-/// Whatever comes of it, but an Error.
+/// Any result is accepted, and no exception but an Error.
 template <typename Function>
 void attempt(std::string_view frames, const Function& function) {
   FakeGuest guest;
@@ -130,7 +130,7 @@ void attempt(std::string_view frames, const Function& function) {
 void copy_tree_out(std::string_view frames) {
   static Place place;
   place.empty();
-  // And once more: what the first left must not lead the second astray.
+  // Twice: links of the first copy must not redirect the second.
   for (int i = 0; i < 2; ++i) {
     attempt(frames, [](GuestLink& link) {
       copy_out(link, {"/in/guest", place.destination().string()}, [](std::string_view) {});

@@ -45,7 +45,7 @@ void append_little_endian(std::string& text, std::size_t value) {
   for (int shift = 0; shift < 32; shift += 8) text += static_cast<char>(value >> shift);
 }
 
-/// The deflate stream at the front of `raw` as a gzip file that says the truth of it.
+/// The deflate stream at the front of `raw` as a gzip file with right checksum and size.
 std::string with_wrapper(Bytes raw) {
   Bytes rest = raw;
   std::string content;

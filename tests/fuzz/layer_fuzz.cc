@@ -1,4 +1,4 @@
-// Layers of any compression, laid over each other: the files that come of them, and their digests.
+// Stacked layers of any compression: the resulting files and their digests.
 // kNextLayer stands between two layers.
 #include <sys/mman.h>
 #include <unistd.h>
@@ -75,7 +75,7 @@ class Layers final : public LayerStream {
   ByteSource source_;
 };
 
-/// Nothing where the layers are refused.
+/// Nothing if the layers are rejected.
 std::optional<Extracted> read_once(const std::vector<Bytes>& layers, std::uint8_t cut,
                                    const std::vector<LinkTarget>& targets) {
   std::optional<Extracted> extracted;
@@ -87,7 +87,7 @@ std::optional<Extracted> read_once(const std::vector<Bytes>& layers, std::uint8_
   return extracted;
 }
 
-/// The last pass; nothing where the layers are refused, or take too many.
+/// The last pass; nothing if the layers are rejected or need too many passes.
 std::optional<Extracted> extract(const std::vector<Bytes>& layers, std::uint8_t cut) {
   constexpr int kMostPasses = 4;
   std::vector<LinkTarget> targets;

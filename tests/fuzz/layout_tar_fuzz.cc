@@ -1,4 +1,4 @@
-// The tar of an image layout: what is found in it lies within it, and is what libarchive finds.
+// The tar of an image layout: entries lie within the archive, and libarchive finds the same ones.
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -23,12 +23,12 @@ std::optional<Files> read_by_libarchive(Bytes archive) {
   const bool sound = accepts(ErrorCode::integrity, [&] {
     TarReader reader(in_pieces(archive, 0));
     while (const auto member = reader.next()) {
-      // What is larger than the archive is sparse, which is of no use to a layout.
+      // An entry larger than the archive is sparse, and a layout has no sparse files.
       if (member->type != TarMember::Type::file || member->size > archive.size()) continue;
       std::string& content = files[normal_member_path(member->path)];
       content.assign(member->size, '\0');
       while (const auto data = reader.next_data()) {
-        // A sparse map may say anything; whoever writes the file looks at it.
+        // A sparse map may point beyond the file: the writer of the file checks that.
         if (data->offset + data->bytes.size() > content.size()) continue;
         content.replace(data->offset, data->bytes.size(),
                         reinterpret_cast<const char*>(data->bytes.data()), data->bytes.size());

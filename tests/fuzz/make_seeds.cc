@@ -1,4 +1,4 @@
-// Writes what fuzzing begins with.
+// Writes the seeds of the fuzzers.
 //
 //   make_fuzz_seeds DIRECTORY        (tests/fuzz/corpus)
 #include <cstdio>

@@ -1,4 +1,4 @@
-// A file in memory that has a path, for what reads files only.
+// A file in memory that has a path, for parsers that read files only.
 #pragma once
 
 #include <sys/mman.h>
@@ -14,7 +14,7 @@
 
 namespace pyro::fuzz {
 
-/// It can be written by its owner alone, as what is read of users must be.
+/// Only its owner can write it: pyro rejects users' files that others can write.
 class MemoryFile {
  public:
   explicit MemoryFile(std::string_view content) : file_(::memfd_create("input", MFD_CLOEXEC)) {

@@ -1,4 +1,4 @@
-// What the fuzz targets have in common.
+// Shared by the fuzz targets.
 #include "oracle.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What the fuzz targets have in common: claims that end the process, and input in pieces.
+// Shared by the fuzz targets: assertions that end the process, and input in pieces.
 #pragma once
 
 #include <cstddef>
@@ -18,15 +18,15 @@ namespace pyro::fuzz {
 
 using Bytes = std::span<const std::byte>;
 
-/// Ends the process, saying what is wrong; so the input is kept.
+/// Prints the failure and ends the process, so that the fuzzer keeps the input.
 [[noreturn]] void fail(std::string_view what);
 
 inline void require(bool holds, std::string_view claim) {
   if (!holds) fail(claim);
 }
 
-/// Whether `function` returned: else it threw an Error of this code that says something. What else
-/// it throws ends the process.
+/// Whether `function` returned. Otherwise it threw an Error with this code and a message. Any other
+/// exception ends the process.
 template <typename Function>
 [[nodiscard]] bool accepts(ErrorCode code, const Function& function) {
   try {

@@ -1,5 +1,5 @@
-// Manifests of saved states, as they may stand in a cache. What no input could know of the state
-// beside it has a name in the input: @conditions@, @kind@, @memory@, @devices@, @artifacts@.
+// Manifests of saved states in a cache. Names in the input stand for values that it cannot guess:
+// @conditions@, @kind@, @memory@, @devices@, @artifacts@.
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -51,7 +51,7 @@ class Place {
   Place(const Place&) = delete;
   Place& operator=(const Place&) = delete;
 
-  /// `text` with what it names of the state put in.
+  /// `text` with the names replaced by the values of the state.
   [[nodiscard]] std::string filled_in(std::string text) const {
     const std::array<std::pair<std::string_view, const json*>, 5> names = {
         {{"@conditions@", &good_.at("conditions")},
@@ -72,7 +72,7 @@ class Place {
     require(found.exists, "a state with any manifest is there");
     require(found.state.has_value() == found.differences.empty(),
             "a state is used, or said why not");
-    // None can be right but one: it says the same of all that a state depends on.
+    // Only a manifest with all conditions of the state is accepted.
     const json document = json::parse(manifest, nullptr, false);
     const auto says_the_same = [&](const char* key) {
       return document.is_object() && document.contains(key) && document[key] == good_.at(key);
@@ -85,7 +85,7 @@ class Place {
   }
 
  private:
-  /// Nothing need be recorded of the files; what is recorded is right.
+  /// The manifest may record nothing about the files; recorded values must be right.
   void check_digests(const json& manifest) const {
     if (!manifest.is_object()) return;
     const json files = manifest.value("artifacts", json());

@@ -1,4 +1,4 @@
-// What QEMU says on its control socket; the first byte says how the others are cut.
+// QEMU's answers on its control socket. The first byte chooses the sizes of the pieces.
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
@@ -21,7 +21,7 @@ struct Heard {
 void take_answers(QemuAnswers& answers, Heard& heard) {
   while (auto answer = answers.next()) {
     heard.answers.push_back(*answer);
-    // Any of them may be what is said of saving.
+    // Any answer may be the status of saving.
     (void)accepts(ErrorCode::failed, [&] { (void)says_saved(*answer); });
   }
 }
@@ -45,14 +45,14 @@ Heard hear(Bytes bytes, std::uint8_t cut) {
   return heard;
 }
 
-/// What a line is to a reader that knows no more than JSON; nothing for what is no object.
+/// The line as JSON; nothing if it is not an object.
 std::optional<json> object_in(std::string_view line) {
   json document = json::parse(line, nullptr, false);
   return document.is_object() ? std::optional(std::move(document)) : std::nullopt;
 }
 
-/// Holds what was heard against the lines: each answer is the next that an object returns, and
-/// nothing is taken behind an error or what is no object.
+/// Compares the parsed answers with the lines: each answer is the next object with "return", and no
+/// answer is accepted behind an error or a line that is not an object.
 void check_against_lines(const Heard& heard, std::string_view text) {
   std::size_t answered = 0;
   for (std::size_t end = 0; (end = text.find('\n')) != text.npos; text.remove_prefix(end + 1)) {
@@ -61,7 +61,7 @@ void check_against_lines(const Heard& heard, std::string_view text) {
       return require(!heard.refusal.empty() && answered == heard.answers.size(),
                      "what is no answer ends it");
     }
-    // A name that stands twice, or nesting without end: only a strict reader sees that.
+    // Duplicate names and deep nesting are rejected by the strict reader only.
     if (!heard.refusal.empty() && answered == heard.answers.size()) return;
     if (!object->contains("return")) continue;
     require(answered < heard.answers.size(), "no answer is passed over");

@@ -34,7 +34,7 @@ class Download {
         body_(
             expected, [this](std::span<const std::byte> bytes) { sink(bytes); }, session_) {}
 
-  /// False once nothing more can come of it.
+  /// False when the transfer has ended.
   bool take(const std::string& line) {
     HttpRequest request;
     body_.prepare(request);

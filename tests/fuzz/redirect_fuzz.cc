@@ -1,5 +1,5 @@
-// URLs, and where redirects lead. The first line is a URL; each of the others is what an answer to
-// it says: a letter for the kind of answer, and a Location.
+// URLs and redirects. The first line is a URL. Each other line is an answer: a letter for its kind,
+// and a Location.
 #include <algorithm>
 #include <string>
 #include <vector>
@@ -29,7 +29,7 @@ void check_url(const std::string& text) {
   require(url->authority().find_first_of("@/\\?#") == std::string::npos, "an authority is one");
 }
 
-/// Answers each request with the next line, and looks at what it is asked.
+/// Answers each request with the next line, and checks the request.
 class Script final : public HttpClient {
  public:
   Script(std::vector<std::string> answers, std::string first)

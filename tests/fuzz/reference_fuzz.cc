@@ -27,7 +27,7 @@ void check_host(std::string_view registry) {
   require(registry.find_first_of("/@?#\\ ") == registry.npos, "a registry ends before the path");
 }
 
-/// Written out, the parts can be told apart, and are the same again.
+/// Rendering and parsing again gives the same parts.
 void check_round_trip(const ImageReference& image) {
   const std::string text = image.to_string();
   const std::size_t slash = text.find('/');
@@ -40,7 +40,7 @@ void check_round_trip(const ImageReference& image) {
           "... the same one");
 }
 
-/// What a URL is made of cannot leave /v2/<repository>/.
+/// URLs of valid parts cannot leave /v2/<repository>/.
 void check_path(const ImageReference& image) {
   const std::string path = image.repository() + "/" + image.reference();
   require(path.find("..") == path.npos || image.reference().find("..") != path.npos,
@@ -51,7 +51,7 @@ void check_path(const ImageReference& image) {
   require(image.registry().size() + 1 + image.repository().size() <= 255, "names have an end");
 }
 
-/// What is taken is made of valid parts, which make up the text again.
+/// An accepted reference has valid parts, which render to the text again.
 void check_full(std::string_view text) {
   FullReference parsed;
   try {

@@ -1,4 +1,4 @@
-// registries.conf, and where images are had by it.
+// registries.conf, and the endpoints of images by it.
 #include <algorithm>
 #include <optional>
 
@@ -26,7 +26,7 @@ bool says_insecure(const RegistryRule& rule) {
   return rule.insecure || std::ranges::any_of(rule.mirrors, &MirrorRule::insecure);
 }
 
-/// Nothing for a registry that is blocked, and for a name that a rule makes none of.
+/// Nothing for a blocked registry, and for names that a rule makes invalid.
 std::optional<std::vector<Endpoint>> endpoints(const ImageReference& image,
                                                const std::vector<RegistryRule>& rules) {
   try {

@@ -1,4 +1,4 @@
-// Feeds every file of a directory to one fuzz target: what was found once stays found.
+// Feeds every file of a directory to one fuzz target, as a regression test.
 //
 //   run_corpus DIRECTORY
 #include <algorithm>

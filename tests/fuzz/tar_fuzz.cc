@@ -1,4 +1,4 @@
-// The tar reader: what it makes of a stream does not depend on how the stream came in.
+// The tar reader: its result does not depend on the pieces of the stream.
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,7 +55,7 @@ void require_same(const std::vector<Member>& one, const std::vector<Member>& oth
   for (std::size_t i = 0; i < one.size(); ++i) require(same(one[i], other[i]), "... and the same");
 }
 
-/// There is no more in an archive than was put in.
+/// The members hold no more bytes than the archive.
 void require_bounded(const std::vector<Member>& members, std::size_t size) {
   std::size_t total = 0;
   for (const Member& member : members) {

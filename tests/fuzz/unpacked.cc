@@ -1,4 +1,4 @@
-// What a decompressor makes of some bytes, and what it must.
+// The output of pyro's decompressors and of reference decoders.
 #include "unpacked.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// What a decompressor makes of some bytes, and what it must.
+// The output of pyro's decompressors and of reference decoders.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace pyro::fuzz {
 
-/// A few bytes may unpack to gigabytes; this much is looked at. Enough for the ring to wrap twice.
+/// A few bytes may unpack to gigabytes; only this much is compared. The ring wraps twice in it.
 inline constexpr std::size_t kMostOutput = std::size_t{3} << 20;
 
 struct Unpacked {
@@ -29,15 +29,15 @@ struct Unpacked {
 /// Ends the process unless they agree as far as both go.
 void require_same(const Unpacked& ours, const Unpacked& theirs);
 
-/// Whether boundaries make no difference; what comes of it in one piece.
+/// Requires the same output for any piece boundaries. Returns the output for one piece.
 Unpacked check_cuts(const CutInput& input, Checksums checksums = Checksums::check);
 
-/// Takes one stream off the front of what is packed, appends what it holds to the output, and says
-/// whether it is sound. May stop when the output is longer than kMostOutput.
+/// Removes one stream from the front of the packed bytes, appends its content to the output, and
+/// returns whether it is valid. May stop when the output is longer than kMostOutput.
 using StreamDecoder = std::function<bool(Bytes& packed, std::string& output)>;
 
-/// Streams of one format by a decoder of somebody else's, after the rules of decompress.h for what
-/// may follow a stream: another one that `begins` with a byte like that, or zeros up to the end.
+/// Decodes streams of one format with a third-party decoder, by the rules of decompress.h: a stream
+/// may be followed by another one, whose first byte `begins` accepts, or by zeros up to the end.
 [[nodiscard]] Unpacked unpack_streams(Bytes packed, bool (*begins)(std::byte first),
                                       const StreamDecoder& decode);
 

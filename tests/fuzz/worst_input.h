@@ -17,7 +17,7 @@ inline constexpr std::size_t kMiB = std::size_t{1} << 20;
 
 struct WorstInput {
   const char* name;
-  /// Refuses or takes it: what it says is tested elsewhere.
+  /// Accepts or rejects the input: the result is tested elsewhere.
   void (*parse)(const std::string& text);
   std::function<std::string()> make;
 
@@ -32,7 +32,7 @@ inline std::string filled(std::string_view unit, std::string_view head = {},
   return text.append(tail);
 }
 
-/// The same with units that are told apart by a number.
+/// The same with units that contain their number.
 inline std::string numbered(const std::function<std::string(std::size_t number)>& unit,
                             std::string_view head = {}, std::string_view tail = {}) {
   std::string text(head);

@@ -1,4 +1,4 @@
-// xz: what comes out does not depend on how it came in.
+// xz: the output does not depend on the pieces of the input.
 #include "unpacked.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

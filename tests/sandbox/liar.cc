@@ -1,4 +1,4 @@
-// An extractor that an attack took over: liar LIE
+// A compromised extractor: liar LIE
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>

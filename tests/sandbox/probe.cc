@@ -1,5 +1,5 @@
-// Tries from within the box what must not be possible there, and prints for each how it went:
-// "<what> <errno>". 0 is success.
+// Tries forbidden operations under a policy, and prints a line for each: "<what> <errno>". 0 is
+// success.
 //
 //   probe HOW DIRECTORY      HOW: free; landlock, box, killed or sealed of the extractor's policy;
 //                            given, which is under a policy already
@@ -41,8 +41,7 @@ using namespace pyro;
 constexpr long kFchmodat2 = 452;
 constexpr long kRemovexattrat = 466;
 
-/// Made before the box is closed: what can be done with them is another question than whether they
-/// can be made.
+/// Made before the policy applies: using sockets is tested apart from making them.
 struct Before {
   std::string there;
   std::string other;
@@ -210,7 +209,7 @@ bool close_box(const std::string& how) {
 bool is_skipped(const std::string& how, const std::string& what) {
   if (how == "sealed") return what != "thread";
   if (what == "thread") return true;
-  // Would have its way, or is forbidden in some containers.
+  // Succeeds, or is forbidden in some containers.
   if (how == "free") return what == "ptrace" || what == "execve" || what == "io_uring_setup";
   return how == "given" && what == "execve";
 }

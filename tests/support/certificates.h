@@ -29,7 +29,7 @@ LeafOptions expired_leaf();
 LeafOptions not_yet_valid_leaf();
 LeafOptions wrong_host_leaf();
 
-/// A certificate authority of its own (EC P-256) that nobody trusts until told to.
+/// A new certificate authority (EC P-256), which no client trusts by default.
 class CertificateAuthority {
  public:
   /// Writes `dir`/ca/ca.crt and keeps the issued files in `dir`.

@@ -16,7 +16,7 @@ class Channel {
   /// Plain when `tls` is null; else handshake() comes first.
   Channel(FileDescriptor socket, SSL_CTX* tls);
 
-  /// False when the peer does not want to, or does not speak TLS (then it is told so, in plain).
+  /// False if the peer refuses or does not speak TLS (then it gets an answer in plain HTTP).
   bool handshake();
   /// Bytes read; 0 at the end or on a failure.
   std::size_t read(char* buffer, std::size_t size);

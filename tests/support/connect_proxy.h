@@ -13,7 +13,7 @@ namespace pyro::testing {
 struct ConnectProxyOptions {
   std::string login = {};               ///< "user:password" that it demands, if any.
   std::optional<int> refuse_with = {};  ///< Its answer to everything.
-  std::optional<int> divert_to = {};    ///< The port where all tunnels end: somebody listens in.
+  std::optional<int> divert_to = {};    ///< The port where all tunnels end, as with an interceptor.
 };
 
 /// Takes CONNECT, and requests for http:// URLs; leads to the port that is asked for on 127.0.0.1.

@@ -44,7 +44,7 @@ struct FakeRegistryOptions {
 ///   cdn       /redirected/...: another origin; 400 to every request with Authorization
 ///   token     /token: another port of the same host
 ///   plain     /redirected/... by plain http
-/// All but `plain` speak TLS unless told otherwise. Every method is thread-safe.
+/// All but `plain` use TLS by default. Every method is thread-safe.
 class FakeRegistry {
  public:
   explicit FakeRegistry(const FakeRegistryOptions& options = {});

@@ -1,4 +1,4 @@
-// Tests of the fake registry, with curl as the client that knows HTTP.
+// Tests of the fake registry, with curl as the client.
 #include "support/fake_registry.h"
 
 #include <fmt/format.h>

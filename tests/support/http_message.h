@@ -1,4 +1,4 @@
-// HTTP requests as a test server received them, and responses as it is told to send them.
+// HTTP requests that a test server received, and responses that it sends.
 #pragma once
 
 #include <chrono>

@@ -193,7 +193,7 @@ void HttpServer::serve(Connection& connection, FileDescriptor socket) {
   connection.done = true;
 }
 
-// Before it is closed: the number may belong to somebody else right after.
+// Before it is closed: the number may be reused right after.
 void HttpServer::forget_descriptor(Connection& connection) {
   const std::lock_guard lock(mutex_);
   connection.descriptor = -1;

@@ -25,7 +25,7 @@ namespace pyro::testing {
 
 struct HttpServerOptions {
   std::optional<KeyPair> tls = {};  ///< Plain http without.
-  /// Whoever shows no certificate of this authority is not talked to.
+  /// Clients must show a certificate of this authority.
   std::filesystem::path client_authority = {};
   bool silent = false;  ///< Accepts connections and never says a byte.
 };

@@ -141,7 +141,7 @@ class Runner {
     ::kill(-pid_, SIGKILL);  // what the command left behind in its group
   }
 
-  // Kills before it reaps: until then nobody else can have got the group's number.
+  // Kills before it reaps: until then the group's number cannot be reused.
   void finish() {
     if (pid_ < 0) return;
     ::kill(-pid_, SIGKILL);

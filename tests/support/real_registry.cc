@@ -8,7 +8,7 @@
 namespace pyro::testing {
 namespace {
 
-// It is told to take any free port and says in its log which one it got.
+// It listens on any free port and prints the port to its log.
 std::optional<int> port_in(const std::string& log) {
   static const std::regex kListening(R"(listening on 127\.0\.0\.1:([0-9]+))");
   std::smatch match;

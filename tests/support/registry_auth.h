@@ -26,7 +26,7 @@ struct AuthOptions {
   bool anonymous = true;  ///< Tokens are given without credentials, too.
   TokenField token_field = TokenField::token;
   std::string identity_token = {};         ///< Posted, it buys tokens too; empty: none does.
-  std::optional<int> expires_in = {};      ///< Only what is said.
+  std::optional<int> expires_in = {};      ///< Sent in the answer, without effect.
   std::optional<int> uses_per_token = {};  ///< Then the token is refused as expired.
   std::chrono::milliseconds valid_for{std::chrono::hours(1)};
 };

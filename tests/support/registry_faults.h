@@ -67,7 +67,7 @@ struct Fault {
   std::size_t drop_last = 0;     ///< Fewer bytes, of which the right number is declared.
   std::string extra_bytes = {};  ///< More bytes, declared.
   // The headers.
-  Headers set_headers = {};  ///< Content-Length among them: then that is what is declared.
+  Headers set_headers = {};  ///< Content-Length among them replaces the real one.
   Headers add_headers = {};  ///< Beside those of the same name.
   std::vector<std::string> drop_headers = {};
   std::optional<RedirectFault> redirect = {};

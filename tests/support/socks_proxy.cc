@@ -49,7 +49,7 @@ std::optional<Target> negotiate(int client, const std::stop_token& stop) {
   return Target{name, static_cast<int>(number(port[0]) << 8 | number(port[1]))};
 }
 
-/// Section 6; where we come from is nobody's business.
+/// Section 6. The bound address is left empty.
 void answer(int client, char reply) {
   const char bytes[] = {kVersion, reply, 0, 1, 0, 0, 0, 0, 0, 0};
   send_all(client, {bytes, sizeof bytes});

@@ -141,7 +141,7 @@ pid_t spawn(const std::vector<std::string>& argv, const Command& command,
   const pid_t pid = ::fork();
   if (pid < 0) throw std::runtime_error("fork failed");
   if (pid == 0) plan.execute();
-  ::setpgid(pid, pid);  // also here: whoever comes first, the group exists when this returns
+  ::setpgid(pid, pid);  // here, too, so that the group exists when this returns
   failure_write.reset();
   check_started(pid, failure_read.get(), argv[0]);
   return pid;

@@ -36,7 +36,7 @@ void write_file(const std::filesystem::path& file, std::string_view bytes);
 std::vector<std::string> tree(const std::filesystem::path& dir);
 
 /// As tree(), with each regular file's SHA-256, modification time and inode: equal before and after
-/// means that nobody touched anything.
+/// means that nothing was changed.
 std::vector<std::string> snapshot(const std::filesystem::path& dir);
 
 }  // namespace pyro::testing

@@ -37,7 +37,7 @@ class LoopbackServer {
   std::jthread acceptor_;
 };
 
-/// Invalid when nobody listens there.
+/// Invalid if no socket listens there.
 FileDescriptor connect_loopback(int port);
 
 /// False at a stop.
