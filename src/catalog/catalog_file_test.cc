@@ -166,7 +166,7 @@ TEST(CatalogFile, RejectsMissingRequiredFields) {
   }
 }
 
-TEST(CatalogFile, RefusesContradictingPins) {
+TEST(CatalogFile, RejectsContradictingPins) {
   json environment = entry();
   environment.update({{"oci_registry", "r"},
                       {"oci_repository", "a"},
@@ -224,13 +224,13 @@ TEST(CatalogFile, JsonErrorNamesLineAndColumn) {
   EXPECT_EQ(complaint(std::string(100'000, '[')), "/x/team.json: nested deeper than 64 levels");
 }
 
-TEST(CatalogFile, RefusesTwoEntriesOfOneName) {
+TEST(CatalogFile, RejectsTwoEntriesOfOneName) {
   const json document{{"catalog_version", "1"}, {"environments", {entry(), entry()}}};
   EXPECT_EQ(complaint(document.dump()),
             "/x/team.json: environment 'team:1': field 'name': given by two entries");
 }
 
-TEST(CatalogFile, RefusesNamesTooLongForAFile) {
+TEST(CatalogFile, RejectsNamesTooLongForFile) {
   EXPECT_EQ(complaint_with("version", std::string(193, '1')), "none");
   EXPECT_EQ(
       complaint_with("version", std::string(194, '1')),

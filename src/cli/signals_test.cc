@@ -44,7 +44,7 @@ TEST(SignalsDeathTest, SecondInterruptOrTerminationEndsAtOnce) {
   }
 }
 
-TEST(SignalsDeathTest, RelayedSignalEndsTheProcessOutsideOfAHold) {
+TEST(SignalsDeathTest, RelayedSignalEndsProcessOutsideHold) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {

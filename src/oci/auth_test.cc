@@ -321,7 +321,7 @@ TEST(TokenTest, ReadsTokenAndAccessTokenFields) {
   EXPECT_EQ(token_from(R"({"token": null, "access_token": "y"})"), "y");
 }
 
-TEST(TokenTest, RefusesAnswersWithoutAUsableToken) {
+TEST(TokenTest, RejectsAnswersWithoutUsableToken) {
   for (const char* body : {"{}", "[]", "\"x\"", R"({"token": 1})", R"({"token": ""})"}) {
     EXPECT_EQ(token_from(body), "the answer has no token") << body;
   }

@@ -195,7 +195,7 @@ TEST_F(RegistriesConfTest, ErrorNamesLineAndOmitsContent) {
   for (const Case& c : cases) EXPECT_EQ(error_of(c.content), c.says) << c.content;
 }
 
-TEST_F(RegistriesConfTest, RefusesFileThatOthersMayWrite) {
+TEST_F(RegistriesConfTest, RejectsFileWritableByOthers) {
   const fs::path file = write("[[registry]]\nlocation = \"a.example\"\n");
   EXPECT_EQ(load_registries({file}).size(), 1U);
   fs::permissions(file, fs::perms(0646));

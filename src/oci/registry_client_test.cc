@@ -82,7 +82,7 @@ class RegistryClientTest : public ::testing::Test {
   ErrorCode code_ = ErrorCode::failed;
 };
 
-TEST_F(RegistryClientTest, ResolvesATagToAManifest) {
+TEST_F(RegistryClientTest, ResolvesTagToManifest) {
   const std::string manifest = manifest_with("layer");
   serve_manifest("1", manifest);
   const ResolvedImage image = client().resolve();
@@ -92,7 +92,7 @@ TEST_F(RegistryClientTest, ResolvesATagToAManifest) {
   EXPECT_EQ(http_.requests.at(0).headers.get("Accept"), kManifestAccept);
 }
 
-TEST_F(RegistryClientTest, FollowsAnIndexByDigest) {
+TEST_F(RegistryClientTest, FollowsIndexByDigest) {
   const std::string manifest = manifest_with("layer");
   const std::string index =
       index_with(descriptor("x", kManifestMedia, platform("linux", "arm64")) + "," +
@@ -105,7 +105,7 @@ TEST_F(RegistryClientTest, FollowsAnIndexByDigest) {
   EXPECT_EQ(http_.requests.size(), 2U);
 }
 
-TEST_F(RegistryClientTest, FollowsEntriesWithoutAPlatformOneLevelDown) {
+TEST_F(RegistryClientTest, FollowsEntriesWithoutPlatformOneLevelDown) {
   const std::string manifest = manifest_with("layer");
   const std::string other = index_with(descriptor("x", kManifestMedia, platform("linux", "arm64")));
   const std::string inner =

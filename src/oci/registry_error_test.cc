@@ -32,13 +32,13 @@ TEST(RegistryErrorTest, ShowsCodesAndMessagesOfRegistry) {
             "403 with a web page");
 }
 
-TEST(RegistryErrorTest, ShowsAtMostEightKibibytes) {
+TEST(RegistryErrorTest, ShowsAtMost8KiB) {
   const std::string body =
       R"({"errors": [{"code": "A", "message": ")" + std::string(20'000, 'x') + R"("}]})";
   EXPECT_EQ(describe_answer(response(403, body)).size(), 4U + 8192U);
 }
 
-TEST(RegistryErrorTest, NamesTheUrlWithoutItsSecrets) {
+TEST(RegistryErrorTest, NamesUrlWithoutSecrets) {
   const Error error = refused_answer("the registry", response(429, ""));
   EXPECT_EQ(error.code(), ErrorCode::network);
   EXPECT_STREQ(error.what(),

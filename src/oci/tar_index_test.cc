@@ -186,7 +186,7 @@ TEST(TarIndex, RejectsMalformedArchives) {
   EXPECT_EQ(refusal(padded), start + "there is something between its members");
 }
 
-TEST(TarIndex, RefusesSizesBeyondTheFile) {
+TEST(TarIndex, RejectsSizesBeyondEndOfFile) {
   for (const std::uint64_t size :
        {std::uint64_t{5000}, std::uint64_t{1} << 40, (std::uint64_t{1} << 62) + 3}) {
     HeaderTweaks tweaks{.claimed_size = size, .base256_size = size > 1'000'000};

@@ -160,7 +160,7 @@ struct Hostile {
 
 class HostileMessage : public ::testing::TestWithParam<Hostile> {};
 
-TEST_P(HostileMessage, IsRefused) {
+TEST_P(HostileMessage, IsRejected) {
   EXPECT_FALSE(decode(GetParam().bytes));
 }
 

@@ -158,7 +158,7 @@ struct InvalidCopyOut {
 class InvalidCopyOutTest : public CopiesTest,
                            public ::testing::WithParamInterface<InvalidCopyOut> {};
 
-TEST_P(InvalidCopyOutTest, IsRefused) {
+TEST_P(InvalidCopyOutTest, IsRejected) {
   guest_.say_bytes(GetParam().bytes);
   EXPECT_THAT(copy_out(), HasSubstr(kProtocolError));
 }

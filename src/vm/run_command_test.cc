@@ -149,7 +149,7 @@ struct InvalidRun {
 
 class InvalidRunTest : public RunCommandTest, public ::testing::WithParamInterface<InvalidRun> {};
 
-TEST_P(InvalidRunTest, IsRefused) {
+TEST_P(InvalidRunTest, IsRejected) {
   guest_.say_bytes(GetParam().bytes);
   EXPECT_THAT(failure(), HasSubstr("does not keep to the protocol"));
 }
