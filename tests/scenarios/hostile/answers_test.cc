@@ -108,7 +108,7 @@ const std::vector<Answer> kRefusedAnswers = {
      {"404"}},
     {"BadRequest", answered(kManifest, faults::status(400)), 4, {"400"}},
     {"MethodNotAllowed", answered(kManifest, faults::status(405)), 4, {"405"}},
-    {"ForLegalReasons", answered(kManifest, faults::status(451)), 4, {"451"}},
+    {"UnavailableForLegalReasons", answered(kManifest, faults::status(451)), 4, {"451"}},
     {"EscapeSequencesInTheAnswer",
      answered(kManifest,
               faults::status(403, {}, R"({"errors":[{"code":"DENIED","message":"a\u001b[2Jb"}]})")),
@@ -208,7 +208,7 @@ const std::vector<Answer> kRefusedAnswers = {
      layer_with([](json& layer) { layer["size"] = std::uint64_t{1} << 63; }),
      5,
      {"size"}},
-    {"SizesThatAddUpToNothing",
+    {"SumOfSizesOverflows",
      manifest_with([](json& manifest) {
        manifest["layers"][0]["size"] = (std::uint64_t{1} << 63) - 1;
        for (int i = 0; i < 2; ++i) manifest["layers"].push_back(manifest["layers"][0]);
@@ -323,24 +323,24 @@ const std::vector<Answer> kToleratedAnswers = {
        scene.ask_for_tokens();
        scene.registry.add_rule({.kind = kToken, .last = 1}, faults::status(500));
      }},
-    {"TokenExpiredAtBirth", tokens_with([](AuthOptions& o) { o.expires_in = 0; })},
-    {"TokenExpiresBeforeItIsMade", tokens_with([](AuthOptions& o) { o.expires_in = -1; })},
-    {"TokenForASecond", tokens_with([](AuthOptions& o) { o.expires_in = 1; })},
-    {"TokenForEver", tokens_with([](AuthOptions& o) { o.expires_in = 2147483647; })},
+    {"TokenLifetimeZero", tokens_with([](AuthOptions& o) { o.expires_in = 0; })},
+    {"TokenLifetimeNegative", tokens_with([](AuthOptions& o) { o.expires_in = -1; })},
+    {"TokenLifetimeOneSecond", tokens_with([](AuthOptions& o) { o.expires_in = 1; })},
+    {"TokenLifetimeLargest", tokens_with([](AuthOptions& o) { o.expires_in = 2147483647; })},
     {"RedirectWithoutAScheme",
      [](Scene& scene) {
        const std::string host = scene.registry.host();
        scene.fault(kManifest,
                    faults::redirect_to("//" + host + "/redirected/team/tool/manifests/1"));
      }},
-    {"NoConfig",
+    {"ConfigBlobMissing",
      [](Scene& scene) {
        const json manifest = json::parse(scene.image.root.bytes);
        scene.image.blobs.erase(manifest["config"]["digest"].get<std::string>());
      }},
-    {"ConfigOfNonsense",
+    {"ConfigIsAString",
      manifest_with([](json& manifest) { manifest["config"] = "no descriptor"; })},
-    {"ConfigOfNothing",
+    {"ConfigBlobIsEmptyObject",
      [](Scene& scene) {
        scene.image = ImageBuilder()
                          .layer(tar_of(sample()))
@@ -350,13 +350,13 @@ const std::vector<Answer> kToleratedAnswers = {
     {"TitlesThatArePaths", layer_with([](json& layer) {
        layer["annotations"] = {{"org.opencontainers.image.title", "../../../etc/passwd"}};
      })},
-    {"AnnotationsOfNonsense", manifest_with([](json& manifest) {
+    {"AnnotationWithInvalidDate", manifest_with([](json& manifest) {
        manifest["annotations"] = {{"org.opencontainers.image.created", "+99999-13-45T99:99:60"}};
      })},
     {"ForeignUrls", layer_with([](json& layer) {
        layer["urls"] = {"http://127.0.0.1:1/evil", "file:///etc/passwd"};
      })},
-    {"InlineDataThatLies", layer_with([](json& layer) { layer["data"] = "ZXZpbA=="; })},
+    {"InlineDataMismatch", layer_with([](json& layer) { layer["data"] = "ZXZpbA=="; })},
     {"OneLayerTwice", manifest_with([](json& manifest) {
        manifest["layers"].push_back(manifest["layers"][0]);
      })},
@@ -392,7 +392,7 @@ class HostileAnswerTest : public HostileHarness {
   }
 };
 
-TEST_F(HostileAnswerTest, AnotherImageInPlaceOfThePinnedOne) {
+TEST_F(HostileAnswerTest, RejectsManifestThatIsNotThePinnedOne) {
   const Image pinned = image_of(sample());
   const Image other = image_of(other_artifacts(3));
   registry_->put(kRepository, "other", other);
@@ -405,7 +405,7 @@ TEST_F(HostileAnswerTest, AnotherImageInPlaceOfThePinnedOne) {
   expect_refused(5, {"manifest", "its digest is " + other.digest()});
 }
 
-TEST_F(HostileAnswerTest, ThereAndBackAgainWithoutCredentials) {
+TEST_F(HostileAnswerTest, RedirectBackToRegistryCarriesNoCredentials) {
   const Image image = image_of(sample());
   registry_->set_auth(auth(Mode::bearer));
   log_in(registry_->host());
@@ -422,7 +422,7 @@ TEST_F(HostileAnswerTest, ThereAndBackAgainWithoutCredentials) {
   expect_installed(sample());
 }
 
-TEST_F(HostileAnswerTest, AnExpiredLinkEndsItAndIsNotToldInFull) {
+TEST_F(HostileAnswerTest, FailsOnExpiredLinkAndHidesItsSignature) {
   start_registry({.links_work_once = true});
   registry_->add_rule({.kind = kBlob}, faults::redirect(To::cdn));
   registry_->add_rule({.kind = RequestKind::redirected, .first = 2}, faults::status(403));
@@ -431,7 +431,7 @@ TEST_F(HostileAnswerTest, AnExpiredLinkEndsItAndIsNotToldInFull) {
   expect_refused(4, {"403"});
 }
 
-TEST_F(HostileAnswerTest, ServerErrorsInTheMiddleAreWaitedOut) {
+TEST_F(HostileAnswerTest, RetriesServerErrorsDuringResume) {
   registry_->add_rule({.kind = kBlob, .last = 1}, faults::cut_after(100'000));
   registry_->add_rule({.kind = kBlob, .ranged = true, .last = 2}, faults::status(500));
   offer(image_of(sample()));
@@ -439,7 +439,7 @@ TEST_F(HostileAnswerTest, ServerErrorsInTheMiddleAreWaitedOut) {
   expect_installed(sample());
 }
 
-TEST_F(HostileAnswerTest, AShortTailIsAskedForAgain) {
+TEST_F(HostileAnswerTest, ResumesAgainWhenResumedTransferIsCut) {
   registry_->add_rule({.kind = kBlob, .last = 1}, faults::cut_after(100'000));
   registry_->add_rule({.kind = kBlob, .ranged = true, .last = 1}, faults::cut_after(10));
   offer(image_of(sample()));
@@ -447,27 +447,27 @@ TEST_F(HostileAnswerTest, AShortTailIsAskedForAgain) {
   expect_installed(sample());
 }
 
-TEST_F(HostileAnswerTest, AProxyThatWantsAPassword) {
+TEST_F(HostileAnswerTest, FailsWhenProxyAnswers407) {
   HttpServer proxy({}, [](const HttpRequest&) { return HttpResponse{.status = 407}; });
   use_catalog({oci_entry("registry.example")});
   expect_refused(4, {"registry.example"}, {"env", "pull", "tool:1"},
                  {{"https_proxy", "http://robin:top-secret@" + proxy.host()}});
 }
 
-TEST_F(HostileAnswerTest, AProxyThatIsDown) {
+TEST_F(HostileAnswerTest, FailsWhenProxyIsDown) {
   use_catalog({oci_entry("registry.example")});
   expect_refused(
       4, {"registry.example", "proxy"}, {"env", "pull", "tool:1"},
       {{"https_proxy", "http://robin:top-secret@localhost:" + std::to_string(unused_port())}});
 }
 
-TEST_F(HostileAnswerTest, ThisMachineIsNotReachedThroughAProxy) {
+TEST_F(HostileAnswerTest, ReachesLoopbackWithoutProxy) {
   offer(image_of(sample()));
   const std::string nobody = "http://localhost:" + std::to_string(unused_port());
   pyro_ok({"env", "pull", "tool:1"}, {{"https_proxy", nobody}, {"ALL_PROXY", nobody}});
 }
 
-TEST_F(HostileAnswerTest, CredentialsThatAreNoFile) {
+TEST_F(HostileAnswerTest, FailsWhenCredentialFileIsMissingOrAPipe) {
   registry_->set_auth(auth(Mode::basic));
   offer(image_of(sample()));
   run_checked({.argv = {"mkfifo", (dir_ / "pipe").string()}});
@@ -478,7 +478,7 @@ TEST_F(HostileAnswerTest, CredentialsThatAreNoFile) {
   EXPECT_NE(result.exit_code, 0) << "it waits for nobody to write";
 }
 
-TEST_F(HostileAnswerTest, AnInterruptionByHangupIsOne) {
+TEST_F(HostileAnswerTest, HangupInterruptsPullAndNextPullSucceeds) {
   registry_->add_rule({.kind = kBlob}, faults::held_after(100'000));
   offer(image_of(sample()));
   BackgroundProcess pull(command({"env", "pull", "tool:1"}), dir_ / "out");
@@ -493,7 +493,7 @@ TEST_F(HostileAnswerTest, AnInterruptionByHangupIsOne) {
   EXPECT_TRUE(std::filesystem::is_empty(cache() / "staging"));
 }
 
-TEST_F(HostileAnswerTest, APauseOfThisMachineIsGotOver) {
+TEST_F(HostileAnswerTest, PullContinuesAfterSuspension) {
   registry_->add_rule({.kind = kBlob, .last = 1}, faults::cut_after(100'000));
   registry_->add_rule({.kind = kBlob}, faults::slow(50'000, std::chrono::milliseconds(50)));
   offer(image_of(sample()));

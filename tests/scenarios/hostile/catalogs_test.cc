@@ -25,16 +25,16 @@ const std::string kHex(64, 'a');
 const std::vector<Field> kRefusedFields = {
     {"RegistryEmpty", "oci_registry", ""},
     {"RegistryOfSpaces", "oci_registry", "  "},
-    {"RegistryWithAWordForAPort", "oci_registry", "host:port"},
+    {"RegistryWithNonNumericPort", "oci_registry", "host:port"},
     {"RegistryWithPort0", "oci_registry", "host:0"},
     {"RegistryWithPort65536", "oci_registry", "host:65536"},
     {"RegistryWithoutAPort", "oci_registry", "host:"},
-    {"RegistryOfColons", "oci_registry", "::1"},
+    {"RegistryWithBareIpv6", "oci_registry", "::1"},
     {"RegistryWithAPath", "oci_registry", "host/path"},
     {"RegistryWithAPassword", "oci_registry", "robin:secret@host"},
     {"RegistryWithALineBreak", "oci_registry", "host\nX-Injected: 1"},
     {"RegistryWithAZeroByte", "oci_registry", std::string("host\0x", 6)},
-    {"RegistryInOtherLetters", "oci_registry", "r\xc3\xa9gistry.example"},
+    {"RegistryNotAscii", "oci_registry", "r\xc3\xa9gistry.example"},
     {"RepositoryInCapitals", "oci_repository", "Team/Tool"},
     {"RepositoryWithTwoSlashes", "oci_repository", "team//tool"},
     {"RepositoryWithADot", "oci_repository", "team/./tool"},
@@ -45,7 +45,7 @@ const std::vector<Field> kRefusedFields = {
     {"RepositoryOfMixedSeparators", "oci_repository", "a.-b"},
     {"RepositoryEscaped", "oci_repository", "%2e%2e/x"},
     {"RepositoryOf256", "oci_repository", std::string(256, 'a')},
-    {"RepositoryWithATurnedWord", "oci_repository",
+    {"RepositoryWithABidiOverride", "oci_repository",
      "a\xe2\x80\xae"
      "b"},
     {"TagEmpty", "oci_reference", ""},
@@ -59,7 +59,7 @@ const std::vector<Field> kRefusedFields = {
     {"DigestOf63", "oci_digest", "sha256:" + std::string(63, 'a')},
     {"DigestOf65", "oci_digest", "sha256:" + std::string(65, 'a')},
     {"DigestInCapitals", "oci_digest", "sha256:" + std::string(64, 'A')},
-    {"DigestOfOtherLetters", "oci_digest", "sha256:" + std::string(64, 'g')},
+    {"DigestNotHexadecimal", "oci_digest", "sha256:" + std::string(64, 'g')},
     {"DigestSha512", "oci_digest", "sha512:" + kHex},
     {"DigestMd5", "oci_digest", "md5:" + std::string(32, 'a')},
     {"DigestAsReferenceOf63", "oci_reference", "sha256:" + std::string(63, 'a')},
@@ -71,7 +71,7 @@ const std::vector<Field> kRefusedFields = {
 
 class RefusedField : public HostileHarness, public ::testing::WithParamInterface<Field> {};
 
-TEST_P(RefusedField, IsNamedWithItsFileAndEntry) {
+TEST_P(RefusedField, ErrorNamesFileEntryAndField) {
   json made = oci_entry("registry.example");
   made[GetParam().field] = GetParam().value;
   use_catalog({made});
@@ -82,7 +82,7 @@ TEST_P(RefusedField, IsNamedWithItsFileAndEntry) {
 INSTANTIATE_TEST_SUITE_P(Fields, RefusedField, ::testing::ValuesIn(kRefusedFields), row_name);
 
 const std::vector<Field> kAccepted = {
-    {"RegistryOfNumbers", "oci_registry", "[::1]:5000"},
+    {"RegistryWithBracketedIpv6", "oci_registry", "[::1]:5000"},
     {"RegistryWithPort65535", "oci_registry", "host:65535"},
     {"RegistryInCapitals", "oci_registry", "Registry.Example"},
     {"RepositoryWithTwoUnderscores", "oci_repository", "a__b"},
@@ -92,7 +92,7 @@ const std::vector<Field> kAccepted = {
 
 class AcceptedField : public HostileHarness, public ::testing::WithParamInterface<Field> {};
 
-TEST_P(AcceptedField, IsTaken) {
+TEST_P(AcceptedField, IsShownByInspect) {
   json made = oci_entry("registry.example");
   made[GetParam().field] = GetParam().value;
   use_catalog({made});
@@ -115,16 +115,16 @@ std::string catalog_with(const std::string& field) {
 }
 
 const std::vector<Document> kDocuments = {
-    {"Nothing", ""},
+    {"Empty", ""},
     {"CutOff", R"({"catalog_version": "1", "environments": [)"},
     {"ByteOrderMarkAlone", "\xef\xbb\xbf"},
     {"FieldTwice", R"({"catalog_version": "1", "catalog_version": "2", "environments": []})"},
     {"VersionMissing", R"({"environments": []})"},
-    {"SomethingBehind", R"({"catalog_version": "1", "environments": []} {})"},
+    {"TrailingData", R"({"catalog_version": "1", "environments": []} {})"},
     {"NotANumber", catalog_with(R"("name": NaN)")},
-    {"NumberBeyondAll", catalog_with(R"("name": 1e999)")},
+    {"NumberOutOfRange", catalog_with(R"("name": 1e999)")},
     {"NotUtf8", catalog_with("\"name\": \"\xff\xfe\"")},
-    {"HalfACharacter", catalog_with(R"("name": "\ud800")")},
+    {"LoneSurrogate", catalog_with(R"("name": "\ud800")")},
     {"AList", "[]"},
     {"Deep", std::string(100'000, '[')},
     {"DeepObjects",
@@ -138,7 +138,7 @@ const std::vector<Document> kDocuments = {
 
 class RefusedDocument : public HostileHarness, public ::testing::WithParamInterface<Document> {};
 
-TEST_P(RefusedDocument, IsNamed) {
+TEST_P(RefusedDocument, ErrorNamesTheFile) {
   write_file(catalog_file(), GetParam().text);
   expect_refused(1, {catalog_file().string()});
 }
@@ -153,16 +153,16 @@ class HostileCatalogTest : public HostileHarness {
   }
 };
 
-TEST_F(HostileCatalogTest, OfAGibibyteIsNotRead) {
+TEST_F(HostileCatalogTest, RejectsCatalogOf1GiB) {
   make_catalog_of(std::uintmax_t{1} << 30);
   expect_refused(1, {catalog_file().string()});
 }
 
-TEST_F(HostileCatalogTest, ThatIsAnEndlessDeviceIsNotRead) {
+TEST_F(HostileCatalogTest, RejectsEndlessDeviceAsCatalog) {
   expect_refused(1, {"/dev/zero"}, {"env", "pull", "tool:1", "--catalog", "/dev/zero"});
 }
 
-TEST_F(HostileCatalogTest, ThatIsAPipeNobodyNamedIsNotWaitedFor) {
+TEST_F(HostileCatalogTest, RejectsPipeAndDeviceInCatalogDirectory) {
   fs::create_directories(catalog_file().parent_path());
   ASSERT_EQ(::mkfifo(catalog_file().c_str(), 0644), 0);
   expect_refused(6, {catalog_file().string(), "not a regular file"});
@@ -171,7 +171,7 @@ TEST_F(HostileCatalogTest, ThatIsAPipeNobodyNamedIsNotWaitedFor) {
   expect_refused(6, {catalog_file().string(), "not a regular file"});
 }
 
-TEST_F(HostileCatalogTest, ThatIsAPipeSomebodyNamedIsRead) {
+TEST_F(HostileCatalogTest, ReadsPipeGivenAsCatalog) {
   const fs::path file = write_catalog(dir_ / "team.json", {oci_entry("registry.example")});
   Command piped = command({"env", "inspect", "tool:1", "--catalog", "/dev/stdin"});
   const std::vector<std::string> shell{"/bin/sh", "-c", "cat \"$0\" | \"$@\"", file.string()};
@@ -181,19 +181,19 @@ TEST_F(HostileCatalogTest, ThatIsAPipeSomebodyNamedIsRead) {
   expect_says(result.out, {"tool:1"});
 }
 
-TEST_F(HostileCatalogTest, TwoOfOneNameAreNamed) {
+TEST_F(HostileCatalogTest, RejectsTwoEntriesOfOneName) {
   use_catalog({oci_entry("a.example"), oci_entry("b.example")});
   expect_refused(1, {catalog_file().string(), "tool:1"});
 }
 
-TEST_F(HostileCatalogTest, APinAndAReferenceThatDisagree) {
+TEST_F(HostileCatalogTest, RejectsDigestThatContradictsReference) {
   json made = oci_entry("registry.example", "team/tool", "sha256:" + kHex);
   made["oci_digest"] = "sha256:" + std::string(64, 'b');
   use_catalog({made});
   expect_refused(1, {catalog_file().string(), "tool:1", "oci_digest"});
 }
 
-TEST_F(HostileCatalogTest, NamesOnTheCommandLine) {
+TEST_F(HostileCatalogTest, RejectsInvalidNamesOnTheCommandLine) {
   for (const std::string& name :
        {std::string(), std::string("  "), std::string("../x"), std::string("a\nb"),
         std::string("\x1b[2J"), std::string("\xff\xfe"), std::string(100'000, 'a')}) {
@@ -204,7 +204,7 @@ TEST_F(HostileCatalogTest, NamesOnTheCommandLine) {
   EXPECT_FALSE(fs::exists(cache()));
 }
 
-TEST_F(HostileCatalogTest, DescriptionsCannotActOnATerminal) {
+TEST_F(HostileCatalogTest, EscapesControlCharactersInDescriptions) {
   json made = oci_entry("registry.example");
   made["description"] =
       "a\x1b[2J\x07\xe2\x80\xae"

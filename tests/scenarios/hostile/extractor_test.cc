@@ -76,7 +76,7 @@ class ExtractorTest : public RegistryHarness {
   std::optional<pid_t> extractor_;
 };
 
-TEST_F(ExtractorTest, IsShutIn) {
+TEST_F(ExtractorTest, IsSandboxedWhileItExtracts) {
 #ifdef PYRO_SANITIZED
   GTEST_SKIP() << "sanitizers need more system calls";
 #endif
@@ -93,7 +93,7 @@ TEST_F(ExtractorTest, IsShutIn) {
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(variables), {}), "");
 }
 
-TEST_F(ExtractorTest, HasOpenWhatItNeedsAndNothingElse) {
+TEST_F(ExtractorTest, HasOnlyRequiredFilesOpen) {
   std::map<std::string, int> targets;
   std::error_code denied;
   const fs::path directory = fs::path("/proc") / std::to_string(*extractor_) / "fd";
@@ -121,7 +121,7 @@ TEST_F(ExtractorTest, HoldsNoLock) {
   }
 }
 
-TEST_F(ExtractorTest, ItsDeathIsTheEndOfThePull) {
+TEST_F(ExtractorTest, KilledExtractorFailsThePull) {
   ASSERT_EQ(::kill(*extractor_, SIGKILL), 0);
   const ProcessResult result = pull_->wait();
   EXPECT_EQ(result.exit_code, 1) << result.err;
@@ -131,7 +131,7 @@ TEST_F(ExtractorTest, ItsDeathIsTheEndOfThePull) {
   expect_installed(sample());
 }
 
-TEST_F(ExtractorTest, ItsCrashIsTheArchivesFault) {
+TEST_F(ExtractorTest, CrashIsReportedAsBadArchive) {
   ASSERT_EQ(::kill(*extractor_, SIGSEGV), 0);
   const ProcessResult result = pull_->wait();
 #ifndef PYRO_SANITIZED  // which turn it into an exit code
@@ -142,7 +142,7 @@ TEST_F(ExtractorTest, ItsCrashIsTheArchivesFault) {
   expect_installed(sample());
 }
 
-TEST_F(ExtractorTest, ReportsASystemCallThatItMayNotMake) {
+TEST_F(ExtractorTest, ReportsForbiddenSystemCall) {
 #ifdef PYRO_SANITIZED
   GTEST_SKIP() << "sanitizers need more system calls";
 #endif
@@ -155,7 +155,7 @@ TEST_F(ExtractorTest, ReportsASystemCallThatItMayNotMake) {
   expect_installed(sample());
 }
 
-TEST_F(ExtractorTest, EndsThePullWhenItStandsStill) {
+TEST_F(ExtractorTest, StalledExtractorFailsThePull) {
   ASSERT_EQ(::kill(*extractor_, SIGSTOP), 0);
   const ProcessResult result = pull_->wait(Milliseconds(50'000));
   EXPECT_EQ(result.exit_code, 1) << result.err;
@@ -165,12 +165,12 @@ TEST_F(ExtractorTest, EndsThePullWhenItStandsStill) {
   pyro_ok({"env", "remove", "tool:1"});  // no lock is left
 }
 
-TEST_F(ExtractorTest, EndsWithThePull) {
+TEST_F(ExtractorTest, ExitsWhenPullIsKilled) {
   pull_->send_signal(SIGKILL);
   EXPECT_TRUE(eventually([&] { return !is_there(*extractor_); }));
 }
 
-TEST_F(ExtractorTest, IsGoneAfterAnInterrupt) {
+TEST_F(ExtractorTest, ExitsWhenPullIsInterrupted) {
   // A terminal sends it to both.
   ASSERT_EQ(::kill(*extractor_, SIGINT), 0);
   ASSERT_EQ(::kill(*extractor_, SIGTERM), 0);
@@ -183,13 +183,13 @@ TEST_F(ExtractorTest, IsGoneAfterAnInterrupt) {
 
 class ExtractorByHandTest : public PyroHarness {};
 
-TEST_F(ExtractorByHandTest, DoesNothing) {
+TEST_F(ExtractorByHandTest, RejectsManualStart) {
   const ProcessResult result = pyro({"extract-in-box"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_EQ(result.out, "");
 }
 
-TEST_F(ExtractorByHandTest, IsInNoHelp) {
+TEST_F(ExtractorByHandTest, IsNotListedInHelp) {
   expect_hides(pyro_ok({"--help"}).out, {"extract-in-box"});
 }
 

@@ -20,7 +20,7 @@ class InterruptedCalls : public RegistryHarness {
   fs::path file() const { return dir_ / "export.tar"; }
 };
 
-TEST_F(InterruptedCalls, ArePulledThrough) {
+TEST_F(InterruptedCalls, PullVerifyRemoveAndPruneSucceed) {
   pyro_ok({"env", "pull", "tool:1"});
   expect_installed(sample());
   EXPECT_EQ(pyro_json({"env", "verify", "tool:1"})[0]["status"], "ok");
@@ -30,7 +30,7 @@ TEST_F(InterruptedCalls, ArePulledThrough) {
   EXPECT_EQ(pyro_json({"env", "prune"})["failed"], json::array());
 }
 
-TEST_F(InterruptedCalls, AreExportedAndImportedThrough) {
+TEST_F(InterruptedCalls, ExportAndImportSucceed) {
   pyro_ok({"env", "pull", "tool:1"});
   pyro_ok({"env", "export", "tool:1", "-o", file().string()});
   EXPECT_TRUE(holds(file(), pyro_ok({"env", "export", "tool:1", "-o", "-"}).out));
@@ -38,7 +38,7 @@ TEST_F(InterruptedCalls, AreExportedAndImportedThrough) {
   expect_installed(sample());
 }
 
-TEST_F(InterruptedCalls, AreCopiedThrough) {
+TEST_F(InterruptedCalls, PullFromDirectorySucceeds) {
   write_file(dir_ / "directory/vmlinux", sample().kernel);
   write_file(dir_ / "directory/rootfs.ext4", sample().rootfs);
   pyro_ok({"env", "add", "mine", (dir_ / "directory").string()});

@@ -79,7 +79,7 @@ const std::vector<HostileLayer> kRows = {
     {"RootfsIsAHardlinkToOutside",
      only(TarBuilder().file("vmlinux", "k").hardlink("rootfs.ext4", "../x")),
      {"link 'rootfs.ext4' points out of the archive, to '../x'"}},
-    {"KernelBehindAFolderThatLeadsOut",
+    {"KernelBehindAnOutwardLink",
      only(TarBuilder().symlink("boot", "/boot").file("boot/vmlinux", "k").file("rootfs.ext4", "r")),
      {"link 'boot' points out of the archive, to '/boot'"}},
     {"ArtifactIsADevice",
@@ -113,10 +113,10 @@ const std::vector<HostileLayer> kRows = {
        tar.gnu_long_name(std::string(200, 'a') + "/../../../x").file("x", "x");
      }),
      {"has '..' in its name"}},
-    {"TwoAtOneDepth",
+    {"TwoKernelsAtOneDepth",
      only(TarBuilder().file("a/vmlinux", "a").file("b/vmlinux", "b").file("rootfs.ext4", "r")),
      {"a/vmlinux", "b/vmlinux"}},
-    {"TwoAtOneDepthInTwoLayers",
+    {"TwoKernelsAtOneDepthInTwoLayers",
      [](Layers& layers) {
        layers.tar(TarBuilder().file("a/vmlinux", "a").file("rootfs.ext4", "r"));
        layers.tar(TarBuilder().file("b/vmlinux", "b"));
@@ -159,7 +159,7 @@ const std::vector<HostileLayer> kRows = {
      only(good()),
      {"'rootfs.ext4'", "2 MiB", "the limit is 1 MiB", "--max-size"},
      {"--max-size", "1MiB"}},
-    {"ClaimsTooMuch",
+    {"ClaimedSizeTooLarge",
      [](Layers& layers) {
        layers.image.layer(
            TarBuilder()
@@ -203,7 +203,7 @@ const std::vector<HostileLayer> kRows = {
      sparse_rootfs({.size = 9000, .extents = {{0, 4}, {9000, 4}}, .stored = "datadata"},
                    SparseFormat::pax_0_1),
      {"layer 1 of 1"}},
-    {"SparseMapOfMoreThanThereIs",
+    {"SparseMapLargerThanData",
      sparse_rootfs({.size = 9000, .extents = {{0, 4}, {4096, 4}}, .stored = "data"},
                    SparseFormat::pax_1_0),
      {"layer 1 of 1", "has more than it holds"}},
@@ -256,12 +256,12 @@ const std::vector<HostileLayer> kRows = {
                       .file("rootfs.ext4", "r"));
      },
      {"layer 1 of 1", "tar"}},
-    {"SomethingAfterTheEnd",
+    {"DataAfterEndOfArchive",
      [](Layers& layers) {
        layers.image.layer(good().finish() + TarBuilder().file("vmlinux", "evil").finish());
      },
      {"layer 1 of 1", "follows its end"}},
-    {"NothingButAnEmptyLayer",
+    {"OnlyAnEmptyLayer",
      [](Layers& layers) { layers.raw(""); },
      {"environment archive did not contain vmlinux"}},
     {"NoTar", [](Layers& layers) { layers.image.layer(noise(5000)); }, {"layer 1 of 1", "tar"}},
@@ -308,7 +308,7 @@ INSTANTIATE_TEST_SUITE_P(Layers, HostileLayerTest, ::testing::ValuesIn(kRows), r
 
 class RaisedLimitTest : public RegistryHarness {};
 
-TEST_F(RaisedLimitTest, MaxSizeLetsItThrough) {
+TEST_F(RaisedLimitTest, InstallsArtifactUnderRaisedMaxSize) {
   offer(image_of(sample()));
   EXPECT_EQ(pyro({"env", "pull", "tool:1", "--max-size", "2MiB"}).exit_code, 5);
   pyro_ok({"env", "pull", "tool:1", "--max-size", "3MiB"});

@@ -76,7 +76,7 @@ class HostileLayouts : public HostileHarness {
   const fs::path layout_ = dir_ / "layout";
 };
 
-TEST_F(HostileLayouts, CutAnywhere) {
+TEST_F(HostileLayouts, RejectsArchiveCutAnywhere) {
   const std::string whole = read_file(file());
   const std::size_t step = long_tests() ? 97 : whole.size() / 16;
   for (std::size_t size = 0; size < whole.size(); size += step) {
@@ -85,7 +85,7 @@ TEST_F(HostileLayouts, CutAnywhere) {
   }
 }
 
-TEST_F(HostileLayouts, AChangedByteAnywhere) {
+TEST_F(HostileLayouts, ChangedByteIsRejectedOrHarmless) {
   const std::string whole = read_file(file());
   const std::size_t step = long_tests() ? 13 : whole.size() / 36;
   for (std::size_t at = 0; at < whole.size(); at += step) {
@@ -95,7 +95,7 @@ TEST_F(HostileLayouts, AChangedByteAnywhere) {
   }
 }
 
-TEST_F(HostileLayouts, AByteMoreOrLess) {
+TEST_F(HostileLayouts, InsertedOrRemovedByteIsRejectedOrHarmless) {
   const std::string whole = read_file(file());
   for (std::size_t at = 3; at < whole.size(); at += whole.size() / 8) {
     expect_refused_or_right(whole.substr(0, at) + whole.substr(at + 1), at);
@@ -103,19 +103,19 @@ TEST_F(HostileLayouts, AByteMoreOrLess) {
   }
 }
 
-TEST_F(HostileLayouts, WithoutAnIndex) {
+TEST_F(HostileLayouts, RejectsLayoutWithoutIndex) {
   unpack();
   fs::remove(layout_ / "index.json");
   expect_bad(layout_, 5, {"it has no index.json"});
 }
 
-TEST_F(HostileLayouts, WithAnIndexOf5MiB) {
+TEST_F(HostileLayouts, RejectsIndexOf5MiB) {
   unpack();
   write_file(layout_ / "index.json", std::string(5U << 20, ' '));
   expect_bad(layout_, 5, {"index.json has 5242880 bytes; at most 4194304 are read"});
 }
 
-TEST_F(HostileLayouts, WithAnIndexThatIsNoIndex) {
+TEST_F(HostileLayouts, RejectsMalformedIndex) {
   unpack();
   for (const char* text :
        {"", "[]", "{", "{}", R"({"schemaVersion": 1})", R"({"schemaVersion": 2, "manifests": 7})",
@@ -125,7 +125,7 @@ TEST_F(HostileLayouts, WithAnIndexThatIsNoIndex) {
   }
 }
 
-TEST_F(HostileLayouts, WithBlobsWhoseNamesAreNoDigests) {
+TEST_F(HostileLayouts, RejectsInvalidDigestInIndex) {
   unpack();
   for (const char* digest :
        {"sha256:../../../etc/passwd", "sha512:aa", "md5:aa", "vmlinux", "", "sha256:AAAA"}) {
@@ -134,7 +134,7 @@ TEST_F(HostileLayouts, WithBlobsWhoseNamesAreNoDigests) {
   }
 }
 
-TEST_F(HostileLayouts, WithBlobsThatAreMissingLongerOrOthers) {
+TEST_F(HostileLayouts, RejectsMissingLongerAndChangedBlobs) {
   unpack();
   const fs::path layer = blob(layer_digest());
   const std::string bytes = read_file(layer);
@@ -149,7 +149,7 @@ TEST_F(HostileLayouts, WithBlobsThatAreMissingLongerOrOthers) {
   expect_bad(layout_, 5, {"cannot read the manifest " + manifest_digest(), "it is not there"});
 }
 
-TEST_F(HostileLayouts, WithBlobsThatAreNoFiles) {
+TEST_F(HostileLayouts, RejectsBlobsThatAreNotRegularFiles) {
   unpack();
   const fs::path layer = blob(layer_digest());
   fs::rename(layer, dir_ / "elsewhere");
@@ -163,7 +163,7 @@ TEST_F(HostileLayouts, WithBlobsThatAreNoFiles) {
   expect_bad(layout_, 5, {"is not a regular file"});
 }
 
-TEST_F(HostileLayouts, WithTwoImagesOfOneName) {
+TEST_F(HostileLayouts, RejectsTwoImagesOfOneName) {
   unpack();
   edit_index([&](json& index) {
     json other = index["manifests"][0];
@@ -173,7 +173,7 @@ TEST_F(HostileLayouts, WithTwoImagesOfOneName) {
   expect_bad(layout_, 5, {"there is more than one image called 'tool:1'"});
 }
 
-TEST_F(HostileLayouts, WithAnIndexThatContradictsItsImage) {
+TEST_F(HostileLayouts, RejectsIndexThatContradictsManifest) {
   unpack();
   edit_index([&](json& index) {
     index["manifests"][0]["annotations"]["io.pyro.environment.version"] = "2.0.0";
@@ -188,7 +188,7 @@ TEST_F(HostileLayouts, WithAnIndexThatContradictsItsImage) {
   expect_bad(layout_, 5, {"the index calls it other:1 1.0.0, but its manifest says tool:1 1.0.0"});
 }
 
-TEST_F(HostileLayouts, WithNamesThatLeadElsewhere) {
+TEST_F(HostileLayouts, RejectsAbsoluteAndParentMemberNames) {
   const std::string whole = read_file(file());
   for (const char* name : {"../../etc/passwd", "/etc/passwd", "blobs/../../x"}) {
     write_file(bad_file(), TarBuilder().file(name, "x").finish());
@@ -197,7 +197,7 @@ TEST_F(HostileLayouts, WithNamesThatLeadElsewhere) {
 }
 
 // As large as all of pyro may be, if they were all kept.
-TEST_F(HostileLayouts, WithThousandsOfLongNames) {
+TEST_F(HostileLayouts, ImportsArchiveWithThousandsOfLongNames) {
   TarBuilder names;
   for (int i = 0; i < 1300; ++i) {
     names.gnu_long_name(std::to_string(i) + std::string(60'000, 'n')).file("x", "");
@@ -207,7 +207,7 @@ TEST_F(HostileLayouts, WithThousandsOfLongNames) {
   expect_installed(small_);
 }
 
-TEST_F(HostileLayouts, WithEscapesInNames) {
+TEST_F(HostileLayouts, EscapesControlCharactersInNames) {
   unpack();
   edit_index([&](json& index) {
     index["manifests"][0]["annotations"] = {{"io.pyro.environment.name", "\x1b[31mred\n"},
@@ -216,7 +216,7 @@ TEST_F(HostileLayouts, WithEscapesInNames) {
   expect_bad(layout_, 5, {"the index calls it \\x1b[31mred", "its manifest says tool:1"});
 }
 
-TEST_F(HostileLayouts, OfNothing) {
+TEST_F(HostileLayouts, RejectsPathsThatAreNotLayouts) {
   fs::create_directory(layout_);
   expect_bad(layout_, 5, {"is not an image layout", "it has no oci-layout"});
   expect_bad(dir_ / "missing", 6, {"cannot open"});
@@ -229,7 +229,7 @@ TEST_F(HostileLayouts, OfNothing) {
   expect_bad(dir_ / "pipe", 6, {"is neither a directory nor a file"});
 }
 
-TEST_F(HostileLayouts, ForOtherPlatforms) {
+TEST_F(HostileLayouts, RejectsImageForAnotherPlatform) {
   unpack();
   edit_index([&](json& index) { index["manifests"][0]["platform"]["architecture"] = "arm64"; });
   expect_bad(layout_, 3, {"does not say which environments it has"});

@@ -14,9 +14,9 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-class HostileMachineTest : public HostileHarness {
+class HostFaultsTest : public HostileHarness {
  protected:
-  HostileMachineTest() {
+  HostFaultsTest() {
     write_file(dir_ / "tool.tar", tar_of(sample()));
     use_archive();
   }
@@ -44,7 +44,7 @@ class HostileMachineTest : public HostileHarness {
 
 // --- disks ---
 
-TEST_F(HostileMachineTest, EveryFailedFsyncIsFinal) {
+TEST_F(HostFaultsTest, FailedFsyncFailsReplacementAtEveryStep) {
   install_by_hand(other_artifacts(20));
   const auto before = cache_state();
   int failed = 0;
@@ -59,24 +59,24 @@ TEST_F(HostileMachineTest, EveryFailedFsyncIsFinal) {
   expect_installed(sample());
 }
 
-TEST_F(HostileMachineTest, AFirstInstallWhoseFsyncFailsIsNone) {
+TEST_F(HostFaultsTest, FailedFsyncLeavesNoFirstInstall) {
   pyro_ok({"env", "list"});
   expect_refused(6, {"Input/output error"}, {"env", "pull", "tool:1"}, failing("fsync", EIO, 7));
 }
 
-TEST_F(HostileMachineTest, AQuotaIsNamed) {
+TEST_F(HostFaultsTest, ReportsExceededDiskQuota) {
   expect_refused(6, {"Disk quota exceeded"}, {"env", "pull", "tool:1"},
                  failing("fsync", EDQUOT, 7));
 }
 
-TEST_F(HostileMachineTest, AFailedCloseLosesNothing) {
+TEST_F(HostFaultsTest, FailedCloseLosesNoData) {
   offer(image_of(sample()));
   pyro_ok({"env", "pull", "tool:1"}, failing("close", EIO));
   expect_installed(sample());
   EXPECT_EQ(pyro_json({"env", "verify"}, 0, failing("close", EIO))[0]["status"], "ok");
 }
 
-TEST_F(HostileMachineTest, AStormOfSignalsInterruptsNothing) {
+TEST_F(HostFaultsTest, CommandsSucceedDuringSignalStorm) {
   offer(image_of(sample()));
   const Variables storm = preloaded("PYRO_TEST_STORM", "500");
   pyro_ok({"env", "pull", "tool:1"}, storm);
@@ -87,32 +87,32 @@ TEST_F(HostileMachineTest, AStormOfSignalsInterruptsNothing) {
   expect_installed(sample());
 }
 
-TEST_F(HostileMachineTest, WithoutTheFlagsOfRenameAFirstInstallWorks) {
+TEST_F(HostFaultsTest, FirstInstallSucceedsWithoutRenameFlags) {
   pyro_ok({"env", "pull", "tool:1"}, failing("renameat2", EINVAL));
   expect_installed(sample());
 }
 
-TEST_F(HostileMachineTest, WithoutAnExchangeTheOldInstallStays) {
+TEST_F(HostFaultsTest, KeepsOldInstallWhereExchangeFails) {
   install_by_hand(other_artifacts(20));
   expect_refused(6, {"cannot replace"}, {"env", "pull", "--force", "tool:1"},
                  failing("renameat2", EINVAL, 2));
   expect_installed(other_artifacts(20));
 }
 
-TEST_F(HostileMachineTest, WithoutLocksNothingIsInstalled) {
+TEST_F(HostFaultsTest, RefusesToInstallWithoutLocks) {
   for (const int error : {ENOLCK, EOPNOTSUPP}) {
     expect_refused(6, {"cannot lock"}, {"env", "pull", "tool:1"}, failing("flock", error));
   }
 }
 
-TEST_F(HostileMachineTest, AStagingOfItsOwnFileSystem) {
+TEST_F(HostFaultsTest, RejectsStagingOnAnotherFileSystem) {
   fs::create_directories(cache() / "staging");
   const auto mounted = PrivateMount::tmpfs(cache() / "staging", "size=16m,mode=755");
   if (!mounted) GTEST_SKIP() << "needs the right to mount a small file system";
   expect_refused(6, {"Invalid cross-device link"});
 }
 
-TEST_F(HostileMachineTest, ACacheInMemory) {
+TEST_F(HostFaultsTest, InstallsIntoCacheOnTmpfs) {
   const auto mounted = PrivateMount::tmpfs(cache(), "size=16m,mode=755");
   if (!mounted) GTEST_SKIP() << "needs the right to mount a small file system";
   pyro_ok({"env", "pull", "tool:1"});
@@ -120,7 +120,7 @@ TEST_F(HostileMachineTest, ACacheInMemory) {
   EXPECT_LT(pyro_json({"env", "inspect", "tool:1"})["installed_bytes"], 1 << 20);
 }
 
-TEST_F(HostileMachineTest, TooFewDescriptorsForARegistry) {
+TEST_F(HostFaultsTest, FailsCleanlyWithTooFewDescriptors) {
   offer(image_of(sample()));
   for (int limit = 4; limit <= 20; limit += 2) {
     const auto before = cache_state();
@@ -134,7 +134,7 @@ TEST_F(HostileMachineTest, TooFewDescriptorsForARegistry) {
   expect_installed(sample());
 }
 
-TEST_F(HostileMachineTest, TooLittleMemory) {
+TEST_F(HostFaultsTest, FailsCleanlyWithTooLittleMemory) {
 #ifdef PYRO_SANITIZED
   GTEST_SKIP() << "sanitizers take terabytes of addresses";
 #endif
@@ -150,14 +150,14 @@ TEST_F(HostileMachineTest, TooLittleMemory) {
   expect_installed(sample());
 }
 
-TEST_F(HostileMachineTest, ANameTooLongForTheFileSystem) {
+TEST_F(HostFaultsTest, RejectsCachePathTooLongForFileSystem) {
   const std::string path = (dir_ / std::string(300, 'n')).string();
   expect_refused(6, {"File name too long"}, {"env", "pull", "tool:1", "--cache-dir", path});
   const std::string longer = "/" + std::string(5000, 'p');
   EXPECT_EQ(pyro({"env", "pull", "tool:1", "--cache-dir", longer}).exit_code, 6);
 }
 
-TEST_F(HostileMachineTest, AFolderThatMayNotBeEntered) {
+TEST_F(HostFaultsTest, ReportsCacheDirectoryWithoutAccess) {
   if (::geteuid() != 0) {
     fs::create_directories(cache());
     fs::permissions(cache().parent_path(), fs::perms(0600));
@@ -170,9 +170,9 @@ TEST_F(HostileMachineTest, AFolderThatMayNotBeEntered) {
 
 // --- clocks ---
 
-class ClockTest : public HostileMachineTest, public ::testing::WithParamInterface<const char*> {};
+class ClockTest : public HostFaultsTest, public ::testing::WithParamInterface<const char*> {};
 
-TEST_P(ClockTest, OnlyTellsWhenItWasInstalled) {
+TEST_P(ClockTest, AffectsInstallTimeOnly) {
   const Variables then = at(GetParam());
   pyro_ok({"env", "pull", "tool:1"}, then);
   expect_installed(sample());
@@ -189,7 +189,7 @@ TEST_P(ClockTest, OnlyTellsWhenItWasInstalled) {
 INSTANTIATE_TEST_SUITE_P(Times, ClockTest,
                          ::testing::Values("0", "2147483648", "4294967296", "9000000000"));
 
-TEST_F(HostileMachineTest, AClockBeforeTheCertificateIsHintedAt) {
+TEST_F(HostFaultsTest, HintsAtClockOutsideCertificateValidity) {
   offer(image_of(sample()));
   for (const char* when : {"0", "4294967296"}) {
     expect_refused(4, {"certificate", "clock"}, {"env", "pull", "tool:1"}, at(when));
@@ -197,7 +197,7 @@ TEST_F(HostileMachineTest, AClockBeforeTheCertificateIsHintedAt) {
   EXPECT_TRUE(registry_->requests().empty());
 }
 
-TEST_F(HostileMachineTest, FilesOfTheFutureAreKept) {
+TEST_F(HostFaultsTest, PruneKeepsFilesWithFutureTimes) {
   pyro_ok({"env", "pull", "tool:1"});
   for (const char* file : {"", "vmlinux", "environment.json"}) {
     run_checked({.argv = {"touch", "-d", "2199-01-01", (install_dir() / file).string()}});
@@ -206,7 +206,7 @@ TEST_F(HostileMachineTest, FilesOfTheFutureAreKept) {
   expect_installed(sample());
 }
 
-TEST_F(HostileMachineTest, TimeZonesChangeNothing) {
+TEST_F(HostFaultsTest, ListIsTheSameInEveryTimeZone) {
   const std::string listed = pyro_ok({"env", "list", "--json"}).out;
   for (const char* zone : {":/etc/passwd", "XXX-99:99:99", "../../../etc/passwd", ""}) {
     EXPECT_EQ(pyro_ok({"env", "list", "--json"}, {{"TZ", zone}}).out, listed);
@@ -215,7 +215,7 @@ TEST_F(HostileMachineTest, TimeZonesChangeNothing) {
 
 // --- surroundings ---
 
-TEST_F(HostileMachineTest, WithoutAHomeItAsksForACache) {
+TEST_F(HostFaultsTest, HintsAtCacheDirOptionWithoutHome) {
   const Variables nothing{
       {"HOME", std::nullopt}, {"XDG_CACHE_HOME", std::nullopt}, {"XDG_CONFIG_HOME", std::nullopt}};
   const ProcessResult result = pyro({"env", "list"}, nothing);
@@ -223,7 +223,7 @@ TEST_F(HostileMachineTest, WithoutAHomeItAsksForACache) {
   expect_says(result.err, {"--cache-dir"});
 }
 
-TEST_F(HostileMachineTest, LocalesOfNonsense) {
+TEST_F(HostFaultsTest, ListSucceedsUnderInvalidLocales) {
   for (const char* locale : {"xx_YY.UTF-99", "../../etc", "C"}) {
     pyro_ok({"env", "list"}, {{"LC_ALL", locale}, {"LANG", locale}});
   }

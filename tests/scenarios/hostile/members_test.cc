@@ -131,7 +131,7 @@ const std::vector<Layer> kRefusedLayers = {
            gzip_with_fields(good_artifacts().finish(), {.checksum = true}).replace(9, 1, "\x55"));
      }),
      {"gzip data is damaged: the checksum of its header does not match"}},
-    {"GzipSizeInItsTrailer",
+    {"GzipTrailerWithWrongSize",
      late([] { return bytes(with_byte_changed(gzip_of(good_artifacts().finish()), 2)); }),
      {"gzip"}},
     {"GzipInGzip",
@@ -140,10 +140,10 @@ const std::vector<Layer> kRefusedLayers = {
     {"GzipOfAnotherMethod",
      late([] { return bytes("\x1f\x8b\x07" + std::string(100, 'x')); }),
      {"gzip"}},
-    {"ZstdNothingButSkippableFrames",
+    {"ZstdOnlySkippableFrames",
      late([] { return bytes(zstd_skippable_frame(5000)); }),
      {"did not contain"}},
-    {"ArtifactThatIsCutOff",
+    {"CompressedArtifactCutOff",
      late([] {
        return tar(
            TarBuilder()
@@ -151,7 +151,7 @@ const std::vector<Layer> kRefusedLayers = {
                .file("rootfs.ext4.xz", compress(sample().rootfs, Compression::xz).substr(0, 6)));
      }),
      {"layer 1 of 1", "cannot unpack 'rootfs.ext4.xz'", "xz data ends too early"}},
-    {"ArtifactThatIsABomb",
+    {"CompressedArtifactTooLarge",
      late([] {
        return tar(
            TarBuilder().file("vmlinux.zst", zstd_bomb((1UL << 13) + 1)).file("rootfs.ext4", "r"));
@@ -167,7 +167,7 @@ const std::vector<Layer> kRefusedLayers = {
     {"ZstdWithADictionary",
      late([] { return bytes(std::string("\x28\xb5\x2f\xfd\x01\x58\x2a\x01\x00\x00\x00", 11)); }),
      {"layer 1 of 1"}},
-    {"ZstdSizeThatLies",
+    {"ZstdContentSizeMismatch",
      late([] { return bytes(std::string("\x28\xb5\x2f\xfd\x20\x05\x09\x00\x00", 9) + "ab"); }),
      {"zstd"}},
     {"XzWithAWrongCheck",
@@ -175,7 +175,7 @@ const std::vector<Layer> kRefusedLayers = {
        return bytes(with_byte_changed(compress(good_artifacts().finish(), Compression::xz), 30));
      }),
      {"xz"}},
-    {"XzThatWantsTooMuchMemory",
+    {"XzDictionaryTooLarge",
      late([] { return bytes(xz_with_dictionary_of_512mib()); }),
      {"128 MiB of memory"}},
     {"Lz4",
@@ -197,7 +197,7 @@ const std::vector<Layer> kRefusedLayers = {
     {"Json",
      late([] { return bytes(R"({"critical": {"type": "cosign container image signature"}})"); }),
      {"JSON"}},
-    {"BombBesideTheArtifacts",
+    {"BombInMemberBesideArtifacts",
      [](ImageBuilder& image) {
        const std::string head =
            TarBuilder()
@@ -231,7 +231,7 @@ const std::vector<Layer> kRefusedLayers = {
      }),
      {"'..'"}},
     // Links.
-    {"FolderThatIsALinkUpwards",
+    {"ParentFolderIsALinkUpwards",
      late([] {
        return tar(
            TarBuilder().symlink("d", "..").file("d/vmlinux", "k").file("d/rootfs.ext4", "r"));
@@ -260,7 +260,7 @@ const std::vector<Layer> kRefusedLayers = {
                       .file("rootfs.ext4", "r"));
      }),
      {"points out of the archive"}},
-    {"LinksOfTooMuchText",
+    {"LinkNamesAbove12MiB",
      [](ImageBuilder& image) {
        TarBuilder links = good_artifacts();
        const std::string target(4000, 't');
@@ -295,7 +295,7 @@ const std::vector<Layer> kRefusedLayers = {
                    TarBuilder().gnu_long_name(std::string(2000, 'a')).unfinished().substr(0, 700));
      },
      {"tar"}},
-    {"PaxRecordThatLies",
+    {"PaxRecordLengthTooLarge",
      late([] { return pax_before_rootfs("9999999999 path=x\n"); }),
      {"layer 1"}},
     {"PaxRecordWithoutEnd",
@@ -309,7 +309,7 @@ const std::vector<Layer> kRefusedLayers = {
      }),
      {"layer 1"}},
     // Sparse maps.
-    {"SparseMapOfNonsense",
+    {"SparseMapMalformed",
      late([] {
        return pax_before_rootfs(pax_record("GNU.sparse.map", "1,2,x,y") +
                                 pax_record("GNU.sparse.size", "100"));
@@ -435,10 +435,10 @@ const std::vector<Layer> kToleratedLayers = {
                       .file("./vmlinux", sample().kernel)
                       .file("././rootfs.ext4", sample().rootfs));
      })},
-    {"NamesThatAreNearlyIt", first([](TarBuilder& t) {
+    {"NamesSimilarToArtifacts", first([](TarBuilder& t) {
        t.file("ROOTFS.EXT4", "x").file("rootfs.ext4.bak", "x").file(" vmlinux", "x");
      })},
-    {"NamesOfNoCharacterSet", first([](TarBuilder& t) { t.file("\xff\xfe\x80", "x"); })},
+    {"NamesNotUtf8", first([](TarBuilder& t) { t.file("\xff\xfe\x80", "x"); })},
     {"NameOf4097Bytes",
      first([](TarBuilder& t) { t.gnu_long_name(std::string(4097, 'n')).file("n", "x"); })},
     {"NameOf100BytesWithoutEnd", first([](TarBuilder& t) { t.file(std::string(100, 'n'), "x"); })},
@@ -455,7 +455,7 @@ const std::vector<Layer> kToleratedLayers = {
            .hardlink("passwd", "/etc/passwd")
            .symlink("deep/vmlinux", "/boot/vmlinux");
      })},
-    {"LinkOfTheTop", first([](TarBuilder& t) { t.symlink(".", "/"); })},
+    {"LinkNamedDot", first([](TarBuilder& t) { t.symlink(".", "/"); })},
     {"DevicesAndFifos", first([](TarBuilder& t) {
        t.char_device("dev/null").block_device("dev/sda").fifo("run/pipe");
      })},
@@ -547,16 +547,16 @@ TEST_P(ToleratedLayer, IsInstalled) {
 
 INSTANTIATE_TEST_SUITE_P(Layers, ToleratedLayer, ::testing::ValuesIn(kToleratedLayers), row_name);
 
-class ScatteredLayer : public HostileHarness {};
+class LayerContentTest : public HostileHarness {};
 
-TEST_F(ScatteredLayer, OfThirtyThousandPiecesIsInstalled) {
+TEST_F(LayerContentTest, InstallsSparseFileOf30000Extents) {
   ImageBuilder image;
   sparse(SparseFormat::pax_1_0, scattered(30'000))(image);
   offer(image.build());
   pyro_ok({"env", "pull", "tool:1"});
 }
 
-TEST_F(ScatteredLayer, NothingBehindTheFirstBytesIsLookedAt) {
+TEST_F(LayerContentTest, IdentifiesArtifactsByFirstBytesOnly) {
   const Artifacts odd{.kernel = kernel_with("k"), .rootfs = file_system_with("x")};
   offer(image_of(odd));
   pyro_ok({"env", "pull", "tool:1"});

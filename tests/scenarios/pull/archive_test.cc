@@ -64,7 +64,7 @@ class ArchiveFormatTest : public ArchiveTest, public ::testing::WithParamInterfa
   const std::string archive_ = compress(tar_of(sample(), "environment/"), GetParam().compression);
 };
 
-TEST_P(ArchiveFormatTest, ByPath) {
+TEST_P(ArchiveFormatTest, InstallsFromPath) {
   const fs::path file = dir_ / "archives/tool.tar";
   write_file(file, archive_);
   use_catalog({archive_entry(file.string())});
@@ -74,7 +74,7 @@ TEST_P(ArchiveFormatTest, ByPath) {
   EXPECT_EQ(pyro_json({"env", "verify", "tool:1"})[0]["status"], "ok");
 }
 
-TEST_P(ArchiveFormatTest, ByFileUrl) {
+TEST_P(ArchiveFormatTest, InstallsFromFileUrl) {
   const fs::path file = dir_ / "archives/a tool.tar";
   write_file(file, archive_);
   const std::string url = "file://" + (dir_ / "archives/a%20tool.tar").string();
@@ -86,7 +86,7 @@ TEST_P(ArchiveFormatTest, ByFileUrl) {
   expect_record(url, archive_);
 }
 
-TEST_P(ArchiveFormatTest, OverHttps) {
+TEST_P(ArchiveFormatTest, InstallsOverHttps) {
   serve_archive(archive_);
   use_catalog({archive_entry(server_->url() + kPath)});
   pyro_ok({"env", "pull", "tool:1"});
@@ -104,7 +104,7 @@ INSTANTIATE_TEST_SUITE_P(Formats, ArchiveFormatTest,
                                            Format{"Bzip2", Compression::bzip2}),
                          row_name);
 
-TEST_F(ArchiveTest, PathIsRelativeToTheCatalog) {
+TEST_F(ArchiveTest, ResolvesPathRelativeToCatalog) {
   write_file(dir_ / "team/archives/tool.tar", tar_of(sample()));
   const fs::path catalog =
       write_catalog(dir_ / "team/catalog.json", {archive_entry("archives/tool.tar")});
@@ -112,7 +112,7 @@ TEST_F(ArchiveTest, PathIsRelativeToTheCatalog) {
   EXPECT_TRUE(holds(install_dir() / "vmlinux", sample().kernel));
 }
 
-TEST_F(ArchiveTest, ChecksumsAreAccepted) {
+TEST_F(ArchiveTest, AcceptsChecksumWithAndWithoutPrefix) {
   const std::string archive = tar_of(sample());
   for (const char* const prefix : {"sha256:", ""}) {
     write_file(dir_ / "tool.tar", archive);
@@ -124,7 +124,7 @@ TEST_F(ArchiveTest, ChecksumsAreAccepted) {
   EXPECT_EQ(pyro_json({"env", "inspect", "tool:1"}).count("outdated"), 0u);
 }
 
-TEST_F(ArchiveTest, AnotherChecksumMakesTheInstallOutdated) {
+TEST_F(ArchiveTest, ChangedChecksumMakesInstallOutdated) {
   json made = archive_entry((dir_ / "tool.tar").string());
   const std::string archive = tar_of(sample());
   write_file(dir_ / "tool.tar", tar_of(other_artifacts(2)));
@@ -138,7 +138,7 @@ TEST_F(ArchiveTest, AnotherChecksumMakesTheInstallOutdated) {
   expect_installed(sample());
 }
 
-TEST_F(ArchiveTest, SecretsInTheUrlAreUsedAndNotTold) {
+TEST_F(ArchiveTest, SecretsInUrlAreSentAndNeverShown) {
   const std::string archive = tar_of(sample());
   serve_archive(archive);
   const std::string url = "https://robin:p%40ss-w0rd@" + server_->host() + kPath;
@@ -167,7 +167,7 @@ TEST_F(ArchiveTest, SecretsInTheUrlAreUsedAndNotTold) {
   expect_hides(failed.out + failed.err, secrets);
 }
 
-TEST_F(ArchiveTest, PlainHttpFromThisMachine) {
+TEST_F(ArchiveTest, InstallsOverPlainHttpFromLoopback) {
   const std::string archive = tar_of(sample());
   serve_archive(archive, false);
   use_catalog({archive_entry(server_->url() + kPath)});
@@ -190,7 +190,7 @@ TEST_F(ArchiveTest, RedirectsAreFollowed) {
   EXPECT_FALSE(requests()[0].header("Authorization")) << "another origin";
 }
 
-TEST_F(ArchiveTest, OciCountsBeforeTheArchive) {
+TEST_F(ArchiveTest, PrefersRegistryOverArchive) {
   json made = oci_entry("localhost:" + std::to_string(unused_port()));
   write_file(dir_ / "tool.tar", tar_of(sample()));
   made["source_url"] = (dir_ / "tool.tar").string();
@@ -289,7 +289,7 @@ TEST_P(BadArchiveTest, LeavesAnOlderInstallAlone) {
 
 INSTANTIATE_TEST_SUITE_P(Archives, BadArchiveTest, ::testing::ValuesIn(kBad), row_name);
 
-TEST_F(ArchiveTest, TakesTheBytesAsTheyComeWhateverTheirContentEncoding) {
+TEST_F(ArchiveTest, IgnoresContentEncoding) {
   for (const char* const coding : {"gzip", "x-gzip", "aws-chunked"}) {
     for (const bool is_pinned : {true, false}) {
       serve({.headers = {{"Content-Encoding", coding}}, .body = zipped()});
@@ -303,7 +303,7 @@ TEST_F(ArchiveTest, TakesTheBytesAsTheyComeWhateverTheirContentEncoding) {
   }
 }
 
-TEST_F(ArchiveTest, NamesTheContentEncodingOfAnArchiveThatIsNotWhatIsPinned) {
+TEST_F(ArchiveTest, NamesContentEncodingOnChecksumMismatch) {
   serve({.headers = {{"Content-Encoding", "gzip"}}, .body = zipped()});
   json made = archive_entry(server_->url() + kPath);
   made["source_sha256"] = sha256_digest(tar_of(sample()));
@@ -313,7 +313,7 @@ TEST_F(ArchiveTest, NamesTheContentEncodingOfAnArchiveThatIsNotWhatIsPinned) {
   expect_says(result.err, {"the catalog pins", "Content-Encoding gzip, which was not asked for"});
 }
 
-TEST_F(ArchiveTest, WrongChecksum) {
+TEST_F(ArchiveTest, RejectsWrongChecksum) {
   const std::string archive = tar_of(sample());
   serve_archive(archive);
   write_file(dir_ / "tool.tar", archive);
@@ -329,7 +329,7 @@ TEST_F(ArchiveTest, WrongChecksum) {
   }
 }
 
-TEST_F(ArchiveTest, WrongChecksumIsToldBeforeDamage) {
+TEST_F(ArchiveTest, ReportsWrongChecksumBeforeDamage) {
   serve_archive("neither");
   json made = archive_entry(server_->url() + kPath);
   made["source_sha256"] = sha256_digest("something else");
@@ -339,7 +339,7 @@ TEST_F(ArchiveTest, WrongChecksumIsToldBeforeDamage) {
   expect_says(result.err, {"the catalog pins"});
 }
 
-TEST_F(ArchiveTest, UntrustedCertificate) {
+TEST_F(ArchiveTest, RejectsUntrustedCertificate) {
   serve_archive(tar_of(sample()));
   use_catalog({archive_entry(server_->url() + kPath)});
   const ProcessResult result = pyro({"env", "pull", "tool:1"}, {{"SSL_CERT_FILE", std::nullopt}});
@@ -348,7 +348,7 @@ TEST_F(ArchiveTest, UntrustedCertificate) {
   EXPECT_TRUE(requests().empty());
 }
 
-TEST_F(ArchiveTest, HttpsToAPlainServer) {
+TEST_F(ArchiveTest, HttpsUrlFailsAtPlainHttpServer) {
   serve_archive(tar_of(sample()), false);
   use_catalog({archive_entry("https://" + server_->host() + kPath)});
   const ProcessResult result = pyro({"env", "pull", "tool:1"});
@@ -388,11 +388,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadSource{"Pipe", "pipe", 6, {"pipe", "not a regular file"}},
         BadSource{"Device", "/dev/zero", 6, {"/dev/zero", "not a regular file"}},
         BadSource{"Truncated", "short.tar", 5, {"archive", "short.tar", "tar"}},
-        BadSource{"HttpFromElsewhere",
+        BadSource{"HttpFromRemoteHost",
                   "http://mirror.example/tool.tar",
                   1,
                   {"catalog.json", "tool:1", "source_url", "source_sha256"}},
-        BadSource{"HttpFromAlmostHere",
+        BadSource{"HttpFromNameLikeLoopback",
                   "http://127.0.0.1.example/tool.tar",
                   1,
                   {"catalog.json", "source_url"}},

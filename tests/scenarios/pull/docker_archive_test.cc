@@ -92,7 +92,7 @@ class DockerArchives : public HostileHarness {
 
 // --- what is read ---
 
-TEST_F(DockerArchives, OfTheOldLayout) {
+TEST_F(DockerArchives, InstallsArchiveOfOldLayout) {
   write_file(file(), saved().tar());
   pyro_ok({"env", "add", "a", "docker-archive:saved.tar"});
   pyro_ok({"env", "add", "b", "./saved.tar"});
@@ -104,7 +104,7 @@ TEST_F(DockerArchives, OfTheOldLayout) {
   EXPECT_EQ(record("a")["source_digest"], record("c")["source_digest"]);
 }
 
-TEST_F(DockerArchives, WithALayerTwice) {
+TEST_F(DockerArchives, InstallsImageWithRepeatedLayer) {
   SavedImage image = saved();
   image.layers.insert(image.layers.begin(), 2, TarBuilder().file("etc/motd", "hello").finish());
   write_file(file(), image.tar());
@@ -113,7 +113,7 @@ TEST_F(DockerArchives, WithALayerTwice) {
 }
 
 // An image layout, and a manifest.json beside it.
-TEST_F(DockerArchives, OfTheNewLayout) {
+TEST_F(DockerArchives, InstallsArchiveOfNewLayout) {
   const Image image = ImageBuilder()
                           .layer(saved().layers[0], Compression::none)
                           .layer(saved().layers[1], Compression::gzip)
@@ -141,14 +141,14 @@ TEST_F(DockerArchives, OfTheNewLayout) {
   pyro_ok({"env", "pull", "--force", "b"});
 }
 
-TEST_F(DockerArchives, OfSkopeo) {
+TEST_F(DockerArchives, InstallsArchiveWrittenBySkopeo) {
   write_oci_layout(image_of(sample()), dir_ / "layout", "1");
   skopeo_copy("oci:" + file("layout") + ":1", "docker-archive:" + file() + ":team/tool:1");
   pyro_ok({"env", "add", "a", "./saved.tar"});
   expect_pulled("a");
 }
 
-TEST_F(DockerArchives, WithSeveralImages) {
+TEST_F(DockerArchives, SeveralImagesRequireAReference) {
   write_file(file(), saved().tar());
   SavedImage second = saved(other_artifacts(2));
   second.tags = {"team/tool:2"};
@@ -169,7 +169,7 @@ TEST_F(DockerArchives, WithSeveralImages) {
   expect_pulled("a", other_artifacts(2));
 }
 
-TEST_F(DockerArchives, ForAnotherPlatform) {
+TEST_F(DockerArchives, RejectsImageForAnotherPlatform) {
   SavedImage image = saved();
   image.architecture = "arm64";
   write_file(file(), image.tar());
@@ -178,7 +178,7 @@ TEST_F(DockerArchives, ForAnotherPlatform) {
 }
 
 // Runtime bundles have a manifest.json, too.
-TEST_F(DockerArchives, AreToldFromOthersWithAManifest) {
+TEST_F(DockerArchives, TarWithOtherManifestJsonIsPlainArchive) {
   write_file(file(), TarBuilder()
                          .file("manifest.json", R"({"profiles": {}})")
                          .file("vmlinux", sample().kernel)
@@ -193,7 +193,8 @@ TEST_F(DockerArchives, AreToldFromOthersWithAManifest) {
 
 // --- what is compressed as a whole ---
 
-class PackedArchives : public DockerArchives, public ::testing::WithParamInterface<Compression> {
+class CompressedArchives : public DockerArchives,
+                           public ::testing::WithParamInterface<Compression> {
  protected:
   std::string packed_file(const std::string& bytes) const {
     const std::string name = file("packed") + file_suffix(GetParam());
@@ -202,7 +203,7 @@ class PackedArchives : public DockerArchives, public ::testing::WithParamInterfa
   }
 };
 
-TEST_P(PackedArchives, OfDockerAreRead) {
+TEST_P(CompressedArchives, InstallsDockerArchive) {
   const std::string packed = packed_file(saved().tar());
   pyro_ok({"env", "add", "a", "docker-archive:" + packed});
   pyro_ok({"env", "add", "b", packed});
@@ -212,7 +213,7 @@ TEST_P(PackedArchives, OfDockerAreRead) {
   expect_says(record("b")["source"], {"docker-archive:" + packed + "@sha256:"});
 }
 
-TEST_P(PackedArchives, OfLayoutsAreRead) {
+TEST_P(CompressedArchives, InstallsImageLayout) {
   write_oci_layout(image_of(sample()), dir_ / "layout", "1");
   run_checked({.argv = {"tar", "-cf", file(), "-C", file("layout"), "."}});
   const std::string packed = packed_file(read_file(file()));
@@ -223,7 +224,7 @@ TEST_P(PackedArchives, OfLayoutsAreRead) {
   expect_says(record("a")["source"], {"oci-archive:" + packed + "@sha256:"});
 }
 
-TEST_P(PackedArchives, OfAnExportAreImported) {
+TEST_P(CompressedArchives, ImportsExport) {
   write_file(file("tool.tar"), tar_of(sample()));
   write_file(file("other.tar"), tar_of(other_artifacts(2)));
   use_catalog({archive_entry(file("tool.tar")), archive_entry(file("other.tar"), "other:1")});
@@ -237,7 +238,7 @@ TEST_P(PackedArchives, OfAnExportAreImported) {
   EXPECT_TRUE(fs::is_empty(cache() / "staging"));
 }
 
-TEST_P(PackedArchives, MayNotBeLargerThanARootFileSystem) {
+TEST_P(CompressedArchives, RejectsArchiveAboveMaxSize) {
   const std::string packed = packed_file(saved().tar() + std::string(5U << 20, '\0'));
   pyro_ok({"env", "add", "tool:1", "docker-archive:" + packed});
   expect_refused(5, {"archive " + packed, "it would take 4 MiB; the limit is 3 MiB"},
@@ -246,7 +247,7 @@ TEST_P(PackedArchives, MayNotBeLargerThanARootFileSystem) {
                  {"env", "import", packed, "--as", "tool:1", "--max-size", "3MiB"});
 }
 
-INSTANTIATE_TEST_SUITE_P(All, PackedArchives,
+INSTANTIATE_TEST_SUITE_P(All, CompressedArchives,
                          ::testing::Values(Compression::gzip, Compression::zstd, Compression::xz,
                                            Compression::bzip2),
                          [](const auto& row) { return file_suffix(row.param).substr(1); });
@@ -260,7 +261,7 @@ SavedImage with_config(const JsonEdit& edit) {
 }
 
 // Such archives prove nothing of themselves, as a tar does not.
-TEST_F(DockerArchives, NeedNoDigestsOfLayers) {
+TEST_F(DockerArchives, AcceptsMissingDiffIdsAndCompressedLayers) {
   SavedImage packed = saved();
   packed.store = [](const std::string& layer) { return compress(layer, Compression::gzip); };
   for (const SavedImage& image :
@@ -300,33 +301,33 @@ SavedImage with_manifest(const JsonEdit& edit) {
 
 const std::vector<Hostile> kHostile = {
     {"LayerUpwards", with_layer_called("../../etc/passwd"), {"'../../etc/passwd'", "not there"}},
-    {"LayerOfTheHost", with_layer_called("/etc/passwd"), {"'/etc/passwd'", "is not there"}},
+    {"LayerWithAbsolutePath", with_layer_called("/etc/passwd"), {"'/etc/passwd'", "is not there"}},
     {"LayerMissing", with_layer_called("gone/layer.tar"), {"'gone/layer.tar'", "is not there"}},
-    {"LayerLinkedOut", with_layer_linked_to("../../../etc/passwd"), {"is not a regular file"}},
+    {"LayerLinkedUpwards", with_layer_linked_to("../../../etc/passwd"), {"is not a regular file"}},
     {"LayerLinkedToTheHost", with_layer_linked_to("/etc/passwd"), {"is not a regular file"}},
     {"LayerLinkedToNothing", with_layer_linked_to("gone"), {"leads to what is not there"}},
     {"LayerLinkedToItself", with_layer_linked_to("layer.tar"), {"is not a regular file"}},
-    {"LayerOfAPipe",
+    {"LayerIsAPipe",
      [] {
        SavedImage image = with_layer_called("pipe");
        image.add = [](TarBuilder& tar) { tar.fifo("pipe"); };
        return image;
      }(),
      {"is not a regular file"}},
-    {"ALayerMore",
+    {"MoreLayersThanDiffIds",
      with_manifest([](json& image) { image["Layers"].push_back(image["Layers"][0]); }),
      {"3 layers, and its config 2 diff_ids"}},
-    {"DiffIdThatIsNone",
+    {"DiffIdMalformed",
      with_config([](json& config) { config["rootfs"]["diff_ids"][0] = "sha256:../x"; }),
      {"diff_id", "is no SHA-256 digest"}},
-    {"DiffIdsThatAreNoList",
+    {"DiffIdsNotAList",
      with_config([](json& config) { config["rootfs"]["diff_ids"] = 7; }),
      {"diff_ids", "is not a list"}},
     {"ConfigUnderAnotherDigest",
      with_manifest([](json& image) { image["Config"] = std::string(64, 'a') + ".json"; }),
      {"is not there"}},
     {"NoConfig", with_manifest([](json& image) { image.erase("Config"); }), {"has no config"}},
-    {"LayersThatAreNoTexts",
+    {"LayersNotStrings",
      with_manifest([](json& image) { image["Layers"] = json::array({1}); }),
      {"Layers", "is not a list"}},
     {"NoLayers",
@@ -353,7 +354,7 @@ TEST_P(HostileDockerArchives, AreRefused) {
 INSTANTIATE_TEST_SUITE_P(All, HostileDockerArchives, ::testing::ValuesIn(kHostile), row_name);
 
 // What the layers are is found out while they are read.
-TEST_F(DockerArchives, WithAnotherDiffId) {
+TEST_F(DockerArchives, RejectsLayerWithAnotherDiffId) {
   const SavedImage image =
       with_config([](json& config) { config["rootfs"]["diff_ids"][1] = sha256_digest("another"); });
   write_file(file(), image.tar());
@@ -362,7 +363,7 @@ TEST_F(DockerArchives, WithAnotherDiffId) {
                                      "its digest is " + sha256_digest(image.layers[1])});
 }
 
-TEST_F(DockerArchives, WithAConfigThatIsNotWhatItsNameSays) {
+TEST_F(DockerArchives, RejectsConfigWhoseDigestIsNotItsName) {
   SavedImage image = saved();
   const std::string name = std::string(64, 'a') + ".json";
   image.add = [&](TarBuilder& tar) { tar.file(name, image.config()); };
@@ -372,7 +373,7 @@ TEST_F(DockerArchives, WithAConfigThatIsNotWhatItsNameSays) {
   expect_refused_over_an_install(5, {"the digest of the config " + name + " is sha256:"});
 }
 
-TEST_F(DockerArchives, WithConfigsThatTakeMoreThan16MiB) {
+TEST_F(DockerArchives, RejectsConfigsAbove16MiBTogether) {
   const std::string config = std::string(4U << 20, ' ');
   write_file(file(), TarBuilder()
                          .file("c", "{}" + config.substr(2))
@@ -383,7 +384,7 @@ TEST_F(DockerArchives, WithConfigsThatTakeMoreThan16MiB) {
   expect_refused(5, {"c has 4194304 bytes; at most 0 are read"});
 }
 
-TEST_F(DockerArchives, WithAManifestThatIsNone) {
+TEST_F(DockerArchives, RejectsMalformedManifestJson) {
   use_catalog({archive_entry("docker-archive:" + file())});
   for (const char* text : {"", "{}", "[", "[7]", "[{}]", "[null]", R"([{"Config": 1}])"}) {
     write_file(file(), TarBuilder().file("manifest.json", text).finish());
@@ -394,7 +395,7 @@ TEST_F(DockerArchives, WithAManifestThatIsNone) {
 }
 
 // A pin is of a manifest, and of the archive of artifacts.
-TEST_F(DockerArchives, ProveNoPin) {
+TEST_F(DockerArchives, AreRejectedForPinnedEntries) {
   write_file(file(), compress(saved().tar(), Compression::gzip));
   json pinned = archive_entry("docker-archive:" + file());
   pinned["oci_digest"] = "sha256:" + saved().id();
@@ -406,14 +407,14 @@ TEST_F(DockerArchives, ProveNoPin) {
   expect_refused_over_an_install(5, {"did not contain vmlinux"});
 }
 
-TEST_F(DockerArchives, CompressedTwice) {
+TEST_F(DockerArchives, RejectsArchiveCompressedTwice) {
   const std::string once = compress(saved().tar(), Compression::gzip);
   write_file(file(), compress(once, Compression::zstd));
   use_catalog({archive_entry("docker-archive:" + file())});
   expect_refused_over_an_install(5, {"is not a tar archive, it is gzip data", "unpack it first"});
 }
 
-TEST_F(DockerArchives, CutShort) {
+TEST_F(DockerArchives, RejectsArchiveCutShort) {
   const std::string whole = compress(saved().tar(), Compression::gzip);
   use_catalog({archive_entry("docker-archive:" + file())});
   for (const std::size_t size : {whole.size() / 3, whole.size() - 1}) {

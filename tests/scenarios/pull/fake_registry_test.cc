@@ -40,7 +40,7 @@ class PullTest : public RegistryHarness {
   json entry_;
 };
 
-TEST_F(PullTest, OpenRegistry) {
+TEST_F(PullTest, InstallsFromOpenRegistryWithThreeRequests) {
   const Image image = image_of(sample());
   offer_entry(image);
   expect_pulls(image.digest());
@@ -51,7 +51,7 @@ TEST_F(PullTest, OpenRegistry) {
   EXPECT_TRUE(std::filesystem::is_empty(cache() / "staging"));
 }
 
-TEST_F(PullTest, AskingAgainAsksNobody) {
+TEST_F(PullTest, RepeatedPullSendsNoRequest) {
   offer(image_of(sample()));
   pyro_ok({"env", "pull", "tool:1"});
   const auto before = snapshot(cache());
@@ -62,7 +62,7 @@ TEST_F(PullTest, AskingAgainAsksNobody) {
   EXPECT_EQ(snapshot(cache()), before);
 }
 
-TEST_F(PullTest, AcceptsListsEveryManifestType) {
+TEST_F(PullTest, AcceptHeaderListsEveryManifestType) {
   offer(image_of(sample()));
   pyro_ok({"env", "pull", "tool:1"});
   const auto requests = registry_->requests();
@@ -232,7 +232,7 @@ TEST_F(PullTest, ZeroBlocksAreHoles) {
   EXPECT_EQ(record()["artifacts"]["rootfs.ext4"]["size"], hollow.rootfs.size());
 }
 
-TEST_F(PullTest, InitrdIsInstalledToo) {
+TEST_F(PullTest, InstallsInitrdAndNoOtherFile) {
   offer(ImageBuilder()
             .layer(TarBuilder()
                        .file("vmlinux", sample().kernel)
@@ -249,7 +249,7 @@ TEST_F(PullTest, InitrdIsInstalledToo) {
 
 // Pins.
 
-TEST_F(PullTest, PinOfManifestIsWhatIsAskedFor) {
+TEST_F(PullTest, RequestsPinnedManifestByDigest) {
   const Image image = image_of(sample());
   registry_->put(kRepository, "1", image_of(other_artifacts(3)));
   registry_->put(kRepository, "", image);
@@ -260,7 +260,7 @@ TEST_F(PullTest, PinOfManifestIsWhatIsAskedFor) {
   EXPECT_EQ(registry_->count(RequestKind::manifest, "1"), 0);
 }
 
-TEST_F(PullTest, PinOfIndexLeadsToItsManifest) {
+TEST_F(PullTest, PinnedIndexSelectsItsManifest) {
   std::string manifest;
   const Image index = IndexBuilder().add(sample_image(manifest), Platform{}).build();
   offer_entry(index, {{"oci_digest", index.digest()}});
@@ -271,14 +271,14 @@ TEST_F(PullTest, PinOfIndexLeadsToItsManifest) {
   EXPECT_TRUE(registry_->requests().empty());
 }
 
-TEST_F(PullTest, DigestAsReference) {
+TEST_F(PullTest, InstallsByDigestAsReference) {
   const Image image = image_of(sample());
   offer_entry(image, {{"oci_reference", image.digest()}});
   expect_pulls(image.digest());
   EXPECT_EQ(registry_->count(RequestKind::manifest, image.digest()), 1);
 }
 
-TEST_F(PullTest, AnotherPinMakesTheInstallOutdated) {
+TEST_F(PullTest, ChangedPinMakesInstallOutdated) {
   const Image first = image_of(other_artifacts(4));
   offer_entry(first, {{"oci_digest", first.digest()}});
   pyro_ok({"env", "pull", "tool:1"});
@@ -288,7 +288,7 @@ TEST_F(PullTest, AnotherPinMakesTheInstallOutdated) {
   expect_pulls(second.digest());
 }
 
-TEST_F(PullTest, ForceTakesWhereTheTagHasMoved) {
+TEST_F(PullTest, ForceInstallsMovedTag) {
   offer(image_of(other_artifacts(5)));
   pyro_ok({"env", "pull", "tool:1"});
   offer_entry(image_of(sample()));
@@ -298,7 +298,7 @@ TEST_F(PullTest, ForceTakesWhereTheTagHasMoved) {
   expect_installed(sample());
 }
 
-TEST_F(PullTest, EverythingAfterTheTagIsByDigest) {
+TEST_F(PullTest, RequestsByDigestAfterResolvingTag) {
   std::string manifest;
   offer_entry(IndexBuilder().add(sample_image(manifest), Platform{}).build());
   expect_pulls(manifest);
@@ -307,7 +307,7 @@ TEST_F(PullTest, EverythingAfterTheTagIsByDigest) {
 
 // Logins.
 
-TEST_F(PullTest, EveryRequestIsToldToWhoLooksForAFault) {
+TEST_F(PullTest, VeryVerboseLogsEveryRequest) {
   offer_entry(image_of(sample()));
   registry_->set_auth(auth(Mode::basic));
   log_in(registry_->host());
@@ -323,7 +323,7 @@ TEST_F(PullTest, EveryRequestIsToldToWhoLooksForAFault) {
   expect_says(failed.err, {": no answer, 0 bytes in ", " s from nobody\n"});
 }
 
-TEST_F(PullTest, Basic) {
+TEST_F(PullTest, PullsWithBasicLogin) {
   offer_entry(image_of(sample()));
   registry_->set_auth(auth(Mode::basic));
   log_in(registry_->host());
@@ -374,7 +374,7 @@ INSTANTIATE_TEST_SUITE_P(
                                 true}),
     row_name);
 
-TEST_F(PullTest, RealmWithAQueryOfItsOwn) {
+TEST_F(PullTest, AcceptsTokenRealmWithQuery) {
   AuthOptions options = auth(Mode::bearer);
   options.realm = registry_->token_realm() + "?account=robin";
   registry_->set_auth(options);
@@ -382,7 +382,7 @@ TEST_F(PullTest, RealmWithAQueryOfItsOwn) {
   expect_pulls(image_of(sample()).digest());
 }
 
-TEST_F(PullTest, ChallengeOnThePingAlone) {
+TEST_F(PullTest, TakesChallengeFromPing) {
   registry_->set_auth(auth(Mode::bearer));
   registry_->add_rule({.kind = RequestKind::manifest, .refused = true},
                       faults::without_header("WWW-Authenticate"));
@@ -391,7 +391,7 @@ TEST_F(PullTest, ChallengeOnThePingAlone) {
   EXPECT_EQ(registry_->count(RequestKind::ping), 1);
 }
 
-TEST_F(PullTest, TokenServerThatRedirectsPassesNoPasswordOn) {
+TEST_F(PullTest, RedirectOfTokenServerGetsNoPassword) {
   registry_->set_auth(auth(Mode::bearer));
   log_in(registry_->host());
   registry_->add_rule({.kind = RequestKind::token, .listener = Listener::registry},
@@ -402,7 +402,7 @@ TEST_F(PullTest, TokenServerThatRedirectsPassesNoPasswordOn) {
   EXPECT_FALSE(registry_->saw_authorization(Listener::token));
 }
 
-TEST_F(PullTest, NamesOfHostsHaveNoCase) {
+TEST_F(PullTest, MatchesHostNamesIgnoringCase) {
   registry_->set_auth(auth(Mode::bearer));
   log_in(registry_->host());
   registry_->put(kRepository, "1", image_of(sample()));
@@ -411,7 +411,7 @@ TEST_F(PullTest, NamesOfHostsHaveNoCase) {
   expect_installed(sample());
 }
 
-TEST_F(PullTest, KeysOfAuthsMayBeUrls) {
+TEST_F(PullTest, AcceptsUrlsAsKeysOfAuths) {
   registry_->set_auth(auth(Mode::basic));
   offer(image_of(sample()));
   for (const char* tail : {"", "/", "/v1/", "/v2/"}) {
@@ -420,7 +420,7 @@ TEST_F(PullTest, KeysOfAuthsMayBeUrls) {
   }
 }
 
-TEST_F(PullTest, AnonymousTokenFromAnotherHost) {
+TEST_F(PullTest, FetchesAnonymousTokenFromAnotherHost) {
   AuthOptions options = auth(Mode::bearer);
   options.realm = registry_->token_realm("127.0.0.1");
   registry_->set_auth(options);
@@ -428,7 +428,7 @@ TEST_F(PullTest, AnonymousTokenFromAnotherHost) {
   expect_pulls(image_of(sample()).digest());
 }
 
-TEST_F(PullTest, TrustedRealmGetsTheCredentials) {
+TEST_F(PullTest, TrustedRealmGetsCredentials) {
   AuthOptions options = auth(Mode::bearer);
   options.realm = registry_->token_realm("127.0.0.1");
   options.anonymous = false;
@@ -441,7 +441,7 @@ TEST_F(PullTest, TrustedRealmGetsTheCredentials) {
   pyro_ok({"env", "pull", "--force", "tool:1"}, {{"PYRO_TRUST_REALM", "auth.example,127.0.0.1"}});
 }
 
-TEST_F(PullTest, ChallengesAreReadAsTheyAreWritten) {
+TEST_F(PullTest, ParsesChallengesWithOddCaseAndQuoting) {
   registry_->set_auth(auth(Mode::bearer));
   const std::string realm = registry_->url() + "/token";
   Fault fault = faults::challenge(
@@ -461,7 +461,7 @@ TEST_F(PullTest, ChallengesAreReadAsTheyAreWritten) {
             (std::vector<std::string>{"repository:team/tool:pull"}));
 }
 
-TEST_F(PullTest, TokenThatExpiresInTheMiddleIsRefreshedOnce) {
+TEST_F(PullTest, RefreshesTokenThatExpiresDuringPullOnce) {
   AuthOptions options = auth(Mode::bearer);
   options.uses_per_token = 3;  // the manifest, the config and one of four layers
   registry_->set_auth(options);
@@ -475,7 +475,7 @@ TEST_F(PullTest, TokenThatExpiresInTheMiddleIsRefreshedOnce) {
   EXPECT_EQ(registry_->count(RequestKind::token), 2);
 }
 
-TEST_F(PullTest, CredentialsOfOtherRegistriesStayAtHome) {
+TEST_F(PullTest, SendsNoCredentialsOfOtherRegistries) {
   log_in("localhost:1");
   AuthOptions options = auth(Mode::bearer);
   registry_->set_auth(options);
@@ -536,7 +536,7 @@ TEST_F(PullTest, RedirectToAnotherOriginGetsNoAuthorization) {
   }
 }
 
-TEST_F(PullTest, EveryKindOfRedirect) {
+TEST_F(PullTest, FollowsEveryRedirectStatus) {
   offer(image_of(sample()));
   for (const int status : {301, 302, 303, 307, 308}) {
     registry_->clear_rules();
@@ -545,7 +545,7 @@ TEST_F(PullTest, EveryKindOfRedirect) {
   }
 }
 
-TEST_F(PullTest, RelativeRedirect) {
+TEST_F(PullTest, FollowsRelativeRedirects) {
   registry_->add_rule({.kind = RequestKind::blob}, faults::redirect(To::relative, 302));
   registry_->add_rule({.kind = RequestKind::manifest}, faults::redirect(To::relative, 301));
   offer_entry(image_of(sample()));
@@ -555,7 +555,7 @@ TEST_F(PullTest, RelativeRedirect) {
 
 // Ways to say where the content is.
 
-TEST_F(PullTest, ChunkedAndWithoutLength) {
+TEST_F(PullTest, AcceptsChunkedAndUnsizedBodies) {
   registry_->add_rule({.kind = RequestKind::manifest}, {.chunked = true});
   registry_->add_rule({.kind = RequestKind::blob}, faults::without_header("Content-Length"));
   registry_->add_rule({}, faults::without_header("Docker-Content-Digest"));
@@ -563,13 +563,13 @@ TEST_F(PullTest, ChunkedAndWithoutLength) {
   expect_pulls(image_of(sample()).digest());
 }
 
-TEST_F(PullTest, PlainHttpOnLoopback) {
+TEST_F(PullTest, PullsOverPlainHttpOnLoopback) {
   start_registry({.tls = false});
   offer_entry(image_of(sample()));
   expect_pulls(image_of(sample()).digest());
 }
 
-TEST_F(PullTest, AnonymousTokenOverPlainHttpOnLoopback) {
+TEST_F(PullTest, FetchesAnonymousTokenOverPlainHttpOnLoopback) {
   start_registry({.tls = false});
   registry_->set_auth(auth(Mode::bearer));
   log_in(registry_->host());
@@ -580,7 +580,7 @@ TEST_F(PullTest, AnonymousTokenOverPlainHttpOnLoopback) {
   }
 }
 
-TEST_F(PullTest, TrustsADirectoryOfCertificates) {
+TEST_F(PullTest, TrustsDirectoryOfCertificates) {
   offer(image_of(sample()));
   const std::string file = registry_->certificate_file().string();
   const std::filesystem::path hashed = dir_ / "certificates";
@@ -593,7 +593,7 @@ TEST_F(PullTest, TrustsADirectoryOfCertificates) {
 
 // Several names.
 
-TEST_F(PullTest, SeveralNamesOneFailing) {
+TEST_F(PullTest, InstallsOtherNamesWhenOneFails) {
   registry_->put("team/a", "1", image_of(sample()));
   registry_->put("team/c", "1", image_of(other_artifacts(2)));
   use_catalog({oci_entry(registry_->host(), "team/a", "1", "a"),
@@ -616,7 +616,7 @@ TEST_F(PullTest, SeveralNamesOneFailing) {
   EXPECT_EQ(documents[2]["install_dir"], install_dir("a").string());
 }
 
-TEST_F(PullTest, JsonDocuments) {
+TEST_F(PullTest, PrintsJsonOfPullAndOfFailure) {
   const Image image = image_of(sample());
   offer(image);
   const json pulled = pyro_json({"env", "pull", "tool:1"});
@@ -659,7 +659,7 @@ TEST_F(PullTest, JsonDocuments) {
   EXPECT_TRUE(failed["error"]["hint"].is_string());
 }
 
-TEST_F(PullTest, ProgressAsJsonLines) {
+TEST_F(PullTest, WritesProgressAsJsonLines) {
   offer(image_of(sample()));
   const ProcessResult result = pyro_ok({"env", "pull", "tool:1", "--progress", "json"});
   std::vector<std::string> events;

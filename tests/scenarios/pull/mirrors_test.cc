@@ -63,7 +63,7 @@ class MirrorHarness : public HostileHarness {
 
 class MirrorTest : public MirrorHarness {};
 
-TEST_F(MirrorTest, TagsAreTheRegistrysAndBlobsTheMirrors) {
+TEST_F(MirrorTest, TakesTagsFromRegistryAndBlobsFromMirror) {
   offer_mirrored(image_of(sample()));
   const json pulled = pyro_json({"env", "pull", "tool:1"});
   expect_installed(sample());
@@ -81,14 +81,14 @@ TEST_F(MirrorTest, TagsAreTheRegistrysAndBlobsTheMirrors) {
             "oci://" + registry_->host() + "/team/tool@" + image_of(sample()).digest());
 }
 
-TEST_F(MirrorTest, AMirrorThatIsTrustedWithTagsIsEnough) {
+TEST_F(MirrorTest, TrustedMirrorServesWholePull) {
   offer_mirrored(image_of(sample()));
   configure(mirror_table(mirror_->host(), "pull-from-mirror = \"all\""));
   pyro_ok({"env", "pull", "tool:1"});
   EXPECT_TRUE(registry_->requests().empty());
 }
 
-TEST_F(MirrorTest, APinMayComeFromAnyMirror) {
+TEST_F(MirrorTest, PinnedImageComesFromMirrorAlone) {
   const Image image = image_of(sample());
   offer_mirrored(image);
   json pinned = oci_entry(registry_->host());
@@ -99,7 +99,7 @@ TEST_F(MirrorTest, APinMayComeFromAnyMirror) {
   EXPECT_EQ(mirror_->count(RequestKind::manifest, image.digest()), 1);
 }
 
-TEST_F(MirrorTest, LocationAndPathAreRewritten) {
+TEST_F(MirrorTest, RewritesLocationAndPath) {
   const Image image = image_of(sample());
   mirror_->put("copies/tool", "1", image);
   offer(image);
@@ -111,7 +111,7 @@ TEST_F(MirrorTest, LocationAndPathAreRewritten) {
             "oci://" + registry_->host() + "/team/tool@" + image.digest());
 }
 
-TEST_F(MirrorTest, DropInsReplaceRulesAsAWhole) {
+TEST_F(MirrorTest, DropInReplacesWholeRule) {
   offer_mirrored(image_of(sample()));
   write_file(home() / ".config/containers/registries.conf.d/50-no-mirror.conf",
              "[[registry]]\nlocation = \"" + registry_->host() + "\"\n");
@@ -119,7 +119,7 @@ TEST_F(MirrorTest, DropInsReplaceRulesAsAWhole) {
   EXPECT_TRUE(mirror_->requests().empty());
 }
 
-TEST_F(MirrorTest, TheVariableNamesTheOnlyFile) {
+TEST_F(MirrorTest, VariableReplacesConfigurationFiles) {
   offer_mirrored(image_of(sample()));
   write_file(dir_ / "own.conf", "");
   pyro_ok({"env", "pull", "tool:1"},
@@ -127,7 +127,7 @@ TEST_F(MirrorTest, TheVariableNamesTheOnlyFile) {
   EXPECT_TRUE(mirror_->requests().empty());
 }
 
-TEST_F(MirrorTest, CredentialsOfTheRegistryAreNoneOfTheMirrors) {
+TEST_F(MirrorTest, MirrorGetsNoCredentialsOfRegistry) {
   offer_mirrored(image_of(sample()));
   registry_->set_auth(auth(AuthOptions::Mode::basic));
   mirror_->set_auth(auth(AuthOptions::Mode::basic));
@@ -152,33 +152,36 @@ struct Failing {
 constexpr RequestKind kBlob = RequestKind::blob;
 
 const std::vector<Failing> kFailing = {
-    {"HasNothing", {.kind = kBlob}, faults::status(404), 1},
-    {"IsForbidden", {.kind = kBlob}, faults::status(403), 1},
-    {"IsBusy", {.kind = kBlob}, faults::status(503), 2},
-    {"AsksForPatience", {.kind = kBlob}, faults::status(503, {{"Retry-After", "50"}}), 1},
-    {"LiesInFront", {.kind = kBlob}, faults::flip_byte_at(10), 1},
-    {"LiesInTheMiddle", {.kind = kBlob}, faults::flip_byte_at(5 << 20), 1},
-    {"LiesOfTheLength", {.kind = kBlob}, faults::header("Content-Length", "1000"), 1},
-    {"SendsTooMuch", {.kind = kBlob}, {.extra_bytes = "more", .chunked = true}, 1},
-    {"SendsTooLittle", {.kind = kBlob}, {.drop_last = 100, .chunked = true}, 1},
-    {"SendsAPage", {.kind = kBlob}, faults::html(), 2},
-    {"Loops", {.kind = kBlob}, faults::redirect(RedirectFault::To::itself), 11},
-    {"LeadsToPlainHttp", {.kind = kBlob}, faults::redirect(RedirectFault::To::plain), 1},
-    {"EncodesItsAnswer",
+    {"Status404", {.kind = kBlob}, faults::status(404), 1},
+    {"Status403", {.kind = kBlob}, faults::status(403), 1},
+    {"Status503", {.kind = kBlob}, faults::status(503), 2},
+    {"RetryAfter50s", {.kind = kBlob}, faults::status(503, {{"Retry-After", "50"}}), 1},
+    {"WrongByteAtStart", {.kind = kBlob}, faults::flip_byte_at(10), 1},
+    {"WrongByteInMiddle", {.kind = kBlob}, faults::flip_byte_at(5 << 20), 1},
+    {"WrongContentLength", {.kind = kBlob}, faults::header("Content-Length", "1000"), 1},
+    {"ExtraBytes", {.kind = kBlob}, {.extra_bytes = "more", .chunked = true}, 1},
+    {"MissingBytes", {.kind = kBlob}, {.drop_last = 100, .chunked = true}, 1},
+    {"WebPage", {.kind = kBlob}, faults::html(), 2},
+    {"RedirectLoop", {.kind = kBlob}, faults::redirect(RedirectFault::To::itself), 11},
+    {"RedirectWithoutTls", {.kind = kBlob}, faults::redirect(RedirectFault::To::plain), 1},
+    {"EncodedAnswer",
      {.kind = kBlob},
      {.body = "\x1f\x8b", .set_headers = {{"Content-Encoding", "gzip"}}},
      1},
     // The first time on the connection of the manifest, which curl makes anew by itself.
-    {"DiesAtOnce", {.kind = kBlob}, {.cut_after = 0, .ending = Ending::reset, .raw_head = ""}, 3},
+    {"ResetBeforeFirstByte",
+     {.kind = kBlob},
+     {.cut_after = 0, .ending = Ending::reset, .raw_head = ""},
+     3},
     // A broken connection is tried once more, where it broke.
-    {"DiesInTheMiddle", {.kind = kBlob}, faults::cut_after(3 << 20), 4, true},
-    {"DiesAndHasNoRanges", {.kind = kBlob}, {.ignore_range = true, .cut_after = 3 << 20}, 4},
-    {"SendsAnotherRange", {.kind = kBlob}, {.shift_range = -5, .cut_after = 3 << 20}, 8},
+    {"CutInMiddle", {.kind = kBlob}, faults::cut_after(3 << 20), 4, true},
+    {"CutWithoutRanges", {.kind = kBlob}, {.ignore_range = true, .cut_after = 3 << 20}, 4},
+    {"WrongRange", {.kind = kBlob}, {.shift_range = -5, .cut_after = 3 << 20}, 8},
 };
 
 class FailingMirrorTest : public MirrorHarness, public ::testing::WithParamInterface<Failing> {};
 
-TEST_P(FailingMirrorTest, IsLeftBehindAndThePullIsRight) {
+TEST_P(FailingMirrorTest, IsSkippedAndPullInstallsRightBytes) {
   const Failing& failing = GetParam();
   const Artifacts artifacts = large_artifacts();
   offer_mirrored(image_of(artifacts));
@@ -200,7 +203,7 @@ TEST_P(FailingMirrorTest, IsLeftBehindAndThePullIsRight) {
 
 INSTANTIATE_TEST_SUITE_P(Mirror, FailingMirrorTest, ::testing::ValuesIn(kFailing), row_name);
 
-TEST_F(MirrorTest, WhatConcernsAMirrorAloneStopsNothing) {
+TEST_F(MirrorTest, SkipsMirrorWithBadHelperOrCertificate) {
   offer_mirrored(image_of(sample()));
   mirror_->set_auth(auth(AuthOptions::Mode::basic));
   write_secret(home() / ".docker/config.json",
@@ -217,7 +220,7 @@ TEST_F(MirrorTest, WhatConcernsAMirrorAloneStopsNothing) {
   expect_installed(sample());
 }
 
-TEST_F(MirrorTest, OneThatIsNotThereIsLeftBehind) {
+TEST_F(MirrorTest, SkipsMirrorThatIsDown) {
   offer_mirrored(image_of(sample()));
   configure(mirror_table("localhost:" + std::to_string(unused_port())) +
             mirror_table(mirror_->host()));
@@ -228,7 +231,7 @@ TEST_F(MirrorTest, OneThatIsNotThereIsLeftBehind) {
 }
 
 // As Spegel and Dragonfly answer.
-TEST_F(MirrorTest, PeersOnLoopbackNeedNoTls) {
+TEST_F(MirrorTest, AcceptsPlainHttpMirrorOnLoopback) {
   FakeRegistry peer({.tls = false});
   const Artifacts artifacts = large_artifacts();
   peer.put(kRepository, "1", image_of(artifacts));
@@ -246,7 +249,7 @@ TEST_F(MirrorTest, PeersOnLoopbackNeedNoTls) {
   EXPECT_EQ(registry_->count(kBlob), 1);
 }
 
-TEST_F(MirrorTest, OneThatSaysNothingIsNotWaitedForLong) {
+TEST_F(MirrorTest, SkipsSilentMirrorAfter5s) {
   const HttpServer silent({.silent = true}, [](const HttpRequest&) { return HttpResponse(); });
   offer_mirrored(image_of(sample()));
   configure(mirror_table(silent.host()));
@@ -255,7 +258,7 @@ TEST_F(MirrorTest, OneThatSaysNothingIsNotWaitedForLong) {
   expect_installed(sample());
 }
 
-TEST_F(MirrorTest, TwoLiarsAreLeftBehindOneAfterTheOther) {
+TEST_F(MirrorTest, SkipsTwoMirrorsThatSendWrongBytes) {
   FakeRegistry second;
   const Image image = image_of(sample());
   second.put(kRepository, "1", image);
@@ -270,14 +273,14 @@ TEST_F(MirrorTest, TwoLiarsAreLeftBehindOneAfterTheOther) {
   EXPECT_EQ(second.count(kBlob), 1);
 }
 
-TEST_F(MirrorTest, WhereEverybodyLiesThePullIsRefused) {
+TEST_F(MirrorTest, FailsWhenEveryHostSendsWrongBytes) {
   offer_mirrored(image_of(sample()));
   mirror_->add_rule({.kind = kBlob}, faults::flip_byte_at(100));
   registry_->add_rule({.kind = kBlob}, faults::flip_byte_at(100));
   expect_refused(5, {"cannot fetch the layer", "its digest is"});
 }
 
-TEST_F(MirrorTest, ALyingManifestIsNotBelieved) {
+TEST_F(MirrorTest, WrongManifestOfMirrorFallsBackToRegistry) {
   const Image image = image_of(sample());
   offer_mirrored(image);
   json pinned = oci_entry(registry_->host());
@@ -291,7 +294,7 @@ TEST_F(MirrorTest, ALyingManifestIsNotBelieved) {
 
 // What the files may say beside mirrors.
 
-TEST_F(MirrorTest, BlockedIsRefusedByName) {
+TEST_F(MirrorTest, RejectsBlockedRegistryByName) {
   offer_mirrored(image_of(sample()));
   write_file(conf(), "[[registry]]\nlocation = \"" + registry_->host() + "\"\nblocked = true\n");
   expect_refused(4, {"cannot install tool:1",
@@ -299,7 +302,7 @@ TEST_F(MirrorTest, BlockedIsRefusedByName) {
   EXPECT_TRUE(registry_->requests().empty());
 }
 
-TEST_F(MirrorTest, InsecureOverlooksTheCertificateOfThatHostAlone) {
+TEST_F(MirrorTest, InsecureAppliesToThatHostOnly) {
   offer_mirrored(image_of(sample()));
   trust({registry_->certificate_file()});
   configure(mirror_table(mirror_->host(), "insecure = true"));
@@ -312,7 +315,7 @@ TEST_F(MirrorTest, InsecureOverlooksTheCertificateOfThatHostAlone) {
   expect_says(refused.err, {"the certificate of " + registry_->host() + " is not trusted"});
 }
 
-TEST_F(MirrorTest, InsecureEndsWhereItRedirectsTo) {
+TEST_F(MirrorTest, InsecureDoesNotApplyToRedirectTarget) {
   offer_mirrored(image_of(sample()));
   trust({registry_->certificate_file()});
   configure(mirror_table(mirror_->host(), "insecure = true"));
@@ -323,7 +326,7 @@ TEST_F(MirrorTest, InsecureEndsWhereItRedirectsTo) {
   EXPECT_EQ(registry_->count(kBlob), 1);
 }
 
-TEST_F(MirrorTest, AnInsecureRegistryIsLoggedInToOverTlsAlone) {
+TEST_F(MirrorTest, SendsLoginToInsecureRegistryOverTlsOnly) {
   offer(image_of(sample()));
   trust({mirror_->certificate_file()});
   registry_->set_auth(auth(AuthOptions::Mode::basic));
@@ -341,7 +344,7 @@ TEST_F(MirrorTest, AnInsecureRegistryIsLoggedInToOverTlsAlone) {
   EXPECT_FALSE(registry_->saw_authorization(Listener::registry));
 }
 
-TEST_F(MirrorTest, InstalledIsInstalledWhateverTheFilesSay) {
+TEST_F(MirrorTest, InstalledEnvironmentNeedsNoValidConfiguration) {
   offer(image_of(sample()));
   pyro_ok({"env", "pull", "tool:1"});
   write_file(conf(), "this is no TOML\n");
@@ -373,7 +376,9 @@ const std::vector<BadFile> kBadFiles = {
     {"DeepestTable", dotted(1001) + " = \"a\"\nx", {"line 2: not TOML"}},
     {"TooLarge", std::string((1 << 20) + 1, '\n'), {"larger than 1 MiB"}},
     {"Version1", "[registries.block]\nregistries = ['bad.example']\n", {"line 1", "version 1"}},
-    {"OfAnotherType", "[[registry]]\nlocation = ['x']\n", {"line 2", "\"location\" is not a text"}},
+    {"LocationNotAString",
+     "[[registry]]\nlocation = ['x']\n",
+     {"line 2", "\"location\" is not a text"}},
     {"WithoutALocation", "[[registry]]\nblocked = true\n", {"line 1", "\"location\" is missing"}},
     {"WithAScheme",
      "[[registry]]\nlocation = \"https://top-secret.example\"\n",
@@ -381,7 +386,7 @@ const std::vector<BadFile> kBadFiles = {
     {"WithAnEscapeSequence",
      "[[registry]]\nlocation = \"\\u001b[31m\"\n",
      {"line 2", "host[:port][/path]"}},
-    {"MirrorForWhat",
+    {"UnknownPullFromMirror",
      "[[registry]]\nlocation = \"a\"\n[[registry.mirror]]\nlocation = \"b\"\n"
      "pull-from-mirror = \"top-secret\"\n",
      {"line 5", "pull-from-mirror"}},
@@ -390,7 +395,7 @@ const std::vector<BadFile> kBadFiles = {
 class BadRegistriesFileTest : public MirrorHarness,
                               public ::testing::WithParamInterface<BadFile> {};
 
-TEST_P(BadRegistriesFileTest, IsRefusedByFileAndLineAndNotQuoted) {
+TEST_P(BadRegistriesFileTest, ErrorNamesFileAndLineAndQuotesNothing) {
   offer(image_of(sample()));
   write_file(conf(), GetParam().content);
   std::vector<std::string> says = GetParam().says;
@@ -401,7 +406,7 @@ TEST_P(BadRegistriesFileTest, IsRefusedByFileAndLineAndNotQuoted) {
 
 INSTANTIATE_TEST_SUITE_P(Files, BadRegistriesFileTest, ::testing::ValuesIn(kBadFiles), row_name);
 
-TEST_F(MirrorTest, FilesThatAreNoneAreToldWithoutWaiting) {
+TEST_F(MirrorTest, RejectsPipeAndDanglingLinkAsConfiguration) {
   offer(image_of(sample()));
   std::filesystem::create_directories(conf().parent_path());
   ASSERT_EQ(::mkfifo(conf().c_str(), 0600), 0);
@@ -413,7 +418,7 @@ TEST_F(MirrorTest, FilesThatAreNoneAreToldWithoutWaiting) {
                  {{"CONTAINERS_REGISTRIES_CONF", "/none.conf"}});
 }
 
-TEST_F(MirrorTest, LocationsThatMakeNoNameAreRefused) {
+TEST_F(MirrorTest, RejectsLocationsThatNameNoImage) {
   offer(image_of(sample()));
   for (const char* location :
        {"UPPER.example/Path", "a..example", "a.example:0", "a.example/../x"}) {
@@ -424,7 +429,7 @@ TEST_F(MirrorTest, LocationsThatMakeNoNameAreRefused) {
 
 // Certificates of hosts.
 
-TEST_F(MirrorTest, CertsDAddsToTheSystemsAuthorities) {
+TEST_F(MirrorTest, CertsDAddsToSystemAuthorities) {
   offer_mirrored(image_of(sample()));
   variables_.erase("SSL_CERT_FILE");
   const auto certs = home() / ".config/containers/certs.d";
@@ -459,7 +464,7 @@ class ClientCertificateTest : public MirrorHarness {
   KeyPair pair_;
 };
 
-TEST_F(ClientCertificateTest, IsShownWhereItIsAskedFor) {
+TEST_F(ClientCertificateTest, IsSentWhereRequired) {
   expect_refused(4, {"it wants to be shown a certificate"});
   write_file(certs() / "me.cert", read_file(pair_.certificate));
   write_file(certs() / "me.key", read_file(pair_.key));
@@ -467,7 +472,7 @@ TEST_F(ClientCertificateTest, IsShownWhereItIsAskedFor) {
   expect_installed(sample());
 }
 
-TEST_F(ClientCertificateTest, HalvesAndNonsenseAreTold) {
+TEST_F(ClientCertificateTest, RejectsIncompleteAndInvalidPairs) {
   write_file(certs() / "me.cert", read_file(pair_.certificate));
   expect_refused(1, {(certs() / "me.cert").string(), "me.key, is not beside it"});
   write_file(certs() / "me.key", "no key\n");
@@ -513,7 +518,7 @@ class PullThroughTest : public PyroHarness {
   std::string digest_;
 };
 
-TEST_F(PullThroughTest, ServesWhatItHasNotSeenBefore) {
+TEST_F(PullThroughTest, ServesImageNotCachedBefore) {
   mirror_at(cache_.host(), "pull-from-mirror = \"all\"");
   pyro_ok({"env", "pull", "tool:1"});
   expect_installed(artifacts_);
@@ -522,7 +527,7 @@ TEST_F(PullThroughTest, ServesWhatItHasNotSeenBefore) {
   EXPECT_GT(answers(cache_, "GET /v2/team/tool/blobs/sha256:"), 0U);
 }
 
-TEST_F(PullThroughTest, KilledInTheMiddleTheRegistryGoesOn) {
+TEST_F(PullThroughTest, RegistryResumesWhenCacheIsKilled) {
   const DyingRelay relay(cache_.port(), 5 << 20, [this] { cache_.kill(); });
   mirror_at("localhost:" + std::to_string(relay.port()));
   const ProcessResult result = pyro_ok({"env", "pull", "tool:1"});
@@ -534,7 +539,7 @@ TEST_F(PullThroughTest, KilledInTheMiddleTheRegistryGoesOn) {
   EXPECT_EQ(pyro_json({"env", "verify", "tool:1"})[0]["status"], "ok");
 }
 
-TEST_F(PullThroughTest, WithoutTheRegistryWhatIsPinnedAndCachedIsEnough) {
+TEST_F(PullThroughTest, ServesCachedPinnedImageWithoutRegistry) {
   json pinned = oci_entry(origin_.host());
   pinned["oci_digest"] = digest_;
   use_catalog({pinned});

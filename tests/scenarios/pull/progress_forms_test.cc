@@ -103,7 +103,7 @@ class ProgressFormsTest : public RegistryHarness {
   }
 };
 
-TEST_F(ProgressFormsTest, ABarStaysOnItsLineAndGoes) {
+TEST_F(ProgressFormsTest, BarStaysOnOneLineAndDisappears) {
   for (const std::string name : {"tool:1", "environment:of-a-name-that-is-longer-than-a-line"}) {
     offer_as(name);
     for (const std::size_t width : kWidths) {
@@ -127,7 +127,7 @@ TEST_F(ProgressFormsTest, ABarStaysOnItsLineAndGoes) {
   }
 }
 
-TEST_F(ProgressFormsTest, AnErrorBeginsItsOwnLine) {
+TEST_F(ProgressFormsTest, ErrorStartsOnItsOwnLine) {
   Fault damaged = slow();
   damaged.flip_byte_at = 100'000;
   offer_as("tool:1", damaged);
@@ -138,7 +138,7 @@ TEST_F(ProgressFormsTest, AnErrorBeginsItsOwnLine) {
   EXPECT_TRUE(screen.lines().front().starts_with("pyro: error: ")) << screen.lines().front();
 }
 
-TEST_F(ProgressFormsTest, LinesAreLinesOnATerminal) {
+TEST_F(ProgressFormsTest, PlainAndJsonDrawNoBarOnTerminal) {
   offer_as("tool:1");
   for (const std::size_t width : kWidths) {
     SCOPED_TRACE(width);
@@ -160,7 +160,7 @@ TEST_F(ProgressFormsTest, LinesAreLinesOnATerminal) {
   }
 }
 
-TEST_F(ProgressFormsTest, InAPipe) {
+TEST_F(ProgressFormsTest, PipeGetsPlainLinesByDefault) {
   offer_as("tool:1");
   const auto in_pipe = [&](const char* form) {
     const ProcessResult result = pyro_ok(pull("tool:1", form));

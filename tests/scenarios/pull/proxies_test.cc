@@ -32,7 +32,7 @@ class ProxyTest : public HostileHarness {
   std::string host() const { return registry_->host(kName); }
 };
 
-TEST_F(ProxyTest, CarriesAPull) {
+TEST_F(ProxyTest, CarriesPullForEachVariable) {
   const ConnectProxy proxy;
   for (const char* variable : {"https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"}) {
     const ProcessResult result =
@@ -48,7 +48,7 @@ TEST_F(ProxyTest, CarriesAPull) {
   }
 }
 
-TEST_F(ProxyTest, OfSocksCarriesAPull) {
+TEST_F(ProxyTest, PullsThroughSocksProxy) {
   const SocksProxy proxy;
   pyro_ok({"env", "pull", "tool:1"}, {{"ALL_PROXY", "socks5h://" + proxy.authority()}});
   expect_installed(sample());
@@ -59,7 +59,7 @@ TEST_F(ProxyTest, OfSocksCarriesAPull) {
                  {{"ALL_PROXY", "socks5h://" + closed.authority()}});
 }
 
-TEST_F(ProxyTest, BehindTlsCarriesAPull) {
+TEST_F(ProxyTest, PullsThroughProxyOverTls) {
   const ConnectProxy proxy({.login = "robin:top-secret"});
   const TlsFront front(registry_->issue({.file_name = "proxy"}), proxy.port());
   const std::string authority = "127.0.0.1:" + std::to_string(front.port());
@@ -76,7 +76,7 @@ TEST_F(ProxyTest, BehindTlsCarriesAPull) {
   EXPECT_EQ(proxy.seen().size(), 1U) << "it has not seen the password";
 }
 
-TEST_F(ProxyTest, IsNotAskedWhereItMustNotBe) {
+TEST_F(ProxyTest, NoProxyAndLoopbackBypassProxy) {
   const ConnectProxy proxy;
   const Variables exceptions[] = {
       {{"https_proxy", proxy.url()}, {"no_proxy", kName}},
@@ -96,7 +96,7 @@ TEST_F(ProxyTest, IsNotAskedWhereItMustNotBe) {
   EXPECT_TRUE(proxy.seen().empty()) << "this machine is never proxied";
 }
 
-TEST_F(ProxyTest, PlainHttpGoesThroughItsOwn) {
+TEST_F(ProxyTest, PlainHttpUsesHttpProxyVariable) {
   const ConnectProxy proxy;
   start_registry({.tls = false});
   offer(image_of(sample()), kName);
@@ -107,7 +107,7 @@ TEST_F(ProxyTest, PlainHttpGoesThroughItsOwn) {
   EXPECT_EQ(proxy.seen().back().target.substr(0, 7), "http://");
 }
 
-TEST_F(ProxyTest, ItsPasswordIsSentAndNotShown) {
+TEST_F(ProxyTest, PasswordIsSentAndNeverShown) {
   const ConnectProxy proxy({.login = "robin:top-secret"});
   variables_["https_proxy"] = proxy.url("robin:top-secret");
   const ProcessResult result = pyro_ok({"env", "pull", "-v", "tool:1"});
@@ -115,7 +115,7 @@ TEST_F(ProxyTest, ItsPasswordIsSentAndNotShown) {
   EXPECT_FALSE(registry_->requests().front().request.header("Proxy-Authorization"));
 }
 
-TEST_F(ProxyTest, ItsFailuresAreToldAsItsOwn) {
+TEST_F(ProxyTest, ErrorsNameTheProxy) {
   const std::string password = "top-secret-of-the-proxy";
   const ConnectProxy locked({.login = "robin:another"});
   variables_["https_proxy"] = locked.url("robin:" + password);
@@ -140,7 +140,7 @@ TEST_F(ProxyTest, ItsFailuresAreToldAsItsOwn) {
   for (const auto& result : {pyro({"env", "pull", "tool:1"})}) expect_hides(result.err, {password});
 }
 
-TEST_F(ProxyTest, OneThatListensInIsNotTrustedUnlessTold) {
+TEST_F(ProxyTest, RejectsInterceptingProxyWithoutCaFile) {
   FakeRegistry interceptor(named_options());
   interceptor.put(kRepository, "1", image_of(sample()));
   const ConnectProxy proxy({.divert_to = interceptor.server(Listener::registry).port()});
@@ -152,7 +152,7 @@ TEST_F(ProxyTest, OneThatListensInIsNotTrustedUnlessTold) {
   expect_installed(sample());
 }
 
-TEST_F(ProxyTest, RedirectsGoThroughIt) {
+TEST_F(ProxyTest, RedirectsGoThroughProxy) {
   const ConnectProxy proxy;
   variables_["https_proxy"] = proxy.url();
   registry_->add_rule({.kind = RequestKind::blob}, faults::redirect(RedirectFault::To::cdn));
@@ -160,7 +160,7 @@ TEST_F(ProxyTest, RedirectsGoThroughIt) {
   EXPECT_EQ(proxy.seen().size(), 2U);
 }
 
-TEST_F(ProxyTest, DoctorAsksTheWayThatPullsDo) {
+TEST_F(ProxyTest, DoctorUsesProxyAndMirrorsAsPullsDo) {
   const ConnectProxy proxy;
   const ProcessResult result = pyro({"doctor", "--check-registry", "--environment", "tool:1"},
                                     {{"https_proxy", proxy.url()}});
@@ -179,7 +179,7 @@ TEST_F(ProxyTest, DoctorAsksTheWayThatPullsDo) {
 
 // Whom to trust.
 
-TEST_F(ProxyTest, CaFilesThatCannotBeUsedAreNamed) {
+TEST_F(ProxyTest, RejectsUnusableCaFilesByName) {
   offer(image_of(sample()));
   const std::filesystem::path good = registry_->certificate_file();
   write_file(dir_ / "empty.pem", "");
@@ -208,7 +208,7 @@ TEST_F(ProxyTest, CaFilesThatCannotBeUsedAreNamed) {
           {{"SSL_CERT_FILE", "/none"}, {"SSL_CERT_DIR", "/none"}});
 }
 
-TEST_F(ProxyTest, DirectoriesOfCertificatesThatAreRootsAlone) {
+TEST_F(ProxyTest, SkipsUnreadableCertificateDirectory) {
   offer(image_of(sample()));
   const std::filesystem::path closed = home() / ".config/containers/certs.d";
   write_file(closed / registry_->host() / "ca.crt", "no certificate\n");
@@ -226,7 +226,7 @@ TEST_F(ProxyTest, DirectoriesOfCertificatesThatAreRootsAlone) {
 
 // Networks that want a login first.
 
-TEST_F(ProxyTest, ACaptivePortalIsCalledByItsName) {
+TEST_F(ProxyTest, ReportsCaptivePortal) {
   offer(image_of(sample()));
   registry_->add_rule({.kind = RequestKind::manifest}, faults::html());
   expect_refused(4, {registry_->host() + " answered with a web page (text/html), not as a registry",

@@ -156,9 +156,9 @@ class FilledRegistry {
 };
 
 // One registry for each way to be let in; CTest runs each test by itself, so each starts its own.
-class RealRegistryHarness : public PyroHarness {
+class RealRegistryTest : public PyroHarness {
  protected:
-  RealRegistryHarness() { variables_["SSL_CERT_FILE"] = authority_.certificate_file().string(); }
+  RealRegistryTest() { variables_["SSL_CERT_FILE"] = authority_.certificate_file().string(); }
 
   void log_in(const std::string& host, const std::string& password = "secret") const {
     const json auths{{"auths", {{host, {{"auth", base64("user:" + password)}}}}}};
@@ -178,7 +178,7 @@ class RealRegistryHarness : public PyroHarness {
   CertificateAuthority authority_{dir_ / "authority"};
 };
 
-class RealPullTest : public RealRegistryHarness, public ::testing::WithParamInterface<Access> {};
+class RealPullTest : public RealRegistryTest, public ::testing::WithParamInterface<Access> {};
 
 TEST_P(RealPullTest, InstallsEveryImage) {
   const FilledRegistry registry(authority_, GetParam());
@@ -203,7 +203,7 @@ TEST_P(RealPullTest, InstallsEveryImage) {
   }
 }
 
-TEST_P(RealPullTest, RefusesWhomItMustNotLetIn) {
+TEST_P(RealPullTest, FailsWithoutLoginAndForMissingImages) {
   const FilledRegistry registry(authority_, GetParam());
   use_images_of(registry);
   if (needs_login(GetParam())) {
@@ -234,7 +234,7 @@ TEST_P(RealPullTest, RefusesWhomItMustNotLetIn) {
 INSTANTIATE_TEST_SUITE_P(Registry, RealPullTest, ::testing::ValuesIn(kAccesses),
                          [](const auto& row) { return name_of(row.param); });
 
-TEST_F(RealRegistryHarness, PinsOfManifestAndIndex) {
+TEST_F(RealRegistryTest, InstallsPinnedManifestAndIndex) {
   const FilledRegistry registry(authority_, Access::open);
   json manifest = oci_entry(registry.host(), "team/oci_gzip", "1", "manifest");
   manifest["oci_digest"] = registry.digest_of(Kind::oci_gzip);
@@ -249,7 +249,7 @@ TEST_F(RealRegistryHarness, PinsOfManifestAndIndex) {
   EXPECT_EQ(pyro({"env", "pull", "wrong"}).exit_code, 4);
 }
 
-TEST_F(RealRegistryHarness, CertificateOfAnUnknownAuthority) {
+TEST_F(RealRegistryTest, RejectsCertificateOfUnknownAuthority) {
   const FilledRegistry registry(authority_, Access::open);
   use_images_of(registry);
   const ProcessResult result = pyro({"env", "pull", "oci_gzip"}, {{"SSL_CERT_FILE", std::nullopt}});

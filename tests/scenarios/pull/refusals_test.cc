@@ -95,7 +95,7 @@ std::function<void(Scene&)> challenged(const std::vector<std::string>& challenge
 }
 
 const std::vector<Refusal> kContent = {
-    {"ManifestIsNotWhatIsPinned",
+    {"ManifestOtherThanPinned",
      {},
      [](Scene& scene) {
        scene.entry["oci_digest"] = scene.image.digest();
@@ -103,7 +103,7 @@ const std::vector<Refusal> kContent = {
      },
      5,
      {"cannot install tool:1", "manifest", "team/tool@sha256:"}},
-    {"PinThatDoesNotExist",
+    {"PinnedManifestMissing",
      {},
      [](Scene& scene) { scene.entry["oci_digest"] = kSomeDigest; },
      4,
@@ -116,12 +116,12 @@ const std::vector<Refusal> kContent = {
      },
      5,
      {"manifest", "team/tool@sha256:"}},
-    {"ContentDigestHeaderLies",
+    {"ContentDigestHeaderMismatch",
      {},
      fault_of(kManifest, faults::header("Docker-Content-Digest", kSomeDigest)),
      5,
      {"team/tool:1", "but the registry calls it", kSomeDigest}},
-    {"ContentDigestHeaderIsNonsense",
+    {"ContentDigestHeaderMalformed",
      {},
      fault_of(kManifest, faults::header("Docker-Content-Digest", "sha256:xyz")),
      5,
@@ -165,7 +165,7 @@ const std::vector<Refusal> kContent = {
      manifest_of('[', [](int) { return std::string(R"({"a":0})"); }),
      5,
      {"manifest", "more than 100000 values"}},
-    {"ManifestOfNothingButNames",
+    {"ManifestOfMemberNames",
      {},
      manifest_of('{', [](int i) { return '"' + std::to_string(i) + "\":{}"; }),
      5,
@@ -175,7 +175,7 @@ const std::vector<Refusal> kContent = {
      fault_of(kBlobRequest, faults::flip_byte_at(100'000)),
      5,
      {"cannot install tool:1", "layer"}},
-    {"LayerOfOtherContentOfTheRightForm",
+    {"LayerOfOtherValidContent",
      {},
      [](Scene& scene) {
        const std::string other = compress(tar_of(other_artifacts(12)), Compression::gzip);
@@ -239,18 +239,18 @@ const std::vector<Refusal> kContent = {
      fault_of(kBlobRequest, {.add_headers = {{"Content-Length", "7"}, {"Content-Length", "8"}}}),
      5,
      {"layer"}},
-    {"LayerAsPartOfItself", {}, fault_of(kBlobRequest, faults::status(206)), 4, {"layer", "206"}},
+    {"LayerWithStatus206", {}, fault_of(kBlobRequest, faults::status(206)), 4, {"layer", "206"}},
     {"ManifestWithWrongLength",
      {},
      fault_of(kManifest, faults::header("Content-Length", "10")),
      5,
      {"manifest"}},
-    {"ManifestIsNothing", {}, fault_of(kManifest, faults::status(204)), 4, {"manifest", "204"}},
-    {"LayerIsNothing", {}, fault_of(kBlobRequest, {.body = ""}), 5, {"layer", "0 are offered"}},
+    {"ManifestWithStatus204", {}, fault_of(kManifest, faults::status(204)), 4, {"manifest", "204"}},
+    {"LayerWithEmptyBody", {}, fault_of(kBlobRequest, {.body = ""}), 5, {"layer", "0 are offered"}},
     {"LayerNotModified", {}, fault_of(kBlobRequest, faults::status(304)), 4, {"layer", "304"}},
     {"ManifestIsAPage", {}, fault_of(kManifest, faults::html()), 4, {"web page", "localhost"}},
     {"LayerIsAPage", {}, fault_of(kBlobRequest, faults::html()), 5, {"layer", "web page"}},
-    {"LayerIsAPageInTheManifestToo",
+    {"LayerIsAPageWithItsDigest",
      {},
      [](Scene& scene) {
        scene.image = ImageBuilder().raw_layer("<!DOCTYPE html><html></html>", "text/html").build();
@@ -406,7 +406,7 @@ const std::vector<Refusal> kContent = {
      },
      4,
      {"no image for linux/amd64", "linux/arm64, windows/amd64"}},
-    {"NothingButAttestations",
+    {"OnlyAttestations",
      {},
      [](Scene& scene) {
        scene.image = IndexBuilder().add_attestation(scene.image, scene.image.digest()).build();
@@ -445,7 +445,7 @@ const std::vector<Refusal> kAnswers = {
     {"LayerFails", {}, fault_of(kBlobRequest, faults::status(503)), 4, {"layer", "503"}},
     {"TooManyRequests", {}, fault_of(kManifest, faults::status(429)), 4, {"429"}},
     {"LayerForbidden", {}, fault_of(kBlobRequest, faults::status(403)), 4, {"layer", "403"}},
-    {"NobodyListens",
+    {"ConnectionRefused",
      {},
      [](Scene& scene) {
        scene.entry["oci_registry"] = "localhost:" + std::to_string(unused_port());
@@ -487,7 +487,7 @@ const std::vector<Refusal> kAnswers = {
      challenged({"Bearer realm=\"http://auth.example/token\""}),
      4,
      {"without TLS", "auth.example"}},
-    {"ChallengeIsNonsense", {}, challenged({"Bearer realm=\"unfinished"}), 4, {"cannot install"}},
+    {"ChallengeMalformed", {}, challenged({"Bearer realm=\"unfinished"}), 4, {"cannot install"}},
     {"BasicWithoutCredentials", {}, guarded(Mode::basic, [](AuthOptions&) {}), 4, {"login"}},
     {"BasicWithWrongCredentials",
      {},
@@ -544,7 +544,7 @@ const std::vector<Refusal> kAnswers = {
      },
      4,
      {"token", "characters"}},
-    {"TokenIsNeverGoodEnough",
+    {"TokenAlwaysRejected",
      {},
      guarded(Mode::bearer, [](AuthOptions& options) { options.uses_per_token = 0; }),
      4,
@@ -612,7 +612,11 @@ const std::vector<Refusal> kAnswers = {
      [](Scene&) {},
      4,
      {"certificate of localhost"}},
-    {"CertificateOfNobody", {.self_signed = true}, [](Scene&) {}, 4, {"certificate of localhost"}},
+    {"CertificateSelfSigned",
+     {.self_signed = true},
+     [](Scene&) {},
+     4,
+     {"certificate of localhost"}},
     {"PasswordOverPlainHttp",
      {.tls = false},
      guarded(Mode::basic, [](AuthOptions&) {}),
@@ -719,7 +723,7 @@ TEST_F(RefusedPullTest, RealmOnAnotherHostGetsNoCredentials) {
   EXPECT_TRUE(cache_state().empty());
 }
 
-TEST_F(RefusedPullTest, TokenThatIsNeverGoodEnoughIsAskedForOnce) {
+TEST_F(RefusedPullTest, RequestsRejectedTokenOnce) {
   AuthOptions options = auth(Mode::bearer);
   options.uses_per_token = 0;
   registry_->set_auth(options);
@@ -729,7 +733,7 @@ TEST_F(RefusedPullTest, TokenThatIsNeverGoodEnoughIsAskedForOnce) {
   EXPECT_EQ(registry_->count(RequestKind::manifest), 2);
 }
 
-TEST_F(RefusedPullTest, TokenThatExpiresAgainAndAgainIsAnError) {
+TEST_F(RefusedPullTest, FailsWhenTokenExpiresRepeatedly) {
   AuthOptions options = auth(Mode::bearer);
   options.uses_per_token = 1;
   registry_->set_auth(options);
@@ -743,7 +747,7 @@ TEST_F(RefusedPullTest, TokenThatExpiresAgainAndAgainIsAnError) {
   EXPECT_EQ(registry_->count(RequestKind::token), 2);
 }
 
-TEST_F(RefusedPullTest, PlainHttpIsForThisMachineAlone) {
+TEST_F(RefusedPullTest, RejectsPlainHttpBeyondLoopback) {
   start_registry({.tls = false});
   const int port = registry_->server(Listener::registry).port();
   // Another name of this machine, which is not a loopback one to those who go by names.
@@ -765,7 +769,7 @@ TEST_F(RefusedPullTest, MovedTagBetweenManifestAndLayerChangesNothing) {
   expect_installed(sample());
 }
 
-TEST_F(RefusedPullTest, OneDocumentOnFailure) {
+TEST_F(RefusedPullTest, FailurePrintsOneJsonDocument) {
   offer(image_of(sample()));
   registry_->add_rule({.kind = RequestKind::blob}, faults::flip_byte_at(500));
   const json failed = pyro_json({"env", "pull", "tool:1"}, 5);
@@ -774,7 +778,7 @@ TEST_F(RefusedPullTest, OneDocumentOnFailure) {
   EXPECT_TRUE(failed["error"].contains("hint"));
 }
 
-TEST_F(RefusedPullTest, CredentialsThatCannotBeRead) {
+TEST_F(RefusedPullTest, RejectsMalformedCredentialFile) {
   offer(image_of(sample()));
   registry_->set_auth(auth(Mode::basic));
   const fs::path file = home() / ".docker/config.json";
@@ -793,7 +797,7 @@ TEST_F(RefusedPullTest, CredentialsThatCannotBeRead) {
   EXPECT_TRUE(cache_state().empty());
 }
 
-TEST_F(RefusedPullTest, RedirectWithAPasswordInIt) {
+TEST_F(RefusedPullTest, HidesPasswordInRedirect) {
   offer(image_of(sample()));
   const std::string cdn = registry_->url(Listener::cdn);
   registry_->add_rule({.kind = RequestKind::blob},
@@ -805,7 +809,7 @@ TEST_F(RefusedPullTest, RedirectWithAPasswordInIt) {
   EXPECT_FALSE(registry_->saw_authorization(Listener::cdn));
 }
 
-TEST_F(RefusedPullTest, IncompatibleEnvironment) {
+TEST_F(RefusedPullTest, RejectsIncompatibleEnvironment) {
   json made = oci_entry(registry_->host());
   made["compatibility"] = ">=5.0.0";
   use_catalog({made});
@@ -817,7 +821,7 @@ TEST_F(RefusedPullTest, IncompatibleEnvironment) {
   EXPECT_FALSE(std::filesystem::exists(cache()));
 }
 
-TEST_F(RefusedPullTest, NoSource) {
+TEST_F(RefusedPullTest, FailsWithoutSource) {
   use_catalog({entry()});
   const ProcessResult result = pyro({"env", "pull", "tool:1"});
   EXPECT_EQ(result.exit_code, 3);
@@ -825,7 +829,7 @@ TEST_F(RefusedPullTest, NoSource) {
               {"environment 'tool:1' is not installed and no downloadable source is configured"});
 }
 
-TEST_F(RefusedPullTest, NoSourceForWhatIsInstalled) {
+TEST_F(RefusedPullTest, ForceAndRepairFailWithoutSource) {
   offer(image_of(sample()));
   pyro_ok({"env", "pull", "tool:1"});
   std::filesystem::resize_file(install_dir() / "rootfs.ext4", 1);

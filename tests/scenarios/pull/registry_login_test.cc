@@ -101,7 +101,7 @@ class RealLoginTest : public PyroHarness {
   std::unique_ptr<RealRegistry> registry_;
 };
 
-TEST_F(RealLoginTest, WhatPyroKeepsSkopeoUses) {
+TEST_F(RealLoginTest, SkopeoUsesLoginOfPyro) {
   start();
   expect_pull(4);
   const ProcessResult done = log_in();
@@ -126,7 +126,7 @@ TEST_F(RealLoginTest, WhatPyroKeepsSkopeoUses) {
   EXPECT_EQ(pyro_json({"registry", "logout", host()})["removed"], false);
 }
 
-TEST_F(RealLoginTest, WhatSkopeoKeepsPyroUses) {
+TEST_F(RealLoginTest, PyroUsesLoginOfSkopeo) {
   start();
   const ProcessResult done = skopeo({"login", "-u", "user", "--password-stdin", "--cert-dir",
                                      authority_.certificate_dir().string(), host()},
@@ -137,7 +137,7 @@ TEST_F(RealLoginTest, WhatSkopeoKeepsPyroUses) {
   EXPECT_NE(skopeo({"login", "--get-login", host()}).exit_code, 0);
 }
 
-TEST_F(RealLoginTest, AWrongPasswordIsNoticedAndNotKept) {
+TEST_F(RealLoginTest, RejectsWrongPasswordAndKeepsOldFile) {
   start();
   write_secret(auth_file(), R"({"auths": {"other": {"auth": "eDp5"}}})");
   const auto before = snapshot(auth_file().parent_path());
@@ -150,7 +150,7 @@ TEST_F(RealLoginTest, AWrongPasswordIsNoticedAndNotKept) {
   EXPECT_EQ(snapshot(auth_file().parent_path()), before);
 }
 
-TEST_F(RealLoginTest, ATokenServerChecksThePassword) {
+TEST_F(RealLoginTest, TokenServerChecksPassword) {
   start_with_tokens({.anonymous_pull = false});
   EXPECT_EQ(log_in("wr0ng").exit_code, 4);
   EXPECT_FALSE(fs::exists(auth_file()));
@@ -159,7 +159,7 @@ TEST_F(RealLoginTest, ATokenServerChecksThePassword) {
   expect_pull(0);
 }
 
-TEST_F(RealLoginTest, AnIdentityTokenIsAUser) {
+TEST_F(RealLoginTest, PullsWithIdentityToken) {
   start_with_tokens({.identity_token = "Identity+/=", .anonymous_pull = false});
   write_secret(auth_file(), json{{"auths", {{host(), {{"identitytoken", "Identity+/="}}}}}}.dump());
   expect_pull(0);
@@ -175,14 +175,14 @@ TEST_F(RealLoginTest, AnIdentityTokenIsAUser) {
   expect_hides(result.err, {"0ld"});
 }
 
-TEST_F(RealLoginTest, AHelperMayHaveAnIdentityToken) {
+TEST_F(RealLoginTest, TakesIdentityTokenFromHelper) {
   start_with_tokens({.identity_token = "Identity", .anonymous_pull = false});
   write_helper(helpers(), "mine", R"(echo '{"Username": "<token>", "Secret": "Identity"}')");
   write_secret(home() / ".docker/config.json", R"({"credsStore": "mine"})");
   expect_pull(0);
 }
 
-TEST_F(RealLoginTest, AHelperKeepsTheLogin) {
+TEST_F(RealLoginTest, StoresLoginInHelper) {
   start();
   write_helper(helpers(), "mine", keeping_script(dir_ / "kept"));
   write_secret(auth_file(), json{{"credHelpers", {{host(), "mine"}}}}.dump());
@@ -197,7 +197,7 @@ TEST_F(RealLoginTest, AHelperKeepsTheLogin) {
   expect_pull(4);
 }
 
-TEST_F(RealLoginTest, OnATerminalItAsksAndHidesThePassword) {
+TEST_F(RealLoginTest, PromptsOnTerminalAndHidesPassword) {
   start();
   const fs::path keys = dir_ / "keys";
   run_checked({.argv = {"mkfifo", keys.string()}});
@@ -251,7 +251,7 @@ class LoginTest : public HostileHarness {
   fs::path docker_file() const { return home() / ".docker/config.json"; }
 };
 
-TEST_F(LoginTest, OneDocument) {
+TEST_F(LoginTest, PrintsOneJsonDocument) {
   const ProcessResult done = login({"--json"});
   EXPECT_EQ(done.exit_code, 0) << done.err;
   EXPECT_EQ(parse_json(done.out), (json{{"registry", registry_->host()},
@@ -265,7 +265,7 @@ TEST_F(LoginTest, OneDocument) {
   expect_hides(refused.out + refused.err, {"wr0ng"});
 }
 
-TEST_F(LoginTest, OneLineEndIsNoPartOfThePassword) {
+TEST_F(LoginTest, StripsOneLineEndFromPassword) {
   for (const char* end : {"", "\n", "\r\n"}) {
     EXPECT_EQ(login({}, kPassword + std::string(end)).exit_code, 0);
   }
@@ -284,7 +284,7 @@ struct Usage {
 
 class LoginUsageTest : public LoginTest, public ::testing::WithParamInterface<Usage> {};
 
-TEST_P(LoginUsageTest, IsRefusedWithoutAskingAnybody) {
+TEST_P(LoginUsageTest, ExitsWithUsageErrorAndStoresNothing) {
   Command made = command({"registry", "login"});
   made.argv.insert(made.argv.end(), GetParam().words.begin(), GetParam().words.end());
   made.stdin_text = GetParam().password;
@@ -315,17 +315,17 @@ INSTANTIATE_TEST_SUITE_P(
               "leave the https:// away"},
         Usage{
             "Namespace", {"r.example/team", "-u", "a", "--password-stdin"}, "p", "not a registry"},
-        Usage{"Nothing", {"", "-u", "a", "--password-stdin"}, "p", "is not a registry"}),
+        Usage{"EmptyHost", {"", "-u", "a", "--password-stdin"}, "p", "is not a registry"}),
     row_name);
 
-TEST_F(LoginTest, WithoutACheckNobodyIsAsked) {
+TEST_F(LoginTest, SkipCheckSendsNoRequest) {
   const ProcessResult done = login({"--skip-check"}, "not checked");
   EXPECT_EQ(done.exit_code, 0) << done.err;
   expect_says(done.out, {"kept a login for " + registry_->host()});
   EXPECT_TRUE(registry_->requests().empty());
 }
 
-TEST_F(LoginTest, ARegistryThatAsksForNothingIsSaidToHaveCheckedNothing) {
+TEST_F(LoginTest, WarnsWhenOpenRegistryChecksNoPassword) {
   registry_->set_auth(auth(Mode::open));
   const ProcessResult done = login();
   EXPECT_EQ(done.exit_code, 0) << done.err;
@@ -333,7 +333,7 @@ TEST_F(LoginTest, ARegistryThatAsksForNothingIsSaidToHaveCheckedNothing) {
   EXPECT_FALSE(registry_->saw_authorization(Listener::registry));
 }
 
-TEST_F(LoginTest, ThePasswordGoesToNoOtherRealm) {
+TEST_F(LoginTest, SendsNoPasswordToUntrustedRealm) {
   AuthOptions options = auth(Mode::bearer);
   options.realm = registry_->token_realm("127.0.0.1");
   options.anonymous = false;
@@ -348,14 +348,14 @@ TEST_F(LoginTest, ThePasswordGoesToNoOtherRealm) {
   EXPECT_EQ(login().exit_code, 0);
 }
 
-TEST_F(LoginTest, EachRequestIsToldToWhoAsks) {
+TEST_F(LoginTest, VeryVerboseLogsEveryRequest) {
   const ProcessResult told = login({"-vv"});
   expect_says(told.err, {"GET https://" + registry_->host() + "/v2/: 401"});
   expect_hides(told.err, secrets());
   EXPECT_EQ(login({"-v"}).err.find("GET "), std::string::npos);
 }
 
-TEST_F(LoginTest, OverPlainHttpNoPasswordIsSent) {
+TEST_F(LoginTest, SendsNoPasswordOverPlainHttp) {
   start_registry({.tls = false});
   registry_->set_auth(auth(Mode::basic));
   const ProcessResult refused = login();
@@ -364,7 +364,7 @@ TEST_F(LoginTest, OverPlainHttpNoPasswordIsSent) {
   EXPECT_FALSE(registry_->saw_authorization(Listener::registry));
 }
 
-TEST_F(LoginTest, RegistriesConfCounts) {
+TEST_F(LoginTest, AppliesRegistriesConf) {
   const fs::path conf = home() / ".config/containers/registries.conf";
   const std::string table = "[[registry]]\nlocation = \"" + registry_->host() + "\"\n";
   write_file(conf, table + "insecure = true\n");
@@ -384,7 +384,7 @@ TEST_F(LoginTest, RegistriesConfCounts) {
   EXPECT_FALSE(fs::exists(auth_file()));
 }
 
-TEST_F(LoginTest, AWebPageIsNoRegistry) {
+TEST_F(LoginTest, RejectsWebPageAsRegistry) {
   registry_->set_auth(auth(Mode::open));
   registry_->add_rule({.kind = RequestKind::ping}, faults::html());
   const ProcessResult refused = login();
@@ -393,12 +393,12 @@ TEST_F(LoginTest, AWebPageIsNoRegistry) {
   EXPECT_FALSE(fs::exists(auth_file()));
 }
 
-TEST_F(LoginTest, ABusyRegistryIsAskedAgain) {
+TEST_F(LoginTest, RetriesWhenRegistryIsBusy) {
   registry_->add_rule({.kind = RequestKind::ping, .last = 2}, faults::status(503));
   EXPECT_EQ(login().exit_code, 0);
 }
 
-TEST_F(LoginTest, AnInterruptedLoginLeavesTheOldFile) {
+TEST_F(LoginTest, InterruptedLoginKeepsOldFile) {
   write_secret(auth_file(), R"({"auths": {"other": {"auth": "eDp5"}}})");
   const auto before = snapshot(auth_file().parent_path());
   registry_->add_rule({.kind = RequestKind::ping, .refused = true},
@@ -417,7 +417,7 @@ TEST_F(LoginTest, AnInterruptedLoginLeavesTheOldFile) {
   EXPECT_EQ(snapshot(auth_file().parent_path()), before);
 }
 
-TEST_F(LoginTest, ALogoutNamesWhatIsLeft) {
+TEST_F(LoginTest, LogoutNamesRemainingCredentials) {
   ASSERT_EQ(login().exit_code, 0);
   log_in(registry_->host());
   const ProcessResult out = pyro_ok({"registry", "logout", registry_->host()});
@@ -426,7 +426,7 @@ TEST_F(LoginTest, ALogoutNamesWhatIsLeft) {
   EXPECT_TRUE(fs::exists(docker_file()));
 }
 
-TEST_F(LoginTest, WhereTheyAreKept) {
+TEST_F(LoginTest, VariablesSelectCredentialFile) {
   const struct {
     Variables variables;
     fs::path file;
@@ -451,7 +451,7 @@ TEST_F(LoginTest, WhereTheyAreKept) {
   }
 }
 
-TEST_F(LoginTest, WhatOlderToolsKeepIsUsed) {
+TEST_F(LoginTest, UsesLoginsOfOlderTools) {
   const json entry{{"auth", base64(std::string(kUser) + ":" + kPassword)}};
   const auto run_directory = PrivateMount::tmpfs("/run", "mode=0755");
   if (run_directory) {
@@ -468,7 +468,7 @@ TEST_F(LoginTest, WhatOlderToolsKeepIsUsed) {
   pyro_ok({"env", "pull", "--force", "tool:1"});
 }
 
-TEST_F(LoginTest, AFileThatCannotBeWrittenSaysSo) {
+TEST_F(LoginTest, ReportsUnwritableCredentialFile) {
   write_file(home() / ".config/containers", "a file");
   const ProcessResult result = login();
   EXPECT_EQ(result.exit_code, 6) << result.err;
@@ -476,7 +476,7 @@ TEST_F(LoginTest, AFileThatCannotBeWrittenSaysSo) {
   expect_hides(result.err, secrets());
 }
 
-TEST_F(LoginTest, TheMostSpecificCredentialsCount) {
+TEST_F(LoginTest, UsesMostSpecificCredentials) {
   const std::string host = registry_->host();
   const auto entry = [](const std::string& password) {
     return json{{"auth", base64(std::string(kUser) + ":" + password)}};
@@ -490,7 +490,7 @@ TEST_F(LoginTest, TheMostSpecificCredentialsCount) {
   pyro_ok({"env", "pull", "tool:1"});
 }
 
-TEST_F(LoginTest, AFileThatOthersReadIsWarnedOf) {
+TEST_F(LoginTest, WarnsOfCredentialFileReadableByOthers) {
   ASSERT_EQ(login().exit_code, 0);
   fs::permissions(auth_file(), fs::perms(0644));
   const ProcessResult pull = pyro_ok({"env", "pull", "tool:1"});
@@ -500,14 +500,14 @@ TEST_F(LoginTest, AFileThatOthersReadIsWarnedOf) {
   EXPECT_EQ(mode_of(auth_file()), 0600U);
 }
 
-TEST_F(LoginTest, AFileThatEverybodyWritesIsRefused) {
+TEST_F(LoginTest, RejectsCredentialFileWritableByAll) {
   ASSERT_EQ(login().exit_code, 0);
   fs::permissions(auth_file(), fs::perms(0666));
   expect_refused(1, {auth_file().string(), "everybody may write it", "chmod 600"});
   EXPECT_EQ(login().exit_code, 1);
 }
 
-TEST_F(LoginTest, AFileThatCannotBeReadIsNamed) {
+TEST_F(LoginTest, ReportsUnreadableCredentialFile) {
   fs::create_directories(auth_file().parent_path());
   fs::create_symlink("auth.json", auth_file());
   expect_refused(1, {auth_file().string(), "symbolic links"});
@@ -523,7 +523,7 @@ struct BadHelper {
 
 class BadHelperTest : public LoginTest, public ::testing::WithParamInterface<BadHelper> {};
 
-TEST_P(BadHelperTest, IsNamedWithItsFileAndNoSecret) {
+TEST_P(BadHelperTest, ErrorNamesHelperAndFileAndNoSecret) {
   if (GetParam().script != nullptr) write_helper(helpers(), "bad", GetParam().script);
   write_secret(docker_file(), R"({"credsStore": "bad"})");
   expect_refused(1, {"cannot install tool:1", docker_file().string(), "docker-credential-bad",
@@ -539,11 +539,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadHelper{"Crashes", "kill -SEGV $$", "signal 11"},
         BadHelper{"PrintsGarbage", "printf '\\033[31mtop-secret\\000'", "not JSON"},
         BadHelper{"PrintsNothing", "exit 0", "not JSON"},
-        BadHelper{"PrintsAnother", "echo '{\"password\": \"top-secret\"}'", "no Username"},
+        BadHelper{"PrintsOtherFields", "echo '{\"password\": \"top-secret\"}'", "no Username"},
         BadHelper{"Floods", "exec head -c 1000000 /dev/zero", "more than 65536 bytes"}),
     row_name);
 
-TEST_F(LoginTest, AHelperWithAPathForANameIsNotRun) {
+TEST_F(LoginTest, RejectsHelperNameWithPath) {
   write_helper(dir_.path(), "bad", "touch " + (dir_ / "ran").string());
   fs::create_directories(helpers() / "docker-credential-x");
   write_secret(docker_file(), R"({"credsStore": "x/../../docker-credential-bad"})");
@@ -551,7 +551,7 @@ TEST_F(LoginTest, AHelperWithAPathForANameIsNotRun) {
   EXPECT_FALSE(fs::exists(dir_ / "ran"));
 }
 
-TEST_F(LoginTest, AHelperThatHangsIsInterrupted) {
+TEST_F(LoginTest, InterruptEndsHangingHelper) {
   const fs::path pid = dir_ / "pid";
   write_helper(helpers(), "slow", "echo $$ > " + pid.string() + "; sleep 1000 & wait");
   write_secret(docker_file(), R"({"credsStore": "slow"})");
@@ -564,7 +564,7 @@ TEST_F(LoginTest, AHelperThatHangsIsInterrupted) {
   EXPECT_TRUE(cache_state().empty());
 }
 
-TEST_F(LoginTest, AHelperIsNotAskedByARegistryThatAsksForNothing) {
+TEST_F(LoginTest, OpenRegistryRunsNoHelper) {
   registry_->set_auth(auth(Mode::open));
   write_helper(helpers(), "bad", "touch " + (dir_ / "ran").string() + "; exit 1");
   write_secret(docker_file(), R"({"credsStore": "bad"})");

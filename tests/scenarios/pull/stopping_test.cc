@@ -77,7 +77,7 @@ struct Signal {
 
 class SignalTest : public StoppingTest, public ::testing::WithParamInterface<Signal> {};
 
-TEST_P(SignalTest, ReachesTheCommandWhoseOwnEndCounts) {
+TEST_P(SignalTest, IsForwardedAndCommandSetsExitCode) {
   const std::string name = GetParam().name;
   const auto process = start_script("trap 'echo told " + name + "; exit 7' " + name +
                                     "; echo up; sleep 1000 & wait");
@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(Signals, SignalTest,
                          row_name);
 
 // Without SIGQUIT: the shell of the test environment drops one that comes just before its exec.
-TEST_F(StoppingTest, SignalEndsACommandThatDoesNotHandleIt) {
+TEST_F(StoppingTest, UnhandledSignalExitsWith128PlusNumber) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM}) {
     const auto process = start_script("echo up; exec sleep 1000");
     process->send_signal(number);
@@ -102,7 +102,7 @@ TEST_F(StoppingTest, SignalEndsACommandThatDoesNotHandleIt) {
   }
 }
 
-TEST_F(StoppingTest, CopiesAreMadeAfterAStop) {
+TEST_F(StoppingTest, CopiesOutAfterStop) {
   const auto process = start_script(
       "trap 'echo cleaned up > /log; exit 3' TERM; echo up; "
       "sleep 1000 & wait",
@@ -113,7 +113,7 @@ TEST_F(StoppingTest, CopiesAreMadeAfterAStop) {
 }
 
 // More is written to its input than waits anywhere, so the command has read some of it by then.
-TEST_F(StoppingTest, ReportIsKeptAfterAStop) {
+TEST_F(StoppingTest, PrintsReportAfterStop) {
   Command reading =
       run_command({"sh", "-c",
                    "trap 'echo bye; exit 3' TERM; echo so far; head -c 500000 > /dev/null; "
@@ -134,7 +134,7 @@ TEST_F(StoppingTest, ReportIsKeptAfterAStop) {
   EXPECT_EQ(report["exit_code"], 3);
 }
 
-TEST_F(StoppingTest, CommandThatDoesNotListenIsKilledAndCopiesAreMade) {
+TEST_F(StoppingTest, KillsCommandThatIgnoresSignalAndCopiesOut) {
   const auto process =
       start_script("trap '' INT TERM; echo x > /log; echo up; while true; do :; done",
                    {"--stop-timeout", "0.2", "--copy-out", "/log:" + (dir_ / "log").string()});
@@ -155,28 +155,28 @@ TEST_F(StoppingTest, SecondSignalEndsPyroAtOnce) {
   }
 }
 
-TEST_F(StoppingTest, TimeoutOfZeroIsNone) {
+TEST_F(StoppingTest, TimeoutOfZeroMeansNoTimeout) {
   EXPECT_EQ(run_in_guest({"true"}, {"--timeout", "0"}).exit_code, 0);
 }
 
-TEST_F(StoppingTest, AMachineThatBootsEndsAtOnce) {
+TEST_F(StoppingTest, InterruptEndsBootingMachine) {
   const auto process = start_machine(run_command({"sleep", "1000"}, {"--cold"}));
   expect_to_stop(*process, SIGINT);
 }
 
-TEST_F(StoppingTest, AMachineThatNeverComesUpEndsAtOnce) {
+TEST_F(StoppingTest, InterruptEndsMachineThatNeverBoots) {
   use_monitor_that_hangs();
   expect_to_stop(*start_machine(run_command({"true"}, {"--cold"})), SIGINT);
 }
 
-TEST_F(StoppingTest, APreparationEndsAtOnce) {
+TEST_F(StoppingTest, InterruptEndsPreparation) {
   use_own_cache();
   const auto process = start_machine(command({"prepare", "--memory", "192", "tool:1"}));
   expect_to_stop(*process, SIGINT);
   EXPECT_FALSE(fs::exists(cache() / "prepared/tool_1/none"));
 }
 
-TEST_F(StoppingTest, ACopyEndsAtOnce) {
+TEST_F(StoppingTest, InterruptEndsCopyIn) {
   // It fits into the guest, and takes the guest a while: the signal comes with its first bytes.
   const fs::path large = dir_ / "large";
   write_file(large, std::string(40 << 20, 'x'));

@@ -81,16 +81,16 @@ struct Passing {
   friend void PrintTo(const Passing& self, std::ostream* out) { *out << self.name; }
 };
 
-class PassingFault : public TransferTest, public ::testing::WithParamInterface<Passing> {};
+class TransientFault : public TransferTest, public ::testing::WithParamInterface<Passing> {};
 
-TEST_P(PassingFault, IsTriedAgain) {
+TEST_P(TransientFault, IsRetried) {
   registry_->add_rule(GetParam().when, GetParam().then);
   const ProcessResult result = pyro_ok({"env", "pull", "tool:1"});
   EXPECT_NE(result.err.find("trying again in"), std::string::npos) << result.err;
   expect_clean_install();
 }
 
-TEST_P(PassingFault, IsNotTriedAgainWhenToldSo) {
+TEST_P(TransientFault, FailsWithZeroRetries) {
   registry_->add_rule(GetParam().when, GetParam().then);
   const ProcessResult result = pyro({"env", "pull", "tool:1", "--retries", "0"});
   EXPECT_EQ(result.exit_code, 4) << result.err;
@@ -117,23 +117,23 @@ const std::vector<Passing> kPassing = {
     {"LayerChunkedCut", the(kAnyBlob, 1, 1), {.chunked = true, .cut_after = 100'000}},
 };
 
-INSTANTIATE_TEST_SUITE_P(Faults, PassingFault, ::testing::ValuesIn(kPassing), row_name);
+INSTANTIATE_TEST_SUITE_P(Faults, TransientFault, ::testing::ValuesIn(kPassing), row_name);
 
-TEST_F(TransferTest, GoesOnAtTheByte) {
+TEST_F(TransferTest, ResumesAtTheNextByte) {
   registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(200'000));
   pyro_ok({"env", "pull", "tool:1"});
   EXPECT_EQ(ranges(), (std::vector<std::string>{"all", "bytes=200000-"}));
   expect_clean_install();
 }
 
-TEST_F(TransferTest, AsOftenAsItBreaksWhileItGetsOn) {
+TEST_F(TransferTest, RetriesWithoutLimitWhileBytesArrive) {
   registry_->add_rule({.kind = RequestKind::blob}, faults::cut_after(70'000));
   pyro_ok({"env", "pull", "tool:1", "--retries", "1"});
   EXPECT_GE(ranges().size(), blob_size_ / 70'000);
   expect_clean_install();
 }
 
-TEST_F(TransferTest, NotForEverWithoutGettingOn) {
+TEST_F(TransferTest, GivesUpWhenNoBytesArrive) {
   registry_->add_rule(the(kAnyBlob, 2, 99), faults::cut_after(0));
   registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(1000));
   const ProcessResult result = pyro({"env", "pull", "tool:1", "--retries", "3"});
@@ -152,7 +152,7 @@ struct Resumption {
 
 class ResumptionTest : public TransferTest, public ::testing::WithParamInterface<Resumption> {};
 
-TEST_P(ResumptionTest, EndsWithTheRightBytes) {
+TEST_P(ResumptionTest, InstallsTheRightBytes) {
   registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(100'000));
   registry_->add_rule({.kind = RequestKind::blob, .ranged = true}, GetParam().then);
   pyro_ok({"env", "pull", "tool:1"});
@@ -173,7 +173,7 @@ const std::vector<Resumption> kResumptions = {
 
 INSTANTIATE_TEST_SUITE_P(Answers, ResumptionTest, ::testing::ValuesIn(kResumptions), row_name);
 
-TEST_F(TransferTest, ARestOfOtherBytesMeansStartingAnewOnce) {
+TEST_F(TransferTest, WrongRemainderRestartsTransferOnce) {
   registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(100'000));
   registry_->add_rule(the(kAnyBlob, 2, 2), faults::flip_byte_at(300'000));
   pyro_ok({"env", "pull", "tool:1"});
@@ -181,7 +181,7 @@ TEST_F(TransferTest, ARestOfOtherBytesMeansStartingAnewOnce) {
   expect_clean_install();
 }
 
-TEST_F(TransferTest, ButOnlyOnce) {
+TEST_F(TransferTest, FailsOnSecondWrongRemainder) {
   registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(100'000));
   registry_->add_rule(the(kAnyBlob, 2, 99), faults::flip_byte_at(300'000));
   const ProcessResult result = pyro({"env", "pull", "tool:1"});
@@ -190,7 +190,7 @@ TEST_F(TransferTest, ButOnlyOnce) {
   EXPECT_EQ(partials(), 0U);
 }
 
-TEST_F(TransferTest, TheRestIsAskedForAtTheRegistryAgain) {
+TEST_F(TransferTest, ResumesAtRegistryNotAtRedirectTarget) {
   FakeRegistryOptions options;
   options.links_work_once = true;
   start_registry(options);
@@ -203,7 +203,7 @@ TEST_F(TransferTest, TheRestIsAskedForAtTheRegistryAgain) {
   expect_clean_install();
 }
 
-TEST_F(TransferTest, ATokenThatExpiresInTheMiddleIsRenewed) {
+TEST_F(TransferTest, RenewsTokenThatExpiresDuringTransfer) {
   registry_->set_auth(auth(AuthOptions::Mode::bearer));
   log_in(registry_->host());
   registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(100'000));
@@ -215,7 +215,7 @@ TEST_F(TransferTest, ATokenThatExpiresInTheMiddleIsRenewed) {
   expect_clean_install();
 }
 
-TEST_F(TransferTest, ALongRetryAfterIsNamedAndNotWaitedFor) {
+TEST_F(TransferTest, GivesUpOnRetryAfterAbove60s) {
   for (const char* asked : {"61", "3600"}) {
     registry_->clear_rules();
     registry_->add_rule(kManifest, faults::status(429, {{"Retry-After", asked}}));
@@ -227,7 +227,7 @@ TEST_F(TransferTest, ALongRetryAfterIsNamedAndNotWaitedFor) {
   }
 }
 
-TEST_F(TransferTest, NonsenseInRetryAfterIsPassedOver) {
+TEST_F(TransferTest, RetriesOnUnusableRetryAfter) {
   for (const char* asked : {"abc", "-1", "Thu, 01 Jan 1970 00:00:00 GMT", "0"}) {
     registry_->clear_rules();
     registry_->add_rule(the(kManifest, 1, 1), faults::status(503, {{"Retry-After", asked}}));
@@ -235,7 +235,7 @@ TEST_F(TransferTest, NonsenseInRetryAfterIsPassedOver) {
   }
 }
 
-TEST_F(TransferTest, WhatStaysIsNotTriedAgain) {
+TEST_F(TransferTest, DoesNotRetryPermanentStatuses) {
   for (const int status : {400, 401, 403, 404, 405, 451, 501}) {
     registry_->clear_rules();
     registry_->forget_requests();
@@ -245,7 +245,7 @@ TEST_F(TransferTest, WhatStaysIsNotTriedAgain) {
   }
 }
 
-TEST_F(TransferTest, ARetryIsToldInJson) {
+TEST_F(TransferTest, ReportsRetryInJsonProgress) {
   registry_->add_rule(the(kManifest, 1, 1), faults::status(503));
   const ProcessResult result = pyro_ok({"env", "pull", "tool:1", "--progress", "json"});
   expect_says(result.err, {"\"event\":\"retrying\"", "\"pause_seconds\":"});
@@ -253,7 +253,7 @@ TEST_F(TransferTest, ARetryIsToldInJson) {
 
 // --- from one run to the next ---
 
-TEST_F(TransferTest, WhatBrokeOffGoesOnTheNextTime) {
+TEST_F(TransferTest, NextPullResumesBrokenTransfer) {
   registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(300'000));
   EXPECT_EQ(pyro({"env", "pull", "tool:1", "--retries", "0"}).exit_code, 4);
   EXPECT_EQ(partials(), 1U);
@@ -263,7 +263,7 @@ TEST_F(TransferTest, WhatBrokeOffGoesOnTheNextTime) {
   expect_clean_install();
 }
 
-TEST_F(TransferTest, WhatWasNotKeptOfItsFrontIsFetchedAnew) {
+TEST_F(TransferTest, NextPullFetchesMissingStartAgain) {
   registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(300'000));
   EXPECT_EQ(pyro({"env", "pull", "tool:1", "--retries", "0"}).exit_code, 4);
   punch_hole(files_in(cache() / "partial")[0], 65'536);
@@ -273,14 +273,14 @@ TEST_F(TransferTest, WhatWasNotKeptOfItsFrontIsFetchedAnew) {
   expect_clean_install();
 }
 
-TEST_F(TransferTest, AShortTransferIsNotKept) {
+TEST_F(TransferTest, DoesNotKeepShortTransfer) {
   registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(300'000));
   const Variables patient{{"PYRO_KEEP_AFTER", "60"}};
   EXPECT_EQ(pyro({"env", "pull", "tool:1", "--retries", "0"}, patient).exit_code, 4);
   EXPECT_EQ(partials(), 0U);
 }
 
-TEST_F(TransferTest, KilledGoesOnTheNextTime) {
+TEST_F(TransferTest, NextPullResumesAfterKill) {
   registry_->add_rule(kAnyBlob, faults::held_after(300'000));
   BackgroundProcess pull(command({"env", "pull", "tool:1"}), dir_ / "out");
   pull.wait_until("something arrived", [&] {
@@ -350,7 +350,7 @@ const std::vector<Leftover> kLeftovers = {
 
 INSTANTIATE_TEST_SUITE_P(States, LeftoverTest, ::testing::ValuesIn(kLeftovers), row_name);
 
-TEST_F(TransferTest, NothingIsKeptOfWhatWasRefused) {
+TEST_F(TransferTest, KeepsNothingOfRefusedBlob) {
   registry_->add_rule(kAnyBlob, faults::flip_byte_at(300'000));
   EXPECT_EQ(pyro({"env", "pull", "tool:1"}).exit_code, 5);
   EXPECT_EQ(partials(), 0U);

@@ -40,7 +40,7 @@ class UpdatesTest : public RegistryHarness {
   }
 };
 
-TEST_F(UpdatesTest, ToldByHeadAlone) {
+TEST_F(UpdatesTest, FindsNewImageByHeadRequestsOnly) {
   const Image old = image_of(sample());
   const Image fresh = image_of(other_artifacts(2));
   offer(old);
@@ -69,7 +69,7 @@ TEST_F(UpdatesTest, ToldByHeadAlone) {
   expect_update(update_of(), fresh.digest(), false);
 }
 
-TEST_F(UpdatesTest, WithTheManifestWhereHeadIsOfNoUse) {
+TEST_F(UpdatesTest, FallsBackToGetWhereHeadIsUseless) {
   const Image old = image_of(sample());
   const Image fresh = image_of(other_artifacts(2));
   const Fault useless[] = {faults::status(405), faults::status(501),
@@ -88,7 +88,7 @@ TEST_F(UpdatesTest, WithTheManifestWhereHeadIsOfNoUse) {
   }
 }
 
-TEST_F(UpdatesTest, OfAnIndex) {
+TEST_F(UpdatesTest, ComparesDigestOfIndex) {
   const Image image = image_of(sample());
   const Image index = index_of(image, 3);
   offer(index);
@@ -102,7 +102,7 @@ TEST_F(UpdatesTest, OfAnIndex) {
 }
 
 // The Python reference writes down the manifest's digest alone.
-TEST_F(UpdatesTest, OfAnIndexThatNobodyWroteDown) {
+TEST_F(UpdatesTest, FindsRecordedManifestInIndex) {
   const Image image = image_of(sample());
   const Image index = index_of(image, 3);
   offer(index);
@@ -115,7 +115,7 @@ TEST_F(UpdatesTest, OfAnIndexThatNobodyWroteDown) {
   expect_update(update_of(), fresh.digest(), true);
 }
 
-TEST_F(UpdatesTest, WhatIsPinnedIsAskedOfNobody) {
+TEST_F(UpdatesTest, PinnedImagesNeedNoRequest) {
   const Image old = image_of(sample());
   const Image fresh = image_of(other_artifacts(2));
   registry_->put(kRepository, "1", old);
@@ -136,7 +136,7 @@ TEST_F(UpdatesTest, WhatIsPinnedIsAskedOfNobody) {
   EXPECT_TRUE(registry_->requests().empty());
 }
 
-TEST_F(UpdatesTest, WhatCameFromElsewhere) {
+TEST_F(UpdatesTest, ArchivesHaveNoUpdates) {
   write_file(dir_ / "vm.tar", tar_of(sample()));
   use_catalog({archive_entry((dir_ / "vm.tar").string())});
   pyro_ok({"env", "pull", "tool:1"});
@@ -144,7 +144,7 @@ TEST_F(UpdatesTest, WhatCameFromElsewhere) {
   EXPECT_EQ(pyro_ok({"env", "list", "--outdated"}).out, "");
 }
 
-TEST_F(UpdatesTest, TheFailureOfOneIsNotThatOfOthers) {
+TEST_F(UpdatesTest, FailureOfOneRegistryKeepsOtherResults) {
   const Image old = image_of(sample());
   registry_->put(kRepository, "1", old);
   const std::string dead = "localhost:" + std::to_string(unused_port());
@@ -175,9 +175,9 @@ struct Refusal {
   friend void PrintTo(const Refusal& self, std::ostream* out) { *out << self.name; }
 };
 
-class RefusedQuestion : public UpdatesTest, public ::testing::WithParamInterface<Refusal> {};
+class FailedUpdateCheck : public UpdatesTest, public ::testing::WithParamInterface<Refusal> {};
 
-TEST_P(RefusedQuestion, IsToldAndNothingElseHappens) {
+TEST_P(FailedUpdateCheck, IsReportedAndChangesNothing) {
   offer(image_of(sample()));
   pyro_ok({"env", "pull", "tool:1"});
   registry_->add_rule({.kind = RequestKind::manifest}, GetParam().fault);
@@ -191,7 +191,7 @@ TEST_P(RefusedQuestion, IsToldAndNothingElseHappens) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Answers, RefusedQuestion,
+    Answers, FailedUpdateCheck,
     ::testing::Values(
         Refusal{"Gone", faults::status(404), {"it does not exist"}},
         Refusal{"Forbidden", faults::status(403), {"403"}},
@@ -201,7 +201,7 @@ INSTANTIATE_TEST_SUITE_P(
         Refusal{"RedirectToPlainHttp", faults::redirect(RedirectFault::To::plain), {"plain http"}}),
     row_name);
 
-TEST_F(UpdatesTest, BehindALogin) {
+TEST_F(UpdatesTest, ChecksRegistryWithLogin) {
   registry_->set_auth(auth(AuthOptions::Mode::bearer));
   offer(image_of(sample()));
   log_in(registry_->host());
@@ -215,7 +215,7 @@ TEST_F(UpdatesTest, BehindALogin) {
   expect_hides(refused.err, {"wr0ng"});
 }
 
-TEST_F(UpdatesTest, EachRequestIsToldToWhoAsks) {
+TEST_F(UpdatesTest, VeryVerboseLogsEveryRequest) {
   offer(image_of(sample()));
   pyro_ok({"env", "pull", "tool:1"});
   const std::string line = " https://" + registry_->host() + "/v2/";
@@ -225,7 +225,7 @@ TEST_F(UpdatesTest, EachRequestIsToldToWhoAsks) {
   expect_says(examined.err, {"GET" + line + ": 200"});
 }
 
-TEST_F(UpdatesTest, NothingIsInstalled) {
+TEST_F(UpdatesTest, SendsNoRequestWithNothingInstalled) {
   offer(image_of(sample()));
   EXPECT_EQ(pyro_json({"env", "list", "--outdated"})["environments"], json::array());
   EXPECT_TRUE(registry_->requests().empty());
@@ -240,7 +240,7 @@ class RealUpdatesTest : public PyroHarness {
   CertificateAuthority authority_{dir_ / "authority"};
 };
 
-TEST_F(RealUpdatesTest, ANewImageBehindTheTag) {
+TEST_F(RealUpdatesTest, FindsNewImageBehindTag) {
   const RealRegistry registry(authority_);
   const SkopeoOptions options{.certificate_dir = authority_.certificate_dir()};
   const std::string place = registry.host() + "/team/tool:1";
