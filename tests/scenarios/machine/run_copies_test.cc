@@ -34,7 +34,7 @@ class RunCopyTest : public MachineHarness {
   std::string path(const std::string& name) const { return (dir_ / name).string(); }
 };
 
-TEST_F(RunCopyTest, ATreeComesBackAsItWas) {
+TEST_F(RunCopyTest, CopiesTreeInAndOutUnchanged) {
   const ProcessResult result =
       run_in_guest({"/work/program"},
                    {"--copy-in", from().string() + ":/work", "--copy-out", "/work:" + path("to")});
@@ -46,7 +46,7 @@ TEST_F(RunCopyTest, ATreeComesBackAsItWas) {
             std::chrono::floor<std::chrono::seconds>(fs::last_write_time(from() / "empty")));
 }
 
-TEST_F(RunCopyTest, WhatIsADirectoryIsCopiedInto) {
+TEST_F(RunCopyTest, CopiesIntoExistingDirectory) {
   fs::create_directory(dir_ / "to");
   const ProcessResult result =
       run_in_guest({"cat", "/tmp/empty", "/tmp/from/program"},
@@ -59,14 +59,14 @@ TEST_F(RunCopyTest, WhatIsADirectoryIsCopiedInto) {
   EXPECT_TRUE(fs::exists(dir_ / "new/passwd"));
 }
 
-TEST_F(RunCopyTest, WhatAFailedCommandLeftIsCopiedToo) {
+TEST_F(RunCopyTest, CopiesOutAfterFailedCommand) {
   const ProcessResult result =
       run_script("echo why > /log; exit 9", {"--copy-out", "/log:" + path("log")});
   EXPECT_EQ(result.exit_code, 9);
   EXPECT_TRUE(holds(dir_ / "log", "why\n"));
 }
 
-TEST_F(RunCopyTest, WhatATimedOutCommandLeftIsCopied) {
+TEST_F(RunCopyTest, CopiesOutAfterTimeout) {
   const ProcessResult ended =
       run_script("trap 'echo cleaned up > /log; exit' TERM; sleep 100 & wait",
                  {"--timeout", "2", "--copy-out", "/log:" + path("log")});
@@ -74,7 +74,7 @@ TEST_F(RunCopyTest, WhatATimedOutCommandLeftIsCopied) {
   EXPECT_TRUE(holds(dir_ / "log", "cleaned up\n"));
 }
 
-TEST_F(RunCopyTest, AReportIsThereAlsoWithoutTheCopy) {
+TEST_F(RunCopyTest, PrintsReportWhenCopyFails) {
   const ProcessResult result =
       run_script("echo out; echo err >&2", {"--json", "--copy-out", "/no/such:" + path("to"),
                                             "--copy-out", "/etc/passwd:" + path("passwd")});
@@ -88,7 +88,7 @@ TEST_F(RunCopyTest, AReportIsThereAlsoWithoutTheCopy) {
   EXPECT_TRUE(fs::exists(dir_ / "passwd")) << "the others are made all the same";
 }
 
-TEST_F(RunCopyTest, ADestinationThatCannotBeUsedIsTold) {
+TEST_F(RunCopyTest, ReportsUnusableDestination) {
   write_file(dir_ / "file", "x");
   for (const std::string& to :
        {path("file/x"), std::string(5'000, 'x'), path(std::string(300, 'x'))}) {
@@ -99,7 +99,7 @@ TEST_F(RunCopyTest, ADestinationThatCannotBeUsedIsTold) {
   }
 }
 
-TEST_F(RunCopyTest, WhatIsNoFileDoesNotGoIn) {
+TEST_F(RunCopyTest, SkipsPipeWhenCopyingIn) {
   ASSERT_EQ(::mkfifo((from() / "pipe").c_str(), 0600), 0);
   const ProcessResult result =
       run_in_guest({"ls", "/work"}, {"--copy-in", from().string() + ":/work"});
@@ -107,7 +107,7 @@ TEST_F(RunCopyTest, WhatIsNoFileDoesNotGoIn) {
   EXPECT_THAT(result.err, HasSubstr("from/pipe is no file, directory or link: left out"));
 }
 
-TEST_F(RunCopyTest, WhatIsNotThereIsTold) {
+TEST_F(RunCopyTest, ReportsMissingSource) {
   const ProcessResult out = run_in_guest({"true"}, {"--copy-out", "/no/such:" + path("to")});
   EXPECT_EQ(out.exit_code, 125);
   EXPECT_THAT(out.err, HasSubstr("the guest cannot read /no/such: No such file"));
@@ -116,7 +116,7 @@ TEST_F(RunCopyTest, WhatIsNotThereIsTold) {
   EXPECT_THAT(in.err, HasSubstr(path("no")));
 }
 
-TEST_F(RunCopyTest, WhatIsNoFileIsLeftOut) {
+TEST_F(RunCopyTest, SkipsPipesAndOutwardLinksWhenCopyingOut) {
   const ProcessResult result = run_script(
       "mkdir /d; mkfifo \"/d/p$(printf '\\033')[31m\"; ln -s /etc/passwd /d/l; touch /d/f",
       {"--copy-out", "/d:" + path("to")});
@@ -127,7 +127,7 @@ TEST_F(RunCopyTest, WhatIsNoFileIsLeftOut) {
   EXPECT_EQ(tree(dir_ / "to").size(), 1u);
 }
 
-TEST_F(RunCopyTest, AFullGuestIsTold) {
+TEST_F(RunCopyTest, ReportsFullGuestDisk) {
   const FileDescriptor file(::open(path("huge").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   ASSERT_EQ(::ftruncate(file.get(), 200 << 20), 0);
   const ProcessResult result = run_in_guest({"true"}, {"--copy-in", path("huge") + ":/huge"});
@@ -137,7 +137,7 @@ TEST_F(RunCopyTest, AFullGuestIsTold) {
 
 // --- as cp -r ---
 
-TEST_F(RunCopyTest, ContentOfDirectoryIsCopied) {
+TEST_F(RunCopyTest, TrailingDotCopiesContentOfDirectory) {
   const ProcessResult result = run_in_guest(
       {"ls", "/work"}, {"--copy-in", from().string() + "/.:/work", "--copy-out",
                         "/work/.:" + path("to"), "--copy-out", "/work/deep/.:" + path("to")});
@@ -147,7 +147,7 @@ TEST_F(RunCopyTest, ContentOfDirectoryIsCopied) {
   EXPECT_TRUE(fs::exists(dir_ / "to/er/bytes"));
 }
 
-TEST_F(RunCopyTest, WhatExistsInGuestKeepsItsMode) {
+TEST_F(RunCopyTest, KeepsModesOfExistingFilesInGuest) {
   fs::permissions(from(), fs::perms(0700));
   write_file(from() / "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n");
   fs::permissions(from() / "etc/passwd", fs::perms(0600));
@@ -158,7 +158,7 @@ TEST_F(RunCopyTest, WhatExistsInGuestKeepsItsMode) {
   EXPECT_EQ(result.out, "755\n1777\n755\n644\n755\n");
 }
 
-TEST_F(RunCopyTest, WhatExistsOnHostKeepsItsMode) {
+TEST_F(RunCopyTest, KeepsModeOfExistingFileOnHost) {
   write_file(dir_ / "private", "old");
   fs::permissions(dir_ / "private", fs::perms(0600));
   run_in_guest({"true"}, {"--copy-out", "/etc/passwd:" + path("private")});
@@ -166,7 +166,7 @@ TEST_F(RunCopyTest, WhatExistsOnHostKeepsItsMode) {
   EXPECT_EQ(fs::status(dir_ / "private").permissions(), fs::perms(0600));
 }
 
-TEST_F(RunCopyTest, TimesArriveToTheNanosecond) {
+TEST_F(RunCopyTest, KeepsTimesToTheNanosecond) {
   const std::array<timespec, 2> times{timespec{1, 2}, timespec{1'600'000'000, 123'456'789}};
   ASSERT_EQ(::utimensat(AT_FDCWD, path("from/empty").c_str(), times.data(), 0), 0);
   run_in_guest({"true"}, {"--copy-in", path("from/empty") + ":/empty", "--copy-out",
@@ -174,7 +174,7 @@ TEST_F(RunCopyTest, TimesArriveToTheNanosecond) {
   EXPECT_EQ(fs::last_write_time(dir_ / "empty"), fs::last_write_time(from() / "empty"));
 }
 
-TEST_F(RunCopyTest, DestinationsThatAreNoFilesAreWrittenInto) {
+TEST_F(RunCopyTest, WritesThroughLinkAndToStdout) {
   fs::create_symlink("target", dir_ / "link");
   write_file(dir_ / "target", "old");
   const ProcessResult result = run_in_guest(
@@ -186,7 +186,7 @@ TEST_F(RunCopyTest, DestinationsThatAreNoFilesAreWrittenInto) {
   EXPECT_TRUE(fs::is_symlink(dir_ / "link"));
 }
 
-TEST_F(RunCopyTest, SourcesThatAreNoFilesAreReadToTheirEnd) {
+TEST_F(RunCopyTest, ReadsPipesToTheirEnd) {
   Command command =
       run_command({"cat", "/x", "/y"}, {"--copy-in", "/dev/stdin:/x", "--copy-in", "/dev/fd/9:/y"});
   command.argv.insert(command.argv.begin(),
@@ -197,7 +197,7 @@ TEST_F(RunCopyTest, SourcesThatAreNoFilesAreReadToTheirEnd) {
   EXPECT_EQ(result.out, "from a pipe\nfrom a process\n");
 }
 
-TEST_F(RunCopyTest, UnreadableEntriesAreLeftOut) {
+TEST_F(RunCopyTest, SkipsUnreadableEntriesAndFails) {
   // Root without capabilities is like any user.
   fs::permissions(from() / "empty", fs::perms::none);
   Command command = run_command({"ls", "/work"}, {"--copy-in", from().string() + ":/work"});
@@ -212,7 +212,7 @@ TEST_F(RunCopyTest, UnreadableEntriesAreLeftOut) {
   EXPECT_THAT(result.err, HasSubstr("could be read: 1 left out"));
 }
 
-TEST_F(RunCopyTest, LongPathsAreShortenedInMessages) {
+TEST_F(RunCopyTest, ShortensLongPathsInMessages) {
   const ProcessResult result =
       run_in_guest({"true"}, {"--copy-out", '/' + std::string(4'000, 'x') + ":to"});
   EXPECT_EQ(result.exit_code, 125);

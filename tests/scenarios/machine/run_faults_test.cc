@@ -35,7 +35,7 @@ class RunFaultsTest : public MachineHarness {
   }
 };
 
-TEST_F(RunFaultsTest, AMonitorThatIsNotThere) {
+TEST_F(RunFaultsTest, ReportsMissingQemu) {
   for (const char* const path : {"/nonexistent", "/etc/passwd", "/tmp"}) {
     variables_["PYRO_QEMU"] = path;
     const ProcessResult result = run_in_guest({"true"});
@@ -57,7 +57,7 @@ struct BadMonitor {
 
 class BadMonitorTest : public RunFaultsTest, public ::testing::WithParamInterface<BadMonitor> {};
 
-TEST_P(BadMonitorTest, HasACause) {
+TEST_P(BadMonitorTest, ErrorNamesTheCause) {
   write_file(dir_ / "monitor", std::string("#!/bin/sh\n") + GetParam().script + '\n');
   fs::permissions(dir_ / "monitor", fs::perms(0755));
   variables_["PYRO_QEMU"] = (dir_ / "monitor").string();
@@ -76,7 +76,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadMonitor{"Crashes", "kill -SEGV $$", {"died of signal 11 (Segmentation fault)"}}),
     row_name);
 
-TEST_F(RunFaultsTest, TooFewDescriptorsAreNamed) {
+TEST_F(RunFaultsTest, ReportsTooFewDescriptors) {
   for (const int limit : {10, 16, 64}) {
     Command limited = run_command({"true"});
     limited.argv.insert(
@@ -88,7 +88,7 @@ TEST_F(RunFaultsTest, TooFewDescriptorsAreNamed) {
   }
 }
 
-TEST_F(RunFaultsTest, MissingNullDeviceIsNamed) {
+TEST_F(RunFaultsTest, ReportsMissingNullDevice) {
   const std::vector<std::string> privately{"/usr/bin/unshare", "--map-root-user", "--mount"};
   std::vector<std::string> try_it = privately;
   try_it.emplace_back("/bin/true");
@@ -103,7 +103,7 @@ TEST_F(RunFaultsTest, MissingNullDeviceIsNamed) {
   expect_says(result.err, {"/dev/null", "No such file or directory"});
 }
 
-TEST_F(RunFaultsTest, RequiredKvmThatDoesNotWork) {
+TEST_F(RunFaultsTest, FailsWhenRequiredKvmDoesNotWork) {
   write_file(dir_ / "monitor", "#!/bin/sh\nexit 1\n");
   fs::permissions(dir_ / "monitor", fs::perms(0755));
   variables_["PYRO_QEMU"] = (dir_ / "monitor").string();
@@ -134,7 +134,7 @@ done
 exec "$REAL_QEMU" "$@"
 )";
 
-TEST_F(RunFaultsTest, AnEnvironmentThatDoesNotSuitMicrovmIsFastAllTheSame) {
+TEST_F(RunFaultsTest, StartsWarmWhereMicrovmDoesNotBoot) {
   if (!FileDescriptor(::open("/dev/kvm", O_RDWR | O_CLOEXEC))) {
     GTEST_SKIP() << "needs a /dev/kvm that opens, though it need not work";
   }
@@ -168,7 +168,7 @@ struct BadArtifact {
 
 class BadArtifactTest : public RunFaultsTest, public ::testing::WithParamInterface<BadArtifact> {};
 
-TEST_P(BadArtifactTest, IsToldAndNothingIsLeft) {
+TEST_P(BadArtifactTest, ErrorNamesTheCauseAndNothingIsLeft) {
   use_own_cache();
   replace(install_dir() / GetParam().artifact, GetParam().bytes);
   const auto before = tree(install_dir());
@@ -205,7 +205,7 @@ struct BadState {
 
 class BadStateTest : public RunFaultsTest, public ::testing::WithParamInterface<BadState> {};
 
-TEST_P(BadStateTest, AMachineBootsInstead) {
+TEST_P(BadStateTest, MachineBootsInsteadWithWarning) {
   use_own_cache();
   take_state(GetParam().spoil);
   const ProcessResult result = run_in_guest({"echo", "fine"});
@@ -229,7 +229,7 @@ INSTANTIATE_TEST_SUITE_P(
                  [](const fs::path& state) { fs::resize_file(state / "memory", 1 << 20); }}),
     row_name);
 
-TEST_F(RunFaultsTest, AStateThatWorksAndOneThatIsNoLongerWhatItWas) {
+TEST_F(RunFaultsTest, BootsAfterStateWasTruncated) {
   use_own_cache();
   take_state([](const fs::path&) {});
   EXPECT_EQ(parse_json(run_in_guest({"true"}, {"--json"}).out)["started"], "warm");
@@ -259,12 +259,12 @@ class SmallDiskTest : public RunFaultsTest {
   std::unique_ptr<PrivateMount> mounted_;
 };
 
-TEST_F(SmallDiskTest, ThatHoldsNoStateIsTold) {
+TEST_F(SmallDiskTest, PrepareReportsMissingSpaceInAdvance) {
   if (!mount_staging("8m")) GTEST_SKIP() << "needs the right to mount a small file system";
   expect_refusal({"need at least 16.0 MiB", "8.0 MiB free on " + (cache() / "staging").string()});
 }
 
-TEST_F(SmallDiskTest, ThatFillsUpUnderTheGuestIsTold) {
+TEST_F(SmallDiskTest, PrepareReportsDiskThatFillsUp) {
   if (!mount_staging("24m")) GTEST_SKIP() << "needs the right to mount a small file system";
   expect_refusal({"cannot save a machine of tool:1", "No space left on device",
                   "which is all that was free on " + (cache() / "staging").string()});
@@ -272,7 +272,7 @@ TEST_F(SmallDiskTest, ThatFillsUpUnderTheGuestIsTold) {
 
 // --- guests ---
 
-TEST_F(RunFaultsTest, AGuestThatPanics) {
+TEST_F(RunFaultsTest, ReportsKernelPanic) {
   const fs::path input = dir_ / "input";
   ASSERT_EQ(::mkfifo(input.c_str(), 0600), 0);
   const FileDescriptor go_on(::open(input.c_str(), O_RDWR | O_CLOEXEC));
@@ -288,13 +288,13 @@ TEST_F(RunFaultsTest, AGuestThatPanics) {
   EXPECT_THAT(result.err, HasSubstr("Kernel panic"));
 }
 
-TEST_F(RunFaultsTest, AGuestThatTurnsItselfOff) {
+TEST_F(RunFaultsTest, ReportsGuestThatReboots) {
   const ProcessResult result = run_script("echo b > /proc/sysrq-trigger; sleep 1000");
   EXPECT_EQ(result.exit_code, 125);
   EXPECT_THAT(result.err, HasSubstr("the machine ended"));
 }
 
-TEST_F(RunFaultsTest, AGuestThatFloodsItsConsole) {
+TEST_F(RunFaultsTest, IgnoresFloodOfGuestConsole) {
   const ProcessResult result =
       run_script("yes > /dev/console & yes > /dev/ttyS0 & sleep 1; echo fine");
   EXPECT_EQ(result.exit_code, 0);
@@ -302,7 +302,7 @@ TEST_F(RunFaultsTest, AGuestThatFloodsItsConsole) {
   EXPECT_EQ(result.err, "");
 }
 
-TEST_F(RunFaultsTest, AGuestThatFillsItsDisk) {
+TEST_F(RunFaultsTest, CommandSeesFullGuestDisk) {
   const ProcessResult result =
       run_script("dd if=/dev/zero of=/big bs=1M; echo \"ended with $?\"; ls / | wc -l");
   EXPECT_EQ(result.exit_code, 0);
@@ -310,14 +310,14 @@ TEST_F(RunFaultsTest, AGuestThatFillsItsDisk) {
   EXPECT_THAT(result.err, HasSubstr("No space left on device"));
 }
 
-TEST_F(RunFaultsTest, AGuestThatUsesUpItsMemory) {
+TEST_F(RunFaultsTest, OutOfMemoryKillsProcessNotGuest) {
   const ProcessResult result =
       run_script("tail /dev/zero; echo \"ended with $?\"", {"--timeout", "200"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, "ended with 137\n");
 }
 
-TEST_F(RunFaultsTest, OutputThatCannotBeWritten) {
+TEST_F(RunFaultsTest, FailsWhenOutputCannotBeWritten) {
   Command full = run_command({"echo", "x"});
   full.argv.insert(full.argv.begin(), {"sh", "-c", "exec \"$@\" > /dev/full", "sh"});
   full.env["PATH"] = "/usr/bin:/bin";

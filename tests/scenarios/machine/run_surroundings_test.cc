@@ -22,14 +22,14 @@ TEST_F(SurroundingsTest, LoopbackHasBothAddresses) {
   EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
 }
 
-TEST_F(SurroundingsTest, LimitsAreThoseOfServer) {
+TEST_F(SurroundingsTest, LimitsAreThoseOfAServer) {
   const ProcessResult result = run_script(
       "ulimit -Sn; ulimit -Hn; cd /proc/sys; cat fs/inotify/max_user_watches "
       "net/ipv4/ping_group_range");
   EXPECT_EQ(result.out, "1024\n524288\n524288\n0\t2147483647\n");
 }
 
-TEST_F(SurroundingsTest, DevicesOfModulesAreThereBeforehand) {
+TEST_F(SurroundingsTest, DevicesOfModulesExistAtBoot) {
   const ProcessResult result =
       run_script("stat -c '%A %t:%T' /dev/fuse /dev/net/tun /dev/loop-control");
   EXPECT_EQ(result.out, "crw-rw-rw- a:e5\ncrw-rw-rw- a:c8\ncrw-rw---- a:ed\n");

@@ -100,9 +100,9 @@ struct End {
   friend void PrintTo(const End& self, std::ostream* out) { *out << self.name; }
 };
 
-class RunEndTest : public RunTest, public ::testing::WithParamInterface<End> {};
+class RunExitCodeTest : public RunTest, public ::testing::WithParamInterface<End> {};
 
-TEST_P(RunEndTest, IsItsExitCode) {
+TEST_P(RunExitCodeTest, ReflectsEndOfCommand) {
   const ProcessResult result = run_in_guest(GetParam().command, GetParam().options);
   EXPECT_EQ(result.exit_code, GetParam().code) << result.err;
   EXPECT_EQ(result.out, "");
@@ -113,7 +113,7 @@ TEST_P(RunEndTest, IsItsExitCode) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Commands, RunEndTest,
+    Commands, RunExitCodeTest,
     ::testing::Values(
         End{"Success", {"true"}, 0}, End{"Failure", {"false"}, 1},
         End{"OwnCode", {"sh", "-c", "exit 42"}, 42},
@@ -126,15 +126,15 @@ INSTANTIATE_TEST_SUITE_P(
         End{"Directory", {"/etc"}, 126, "Permission denied"},
         End{"NoSuchDirectory", {"true"}, 127, "/no/such", {"-w", "/no/such"}},
         End{"Timeout", {"sleep", "1000"}, 124, "was ended after", {"--timeout", "0.5"}},
-        End{"TimeoutThatIsIgnored",
+        End{"TimeoutIgnoredByCommand",
             {"sh", "-c", "trap '' TERM; sleep 1000"},
             124,
             "was ended after",
             {"--timeout", "0.5", "--stop-timeout", "0.2"}},
-        End{"TimeoutThatIsLongEnough", {"true"}, 0, "", {"--timeout", "200"}}),
+        End{"TimeoutNotReached", {"true"}, 0, "", {"--timeout", "200"}}),
     row_name);
 
-TEST_F(RunTest, WhatItIsToldWrongIsACodeOfItsOwn) {
+TEST_F(RunTest, UsageErrorsExit125) {
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{"run"},
         {"run", "tool:1"},
@@ -159,7 +159,7 @@ TEST_F(RunTest, WhatItIsToldWrongIsACodeOfItsOwn) {
 
 // --- streams ---
 
-TEST_F(RunTest, StreamsAreKeptApart) {
+TEST_F(RunTest, KeepsStandardStreamsApart) {
   const ProcessResult result = run_script("echo out; echo err >&2; cat; exit 3", {}, "in\n");
   EXPECT_EQ(result.exit_code, 3);
   EXPECT_EQ(result.out, "out\nin\n");
@@ -175,17 +175,17 @@ TEST_F(RunTest, EveryByteArrivesBothWays) {
   EXPECT_TRUE(result.err == bytes) << result.err.size();
 }
 
-TEST_F(RunTest, InputThatNobodyReadsKeepsNobody) {
+TEST_F(RunTest, UnreadInputDoesNotDelayExit) {
   const ProcessResult result = run_script("head -c 3; exec <&-; sleep 0.1", {}, noise(4 << 20));
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.out, noise(4 << 20).substr(0, 3));
 }
 
-TEST_F(RunTest, EmptyInputEnds) {
+TEST_F(RunTest, EmptyInputIsEndOfFile) {
   EXPECT_EQ(run_in_guest({"cat"}).exit_code, 0);
 }
 
-TEST_F(RunTest, NoStdinLeavesTheInputToOthers) {
+TEST_F(RunTest, NoStdinLeavesInputUnread) {
   Command loop = run_command({"cat"}, {"--no-stdin"});
   loop.argv.insert(loop.argv.begin(), {"bash", "-c", "\"$@\"; cat", "bash"});
   loop.env["PATH"] = "/usr/bin:/bin";
@@ -193,7 +193,7 @@ TEST_F(RunTest, NoStdinLeavesTheInputToOthers) {
   EXPECT_EQ(run(loop).out, "left\n");
 }
 
-TEST_F(RunTest, ClosedOutputIsAFailureWhenSomethingIsWritten) {
+TEST_F(RunTest, FailsWhenWritingToClosedOutput) {
   for (const bool writes : {false, true}) {
     Command closed = run_command({writes ? "date" : "true"});
     closed.argv.insert(closed.argv.begin(), {"/bin/sh", "-c", "exec \"$@\" >&-", "sh"});
@@ -203,7 +203,7 @@ TEST_F(RunTest, ClosedOutputIsAFailureWhenSomethingIsWritten) {
   }
 }
 
-TEST_F(RunTest, AReaderThatLeavesEndsTheWriter) {
+TEST_F(RunTest, ClosedPipeEndsCommandWithSigpipe) {
   Command piped = run_command({"yes"});
   piped.argv.insert(piped.argv.begin(),
                     {"bash", "-c", "\"$@\" | head -n 1; exit ${PIPESTATUS[0]}", "bash"});
@@ -213,7 +213,7 @@ TEST_F(RunTest, AReaderThatLeavesEndsTheWriter) {
   EXPECT_EQ(result.out, "y\n");
 }
 
-TEST_F(RunTest, WhatABackgroundProcessKeepsOpenKeepsNobody) {
+TEST_F(RunTest, BackgroundProcessDoesNotDelayExit) {
   const ProcessResult result = run_script("sleep 1000 & echo done");
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.out, "done\n");
@@ -221,7 +221,7 @@ TEST_F(RunTest, WhatABackgroundProcessKeepsOpenKeepsNobody) {
 
 // --- words ---
 
-TEST_F(RunTest, WordsArriveAsTheyStand) {
+TEST_F(RunTest, PassesArgumentsUnchanged) {
   const std::vector<std::string> words{
       "[a,b]", "",      "--",  "-t",       "--json",
       "a b",   "$HOME", "'\"", "x\ny",     "\xff\xfe",
@@ -235,18 +235,18 @@ TEST_F(RunTest, WordsArriveAsTheyStand) {
   EXPECT_EQ(run_in_guest(command).out, wanted);
 }
 
-TEST_F(RunTest, ATestIsACommand) {
+TEST_F(RunTest, RunsCommandNamedOpeningBracket) {
   EXPECT_EQ(run_in_guest({"[", "-f", "/etc/passwd", "]"}).exit_code, 0);
   EXPECT_EQ(run_in_guest({"[", "-f", "/etc/no", "]"}).exit_code, 1);
 }
 
-TEST_F(RunTest, AScriptWithoutAHashBangRuns) {
+TEST_F(RunTest, RunsScriptWithoutHashBang) {
   const ProcessResult result = run_in_guest({"no-hash-bang", "a", "b"});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_EQ(result.out, "no hash-bang, arguments: a b\n");
 }
 
-TEST_F(RunTest, VariablesAndDirectoryAreWhatWasAskedFor) {
+TEST_F(RunTest, SetsVariablesAndDirectoryAsGiven) {
   const std::string script = "echo \"$A|$B|$HOME|$USER|$PATH\"; pwd";
   EXPECT_EQ(run_script(script, {"-e", "A=1=2", "-e", "B=", "-e", "A=last", "-w", "/usr/bin"}).out,
             "last||/root|root|/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
@@ -254,7 +254,7 @@ TEST_F(RunTest, VariablesAndDirectoryAreWhatWasAskedFor) {
   EXPECT_EQ(run_in_guest({"pwd"}).out, "/root\n");
 }
 
-TEST_F(RunTest, VariablesOfTheHostAndOfFilesAreThereWhenAskedFor) {
+TEST_F(RunTest, PassesRequestedVariablesOfHostAndFile) {
   write_file(dir_ / "variables", "# for the build\nA=file\nB=file\n");
   Command command = run_command(
       {"sh", "-c", "echo \"$A|$B|$HERE|${NONE-unset}\""},
@@ -263,18 +263,18 @@ TEST_F(RunTest, VariablesOfTheHostAndOfFilesAreThereWhenAskedFor) {
   EXPECT_EQ(run(command).out, "given|file|here|unset\n");
 }
 
-TEST_F(RunTest, NothingOfTheHostsVariablesIsThere) {
+TEST_F(RunTest, HidesVariablesOfHost) {
   Command with_secret = run_command({"env"});
   with_secret.env["SECRET"] = "hunter2";
   EXPECT_THAT(run(with_secret).out, Not(HasSubstr("hunter2")));
 }
 
-TEST_F(RunTest, NothingIsOpenButTheStandardStreams) {
+TEST_F(RunTest, OpensStandardStreamsOnly) {
   // The fourth is of the directory itself.
   EXPECT_EQ(run_in_guest({"ls", "/proc/self/fd"}).out, "0\n1\n2\n3\n");
 }
 
-TEST_F(RunTest, NothingRunsButTheCommandAndInit) {
+TEST_F(RunTest, RunsInitAndCommandOnly) {
   const auto lines = lines_of(
       run_script("for process in /proc/[0-9]*; do words=; read -r words < $process/cmdline; "
                  "[ -n \"$words\" ] && echo ${process#/proc/}; done 2>/dev/null; echo $$")
@@ -284,7 +284,7 @@ TEST_F(RunTest, NothingRunsButTheCommandAndInit) {
   EXPECT_EQ(lines[1], lines[2]);
 }
 
-TEST_F(RunTest, TheNullDeviceIsTheGuestsOwn) {
+TEST_F(RunTest, NullInputIsTheGuestsNullDevice) {
   Command command = run_command({"readlink", "/proc/self/fd/0"});
   command.argv.insert(command.argv.begin(), {"/bin/sh", "-c", "\"$@\" </dev/null", "sh"});
   EXPECT_EQ(run(command).out, "/dev/null\n");
@@ -292,7 +292,7 @@ TEST_F(RunTest, TheNullDeviceIsTheGuestsOwn) {
 
 // --- terminals ---
 
-TEST_F(RunTest, ATerminalIsOneInside) {
+TEST_F(RunTest, TerminalOptionAllocatesPty) {
   const ProcessResult result =
       run_script("test -t 0 && test -t 1 && test -t 2 && stty size", {"-t"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
@@ -302,7 +302,7 @@ TEST_F(RunTest, ATerminalIsOneInside) {
 
 // --- its end ---
 
-TEST_F(RunTest, AMachineEndsWithWhoStartedIt) {
+TEST_F(RunTest, MachineEndsWithItsParent) {
   const auto endless = start_endless();
   const auto children = children_of(endless->pid());
   ASSERT_EQ(children.size(), 1u);
@@ -313,7 +313,7 @@ TEST_F(RunTest, AMachineEndsWithWhoStartedIt) {
 
 // --- what is left ---
 
-TEST_F(RunTest, NothingOfARunIsLeftForTheNext) {
+TEST_F(RunTest, RunLeavesNothingForTheNext) {
   const std::string before = digests();
   run_warm(
       "rm /etc/passwd; echo x > /new; echo y > /tmp/new; hostname other; "
@@ -326,7 +326,7 @@ TEST_F(RunTest, NothingOfARunIsLeftForTheNext) {
   EXPECT_EQ(digests(), before);
 }
 
-TEST_F(RunTest, AStateIsItsOwnersAlone) {
+TEST_F(RunTest, PreparedStateIsPrivateToItsOwner) {
   const auto rights = [](const fs::path& path) { return fs::status(path).permissions(); };
   EXPECT_EQ(rights(shared_state() / "memory"), fs::perms(0600));
   EXPECT_EQ(rights(shared_state() / "devices"), fs::perms(0600));
@@ -346,7 +346,7 @@ std::string value_in(const fs::path& file, const std::string& name) {
   return "nothing";
 }
 
-TEST_F(RunTest, AMonitorIsConfined) {
+TEST_F(RunTest, QemuRunsConfined) {
   const auto endless = start_endless();
   const auto children = children_of(endless->pid());
   ASSERT_EQ(children.size(), 1u);
@@ -368,15 +368,15 @@ TEST_F(RunTest, AMonitorIsConfined) {
   endless->wait();
 }
 
-TEST_F(RunTest, TheEnvironmentCannotBeWrittenTo) {
+TEST_F(RunTest, GuestCannotWriteToEnvironment) {
   EXPECT_NE(run_script("dd if=/dev/zero of=/dev/vda bs=4096 count=1").exit_code, 0);
 }
 
-TEST_F(RunTest, TwoMachinesFromOneStateAreDifferent) {
+TEST_F(RunTest, MachinesFromOneStateDiffer) {
   expect_different_machines();
 }
 
-TEST_F(RunTest, SoAreTwoWithSeveralProcessors) {
+TEST_F(RunTest, MachinesWithSeveralProcessorsDiffer) {
   use_own_cache();
   const std::vector<std::string> two{"--cpus", "2"};
   prepare(two);
@@ -386,7 +386,7 @@ TEST_F(RunTest, SoAreTwoWithSeveralProcessors) {
   EXPECT_EQ(digests(cache() / "prepared/tool_1/none"), before);
 }
 
-TEST_F(RunTest, AStateIsMadeAnewWhenItIsAskedFor) {
+TEST_F(RunTest, PrepareForceReplacesState) {
   use_own_cache();
   take_state([](const fs::path&) {});
   const auto files_of_state = [&] {
@@ -400,7 +400,7 @@ TEST_F(RunTest, AStateIsMadeAnewWhenItIsAskedFor) {
   run_warm("true");
 }
 
-TEST_F(RunTest, ReadOnlyCacheServesItsStates) {
+TEST_F(RunTest, StartsWarmFromReadOnlyCache) {
   use_own_cache();
   take_state([](const fs::path&) {});
   const auto mounted = PrivateMount::read_only(cache());
@@ -411,7 +411,7 @@ TEST_F(RunTest, ReadOnlyCacheServesItsStates) {
 }
 
 // Its inode, size and time say nothing of it.
-TEST_F(RunTest, FlippedByteOfAStateIsFound) {
+TEST_F(RunTest, VerifyFindsFlippedByteInState) {
   use_own_cache();
   prepare();
   const auto states = [&](int exit_code) {
@@ -436,7 +436,7 @@ TEST_F(RunTest, FlippedByteOfAStateIsFound) {
   EXPECT_THAT(told.err, HasSubstr("'pyro prepare --force tool:1'"));
 }
 
-TEST_F(RunTest, ManyAtTheSameTime) {
+TEST_F(RunTest, RunsEightMachinesAtOnce) {
   std::vector<std::unique_ptr<BackgroundProcess>> runs;
   for (int i = 0; i < 8; ++i) {
     const std::string number = std::to_string(i);
@@ -450,7 +450,7 @@ TEST_F(RunTest, ManyAtTheSameTime) {
   }
 }
 
-TEST_F(RunTest, WhatIsInUseIsNotPruned) {
+TEST_F(RunTest, PruneSkipsEnvironmentInUse) {
   use_own_cache();
   auto endless = start_endless();
   const Variables elsewhere = {{"XDG_CONFIG_HOME", (dir_ / "no").string()}};
@@ -463,7 +463,7 @@ TEST_F(RunTest, WhatIsInUseIsNotPruned) {
   EXPECT_TRUE(fs::is_empty(cache() / "staging"));
 }
 
-TEST_F(RunTest, AStateGoesWithItsEnvironment) {
+TEST_F(RunTest, PruneRemovesStateOfRemovedEnvironment) {
   use_own_cache();
   take_state([](const fs::path&) {});
   fs::remove_all(install_dir());
@@ -473,7 +473,7 @@ TEST_F(RunTest, AStateGoesWithItsEnvironment) {
 
 // --- reports ---
 
-TEST_F(RunTest, AReportSaysWhatHappened) {
+TEST_F(RunTest, JsonReportDescribesTheRun) {
   const ProcessResult result = run_script("echo out; printf '\\377' >&2; kill -15 $$", {"--json"});
   EXPECT_EQ(result.exit_code, 143);
   const json report = parse_json(result.out);
@@ -490,19 +490,19 @@ TEST_F(RunTest, AReportSaysWhatHappened) {
   }
 }
 
-TEST_F(RunTest, ColdIsWhatWasAskedFor) {
+TEST_F(RunTest, ColdOptionBootsMachine) {
   const json report = parse_json(run_in_guest({"true"}, {"--cold", "--json"}).out);
   EXPECT_EQ(report["started"], "cold");
 }
 
-TEST_F(RunTest, AMachineOfAnotherShapeBoots) {
+TEST_F(RunTest, BootsWhenMemoryAndProcessorsDiffer) {
   const ProcessResult result =
       run(command({"-v", "run", "--memory", "256", "--cpus", "2", "tool:1", "--", "nproc"}));
   EXPECT_EQ(result.out, "2\n");
   EXPECT_THAT(result.err, HasSubstr("its prepared state is stale: a machine of another shape"));
 }
 
-TEST_F(RunTest, WhatIsPreparedIsPreparedOnce) {
+TEST_F(RunTest, PrepareSkipsExistingState) {
   const ProcessResult again = run(command({"prepare", "--memory", "192", "tool:1"}));
   EXPECT_EQ(again.out, "tool:1: prepared already\n");
 }
@@ -544,11 +544,11 @@ class Echo {
   std::jthread thread_;
 };
 
-TEST_F(RunTest, ThereIsNoNetworkUnlessAskedFor) {
+TEST_F(RunTest, HasNoNetworkByDefault) {
   EXPECT_EQ(run_in_guest({"ls", "/sys/class/net"}).out, "lo\n");
 }
 
-TEST_F(RunTest, TheUserNetworkReachesTheHost) {
+TEST_F(RunTest, UserNetworkReachesHost) {
   prepare({"--network"});
   const Echo echo;
   const ProcessResult result =
@@ -559,7 +559,7 @@ TEST_F(RunTest, TheUserNetworkReachesTheHost) {
 }
 
 // Each connection of its guest takes a descriptor.
-TEST_F(RunTest, MonitorWithANetworkMayHaveManyConnections) {
+TEST_F(RunTest, QemuWithNetworkMayOpen4096Descriptors) {
   const auto endless = start_endless({"--network", "user"});
   const auto children = children_of(endless->pid());
   ASSERT_EQ(children.size(), 1u);

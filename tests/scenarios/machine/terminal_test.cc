@@ -26,7 +26,7 @@ class TerminalTest : public MachineHarness {
   PseudoTerminal terminal_{33, 77};
 };
 
-TEST_F(TerminalTest, HasTheSizeAndTheKeysOfOurs) {
+TEST_F(TerminalTest, ForwardsSizeAndKeys) {
   const pid_t pid = terminal_.start(run_command(
       {"sh", "-c",
        "stty size; while [ \"$(stty size)\" = '33 77' ]; do sleep 0.1; done; stty size; "
@@ -43,7 +43,7 @@ TEST_F(TerminalTest, HasTheSizeAndTheKeysOfOurs) {
   EXPECT_TRUE(terminal_.is_cooked()) << "it is given back as it was";
 }
 
-TEST_F(TerminalTest, OfAShellIsTheShells) {
+TEST_F(TerminalTest, ShellRunsInteractively) {
   const pid_t pid = terminal_.start(command({"shell", "--memory", "192", "tool:1"}));
   EXPECT_TRUE(terminal_.shows("# ")) << terminal_.seen();
   terminal_.type("echo $((6*7))x; exit 5\r");
@@ -51,7 +51,7 @@ TEST_F(TerminalTest, OfAShellIsTheShells) {
   EXPECT_EQ(exit_code_of(pid), 5);
 }
 
-TEST_F(TerminalTest, EndsWithItsInput) {
+TEST_F(TerminalTest, EndOfInputEndsCommand) {
   for (const char* const input : {"", "foo", "foo\n", "foo\nbar"}) {
     const ProcessResult result = run_in_guest({"cat"}, {"-t", "--timeout", "200"}, input);
     EXPECT_EQ(result.exit_code, 0) << '"' << input << "\": " << result.err;
@@ -70,7 +70,7 @@ struct EndedInput {
 
 class EndedInputTest : public TerminalTest, public ::testing::WithParamInterface<EndedInput> {};
 
-TEST_P(EndedInputTest, IsAnEndOfFileForEachReader) {
+TEST_P(EndedInputTest, EachReaderSeesEndOfFile) {
   const ProcessResult result =
       run_script(GetParam().script, {"-t", "--timeout", "200"}, GetParam().input);
   EXPECT_EQ(result.exit_code, GetParam().code) << result.out << result.err;
@@ -102,14 +102,14 @@ INSTANTIATE_TEST_SUITE_P(
                    "exec <&- >&- 2>&-; sleep 0.3; echo again > /dev/tty; exit 4", "", 4, "again"}),
     row_name);
 
-TEST_F(TerminalTest, WithoutInputIsAtItsEnd) {
+TEST_F(TerminalTest, NoStdinIsEndOfFile) {
   const ProcessResult result =
       run_in_guest({"cat"}, {"-t", "--no-stdin", "--timeout", "200"}, "x\n");
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, "");
 }
 
-TEST_F(TerminalTest, IsGoneForTheCommandWhenNobodyLooks) {
+TEST_F(TerminalTest, ClosedOutputHangsUpCommand) {
   Command piped = run_command({"yes"}, {"-it", "--timeout", "200"});
   piped.argv.insert(
       piped.argv.begin(),
@@ -120,7 +120,7 @@ TEST_F(TerminalTest, IsGoneForTheCommandWhenNobodyLooks) {
   EXPECT_EQ(result.out, "y\r\n");
 }
 
-TEST_F(TerminalTest, IsOursUntilTheCommandBegins) {
+TEST_F(TerminalTest, StaysCookedUntilCommandBegins) {
   variables_["PYRO_QEMU"] = monitor_that_hangs();
   const pid_t pid = terminal_.start_as_its_own(
       command({"-v", "run", "--cold", "-it", "--memory", "192", "tool:1", "--", "true"}));
@@ -132,7 +132,7 @@ TEST_F(TerminalTest, IsOursUntilTheCommandBegins) {
   EXPECT_TRUE(terminal_.is_cooked());
 }
 
-TEST_F(TerminalTest, IsGivenBackHoweverPyroEnds) {
+TEST_F(TerminalTest, IsRestoredAfterSecondInterrupt) {
   const pid_t pid = terminal_.start(run_command(
       {"sh", "-c", "trap 'echo told' INT; echo up; while true; do sleep 1000 & wait; done"},
       {"-it"}));
