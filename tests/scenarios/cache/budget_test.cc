@@ -70,12 +70,12 @@ class BudgetTest : public PyroHarness {
   using Names = std::vector<std::string>;
 };
 
-TEST_F(BudgetTest, WhatIsInstalledStaysUnlessAskedFor) {
+TEST_F(BudgetTest, KeepsInstallsByDefault) {
   install_three();
   EXPECT_EQ(pruned({}), Names());
 }
 
-TEST_F(BudgetTest, All) {
+TEST_F(BudgetTest, AllOptionRemovesEveryInstall) {
   install_three();
   EXPECT_EQ(pruned({"--all"}), (Names{"a-1.0.0", "b-1.0.0", "c-1.0.0"}));
   EXPECT_TRUE(cache_state().empty());
@@ -83,7 +83,7 @@ TEST_F(BudgetTest, All) {
   EXPECT_EQ(pruned({"--all"}), Names());
 }
 
-TEST_F(BudgetTest, ByAge) {
+TEST_F(BudgetTest, OlderThanRemovesByLastUse) {
   install_three();
   EXPECT_EQ(pruned({"--older-than", "6w"}), Names());
   EXPECT_EQ(pruned({"--older-than", "30d"}), Names{"b-1.0.0"});
@@ -91,7 +91,7 @@ TEST_F(BudgetTest, ByAge) {
   EXPECT_EQ(pruned({"--older-than", "2w"}), Names());
 }
 
-TEST_F(BudgetTest, BySizeLeastRecentlyUsedFirst) {
+TEST_F(BudgetTest, KeepStorageRemovesLeastRecentlyUsedFirst) {
   install_three();
   EXPECT_EQ(pruned({"--keep-storage", "10MiB"}), Names());
   EXPECT_EQ(pruned({"--keep-storage", "3MiB"}), Names{"b-1.0.0"});
@@ -99,27 +99,27 @@ TEST_F(BudgetTest, BySizeLeastRecentlyUsedFirst) {
   EXPECT_EQ(pruned({"--keep-storage", "1KiB"}), Names{"a-1.0.0"});
 }
 
-TEST_F(BudgetTest, ByBoth) {
+TEST_F(BudgetTest, CombinesOlderThanAndKeepStorage) {
   install_three();
   EXPECT_EQ(pruned({"--older-than", "30d", "--keep-storage", "1.5MiB"}),
             (Names{"b-1.0.0", "c-1.0.0"}));
 }
 
 // Who asks for all and for what to keep wants that kept.
-TEST_F(BudgetTest, TheOthersNarrowAllDown) {
+TEST_F(BudgetTest, LimitsNarrowAllOption) {
   install_three();
   EXPECT_EQ(pruned({"--all", "--older-than", "30d", "--keep-storage", "10GiB"}), Names{"b-1.0.0"});
   EXPECT_EQ(pruned({"--all", "--keep-storage", "10GiB"}), Names());
 }
 
-TEST_F(BudgetTest, PreparedMachinesGoWithTheirEnvironmentAndCount) {
+TEST_F(BudgetTest, PreparedStatesCountAndAreRemoved) {
   install_three();
   write_file(cache() / "prepared/a/none/memory", std::string(4 * kMiB, 'm'));
   EXPECT_EQ(pruned({"--keep-storage", "6.5MiB"}), Names{"b-1.0.0"}) << "1 + 4 and 1 are left";
   EXPECT_EQ(pruned({"--keep-storage", "2MiB"}), (Names{"a-1.0.0", "c-1.0.0", "prepared/a"}));
 }
 
-TEST_F(BudgetTest, WhatIsInUseStaysAndTheNextGoes) {
+TEST_F(BudgetTest, RemovesNextInstallWhenOneIsInUse) {
   install_three();
   const auto used = HeldLock::of_use(cache(), install_dir("b"));
   const json report = pyro_json({"env", "prune", "--keep-storage", "2.5MiB"});
@@ -128,7 +128,7 @@ TEST_F(BudgetTest, WhatIsInUseStaysAndTheNextGoes) {
   EXPECT_TRUE(fs::exists(install_dir("b") / "vmlinux"));
 }
 
-TEST_F(BudgetTest, WhatIsOfACatalogThatIsNotLoadedStays) {
+TEST_F(BudgetTest, KeepsInstallsOfCatalogsThatAreNotLoaded) {
   install_three();
   install("theirs", 90, {{"catalog_file", "/not/loaded.json"}});
   EXPECT_EQ(pruned({"--keep-storage", "1KiB"}), (Names{"a-1.0.0", "b-1.0.0", "c-1.0.0"}));
@@ -136,7 +136,7 @@ TEST_F(BudgetTest, WhatIsOfACatalogThatIsNotLoadedStays) {
   EXPECT_EQ(pruned({"--all", "--unknown"}), Names{"theirs-1.0.0"});
 }
 
-TEST_F(BudgetTest, WithoutAMarkTheInstallCounts) {
+TEST_F(BudgetTest, UsesInstallTimeWithoutMark) {
   install_three();
   fs::remove_all(cache() / "used");
   EXPECT_EQ(pruned({"--older-than", "101d"}), Names());
@@ -144,7 +144,7 @@ TEST_F(BudgetTest, WithoutAMarkTheInstallCounts) {
 }
 
 // No clock and no record makes something so old that it must go, or overflows.
-TEST_F(BudgetTest, TimesOfNonsense) {
+TEST_F(BudgetTest, ToleratesInvalidTimes) {
   install("a", -36500);
   install("b", -1);
   install("c", 0, {{"installed_at", std::int64_t{9'000'000'000'000'000'000}}});
@@ -160,7 +160,7 @@ TEST_F(BudgetTest, TimesOfNonsense) {
   EXPECT_EQ(pruned({"--older-than", "40d"}), (Names{"a-1.0.0", "b-1.0.0"}));
 }
 
-TEST_F(BudgetTest, MarksThatAreNone) {
+TEST_F(BudgetTest, ToleratesInvalidMarks) {
   install_three();
   fs::remove_all(cache() / "used");
   write_file(cache() / "used", "a file");
@@ -174,7 +174,7 @@ TEST_F(BudgetTest, MarksThatAreNone) {
   EXPECT_TRUE(fs::exists(dir_ / "outside/a-1.0.0"));
 }
 
-TEST_F(BudgetTest, WordsThatAreNoLimits) {
+TEST_F(BudgetTest, RejectsInvalidLimits) {
   for (const Words& words : std::vector<Words>{{"--older-than", "30"},
                                                {"--older-than", "-1d"},
                                                {"--older-than", "1y"},
@@ -193,9 +193,9 @@ TEST_F(BudgetTest, WordsThatAreNoLimits) {
 
 // --- the question ---
 
-class AskedTest : public BudgetTest {
+class PrunePromptTest : public BudgetTest {
  protected:
-  AskedTest() { install_three(); }
+  PrunePromptTest() { install_three(); }
   void SetUp() override {
     if (!find_program("script")) GTEST_SKIP() << "needs script(1) for a terminal";
   }
@@ -213,7 +213,7 @@ class AskedTest : public BudgetTest {
   bool is_there(const std::string& name) const { return fs::exists(install_dir(name)); }
 };
 
-TEST_F(AskedTest, NoIsTheAnswerUnlessItIsYes) {
+TEST_F(PrunePromptTest, RemovesOnlyAfterYes) {
   for (const char* text : {"\n", "n\n", "no\n", "whatever\n"}) {
     const ProcessResult asked = answer(text, {"--all"});
     EXPECT_EQ(asked.exit_code, 1) << asked.out;
@@ -225,7 +225,7 @@ TEST_F(AskedTest, NoIsTheAnswerUnlessItIsYes) {
   EXPECT_FALSE(is_there("b"));
 }
 
-TEST_F(AskedTest, OnlyBeforeGoodOnesGo) {
+TEST_F(PrunePromptTest, AppearsOnlyBeforeInstallsAreRemoved) {
   write_file(cache() / "staging/abc/file", "x");
   for (const Words& options :
        std::vector<Words>{{}, {"--all", "--dry-run"}, {"--keep-storage", "10GiB", "-y"}}) {
@@ -238,14 +238,14 @@ TEST_F(AskedTest, OnlyBeforeGoodOnesGo) {
   EXPECT_FALSE(is_there("a"));
 }
 
-TEST_F(AskedTest, NobodyIsAskedWithoutATerminal) {
+TEST_F(PrunePromptTest, IsSkippedWithoutTerminal) {
   expect_hides(pyro_ok({"env", "prune", "--all"}).err, {"[y/N]"});
   EXPECT_FALSE(is_there("a"));
 }
 
 // --- what there is ---
 
-TEST_F(BudgetTest, DuSaysWhatDuSays) {
+TEST_F(BudgetTest, DuMatchesDuCommand) {
   install_three();
   write_file(cache() / "prepared/a/none/memory", std::string(2 * kMiB, 'm'));
   write_file(cache() / "partial/0123", std::string(50'000, 'p'));
@@ -276,7 +276,7 @@ TEST_F(BudgetTest, DuSaysWhatDuSays) {
   EXPECT_EQ(broken["last_used"], nullptr);
 }
 
-TEST_F(BudgetTest, DuOfNothing) {
+TEST_F(BudgetTest, DuOfMissingCacheShowsZero) {
   const json usage = pyro_json({"env", "du"});
   EXPECT_EQ(usage["total_bytes"], 0);
   EXPECT_EQ(usage["environments"], json::array());
@@ -292,7 +292,7 @@ TEST_F(BudgetTest, DuCountsLinksAsLinks) {
 }
 
 // A record may say anything, and its name becomes a path.
-TEST_F(BudgetTest, DuDoesNotLookOutsideOfTheCache) {
+TEST_F(BudgetTest, DuStaysInsideTheCache) {
   write_file(dir_ / "outside/large", std::string(4 * kMiB, 'x'));
   install("a", 1);
   fs::create_directories(cache() / "prepared");
@@ -320,7 +320,7 @@ class UseTest : public MachineHarness {
   }
 };
 
-TEST_F(UseTest, ARunIsWrittenDown) {
+TEST_F(UseTest, RunUpdatesMark) {
   use_own_cache();
   EXPECT_EQ(run_in_guest({"true"}).exit_code, 0);
   ASSERT_TRUE(fs::exists(mark()));
@@ -332,7 +332,7 @@ TEST_F(UseTest, ARunIsWrittenDown) {
   EXPECT_TRUE(is_fresh());
 }
 
-TEST_F(UseTest, WhereItCannotBeWrittenDownARunWorksAllTheSame) {
+TEST_F(UseTest, RunSucceedsWhereMarkCannotBeWritten) {
   use_own_cache();
   write_file(cache() / "used", "a file");
   EXPECT_EQ(run_in_guest({"true"}).exit_code, 0);
@@ -349,7 +349,7 @@ TEST_F(UseTest, WhereItCannotBeWrittenDownARunWorksAllTheSame) {
 
 // --- room ---
 
-class RoomTest : public RegistryHarness {
+class FreeSpaceTest : public RegistryHarness {
  protected:
   void SetUp() override {
     mounted_ = PrivateMount::tmpfs(cache(), "size=4m,mode=755");
@@ -359,7 +359,7 @@ class RoomTest : public RegistryHarness {
   std::unique_ptr<PrivateMount> mounted_;
 };
 
-TEST_F(RoomTest, IsLookedForBeforeAnythingIsDownloaded) {
+TEST_F(FreeSpaceTest, IsCheckedBeforeDownload) {
   Artifacts large = sample();
   large.rootfs = noise(6 * kMiB);
   offer(ImageBuilder().layer(tar_of(large)).build());
@@ -373,7 +373,7 @@ TEST_F(RoomTest, IsLookedForBeforeAnythingIsDownloaded) {
   EXPECT_TRUE(fs::is_empty(cache() / "staging"));
 }
 
-TEST_F(RoomTest, OfAnArchive) {
+TEST_F(FreeSpaceTest, IsCheckedForArchive) {
   Artifacts large = sample();
   large.rootfs = noise(6 * kMiB);
   write_file(dir_ / "vm.tar.zst", compress(tar_of(large), Compression::zstd));
@@ -383,7 +383,7 @@ TEST_F(RoomTest, OfAnArchive) {
   expect_says(result.err, {"need at least 6.0 MiB", "missing"});
 }
 
-TEST_F(RoomTest, OfAnImageLayout) {
+TEST_F(FreeSpaceTest, IsCheckedForImageLayout) {
   Artifacts large = sample();
   large.rootfs = noise(6 * kMiB);
   write_oci_layout(ImageBuilder().layer(tar_of(large)).build(), dir_ / "layout", "1");
@@ -398,7 +398,7 @@ TEST_F(RoomTest, OfAnImageLayout) {
   EXPECT_TRUE(cache_state().empty());
 }
 
-TEST_F(RoomTest, OfADirectory) {
+TEST_F(FreeSpaceTest, IsCheckedForDirectory) {
   write_file(dir_ / "out/vmlinux", kernel_with("kernel"));
   write_file(dir_ / "out/rootfs.ext4", file_system_with(noise(6 * kMiB)));
   use_catalog({archive_entry((dir_ / "out").string())});
@@ -408,7 +408,7 @@ TEST_F(RoomTest, OfADirectory) {
   EXPECT_TRUE(cache_state().empty());
 }
 
-TEST_F(RoomTest, ThatRunsOutInTheMiddle) {
+TEST_F(FreeSpaceTest, ErrorTellsMissingSpaceWhenDiskFillsUp) {
   Artifacts large = sample();
   large.rootfs = std::string(6 * kMiB, 'x');  // compresses to nearly nothing, and is no hole
   offer(ImageBuilder().layer(tar_of(large)).build());
@@ -421,7 +421,7 @@ TEST_F(RoomTest, ThatRunsOutInTheMiddle) {
 }
 
 // Zeros take no room, so that a plain tar of them is no reason to refuse.
-TEST_F(RoomTest, IsNotNeededForHoles) {
+TEST_F(FreeSpaceTest, IsNotNeededForHoles) {
   Artifacts hollow = sample();
   hollow.rootfs.resize(16 * kMiB, '\0');
   write_file(dir_ / "vm.tar", tar_of(hollow));

@@ -68,18 +68,18 @@ class CacheTest : public RegistryHarness {
   mutable int started_ = 0;
 };
 
-TEST_F(CacheTest, ThatIsAFile) {
+TEST_F(CacheTest, RejectsCachePathThatIsAFile) {
   write_file(cache(), "a file");
   expect_every_command_refused({cache().string(), "is not a directory", "--cache-dir"});
   EXPECT_EQ(read_file(cache()), "a file");
 }
 
-TEST_F(CacheTest, BelowAFile) {
+TEST_F(CacheTest, RejectsCachePathBelowAFile) {
   write_file(home() / ".cache", "a file");
   expect_every_command_refused({cache().string(), "Not a directory"});
 }
 
-TEST_F(CacheTest, ThatDoesNotExistIsNotMadeByLooking) {
+TEST_F(CacheTest, ReadingCommandsCreateNoCache) {
   pyro_ok({"env", "list"});
   pyro_ok({"env", "inspect", "tool:1"});
   pyro_ok({"env", "verify"});
@@ -90,7 +90,7 @@ TEST_F(CacheTest, ThatDoesNotExistIsNotMadeByLooking) {
 }
 
 // Whatever command comes first: it takes the right away and says so, once.
-TEST_F(CacheTest, RootThatOthersMayWriteIsMended) {
+TEST_F(CacheTest, RemovesWriteAccessOfOthersWithWarning) {
   fs::create_directories(cache());
   for (const int mode : {0775, 0757, 0777}) {
     for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
@@ -105,12 +105,12 @@ TEST_F(CacheTest, RootThatOthersMayWriteIsMended) {
   }
 }
 
-TEST_F(CacheTest, RootIsMadeForItsUserAlone) {
+TEST_F(CacheTest, CreatesCacheWithMode0700) {
   pyro_ok({"env", "pull", "tool:1"});
   EXPECT_EQ(fs::status(cache()).permissions(), fs::perms(0700));
 }
 
-TEST_F(CacheTest, OfSomebodyElse) {
+TEST_F(CacheTest, RejectsCacheOfAnotherUser) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give a directory away";
   fs::create_directories(cache());
   ASSERT_EQ(::chown(cache().c_str(), 54321, 54321), 0);
@@ -120,7 +120,7 @@ TEST_F(CacheTest, OfSomebodyElse) {
 /// The parts of an install, each of which others may be able to write.
 const std::vector<std::string> kParts = {"", ".", "environment.json", "vmlinux", "rootfs.ext4"};
 
-TEST_F(CacheTest, PartThatOthersMayWriteIsMendedAndReadAgain) {
+TEST_F(CacheTest, RemovesWriteAccessToPartsAndKeepsInstall) {
   pyro_ok({"env", "pull", "tool:1"});
   for (const std::string& part : kParts) {
     const fs::path path = part.empty() ? platform_dir() : (install_dir() / part).lexically_normal();
@@ -135,7 +135,7 @@ TEST_F(CacheTest, PartThatOthersMayWriteIsMendedAndReadAgain) {
   expect_installed(sample());
 }
 
-TEST_F(CacheTest, InstallThatOthersChangedCountsAsNotInstalled) {
+TEST_F(CacheTest, InstallChangedByOthersIsPulledAgain) {
   pyro_ok({"env", "pull", "tool:1"});
   registry_->forget_requests();
   const fs::path kernel = install_dir() / "vmlinux";
@@ -150,7 +150,7 @@ TEST_F(CacheTest, InstallThatOthersChangedCountsAsNotInstalled) {
 }
 
 // For good: the rights that gave it away are gone by then.
-TEST_F(CacheTest, InstallThatOthersChangedStaysOut) {
+TEST_F(CacheTest, InstallChangedByOthersStaysUninstalled) {
   pyro_ok({"env", "pull", "tool:1"});
   std::string bytes = read_file(install_dir() / "vmlinux");
   bytes.back() ^= 1;
@@ -161,7 +161,7 @@ TEST_F(CacheTest, InstallThatOthersChangedStaysOut) {
   }
 }
 
-TEST_F(CacheTest, PartOfSomebodyElseIsRefused) {
+TEST_F(CacheTest, RejectsPartOfAnotherUser) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give a file away";
   pyro_ok({"env", "pull", "tool:1"});
   for (const std::string& part : kParts) {
@@ -175,7 +175,7 @@ TEST_F(CacheTest, PartOfSomebodyElseIsRefused) {
   pyro_ok({"env", "pull", "tool:1"});
 }
 
-TEST_F(CacheTest, BehindALink) {
+TEST_F(CacheTest, InstallsIntoCacheBehindSymlink) {
   fs::create_directories(dir_ / "elsewhere");
   fs::create_directories(cache().parent_path());
   fs::create_directory_symlink(dir_ / "elsewhere", cache());
@@ -220,7 +220,7 @@ INSTANTIATE_TEST_SUITE_P(Masks, UmaskTest,
                                            Umask{"None", "000", "0755", "0644"}),
                          row_name);
 
-TEST_F(CacheTest, ReadOnly) {
+TEST_F(CacheTest, ReadOnlyCacheIsReadAndNeverWritten) {
   pyro_ok({"env", "pull", "tool:1"});
   fs::create_directories(platform_dir() / "leftover-1.0.0");
   use_catalog(
@@ -252,7 +252,7 @@ TEST_F(CacheTest, ReadOnly) {
   EXPECT_EQ(snapshot(cache()), before);
 }
 
-TEST_F(CacheTest, Full) {
+TEST_F(CacheTest, FullDiskFailsPullAndKeepsInstalls) {
   const auto mounted = PrivateMount::tmpfs(cache(), "size=4m,mode=755");
   if (!mounted) GTEST_SKIP() << "needs the right to mount a small file system";
   pyro_ok({"env", "pull", "tool:1"});
@@ -276,7 +276,7 @@ TEST_F(CacheTest, Full) {
   expect_installed(sample(), "small");
 }
 
-TEST_F(CacheTest, FullOfFiles) {
+TEST_F(CacheTest, FailsWithoutFreeInodes) {
   const auto mounted = PrivateMount::tmpfs(cache(), "size=16m,nr_inodes=10,mode=755");
   if (!mounted) GTEST_SKIP() << "needs the right to mount a small file system";
   const ProcessResult result = pyro({"env", "pull", "tool:1"});
@@ -285,7 +285,7 @@ TEST_F(CacheTest, FullOfFiles) {
   EXPECT_TRUE(cache_state().empty());
 }
 
-TEST_F(CacheTest, LimitsOfTheShell) {
+TEST_F(CacheTest, FailsCleanlyAtResourceLimits) {
   write_file(dir_ / "tool.tar", tar_of(sample()));
   use_catalog({archive_entry((dir_ / "tool.tar").string())});
   for (const char* limit : {"ulimit -f 512", "ulimit -n 12"}) {
@@ -301,7 +301,7 @@ TEST_F(CacheTest, LimitsOfTheShell) {
   }
 }
 
-TEST_F(CacheTest, WhatIsInstalledCostsNoWriteNoLockNoNetwork) {
+TEST_F(CacheTest, InstalledEnvironmentNeedsNoWriteLockOrRequest) {
   pyro_ok({"env", "pull", "tool:1"});
   registry_->forget_requests();
   const auto before = snapshot(home());
@@ -318,7 +318,7 @@ TEST_F(CacheTest, WhatIsInstalledCostsNoWriteNoLockNoNetwork) {
   EXPECT_TRUE(registry_->requests().empty());
 }
 
-TEST_F(CacheTest, BusyAfterWaiting) {
+TEST_F(CacheTest, Exits75AfterLockTimeout) {
   write_file(lock_file(), "");
   const HeldLock lock(lock_file());
   const ProcessResult result = pyro({"env", "pull", "tool:1", "--lock-timeout", "0"});
@@ -354,7 +354,7 @@ TEST_F(CacheTest, PullsOfTwoEnvironmentsDoNotWaitForEachOther) {
   pyro_ok({"env", "pull", "other", "--lock-timeout", "0"});
 }
 
-TEST_F(CacheTest, ReadersKeepWhatTheyOpened) {
+TEST_F(CacheTest, OpenFilesKeepOldContentAfterReplacement) {
   pyro_ok({"env", "pull", "tool:1"});
   const FileDescriptor kernel(::open((install_dir() / "vmlinux").c_str(), O_RDONLY));
   const FileDescriptor rootfs(::open((install_dir() / "rootfs.ext4").c_str(), O_RDONLY));
@@ -372,7 +372,7 @@ TEST_F(CacheTest, ReadersKeepWhatTheyOpened) {
   EXPECT_EQ(staged(), 0u);
 }
 
-TEST_F(CacheTest, TheOldInstallServesUntilTheNewOneStands) {
+TEST_F(CacheTest, OldInstallServesUntilReplacement) {
   pyro_ok({"env", "pull", "tool:1"});
   registry_->put(kRepository, "1", image_of(other_artifacts(6)));
   registry_->forget_requests();
@@ -387,7 +387,7 @@ TEST_F(CacheTest, TheOldInstallServesUntilTheNewOneStands) {
   expect_installed(other_artifacts(6));
 }
 
-TEST_F(CacheTest, NoMomentWithoutAnInstall) {
+TEST_F(CacheTest, InstallExistsThroughoutReplacement) {
   pyro_ok({"env", "pull", "tool:1"});
   hold_layers();
   registry_->forget_requests();
@@ -402,7 +402,7 @@ TEST_F(CacheTest, NoMomentWithoutAnInstall) {
   EXPECT_EQ(pull->wait().exit_code, 0);
 }
 
-TEST_F(CacheTest, InterruptedLeavesItAsItWas) {
+TEST_F(CacheTest, InterruptedPullLeavesCacheUnchanged) {
   hold_layers();
   install_by_hand(other_artifacts(20));
   const auto before = cache_state();
@@ -417,7 +417,7 @@ TEST_F(CacheTest, InterruptedLeavesItAsItWas) {
   }
 }
 
-TEST_F(CacheTest, InterruptedIsToldInJson) {
+TEST_F(CacheTest, InterruptedPullPrintsJsonError) {
   hold_layers();
   const auto pull = start({"env", "pull", "tool:1", "--json"});
   ASSERT_TRUE(eventually([&] { return asked_for_blob() && staged() > 0; }));
@@ -428,7 +428,7 @@ TEST_F(CacheTest, InterruptedIsToldInJson) {
   EXPECT_EQ(staged(), 0u);
 }
 
-TEST_F(CacheTest, InterruptedWhileWaiting) {
+TEST_F(CacheTest, InterruptedWaitExits130) {
   write_file(lock_file(), "");
   const HeldLock lock(lock_file());
   const auto pull = start_waiting({"env", "pull", "tool:1"});
@@ -437,7 +437,7 @@ TEST_F(CacheTest, InterruptedWhileWaiting) {
   EXPECT_TRUE(registry_->requests().empty());
 }
 
-TEST_F(CacheTest, ReplacingWhatIsInUseLeavesItToItsUser) {
+TEST_F(CacheTest, ReplacedInstallInUseIsKeptUntilReleased) {
   pyro_ok({"env", "pull", "tool:1"});
   {
     const auto user = HeldLock::of_use(cache(), install_dir());
@@ -452,7 +452,7 @@ TEST_F(CacheTest, ReplacingWhatIsInUseLeavesItToItsUser) {
   EXPECT_EQ(staged(), 0u);
 }
 
-TEST_F(CacheTest, KilledLeavesWhatPruneRemoves) {
+TEST_F(CacheTest, PruneRemovesLeftoversOfKilledPull) {
   hold_layers();
   install_by_hand(other_artifacts(20));
   const auto before = cache_state();

@@ -124,7 +124,7 @@ TEST_F(ConcurrencyTest, EightPullsDownloadOnce) {
   EXPECT_TRUE(nothing_staged());
 }
 
-TEST_F(ConcurrencyTest, EightEnvironmentsOfOneImage) {
+TEST_F(ConcurrencyTest, EightEnvironmentsOfOneImageInstallAtOnce) {
   hold_layers();
   std::vector<json> entries;
   for (int i = 0; i < 8; ++i) {
@@ -140,7 +140,7 @@ TEST_F(ConcurrencyTest, EightEnvironmentsOfOneImage) {
   EXPECT_TRUE(nothing_staged());
 }
 
-TEST_F(ConcurrencyTest, KilledHolderIsSucceededAtOnce) {
+TEST_F(ConcurrencyTest, WaiterTakesOverFromKilledHolder) {
   hold_layers();
   const Process holder = start_pull();
   const Process waiter = start_waiting_pull();
@@ -155,7 +155,7 @@ TEST_F(ConcurrencyTest, KilledHolderIsSucceededAtOnce) {
   EXPECT_TRUE(nothing_staged());
 }
 
-TEST_F(ConcurrencyTest, StoppedHolderIsNamedUntilTheTimeout) {
+TEST_F(ConcurrencyTest, LockTimeoutNamesStoppedHolder) {
   hold_layers();
   const Process holder = start_pull();
   holder->send_signal(SIGSTOP);
@@ -172,7 +172,7 @@ TEST_F(ConcurrencyTest, StoppedHolderIsNamedUntilTheTimeout) {
 }
 
 // As 'pyro env prune --dry-run' does to see whether it is in use.
-TEST_F(ConcurrencyTest, WhoHasAnInstallForAMomentIsWaitedFor) {
+TEST_F(ConcurrencyTest, ExportWaitsForBriefUseLock) {
   pyro_ok({"env", "pull", "tool:1"});
   auto asking =
       std::unique_ptr<HeldLock>(new HeldLock(HeldLock::of_use(cache(), install_dir(), LOCK_EX)));
@@ -184,7 +184,7 @@ TEST_F(ConcurrencyTest, WhoHasAnInstallForAMomentIsWaitedFor) {
 }
 
 // A removed lock excludes nobody, so both do the work; the cache must not mind.
-TEST_F(ConcurrencyTest, RemovedLockCostsADownloadAndNothingElse) {
+TEST_F(ConcurrencyTest, RemovedLockCausesSecondDownloadOnly) {
   hold_layers();
   const Process first = start_pull();
   fs::remove_all(cache() / "locks");
@@ -199,7 +199,7 @@ TEST_F(ConcurrencyTest, RemovedLockCostsADownloadAndNothingElse) {
   EXPECT_TRUE(nothing_staged());
 }
 
-TEST_F(ConcurrencyTest, RemovedCacheIsAnErrorAndNoCrash) {
+TEST_F(ConcurrencyTest, CacheRemovedDuringPullIsAnError) {
   hold_layers();
   const Process pull = start_pull();
   fs::remove_all(cache());
@@ -234,7 +234,7 @@ TEST_F(ConcurrencyTest, NoDescriptorLeaksIntoChildren) {
   }
 }
 
-TEST_F(ConcurrencyTest, PrunesDoNotStumbleOverEachOther) {
+TEST_F(ConcurrencyTest, ConcurrentPrunesSucceed) {
   for (int i = 0; i < 60; ++i) {
     const std::string number = std::to_string(i);
     write_file(platform_dir() / (".partial-" + number) / "a/b/layer", "x");
@@ -298,7 +298,7 @@ class StressTest : public ConcurrencyTest {
 
 // The pruner does not know the team's environment, and removes it whenever it can; tool:1 is
 // replaced all the time.
-TEST_F(StressTest, PullAgainstPruneAgainstVerify) {
+TEST_F(StressTest, ConcurrentPullPruneAndVerifySucceed) {
   const auto succeeds = [](const ProcessResult& result) {
     EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
   };
@@ -323,7 +323,7 @@ TEST_F(StressTest, PullAgainstPruneAgainstVerify) {
   EXPECT_TRUE(nothing_staged());
 }
 
-TEST_F(StressTest, ReaderSeesAMatchingPair) {
+TEST_F(StressTest, ReaderSeesMatchingKernelAndRootfs) {
   std::jthread puller([&](const std::stop_token& stop) {
     for (int i = 0; !stop.stop_requested(); ++i) {
       registry_->put(kRepository, "1", image_of(i % 2 == 0 ? second_ : sample()));

@@ -32,9 +32,9 @@ const std::string& initrd() {
 }
 
 /// One cache to export from, that of the harness, and others to import into.
-class AirGap : public PyroHarness {
+class ExportImportTest : public PyroHarness {
  protected:
-  AirGap() { use_catalog({entry_of("tool:1"), entry_of("tool:2")}); }
+  ExportImportTest() { use_catalog({entry_of("tool:1"), entry_of("tool:2")}); }
 
   json entry_of(const std::string& name) const {
     return archive_entry((dir_ / (name + ".tar")).string(), name);
@@ -96,9 +96,9 @@ struct Packing {
   Words options;
 };
 
-class EachPacking : public AirGap, public ::testing::WithParamInterface<Packing> {};
+class EachCompression : public ExportImportTest, public ::testing::WithParamInterface<Packing> {};
 
-TEST_P(EachPacking, ArrivesAsItWas) {
+TEST_P(EachCompression, ImportsIdenticalArtifacts) {
   install("tool:1", sample());
   Words words{"env", "export", "tool:1", "-o", file()};
   words.insert(words.end(), GetParam().options.begin(), GetParam().options.end());
@@ -116,14 +116,14 @@ TEST_P(EachPacking, ArrivesAsItWas) {
   EXPECT_EQ(pyro_json(over_there({"env", "verify", "tool:1"}))[0]["status"], "ok");
 }
 
-INSTANTIATE_TEST_SUITE_P(All, EachPacking,
+INSTANTIATE_TEST_SUITE_P(All, EachCompression,
                          ::testing::Values(Packing{"ByDefault", {}},
                                            Packing{"Zstd", {"--compress", "zstd"}},
                                            Packing{"Gzip", {"--compress", "gzip"}},
                                            Packing{"None", {"--compress", "none"}}),
                          row_name);
 
-TEST_F(AirGap, TheSameInstallsGiveTheSameBytes) {
+TEST_F(ExportImportTest, ExportsOfSameInstallsAreIdentical) {
   export_tools();
   for (const Words& names : {Words{"tool:2", "tool:1"}, Words{"tool:1", "tool:2", "tool:1"}}) {
     Words words{"env", "export", "-o", file("again.tar")};
@@ -140,7 +140,7 @@ TEST_F(AirGap, TheSameInstallsGiveTheSameBytes) {
   EXPECT_TRUE(holds(file("dense.tar"), read_file(file())));
 }
 
-TEST_F(AirGap, TheFileIsAnImageLayout) {
+TEST_F(ExportImportTest, ExportIsAnImageLayout) {
   export_tools();
   const std::string listing = run_checked({.argv = {"tar", "-tf", file()}}).out;
   expect_says(listing, {"blobs/sha256/", "index.json\n", "oci-layout\n"});
@@ -153,7 +153,7 @@ TEST_F(AirGap, TheFileIsAnImageLayout) {
                                              {"io.pyro.environment.version", "1.0.0"}}));
 }
 
-TEST_F(AirGap, NamesAreChosenFromWhatIsThere) {
+TEST_F(ExportImportTest, ImportsNamedEnvironmentsOnly) {
   export_tools();
   pyro_ok(over_there({"env", "import", file(), "tool:2"}));
   expect_there(other_artifacts(2), "tool_2-1.0.0");
@@ -164,7 +164,7 @@ TEST_F(AirGap, NamesAreChosenFromWhatIsThere) {
                  {file() + " has no environment 'tool:3'", "hint: it has: tool:1, tool:2"});
 }
 
-TEST_F(AirGap, PrintsJson) {
+TEST_F(ExportImportTest, PrintsJsonOfExportAndImport) {
   export_tools();
   const json exported = pyro_json({"env", "export", "tool:2", "tool:1", "-o", file()});
   EXPECT_EQ(exported["file"], file());
@@ -181,7 +181,7 @@ TEST_F(AirGap, PrintsJson) {
   EXPECT_EQ(imported[0]["installed_digest"], exported["environments"][0]["digest"]);
 }
 
-TEST_F(AirGap, TheRecordSaysWhereItCameFrom) {
+TEST_F(ExportImportTest, RecordNamesArchiveAndDigest) {
   install("tool:1", sample());
   const std::string digest =
       pyro_json({"env", "export", "tool:1", "-o", file()})["environments"][0]["digest"];
@@ -193,7 +193,7 @@ TEST_F(AirGap, TheRecordSaysWhereItCameFrom) {
   expect_hides(read_file(file()), {(dir_ / "tool:1.tar").string()});
 }
 
-TEST_F(AirGap, ARelativePathIsRecordedAsWhatItIs) {
+TEST_F(ExportImportTest, RecordsAbsolutePathOfRelativeArchive) {
   install("tool:1", sample());
   pyro_ok({"env", "export", "tool:1", "-o", file()});
   Command relative = command(over_there({"env", "import", "./export.tar"}));
@@ -202,7 +202,7 @@ TEST_F(AirGap, ARelativePathIsRecordedAsWhatItIs) {
   expect_says(record_there()["source"], {"oci-archive:" + file() + "@"});
 }
 
-TEST_F(AirGap, TheSameImageAgainIsNotImportedAgain) {
+TEST_F(ExportImportTest, SkipsImageThatIsInstalled) {
   export_tools();
   pyro_ok(over_there({"env", "import", file()}));
   const auto before = snapshot(there());
@@ -214,7 +214,7 @@ TEST_F(AirGap, TheSameImageAgainIsNotImportedAgain) {
   EXPECT_NE(snapshot(there()), before);
 }
 
-TEST_F(AirGap, AnotherImageReplacesWhatIsInstalled) {
+TEST_F(ExportImportTest, ReplacesInstallWithAnotherImage) {
   export_tools();
   pyro_ok(over_there({"env", "import", file()}));
   install("tool:1", other_artifacts(3));
@@ -223,7 +223,7 @@ TEST_F(AirGap, AnotherImageReplacesWhatIsInstalled) {
   expect_there(other_artifacts(3));
 }
 
-TEST_F(AirGap, ARuntimeBundleDoesNotStepInTheWay) {
+TEST_F(ExportImportTest, ImportIgnoresRuntimeBundle) {
   export_tools();
   write_file(dir_ / "bundle/profiles/tool/vmlinux", "kernel");
   write_file(dir_ / "bundle/profiles/tool/rootfs.ext4", "root");
@@ -231,7 +231,7 @@ TEST_F(AirGap, ARuntimeBundleDoesNotStepInTheWay) {
   expect_there(sample());
 }
 
-TEST_F(AirGap, InstallsTheFileWhateverTheSourceOfTheEntry) {
+TEST_F(ExportImportTest, ImportIgnoresSourceOfEntry) {
   install("tool:1", sample());
   pyro_ok({"env", "export", "tool:1", "-o", file()});
   write_file(dir_ / "directory/vmlinux", other_artifacts(3).kernel);
@@ -250,7 +250,7 @@ TEST_F(AirGap, InstallsTheFileWhateverTheSourceOfTheEntry) {
   }
 }
 
-TEST_F(AirGap, AnInstallThatClaimsTheDigestOfTheImageIsReplaced) {
+TEST_F(ExportImportTest, ReplacesInstallThatClaimsDigestOfImage) {
   install("tool:1", sample());
   const std::string digest =
       pyro_json({"env", "export", "tool:1", "-o", file()})["environments"][0]["digest"];
@@ -263,7 +263,7 @@ TEST_F(AirGap, AnInstallThatClaimsTheDigestOfTheImageIsReplaced) {
   expect_there(sample());
 }
 
-TEST_F(AirGap, WhatHasNoDigestsIsExportedAndSaidToBeUnverified) {
+TEST_F(ExportImportTest, ExportWithoutDigestsWarnsUnverified) {
   install_by_hand(sample());
   expect_says(pyro_ok({"env", "export", "tool:1", "-o", file()}).err,
               {"(unverified: no digests were recorded)"});
@@ -273,7 +273,7 @@ TEST_F(AirGap, WhatHasNoDigestsIsExportedAndSaidToBeUnverified) {
             false);
 }
 
-TEST_F(AirGap, BundlesAreExportedThroughTheirLinks) {
+TEST_F(ExportImportTest, ExportFollowsLinksToBundle) {
   write_file(dir_ / "bundle/manifest.json", "{}");
   write_file(dir_ / "bundle/profiles/tool/vmlinux", sample().kernel);
   write_file(dir_ / "bundle/profiles/tool/rootfs.ext4", sample().rootfs);
@@ -285,7 +285,7 @@ TEST_F(AirGap, BundlesAreExportedThroughTheirLinks) {
 
 // --- which environment it becomes ---
 
-class OtherCatalog : public AirGap {
+class OtherCatalog : public ExportImportTest {
  protected:
   OtherCatalog() {
     install("tool:1", sample());
@@ -316,9 +316,9 @@ TEST_F(OtherCatalog, ImageWithoutEntryIsRefused) {
   EXPECT_FALSE(fs::exists(there() / "linux-x86_64"));
 }
 
-class BroughtEntry : public OtherCatalog {
+class ImportedEntry : public OtherCatalog {
  protected:
-  BroughtEntry() { fs::remove(catalog_file()); }
+  ImportedEntry() { fs::remove(catalog_file()); }
 
   fs::path user_catalog() const { return catalog_file().parent_path() / "user.json"; }
   json added() const { return parse_json(read_file(user_catalog()))["environments"].at(0); }
@@ -331,7 +331,7 @@ class BroughtEntry : public OtherCatalog {
   }
 };
 
-TEST_F(BroughtEntry, IsAddedToTheUserCatalog) {
+TEST_F(ImportedEntry, IsAddedToTheUserCatalog) {
   const ProcessResult result = pyro_ok(over_there({"env", "import", file()}));
   EXPECT_EQ(result.out, installed_there().string() + "\n");
   expect_says(result.err, {"tool:1: added to " + user_catalog().string()});
@@ -348,13 +348,13 @@ TEST_F(BroughtEntry, IsAddedToTheUserCatalog) {
   EXPECT_EQ(pyro_json(over_there({"env", "prune"}))["count"], 0);
 }
 
-TEST_F(BroughtEntry, MayGetAnotherName) {
+TEST_F(ImportedEntry, AsOptionRenamesEntry) {
   pyro_ok(over_there({"env", "import", file(), "--as", "mine:2"}));
   expect_there(sample(), "mine_2-1.0.0");
   EXPECT_EQ(added()["name"], "mine:2");
 }
 
-TEST_F(BroughtEntry, IsAddedForEachEnvironment) {
+TEST_F(ImportedEntry, IsAddedForEachEnvironment) {
   use_catalog({entry_of("tool:1"), entry_of("tool:2")});
   export_tools();
   fs::remove(catalog_file());
@@ -364,7 +364,7 @@ TEST_F(BroughtEntry, IsAddedForEachEnvironment) {
   expect_there(other_artifacts(2), "tool_2-1.0.0");
 }
 
-TEST_F(BroughtEntry, ReplacesNothing) {
+TEST_F(ImportedEntry, NeverReplacesExistingEntry) {
   json other = entry_of("tool:1");
   other["description"] = "another";
   use_catalog({other});
@@ -373,7 +373,7 @@ TEST_F(BroughtEntry, ReplacesNothing) {
   EXPECT_EQ(pyro_json(over_there({"env", "inspect", "tool:1"}))["description"], "another");
 }
 
-TEST_F(BroughtEntry, KeepsTheRegistryAndItsPinnedImage) {
+TEST_F(ImportedEntry, KeepsTheRegistryAndItsPinnedImage) {
   json pinned = oci_entry("r.example", "team/tool", "1");
   pinned["oci_digest"] = sha256_digest("pinned");
   export_with(pinned);
@@ -388,7 +388,7 @@ TEST_F(BroughtEntry, KeepsTheRegistryAndItsPinnedImage) {
   expect_says(pulled.err, {"r.example/team/tool@" + sha256_digest("pinned")});
 }
 
-TEST_F(BroughtEntry, HasNoSecretsAndNoPlaces) {
+TEST_F(ImportedEntry, HasNoSecretsAndNoLocalPaths) {
   json pinned = archive_entry("https://a.example/tool.tar");
   pinned["source_sha256"] = sha256_digest("archive");
   for (const json& entry :
@@ -415,7 +415,7 @@ std::string changed_entry(const json& changes = json::object()) {
   return made.dump();
 }
 
-class HostileEntries : public BroughtEntry, public ::testing::WithParamInterface<HostileEntry> {};
+class HostileEntries : public ImportedEntry, public ::testing::WithParamInterface<HostileEntry> {};
 
 TEST_P(HostileEntries, AreRefused) {
   const fs::path layout = dir_ / "hostile";
@@ -450,7 +450,7 @@ INSTANTIATE_TEST_SUITE_P(
         HostileEntry{"TwoNames", R"({"name":"tool:1",)" + changed_entry().substr(1), ""}),
     row_name);
 
-TEST_F(OtherCatalog, ItMayBecomeAnotherOne) {
+TEST_F(OtherCatalog, AsOptionImportsUnderAnotherEntry) {
   use_catalog({entry_of("other:1")});
   for (const Words& words :
        {Words{"env", "import", file(), "--as", "other:1"},
@@ -461,7 +461,7 @@ TEST_F(OtherCatalog, ItMayBecomeAnotherOne) {
   }
 }
 
-TEST_F(OtherCatalog, AnotherVersionIsRefused) {
+TEST_F(OtherCatalog, RejectsAnotherVersionWithoutAsOption) {
   json newer = entry_of("tool:1");
   newer["version"] = "2.0.0";
   use_catalog({newer});
@@ -471,14 +471,14 @@ TEST_F(OtherCatalog, AnotherVersionIsRefused) {
   expect_there(sample(), "tool_1-2.0.0");
 }
 
-TEST_F(OtherCatalog, AnIncompatibleOneIsRefused) {
+TEST_F(OtherCatalog, RejectsIncompatibleEntry) {
   json other = entry_of("tool:1");
   other["compatibility"] = ">=9";
   use_catalog({other});
   expect_failure(over_there({"env", "import", file()}), 1, {"is for catalog versions >=9"});
 }
 
-TEST_F(OtherCatalog, APinIsHeldAgainstTheImageAndNotAgainstWhatItSays) {
+TEST_F(OtherCatalog, PinIsComparedWithDigestNotWithAnnotation) {
   // The export says truthfully where it came from, which is what is pinned. Still, only the digest
   // of the image itself could show that.
   const std::string original = sha256_digest("the original");
@@ -496,7 +496,7 @@ TEST_F(OtherCatalog, APinIsHeldAgainstTheImageAndNotAgainstWhatItSays) {
   expect_failure(over_there({"env", "import", file(), "--as", "tool:1"}), 5, {"pins"});
 }
 
-TEST_F(OtherCatalog, ThePinnedImageItselfIsTaken) {
+TEST_F(OtherCatalog, ImportsPinnedImage) {
   json pinned = oci_entry("r.example", "tool", "1");
   pinned["oci_digest"] = digest_;
   use_catalog({pinned});
@@ -509,7 +509,7 @@ TEST_F(OtherCatalog, ThePinnedImageItselfIsTaken) {
   expect_failure(over_there({"env", "pull", "tool:1"}), 4, {"offline"});
 }
 
-TEST_F(OtherCatalog, APinnedArchiveIsNotAnImage) {
+TEST_F(OtherCatalog, RejectsImageForPinnedArchive) {
   json pinned = entry_of("tool:1");
   pinned["source_sha256"] = std::string(64, 'a');
   use_catalog({pinned});
@@ -518,7 +518,7 @@ TEST_F(OtherCatalog, APinnedArchiveIsNotAnImage) {
 
 // --- what is not exported ---
 
-TEST_F(AirGap, WhatIsNotThereIsNotExported) {
+TEST_F(ExportImportTest, ExportRejectsMissingEnvironments) {
   install("tool:1", sample());
   expect_failure({"env", "export", "tool:1", "tool:2", "-o", file()}, 3,
                  {"environment 'tool:2' is not installed", "pyro env pull tool:2"});
@@ -526,7 +526,7 @@ TEST_F(AirGap, WhatIsNotThereIsNotExported) {
   EXPECT_EQ(files(), Words{});
 }
 
-TEST_F(AirGap, WhatIsNotAsItWasInstalledIsNotExported) {
+TEST_F(ExportImportTest, ExportRejectsModifiedInstall) {
   install("tool:1", sample());
   write_file(file(), "what was there");
   const auto before = files();
@@ -550,7 +550,7 @@ TEST_F(AirGap, WhatIsNotAsItWasInstalledIsNotExported) {
   refused("initrd.img is missing");
 }
 
-TEST_F(AirGap, WhereItCannotBeWrittenIsSaid) {
+TEST_F(ExportImportTest, ExportReportsUnwritablePath) {
   install("tool:1", sample());
   expect_failure({"env", "export", "tool:1", "-o", (dir_ / "none/x.tar").string()}, 6,
                  {"cannot write " + (dir_ / "none/x.tar").string(), "No such file"});
@@ -558,7 +558,7 @@ TEST_F(AirGap, WhereItCannotBeWrittenIsSaid) {
                  {"cannot write " + dir_.path().string(), "Is a directory"});
 }
 
-TEST_F(AirGap, UsageIsChecked) {
+TEST_F(ExportImportTest, RejectsInvalidUsage) {
   expect_failure({"env", "export", "tool:1"}, 2, {"needs '-o FILE'"});
   expect_failure({"env", "export", "-o", file()}, 2, {"needs a NAME"});
   expect_failure({"env", "export", "tool:1", "-o", ""}, 2, {"needs a value"});
@@ -570,7 +570,7 @@ TEST_F(AirGap, UsageIsChecked) {
   expect_failure({"env", "import", "x", "a", "b", "--as", "c"}, 2, {"one image is imported"});
 }
 
-TEST_F(AirGap, AFullDiskIsToldAndLeavesNothing) {
+TEST_F(ExportImportTest, ExportToFullDiskFailsAndLeavesNothing) {
   install("tool:1", sample());
   fs::create_directory(dir_ / "out");
   const auto mounted = PrivateMount::tmpfs(dir_ / "out", "size=128k,mode=755");
@@ -581,7 +581,7 @@ TEST_F(AirGap, AFullDiskIsToldAndLeavesNothing) {
 }
 
 /// With a root file system that no host has exported before the test is over: 4 TiB of holes.
-class LongExport : public AirGap {
+class LongExport : public ExportImportTest {
  protected:
   LongExport() {
     install_by_hand(sample());
@@ -609,20 +609,20 @@ class LongExport : public AirGap {
   std::unique_ptr<BackgroundProcess> export_;
 };
 
-TEST_F(LongExport, InterruptedItLeavesNothing) {
+TEST_F(LongExport, InterruptedExportLeavesNothing) {
   export_->send_signal(SIGINT);
   EXPECT_EQ(export_->wait().exit_code, 130);
   EXPECT_EQ(files(), Words{});
 }
 
-TEST_F(LongExport, WhatIsExportedIsInUse) {
+TEST_F(LongExport, PruneSkipsInstallBeingExported) {
   use_catalog({});
   const json report = pyro_json({"env", "prune"});
   EXPECT_EQ(report["deleted_environment_dirs"], json::array());
   EXPECT_EQ(report["skipped_in_use"], json::array({"tool_1-1.0.0"}));
 }
 
-TEST_F(AirGap, ToAPipeThatIsClosedNothingIsLeft) {
+TEST_F(ExportImportTest, ExportToClosedPipeLeavesNothing) {
   install("tool:1", sample());
   const std::string script =
       "'" + command({}).argv[0] + "' env export tool:1 -o - | head -c 100 >/dev/null";
@@ -634,9 +634,9 @@ TEST_F(AirGap, ToAPipeThatIsClosedNothingIsLeft) {
 }
 
 /// An export of more than a pipe holds.
-class ToAPipe : public AirGap {
+class PipedExport : public ExportImportTest {
  protected:
-  ToAPipe() {
+  PipedExport() {
     install_by_hand(sample());
     write_file(install_dir() / "rootfs.ext4", noise(std::size_t{1} << 20));
   }
@@ -651,7 +651,7 @@ class ToAPipe : public AirGap {
   }
 };
 
-TEST_F(ToAPipe, WhoseReaderStallsItCanBeInterrupted) {
+TEST_F(PipedExport, CanBeInterruptedWhileReaderStalls) {
   const fs::path pipe = dir_ / "pipe";
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   const FileDescriptor reader(::open(pipe.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
@@ -665,7 +665,7 @@ TEST_F(ToAPipe, WhoseReaderStallsItCanBeInterrupted) {
   EXPECT_EQ(tree(cache() / "staging"), Words{});
 }
 
-TEST_F(ToAPipe, ThatSaysToComeBackLater) {
+TEST_F(PipedExport, WaitsForNonBlockingPipe) {
   const std::string no_waiting =
       "python3 -c 'import fcntl, os, sys; fcntl.fcntl(1, fcntl.F_SETFL, os.O_NONBLOCK); "
       "os.execv(sys.argv[1], sys.argv[1:])' \"$@\"";
@@ -678,7 +678,7 @@ TEST_F(ToAPipe, ThatSaysToComeBackLater) {
 
 // --- what others read and write ---
 
-class Skopeo : public AirGap {
+class Skopeo : public ExportImportTest {
  protected:
   Skopeo() {
     variables_["SSL_CERT_FILE"] = authority_.certificate_file().string();
@@ -703,7 +703,7 @@ TEST_F(Skopeo, ReadsAnExport) {
   EXPECT_EQ(image["Layers"].size(), 1U);
 }
 
-TEST_F(Skopeo, CarriesAnExportIntoARegistryThatIsPulledFrom) {
+TEST_F(Skopeo, CopiesExportIntoRegistryForPull) {
   export_tools();
   skopeo_copy("oci-archive:" + file() + ":tool:2", in_registry("two:1"), options_);
   use_catalog({oci_entry(registry_.host(), "team/two", "1", "tool:2")});
@@ -712,7 +712,7 @@ TEST_F(Skopeo, CarriesAnExportIntoARegistryThatIsPulledFrom) {
   expect_installed(other_artifacts(2), "tool:2");
 }
 
-TEST_F(Skopeo, BringsAnExportBackOutOfARegistry) {
+TEST_F(Skopeo, CopiesExportOutOfRegistryForImport) {
   export_tools();
   skopeo_copy("oci-archive:" + file() + ":tool:2", in_registry("two:1"), options_);
   skopeo_copy(in_registry("two:1"), "oci-archive:" + file("back.tar"), options_);
@@ -721,7 +721,7 @@ TEST_F(Skopeo, BringsAnExportBackOutOfARegistry) {
   expect_there(other_artifacts(2), "tool_2-1.0.0");
 }
 
-TEST_F(Skopeo, BringsAnyImageAcross) {
+TEST_F(Skopeo, CopiesForeignImageForImportWithAsOption) {
   const std::string digest = push_image(image_of(sample()), path("one:1"), options_);
   skopeo_copy(in_registry("one:1"), "oci-archive:" + file() + ":one", options_);
   skopeo_copy(in_registry("one:1"), "oci:" + (dir_ / "layout").string() + ":one", options_);
@@ -738,7 +738,7 @@ TEST_F(Skopeo, BringsAnyImageAcross) {
   }
 }
 
-TEST_F(Skopeo, MakesLayoutsThatAreSources) {
+TEST_F(Skopeo, WritesLayoutsUsableAsSources) {
   const std::string digest = push_image(image_of(sample()), path("one:1"), options_);
   push_image(image_of(other_artifacts(2)), path("two:1"), options_);
   const std::string layout = (dir_ / "layout").string();
@@ -811,7 +811,7 @@ TEST_F(FileLayers, AreInstalledFromARegistry) {
   }
 }
 
-TEST_F(FileLayers, WhatIsNoArtifactIsNotFetched) {
+TEST_F(FileLayers, SkipsLayersThatAreNoArtifacts) {
   const Image image = plain();
   offer(image);
   pyro_ok({"env", "pull", "tool:1"});
@@ -830,14 +830,14 @@ TEST_F(FileLayers, AreInstalledFromALayout) {
   }
 }
 
-TEST_F(FileLayers, TwoOfOneNameAreRefused) {
+TEST_F(FileLayers, RejectsTwoLayersOfOneName) {
   offer(image_of_files({{"vmlinux", "a"}, {"vmlinux.gz", "b"}, {"rootfs.ext4", "c"}}));
   const ProcessResult result = pyro({"env", "pull", "tool:1"});
   EXPECT_EQ(result.exit_code, 5);
   expect_says(result.err, {"two layers are called 'vmlinux'"});
 }
 
-TEST_F(FileLayers, TitlesLeadNowhere) {
+TEST_F(FileLayers, RejectsTitlesThatArePaths) {
   for (const char* title : {"../../vmlinux", "/etc/vmlinux"}) {
     offer(image_of_files({{title, "kernel"}, {"rootfs.ext4", "root"}}));
     const ProcessResult result = pyro({"env", "pull", "tool:1"});
@@ -846,7 +846,7 @@ TEST_F(FileLayers, TitlesLeadNowhere) {
   }
 }
 
-TEST_F(FileLayers, AreBounded) {
+TEST_F(FileLayers, RejectsArtifactAboveMaxSize) {
   offer(packed());
   const ProcessResult result = pyro({"env", "pull", "tool:1", "--max-size", "1MiB"});
   EXPECT_EQ(result.exit_code, 5);
@@ -868,7 +868,7 @@ class Offline : public RegistryHarness {
   }
 };
 
-TEST_F(Offline, NothingIsAsked) {
+TEST_F(Offline, FailsWithoutSendingRequests) {
   expect_refused({"env", "pull", "tool:1", "--offline"});
   expect_refused({"--offline", "env", "pull", "--force", "tool:1"});
   expect_refused({"env", "pull", "tool:1"}, {{"PYRO_OFFLINE", "1"}});
@@ -878,7 +878,7 @@ TEST_F(Offline, NothingIsAsked) {
   expect_refused({"env", "pull", "tool:1", "--offline"});
 }
 
-TEST_F(Offline, WhatNeedsNoHostGoesOn) {
+TEST_F(Offline, AllowsCommandsThatNeedNoHost) {
   for (const char* no : {"0", "false", "no", "off"}) {
     pyro_ok({"env", "pull", "tool:1"}, {{"PYRO_OFFLINE", no}});
   }
@@ -890,13 +890,13 @@ TEST_F(Offline, WhatNeedsNoHostGoesOn) {
   expect_installed(other_artifacts(2));
 }
 
-TEST_F(Offline, TheVariableIsOnOrOff) {
+TEST_F(Offline, RejectsInvalidVariable) {
   const ProcessResult result = pyro({"env", "list"}, {{"PYRO_OFFLINE", "maybe"}});
   EXPECT_EQ(result.exit_code, 2);
   expect_says(result.err, {"PYRO_OFFLINE: 'maybe' is not 1 or 0"});
 }
 
-TEST_F(Offline, TheDoctorSaysSo) {
+TEST_F(Offline, DoctorReportsOfflineMode) {
   const ProcessResult result = pyro({"doctor", "--offline", "--check-registry", "--json"});
   bool said = false;
   const json document = parse_json(result.out);

@@ -92,7 +92,7 @@ const std::vector<Leftover> kLeftovers = {
        return "partial/sha256-00";
      },
      true},
-    {"ReferencesPartial",
+    {"PartialOfReference",
      [](const fs::path& cache) {
        write_file(cache / "linux-x86_64/.partial-abc123/layer-0.tar", "x");
        return ".partial-abc123";
@@ -143,7 +143,7 @@ const std::vector<Leftover> kLeftovers = {
        return "tool_1-1.0.0";
      },
      true},
-    {"WhatIsInstalled", install("tool_1-1.0.0", record_text("tool:1")), false},
+    {"GoodInstall", install("tool_1-1.0.0", record_text("tool:1")), false},
     {"FileInThePlatformFolder",
      [](const fs::path& cache) {
        write_file(cache / "linux-x86_64/notes.txt", "mine");
@@ -156,7 +156,7 @@ const std::vector<Leftover> kLeftovers = {
        return "something";
      },
      false},
-    {"UnknownOptionTakesNothingElse",
+    {"GoodInstallWithUnknown",
      install("tool_1-1.0.0", record_text("tool:1")),
      false,
      {"--unknown"}},
@@ -175,7 +175,7 @@ class LeftoverTest : public PruneTest, public ::testing::WithParamInterface<Left
   }
 };
 
-TEST_P(LeftoverTest, GoesOrStays) {
+TEST_P(LeftoverTest, IsRemovedOrKept) {
   write_install(install_dir("good:1"), record_text("good:1"));
   const auto without = cache_state();
   const std::string name = GetParam().make(cache());
@@ -199,7 +199,7 @@ TEST_P(LeftoverTest, GoesOrStays) {
 
 INSTANTIATE_TEST_SUITE_P(Leftovers, LeftoverTest, ::testing::ValuesIn(kLeftovers), row_name);
 
-TEST_F(PruneTest, EverythingAtOnceSorted) {
+TEST_F(PruneTest, ReportsAllLeftoversSorted) {
   write_install(install_dir("good:1"), record_text("good:1"));
   write_install(platform_dir() / "zebra", "");
   write_install(platform_dir() / "ape", "{");
@@ -213,7 +213,7 @@ TEST_F(PruneTest, EverythingAtOnceSorted) {
   EXPECT_EQ(left.size(), 4u) << "good:1, its record and its artifacts";
 }
 
-TEST_F(PruneTest, HolesAreNotReclaimed) {
+TEST_F(PruneTest, ReclaimedBytesExcludeHoles) {
   write_install(platform_dir() / "hollow", "");
   fs::resize_file(platform_dir() / "hollow/rootfs.ext4", std::size_t{1} << 30);
   EXPECT_LT(pyro_json({"env", "prune"}).value("bytes_reclaimed", 1 << 30), 1 << 20);
@@ -227,7 +227,7 @@ TEST_F(PruneTest, LiveStagingIsKept) {
   EXPECT_TRUE(fs::exists(cache() / "staging/live/candidate-0"));
 }
 
-TEST_F(PruneTest, WhatIsInUseIsKept) {
+TEST_F(PruneTest, InstallInUseIsKept) {
   for (const int kind : {LOCK_EX, LOCK_SH}) {
     write_install(platform_dir() / "stranger-1.0.0", record_text("stranger"));
     const auto lock = HeldLock::of_use(cache(), platform_dir() / "stranger-1.0.0", kind);
@@ -238,7 +238,7 @@ TEST_F(PruneTest, WhatIsInUseIsKept) {
   expect_pruned(pyro_json({"env", "prune"}), {"stranger-1.0.0"});
 }
 
-TEST_F(PruneTest, WhatIsBeingPulledIsKept) {
+TEST_F(PruneTest, InstallBeingPulledIsKept) {
   write_install(install_dir(), "");
   write_file(cache() / "locks/tool_1-1.0.0.lock", "");
   const HeldLock lock(cache() / "locks/tool_1-1.0.0.lock");
@@ -260,7 +260,7 @@ TEST_F(PruneTest, InstallsOfOtherCatalogsAreKept) {
   expect_pruned(pyro_json({"env", "prune", "--unknown"}), {"team_1-1.0.0"});
 }
 
-TEST_F(PruneTest, OneCatalogFileSpelledInSeveralWays) {
+TEST_F(PruneTest, MatchesCatalogFileInAnySpelling) {
   const fs::path team = write_catalog(dir_ / "team.json", {entry("team:1")});
   fs::create_directories(dir_ / "folder");
   fs::create_symlink(team, dir_ / "link.json");
@@ -278,7 +278,7 @@ TEST_F(PruneTest, OneCatalogFileSpelledInSeveralWays) {
 }
 
 // A catalog moved, or another one has the same environment: what list calls installed must stay.
-TEST_F(PruneTest, WhatALoadedCatalogHasIsNotUnknown) {
+TEST_F(PruneTest, UnknownOptionSparesEntriesOfLoadedCatalogs) {
   write_install(install_dir("tool:1"),
                 record_text("tool:1", "1.0.0", {{"catalog_file", "/moved/away.json"}}));
   EXPECT_EQ(pyro_json({"env", "inspect", "tool:1"})["installed"], true);
@@ -302,7 +302,7 @@ TEST_F(PruneTest, LinksAreNeverFollowed) {
   EXPECT_TRUE(fs::is_symlink(platform_dir() / "linked-1.0.0")) << "not an install";
 }
 
-TEST_F(PruneTest, PlatformFolderThatIsALinkIsLeftAlone) {
+TEST_F(PruneTest, PlatformFolderThatIsALinkIsNotPruned) {
   const fs::path outside = dir_ / "outside";
   write_install(outside / "stranger-1.0.0", record_text("stranger"));
   fs::create_directories(cache());
@@ -312,7 +312,7 @@ TEST_F(PruneTest, PlatformFolderThatIsALinkIsLeftAlone) {
   EXPECT_EQ(snapshot(outside), before);
 }
 
-TEST_F(PruneTest, SaysWhatItCouldNotRemove) {
+TEST_F(PruneTest, ReportsFailedRemovals) {
   write_install(platform_dir() / "stuck", "");
   write_install(platform_dir() / "loose", "");
   std::unique_ptr<PrivateMount> mounted;
@@ -488,7 +488,7 @@ TEST_P(DamageTest, IsFoundAndRepaired) {
 
 INSTANTIATE_TEST_SUITE_P(Damages, DamageTest, ::testing::ValuesIn(kDamages), row_name);
 
-TEST_F(VerifyTest, PersonsAreToldToo) {
+TEST_F(VerifyTest, TextOutputNamesModifiedArtifact) {
   EXPECT_EQ(pyro_ok({"env", "verify"}).err, "");
   flip_byte(rootfs(), kInData);
   const ProcessResult result = pyro({"env", "verify", "tool:1"});
@@ -497,7 +497,7 @@ TEST_F(VerifyTest, PersonsAreToldToo) {
   expect_says(result.err, {"'tool:1' is not as it was installed", "--repair tool:1"});
 }
 
-TEST_F(VerifyTest, SeveralNames) {
+TEST_F(VerifyTest, ReportsEachNamedEnvironment) {
   use_catalog({oci_entry(registry_->host()),
                oci_entry(registry_->host(), kRepository, "1", "second"),
                oci_entry(registry_->host(), kRepository, "1", "third")});
@@ -514,7 +514,7 @@ TEST_F(VerifyTest, SeveralNames) {
   EXPECT_TRUE(registry_->requests().empty() || registry_->count(RequestKind::manifest) == 1);
 }
 
-TEST_F(VerifyTest, OneThatCannotBeLookedAtKeepsNoOtherFromIt) {
+TEST_F(VerifyTest, UnreadableInstallDoesNotStopOthers) {
   use_catalog({oci_entry(registry_->host()), entry("foreign")});
   fs::create_directories(install_dir("foreign"));
   if (::chown(install_dir("foreign").c_str(), 54321, 54321) != 0) {
@@ -533,7 +533,7 @@ TEST_F(VerifyTest, OneThatCannotBeLookedAtKeepsNoOtherFromIt) {
   expect_hides(pyro({"env", "verify"}).err, {"no environment is installed"});
 }
 
-TEST_F(VerifyTest, InitrdCounts) {
+TEST_F(VerifyTest, VerifiesAndRepairsInitrd) {
   registry_->put(kRepository, "1",
                  ImageBuilder()
                      .layer(TarBuilder()
@@ -550,14 +550,14 @@ TEST_F(VerifyTest, InitrdCounts) {
   EXPECT_EQ(pyro_json({"env", "verify"})[0]["status"], "ok");
 }
 
-TEST_F(VerifyTest, ArtifactThatIsALinkIsNotWhatWasInstalled) {
+TEST_F(VerifyTest, RejectsArtifactThatIsALink) {
   fs::rename(rootfs(), dir_ / "rootfs");
   fs::create_symlink(dir_ / "rootfs", rootfs());
   const json verified = pyro_json({"env", "verify", "tool:1"}, 5);
   EXPECT_NE(verified[0]["status"], "ok");
 }
 
-TEST_F(VerifyTest, ForceReplacesWhatIsGood) {
+TEST_F(VerifyTest, ForceReplacesGoodInstall) {
   const auto inode = [&] {
     struct stat info {};
     EXPECT_EQ(::stat(rootfs().c_str(), &info), 0);
@@ -615,13 +615,13 @@ INSTANTIATE_TEST_SUITE_P(
             [](const fs::path& install) { write_file(install / "environment.json/a/b/c", "x"); }}),
     row_name);
 
-TEST_F(VerifyTest, RepairOfWhatIsNotInstalledInstalls) {
+TEST_F(VerifyTest, RepairInstallsMissingEnvironment) {
   fs::remove_all(install_dir());
   pyro_ok({"env", "pull", "--repair", "tool:1"});
   expect_installed(sample());
 }
 
-TEST_F(VerifyTest, FailedRepairLeavesTheDamage) {
+TEST_F(VerifyTest, FailedRepairChangesNothing) {
   write_at(rootfs(), kInData, "xx");
   const auto damaged = cache_state();
   registry_->add_rule({.kind = RequestKind::blob}, faults::flip_byte_at(77));

@@ -100,7 +100,7 @@ class ReferenceCacheTest : public RegistryHarness {
   }
 };
 
-TEST_F(ReferenceCacheTest, IsInstalled) {
+TEST_F(ReferenceCacheTest, CountsAsInstalled) {
   install_all();
   const json list = pyro_json({"env", "list"});
   EXPECT_EQ(list.size(), 2u);
@@ -128,7 +128,7 @@ TEST_F(ReferenceCacheTest, IsNotPulledAgain) {
   EXPECT_EQ(pulled[2]["source"], "https://mirror.example/environment.tgz");
 }
 
-TEST_F(ReferenceCacheTest, InspectHasTheReferencesFields) {
+TEST_F(ReferenceCacheTest, InspectMatchesFieldsOfReference) {
   EXPECT_EQ(pyro_json({"env", "inspect", "debian:12"}), built_in_payload());
   install_all();
   json expected = built_in_payload();
@@ -162,7 +162,7 @@ TEST_F(ReferenceCacheTest, IsKeptByPrune) {
   EXPECT_EQ(snapshot(platform_dir()), before);
 }
 
-TEST_F(ReferenceCacheTest, HalfOfAnInstallIsNone) {
+TEST_F(ReferenceCacheTest, IncompleteInstallCountsAsAbsent) {
   const json record = reference_record("debian:12", "1.0.0", "cache", nullptr);
   const auto installed = [&] {
     return pyro_json({"env", "inspect", "debian:12"})["installed"].get<bool>();
@@ -193,7 +193,7 @@ TEST_F(ReferenceCacheTest, HalfOfAnInstallIsNone) {
   EXPECT_FALSE(installed()) << "a record is a regular file";
 }
 
-TEST_F(ReferenceCacheTest, RecordWithLittleInIt) {
+TEST_F(ReferenceCacheTest, MinimalRecordCountsAsInstalled) {
   install_from_oci("debian:12");
   write_file(install_dir("debian:12") / "environment.json",
              reference_json({{"name", "debian:12"}, {"version", "1.0.0"}}));
@@ -204,7 +204,7 @@ TEST_F(ReferenceCacheTest, RecordWithLittleInIt) {
 
 // The other way round.
 
-class OurRecordTest : public ReferenceCacheTest {
+class PyroRecordTest : public ReferenceCacheTest {
  protected:
   void expect_record_as_the_references(const std::string& source, const json& digest) const {
     const json written = record();
@@ -236,7 +236,7 @@ class OurRecordTest : public ReferenceCacheTest {
   }
 };
 
-TEST_F(OurRecordTest, FromARegistry) {
+TEST_F(PyroRecordTest, MatchesReferenceAfterPullFromRegistry) {
   const Image image = image_of(sample());
   offer(image);
   pyro_ok({"env", "pull", "tool:1"});
@@ -255,7 +255,7 @@ TEST_F(OurRecordTest, FromARegistry) {
   }
 }
 
-TEST_F(OurRecordTest, FromABundle) {
+TEST_F(PyroRecordTest, MatchesReferenceAfterPullFromBundle) {
   write_file(dir_ / "bundle/profiles/tool/vmlinux", sample().kernel);
   write_file(dir_ / "bundle/profiles/tool/rootfs.ext4", sample().rootfs);
   use_catalog({entry()});
@@ -263,7 +263,7 @@ TEST_F(OurRecordTest, FromABundle) {
   expect_record_as_the_references("bundled-runtime-source", nullptr);
 }
 
-TEST_F(OurRecordTest, FromAnArchive) {
+TEST_F(PyroRecordTest, MatchesReferenceAfterPullFromArchive) {
   const std::string archive = tar_of(sample());
   write_file(dir_ / "tool.tar", archive);
   use_catalog({archive_entry((dir_ / "tool.tar").string())});

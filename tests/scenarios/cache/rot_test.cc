@@ -20,9 +20,9 @@ json only_report(const json& document) {
   return document.is_array() ? document.at(0) : document;
 }
 
-class RotTest : public RegistryHarness {
+class DamagedCacheTest : public RegistryHarness {
  protected:
-  RotTest() { offer(image_of(sample())); }
+  DamagedCacheTest() { offer(image_of(sample())); }
 
   bool is_listed_as_installed() const {
     const json environments = pyro_json({"env", "list"})["environments"];
@@ -120,8 +120,8 @@ const std::vector<Rot> kRots = {
     {"RecordOfAGibibyte", in_place_of("environment.json", put_huge_file), "absent"},
     {"RecordIsAPipe", in_place_of("environment.json", put_pipe), "absent"},
     {"RecordIsASocket", in_place_of("environment.json", put_socket), "absent"},
-    {"RecordIsALoop", in_place_of("environment.json", put_loop), "absent"},
-    {"RecordSaysMore", edit_record([](json& record) {
+    {"RecordIsALinkToItself", in_place_of("environment.json", put_loop), "absent"},
+    {"RecordHasUnknownField", edit_record([](json& record) {
        record["more"] = {{"to", "come"}};
      }),
      "ok", true},
@@ -130,7 +130,7 @@ const std::vector<Rot> kRots = {
      "unverifiable",
      true,
      {"env", "pull", "--force", "tool:1"}},
-    {"RecordWithADigestThatIsNone",
+    {"RecordWithInvalidDigest",
      edit_record([](json& record) { record["artifacts"]["vmlinux"]["digest"] = "sha256:xyz"; }),
      "unverifiable",
      true,
@@ -139,14 +139,14 @@ const std::vector<Rot> kRots = {
        record["artifacts"]["vmlinux"]["digest"] = record["artifacts"]["rootfs.ext4"]["digest"];
      }),
      "modified", true, kRepair},
-    {"RecordWithASizeBeyondAll",
+    {"RecordWithLargestSize",
      edit_record([](json& record) { record["artifacts"]["vmlinux"]["size"] = UINT64_MAX; }),
      "modified", true, kRepair},
     {"KernelIsAFolder", in_place_of("vmlinux", put_folder), "missing"},
     {"KernelIsAPipe", in_place_of("vmlinux", put_pipe), "missing"},
     {"RootfsIsASocket", in_place_of("rootfs.ext4", put_socket), "missing"},
     {"RootfsIsADanglingLink", in_place_of("rootfs.ext4", put_dangling_link), "missing"},
-    {"RootfsIsALoop", in_place_of("rootfs.ext4", put_loop), "missing"},
+    {"RootfsIsALinkToItself", in_place_of("rootfs.ext4", put_loop), "missing"},
     {"EverythingIsEmpty",
      [](const fs::path& install) {
        for (const fs::directory_entry& entry : fs::directory_iterator(install)) {
@@ -158,22 +158,22 @@ const std::vector<Rot> kRots = {
      [](const fs::path& install) { write_file(install / "notes/mine.txt", "mine"); }, "ok", true},
 };
 
-class RotTableTest : public RotTest, public ::testing::WithParamInterface<Rot> {
+class DamagedInstallTest : public DamagedCacheTest, public ::testing::WithParamInterface<Rot> {
  protected:
-  RotTableTest() {
+  DamagedInstallTest() {
     pyro_ok({"env", "pull", "tool:1"});
     GetParam().spoil(install_dir());
   }
 };
 
-TEST_P(RotTableTest, IsToldAndCuredByAPull) {
+TEST_P(DamagedInstallTest, IsReportedAndReplacedByPull) {
   EXPECT_EQ(is_listed_as_installed(), GetParam().listed);
   EXPECT_EQ(verified(), GetParam().verified);
   pyro_ok(GetParam().cure);
   expect_sound();
 }
 
-TEST_P(RotTableTest, IsPrunedUnlessItIsInstalled) {
+TEST_P(DamagedInstallTest, IsPrunedUnlessInstalled) {
   const json pruned = pyro_json({"env", "prune"});
   EXPECT_EQ(pruned["count"], GetParam().listed ? 0 : 1) << pruned;
   EXPECT_EQ(fs::exists(install_dir()), GetParam().listed);
@@ -182,10 +182,10 @@ TEST_P(RotTableTest, IsPrunedUnlessItIsInstalled) {
   expect_sound();
 }
 
-INSTANTIATE_TEST_SUITE_P(Rots, RotTableTest, ::testing::ValuesIn(kRots), row_name);
+INSTANTIATE_TEST_SUITE_P(DamagedInstalls, DamagedInstallTest, ::testing::ValuesIn(kRots), row_name);
 
 // One bit, wherever it is: in data, in a hole, in the last byte of each file.
-TEST_F(RotTest, OneFlippedBitIsFound) {
+TEST_F(DamagedCacheTest, VerifyFindsOneFlippedBit) {
   pyro_ok({"env", "pull", "tool:1"});
   for (const auto& [name, bytes] :
        {std::pair("vmlinux", sample().kernel), std::pair("rootfs.ext4", sample().rootfs)}) {
@@ -243,7 +243,7 @@ const std::vector<Room> kRooms = {
      [](const fs::path& cache) {
        write_file(cache / "locks/tool_1-1.0.0.lock", std::string(100'000, '9'));
      }},
-    {"ForeignThings",
+    {"ForeignFiles",
      [](const fs::path& cache) {
        fs::create_directories(cache / "lost+found");
        fs::create_directories(cache / "linux-x86_64/lost+found");
@@ -253,9 +253,9 @@ const std::vector<Room> kRooms = {
      }},
 };
 
-class SpoiledCacheTest : public RotTest, public ::testing::WithParamInterface<Room> {};
+class SpoiledCacheTest : public DamagedCacheTest, public ::testing::WithParamInterface<Room> {};
 
-TEST_P(SpoiledCacheTest, IsWorkedInOrNamed) {
+TEST_P(SpoiledCacheTest, PullSucceedsOrNamesTheObstacle) {
   GetParam().spoil(cache());
   EXPECT_FALSE(is_listed_as_installed());
   EXPECT_EQ(verified(), "absent");
@@ -274,14 +274,14 @@ TEST_P(SpoiledCacheTest, IsWorkedInOrNamed) {
   expect_sound();
 }
 
-INSTANTIATE_TEST_SUITE_P(Rooms, SpoiledCacheTest, ::testing::ValuesIn(kRooms), row_name);
+INSTANTIATE_TEST_SUITE_P(Directories, SpoiledCacheTest, ::testing::ValuesIn(kRooms), row_name);
 
 // What may not be looked at is not the same as what is not there.
 
-class ForbiddenTest : public RotTest {
+class UnreadableCacheTest : public DamagedCacheTest {
  protected:
-  ForbiddenTest() { pyro_ok({"env", "pull", "tool:1"}); }
-  ~ForbiddenTest() override { run({.argv = {"chmod", "-R", "u+rwX", home().string()}}); }
+  UnreadableCacheTest() { pyro_ok({"env", "pull", "tool:1"}); }
+  ~UnreadableCacheTest() override { run({.argv = {"chmod", "-R", "u+rwX", home().string()}}); }
 
   /// Modes bind root, too.
   json without_privileges(std::vector<std::string> words, int exit_code) const {
@@ -306,7 +306,7 @@ class ForbiddenTest : public RotTest {
   }
 };
 
-TEST_F(ForbiddenTest, ArtifactIsNotMissing) {
+TEST_F(UnreadableCacheTest, VerifyReportsUnreadableArtifact) {
   forbid(install_dir() / "rootfs.ext4");
   const json report = only_report(without_privileges({"env", "verify", "tool:1"}, 6));
   EXPECT_EQ(report["error"]["code"], "filesystem");
@@ -315,7 +315,7 @@ TEST_F(ForbiddenTest, ArtifactIsNotMissing) {
   expect_sound();
 }
 
-TEST_F(ForbiddenTest, InstallIsNotAbsent) {
+TEST_F(UnreadableCacheTest, VerifyAndPruneReportUnreadableInstall) {
   forbid(install_dir());
   const json report = only_report(without_privileges({"env", "verify", "tool:1"}, 6));
   EXPECT_EQ(report["error"]["code"], "filesystem");
@@ -324,7 +324,7 @@ TEST_F(ForbiddenTest, InstallIsNotAbsent) {
 }
 
 // Nobody can say then whose the saved states are.
-TEST_F(ForbiddenTest, InstallsThatCannotBeLookedAtKeepTheirStates) {
+TEST_F(UnreadableCacheTest, PruneKeepsStatesOfUnreadableInstalls) {
   const fs::path memory = cache() / "prepared/tool_1/none/memory";
   write_file(memory, "saved");
   forbid(platform_dir());
@@ -336,18 +336,18 @@ TEST_F(ForbiddenTest, InstallsThatCannotBeLookedAtKeepTheirStates) {
   EXPECT_TRUE(fs::exists(memory));
 }
 
-TEST_F(ForbiddenTest, StagingIsNotPassedOver) {
+TEST_F(UnreadableCacheTest, PruneReportsUnreadableStaging) {
   forbid(cache() / "staging");
   expect_prune_fails_at("staging");
 }
 
-TEST_F(ForbiddenTest, StagedEntryIsNotPassedOver) {
+TEST_F(UnreadableCacheTest, PruneReportsUnreadableStagedEntry) {
   write_file(cache() / "staging/0123456789abcdef/candidate-0", "x");
   forbid(cache() / "staging/0123456789abcdef");
   expect_prune_fails_at("staging/0123456789abcdef");
 }
 
-TEST_F(ForbiddenTest, PartialFileIsNotTakenForLitter) {
+TEST_F(UnreadableCacheTest, PruneKeepsUnreadablePartialFile) {
   write_file(cache() / "partial/sha256-00", "x");
   forbid(cache() / "partial/sha256-00");
   expect_prune_fails_at("partial/sha256-00");

@@ -41,7 +41,7 @@ class StoresTest : public RegistryHarness {
   std::vector<std::string> before_;
 };
 
-TEST_F(StoresTest, InstalledThereIsInstalled) {
+TEST_F(StoresTest, UsesInstallOfStore) {
   EXPECT_EQ(asked({"env", "list"})["environments"].back()["install_dir"], stored_.string());
   const json inspected = asked({"env", "inspect", "tool:1"});
   EXPECT_EQ(inspected["installed"], true);
@@ -53,19 +53,19 @@ TEST_F(StoresTest, InstalledThereIsInstalled) {
   EXPECT_FALSE(fs::exists(cache()));
 }
 
-TEST_F(StoresTest, VariableNamesThemToo) {
+TEST_F(StoresTest, VariableNamesStores) {
   const Variables stores{{"PYRO_STORES", (dir_ / "none").string() + ':' + store_.string()}};
   EXPECT_EQ(pyro_json({"env", "inspect", "tool:1"}, 0, stores)["install_dir"], stored_.string());
   EXPECT_EQ(pyro_json({"env", "inspect", "tool:1"})["installed"], false);
 }
 
-TEST_F(StoresTest, CacheComesFirst) {
+TEST_F(StoresTest, PrefersCacheOverStore) {
   asked({"env", "pull", "--force", "tool:1"});
   expect_installed(sample());
   EXPECT_EQ(asked({"env", "inspect", "tool:1"})["install_dir"], install_dir().string());
 }
 
-TEST_F(StoresTest, OneThatOthersMayWriteIsRefused) {
+TEST_F(StoresTest, RejectsStoreWritableByOthers) {
   set_mode(store_, 0775);
   for (const Words& words : {Words{"env", "list"}, {"env", "pull", "tool:1"}, {"env", "verify"}}) {
     const ProcessResult result = pyro(with_store(words, store_));
@@ -75,7 +75,7 @@ TEST_F(StoresTest, OneThatOthersMayWriteIsRefused) {
   }
 }
 
-TEST_F(StoresTest, InstallThatOthersMayWriteIsRefused) {
+TEST_F(StoresTest, RejectsInstallWritableByOthers) {
   set_mode(stored_ / "rootfs.ext4", 0666);
   const ProcessResult result = pyro(with_store({"env", "pull", "tool:1"}, store_));
   EXPECT_EQ(result.exit_code, 6);
@@ -85,7 +85,7 @@ TEST_F(StoresTest, InstallThatOthersMayWriteIsRefused) {
   expect_says(listed.err, {"counts as not installed"});
 }
 
-TEST_F(StoresTest, OneOfAnotherUserIsRefused) {
+TEST_F(StoresTest, RejectsStoreOfAnotherUser) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root can give a directory away";
   ASSERT_EQ(::chown(store_.c_str(), 54321, 54321), 0);
   const ProcessResult result = pyro(with_store({"env", "list"}, store_));
@@ -93,7 +93,7 @@ TEST_F(StoresTest, OneOfAnotherUserIsRefused) {
   expect_says(result.err, {"belongs to another user (54321)"});
 }
 
-TEST_F(StoresTest, RemoveSaysWhereItStays) {
+TEST_F(StoresTest, RemoveNamesStoreThatKeepsInstall) {
   const ProcessResult result = pyro(with_store({"env", "remove", "tool:1"}, store_));
   EXPECT_EQ(result.exit_code, 1);
   expect_says(result.err, {"'tool:1' is in the store " + store_.string(), "not removed"});
@@ -103,7 +103,7 @@ TEST_F(StoresTest, RemoveSaysWhereItStays) {
   EXPECT_FALSE(fs::exists(install_dir()));
 }
 
-TEST_F(StoresTest, PruneKeepsStatesOfWhatTheyHave) {
+TEST_F(StoresTest, PruneKeepsStatesOfStoredEnvironments) {
   const fs::path state = cache() / "prepared/tool_1/none/memory";
   write_file(state, "saved");
   EXPECT_EQ(asked({"env", "prune", "--all"})["count"], 0);
@@ -111,7 +111,7 @@ TEST_F(StoresTest, PruneKeepsStatesOfWhatTheyHave) {
   EXPECT_EQ(pyro_json({"env", "prune"})["count"], 1);
 }
 
-TEST_F(StoresTest, IsVerifiedAndExported) {
+TEST_F(StoresTest, VerifiesAndExportsInstallOfStore) {
   EXPECT_EQ(asked({"env", "verify", "tool:1"})[0]["status"], "ok");
   pyro_ok(with_store({"env", "export", "tool:1", "-o", (dir_ / "out.tar").string()}, store_));
   EXPECT_FALSE(fs::exists(cache()));
@@ -124,7 +124,7 @@ TEST_F(StoresTest, IsVerifiedAndExported) {
   expect_installed(sample());
 }
 
-TEST_F(StoresTest, DoctorNamesThem) {
+TEST_F(StoresTest, DoctorReportsStores) {
   const auto finding = [&] {
     const ProcessResult result = pyro(with_store({"doctor", "--json"}, store_));
     const json document = parse_json(result.out);
@@ -142,7 +142,7 @@ TEST_F(StoresTest, DoctorNamesThem) {
 /// A machine from a store.
 class StoreRunTest : public MachineHarness {};
 
-TEST_F(StoreRunTest, StateIsInTheUsersOwnCache) {
+TEST_F(StoreRunTest, PreparesStateInOwnCache) {
   use_own_cache();
   const fs::path store = dir_ / "store";
   fs::create_directories(store);
