@@ -68,7 +68,7 @@ class CommandLineTest : public RegistryHarness {
 
 // Snapshots.
 
-TEST_F(CommandLineTest, Help) {
+TEST_F(CommandLineTest, HelpMatchesSnapshot) {
   expect_transcript("help", {{},
                              {"--help"},
                              {"env"},
@@ -83,7 +83,7 @@ TEST_F(CommandLineTest, Help) {
                              {"registry", "logout", "--help"}});
 }
 
-TEST_F(CommandLineTest, UsageErrors) {
+TEST_F(CommandLineTest, UsageErrorsMatchSnapshot) {
   expect_transcript("usage_errors", {{"doctr"},
                                      {"env", "lst"},
                                      {"--nope"},
@@ -105,14 +105,14 @@ TEST_F(CommandLineTest, UsageErrors) {
                                      {"env", "prune", "everything"}});
 }
 
-TEST_F(CommandLineTest, List) {
+TEST_F(CommandLineTest, ListMatchesSnapshot) {
   expect_transcript("list_built_in", {{"env", "list"}, {"env", "list", "--installed"}});
   offer_two();
   pyro_ok({"env", "pull", "tool:1"});
   expect_transcript("list", {{"env", "list"}, {"env", "list", "--installed"}});
 }
 
-TEST_F(CommandLineTest, Inspect) {
+TEST_F(CommandLineTest, InspectMatchesSnapshot) {
   offer_two();
   pyro_ok({"env", "pull", "tool:1"});
   expect_transcript("inspect", {{"env", "inspect", "debian:12"},
@@ -121,7 +121,7 @@ TEST_F(CommandLineTest, Inspect) {
                                 {"env", "inspect", "tool:9"}});
 }
 
-TEST_F(CommandLineTest, Pull) {
+TEST_F(CommandLineTest, PullMatchesSnapshot) {
   offer_two();
   expect_transcript("pull", {{"env", "pull", "tool:1"},
                              {"env", "pull", "tool:1"},
@@ -131,7 +131,7 @@ TEST_F(CommandLineTest, Pull) {
                              {"env", "pull", "--repair", "tool:1"}});
 }
 
-TEST_F(CommandLineTest, Verify) {
+TEST_F(CommandLineTest, VerifyMatchesSnapshot) {
   offer_two();
   pyro_ok({"env", "pull", "tool:1", "tool:2"});
   fs::remove(install_dir("tool:2") / "vmlinux");
@@ -139,7 +139,7 @@ TEST_F(CommandLineTest, Verify) {
       "verify", {{"env", "verify", "tool:1"}, {"env", "verify"}, {"env", "verify", "debian:12"}});
 }
 
-TEST_F(CommandLineTest, Prune) {
+TEST_F(CommandLineTest, PruneMatchesSnapshot) {
   offer_two();
   pyro_ok({"env", "pull", "tool:1"});
   fs::create_directories(platform_dir() / "broken-1.0.0");
@@ -148,7 +148,7 @@ TEST_F(CommandLineTest, Prune) {
   expect_transcript("prune", {{"env", "prune", "--dry-run"}, {"env", "prune"}, {"env", "prune"}});
 }
 
-TEST_F(CommandLineTest, Errors) {
+TEST_F(CommandLineTest, ErrorsMatchSnapshot) {
   offer_two();
   registry_->put("team/broken", "1", ImageBuilder().layer("PK\x03\x04", Compression::none).build());
   write_catalog(dir_ / "bad.json", {{{"name", "bad"}}});
@@ -168,7 +168,7 @@ TEST_F(CommandLineTest, Errors) {
                                {"env", "list", "--cache-dir", "/dev/null"}});
 }
 
-TEST_F(CommandLineTest, Version) {
+TEST_F(CommandLineTest, VersionOptionPrintsVersion) {
   for (const Words& words :
        std::vector<Words>{{"--version"}, {"env", "--version"}, {"env", "list", "--version"}}) {
     const ProcessResult result = pyro_ok(words);
@@ -179,7 +179,7 @@ TEST_F(CommandLineTest, Version) {
 
 // Options and operands.
 
-TEST_F(CommandLineTest, GlobalOptionsStandAnywhere) {
+TEST_F(CommandLineTest, AcceptsGlobalOptionsAnywhere) {
   use_catalog({entry()});
   const std::string other = (dir_ / "other").string();
   for (const Words& words :
@@ -196,7 +196,7 @@ TEST_F(CommandLineTest, GlobalOptionsStandAnywhere) {
   }
 }
 
-TEST_F(CommandLineTest, CatalogDoesNotSwallowTheName) {
+TEST_F(CommandLineTest, CatalogOptionTakesOneValue) {
   const std::string one = write_catalog(dir_ / "one.json", {entry("one")}).string();
   const std::string two = write_catalog(dir_ / "two.json", {entry("two")}).string();
   EXPECT_EQ(pyro_json({"env", "inspect", "--catalog", one, "one"})["name"], "one");
@@ -208,7 +208,7 @@ TEST_F(CommandLineTest, CatalogDoesNotSwallowTheName) {
   EXPECT_EQ(pyro({"env", "inspect", "--catalog", one, two}).exit_code, 3);
 }
 
-TEST_F(CommandLineTest, OperandsAreTakenAsTheyAre) {
+TEST_F(CommandLineTest, TakesOperandsVerbatim) {
   for (const std::string& name : Words{"[a,b]", "a,b", "env", "pull", "@file", "%s", "{}"}) {
     const ProcessResult result = pyro({"env", "inspect", name});
     EXPECT_EQ(result.exit_code, 3) << name;
@@ -217,7 +217,7 @@ TEST_F(CommandLineTest, OperandsAreTakenAsTheyAre) {
   EXPECT_EQ(pyro({"env", "inspect", "--", "--json"}).exit_code, 3);
 }
 
-TEST_F(CommandLineTest, LaterCatalogsCountMore) {
+TEST_F(CommandLineTest, LaterCatalogsOverrideEarlierOnes) {
   const auto described = [&](const std::string& file, const std::string& text) {
     json made = entry();
     made["description"] = text;
@@ -242,7 +242,7 @@ TEST_F(CommandLineTest, LaterCatalogsCountMore) {
   EXPECT_EQ(description({}, {{"XDG_CONFIG_HOME", std::nullopt}}), "second") << "~/.config";
 }
 
-TEST_F(CommandLineTest, WhereTheCacheIs) {
+TEST_F(CommandLineTest, SelectsCacheDirByOptionThenVariable) {
   const auto cache_dir = [&](const Words& more, const Variables& variables) {
     return pyro_json(joined({"env", "inspect", "debian:12"}, more), 0, variables)["cache_dir"]
         .get<std::string>();
@@ -262,7 +262,7 @@ TEST_F(CommandLineTest, WhereTheCacheIs) {
   expect_says(homeless.err, {"HOME is not set", "--cache-dir"});
 }
 
-TEST_F(CommandLineTest, VerboseTellsTheSurroundings) {
+TEST_F(CommandLineTest, VerboseNamesCacheCatalogsAndBundle) {
   use_catalog({entry()});
   const ProcessResult result = pyro_ok({"-v", "env", "list", "--runtime-dir", "/bundle"});
   expect_says(result.err, {cache().string(), catalog_file().string(), "/bundle"});
@@ -271,7 +271,7 @@ TEST_F(CommandLineTest, VerboseTellsTheSurroundings) {
 
 // JSON.
 
-TEST_F(CommandLineTest, FailuresAreOneJsonDocument) {
+TEST_F(CommandLineTest, FailuresPrintOneJsonDocument) {
   write_catalog(dir_ / "bad.json", {{{"name", "bad"}}});
   const struct {
     Words words;
@@ -305,7 +305,7 @@ TEST_F(CommandLineTest, JsonOptionBeforeTheCommandIsAUsageErrorInJson) {
   EXPECT_EQ(parse_json(result.out)["error"]["code"], "usage");
 }
 
-TEST_F(CommandLineTest, ListAsJson) {
+TEST_F(CommandLineTest, PrintsListAsJson) {
   const json list = pyro_json({"env", "list"});
   ASSERT_EQ(list["environments"].size(), 3u);
   EXPECT_EQ(list["catalog_version"], "4.5.0");
@@ -314,13 +314,13 @@ TEST_F(CommandLineTest, ListAsJson) {
   EXPECT_EQ(installed, (json{{"catalog_version", "4.5.0"}, {"environments", json::array()}}));
 }
 
-TEST_F(CommandLineTest, NothingToVerifyAsJson) {
+TEST_F(CommandLineTest, PrintsEmptyArrayWithNothingToVerify) {
   EXPECT_EQ(pyro_json({"env", "verify"}), json::array());
 }
 
 // Streams.
 
-TEST_F(CommandLineTest, DataGoesToStandardOutputTheRestElsewhere) {
+TEST_F(CommandLineTest, WritesDataToStdoutAndMessagesToStderr) {
   offer_two();
   const ProcessResult pulled = pyro_ok({"env", "pull", "tool:1"});
   EXPECT_EQ(pulled.out, install_dir().string() + "\n");
@@ -330,7 +330,7 @@ TEST_F(CommandLineTest, DataGoesToStandardOutputTheRestElsewhere) {
   EXPECT_EQ(quiet.err, "");
 }
 
-TEST_F(CommandLineTest, ColoursOnlyOnATerminalAndNeverWithNoColor) {
+TEST_F(CommandLineTest, ColoursOnTerminalOnlyAndNotWithNoColor) {
   if (!find_program("script")) GTEST_SKIP() << "needs script(1) for a terminal";
   expect_hides(pyro_ok({"env", "list"}, {{"TERM", "xterm"}}).out, {"\x1b"});
   expect_says(on_terminal({"env", "list"}).out, {"\x1b["});
@@ -338,7 +338,7 @@ TEST_F(CommandLineTest, ColoursOnlyOnATerminalAndNeverWithNoColor) {
   expect_hides(on_terminal({"env", "list"}, {{"TERM", "dumb"}}).out, {"\x1b"});
 }
 
-TEST_F(CommandLineTest, ABarOnATerminalThatLeavesNothingBehind) {
+TEST_F(CommandLineTest, DrawsBarOnTerminalUnlessPlain) {
   if (!find_program("script")) GTEST_SKIP() << "needs script(1) for a terminal";
   offer_two();
   registry_->add_rule({.kind = RequestKind::blob},
@@ -352,7 +352,7 @@ TEST_F(CommandLineTest, ABarOnATerminalThatLeavesNothingBehind) {
   expect_hides(plain, {"\x1b"});
 }
 
-TEST_F(CommandLineTest, FullOutputIsAFailure) {
+TEST_F(CommandLineTest, FailsWhenOutputDeviceIsFull) {
   for (const Words& words :
        std::vector<Words>{{"env", "list"}, {"env", "list", "--json"}, {"--version"}}) {
     const ProcessResult result = through_shell("exec \"$@\" >/dev/full", words);
@@ -362,13 +362,13 @@ TEST_F(CommandLineTest, FullOutputIsAFailure) {
   }
 }
 
-TEST_F(CommandLineTest, ReaderThatLeavesIsNoFailure) {
+TEST_F(CommandLineTest, SucceedsWhenReaderClosesPipe) {
   const ProcessResult result =
       through_shell("(\"$@\"; echo $? >&2) | exec true", {"env", "list", "--json"});
   EXPECT_EQ(result.err, "0\n");
 }
 
-TEST_F(CommandLineTest, ClosedStreamsAreNotMistakenForFiles) {
+TEST_F(CommandLineTest, ClosedStreamsDoNotCorruptInstall) {
   offer_two();
   // What is written to a standard output that is closed is lost, and that is a failure.
   const std::pair<const char*, int> rows[] = {
@@ -382,7 +382,7 @@ TEST_F(CommandLineTest, ClosedStreamsAreNotMistakenForFiles) {
   }
 }
 
-TEST_F(CommandLineTest, BadCatalogsNameFileEntryAndField) {
+TEST_F(CommandLineTest, BadCatalogErrorNamesFileEntryAndField) {
   const struct {
     const char* field;
     json value;

@@ -50,7 +50,7 @@ class DoctorTest : public RegistryHarness {
   const std::string host_ = registry_->host("localhost");
 };
 
-TEST_F(DoctorTest, WithoutAMonitorSomethingNeededIsMissing) {
+TEST_F(DoctorTest, ReportsMissingQemu) {
   variables_["PYRO_QEMU"] = "/nonexistent/qemu";
   const json document = examine({}, 1);
   EXPECT_EQ(document["ok"], false);
@@ -58,18 +58,18 @@ TEST_F(DoctorTest, WithoutAMonitorSomethingNeededIsMissing) {
   EXPECT_EQ(finding(document, "monitor")["remedy"], "apt install qemu-system-x86");
 }
 
-TEST_F(DoctorTest, AnOldMonitorIsAsGoodAsNone) {
+TEST_F(DoctorTest, ReportsQemuThatIsTooOld) {
   have_monitor("7.1.9");
   expect_says(finding(examine({}, 1), "monitor")["message"], {"7.1.9 is older than 7.2"});
 }
 
-TEST_F(DoctorTest, SaysThatEmulationIsNoBoundary) {
+TEST_F(DoctorTest, WarnsThatEmulationIsNoSecurityBoundary) {
   variables_["PYRO_KVM"] = "off";
   const ProcessResult result = pyro({"doctor"});
   expect_says(result.out, {"switched off by PYRO_KVM", "no security boundary"});
 }
 
-TEST_F(DoctorTest, TriesTheFileSystemAndLeavesNothing) {
+TEST_F(DoctorTest, TestsFileSystemAndLeavesNothing) {
   const json document = examine({}, pyro({"doctor"}).exit_code);
   for (const char* const name : {"platform", "space", "cache", "holes", "exchange"}) {
     EXPECT_EQ(finding(document, name)["status"], "ok") << name;
@@ -80,7 +80,7 @@ TEST_F(DoctorTest, TriesTheFileSystemAndLeavesNothing) {
   EXPECT_TRUE(fs::is_empty(cache() / "staging"));
 }
 
-TEST_F(DoctorTest, CacheThatOthersMayWriteToIsToldAndLeft) {
+TEST_F(DoctorTest, WarnsOfCacheWritableByOthersAndLeavesIt) {
   have_monitor();
   fs::create_directories(cache());
   for (const int mode : {0775, 0777}) {
@@ -92,7 +92,7 @@ TEST_F(DoctorTest, CacheThatOthersMayWriteToIsToldAndLeft) {
   }
 }
 
-TEST_F(DoctorTest, ACacheThatCannotBeWrittenIsMissing) {
+TEST_F(DoctorTest, ReportsUnwritableCacheAsMissing) {
   have_monitor();
   pyro_ok({"env", "pull", "tool:1"});
   std::unique_ptr<PrivateMount> mounted;
@@ -111,14 +111,14 @@ TEST_F(DoctorTest, ACacheThatCannotBeWrittenIsMissing) {
   EXPECT_EQ(document["environment"]["installed"], true) << "it can still be run";
 }
 
-TEST_F(DoctorTest, ACacheThatIsAFileIsMissing) {
+TEST_F(DoctorTest, ReportsCacheThatIsAFileAsMissing) {
   write_file(cache(), "a file");
   const json found = finding(examine({"--environment", "tool:1"}, 1), "cache");
   EXPECT_EQ(found["status"], "missing");
   EXPECT_EQ(read_file(cache()), "a file");
 }
 
-TEST_F(DoctorTest, WithoutAnExchangeThingsWorkLessWell) {
+TEST_F(DoctorTest, WarnsWhereExchangeIsUnsupported) {
   have_monitor();
   variables_["LD_PRELOAD"] = PYRO_FAILING_CALLS;
   variables_["ASAN_OPTIONS"] = "verify_asan_link_order=0";
@@ -131,14 +131,14 @@ TEST_F(DoctorTest, WithoutAnExchangeThingsWorkLessWell) {
   EXPECT_EQ(finding(document, "cache")["status"], "ok");
 }
 
-TEST_F(DoctorTest, AsksRegistriesOnlyWhenTold) {
+TEST_F(DoctorTest, ContactsRegistriesOnlyWithOption) {
   pyro({"doctor"});
   EXPECT_TRUE(registry_->requests().empty());
   have_monitor();
   EXPECT_EQ(ask_registry(0)["message"], "it answers");
 }
 
-TEST_F(DoctorTest, NamesARegistryThatIsNotThere) {
+TEST_F(DoctorTest, ReportsUnreachableRegistryAsMissing) {
   registry_.reset();
   // It took its authority's file along.
   const json document = examine({"--check-registry", "--environment", "tool:1"}, 1);
@@ -159,7 +159,7 @@ struct PingAnswer {
 
 class DoctorPingTest : public DoctorTest, public ::testing::WithParamInterface<PingAnswer> {};
 
-TEST_P(DoctorPingTest, IsJudged) {
+TEST_P(DoctorPingTest, StatusFollowsTheAnswer) {
   have_monitor();
   registry_->add_rule({.kind = RequestKind::ping}, GetParam().fault);
   const json found = ask_registry(GetParam().exit_code);
@@ -177,7 +177,7 @@ INSTANTIATE_TEST_SUITE_P(
         PingAnswer{"Busy", faults::status(503), "missing", 1, "it answers with status 503"}),
     row_name);
 
-TEST_F(DoctorTest, ARegistryThatAsksForALoginIsThereAndGetsNone) {
+TEST_F(DoctorTest, RegistryWithLoginIsOkAndGetsNoCredentials) {
   have_monitor();
   for (const auto mode : {AuthOptions::Mode::basic, AuthOptions::Mode::bearer}) {
     registry_->set_auth(auth(mode));
@@ -187,7 +187,7 @@ TEST_F(DoctorTest, ARegistryThatAsksForALoginIsThereAndGetsNone) {
   }
 }
 
-TEST_F(DoctorTest, ARegistryThatIsNotTrustedIsMissing) {
+TEST_F(DoctorTest, ReportsUntrustedRegistryAsMissing) {
   variables_.erase("SSL_CERT_FILE");
   const json found = ask_registry(1);
   EXPECT_EQ(found["status"], "missing");
@@ -195,7 +195,7 @@ TEST_F(DoctorTest, ARegistryThatIsNotTrustedIsMissing) {
   expect_says(found["remedy"], {"SSL_CERT_FILE"});
 }
 
-TEST_F(DoctorTest, TellsWhetherAnEnvironmentIsReady) {
+TEST_F(DoctorTest, ReportsReadinessOfEnvironment) {
   const auto readiness = [&] {
     return parse_json(pyro({"doctor", "--environment", "tool:1", "--json"}).out)["environment"];
   };
@@ -207,7 +207,7 @@ TEST_F(DoctorTest, TellsWhetherAnEnvironmentIsReady) {
   EXPECT_EQ(readiness()["reasons"], json({"no machine was prepared"}));
 }
 
-TEST_F(DoctorTest, KnowsWhatTheCatalogKnows) {
+TEST_F(DoctorTest, RejectsUnknownEnvironment) {
   EXPECT_EQ(pyro({"doctor", "--environment", "tool:2"}).exit_code, 3);
 }
 

@@ -58,7 +58,7 @@ class AddTest : public HostileHarness {
 
 // --- what is added ---
 
-TEST_F(AddTest, AnImageInARegistry) {
+TEST_F(AddTest, AddsImageInRegistry) {
   registry_->put(kRepository, "1", image_of(sample()));
   const ProcessResult added =
       pyro_ok({"env", "add", "mine:1", reference(), "--description", "My own."});
@@ -78,7 +78,7 @@ TEST_F(AddTest, AnImageInARegistry) {
   EXPECT_EQ(pyro_json({"env", "prune"})["count"], 0);
 }
 
-TEST_F(AddTest, AnImageByItsDigest) {
+TEST_F(AddTest, AddsImageByDigest) {
   const Image image = image_of(sample());
   registry_->put(kRepository, "1", image);
   pyro_ok({"env", "add", "both", reference(":1@" + image.digest()), "--version", "2.1"});
@@ -94,7 +94,7 @@ TEST_F(AddTest, AnImageByItsDigest) {
 }
 
 // As pyro's install records, and as skopeo and podman name it.
-TEST_F(AddTest, AnImageBehindTheSchemeOfARegistry) {
+TEST_F(AddTest, AcceptsSchemesOfRegistries) {
   registry_->put(kRepository, "1", image_of(sample()));
   pyro_ok({"env", "add", "a", "oci://" + reference()});
   pyro_ok({"env", "add", "b", "docker://" + reference()});
@@ -106,7 +106,7 @@ TEST_F(AddTest, AnImageBehindTheSchemeOfARegistry) {
   expect_installed(sample(), "b");
 }
 
-TEST_F(AddTest, ADirectory) {
+TEST_F(AddTest, DirectoryIsCopiedIntoTheCache) {
   const fs::path out = dir_ / "out";
   write_artifacts(out);
   fs::resize_file(out / "rootfs.ext4", 4096);  // nothing but holes behind
@@ -134,7 +134,7 @@ TEST_F(AddTest, ADirectory) {
   EXPECT_EQ(pyro_json({"env", "verify", "mine:1"})[0]["status"], "ok");
 }
 
-TEST_F(AddTest, ADirectoryThatIsBuiltAnew) {
+TEST_F(AddTest, DirectoryIsReadAgainWithForce) {
   write_artifacts(dir_ / "out");
   pyro_ok({"env", "add", "mine", (dir_ / "out").string() + "/"});
   pyro_ok({"env", "pull", "mine"});
@@ -151,7 +151,7 @@ TEST_F(AddTest, ADirectoryThatIsBuiltAnew) {
   EXPECT_TRUE(fs::is_empty(cache() / "staging"));
 }
 
-TEST_F(AddTest, ADirectoryThatIsTooLarge) {
+TEST_F(AddTest, DirectoryAboveMaxSizeIsRejected) {
   write_artifacts(dir_ / "out");
   pyro_ok({"env", "add", "mine", "./out"});
   const ProcessResult result = pyro({"env", "pull", "mine", "--max-size", "1MiB"});
@@ -160,7 +160,7 @@ TEST_F(AddTest, ADirectoryThatIsTooLarge) {
   EXPECT_TRUE(cache_state().empty());
 }
 
-TEST_F(AddTest, ADirectoryWithAPin) {
+TEST_F(AddTest, DirectoryForPinnedArchiveIsRejected) {
   write_artifacts(dir_ / "out");
   pyro_ok({"env", "add", "mine", "./out", "--sha256", std::string(64, 'a')});
   const ProcessResult result = pyro({"env", "pull", "mine"});
@@ -168,7 +168,7 @@ TEST_F(AddTest, ADirectoryWithAPin) {
   expect_says(result.err, {"pins an archive", "is a directory"});
 }
 
-TEST_F(AddTest, ARuntimeBundle) {
+TEST_F(AddTest, InstallsFromBundleOfOneProfile) {
   write_artifacts(dir_ / "bundle/profiles/debian-git");
   write_file(dir_ / "bundle/manifest.json", "{}");
   fs::create_directories(dir_ / "bundle/profiles/empty");
@@ -181,7 +181,7 @@ TEST_F(AddTest, ARuntimeBundle) {
   pyro_ok({"env", "add", "two", "./bundle/profiles/debian-base"});
 }
 
-TEST_F(AddTest, AnArchive) {
+TEST_F(AddTest, InstallsFromArchiveByPathAndUrl) {
   write_file(dir_ / "vm.tar", tar_of(sample()));
   write_file(home() / "vm.tar", tar_of(sample()));
   const std::string sum = sha256_digest(tar_of(sample())).substr(7);
@@ -195,7 +195,7 @@ TEST_F(AddTest, AnArchive) {
   EXPECT_EQ(pyro({"env", "pull", "wrong"}).exit_code, 5);
 }
 
-TEST_F(AddTest, AnImageLayout) {
+TEST_F(AddTest, InstallsFromImageLayout) {
   write_oci_layout(image_of(sample()), dir_ / "layout", "1");
   const std::string place = "oci:" + (dir_ / "layout").string();
   pyro_ok({"env", "add", "a", "./layout"});
@@ -211,7 +211,7 @@ TEST_F(AddTest, AnImageLayout) {
   expect_add_refused(2, {"is for archives"}, {"d", "oci:layout:1", "--sha256", kHex});
 }
 
-TEST_F(AddTest, AnImageLayoutInATar) {
+TEST_F(AddTest, InstallsFromImageLayoutInTar) {
   write_oci_layout(image_of(sample()), dir_ / "layout", "1");
   pyro_ok({"env", "add", "a", "./layout"});
   pyro_ok({"env", "pull", "a"});
@@ -227,7 +227,7 @@ TEST_F(AddTest, AnImageLayoutInATar) {
 }
 
 // Some tars have no magic number; whatever is compressed, only a pull unpacks.
-TEST_F(AddTest, AnArchiveOfAnyForm) {
+TEST_F(AddTest, AcceptsOldAndCompressedTars) {
   write_file(dir_ / "v7.tar", TarBuilder()
                                   .tweak({.magic = TarMagic::v7})
                                   .file("vmlinux", sample().kernel)
@@ -255,7 +255,7 @@ struct NoArchive {
 
 class NoArchiveTest : public AddTest, public ::testing::WithParamInterface<NoArchive> {};
 
-TEST_P(NoArchiveTest, IsRefusedWithWhatItIs) {
+TEST_P(NoArchiveTest, ErrorNamesTheFormat) {
   const fs::path file = dir_ / "file";
   write_file(file, GetParam().bytes);
   Words says = GetParam().says;
@@ -284,7 +284,7 @@ INSTANTIATE_TEST_SUITE_P(
     row_name);
 
 // Modes bind root, too.
-TEST_F(AddTest, WhatMayNotBeRead) {
+TEST_F(AddTest, RejectsUnreadableSource) {
   write_artifacts(dir_ / "closed");
   write_file(dir_ / "closed.tar", "tar");
   for (const char* name : {"closed", "closed.tar"}) {
@@ -299,7 +299,7 @@ TEST_F(AddTest, WhatMayNotBeRead) {
   }
 }
 
-TEST_F(AddTest, TheChecksumOfAnArchiveBehindItsUrl) {
+TEST_F(AddTest, TakesChecksumFromUrlFragment) {
   write_file(dir_ / "vm.tar", tar_of(sample()));
   const std::string url = "file://" + (dir_ / "vm.tar").string();
   const std::string sum = sha256_digest(tar_of(sample())).substr(7);
@@ -315,7 +315,7 @@ TEST_F(AddTest, TheChecksumOfAnArchiveBehindItsUrl) {
   EXPECT_EQ(pyro({"env", "pull", "team:1"}).exit_code, 5);
 }
 
-TEST_F(AddTest, SecretsInAUrlAreNotTold) {
+TEST_F(AddTest, HidesSecretsInUrl) {
   const std::string url = "https://robin:top-secret@r.example/vm.tar?signature=top-secret";
   const ProcessResult added = pyro_ok({"env", "add", "mine", url});
   expect_hides(added.err + added.out, {"top-secret"});
@@ -328,7 +328,7 @@ TEST_F(AddTest, SecretsInAUrlAreNotTold) {
   EXPECT_EQ(fs::status(user_file()).permissions(), fs::perms(0600));
 }
 
-TEST_F(AddTest, AsJson) {
+TEST_F(AddTest, PrintsJson) {
   const json added = pyro_json({"env", "add", "mine", reference(), "--version", "3"});
   EXPECT_EQ(added, (json{{"name", "mine"},
                          {"version", "3"},
@@ -339,7 +339,7 @@ TEST_F(AddTest, AsJson) {
   EXPECT_EQ(pyro_json({"env", "add", "mine", "short"}, 2)["error"]["code"], "usage");
 }
 
-TEST_F(AddTest, WhatIsInstalledServesUntilItIsReplaced) {
+TEST_F(AddTest, ReplacedEntryHintsAtForcedPull) {
   registry_->put(kRepository, "1", image_of(sample()));
   registry_->put(kRepository, "2", image_of(other_artifacts(2)));
   pyro_ok({"env", "add", "mine", reference(":1")});
@@ -394,23 +394,23 @@ const std::vector<BadSource> kBadSources = {
     {"Escaped", "r.example/%2e%2e/x", 2, {"not a repository"}},
     {"LineBreak", "r.example/a\nb", 2, {"not a repository"}},
     {"EscapeSequence", "r.example/a\x1b[2J", 2, {"not a repository"}},
-    {"TurnedWord",
+    {"BidiOverride",
      "r.example/a\xe2\x80\xae"
      "b",
      2,
      {"not a repository"}},
-    {"OtherLetters", "r\xc3\xa9gistry.example/x", 2, {"not a registry"}},
+    {"NotAscii", "r\xc3\xa9gistry.example/x", 2, {"not a registry"}},
     {"NotUtf8", "r.example/\xff\xfe", 2, {"not a repository"}},
     {"PasswordInAReference", "robin:top-secret@r.example/x:1", 2, {"no digest"}},
     {"UrlOfFtp", "ftp://robin:top-secret@r.example/x.tar", 2, {"ftp"}},
     {"UrlWithRawUtf8", "https://r.example/\xc3\xbc.tar.gz", 2, {"beyond ASCII", "%C3%BC"}},
     {"UrlWithTwoAts", "https://robin@top-secret@r.example/x.tar", 2, {"two '@'", "%40"}},
-    {"ShortNameBehindDocker", "docker://ubuntu", 2, {"docker.io/library/ubuntu"}},
-    {"NothingBehindDocker", "docker://", 2, {"empty"}},
+    {"ShortNameBehindDockerScheme", "docker://ubuntu", 2, {"docker.io/library/ubuntu"}},
+    {"DockerSchemeWithoutReference", "docker://", 2, {"empty"}},
     {"UrlOverPlainHttp", "http://far.example/x.tar", 2, {"http is fetched only with"}},
     {"UrlWithoutAHost", "https:///x.tar", 2, {"needs a host"}},
     {"UrlWithALineBreak", "https://r.example/a\r\nb", 2, {"control"}},
-    {"UrlOfAnotherMachinesFile", "file://server/x.tar", 2, {"file URL"}},
+    {"UrlOfFileOnAnotherHost", "file://server/x.tar", 2, {"file URL"}},
     {"UrlWithAFragment", "https://r.example/x.tar#part", 2, {"sha256=HEX", "%23"}},
     {"UrlWithAnotherChecksum", "https://r.example/x.tar#sha512=" + kHex, 2, {"sha256=HEX"}},
     {"UrlWithHalfAChecksum", "https://r.example/x.tar#sha256=abc", 2, {"64 lower-case"}},
@@ -424,13 +424,13 @@ const std::vector<BadSource> kBadSources = {
     {"Socket", "./socket", 6, {"neither a file nor a directory"}},
     {"LayoutWithoutAPath", "oci:", 2, {"no path behind 'oci:'", "oci:DIR"}},
     {"LayoutArchiveWithoutAPath", "oci-archive::1", 2, {"no path behind 'oci-archive:'"}},
-    {"LayoutThatIsNotThere", "oci:./nothing", 6, {"nothing", "No such file"}},
-    {"LayoutThatIsNone", "oci:./half", 5, {"half is not an image layout"}},
+    {"LayoutMissing", "oci:./nothing", 6, {"nothing", "No such file"}},
+    {"LayoutWithoutLayoutFile", "oci:./half", 5, {"half is not an image layout"}},
     {"LayoutWithoutThatImage", "oci:./layout:2", 3, {"has no image '2'", "it has: 1"}},
     {"LayoutWithAColonInItsName", "./a:layout", 2, {"what follows a ':' is a tag"}},
     {"DanglingLink", "./dangling", 6, {"No such file"}},
     {"LinkToItself", "./circle", 6, {"circle"}},
-    {"HomeOfSomebodyElse", "~nobody/x", 2, {"which registry"}},
+    {"HomeOfAnotherUser", "~nobody/x", 2, {"which registry"}},
 };
 
 class BadSourceTest : public AddTest, public ::testing::WithParamInterface<BadSource> {};
@@ -452,7 +452,7 @@ TEST_P(BadSourceTest, IsRefused) {
 
 INSTANTIATE_TEST_SUITE_P(Sources, BadSourceTest, ::testing::ValuesIn(kBadSources), row_name);
 
-TEST_F(AddTest, NamesThatAreNone) {
+TEST_F(AddTest, RejectsInvalidNames) {
   for (const std::string& name :
        {std::string(), std::string(" "), std::string("Mine"), std::string("../x"),
         std::string("a:b:c"), std::string("a\nb"), std::string("\x1b[2J"), std::string("\xff\xfe"),
@@ -464,7 +464,7 @@ TEST_F(AddTest, NamesThatAreNone) {
   EXPECT_FALSE(fs::exists(home() / ".config"));
 }
 
-TEST_F(AddTest, WordsThatAreMissingOrTooMany) {
+TEST_F(AddTest, RejectsInvalidUsage) {
   expect_add_refused(2, {"needs a SOURCE"}, {"mine"});
   expect_add_refused(2, {"unexpected argument 'x'"}, {"mine", "r.example/x", "x"});
   expect_add_refused(2, {"'--sha256'", "hexadecimal"}, {"mine", "./x", "--sha256", "abc"});
@@ -472,7 +472,7 @@ TEST_F(AddTest, WordsThatAreMissingOrTooMany) {
   expect_add_refused(2, {"is not a version"}, {"mine", "r.example/x:1", "--version", "a/b"});
 }
 
-TEST_F(AddTest, NamesThatAreTaken) {
+TEST_F(AddTest, RejectsTakenNames) {
   pyro_ok({"env", "add", "mine", "r.example/x:1"});
   expect_add_refused(1, {"mine", user_file().string(), "--force"}, {"mine", "r.example/x:2"});
   expect_add_refused(1, {"debian:12", "built in", "--force"}, {"debian:12", "r.example/x:2"});
@@ -483,7 +483,7 @@ TEST_F(AddTest, NamesThatAreTaken) {
                      {"team:1", "r.example/x:1", "--force", "--catalog", team.string()});
 }
 
-TEST_F(AddTest, ABrokenFileIsNamedAndStays) {
+TEST_F(AddTest, ReportsBrokenCatalogAndKeepsIt) {
   for (const std::string& text :
        {std::string(), std::string("{"), std::string(R"({"catalog_version": "1"})"),
         std::string(R"({"catalog_version": "1", "environments": [], "own": 1})"),
@@ -500,7 +500,7 @@ TEST_F(AddTest, ABrokenFileIsNamedAndStays) {
   expect_says(pipe.err, {user_file().string(), "not a regular file"});
 }
 
-TEST_F(AddTest, WhereItMayNotWrite) {
+TEST_F(AddTest, ReportsUnwritableCatalog) {
   pyro_ok({"env", "add", "mine", "r.example/x:1"});
   std::unique_ptr<PrivateMount> mounted;
   if (::geteuid() == 0) {
@@ -515,7 +515,7 @@ TEST_F(AddTest, WhereItMayNotWrite) {
   expect_hides(pyro({"env", "remove", "mine"}).err, {"--cache-dir"});
 }
 
-TEST_F(AddTest, WithoutAHome) {
+TEST_F(AddTest, FailsWithoutHome) {
   const ProcessResult result =
       pyro({"env", "add", "mine", "r.example/x:1", "--cache-dir", cache().string()},
            {{"HOME", std::nullopt}, {"XDG_CONFIG_HOME", std::nullopt}});
@@ -523,7 +523,7 @@ TEST_F(AddTest, WithoutAHome) {
   expect_says(result.err, {"HOME is not set"});
 }
 
-TEST_F(AddTest, WithoutAHomeInstallsCanBeRemoved) {
+TEST_F(AddTest, RemovesInstallWithoutHome) {
   install_by_hand(sample(), "debian:12");
   pyro_ok({"env", "remove", "debian:12", "--cache-dir", cache().string()},
           {{"HOME", std::nullopt}, {"XDG_CONFIG_HOME", std::nullopt}});
@@ -532,7 +532,7 @@ TEST_F(AddTest, WithoutAHomeInstallsCanBeRemoved) {
 
 // --- at the same time ---
 
-TEST_F(AddTest, EightAtOnceLoseNothing) {
+TEST_F(AddTest, EightConcurrentAddsLoseNothing) {
   constexpr int kProcesses = 8;
   std::vector<std::unique_ptr<BackgroundProcess>> processes;
   for (int i = 0; i < kProcesses; ++i) {
@@ -555,7 +555,7 @@ bool catches_interrupts(pid_t process) {
   return false;
 }
 
-TEST_F(AddTest, WhoWaitsForTheFileCanBeStopped) {
+TEST_F(AddTest, InterruptEndsWaitForCatalogLock) {
   pyro_ok({"env", "add", "mine", "r.example/x:1"});
   const std::string before = read_file(user_file());
   const HeldLock lock(user_file().parent_path() / ".user.json.lock");
@@ -577,7 +577,7 @@ class RemoveTest : public AddTest {
   }
 };
 
-TEST_F(RemoveTest, TakesInstallPreparedStateAndEntry) {
+TEST_F(RemoveTest, RemovesInstallPreparedStateAndEntry) {
   add_and_pull("mine:1");
   write_file(cache() / "prepared/mine_1/none/memory", std::string(100'000, 'm'));
   write_file(cache() / "used/mine_1-1.0.0", "");
@@ -592,7 +592,7 @@ TEST_F(RemoveTest, TakesInstallPreparedStateAndEntry) {
   EXPECT_EQ(pyro({"env", "remove", "mine:1"}).exit_code, 3);
 }
 
-TEST_F(RemoveTest, OtherVersionsGoToo) {
+TEST_F(RemoveTest, RemovesAllVersions) {
   add_and_pull("mine");
   pyro_ok({"env", "add", "mine", reference(), "--version", "2.0.0", "--force"});
   pyro_ok({"env", "pull", "mine"});
@@ -601,7 +601,7 @@ TEST_F(RemoveTest, OtherVersionsGoToo) {
   EXPECT_TRUE(cache_state().empty());
 }
 
-TEST_F(RemoveTest, ABuiltInOneStaysInTheList) {
+TEST_F(RemoveTest, KeepsBuiltInEntry) {
   install_by_hand(sample(), "debian:12");
   const json removed = pyro_json({"env", "remove", "debian:12"});
   EXPECT_EQ(removed["entry_removed"], false);
@@ -613,14 +613,14 @@ TEST_F(RemoveTest, ABuiltInOneStaysInTheList) {
   expect_says(again.err, {"debian:12", "is not installed"});
 }
 
-TEST_F(RemoveTest, WhatStoodBehindComesBack) {
+TEST_F(RemoveTest, RestoresOverriddenEntry) {
   pyro_ok({"env", "add", "debian:12", "r.example/x:1", "--force"});
   EXPECT_EQ(pyro_json({"env", "inspect", "debian:12"})["oci_registry"], "r.example");
   pyro_ok({"env", "remove", "debian:12"});
   EXPECT_EQ(pyro_json({"env", "inspect", "debian:12"})["oci_registry"], "registry-1.docker.io");
 }
 
-TEST_F(RemoveTest, WhatIsInUseStaysAndSoDoesItsEntry) {
+TEST_F(RemoveTest, KeepsInstallInUseAndItsEntry) {
   add_and_pull("mine");
   const auto before = cache_state();
   {
@@ -636,7 +636,7 @@ TEST_F(RemoveTest, WhatIsInUseStaysAndSoDoesItsEntry) {
   pyro_ok({"env", "remove", "mine"});
 }
 
-TEST_F(RemoveTest, WhereOneVersionIsInUseAllStay) {
+TEST_F(RemoveTest, KeepsAllVersionsWhenOneIsInUse) {
   install_by_hand(sample(), "debian:12", "1.0.0");
   install_by_hand(sample(), "debian:12", "2.0.0");
   const auto before = cache_state();
@@ -649,7 +649,7 @@ TEST_F(RemoveTest, WhereOneVersionIsInUseAllStay) {
             json({"debian_12-1.0.0", "debian_12-2.0.0"}));
 }
 
-TEST_F(RemoveTest, EveryNameIsTried) {
+TEST_F(RemoveTest, ContinuesAfterNameThatFails) {
   add_and_pull("mine");
   pyro_ok({"env", "add", "other", "r.example/x:1"});
   const ProcessResult removed = pyro({"env", "remove", "unknown", "mine", "other", "--json"});
