@@ -1,10 +1,10 @@
-// Loaded into a program, makes system calls fail or the clock lie, as the environment says:
+// Preloaded: makes system calls fail, or changes the clock, as variables say:
 //   PYRO_TEST_FAIL="CALL ERRNO FROM"  fsync, flock, renameat, renameat2 or close, from the
 //                                     FROM-th call on
 //   PYRO_TEST_INTERRUPT=1             every other call of each kind below returns EINTR, before
 //                                     it has done anything
-//   PYRO_TEST_CLOCK=SECONDS           what the time is
-//   PYRO_TEST_STORM=MICROSECONDS      how often a signal breaks into what waits
+//   PYRO_TEST_CLOCK=SECONDS           the current time
+//   PYRO_TEST_STORM=MICROSECONDS      interval of signals that interrupt waiting calls
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/file.h>

@@ -18,14 +18,14 @@ using nlohmann::json;
 
 constexpr std::size_t kMiB = std::size_t{1} << 20;
 
-// What every command may take at most, whatever it is given. Sanitizers need many times more.
+// Limits of every command. Sanitizers need many times more.
 #ifdef PYRO_SANITIZED
 constexpr long kMostMemoryKib = std::numeric_limits<long>::max();
 #else
 constexpr long kMostMemoryKib = 64 * 1024;
 #endif
 
-// Another one than was built with these tests: an installed one, or one with a guard taken away.
+// Overrides the executable of this build: an installed one, or one without a guard.
 std::string executable() {
   const char* const other = std::getenv("PYRO_TEST_EXECUTABLE");
   return other == nullptr ? PYRO_EXECUTABLE : other;

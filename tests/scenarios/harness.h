@@ -27,7 +27,7 @@ struct Artifacts {
 
 /// A kernel of 24 KiB; a root file system of 2 MiB, most of it holes, that does not end at a block.
 const Artifacts& sample();
-/// Others of the same shape.
+/// Different content, same sizes.
 Artifacts other_artifacts(std::uint64_t seed);
 
 std::string tar_of(const Artifacts& artifacts, const std::string& folder = {});
@@ -36,10 +36,10 @@ Image image_of(const Artifacts& artifacts);
 
 using Variables = std::map<std::string, std::optional<std::string>>;
 
-/// Not parsed as JSON: a discarded value, and the test fails.
+/// Invalid JSON fails the test and returns a discarded value.
 nlohmann::json parse_json(const std::string& text);
 
-/// What must be in `text`, what must not be.
+/// `text` must contain all parts, and none of the secrets.
 void expect_says(const std::string& text, const std::vector<std::string>& parts);
 void expect_hides(const std::string& text, const std::vector<std::string>& secrets);
 
@@ -53,22 +53,22 @@ nlohmann::json archive_entry(const std::string& source_url, const std::string& n
 std::filesystem::path write_catalog(const std::filesystem::path& file,
                                     const std::vector<nlohmann::json>& entries);
 
-/// What a record of the reference says, as its json.dumps(indent=2, sort_keys=True) + "\n".
+/// The reference's install record, and its text: json.dumps(indent=2, sort_keys=True) + "\n".
 nlohmann::json reference_record(const std::string& name, const std::string& version,
                                 const std::string& source, const nlohmann::json& source_digest);
 std::string reference_json(const nlohmann::json& record);
 
-/// write_file() for its owner alone, as logins leave it.
+/// write_file() with mode 0600, as logins write it.
 void write_secret(const std::filesystem::path& file, std::string_view text);
 
-/// Removes what lies before the first use of a cache, or is no part of its state: lock files, marks
-/// of use, and the cache's own folders. Anything in staging stays in.
+/// Removes lines that are no part of a cache's state: lock files, marks of use, and the cache's own
+/// folders. Entries in staging remain.
 std::vector<std::string> without_scaffolding(std::vector<std::string> lines);
 
-/// Removes what an interrupted pull keeps for the next one.
+/// Removes partial downloads, which an interrupted pull keeps for the next one.
 std::vector<std::string> without_partials(std::vector<std::string> lines);
 
-/// Whether a file has the bytes, without printing megabytes when it has not.
+/// Compares without printing megabytes on failure.
 ::testing::AssertionResult holds(const std::filesystem::path& file, std::string_view bytes);
 
 /// Names a table's tests by its rows' names.
@@ -78,16 +78,16 @@ class PyroHarness : public ::testing::Test {
  protected:
   PyroHarness();
 
-  /// The command's words and an environment with nothing but a home, and what is given.
+  /// Runs in an environment with HOME and the given variables only.
   Command command(std::vector<std::string> words, const Variables& variables = {}) const;
   ProcessResult pyro(std::vector<std::string> words, const Variables& variables = {}) const;
   /// Must exit with 0.
   ProcessResult pyro_ok(std::vector<std::string> words, const Variables& variables = {}) const;
-  /// Its standard output, one document.
+  /// Returns standard output, which must be one JSON document.
   nlohmann::json pyro_json(std::vector<std::string> words, int exit_code = 0,
                            const Variables& variables = {}) const;
 
-  /// Becomes the user's catalog: found without an option.
+  /// Writes the user's catalog, which is found without an option.
   void use_catalog(const std::vector<nlohmann::json>& entries) const;
   std::filesystem::path catalog_file() const { return home() / ".config/pyro/catalog.d/test.json"; }
 
@@ -108,7 +108,7 @@ class PyroHarness : public ::testing::Test {
   std::vector<std::string> cache_state() const;
 
   TempDir dir_;
-  /// Set for every command; what is given to one command counts more.
+  /// Set for every command; variables given to one command override them.
   Variables variables_;
 };
 

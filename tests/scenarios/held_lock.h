@@ -1,4 +1,4 @@
-// A lock on a file or directory, as a process holds it that works there.
+// A lock on a file or directory, held like a running pyro process holds it.
 #pragma once
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@ class HeldLock {
       : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     EXPECT_EQ(::flock(fd_, kind | LOCK_NB), 0) << path;
   }
-  /// That a directory of a cache is in use.
+  /// The use lock of a directory in a cache.
   static HeldLock of_use(const std::filesystem::path& cache, const std::filesystem::path& directory,
                          int kind = LOCK_SH) {
     struct stat status {};

@@ -1,4 +1,4 @@
-// What every refusal of the catalogue in tests/hostile has in common.
+// Expectations of every refusal in the catalogue of tests/hostile.
 #pragma once
 
 #include <algorithm>
@@ -50,7 +50,7 @@ class HostileHarness : public RegistryHarness {
     return (static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f;
   }
 
-  /// What arrived before a transfer broke off is kept for the next time, and no litter.
+  /// Partial downloads are kept on purpose.
   static std::vector<std::string> without_partials(std::vector<std::string> lines) {
     std::erase_if(lines, [](const std::string& line) { return line.starts_with("partial/"); });
     return lines;

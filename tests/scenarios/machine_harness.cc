@@ -1,4 +1,4 @@
-// Machines that really boot.
+// Machines that boot in tests.
 #include "scenarios/machine_harness.h"
 
 #include <fcntl.h>
@@ -102,7 +102,7 @@ fs::path MachineHarness::shared_state() {
   return shared_cache() / "prepared/tool_1/none";
 }
 
-// Tests are processes of their own: the first one makes it, and others wait.
+// Each test is a process: the first one makes it, the others wait.
 void MachineHarness::SetUpTestSuite() {
   if (!what_is_missing().empty()) return;
   fs::create_directories(PYRO_MACHINES_DIR);

@@ -1,5 +1,5 @@
-// Machines that really boot: the executable, with a small environment and a state that was prepared
-// once for all tests.
+// Machines that boot: the executable with a small environment and a state prepared once for all
+// tests.
 #pragma once
 
 #include <functional>
@@ -33,7 +33,7 @@ class MachineHarness : public PyroHarness {
   ProcessResult run_script(const std::string& script, const std::vector<std::string>& options = {},
                            const std::string& input = {}) const;
 
-  /// That all tests share; what is in it stays as it is.
+  /// Shared by all tests, which must not change it.
   static std::filesystem::path shared_cache();
   static std::filesystem::path shared_install();
   static std::filesystem::path shared_state();
@@ -44,7 +44,7 @@ class MachineHarness : public PyroHarness {
   /// Takes the prepared state along. `spoil` changes it before its manifest is written.
   void take_state(const std::function<void(const std::filesystem::path& state)>& spoil);
 
-  /// That `parent` has started and not waited for.
+  /// Children of `parent` that were not waited for.
   static std::vector<pid_t> children_of(pid_t parent);
 };
 

@@ -1,4 +1,4 @@
-// Loaded into a program, makes every file system one that has no symbolic links, as vfat is.
+// Preloaded: symbolic links fail on every file system, as on vfat.
 #include <unistd.h>
 
 #include <cerrno>

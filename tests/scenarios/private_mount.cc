@@ -1,4 +1,4 @@
-// Mounts for tests that need another file system, or one that refuses to be written.
+// Mounts for tests that need another or a read-only file system.
 #include "scenarios/private_mount.h"
 
 #include <fcntl.h>
@@ -23,7 +23,9 @@ bool enter_namespace() {
 
 struct LoopDevice {
   std::filesystem::path path;
-  FileDescriptor held;  // it is freed when nobody has it open or mounted
+  FileDescriptor held;  // the kernel frees the device with the last user
+                        // Somebody else may take the number that was free.
+                        // Another process may take the free number first.
 };
 
 LoopDevice attach_once(int file) {

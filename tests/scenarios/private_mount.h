@@ -1,4 +1,4 @@
-// Mounts for tests that need another file system, or one that refuses to be written.
+// Mounts for tests that need another or a read-only file system.
 #pragma once
 
 #include <filesystem>
@@ -7,7 +7,7 @@
 
 namespace pyro::testing {
 
-/// A mount that nobody but this thread and the processes it starts can see, as long as it lives.
+/// A mount for this thread and the processes it starts. Unmounted by the destructor.
 class PrivateMount {
  public:
   /// Null when this user may not mount, or the kernel cannot.
@@ -17,7 +17,7 @@ class PrivateMount {
   static std::unique_ptr<PrivateMount> image(const std::filesystem::path& file,
                                              const std::filesystem::path& directory,
                                              const std::string& type);
-  /// What is there already, read-only.
+  /// The existing content, read-only.
   static std::unique_ptr<PrivateMount> read_only(const std::filesystem::path& directory);
 
   PrivateMount(const PrivateMount&) = delete;

@@ -1,4 +1,4 @@
-// For tests: a terminal that pyro runs in, and somebody who types and looks.
+// A terminal for pyro, with functions to type and to read the screen.
 #pragma once
 
 #include <fcntl.h>

@@ -19,7 +19,7 @@ class RegistryHarness : public PyroHarness {
  protected:
   explicit RegistryHarness(const FakeRegistryOptions& options = {}) { start_registry(options); }
 
-  /// A new registry in place of the old one, trusted as that was.
+  /// Replaces the registry by a new one, trusted like the old one.
   void start_registry(const FakeRegistryOptions& options = {}) {
     registry_ = std::make_unique<FakeRegistry>(options);
     variables_["SSL_CERT_FILE"] = registry_->certificate_file().string();
@@ -46,7 +46,7 @@ class RegistryHarness : public PyroHarness {
     return options;
   }
 
-  /// Whatever was sent as a credential, and what it was made of.
+  /// All credentials that were sent, and their parts.
   std::vector<std::string> secrets() const {
     std::vector<std::string> all = {kPassword, base64(std::string(kUser) + ":" + kPassword),
                                     "fake-token", "signature=", "top-secret"};

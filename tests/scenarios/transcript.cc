@@ -1,4 +1,4 @@
-// What a person saw, kept in files beside the tests.
+// Snapshots of commands and their output, kept in files beside the tests.
 #include "scenarios/transcript.h"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// What a person saw, kept in files beside the tests.
+// Snapshots of commands and their output, kept in files beside the tests.
 #pragma once
 
 #include <filesystem>
@@ -13,7 +13,7 @@ namespace pyro::testing {
 /// Commands and what they printed. The file is written anew with PYRO_UPDATE_SNAPSHOTS=1.
 class Transcript {
  public:
-  /// What differs from run to run, and what stands there instead.
+  /// Replaces text that differs from run to run by a placeholder.
   void replace(std::string text, std::string placeholder) {
     replacements_.emplace_back(std::move(text), std::move(placeholder));
   }

@@ -1,4 +1,4 @@
-// The cache as a budget: what is in it, what goes first, and what does not fit.
+// Disk usage, prune by age and size, and checks of free space.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -25,7 +25,7 @@ class BudgetTest : public PyroHarness {
  protected:
   BudgetTest() { use_catalog({entry("a"), entry("b"), entry("c")}); }
 
-  /// Good, of a MiB and a little, and used so many days ago.
+  /// A good install of slightly more than 1 MiB, last used `days_ago`.
   void install(const std::string& name, int days_ago, const json& more = json::object()) const {
     const fs::path folder = install_dir(name);
     write_file(folder / "vmlinux", "kernel");
@@ -105,7 +105,7 @@ TEST_F(BudgetTest, CombinesOlderThanAndKeepStorage) {
             (Names{"b-1.0.0", "c-1.0.0"}));
 }
 
-// Who asks for all and for what to keep wants that kept.
+// With limits, --all keeps what the limits keep.
 TEST_F(BudgetTest, LimitsNarrowAllOption) {
   install_three();
   EXPECT_EQ(pruned({"--all", "--older-than", "30d", "--keep-storage", "10GiB"}), Names{"b-1.0.0"});
@@ -143,7 +143,7 @@ TEST_F(BudgetTest, UsesInstallTimeWithoutMark) {
   EXPECT_EQ(pruned({"--older-than", "99d"}), (Names{"a-1.0.0", "b-1.0.0", "c-1.0.0"}));
 }
 
-// No clock and no record makes something so old that it must go, or overflows.
+// Invalid times must not make an install old, or overflow.
 TEST_F(BudgetTest, ToleratesInvalidTimes) {
   install("a", -36500);
   install("b", -1);
@@ -191,7 +191,7 @@ TEST_F(BudgetTest, RejectsInvalidLimits) {
   }
 }
 
-// --- the question ---
+// --- confirmation ---
 
 class PrunePromptTest : public BudgetTest {
  protected:
@@ -243,7 +243,7 @@ TEST_F(PrunePromptTest, IsSkippedWithoutTerminal) {
   EXPECT_FALSE(is_there("a"));
 }
 
-// --- what there is ---
+// --- disk usage ---
 
 TEST_F(BudgetTest, DuMatchesDuCommand) {
   install_three();
@@ -291,7 +291,7 @@ TEST_F(BudgetTest, DuCountsLinksAsLinks) {
   EXPECT_LT(pyro_json({"env", "du"})["environments"][0]["disk_bytes"], 100'000);
 }
 
-// A record may say anything, and its name becomes a path.
+// The name in a record is untrusted, and becomes a path.
 TEST_F(BudgetTest, DuStaysInsideTheCache) {
   write_file(dir_ / "outside/large", std::string(4 * kMiB, 'x'));
   install("a", 1);
@@ -306,7 +306,7 @@ TEST_F(BudgetTest, DuStaysInsideTheCache) {
   EXPECT_EQ(pruned({"--keep-storage", "3MiB"}), Names());
 }
 
-// --- use ---
+// --- marks of use ---
 
 class UseTest : public MachineHarness {
  protected:
@@ -347,7 +347,7 @@ TEST_F(UseTest, RunSucceedsWhereMarkCannotBeWritten) {
   EXPECT_EQ(run_in_guest({"true"}).exit_code, 0);
 }
 
-// --- room ---
+// --- free space ---
 
 class FreeSpaceTest : public RegistryHarness {
  protected:
@@ -420,13 +420,13 @@ TEST_F(FreeSpaceTest, ErrorTellsMissingSpaceWhenDiskFillsUp) {
   EXPECT_TRUE(cache_state().empty());
 }
 
-// Zeros take no room, so that a plain tar of them is no reason to refuse.
+// Holes take no space: the size of a plain tar is no lower bound.
 TEST_F(FreeSpaceTest, IsNotNeededForHoles) {
   Artifacts hollow = sample();
   hollow.rootfs.resize(16 * kMiB, '\0');
   write_file(dir_ / "vm.tar", tar_of(hollow));
   offer(ImageBuilder().layer(tar_of(hollow), Compression::none).build());
-  // What is kept of a transfer that takes long would fill the disk for a moment, holes and all.
+  // A kept partial download has no holes and would fill the disk.
   pyro_ok({"env", "pull", "tool:1"}, {{"PYRO_KEEP_AFTER", "60"}});
   use_catalog({archive_entry((dir_ / "vm.tar").string(), "plain")});
   pyro_ok({"env", "pull", "plain"});

@@ -1,4 +1,4 @@
-// The cache directory: where it may be, who may write to it, and who uses it at the same time.
+// The cache directory: its place, its permissions, and several processes at once.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -37,7 +37,7 @@ class CacheTest : public RegistryHarness {
     EXPECT_TRUE(registry_->requests().empty());
   }
 
-  /// No layer is whole before clear_rules().
+  /// Layers stay incomplete until clear_rules().
   void hold_layers() {
     registry_->add_rule({.kind = RequestKind::blob}, faults::held_after(100'000));
   }
@@ -48,7 +48,7 @@ class CacheTest : public RegistryHarness {
                                                dir_ / ("err" + number));
   }
 
-  /// One that says that it waits.
+  /// Returns once the process reports that it waits.
   std::unique_ptr<BackgroundProcess> start_waiting(std::vector<std::string> words) const {
     auto process = start(std::move(words));
     const fs::path err = dir_ / ("err" + std::to_string(started_));
@@ -89,7 +89,7 @@ TEST_F(CacheTest, ReadingCommandsCreateNoCache) {
   EXPECT_FALSE(fs::exists(home() / ".cache"));
 }
 
-// Whatever command comes first: it takes the right away and says so, once.
+// The first command of any kind removes the permission and warns once.
 TEST_F(CacheTest, RemovesWriteAccessOfOthersWithWarning) {
   fs::create_directories(cache());
   for (const int mode : {0775, 0757, 0777}) {
@@ -117,7 +117,7 @@ TEST_F(CacheTest, RejectsCacheOfAnotherUser) {
   expect_every_command_refused({cache().string(), "another user", "54321", "--cache-dir"});
 }
 
-/// The parts of an install, each of which others may be able to write.
+/// Parts of an install whose permissions are checked. Empty: the platform folder.
 const std::vector<std::string> kParts = {"", ".", "environment.json", "vmlinux", "rootfs.ext4"};
 
 TEST_F(CacheTest, RemovesWriteAccessToPartsAndKeepsInstall) {
@@ -149,7 +149,7 @@ TEST_F(CacheTest, InstallChangedByOthersIsPulledAgain) {
   expect_installed(sample());
 }
 
-// For good: the rights that gave it away are gone by then.
+// Permanently, although the permissions are fixed by then.
 TEST_F(CacheTest, InstallChangedByOthersStaysUninstalled) {
   pyro_ok({"env", "pull", "tool:1"});
   std::string bytes = read_file(install_dir() / "vmlinux");
@@ -202,7 +202,7 @@ TEST_P(UmaskTest, IsRespected) {
   pull.argv.insert(pull.argv.begin(), shell.begin(), shell.end());
   ASSERT_EQ(run(pull).exit_code, 0);
   for (const std::string& line : tree(home() / ".cache")) {
-    if (line.find("/locks/") != std::string::npos) continue;  // nobody else's business
+    if (line.find("/locks/") != std::string::npos) continue;  // always 0600
     if (line.find("pyro-mcp/environments d 0700") != std::string::npos) continue;
     const bool directory = line.find(" d ") != std::string::npos;
     const std::string mode = std::string(directory ? " d " : " f ") +

@@ -1,4 +1,4 @@
-// Several processes at one cache: they share downloads, wait for each other, and never see a half.
+// Several processes at one cache: shared downloads, lock waits, and no partial install.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -68,7 +68,7 @@ class ConcurrencyTest : public RegistryHarness {
                                                dir_ / ("err" + number));
   }
 
-  /// No layer is whole before clear_rules().
+  /// Layers stay incomplete until clear_rules().
   void hold_layers() {
     registry_->add_rule({.kind = RequestKind::blob}, faults::held_after(100'000));
   }
@@ -80,7 +80,7 @@ class ConcurrencyTest : public RegistryHarness {
     return pull;
   }
 
-  /// One that waits for it.
+  /// A pull that waits for the lock.
   Process start_waiting_pull(const std::vector<std::string>& options = {}) const {
     std::vector<std::string> words{"env", "pull", "tool:1"};
     words.insert(words.end(), options.begin(), options.end());
@@ -171,7 +171,7 @@ TEST_F(ConcurrencyTest, LockTimeoutNamesStoppedHolder) {
   holder->terminate();
 }
 
-// As 'pyro env prune --dry-run' does to see whether it is in use.
+// Like the probe of 'pyro env prune --dry-run'.
 TEST_F(ConcurrencyTest, ExportWaitsForBriefUseLock) {
   pyro_ok({"env", "pull", "tool:1"});
   auto asking =
@@ -183,7 +183,7 @@ TEST_F(ConcurrencyTest, ExportWaitsForBriefUseLock) {
   EXPECT_EQ(user.wait().exit_code, 0) << user.output();
 }
 
-// A removed lock excludes nobody, so both do the work; the cache must not mind.
+// Without the lock both processes download; the cache must stay intact.
 TEST_F(ConcurrencyTest, RemovedLockCausesSecondDownloadOnly) {
   hold_layers();
   const Process first = start_pull();
@@ -211,7 +211,7 @@ TEST_F(ConcurrencyTest, CacheRemovedDuringPullIsAnError) {
   expect_installed(sample());
 }
 
-// Nothing that is open, a lock least of all, may live on in a process that pyro starts.
+// Child processes must inherit no descriptor, least of all a lock.
 TEST_F(ConcurrencyTest, NoDescriptorLeaksIntoChildren) {
   hold_layers();
   const Process pull = start_pull();
@@ -222,7 +222,7 @@ TEST_F(ConcurrencyTest, NoDescriptorLeaksIntoChildren) {
     locks += is_lock(file) ? 1 : 0;
   }
   EXPECT_EQ(locks, 2) << "of the environment, and of the staging directory";
-  const auto ours = open_files(::getpid());  // what whoever started the test left open
+  const auto ours = open_files(::getpid());  // inherited from the test runner
   for (const pid_t child : children(pull->pid())) {
     int sockets = 0;
     for (const OpenFile& file : open_files(child)) {
@@ -254,7 +254,7 @@ TEST_F(ConcurrencyTest, ConcurrentPrunesSucceed) {
 
 // Under load.
 
-/// How often each has to be done, beside the others.
+/// Minimum number of runs of each command.
 int rounds() {
   return long_tests() ? 60 : 4;
 }
@@ -267,8 +267,8 @@ class StressTest : public ConcurrencyTest {
     pyro_ok({"env", "pull", "tool:1"});
   }
 
-  /// Each command again and again, all of them at the same time, until each was run often enough;
-  /// `check` is handed what came of it.
+  /// Runs all commands at the same time, each repeatedly, until each ran rounds() times; `check`
+  /// gets each result.
   struct Repeated {
     std::vector<std::string> words;
     std::function<void(const ProcessResult&)> check;
@@ -286,7 +286,7 @@ class StressTest : public ConcurrencyTest {
     }
   }
 
-  /// An install that is there the whole time is never anything but whole.
+  /// An install that exists throughout must always verify.
   static void expect_all_ok(const ProcessResult& result) {
     EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
     for (const json& report : parse_json(result.out)) EXPECT_EQ(report["status"], "ok") << report;
@@ -296,13 +296,13 @@ class StressTest : public ConcurrencyTest {
   const fs::path team_ = dir_ / "team.json";
 };
 
-// The pruner does not know the team's environment, and removes it whenever it can; tool:1 is
-// replaced all the time.
+// The team's catalog is not loaded by prune, which therefore removes the team's install whenever it
+// can; tool:1 is replaced all the time.
 TEST_F(StressTest, ConcurrentPullPruneAndVerifySucceed) {
   const auto succeeds = [](const ProcessResult& result) {
     EXPECT_EQ(result.exit_code, 0) << result.out << result.err;
   };
-  // Pruned between its publication and the look at it.
+  // Pruned between its publication and the check after it.
   const auto succeeds_or_is_disturbed = [](const ProcessResult& result) {
     EXPECT_TRUE(result.exit_code == 0 || result.exit_code == 1) << result.err;
     if (result.exit_code == 1) expect_says(result.err, {"was changed by somebody else"});
@@ -348,7 +348,7 @@ TEST_F(StressTest, ReaderSeesMatchingKernelAndRootfs) {
     const auto is_there = [&] {
       return ::stat(install_dir().c_str(), &there) == 0 && mine.st_ino == there.st_ino;
     };
-    // As the documentation asks of users: a lock, and then a look whether it came in time.
+    // As documented for users: take the lock, then check that the install is still the same.
     ASSERT_EQ(::fstat(directory.get(), &mine), 0);
     const fs::path lock = cache() / "locks" / (std::to_string(mine.st_ino) + ".use");
     const FileDescriptor use(::open(lock.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));

@@ -1,4 +1,4 @@
-// Environments across an air gap: out of one cache into a file, and into another cache.
+// Export from one cache into a file, and import into another cache without a network.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/ioctl.h>
@@ -26,12 +26,12 @@ using namespace std::chrono_literals;
 using Words = std::vector<std::string>;
 
 const std::string& initrd() {
-  // Compressed by itself, as they are: it must arrive so.
+  // An initrd is compressed already, and must arrive unchanged.
   static const std::string bytes = compress("modules", Compression::gzip);
   return bytes;
 }
 
-/// One cache to export from, that of the harness, and others to import into.
+/// Exports from the harness's cache and imports into others.
 class ExportImportTest : public PyroHarness {
  protected:
   ExportImportTest() { use_catalog({entry_of("tool:1"), entry_of("tool:2")}); }
@@ -54,7 +54,7 @@ class ExportImportTest : public PyroHarness {
     return (dir_ / "out" / name).string();
   }
 
-  /// In the directory that exports are written to.
+  /// Content of the directory of exports.
   Words files() const { return tree(dir_ / "out"); }
 
   void export_tools() const {
@@ -63,7 +63,7 @@ class ExportImportTest : public PyroHarness {
     pyro_ok({"env", "export", "tool:1", "tool:2", "-o", file()});
   }
 
-  /// On the other side of the gap.
+  /// On the importing side.
   Words over_there(Words words) const {
     words.insert(words.end(), {"--cache-dir", there().string(), "--offline"});
     return words;
@@ -89,7 +89,7 @@ class ExportImportTest : public PyroHarness {
   }
 };
 
-// --- what is carried over ---
+// --- content of exports ---
 
 struct Packing {
   const char* name;
@@ -133,7 +133,7 @@ TEST_F(ExportImportTest, ExportsOfSameInstallsAreIdentical) {
   }
   const ProcessResult piped = pyro_ok({"env", "export", "tool:1", "tool:2", "-o", "-"});
   EXPECT_TRUE(holds(file(), piped.out));
-  // Neither does it matter which holes the file system knows of.
+  // Holes of the file system make no difference.
   const std::string rootfs = read_file(install_dir() / "rootfs.ext4");
   write_file(install_dir() / "rootfs.ext4", rootfs);
   pyro_ok({"env", "export", "tool:1", "tool:2", "-o", file("dense.tar")});
@@ -189,7 +189,7 @@ TEST_F(ExportImportTest, RecordNamesArchiveAndDigest) {
   EXPECT_EQ(record_there()["source"], "oci-archive:" + file() + "@" + digest);
   EXPECT_EQ(record_there()["source_digest"], digest);
   EXPECT_EQ(record_there()["catalog_file"], catalog_file().string());
-  // That it stood in an archive on that machine is nobody's business.
+  // The path on the exporting machine is private.
   expect_hides(read_file(file()), {(dir_ / "tool:1.tar").string()});
 }
 
@@ -283,7 +283,7 @@ TEST_F(ExportImportTest, ExportFollowsLinksToBundle) {
   expect_there(sample());
 }
 
-// --- which environment it becomes ---
+// --- catalog entries of imports ---
 
 class OtherCatalog : public ExportImportTest {
  protected:
@@ -292,7 +292,7 @@ class OtherCatalog : public ExportImportTest {
     digest_ = pyro_json({"env", "export", "tool:1", "-o", file()})["environments"][0]["digest"];
   }
 
-  /// A stranger's image with such annotations.
+  /// A foreign image with these annotations.
   static void write_layout(const fs::path& at, const std::map<std::string, std::string>& texts) {
     const Image image = ImageBuilder()
                             .layer(tar_of(sample()))
@@ -382,7 +382,7 @@ TEST_F(ImportedEntry, KeepsTheRegistryAndItsPinnedImage) {
   EXPECT_EQ(added()["oci_reference"], sha256_digest("pinned"));
   EXPECT_FALSE(added().contains("oci_digest"));
   EXPECT_FALSE(pyro_json(over_there({"env", "inspect", "tool:1"})).contains("outdated"));
-  // What a pull asks for.
+  // The reference that a pull requests.
   const ProcessResult pulled = pyro({"env", "pull", "--force", "tool:1", "--offline", "-v"});
   EXPECT_EQ(pulled.exit_code, 4);
   expect_says(pulled.err, {"r.example/team/tool@" + sha256_digest("pinned")});
@@ -479,8 +479,8 @@ TEST_F(OtherCatalog, RejectsIncompatibleEntry) {
 }
 
 TEST_F(OtherCatalog, PinIsComparedWithDigestNotWithAnnotation) {
-  // The export says truthfully where it came from, which is what is pinned. Still, only the digest
-  // of the image itself could show that.
+  // The annotation truthfully names the pinned digest, and must not satisfy the pin: only the
+  // digest of the image itself may.
   const std::string original = sha256_digest("the original");
   json pinned = oci_entry("r.example", "tool", "1");
   pinned["oci_digest"] = original;
@@ -505,7 +505,7 @@ TEST_F(OtherCatalog, ImportsPinnedImage) {
   EXPECT_EQ(pyro_ok(over_there({"env", "pull", "tool:1"})).out, installed_there().string() + "\n");
   pinned["oci_digest"] = sha256_digest("another");
   use_catalog({pinned});
-  // From now on it is outdated, and what would replace it cannot be asked for.
+  // The install is outdated now, and its replacement cannot be fetched offline.
   expect_failure(over_there({"env", "pull", "tool:1"}), 4, {"offline"});
 }
 
@@ -516,7 +516,7 @@ TEST_F(OtherCatalog, RejectsImageForPinnedArchive) {
   expect_failure(over_there({"env", "import", file()}), 5, {"the catalog pins the archive"});
 }
 
-// --- what is not exported ---
+// --- failed exports ---
 
 TEST_F(ExportImportTest, ExportRejectsMissingEnvironments) {
   install("tool:1", sample());
@@ -580,7 +580,7 @@ TEST_F(ExportImportTest, ExportToFullDiskFailsAndLeavesNothing) {
   EXPECT_EQ(files(), Words{});
 }
 
-/// With a root file system that no host has exported before the test is over: 4 TiB of holes.
+/// Exports 4 TiB of holes, which no host finishes before the test ends.
 class LongExport : public ExportImportTest {
  protected:
   LongExport() {
@@ -593,7 +593,7 @@ class LongExport : public ExportImportTest {
   }
   ~LongExport() override { export_->terminate(); }
 
-  /// The file that is written has no name before it is whole.
+  /// The output file has no name until it is complete.
   [[nodiscard]] bool has_output_open() const {
     const auto is_output = [&](const fs::directory_entry& descriptor) {
       std::error_code gone;
@@ -676,7 +676,7 @@ TEST_F(PipedExport, WaitsForNonBlockingPipe) {
   EXPECT_EQ(read_file(file("slow.tar")), read_file(file()));
 }
 
-// --- what others read and write ---
+// --- layouts of skopeo ---
 
 class Skopeo : public ExportImportTest {
  protected:
@@ -716,7 +716,7 @@ TEST_F(Skopeo, CopiesExportOutOfRegistryForImport) {
   export_tools();
   skopeo_copy("oci-archive:" + file() + ":tool:2", in_registry("two:1"), options_);
   skopeo_copy(in_registry("two:1"), "oci-archive:" + file("back.tar"), options_);
-  // The layout's index was made anew; the image still says what it is.
+  // skopeo wrote a new index; the manifest still has the annotations.
   pyro_ok(over_there({"env", "import", file("back.tar")}));
   expect_there(other_artifacts(2), "tool_2-1.0.0");
 }

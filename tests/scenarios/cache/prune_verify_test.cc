@@ -1,4 +1,4 @@
-// What prune takes and what it leaves; what verify finds and what a repair replaces.
+// Installs removed and kept by prune; damage found by verify and replaced by repair.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ class PruneTest : public PyroHarness {
  protected:
   PruneTest() { use_catalog({entry(), entry("good:1")}); }
 
-  /// Exactly these are said to go, and to stay for a reason; all else is not mentioned.
+  /// The report lists exactly these as removed, and these as kept for a reason.
   void expect_pruned(const json& report, const std::vector<std::string>& deleted,
                      const std::vector<std::string>& in_use = {},
                      const std::vector<std::string>& other_catalog = {}) const {
@@ -43,7 +43,7 @@ class PruneTest : public PyroHarness {
 
 struct Leftover {
   const char* name;
-  /// Makes something in the cache and returns what prune calls it.
+  /// Makes an entry in the cache and returns its name in prune's report.
   std::function<std::string(const fs::path& cache)> make;
   bool goes;
   std::vector<std::string> options = {};
@@ -253,7 +253,7 @@ TEST_F(PruneTest, InstallsOfOtherCatalogsAreKept) {
   expect_pruned(pyro_json({"env", "prune"}), {}, {}, {"team_1-1.0.0"});
   expect_pruned(pyro_json({"env", "prune", "--catalog", team.string()}), {});
   expect_pruned(pyro_json({"env", "prune", "--unknown", "--catalog", team.string()}), {});
-  // Loaded, and no longer in it.
+  // The catalog is loaded, and the environment no longer in it.
   write_catalog(team, {entry("team:2")});
   expect_pruned(pyro_json({"env", "prune", "--dry-run", "--catalog", team.string()}),
                 {"team_1-1.0.0"});
@@ -277,7 +277,7 @@ TEST_F(PruneTest, MatchesCatalogFileInAnySpelling) {
       1u);
 }
 
-// A catalog moved, or another one has the same environment: what list calls installed must stay.
+// The catalog was moved, or another one has the same environment: installed ones must stay.
 TEST_F(PruneTest, UnknownOptionSparesEntriesOfLoadedCatalogs) {
   write_install(install_dir("tool:1"),
                 record_text("tool:1", "1.0.0", {{"catalog_file", "/moved/away.json"}}));
@@ -351,7 +351,6 @@ class VerifyTest : public RegistryHarness {
   fs::path rootfs() const { return install_dir() / "rootfs.ext4"; }
   fs::path kernel() const { return install_dir() / "vmlinux"; }
 
-  /// Into a folder whose path has `length` characters; it is then the cache of every command.
   static void flip_byte(const fs::path& file, std::size_t offset) {
     std::string bytes = read_file(file);
     bytes.at(offset) ^= 1;
@@ -403,7 +402,7 @@ const std::vector<Damage> kDamages = {
      "modified", "ok", "modified"},
     {"ByteOfTheKernel", [](const fs::path& install) { write_at(install / "vmlinux", 0, "x"); },
      "modified", "modified", "ok"},
-    {"ZerosInsteadOfAHole",  // as cp without --sparse leaves them: the content is what counts
+    {"ZerosInsteadOfAHole",  // as cp without --sparse writes them: same content
      [](const fs::path& install) { change_rootfs(install, [](std::string&) {}); }, "ok", "ok",
      "ok"},
     {"OneHole",

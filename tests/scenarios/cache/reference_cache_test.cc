@@ -1,4 +1,4 @@
-// One cache for two programs: what the Python reference wrote is ours, and the other way round.
+// One cache for pyro and the Python reference: each uses the other's installs.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -14,7 +14,7 @@ using nlohmann::json;
 constexpr char kDigest[] =
     "sha256:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-// What EnvironmentStore._load_installed_environment asks for, and the form of the record.
+// The checks of EnvironmentStore._load_installed_environment, and the record's format.
 constexpr char kReferenceCheck[] = R"(
 import json, pathlib, sys
 root = pathlib.Path(sys.argv[1])
@@ -33,7 +33,7 @@ print(metadata["source"], metadata["source_digest"])
 
 class ReferenceCacheTest : public RegistryHarness {
  protected:
-  // Nobody is to be reached: the built-in environments name a real registry.
+  // Blocks requests: the built-in environments name a real registry.
   ReferenceCacheTest() {
     variables_["https_proxy"] = "http://localhost:" + std::to_string(unused_port());
   }
@@ -95,7 +95,7 @@ class ReferenceCacheTest : public RegistryHarness {
         {"installed", false},
         {"cache_dir", cache().string()},
         {"install_dir", (cache() / "linux-x86_64/debian_12-1.0.0").string()},
-        {"compatible", true},  // ours
+        {"compatible", true},  // pyro only
     };
   }
 };
@@ -135,8 +135,8 @@ TEST_F(ReferenceCacheTest, InspectMatchesFieldsOfReference) {
   expected["installed"] = true;
   expected["install_manifest"] = (install_dir("debian:12") / "environment.json").string();
   const json inspected = pyro_json({"env", "inspect", "debian:12"});
-  expected["installed_bytes"] = inspected["installed_bytes"];  // ours
-  expected["installed_digest"] = kDigest;                      // ours
+  expected["installed_bytes"] = inspected["installed_bytes"];  // pyro only
+  expected["installed_digest"] = kDigest;                      // pyro only
   EXPECT_EQ(inspected, expected);
   EXPECT_TRUE(inspected["installed_bytes"].is_number_unsigned());
 }
@@ -202,7 +202,7 @@ TEST_F(ReferenceCacheTest, MinimalRecordCountsAsInstalled) {
   EXPECT_EQ(pulled["installed_digest"], json());
 }
 
-// The other way round.
+// Records of pyro, read by the reference.
 
 class PyroRecordTest : public ReferenceCacheTest {
  protected:

@@ -1,4 +1,4 @@
-// What a cache may have become by itself or by other hands: told truthfully, and cured.
+// Damaged caches: reported correctly, and repaired.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// The report of one environment: an error is told without a list around it.
+/// The report of one environment; an error has no list around it.
 json only_report(const json& document) {
   return document.is_array() ? document.at(0) : document;
 }
@@ -32,7 +32,7 @@ class DamagedCacheTest : public RegistryHarness {
     return tool != environments.end() && (*tool)["installed"] == true;
   }
 
-  /// As verify says it; "absent" where it says that nothing is installed.
+  /// The status of verify, or "absent" if nothing is installed.
   std::string verified() const {
     const ProcessResult result = pyro({"env", "verify", "tool:1", "--json"});
     const json report = only_report(parse_json(result.out));
@@ -54,7 +54,7 @@ struct Rot {
   std::function<void(const fs::path& install)> spoil;
   const char* verified;
   bool listed = false;
-  /// What replaces it; a plain pull replaces what is not installed.
+  /// The command that replaces it; a plain pull replaces only absent installs.
   std::vector<std::string> cure = {"env", "pull", "tool:1"};
 
   friend void PrintTo(const Rot& self, std::ostream* out) { *out << self.name; }
@@ -184,7 +184,7 @@ TEST_P(DamagedInstallTest, IsPrunedUnlessInstalled) {
 
 INSTANTIATE_TEST_SUITE_P(DamagedInstalls, DamagedInstallTest, ::testing::ValuesIn(kRots), row_name);
 
-// One bit, wherever it is: in data, in a hole, in the last byte of each file.
+// In data, in a hole, and in the last byte of each file.
 TEST_F(DamagedCacheTest, VerifyFindsOneFlippedBit) {
   pyro_ok({"env", "pull", "tool:1"});
   for (const auto& [name, bytes] :
@@ -210,7 +210,7 @@ TEST_F(DamagedCacheTest, VerifyFindsOneFlippedBit) {
 struct Room {
   const char* name;
   std::function<void(const fs::path& cache)> spoil;
-  /// What the pull's error must name; empty where it works nevertheless.
+  /// Named by the pull's error; empty if the pull succeeds.
   const char* obstacle = "";
 
   friend void PrintTo(const Room& self, std::ostream* out) { *out << self.name; }
@@ -276,7 +276,7 @@ TEST_P(SpoiledCacheTest, PullSucceedsOrNamesTheObstacle) {
 
 INSTANTIATE_TEST_SUITE_P(Directories, SpoiledCacheTest, ::testing::ValuesIn(kRooms), row_name);
 
-// What may not be looked at is not the same as what is not there.
+// Unreadable is not absent.
 
 class UnreadableCacheTest : public DamagedCacheTest {
  protected:
@@ -323,7 +323,7 @@ TEST_F(UnreadableCacheTest, VerifyAndPruneReportUnreadableInstall) {
   expect_prune_fails_at("tool_1-1.0.0");
 }
 
-// Nobody can say then whose the saved states are.
+// The owners of the saved states are unknown then.
 TEST_F(UnreadableCacheTest, PruneKeepsStatesOfUnreadableInstalls) {
   const fs::path memory = cache() / "prepared/tool_1/none/memory";
   write_file(memory, "saved");

@@ -1,4 +1,4 @@
-// Stores of others: what is installed there is used, and nothing is written to them.
+// Stores: installs in caches of other users are used and never written.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -139,7 +139,7 @@ TEST_F(StoresTest, DoctorReportsStores) {
   expect_says(finding()["remedy"], {"chmod go-w"});
 }
 
-/// A machine from a store.
+/// Runs from a store.
 class StoreRunTest : public MachineHarness {};
 
 TEST_F(StoreRunTest, PreparesStateInOwnCache) {

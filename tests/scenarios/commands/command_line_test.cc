@@ -1,4 +1,4 @@
-// The command line as its users meet it: words in, text and exit codes out.
+// The command line: arguments, output and exit codes.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -35,7 +35,7 @@ class CommandLineTest : public RegistryHarness {
     made.expect_matches(name);
   }
 
-  /// An image whose every byte is known: its digest is in the transcripts.
+  /// Two environments of one image with fixed bytes: its digest is in the snapshots.
   void offer_two() const {
     registry_->put(kRepository, "1", image());
     json pinned = oci_entry(registry_->host(), kRepository, "1", "tool:2");
@@ -58,7 +58,7 @@ class CommandLineTest : public RegistryHarness {
     return run(made);
   }
 
-  /// Through a shell that does something to its own descriptors or limits first.
+  /// Through a shell that first changes its descriptors or limits.
   ProcessResult through_shell(const std::string& script, const Words& words) const {
     Command made = command(words);
     made.argv = joined({"/bin/sh", "-c", script, "sh"}, made.argv);
@@ -370,7 +370,7 @@ TEST_F(CommandLineTest, SucceedsWhenReaderClosesPipe) {
 
 TEST_F(CommandLineTest, ClosedStreamsDoNotCorruptInstall) {
   offer_two();
-  // What is written to a standard output that is closed is lost, and that is a failure.
+  // Output to a closed stream is lost, which is a failure.
   const std::pair<const char*, int> rows[] = {
       {"exec \"$@\" >&-", 6}, {"exec \"$@\" 2>&-", 0}, {"exec \"$@\" <&- >&- 2>&-", 6}};
   for (const auto& [closed, code] : rows) {

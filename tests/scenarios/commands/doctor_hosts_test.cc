@@ -1,4 +1,4 @@
-// What pyro doctor finds, on hosts that lack this and that.
+// Findings of pyro doctor on hosts with missing parts.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,13 +33,13 @@ class DoctorTest : public RegistryHarness {
     return nullptr;
   }
 
-  /// Asks the one registry that is the test's, and no other.
+  /// Checks the registry of the test only.
   json ask_registry(int exit_code) {
     const json document = examine({"--check-registry", "--environment", "tool:1"}, exit_code);
     return finding(document, "registry " + host_);
   }
 
-  /// A monitor that is there, so that something else decides.
+  /// Provides a QEMU, so that other findings decide the exit code.
   void have_monitor(const std::string& version = "9.1.0") {
     write_file(home() / "qemu", "#!/bin/sh\necho 'QEMU emulator version " + version + "'\n");
     ::chmod((home() / "qemu").c_str(), 0755);
@@ -140,7 +140,7 @@ TEST_F(DoctorTest, ContactsRegistriesOnlyWithOption) {
 
 TEST_F(DoctorTest, ReportsUnreachableRegistryAsMissing) {
   registry_.reset();
-  // It took its authority's file along.
+  // The certificate file was removed with the registry.
   const json document = examine({"--check-registry", "--environment", "tool:1"}, 1);
   expect_says(finding(document, "registries")["message"], {"No such file"});
   variables_.erase("SSL_CERT_FILE");

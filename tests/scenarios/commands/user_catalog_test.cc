@@ -1,4 +1,4 @@
-// Environments of one's own: added, installed, removed; and everything that is no environment.
+// The user's environments: `env add`, pull and `env remove`; and sources that are refused.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -46,7 +46,7 @@ class AddTest : public HostileHarness {
     EXPECT_EQ(configuration(), before);
   }
 
-  /// But for the lock, which says who had it last.
+  /// Without the lock file, which holds the last owner's process id.
   std::vector<std::string> configuration() const {
     auto lines = snapshot(home() / ".config");
     std::erase_if(lines, [](const std::string& line) {
@@ -56,7 +56,7 @@ class AddTest : public HostileHarness {
   }
 };
 
-// --- what is added ---
+// --- accepted sources ---
 
 TEST_F(AddTest, AddsImageInRegistry) {
   registry_->put(kRepository, "1", image_of(sample()));
@@ -93,7 +93,7 @@ TEST_F(AddTest, AddsImageByDigest) {
   EXPECT_EQ(registry_->count(RequestKind::manifest, "1"), 0) << "the tag is never asked for";
 }
 
-// As pyro's install records, and as skopeo and podman name it.
+// As in pyro's install records, and as skopeo and podman write them.
 TEST_F(AddTest, AcceptsSchemesOfRegistries) {
   registry_->put(kRepository, "1", image_of(sample()));
   pyro_ok({"env", "add", "a", "oci://" + reference()});
@@ -109,7 +109,7 @@ TEST_F(AddTest, AcceptsSchemesOfRegistries) {
 TEST_F(AddTest, DirectoryIsCopiedIntoTheCache) {
   const fs::path out = dir_ / "out";
   write_artifacts(out);
-  fs::resize_file(out / "rootfs.ext4", 4096);  // nothing but holes behind
+  fs::resize_file(out / "rootfs.ext4", 4096);  // only holes follow
   fs::resize_file(out / "rootfs.ext4", std::uintmax_t{1} << 30);
   write_file(out / "initrd.img", "initrd");
   write_file(out / "notes.txt", "mine");
@@ -126,7 +126,7 @@ TEST_F(AddTest, DirectoryIsCopiedIntoTheCache) {
   EXPECT_FALSE(fs::is_symlink(install / "vmlinux"));
   EXPECT_EQ(record("mine:1")["artifacts"].size(), 3U);
   EXPECT_EQ(pyro_json({"env", "verify", "mine:1"})[0]["status"], "ok");
-  // The cache needs the directory no more.
+  // The install does not depend on the directory.
   fs::remove_all(out);
   EXPECT_EQ(pyro_json({"env", "verify", "mine:1"})[0]["status"], "ok");
   const ProcessResult again = pyro({"env", "pull", "--force", "mine:1"});
@@ -226,7 +226,7 @@ TEST_F(AddTest, InstallsFromImageLayoutInTar) {
   expect_installed(sample(), "c");
 }
 
-// Some tars have no magic number; whatever is compressed, only a pull unpacks.
+// Old tars have no magic number; compressed archives are checked by the pull only.
 TEST_F(AddTest, AcceptsOldAndCompressedTars) {
   write_file(dir_ / "v7.tar", TarBuilder()
                                   .tweak({.magic = TarMagic::v7})
@@ -350,7 +350,7 @@ TEST_F(AddTest, ReplacedEntryHintsAtForcedPull) {
   expect_installed(other_artifacts(2), "mine");
 }
 
-// --- what is not ---
+// --- refused sources ---
 
 struct BadSource {
   const char* name;
@@ -530,7 +530,7 @@ TEST_F(AddTest, RemovesInstallWithoutHome) {
   EXPECT_FALSE(fs::exists(install_dir("debian:12")));
 }
 
-// --- at the same time ---
+// --- concurrent changes ---
 
 TEST_F(AddTest, EightConcurrentAddsLoseNothing) {
   constexpr int kProcesses = 8;
@@ -545,7 +545,7 @@ TEST_F(AddTest, EightConcurrentAddsLoseNothing) {
   EXPECT_EQ(pyro_json({"env", "list"})["environments"].size(), 3U + kProcesses);
 }
 
-/// It no longer just dies of them.
+/// Whether the process has a handler for SIGINT.
 bool catches_interrupts(pid_t process) {
   std::ifstream status("/proc/" + std::to_string(process) + "/status");
   for (std::string line; std::getline(status, line);) {
@@ -566,7 +566,7 @@ TEST_F(AddTest, InterruptEndsWaitForCatalogLock) {
   EXPECT_EQ(read_file(user_file()), before);
 }
 
-// --- and removed ---
+// --- env remove ---
 
 class RemoveTest : public AddTest {
  protected:

@@ -1,4 +1,4 @@
-// A registry's answers: those that must be refused, and odd ones that must not be.
+// Answers of registries that must be refused, and odd ones that must be accepted.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -19,7 +19,7 @@ constexpr RequestKind kManifest = RequestKind::manifest;
 constexpr RequestKind kBlob = RequestKind::blob;
 constexpr RequestKind kToken = RequestKind::token;
 
-/// What a row starts from: all well. It spoils what it is about.
+/// The valid setup that each row modifies.
 struct Scene {
   FakeRegistry& registry;
   Image image;
@@ -96,7 +96,7 @@ Spoil layer_flipped_at(std::ptrdiff_t place) {
 }
 
 const std::vector<Answer> kRefusedAnswers = {
-    // What the registry says of the request.
+    // Statuses.
     {"Denied",
      answered(kManifest,
               faults::status(403, {}, R"({"errors":[{"code":"DENIED","message":"not for you"}]})")),
@@ -279,7 +279,7 @@ TEST_P(RefusedAnswer, LeavesAnInstallAlone) {
 
 INSTANTIATE_TEST_SUITE_P(Answers, RefusedAnswer, ::testing::ValuesIn(kRefusedAnswers), row_name);
 
-// --- odd, and yet right ---
+// --- accepted answers ---
 
 Spoil tokens_with(const std::function<void(AuthOptions&)>& edit) {
   return [=](Scene& scene) {
@@ -383,7 +383,7 @@ TEST_P(ToleratedAnswer, IsInstalled) {
 INSTANTIATE_TEST_SUITE_P(Answers, ToleratedAnswer, ::testing::ValuesIn(kToleratedAnswers),
                          row_name);
 
-// --- where a row is not enough ---
+// --- answers beyond the tables ---
 
 class HostileAnswerTest : public HostileHarness {
  protected:

@@ -1,4 +1,4 @@
-// References and catalogs that must be refused before anything is asked for.
+// References and catalogs that must be refused before any request.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 

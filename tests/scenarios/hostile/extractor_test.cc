@@ -1,4 +1,4 @@
-// The process that a pull unpacks in: what it has, and what comes of its end.
+// The extractor process: its privileges, and the effects of its end.
 
 #include <csignal>
 #include <fstream>
@@ -60,7 +60,7 @@ class ExtractorTest : public RegistryHarness {
     });
   }
 
-  // The last thing but one that is done.
+  // The limits are set second to last.
   [[nodiscard]] bool limited() const {
     std::ifstream file(fs::path("/proc") / std::to_string(*extractor_) / "limits");
     for (std::string line; std::getline(file, line);) {
@@ -80,7 +80,7 @@ TEST_F(ExtractorTest, IsSandboxedWhileItExtracts) {
 #ifdef PYRO_SANITIZED
   GTEST_SKIP() << "sanitizers need more system calls";
 #endif
-  // The second forbids threads.
+  // The second filter forbids threads.
   ASSERT_TRUE(eventually([&] { return status_of(*extractor_)["Seccomp_filters"] == "2"; }));
   auto status = status_of(*extractor_);
   EXPECT_EQ(status["NoNewPrivs"], "1");
@@ -171,7 +171,7 @@ TEST_F(ExtractorTest, ExitsWhenPullIsKilled) {
 }
 
 TEST_F(ExtractorTest, ExitsWhenPullIsInterrupted) {
-  // A terminal sends it to both.
+  // A terminal signals both processes.
   ASSERT_EQ(::kill(*extractor_, SIGINT), 0);
   ASSERT_EQ(::kill(*extractor_, SIGTERM), 0);
   pull_->send_signal(SIGINT);

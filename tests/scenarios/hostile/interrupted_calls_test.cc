@@ -1,4 +1,4 @@
-// System calls that a signal breaks into: each is made again, and nothing comes of it.
+// System calls interrupted by signals: each is repeated, and all commands succeed.
 #include <gtest/gtest.h>
 
 #include "scenarios/registry_harness.h"

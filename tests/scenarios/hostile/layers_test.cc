@@ -1,4 +1,4 @@
-// Layers that must not be unpacked: hostile, damaged or of no use.
+// Layers that must be refused: hostile, damaged or incomplete.
 //
 // Each row runs twice, into an empty cache and over an older install, and both times the cache must
 // be as before.
@@ -11,7 +11,7 @@
 namespace pyro::testing {
 namespace {
 
-/// The bytes of a layer, one that is good unless the row spoils it.
+/// The layers of a row's image.
 struct Layers {
   ImageBuilder image{ImageFormat::oci};
 
@@ -131,7 +131,7 @@ const std::vector<HostileLayer> kRows = {
               .file("e/vmlinux", "e")
               .file("rootfs.ext4", "r")),
      {"vmlinux"}},
-    // What is missing.
+    // Missing artifacts.
     {"NoKernel",
      only(TarBuilder().file("rootfs.ext4", "r")),
      {"environment archive did not contain vmlinux"}},

@@ -1,5 +1,4 @@
-// Image layouts that are cut, changed, or made to be misread: each is refused, or gives exactly
-// what was exported.
+// Damaged and hostile image layouts: each is refused, or imports exactly the exported artifacts.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -30,7 +29,7 @@ class HostileLayouts : public HostileHarness {
   std::string file() const { return (dir_ / "export.tar").string(); }
   std::string bad_file() const { return (dir_ / "bad.tar").string(); }
 
-  /// As it is, or with something done to its directory.
+  /// Unpacks the export into layout_.
   void unpack() const {
     fs::create_directories(layout_);
     run_checked({.argv = {"tar", "-xf", file(), "-C", layout_.string()}});
@@ -55,7 +54,7 @@ class HostileLayouts : public HostileHarness {
     expect_installed(sample());
   }
 
-  /// Either it is refused and nothing changed, or what was exported is installed.
+  /// The import either fails and changes nothing, or installs the exported artifacts.
   void expect_refused_or_right(const std::string& bytes, std::size_t at) {
     write_file(bad_file(), bytes);
     const auto before = cache_state();
@@ -196,7 +195,7 @@ TEST_F(HostileLayouts, RejectsAbsoluteAndParentMemberNames) {
   }
 }
 
-// As large as all of pyro may be, if they were all kept.
+// 78 MB of names, more than pyro's memory limit.
 TEST_F(HostileLayouts, ImportsArchiveWithThousandsOfLongNames) {
   TarBuilder names;
   for (int i = 0; i < 1300; ++i) {

@@ -1,5 +1,4 @@
-// A machine that does not play along: disks that fail, calls that are refused, clocks that lie,
-// surroundings of nonsense.
+// Faults of the host: failing disks and system calls, wrong clocks, invalid variables.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -213,7 +212,7 @@ TEST_F(HostFaultsTest, ListIsTheSameInEveryTimeZone) {
   }
 }
 
-// --- surroundings ---
+// --- variables ---
 
 TEST_F(HostFaultsTest, HintsAtCacheDirOptionWithoutHome) {
   const Variables nothing{

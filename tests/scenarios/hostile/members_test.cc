@@ -1,5 +1,5 @@
-// What a layer may hold: compressed bytes that lie, members that must be refused, and odd ones that
-// must not be.
+// Content of layers: damaged compression and members that must be refused, and odd ones that must
+// be accepted.
 #include <gtest/gtest.h>
 
 #include "scenarios/hostile_harness.h"
@@ -19,7 +19,7 @@ struct Layer {
   friend void PrintTo(const Layer& self, std::ostream* out) { *out << self.name; }
 };
 
-/// Made when its test runs: each is a process of its own, which would make the layers of all.
+/// Built when the test runs: each test is a process, which would otherwise build all layers.
 Make late(Make (*make)()) {
   return [make](ImageBuilder& image) { make()(image); };
 }
@@ -38,7 +38,7 @@ Make tar(const TarBuilder& tar) {
   return [tar](ImageBuilder& image) { image.layer(tar.finish()); };
 }
 
-/// A member in front of a good environment: what comes first may spoil what follows.
+/// Adds a member in front of a good environment.
 Make first(const std::function<void(TarBuilder&)>& add) {
   return [add](ImageBuilder& image) {
     TarBuilder built;
@@ -321,7 +321,7 @@ const std::vector<Layer> kRefusedLayers = {
                      {.size = 9000, .extents = {{-4096, 4}}, .stored = "data"});
      }),
      {"layer 1"}},
-    // Artifacts that are none.
+    // Invalid artifacts.
     {"EmptyKernel",
      late(
          [] { return tar(TarBuilder().file("vmlinux", "").file("rootfs.ext4", sample().rootfs)); }),
@@ -409,7 +409,7 @@ TEST_P(RefusedLayer, LeavesAnInstallAlone) {
 
 INSTANTIATE_TEST_SUITE_P(Layers, RefusedLayer, ::testing::ValuesIn(kRefusedLayers), row_name);
 
-// --- odd, and yet right ---
+// --- accepted layers ---
 
 const std::vector<Layer> kToleratedLayers = {
     {"GzipWithAnExtraField", late([] {
@@ -514,7 +514,7 @@ const std::vector<Layer> kToleratedLayers = {
                       .file("vmlinux", sample().kernel)
                       .file("rootfs.ext4", sample().rootfs));
      })},
-    // libarchive ends a name at a zero byte and passes over names for all members.
+    // libarchive ends a name at a zero byte and ignores global names.
     {"ZeroByteInAPaxPath", late([] {
        return tar(TarBuilder()
                       .file("vmlinux", sample().kernel)

@@ -1,4 +1,4 @@
-// Copies into machines that really boot, and out of them.
+// Copies into and out of machines that boot.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>

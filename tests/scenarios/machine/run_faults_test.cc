@@ -1,4 +1,4 @@
-// Machines that cannot be, guests that misbehave: told in a line, and nothing is left.
+// Machines that cannot start and guests that fail: a clear error, and nothing left behind.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -117,7 +117,7 @@ TEST_F(RunFaultsTest, FailsWhenRequiredKvmDoesNotWork) {
   expect_says(mistyped.err, {"PYRO_KVM", "'require'"});
 }
 
-// Emulation in the place of KVM, and no microvm but the one that KVM is tried with.
+// Replaces KVM by emulation, and lets no microvm start but the KVM test guest.
 constexpr const char* kWithoutMicrovm = R"(#!/bin/sh
 case " $* " in
   *" microvm,"*" -m 64 "*) ;;
@@ -241,7 +241,7 @@ TEST_F(RunFaultsTest, BootsAfterStateWasTruncated) {
 
 class SmallDiskTest : public RunFaultsTest {
  protected:
-  /// Where states are made, of that size.
+  /// Limits the file system on which states are made.
   bool mount_staging(const std::string& size) {
     use_own_cache();
     mounted_ = PrivateMount::tmpfs(cache() / "staging", "size=" + size + ",mode=755");

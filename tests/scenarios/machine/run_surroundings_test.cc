@@ -1,4 +1,4 @@
-// What commands find around them in machines that really boot, as on any Linux.
+// The guest's system as commands expect it: host name, loopback, limits, devices, control groups.
 #include <gmock/gmock.h>
 
 #include "scenarios/machine_harness.h"

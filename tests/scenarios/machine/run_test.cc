@@ -1,4 +1,4 @@
-// Commands in machines that really boot.
+// Commands in machines that boot.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -39,7 +39,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 class RunTest : public MachineHarness {
  protected:
-  /// Of all that machines are started from.
+  /// Digests of all files that machines start from.
   static std::string digests(const fs::path& state = shared_state()) {
     Command sum{.argv = {"sha256sum", (state / "memory").string(), (state / "devices").string()}};
     for (const char* const name : {kKernel, kRootfs, kInitrd}) {
@@ -48,7 +48,7 @@ class RunTest : public MachineHarness {
     return run(sum).out;
   }
 
-  /// What it says, in a machine that went on from the state.
+  /// Standard output of `script` in a machine resumed from the state.
   std::string run_warm(const std::string& script,
                        const std::vector<std::string>& options = {}) const {
     std::vector<std::string> words{"--json"};
@@ -88,7 +88,7 @@ class RunTest : public MachineHarness {
   int started_ = 0;
 };
 
-// --- how it ends ---
+// --- exit codes ---
 
 struct End {
   const char* name;
@@ -219,7 +219,7 @@ TEST_F(RunTest, BackgroundProcessDoesNotDelayExit) {
   EXPECT_EQ(result.out, "done\n");
 }
 
-// --- words ---
+// --- arguments and surroundings ---
 
 TEST_F(RunTest, PassesArgumentsUnchanged) {
   const std::vector<std::string> words{
@@ -270,7 +270,7 @@ TEST_F(RunTest, HidesVariablesOfHost) {
 }
 
 TEST_F(RunTest, OpensStandardStreamsOnly) {
-  // The fourth is of the directory itself.
+  // Descriptor 3 is the directory that ls reads.
   EXPECT_EQ(run_in_guest({"ls", "/proc/self/fd"}).out, "0\n1\n2\n3\n");
 }
 
@@ -300,7 +300,7 @@ TEST_F(RunTest, TerminalOptionAllocatesPty) {
   EXPECT_NE(run_script("test -t 0 || test -t 1").exit_code, 0) << "none unless asked for";
 }
 
-// --- its end ---
+// --- end of the machine ---
 
 TEST_F(RunTest, MachineEndsWithItsParent) {
   const auto endless = start_endless();
@@ -311,7 +311,7 @@ TEST_F(RunTest, MachineEndsWithItsParent) {
   EXPECT_TRUE(eventually([&] { return ::kill(children[0], 0) != 0; }));
 }
 
-// --- what is left ---
+// --- states ---
 
 TEST_F(RunTest, RunLeavesNothingForTheNext) {
   const std::string before = digests();
@@ -351,7 +351,7 @@ TEST_F(RunTest, QemuRunsConfined) {
   const auto children = children_of(endless->pid());
   ASSERT_EQ(children.size(), 1u);
   const fs::path process = "/proc/" + std::to_string(children[0]);
-  // The C library cuts up its own variable where it has a colon.
+  // The C library splits GLIBC_TUNABLES at its colons.
   std::string variables = read_file(process / "environ");
   std::ranges::replace(variables, '\0', ':');
   EXPECT_EQ(variables,
@@ -410,7 +410,7 @@ TEST_F(RunTest, StartsWarmFromReadOnlyCache) {
   EXPECT_EQ(parse_json(result.out)["started"], "warm");
 }
 
-// Its inode, size and time say nothing of it.
+// Inode, size and time stay the same.
 TEST_F(RunTest, VerifyFindsFlippedByteInState) {
   use_own_cache();
   prepare();
@@ -509,7 +509,7 @@ TEST_F(RunTest, PrepareSkipsExistingState) {
 
 // --- networks ---
 
-/// A port of this host's loopback interface that says what it heard.
+/// A TCP server on loopback that answers "heard " and the request.
 class Echo {
  public:
   Echo() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -558,7 +558,7 @@ TEST_F(RunTest, UserNetworkReachesHost) {
   EXPECT_EQ(report["started"], "warm");
 }
 
-// Each connection of its guest takes a descriptor.
+// Each connection of the guest takes a descriptor of QEMU.
 TEST_F(RunTest, QemuWithNetworkMayOpen4096Descriptors) {
   const auto endless = start_endless({"--network", "user"});
   const auto children = children_of(endless->pid());

@@ -1,4 +1,4 @@
-// Commands that have a terminal, and the terminal that pyro has itself.
+// Terminals of commands, and pyro's own terminal.
 #include <gmock/gmock.h>
 #include <signal.h>
 
@@ -13,7 +13,7 @@ using ::testing::HasSubstr;
 
 class TerminalTest : public MachineHarness {
  protected:
-  /// What says nothing and takes no signals of its terminal, as a machine that does not come up.
+  /// Prints nothing and ignores signals of the terminal, like a machine that does not boot.
   std::string monitor_that_hangs() const {
     const auto program = dir_ / "monitor";
     write_file(program, "#!/bin/sh\n: < " + mark_.path().string() + "\nexec sleep 1000\n");
@@ -77,8 +77,8 @@ TEST_P(EndedInputTest, EachReaderSeesEndOfFile) {
   EXPECT_THAT(result.out, HasSubstr(GetParam().shown));
 }
 
-// A shell that reads keys itself, one that changes the terminal between its lines, and programs
-// that close all of their streams before they end.
+// Includes readers of single keys, shells that change the terminal's mode between lines, and
+// programs that close all their streams before they end.
 INSTANTIATE_TEST_SUITE_P(
     Scripts, EndedInputTest,
     ::testing::Values(

@@ -1,4 +1,4 @@
-// Environments out of archives: paths, file URLs, and servers that behave or do not.
+// Environments from archives: paths, file URLs, and HTTP servers with and without faults.
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -22,7 +22,7 @@ class ArchiveTest : public PyroHarness {
  protected:
   ArchiveTest() { variables_["SSL_CERT_FILE"] = authority_.certificate_file().string(); }
 
-  /// Over https; whoever asks for kPath gets `response`.
+  /// Answers requests for kPath with `response`, over https by default.
   void serve(const HttpResponse& response, bool tls = true) {
     HttpServerOptions options;
     if (tls) options.tls = authority_.issue();
@@ -198,7 +198,7 @@ TEST_F(ArchiveTest, PrefersRegistryOverArchive) {
   EXPECT_EQ(pyro({"env", "pull", "tool:1"}).exit_code, 4);
 }
 
-// What must fail.
+// Failures.
 
 struct BadArchive {
   const char* name;

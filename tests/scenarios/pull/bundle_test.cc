@@ -1,4 +1,4 @@
-// Environments out of a runtime bundle: links that lead where they should, or copies.
+// Environments from a runtime bundle: symbolic links to its artifacts, or copies.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -185,7 +185,7 @@ TEST_F(BundleTest, FallsBackToRegistryWithoutAnArtifact) {
 
 class PinnedEntry : public BundleTest {
  protected:
-  /// No registry serves it: what is installed came from elsewhere.
+  /// No registry serves it, so an install must come from another source.
   static json pinned_image() {
     json pinned = oci_entry("127.0.0.1:1");
     pinned["oci_digest"] = sha256_digest("bundled");

@@ -1,5 +1,5 @@
-// Environments out of what `docker save` writes, and out of archives of images that are compressed;
-// and of such archives that are made to be misread.
+// Environments from `docker save` archives and from compressed image archives, well-formed and
+// hostile.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -90,7 +90,7 @@ class DockerArchives : public HostileHarness {
   }
 };
 
-// --- what is read ---
+// --- accepted archives ---
 
 TEST_F(DockerArchives, InstallsArchiveOfOldLayout) {
   write_file(file(), saved().tar());
@@ -191,7 +191,7 @@ TEST_F(DockerArchives, TarWithOtherManifestJsonIsPlainArchive) {
                  {"env", "add", "b", "docker-archive:saved.tar"});
 }
 
-// --- what is compressed as a whole ---
+// --- archives compressed as a whole ---
 
 class CompressedArchives : public DockerArchives,
                            public ::testing::WithParamInterface<Compression> {
@@ -252,7 +252,7 @@ INSTANTIATE_TEST_SUITE_P(All, CompressedArchives,
                                            Compression::bzip2),
                          [](const auto& row) { return file_suffix(row.param).substr(1); });
 
-// --- what is made to be misread ---
+// --- hostile archives ---
 
 SavedImage with_config(const JsonEdit& edit) {
   SavedImage image = saved();
@@ -260,7 +260,7 @@ SavedImage with_config(const JsonEdit& edit) {
   return image;
 }
 
-// Such archives prove nothing of themselves, as a tar does not.
+// These archives are no proof of content, as a plain tar is none.
 TEST_F(DockerArchives, AcceptsMissingDiffIdsAndCompressedLayers) {
   SavedImage packed = saved();
   packed.store = [](const std::string& layer) { return compress(layer, Compression::gzip); };
@@ -353,7 +353,7 @@ TEST_P(HostileDockerArchives, AreRefused) {
 
 INSTANTIATE_TEST_SUITE_P(All, HostileDockerArchives, ::testing::ValuesIn(kHostile), row_name);
 
-// What the layers are is found out while they are read.
+// Digests of layers are checked while the layers are read.
 TEST_F(DockerArchives, RejectsLayerWithAnotherDiffId) {
   const SavedImage image =
       with_config([](json& config) { config["rootfs"]["diff_ids"][1] = sha256_digest("another"); });
@@ -394,7 +394,7 @@ TEST_F(DockerArchives, RejectsMalformedManifestJson) {
   expect_refused(5, {"cannot use the manifest.json of " + file(), "it is not there"});
 }
 
-// A pin is of a manifest, and of the archive of artifacts.
+// A pin is the digest of a manifest, or of an archive of artifacts.
 TEST_F(DockerArchives, AreRejectedForPinnedEntries) {
   write_file(file(), compress(saved().tar(), Compression::gzip));
   json pinned = archive_entry("docker-archive:" + file());

@@ -1,4 +1,4 @@
-// Pulls from a registry that answers as registries do.
+// Successful pulls from a fake registry.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -74,7 +74,7 @@ TEST_F(PullTest, AcceptHeaderListsEveryManifestType) {
 
 struct ImageCase {
   const char* name;
-  /// Returns what is to be tagged, and leaves the digest of the manifest to be taken.
+  /// Returns the image to tag, and the digest of the manifest that must be selected.
   std::function<Image(std::string& manifest)> build;
 
   friend void PrintTo(const ImageCase& self, std::ostream* out) { *out << self.name; }
@@ -267,7 +267,7 @@ TEST_F(PullTest, PinnedIndexSelectsItsManifest) {
   expect_pulls(manifest);
   EXPECT_EQ(registry_->count(RequestKind::manifest, "1"), 0);
   registry_->forget_requests();
-  pyro_ok({"env", "pull", "tool:1"});  // what is pinned is there
+  pyro_ok({"env", "pull", "tool:1"});  // the pinned image is installed
   EXPECT_TRUE(registry_->requests().empty());
 }
 
@@ -553,7 +553,7 @@ TEST_F(PullTest, FollowsRelativeRedirects) {
   EXPECT_EQ(registry_->count(RequestKind::redirected), 2);
 }
 
-// Ways to say where the content is.
+// Transfer encodings and plain HTTP.
 
 TEST_F(PullTest, AcceptsChunkedAndUnsizedBodies) {
   registry_->add_rule({.kind = RequestKind::manifest}, {.chunked = true});

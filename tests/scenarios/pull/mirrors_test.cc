@@ -1,5 +1,4 @@
-// Pulls by way of mirrors: which are asked for what, and what becomes of a pull when one of them
-// fails, lies or dies.
+// Pulls through mirrors: which host gets which request, and mirrors that fail or send wrong bytes.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -18,7 +17,7 @@ namespace {
 
 using nlohmann::json;
 
-/// An image of which a transfer can be in the middle.
+/// Large enough to interrupt a transfer in the middle.
 Artifacts large_artifacts() {
   Artifacts made = other_artifacts(30);
   made.rootfs = file_system_with(noise(12 << 20, 31));
@@ -51,7 +50,7 @@ class MirrorHarness : public HostileHarness {
     return "[[registry.mirror]]\nlocation = \"" + location + "\"\n" + lines + "\n";
   }
 
-  /// In both, and by tag and digest.
+  /// In the registry and the mirror, by tag and digest.
   void offer_mirrored(const Image& image) {
     mirror_->put(kRepository, "1", image);
     offer(image);
@@ -143,7 +142,7 @@ struct Failing {
   Match when;
   Fault fault;
   int asked;  ///< How often the mirror is, at most.
-  /// Whether what the mirror had sent right must not be sent again.
+  /// Whether the registry must send only the bytes that the mirror did not.
   bool goes_on = false;
 
   friend void PrintTo(const Failing& self, std::ostream* out) { *out << self.name; }
@@ -168,12 +167,12 @@ const std::vector<Failing> kFailing = {
      {.kind = kBlob},
      {.body = "\x1f\x8b", .set_headers = {{"Content-Encoding", "gzip"}}},
      1},
-    // The first time on the connection of the manifest, which curl makes anew by itself.
+    // Includes the kept connection of the manifest, which curl replaces itself.
     {"ResetBeforeFirstByte",
      {.kind = kBlob},
      {.cut_after = 0, .ending = Ending::reset, .raw_head = ""},
      3},
-    // A broken connection is tried once more, where it broke.
+    // A broken transfer is resumed once.
     {"CutInMiddle", {.kind = kBlob}, faults::cut_after(3 << 20), 4, true},
     {"CutWithoutRanges", {.kind = kBlob}, {.ignore_range = true, .cut_after = 3 << 20}, 4},
     {"WrongRange", {.kind = kBlob}, {.shift_range = -5, .cut_after = 3 << 20}, 8},
@@ -230,7 +229,7 @@ TEST_F(MirrorTest, SkipsMirrorThatIsDown) {
   EXPECT_EQ(registry_->count(RequestKind::blob), 0);
 }
 
-// As Spegel and Dragonfly answer.
+// Like the answers of Spegel and Dragonfly.
 TEST_F(MirrorTest, AcceptsPlainHttpMirrorOnLoopback) {
   FakeRegistry peer({.tls = false});
   const Artifacts artifacts = large_artifacts();
@@ -242,7 +241,7 @@ TEST_F(MirrorTest, AcceptsPlainHttpMirrorOnLoopback) {
   EXPECT_EQ(result.err.find("warning"), std::string::npos) << result.err;
   EXPECT_EQ(peer.count(kBlob), 1);
   EXPECT_EQ(peer.requests().back().request.parameter("ns"), registry_->host());
-  // What a peer does not have is worth no line.
+  // A blob that a peer lacks causes no warning.
   peer.remove_blob(kRepository, ImageBuilder().layer(tar_of(artifacts)).layer_digest(0));
   const ProcessResult missing = pyro_ok({"env", "pull", "--force", "tool:1"});
   EXPECT_EQ(missing.err.find("warning"), std::string::npos) << missing.err;
@@ -292,7 +291,7 @@ TEST_F(MirrorTest, WrongManifestOfMirrorFallsBackToRegistry) {
   EXPECT_EQ(mirror_->count(kBlob), 0) << "left for the rest of the pull";
 }
 
-// What the files may say beside mirrors.
+// Other settings of registries.conf.
 
 TEST_F(MirrorTest, RejectsBlockedRegistryByName) {
   offer_mirrored(image_of(sample()));
@@ -440,7 +439,7 @@ TEST_F(MirrorTest, CertsDAddsToSystemAuthorities) {
   mirror_->forget_requests();
   pyro_ok({"env", "pull", "--force", "tool:1"});
   EXPECT_EQ(mirror_->count(kBlob), 1);
-  // Beside a file of one's own, too.
+  // In addition to a file of the user, too.
   variables_["SSL_CERT_FILE"] = mirror_->certificate_file().string();
   std::filesystem::remove_all(certs / mirror_->host());
   mirror_->forget_requests();

@@ -10,14 +10,14 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-/// What is on a terminal after a text came there, as far as pyro's own texts go.
+/// The content of a terminal after `text`. Handles the escape sequences of pyro only.
 class Screen {
  public:
   Screen(std::size_t width, const std::string& text) : width_(width) {
     for (std::size_t at = 0; at < text.size();) at += take(std::string_view(text).substr(at));
   }
 
-  /// The lines, but for the empty one below the last.
+  /// The lines without an empty last one.
   [[nodiscard]] std::vector<std::string> lines() const {
     std::vector<std::string> texts;
     for (const auto& row : rows_) {
@@ -28,13 +28,13 @@ class Screen {
     return texts;
   }
 
-  /// Whether a line that was to be drawn over had become two, of which one stays.
+  /// Whether a line wrapped before it was overwritten, which leaves its first row behind.
   [[nodiscard]] bool has_left_overs() const { return has_left_overs_; }
-  /// Whether anything was drawn over.
+  /// Whether any text was overwritten.
   [[nodiscard]] bool was_drawn_over() const { return was_drawn_over_; }
 
  private:
-  /// Returns how many bytes it was.
+  /// Returns the number of bytes consumed.
   std::size_t take(std::string_view rest) {
     if (rest.starts_with("\r\n")) return new_line(), 2;
     if (rest.front() == '\r') return go_back(), 1;

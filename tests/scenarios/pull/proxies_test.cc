@@ -1,4 +1,4 @@
-// Pulls through proxies, and out of networks that answer in the registry's place.
+// Pulls through proxies and behind captive portals.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint8_t kNotAllowed = 2;  // RFC 1928 section 6
 
-constexpr char kName[] = "registry.test";  // RFC 6761: nobody's; the proxies here know it
+constexpr char kName[] = "registry.test";  // RFC 6761: reserved; only these proxies resolve it
 
 FakeRegistryOptions named_options() {
   FakeRegistryOptions options;
@@ -177,7 +177,7 @@ TEST_F(ProxyTest, DoctorUsesProxyAndMirrorsAsPullsDo) {
   expect_says(pyro({"doctor", "--check-registry"}).out, {"registries.conf: line 1: not TOML"});
 }
 
-// Whom to trust.
+// Certificate authorities.
 
 TEST_F(ProxyTest, RejectsUnusableCaFilesByName) {
   offer(image_of(sample()));
@@ -224,7 +224,7 @@ TEST_F(ProxyTest, SkipsUnreadableCertificateDirectory) {
   expect_installed(sample());
 }
 
-// Networks that want a login first.
+// Captive portals.
 
 TEST_F(ProxyTest, ReportsCaptivePortal) {
   offer(image_of(sample()));

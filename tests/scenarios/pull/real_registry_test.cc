@@ -1,4 +1,4 @@
-// Pulls from Debian's docker-registry over TLS: every way to be let in, every kind of image.
+// Pulls from Debian's docker-registry over TLS: all kinds of login and of image.
 #include "support/real_registry.h"
 
 #include <gtest/gtest.h>
@@ -137,7 +137,7 @@ class FilledRegistry {
     digests_[kind.kind] = push_image(image, host() + "/" + name + ":1", options);
   }
 
-  // skopeo does not know these.
+  // skopeo cannot push nested indexes.
   void push_nested(const std::string& name) {
     const Image nested = IndexBuilder().add(index_image(), std::nullopt).build();
     RawPushOptions options{.certificate_file = authority_.certificate_file()};
@@ -155,7 +155,7 @@ class FilledRegistry {
   std::map<Kind, std::string> digests_;
 };
 
-// One registry for each way to be let in; CTest runs each test by itself, so each starts its own.
+// Each test is a process and starts its own registry.
 class RealRegistryTest : public PyroHarness {
  protected:
   RealRegistryTest() { variables_["SSL_CERT_FILE"] = authority_.certificate_file().string(); }

@@ -1,4 +1,4 @@
-// Pulls that must fail: what the registry may do wrong, and how it is told.
+// Pulls that must fail: faults of registries, and their error messages.
 //
 // Each row runs twice, into an empty cache and over an older install, and both times the cache must
 // be as before.
@@ -17,7 +17,7 @@ using nlohmann::json;
 using Mode = AuthOptions::Mode;
 using To = RedirectFault::To;
 
-/// What a row starts from: all well. It spoils what it is about.
+/// The valid setup that each row modifies.
 struct Scene {
   FakeRegistry& registry;
   Image image;
@@ -700,7 +700,7 @@ TEST_P(RefusalTest, LeavesAnOlderInstallAlone) {
 INSTANTIATE_TEST_SUITE_P(Content, RefusalTest, ::testing::ValuesIn(kContent), row_name);
 INSTANTIATE_TEST_SUITE_P(Answers, RefusalTest, ::testing::ValuesIn(kAnswers), row_name);
 
-// Where a row is not enough.
+// Refusals beyond the tables.
 
 class RefusedPullTest : public RegistryHarness {};
 
@@ -750,7 +750,7 @@ TEST_F(RefusedPullTest, FailsWhenTokenExpiresRepeatedly) {
 TEST_F(RefusedPullTest, RejectsPlainHttpBeyondLoopback) {
   start_registry({.tls = false});
   const int port = registry_->server(Listener::registry).port();
-  // Another name of this machine, which is not a loopback one to those who go by names.
+  // Reaches this machine, but is no loopback address.
   const std::string host = "0.0.0.0:" + std::to_string(port);
   registry_->put(kRepository, "1", image_of(sample()));
   use_catalog({oci_entry(host)});

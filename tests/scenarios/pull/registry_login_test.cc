@@ -1,4 +1,4 @@
-// Credentials: kept by `pyro registry login`, and those that other tools and helpers keep.
+// Credentials of `pyro registry login`, of other tools, and of helpers.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -33,20 +33,20 @@ void write_helper(const fs::path& directory, const std::string& name, const std:
   fs::permissions(file, fs::perms(0755));
 }
 
-/// Keeps one login in `kept`.
+/// A helper that stores one login in `kept`.
 std::string keeping_script(const fs::path& kept) {
   return "case $1 in store) cat > " + kept.string() + ";; get) cat " + kept.string() +
          " 2>/dev/null || { echo credentials not found in native keychain; exit 1; };; erase) rm " +
          kept.string() + ";; esac";
 }
 
-/// What to type on a terminal, and after what.
+/// Text to type on a terminal after a prompt.
 struct Line {
   const char* prompt;
   const char* typed;
 };
 
-// With Debian's docker-registry, and skopeo beside us.
+// With Debian's docker-registry and skopeo.
 
 class RealLoginTest : public PyroHarness {
  protected:
@@ -220,7 +220,7 @@ TEST_F(RealLoginTest, PromptsOnTerminalAndHidesPassword) {
   expect_pull(0);
 }
 
-// With the fake registry, which does what it is told.
+// With the fake registry.
 
 class LoginTest : public HostileHarness {
  protected:

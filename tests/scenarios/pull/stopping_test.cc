@@ -1,4 +1,4 @@
-// Runs that are asked to stop: before the command at once, and then as the command takes it.
+// Signals and timeouts: they end a boot at once, and are forwarded to a running command.
 #include <fcntl.h>
 #include <gmock/gmock.h>
 
@@ -23,7 +23,7 @@ class StoppingTest : public MachineHarness {
                                                dir_ / ("output." + std::to_string(++started_)));
   }
 
-  /// Once a machine is there.
+  /// Returns once the machine's process exists.
   std::unique_ptr<BackgroundProcess> start_machine(const Command& command) {
     auto process = start(command);
     process->wait_until("there is a machine", [&] { return !children_of(process->pid()).empty(); });
@@ -44,7 +44,7 @@ class StoppingTest : public MachineHarness {
     EXPECT_EQ(process.wait().exit_code, 130) << process.output();
   }
 
-  /// Up to where `process` has read `file`; 0 where it does not have it open.
+  /// The offset of `process` in `file`, or 0 if the file is not open.
   static long read_position(pid_t process, const fs::path& file) {
     const fs::path proc = fs::path("/proc") / std::to_string(process);
     std::error_code gone;
@@ -93,7 +93,7 @@ INSTANTIATE_TEST_SUITE_P(Signals, SignalTest,
                                            Signal{"ALRM", SIGALRM}),
                          row_name);
 
-// Without SIGQUIT: the shell of the test environment drops one that comes just before its exec.
+// Without SIGQUIT: the shell of the test environment drops a SIGQUIT just before its exec.
 TEST_F(StoppingTest, UnhandledSignalExitsWith128PlusNumber) {
   for (const int number : {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGALRM}) {
     const auto process = start_script("echo up; exec sleep 1000");
@@ -112,7 +112,7 @@ TEST_F(StoppingTest, CopiesOutAfterStop) {
   EXPECT_TRUE(holds(dir_ / "log", "cleaned up\n"));
 }
 
-// More is written to its input than waits anywhere, so the command has read some of it by then.
+// The input exceeds all buffers, so the command has read some of it when the mark exists.
 TEST_F(StoppingTest, PrintsReportAfterStop) {
   Command reading =
       run_command({"sh", "-c",
@@ -177,7 +177,7 @@ TEST_F(StoppingTest, InterruptEndsPreparation) {
 }
 
 TEST_F(StoppingTest, InterruptEndsCopyIn) {
-  // It fits into the guest, and takes the guest a while: the signal comes with its first bytes.
+  // Fits into the guest, and takes long enough for a signal after the first bytes.
   const fs::path large = dir_ / "large";
   write_file(large, std::string(40 << 20, 'x'));
   const auto process =

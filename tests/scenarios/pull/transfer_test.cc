@@ -1,5 +1,4 @@
-// Transfers that break, stall or are refused for the moment: what is tried again, what goes on
-// where it broke off, and what is kept for the next time.
+// Retry and resume of transfers, within a process and by the next one.
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -26,7 +25,7 @@ Match the(Match match, int first, int last) {
   return match;
 }
 
-/// As a pull leaves it that began to keep what came after a while.
+/// Like a partial file whose pull began to write some time after the start of the transfer.
 void punch_hole(const std::filesystem::path& file, off_t size) {
   const int fd = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
   ASSERT_EQ(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, size), 0);
@@ -71,7 +70,7 @@ class TransferTest : public RegistryHarness {
   std::size_t blob_size_ = 0;  // of the layer, the largest there is
 };
 
-// --- within a run ---
+// --- within a process ---
 
 struct Passing {
   const char* name;
@@ -251,7 +250,7 @@ TEST_F(TransferTest, ReportsRetryInJsonProgress) {
   expect_says(result.err, {"\"event\":\"retrying\"", "\"pause_seconds\":"});
 }
 
-// --- from one run to the next ---
+// --- by the next process ---
 
 TEST_F(TransferTest, NextPullResumesBrokenTransfer) {
   registry_->add_rule(the(kAnyBlob, 1, 1), faults::cut_after(300'000));
@@ -298,7 +297,7 @@ TEST_F(TransferTest, NextPullResumesAfterKill) {
 
 struct Leftover {
   const char* name;
-  /// Spoils the file that an interrupted pull left.
+  /// Damages the partial file of an interrupted pull.
   std::function<void(const std::filesystem::path& partial, std::size_t blob_size)> spoil;
 
   friend void PrintTo(const Leftover& self, std::ostream* out) { *out << self.name; }

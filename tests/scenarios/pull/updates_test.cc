@@ -1,4 +1,4 @@
-// Which installed environments have a newer image behind their reference.
+// `env list --outdated`: newer images behind the references of installs.
 #include <gtest/gtest.h>
 
 #include "scenarios/registry_harness.h"
@@ -15,7 +15,7 @@ class UpdatesTest : public RegistryHarness {
  protected:
   UpdatesTest() { variables_["PYRO_RETRIES"] = "1"; }
 
-  /// What is said of `name`.
+  /// The entry of `name` in the report.
   json update_of(const std::string& name = "tool:1", int exit_code = 0) const {
     const json document = pyro_json({"env", "list", "--outdated"}, exit_code);
     for (const json& one : document["environments"]) {
@@ -101,7 +101,7 @@ TEST_F(UpdatesTest, ComparesDigestOfIndex) {
   expect_update(update_of(), fresh.digest(), true);
 }
 
-// The Python reference writes down the manifest's digest alone.
+// The Python reference records the manifest's digest only.
 TEST_F(UpdatesTest, FindsRecordedManifestInIndex) {
   const Image image = image_of(sample());
   const Image index = index_of(image, 3);
