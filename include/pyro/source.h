@@ -71,6 +71,7 @@ struct WebSource {
 
 /// An archive, or a directory of artifacts, on this machine. A pull finds out which of them.
 struct PathSource {
+  std::string name;  ///< As the catalog has it: a path or a file URL.
   std::filesystem::path path;
   std::optional<Digest> sha256;
 };

@@ -294,11 +294,11 @@ Location parse_location(const std::string& url, const std::optional<Digest>& pin
                         .pin = pin};
   }
   const std::string scheme = scheme_of(url);
-  if (scheme.empty()) return PathSource{.path = url, .sha256 = sha256};
+  if (scheme.empty()) return PathSource{.name = url, .path = url, .sha256 = sha256};
   if (scheme != "file") return WebSource{.url = url, .sha256 = sha256};
   std::string_view path = std::string_view(url).substr(scheme.size() + 1);
   if (path.starts_with("//")) path.remove_prefix(std::min(path.size(), path.find('/', 2)));
-  return PathSource{.path = percent_decode(path), .sha256 = sha256};
+  return PathSource{.name = url, .path = percent_decode(path), .sha256 = sha256};
 }
 
 }  // namespace pyro

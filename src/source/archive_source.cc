@@ -248,9 +248,8 @@ Provenance fetch_from_archive(const WebSource& source, const FetchContext& conte
 
 Provenance fetch_from_archive(const PathSource& source, const FetchContext& context,
                               Extraction& extraction) {
-  const std::string path = source.path.string();
-  return stream_archive(path, source.sha256, context, extraction, [&] {
-    return read_file(path, context, ArchiveSink(extraction, context, nullptr));
+  return stream_archive(source.name, source.sha256, context, extraction, [&] {
+    return read_file(source.path.string(), context, ArchiveSink(extraction, context, nullptr));
   });
 }
 
