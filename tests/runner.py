@@ -1,4 +1,4 @@
-"""Runs the tests of a build: many tests in one process, and as many processes as there are processors.
+"""Runs the tests of a build: many tests in one process, and one process more than there are processors.
 
 CTest knows the programs. A GoogleTest program is listed once and its tests run in batches of a few
 seconds, the longest first. Each test has its own result, its own output and its own time limit.
@@ -103,6 +103,13 @@ def read_tests(build):
         tests = [test for found in pool.map(tests_of, programs) for test in found]
     memory.write_text(json.dumps(known))
     return tests
+
+
+def without_check_only(tests):
+    """`tests` without those of tests/check_only.txt."""
+    lines = Path(__file__).with_name("check_only.txt").read_text().splitlines()
+    patterns = [re.compile(line) for line in lines if line and not line.startswith("#")]
+    return [test for test in tests if not any(pattern.search(test.name) for pattern in patterns)]
 
 
 class Batch:
@@ -273,6 +280,11 @@ def make_batches(tests, times):
     return sorted(batches, key=lambda batch: -batch.seconds)
 
 
+def default_jobs():
+    """One more than processors: some tests wait."""
+    return len(os.sched_getaffinity(0)) + 1
+
+
 def run_tests(build, tests, *, jobs=0, environment=None, listener=lambda result: None,
               stop_at_failure=False):
     """Runs them. Returns {name: Result}."""
@@ -293,7 +305,7 @@ def run_tests(build, tests, *, jobs=0, environment=None, listener=lambda result:
             running[threading.get_ident()] = batch
             batch.run(environment or {}, told)
 
-    threads = [threading.Thread(target=work) for _ in range(jobs or len(os.sched_getaffinity(0)))]
+    threads = [threading.Thread(target=work) for _ in range(jobs or default_jobs())]
     try:
         for thread in threads:
             thread.start()
