@@ -1,4 +1,4 @@
-"""Runs a command and says what it cost: time, memory of all its processes, disk at its fullest."""
+"""Runs a command and measures its cost: time, memory of all its processes, peak disk use."""
 import contextlib
 import os
 import pathlib

@@ -53,7 +53,7 @@ class Report:
         parts = []
         for compression in self.layer_sizes:
             parts += ["", self.layer_title(compression), "", aligned(self.pull_table(compression))]
-        return "\n".join([*parts, "", "What must be reached", "", aligned(self.rows_table())])
+        return "\n".join([*parts, "", "Targets", "", aligned(self.rows_table())])
 
     def markdown(self):
         tables = []
@@ -62,19 +62,19 @@ class Report:
         return "\n".join([
             "# Benchmarks",
             "",
-            f"Written by `{self.command}`; run it for figures of your own machine.",
+            f"Written by `{self.command}`; run it to measure your own machine.",
             "",
             "![Time of a pull, pyro beside other tools](pull.svg)",
             "",
-            "## What is measured",
+            "## Method",
             "",
             METHOD.format(data=self.data / MIB, rounds=self.rounds),
             *tables,
-            "## What must be reached",
+            "## Targets",
             "",
             piped(self.rows_table()),
             "",
-            "## The machine",
+            "## Host",
             "",
             piped([("", "")] + self.machine),
             "",
@@ -84,27 +84,27 @@ class Report:
 METHOD = """\
 A real Debian 12 (`tools/build-environment`: a 2 GiB `rootfs.ext4`, its kernel and an initrd, together
 {data:.0f} MiB of blocks that are not zero) is one layer of an image in Debian's `docker-registry`, on
-loopback, over TLS, on the same cores as everything else. Each contestant brings the three files from there
-onto the disk:
+loopback, over TLS, on the same cores as everything else. Each contestant writes these three files to the
+disk:
 
-* **In turns**, {rounds} rounds, each beginning with another contestant; the median counts.
-* **From the same state**: an empty directory, nothing waiting to be written, the layer in the page cache.
+* **Alternating**: {rounds} rounds, each beginning with another contestant; the result is the median.
+* **Same initial state**: an empty directory, no dirty pages, the layer in the page cache.
 * **Synced**: the time ends when the files and their directory are on disk.
-* **The same result**: in a round before the timed ones, every output is compared byte for byte.
-* **Memory** is the sum of the peaks (`VmHWM`) of all processes of a contestant, the shell of a pipeline
-  included, so an upper bound of what they held at one time; seen every 5 ms in the round before. For pyro
-  the kernel's own count of each timed run (`ru_maxrss`) is taken in, too.
-* **Disk** is what lies on it when all is done: the three files, and what else a contestant leaves.
+* **Same result**: in a round before the timed ones, every output is compared byte for byte.
+* **Memory** is the sum of the peaks (`VmHWM`) of all processes of a contestant, including the shell of a
+  pipeline: an upper bound of the memory at any one time. It is sampled every 5 ms in the round before the
+  timed ones. For pyro the maximum includes the kernel's own count of each timed run (`ru_maxrss`).
+* **Disk** is the space used at the end: the three files, and all other files that a contestant leaves.
 
-The bounds keep nothing: the decoder alone, the network alone, and the data alone copied from the page cache
-into new files with the same holes, and synced.
+The bounds do part of the work and keep nothing: the decoder alone, the network alone, and copying the data
+from the page cache into new files with the same holes, synced.
 
 **Machines** are `pyro run` from that environment, with one processor, 512 MiB and the accelerator that pyro
-chooses; a time is that of the whole process, the median of many, in turns booted and prepared, which means
-after `pyro prepare`. A block of guest code is translated once in a run, before it is first executed. Idle
-guests sleep in a shell's place; their memory is the sum of `Pss` of their QEMUs. A run fails if it ends with
-anything but 0 or says a word, and leaves something if a process outlives it, or if the cache, the home or
-the temporary directory is not what it was.
+chooses. A time is that of the whole process, the median of many runs, alternating between booted and
+prepared ones (after `pyro prepare`). A block of guest code is translated once in a run, before its first
+execution. Idle guests run `sleep`; their memory is the sum of `Pss` of their QEMUs. A run fails if its exit code is
+not 0 or if it prints anything. It leaves something if a process outlives it, or if the cache, the home or the
+temporary directory has changed.
 """
 
 

@@ -1,4 +1,4 @@
-"""The figures that pyro must reach, and whether it does."""
+"""The targets of pyro, and whether it reaches them."""
 from dataclasses import dataclass
 
 MIB = 2**20
@@ -54,8 +54,8 @@ def machine_rows(figures):
         Row("1 GB, byte for byte", "the same", "the same" if figures.output_identical else "another",
             figures.output_identical),
         at_most("1 GB, peak memory of pyro", figures.output_memory, 64 * MIB, mebibytes),
-        at_most(f"{runs} in turn that failed", figures.failed_in_turn, 0, str),
-        at_most(f"{runs}, 8 at a time, that failed", figures.failed_together, 0, str),
+        at_most(f"{runs} one after the other, failures", figures.failed_in_turn, 0, str),
+        at_most(f"{runs}, 8 at a time, failures", figures.failed_together, 0, str),
         at_most("processes left by these", figures.processes_left, 0, str),
         at_most("files and sockets left by these", figures.files_left, 0, str),
     ]
@@ -104,7 +104,7 @@ class Rows:
         return at_most(what, self._pyro(compression).disk_after, self.data * 1.01, mebibytes)
 
     def _disk_peak(self, compression):
-        what = f"disk at its fullest, tar+{compression} (data + 1 % + layer)"
+        what = f"peak disk use of the pull, tar+{compression} (data + 1 % + layer)"
         limit = self.data * 1.01 + self.layer_sizes[compression]
         return at_most(what, self._pyro(compression).disk_peak, limit, mebibytes)
 
@@ -112,11 +112,11 @@ class Rows:
         commands = self.commands
         return [
             at_most("inspect", commands.inspect, 0.010, milliseconds),
-            at_most("pull of what is installed", commands.pull_installed, 0.010, milliseconds),
-            at_most("requests that both sent", commands.requests, 0, str),
+            at_most("pull of an installed environment", commands.pull_installed, 0.010, milliseconds),
+            at_most("requests sent by these two", commands.requests, 0, str),
             at_most("list with 1,000 installed", commands.list_1000, 0.100, milliseconds),
             # Four times as many may take four times as long, and a quarter more for the noise.
             at_most("list with 4,000 ÷ with 1,000", commands.list_4000 / commands.list_1000, 5, times),
             at_most("--version", commands.version, 0.010, milliseconds),
-            at_most("the executable, stripped", commands.stripped_bytes, 5 * MIB, mebibytes),
+            at_most("size of the executable, stripped", commands.stripped_bytes, 5 * MIB, mebibytes),
         ]
