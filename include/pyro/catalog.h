@@ -1,6 +1,6 @@
 // The environments that can be installed: the built-in ones and those of catalog files.
 //
-// Source: spec section 3. Thread-safety: values; share them as const.
+// docs/formats.md describes catalog files. Thread-safety: values; share them as const.
 #pragma once
 
 #include <filesystem>
@@ -15,32 +15,36 @@
 
 namespace pyro {
 
-/// The catalog version this release implements; an entry's `compatibility` is held against it.
+/// The catalog version of this release; the `compatibility` of an entry is a range of such
+/// versions.
 inline constexpr std::string_view kCatalogVersion = "4.5.0";
 
-/// The only supported platform, and a directory level of the cache.
+/// The only supported platform. Also the name of the directory of installs in a cache.
 inline constexpr std::string_view kPlatform = "linux-x86_64";
 
 /// One entry of the catalog: a named, versioned, bootable Linux and its source.
 ///
 /// All strings are validated when an entry is read: `name`, `version` and `source_profile` are
-/// single path components, the `oci_*` fields follow the distribution specification's grammar.
+/// single path components, the `oci_*` fields follow the distribution specification's grammar. An
+/// Environment that a program makes itself is not validated.
 struct Environment {
   std::string name;     ///< "debian:12"
   std::string version;  ///< "1.0.0"
   std::string description;
-  std::vector<std::string> default_packages;
-  std::string distribution;          ///< "debian"
-  std::string distribution_version;  ///< "12"
-  std::string source_profile;        ///< Directory in a runtime bundle: "debian-git".
+  std::vector<std::string> default_packages;  ///< Informational.
+  std::string distribution;                   ///< "debian"
+  std::string distribution_version;           ///< "12"
+  std::string source_profile;                 ///< Directory in a runtime bundle: "debian-git".
   std::string platform{kPlatform};
-  /// https, http, file, path, oci:DIR, oci-archive:FILE, docker-archive:FILE.
+  /// A URL of https, http or file, an absolute path, oci:DIR, oci-archive:FILE, or
+  /// docker-archive:FILE.
   std::optional<std::string> source_url;
   std::optional<std::string> oci_registry;    ///< "registry.example:5000"
   std::optional<std::string> oci_repository;  ///< "team/environment"
   std::optional<std::string> oci_reference;   ///< Tag or digest.
-  /// Informative, shown by inspect; a runtime bundle's manifest overrides it.
+  /// Informational, shown by inspect; a runtime bundle's manifest overrides it.
   std::optional<std::string> source_digest;
+  /// A range of catalog versions: comparisons separated by commas.
   std::string compatibility = ">=4.5.0,<5.0.0";
 
   std::optional<Digest> oci_digest;     ///< Pin: the digest that the reference must resolve to.
@@ -51,14 +55,14 @@ struct Environment {
   /// `source_url`, parsed. A registry takes precedence.
   std::optional<Location> location;
 
-  /// The catalog file of the entry; nothing for a built-in one.
+  /// The catalog file of the entry, as an absolute path; nothing for a built-in one.
   std::optional<std::filesystem::path> catalog_file;
 
-  /// Whether `compatibility` admits kCatalogVersion.
+  /// Whether kCatalogVersion is in the range of `compatibility`.
   [[nodiscard]] bool compatible() const;
 };
 
-/// An immutable set of environments, sorted by name.
+/// An immutable set of environments with unique names.
 class Catalog {
  public:
   /// The three environments that are compiled in.
@@ -69,11 +73,12 @@ class Catalog {
   /// @throws Error(failed) naming file, entry and field; (filesystem) when a file cannot be read.
   [[nodiscard]] static Catalog load(std::span<const std::filesystem::path> files);
 
+  /// All entries, sorted by name.
   [[nodiscard]] const std::vector<Environment>& environments() const noexcept {
     return environments_;
   }
 
-  /// The environment called `name`, or null.
+  /// The environment called `name`, or null. The pointer is valid as long as the catalog.
   [[nodiscard]] const Environment* find(std::string_view name) const noexcept;
 
   /// The environment called `name`.

@@ -10,8 +10,8 @@
 
 namespace pyro {
 
-/// 32 bytes, validated by parse(). Paths and URLs are made from the bytes, never from a server's
-/// text.
+/// The 32 bytes of a digest. Paths and URLs are made from these bytes, never from the text of a
+/// server. Thread-safety: a value.
 class Digest {
  public:
   static constexpr std::size_t kSize = 32;
@@ -19,14 +19,15 @@ class Digest {
 
   explicit Digest(const Bytes& bytes) : bytes_(bytes) {}
 
-  /// Accepts exactly `sha256:` followed by 64 lower-case hexadecimal digits (image-spec,
-  /// descriptor.md "Digests"); anything else, other algorithms too, is nothing.
+  /// Parses `sha256:` followed by 64 lower-case hexadecimal digits (image-spec, descriptor.md
+  /// "Digests"). Returns nothing for any other text, also for other algorithms.
   [[nodiscard]] static std::optional<Digest> parse(std::string_view text);
 
-  /// The same without the algorithm: 64 lower-case hexadecimal digits.
+  /// Parses 64 lower-case hexadecimal digits, without the algorithm.
   [[nodiscard]] static std::optional<Digest> parse_hex(std::string_view hex);
 
   [[nodiscard]] const Bytes& bytes() const noexcept { return bytes_; }
+  /// 64 lower-case hexadecimal digits.
   [[nodiscard]] std::string hex() const;
   /// "sha256:" + hex().
   [[nodiscard]] std::string to_string() const;

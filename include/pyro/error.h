@@ -8,10 +8,10 @@
 
 namespace pyro {
 
-/// The kinds of failure that callers handle differently (spec section 9: each has a JSON code and
-/// an exit code of the executable).
+/// The kinds of failure that callers handle differently. Each has a code in JSON documents and an
+/// exit code of the executable (docs/commands.md).
 enum class ErrorCode {
-  failed,       ///< A bad catalog, an incompatible environment, anything else.
+  failed,       ///< A bad catalog, an incompatible environment, any other failure.
   usage,        ///< An invalid request.
   not_found,    ///< Unknown environment, or one that is not installed.
   network,      ///< No answer, or a refusal: DNS, TLS, HTTP status, credentials.
@@ -24,7 +24,7 @@ enum class ErrorCode {
 /// The stable name of a code, as it stands in `{"error": {"code": ...}}`: "not_found", "network".
 [[nodiscard]] std::string_view to_string(ErrorCode code) noexcept;
 
-/// Thrown by every function of the library that fails.
+/// The exception of the library. Functions may also throw std::bad_alloc.
 ///
 /// `message()` says which operation failed on which object; `causes()` are its causes, outermost
 /// first; `hint()` is advice for the user, or empty. No text holds secrets. Texts may hold bytes
@@ -43,10 +43,10 @@ class Error : public std::exception {
   /// The message and its causes in one line, joined by ": ".
   [[nodiscard]] const char* what() const noexcept override { return what_.c_str(); }
 
-  /// Makes `message` the message, and the former one the first cause.
+  /// Makes `message` the message, and the previous message the first cause.
   Error& add_context(std::string message);
 
-  /// Sets the hint unless there is one: that of the innermost function is the most specific.
+  /// Sets the hint if there is none. The hint of the innermost function is the most specific.
   Error& add_hint(std::string hint);
 
  private:

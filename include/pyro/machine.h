@@ -1,6 +1,5 @@
-// Machines: runs one command in a virtual machine that is booted from an environment.
-//
-// Source: spec section 9, `pyro run` and `pyro prepare`.
+// Machines: runs one command in a virtual machine that is booted from an environment (`pyro run`),
+// and prepares its next runs (`pyro prepare`).
 #pragma once
 
 #include <chrono>
@@ -19,10 +18,10 @@
 
 namespace pyro {
 
-/// What executes a guest's instructions.
+/// The way in which a guest's instructions are executed.
 enum class Accelerator {
-  kvm,  ///< The processor, through KVM.
-  tcg,  ///< QEMU in software: slower, and no security boundary by QEMU's own policy.
+  kvm,  ///< By the processor, through KVM.
+  tcg,  ///< By QEMU in software: slower, and no security boundary by QEMU's own policy.
 };
 
 /// "kvm", "tcg".
@@ -31,11 +30,12 @@ enum class Accelerator {
 /// Whether to use KVM. It works if it ran a test guest since the host booted (probe_kvm()). A run
 /// that starts with KVM never falls back to software.
 enum class KvmUse {
-  where_it_works,  ///< Otherwise software.
+  where_it_works,  ///< Use software emulation otherwise.
   never,
   required,  ///< Error(failed) if it does not work.
 };
 
+/// The network of a guest.
 enum class GuestNetwork {
   none,
   /// Outgoing connections through QEMU's NAT, with the rights of the calling user. Services on the
@@ -43,32 +43,33 @@ enum class GuestNetwork {
   user,
 };
 
-/// Bounds of MachineOptions; functions throw Error(usage) for values beyond.
+/// Bounds of MachineOptions; functions throw Error(usage) for values outside them.
 inline constexpr unsigned kMaxCpus = 64;
 inline constexpr unsigned kMinMemoryMib = 128;
 inline constexpr unsigned kMaxMemoryMib = 1 << 20;
 
+/// The hardware of a machine, and the program that emulates it.
 struct MachineOptions {
-  unsigned cpus = 1;          ///< 1 to kMaxCpus.
-  unsigned memory_mib = 512;  ///< Files, in an overlay in memory, may take half of it.
+  unsigned cpus = 1;          ///< Processors: 1 to kMaxCpus.
+  unsigned memory_mib = 512;  ///< Files that the guest writes may take half of it.
   GuestNetwork network = GuestNetwork::none;
   /// The machine monitor, qemu-system-x86_64. Empty when the host has none.
   std::filesystem::path monitor = {};
   KvmUse kvm = KvmUse::where_it_works;
-  /// How long booting may take, with all fallbacks together.
+  /// The limit for booting, with all fallbacks together.
   std::chrono::milliseconds boot_timeout{60'000};
 };
 
 /// A copy between host and guest, with the rules of cp -r: if `to` is an existing directory or ends
-/// with
-/// '/', the copy is made in it; "DIR/." as `from` is the content of DIR; existing files keep their
-/// mode. On the host a pipe or device is read to its end or written to, and a symbolic link as
-/// `from` or `to` is followed. Modes and times are copied; owners and set-user-id bits are not.
+/// with '/', the copy is made in it; "DIR/." as `from` is the content of DIR; existing files keep
+/// their mode. On the host a pipe or device is read to its end or written to, and a symbolic link
+/// as `from` or `to` is followed. Modes and times are copied; owners and set-user-id bits are not.
 struct Copy {
   std::string from;
   std::string to;
 };
 
+/// A command, its environment and its machine.
 struct RunOptions {
   MachineOptions machine;
   /// The program, searched in the guest's PATH, and its arguments, byte for byte.
@@ -78,30 +79,29 @@ struct RunOptions {
   /// The working directory; empty for the home directory.
   std::string directory = {};
 
-  /// Descriptors for its standard streams, not owned. An input of -1 is empty.
+  /// Descriptors for the standard streams of the command, not owned. An input of -1 is empty.
   int input = -1;
   int output = 1;
   int error_output = 2;
-  /// Bytes of each output that are passed on; the rest is dropped.
+  /// The number of bytes of each output that are passed on; the rest is dropped.
   std::optional<std::uint64_t> output_limit = {};
-  /// Its streams are a terminal; all output goes to `output`.
+  /// Give the command a terminal as its streams; all its output goes to `output`.
   bool terminal = false;
-  /// A terminal whose size that of the command follows, or -1.
+  /// A terminal of the host whose size the command's terminal follows, or -1. Not owned.
   int window = -1;
-  /// Called on the thread of the run just before the command starts. The returned object is
-  /// destroyed when the command has ended: a guard, for example one that puts a terminal into raw
-  /// mode.
+  /// Called on the calling thread just before the command starts. The returned object is destroyed
+  /// when the command has ended: a guard, for example one that puts a terminal into raw mode.
   std::function<std::shared_ptr<void>()> on_command_started = {};
 
   std::vector<Copy> copy_in = {};  ///< From the host to the guest, before the command.
-  /// From the guest to the host, after the command, however it ended; except when the guest failed
-  /// to kill it.
+  /// From the guest to the host, after the command, however it ended. Nothing is copied if the
+  /// guest failed to kill the command.
   std::vector<Copy> copy_out = {};
 
-  /// After this the command gets SIGTERM. The copies before it may take as long together, and so
-  /// may those after it; at least a minute.
+  /// The limit for the command, after which it gets SIGTERM. The copies before it have the same
+  /// limit together, and so have the copies after it, but at least a minute.
   std::optional<std::chrono::milliseconds> timeout = {};
-  /// From that signal until the command is killed.
+  /// The time from the first request to end until the command is killed.
   std::chrono::milliseconds stop_timeout{10'000};
   /// Boot even if there is a prepared state.
   bool cold = false;
@@ -116,6 +116,7 @@ struct RunOptions {
   int signals = -1;
 };
 
+/// The result of a run.
 struct RunReport {
   /// As in a shell: 128 + n for a signal, 124 timed out, 126 not executable, 127 not found.
   int exit_code = 0;
@@ -126,56 +127,59 @@ struct RunReport {
   /// The error of the first copy that failed after the command, or was incomplete before it.
   /// Further ones are warnings.
   std::optional<Error> copy_failure = {};
-  bool warm = false;  ///< It resumed from a prepared state.
+  bool warm = false;  ///< Whether the machine resumed from a prepared state.
   Accelerator accelerator = Accelerator::tcg;
-  std::chrono::microseconds ready_after{};   ///< Until the guest accepted commands.
-  std::chrono::microseconds command_time{};  ///< From there to the end of the command.
-  std::chrono::microseconds total_time{};
+  std::chrono::microseconds ready_after{};   ///< From the call until the guest accepted commands.
+  std::chrono::microseconds command_time{};  ///< From then until the end of the command.
+  std::chrono::microseconds total_time{};    ///< From the call to the end of the run.
 };
 
 /// Installs `name` if needed, boots it, runs the command and kills the machine. Changes in the
 /// guest are lost. The environment cannot be pruned meanwhile.
 ///
-/// Thread-safety: any number of runs at the same time. The machine ends with the thread that calls
-/// this. A program with pipes as outputs has to ignore SIGPIPE; the command gets a closed pipe
-/// then.
-/// @throws Error: as ensure_installed(); failed when the machine or a copy before the command
-/// failed; interrupted before the command ran.
+/// Thread-safety: any number of runs at the same time. The machine is killed when the calling
+/// thread ends. A program whose outputs are pipes must ignore SIGPIPE; the command then gets a
+/// closed pipe.
+/// @throws Error: as ensure_installed(); usage for options out of bounds; failed if the machine or
+/// a copy before the command failed; interrupted by a stop request before the command ran.
 RunReport run_in_machine(EnvironmentStore& store, std::string_view name, const RunOptions& options);
 
 struct PrepareOptions {
   MachineOptions machine;
-  bool force = false;  ///< Replace a state that matches, too.
-  ProgressListener* progress = nullptr;
+  bool force = false;                    ///< Replace even a state that matches.
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null.
+  /// Ends the preparation with Error(interrupted).
   std::stop_token stop = {};
 };
 
-/// One step of a preparation.
+/// One step of a preparation, and its duration.
 struct PrepareStep {
   std::string name;
   std::chrono::microseconds time{};
 };
 
+/// The result of a preparation.
 struct PrepareReport {
   std::string name;
   std::string version;
-  bool prepared_before = false;  ///< There was a state that matches, and nothing was done.
-  std::filesystem::path manifest;
+  bool prepared_before = false;    ///< A matching state existed, and nothing was done.
+  std::filesystem::path manifest;  ///< Its file, described in docs/formats.md.
   Accelerator accelerator = Accelerator::tcg;
   std::uint64_t state_bytes = 0;  ///< Disk space of the state.
   std::vector<PrepareStep> steps;
 };
 
 /// Prepares `name` for fast runs: installs it, boots it, saves the state of the machine, and tests
-/// that a command runs after a resume.
+/// that a command runs after a resume. Thread-safety: as run_in_machine().
 /// @throws Error: as run_in_machine().
 PrepareReport prepare_machine(EnvironmentStore& store, std::string_view name,
                               const PrepareOptions& options);
 
+/// The way in which a run of an environment would start.
 enum class Readiness {
-  cold,   ///< Not installed, or never prepared.
-  warm,   ///< A run resumes from the prepared state.
-  stale,  ///< The prepared state does not match any more.
+  cold,   ///< By booting: not installed, or never prepared.
+  warm,   ///< From the prepared state.
+  stale,  ///< By booting: the prepared state no longer matches.
 };
 
 /// "cold", "warm", "stale".
@@ -184,16 +188,17 @@ enum class Readiness {
 struct ReadinessReport {
   Readiness readiness = Readiness::cold;
   bool installed = false;
-  /// Why it is not warm, one line each.
+  /// The reasons if it is not warm, one line each.
   std::vector<std::string> reasons;
 };
 
 /// Whether a run of `name` with these options would resume from a prepared state. No network.
-/// @throws Error(not_found) when the catalog does not have it.
+/// @throws Error(not_found) if the catalog does not have it.
 [[nodiscard]] ReadinessReport machine_readiness(const EnvironmentStore& store,
                                                 std::string_view name,
                                                 const MachineOptions& options);
 
+/// The result of testing KVM.
 enum class KvmStatus {
   usable,
   absent,   ///< There is no /dev/kvm.
@@ -205,15 +210,16 @@ enum class KvmStatus {
 /// Whether KVM works, by a test guest.
 struct KvmReport {
   KvmStatus status = KvmStatus::usable;
-  std::string reason = {};  ///< In one line.
-  /// The stored result of an earlier test.
+  std::string reason = {};  ///< Why it is not usable, in one line.
+  /// Whether this is the stored result of an earlier test.
   bool remembered = false;
 
   [[nodiscard]] bool usable() const noexcept { return status == KvmStatus::usable; }
 };
 
-/// Returns the result in the cache if it is of this boot of the host and of this monitor, else runs
-/// a test guest and stores the result. With an empty `cache_dir` nothing is stored.
+/// Tests KVM with a test guest and stores the result in the cache. A stored result of this boot of
+/// the host and of this monitor is returned without a test. With an empty `cache_dir` nothing is
+/// stored. Throws nothing for a KVM that does not work. Thread-safe.
 [[nodiscard]] KvmReport probe_kvm(const std::filesystem::path& cache_dir,
                                   const std::filesystem::path& monitor);
 

@@ -22,8 +22,9 @@ struct NetworkOptions {
   /// Directories in the format of containers-certs.d(5): per registry, further authorities to trust
   /// and client certificates. All that exist are used.
   std::vector<std::filesystem::path> certificate_directories;
-  /// Proxies as URLs ("http://proxy:3128"); `no_proxy` lists hosts that are reached directly,
-  /// separated by commas. Loopback hosts are never proxied.
+  /// Proxies as URLs ("http://proxy:3128") for https, for http, and for a scheme without a proxy of
+  /// its own. `no_proxy` lists hosts that are reached directly, separated by commas. Loopback hosts
+  /// are never proxied.
   std::optional<std::string> https_proxy;
   std::optional<std::string> http_proxy;
   std::optional<std::string> all_proxy;
@@ -33,7 +34,8 @@ struct NetworkOptions {
   /// A PEM bundle and a hashed directory. Either replaces the system's trust store.
   std::optional<std::filesystem::path> ca_file;
   std::optional<std::filesystem::path> ca_directory;
-  /// Token servers that may receive credentials, beside those of spec section 6.
+  /// Hosts ("auth.example.org") of further token servers that may receive credentials. By default
+  /// these are the registry's own host and the known token servers of Docker Hub and gitlab.com.
   std::vector<std::string> trusted_realms;
   /// Consecutive retries of a request after a transient failure: a broken connection, a busy
   /// server. Received bytes reset the count, and a transfer resumes where it broke off.

@@ -1,4 +1,4 @@
-// What a long operation tells while it runs.
+// Progress of long operations.
 #pragma once
 
 #include <chrono>
@@ -9,45 +9,45 @@
 
 namespace pyro {
 
-/// Receives the story of a pull. Every function has an empty default, so a listener overrides what
-/// it wants to show. All calls of one operation come from the thread that called the store, in
-/// order, and must return quickly: the network waits for them. Nothing is thrown through them.
+/// Receives the events of a pull. Every function has an empty default, so a listener overrides only
+/// the events that it needs. All calls of one operation come from the thread that called the
+/// library, in order. They must return quickly, because the transfer waits for them, and must not
+/// throw. Texts are in one line and hold no secrets, but may hold bytes from a server.
 class ProgressListener {
  public:
   virtual ~ProgressListener() = default;
 
-  /// A pull of `environment` begins; `source` is where from ("registry.example/team/env:1.0.0").
+  /// A pull of `environment` begins, from `source` ("registry.example/team/env:1.0.0").
   virtual void started(std::string_view /*environment*/, std::string_view /*source*/) noexcept {}
 
-  /// The number of compressed bytes to come is known; for some archives it never is.
+  /// The total of compressed bytes is now known. Never called for archives of unknown size.
   virtual void expecting(std::uint64_t /*compressed_bytes*/) noexcept {}
 
-  /// `compressed_bytes` have arrived so far, over all layers. Many times a second.
+  /// `compressed_bytes` were received so far, of all layers. Called many times a second.
   virtual void received(std::uint64_t /*compressed_bytes*/) noexcept {}
 
-  /// Everything has arrived and is being made durable.
+  /// All bytes were received; the install is being made durable.
   virtual void committing() noexcept {}
 
-  /// The pull is over and stands on disk; never called for a pull that failed. `installed_bytes`
-  /// is what the environment takes on disk.
+  /// The install is durable. Not called for a pull that failed. `installed_bytes` is its disk
+  /// space.
   virtual void finished(std::string_view /*environment*/, std::uint64_t /*received_bytes*/,
                         std::uint64_t /*installed_bytes*/) noexcept {}
 
-  /// A request failed and is made again after `pause`; `why` is one line.
+  /// A request failed for the reason `why`, and is repeated after `pause`.
   virtual void retrying(std::string_view /*environment*/, std::string_view /*why*/,
                         std::chrono::milliseconds /*pause*/) noexcept {}
 
-  /// Another process holds the environment's lock; `holder` is its process id when known.
+  /// Another process holds the environment's lock; `holder` is its process id, if known.
   virtual void waiting(std::string_view /*environment*/, std::optional<int> /*holder*/) noexcept {}
 
-  /// Something the user should know and can act on, in one line.
+  /// A problem that the user can act on.
   virtual void warning(std::string_view /*text*/) noexcept {}
 
-  /// Something worth knowing, in one line, for those who asked to be told more.
+  /// Further information, which the executable shows with -v.
   virtual void note(std::string_view /*text*/) noexcept {}
 
-  /// A single step on the way, a request say, in one line, for those who look for a fault. Holds no
-  /// secrets.
+  /// A single step, such as a request, for debugging; the executable shows it with -vv.
   virtual void detail(std::string_view /*text*/) noexcept {}
 };
 

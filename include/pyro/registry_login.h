@@ -1,6 +1,6 @@
 // Login to registries and logout: credentials in the files that `docker`, `podman` and pyro read.
 //
-// Source: spec section 6 "Auth"; containers-auth.json(5); docker's config.json.
+// Source: containers-auth.json(5); docker's config.json.
 #pragma once
 
 #include <filesystem>
@@ -22,7 +22,7 @@ struct LoginOptions {
   NetworkOptions network;
   /// Check the credentials with the registry first; log_in() only.
   bool check = true;
-  /// Not owned; may be null. Told of warnings and of each request.
+  /// Receives a warning() for each problem and a detail() for each request. Not owned; may be null.
   ProgressListener* progress = nullptr;
   /// A stop request ends the operation with Error(interrupted), without changes.
   std::stop_token stop = {};
@@ -38,13 +38,13 @@ struct LoginPlace {
 
 struct LoginReport {
   LoginPlace place;
-  /// The registry has accepted them. False without a check, or if it needs no credentials.
+  /// The registry has accepted the credentials. False without a check, or if it needs none.
   bool checked = false;
 };
 
 struct LogoutReport {
   LoginPlace place;
-  bool removed = false;  ///< There were credentials.
+  bool removed = false;  ///< Whether there were credentials to remove.
   /// A description of a file or helper that still has credentials for the registry, which pulls use
   /// from now on; pyro does not write to it.
   std::optional<std::string> remaining;

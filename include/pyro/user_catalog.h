@@ -1,7 +1,7 @@
 // The user's catalog file: environments that are added and removed by name.
 //
-// Source: spec section 3 for the format; the OCI distribution specification and the `reference`
-// package of the distribution project for references. Thread-safety: values; any number of threads
+// docs/formats.md describes the file. Source for references: the OCI distribution specification and
+// the `reference` package of the distribution project. Thread-safety: values; any number of threads
 // and processes may change one file at the same time.
 #pragma once
 
@@ -37,8 +37,8 @@ struct EnvironmentSource {
   ///                                 it
   ///   docker-archive:               FILE[:NAME:TAG]: what `docker save` writes
   ///   otherwise                     HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], optionally behind
-  ///   oci://
-  ///                                 or docker://; without tag and digest the tag is "latest"
+  ///                                 oci:// or docker://; without tag and digest the tag is
+  ///                                 "latest"
   ///
   /// Only the tag has a default: a name without a registry is refused, as tools differ in how they
   /// complete it. "docker.io" means Docker Hub's registry. Paths, also those of file URLs, are
@@ -50,17 +50,19 @@ struct EnvironmentSource {
   [[nodiscard]] static EnvironmentSource parse(std::string_view text);
 };
 
+/// An entry to add.
 struct NewEnvironment {
   std::string name;
   EnvironmentSource source;
   std::string version = "1.0.0";
   std::string description = {};
-  std::optional<Digest> source_sha256 =
-      {};  ///< The checksum of the archive at `source.source_url`.
+  /// The checksum of the archive at `source.source_url`.
+  std::optional<Digest> source_sha256 = {};
   /// Replace an entry of this name, or hide one of lower precedence: a built-in one.
   bool replace = false;
 };
 
+/// The catalog file of a user.
 class UserCatalog {
  public:
   /// `file` need not exist. It takes effect in catalogs that load it.
@@ -68,9 +70,9 @@ class UserCatalog {
 
   [[nodiscard]] const std::filesystem::path& file() const noexcept { return file_; }
 
-  /// Adds an entry to the file, which is created if needed, and returns the entry. The rest of the
-  /// file is preserved. The file is replaced atomically; on failure it is unchanged. A file with a
-  /// login or a query in a URL is readable by its owner alone.
+  /// Adds an entry to the file, which is created if needed, and returns the entry. Other content of
+  /// the file is preserved. The file is replaced atomically; on failure it is unchanged. A file
+  /// with a login or a query in a URL is readable by its owner alone.
   ///
   /// `others` is the loaded catalog, with or without this file.
   /// @throws Error(usage) for invalid fields; (failed) for a name that is taken, also in a file of
@@ -79,7 +81,7 @@ class UserCatalog {
   Environment add(const NewEnvironment& environment, const Catalog& others,
                   const std::stop_token& stop = {}) const;
 
-  /// The same for a complete entry. Replaces nothing.
+  /// The same for a complete entry. An entry of this name is an Error(failed).
   Environment add_entry(const Environment& environment, const Catalog& others,
                         const std::stop_token& stop = {}) const;
 

@@ -66,8 +66,8 @@ CATALOG: dict[str, VmEnvironment]
 
 
 def __getattr__(name: str) -> object:
-    """``CATALOG``, read when it is first asked for: importing this module loads no library. From then
-    on it is what functions and stores go by, as it is changed."""
+    """``CATALOG``, loaded on first access, so that importing this module loads no library. From then on
+    functions and stores use it, including changes that the program makes to it."""
     if name == "CATALOG":
         return globals().setdefault("CATALOG", loaded_catalog())
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

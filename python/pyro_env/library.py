@@ -1,7 +1,7 @@
 """The C API (pyro/pyro.h) through ctypes: JSON in, JSON out, and exceptions for errors.
 
-The library is ``libpyro.so.0`` where the dynamic linker finds it, or the file that the variable
-``PYRO_LIBRARY`` names.
+The library is the file in the variable ``PYRO_LIBRARY``, or else ``libpyro.so.0`` as the dynamic linker
+finds it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _take(document: int) -> Document:
 
 
 def _call(name: str, *arguments: object) -> int:
-    """Calls a function that returns a pointer, and raises what it failed with."""
+    """Calls a function that returns a pointer, and raises its error as an exception."""
     error = ctypes.c_void_p()
     result = getattr(_load(), name)(*arguments, ctypes.byref(error))
     if result is not None:
@@ -88,14 +88,14 @@ def _call(name: str, *arguments: object) -> int:
 
 
 def _text(value: str) -> bytes:
-    """A name, for C: what cannot be one is nobody's name."""
+    """A name as bytes for C. A name with a zero byte cannot be passed."""
     if "\0" in value:
         raise UsageError(f"{value!r} has a zero byte")
     return value.encode(errors="surrogateescape")
 
 
 def _options(fields: Mapping[str, object]) -> bytes:
-    """JSON is UTF-8, so a path that is not cannot be given here."""
+    """Options as JSON, which is UTF-8: other paths cannot be options."""
     text = json.dumps(dict(fields), default=os.fspath, ensure_ascii=False)
     try:
         return text.encode()
@@ -104,7 +104,7 @@ def _options(fields: Mapping[str, object]) -> bytes:
 
 
 class Operation:
-    """One long call: tells how it goes, and can be asked to stop."""
+    """A long call: reports progress, and can be stopped."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
@@ -160,16 +160,16 @@ class Store:
         return _take(_call("pyro_store_prune", self._handle, _options(options)))
 
     def _operate(self, name: str, progress: Progress | None, *arguments: object) -> Document:
-        """In a thread of its own, as Python handles no signal, Ctrl-C's neither, while its main
-        thread is in C."""
+        """Runs the call in a thread of its own: while the main thread is in C, Python handles no
+        signal, so Ctrl-C would have no effect."""
         operation = Operation(progress)
         results: list[Document] = []
         failures: list[BaseException] = []
-        done = threading.Event()  # join() takes a thread for ended once Ctrl-C interrupts it
+        done = threading.Event()  # after Ctrl-C, join() would treat the thread as ended
 
         def work() -> None:
             try:
-                # Taken here: whoever waits may be interrupted, and ask for it no more.
+                # Read on this thread: an interrupt of the waiting thread would lose the document.
                 results.append(_take(_call(name, self._handle, *arguments, operation.handle)))
             except BaseException as exception:  # noqa: BLE001
                 failures.append(exception)
