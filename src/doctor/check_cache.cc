@@ -33,7 +33,7 @@ fs::path nearest_existing(const fs::path& path) {
   fs::path there = fs::absolute(path);
   for (; !fs::exists(there); there = there.parent_path()) {
     if (!fs::is_symlink(there)) continue;
-    throw Error(ErrorCode::filesystem, there.string() + " is a link to what is not there");
+    throw Error(ErrorCode::filesystem, there.string() + " is a link without a target");
   }
   return there;
 }

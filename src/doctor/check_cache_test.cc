@@ -80,7 +80,7 @@ INSTANTIATE_TEST_SUITE_P(
               Health::missing, "Not a directory", "--cache-dir"},
         Cache{"LinkToNothing",
               [](const fs::path& above) { fs::create_symlink("nothing", above / "cache"); },
-              Health::missing, "is a link to what is not there", "--cache-dir"}),
+              Health::missing, "is a link without a target", "--cache-dir"}),
     [](const auto& row) { return row.param.name; });
 
 TEST(CheckCache, ReportsNfsAndItsLocks) {

@@ -162,8 +162,7 @@ void ask(HttpClient& http, const Place& place, Finding& finding) {
   try {
     answer = ping(http, place, "https");
   } catch (const NotTlsError&) {
-    const bool may_be_plain =
-        place.insecure || is_loopback(split_host_and_port(place.host).host);  // spec section 6
+    const bool may_be_plain = place.insecure || is_loopback(split_host_and_port(place.host).host);
     if (!may_be_plain) throw;
     finding.message += " without TLS";
     answer = ping(http, place, "http");
@@ -171,7 +170,7 @@ void ask(HttpClient& http, const Place& place, Finding& finding) {
   judge(answer, finding);
   if (!place.insecure || finding.health != Health::ok) return;
   finding.health = Health::warning;
-  finding.message += ", and nobody checks that it is who it says";
+  finding.message += "; TLS verification is off for " + place.host;
 }
 
 Finding examine(HttpClient& http, const Place& place) {

@@ -327,7 +327,7 @@ void CurlClient::Impl::trace(const HttpRequest& request) {
   libcurl().easy_getinfo(easy_.get(), CURLINFO_SIZE_DOWNLOAD_T, &bytes);
   libcurl().easy_getinfo(easy_.get(), CURLINFO_TOTAL_TIME, &seconds);
   libcurl().easy_getinfo(easy_.get(), CURLINFO_PRIMARY_IP, &address);
-  if (address == nullptr || *address == '\0') address = "nobody";
+  if (address == nullptr || *address == '\0') address = "no address";
   const char* const method = request.head_only ? "HEAD" : request.form.empty() ? "GET" : "POST";
   options_.trace(fmt::format("{} {}: {}, {} bytes in {:.3f} s from {}{}", method,
                              redact(request.url),

@@ -49,7 +49,7 @@ Url target(const Url& from, const HttpResponse& response) {
     throw refusal(from, "answered " + std::to_string(response.status) + " without a Location");
   }
   const auto to = resolve(from, trim(*location));
-  if (!to) throw refusal(from, "redirects to what is not a URL of http or https");
+  if (!to) throw refusal(from, "redirects to something other than an http or https URL");
   check_scheme(from, *to);
   return *to;
 }

@@ -124,8 +124,9 @@ TEST(RedirectsTest, RejectsLoopsAndInvalidTargets) {
   } cases[] = {
       {redirect_to("/a"), "h redirects without end"},
       {{.status = 302}, "h answered 302 without a Location"},
-      {redirect_to("file:///etc/passwd"), "h redirects to what is not a URL of http or https"},
-      {redirect_to("https://"), "h redirects to what is not a URL of http or https"},
+      {redirect_to("file:///etc/passwd"),
+       "h redirects to something other than an http or https URL"},
+      {redirect_to("https://"), "h redirects to something other than an http or https URL"},
   };
   for (const auto& c : cases) {
     FakeHttpClient client;

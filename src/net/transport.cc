@@ -285,7 +285,7 @@ std::string read_certificates(const fs::path& file) {
   for (const char* kind : {"CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE"}) {
     if (text.find(std::string("-----BEGIN ") + kind + "-----") != text.npos) return text;
   }
-  throw unusable_certificates(file, "there is no certificate in it; PEM is what is read");
+  throw unusable_certificates(file, "it contains no certificate in PEM format");
 }
 
 HostCertificates find_host_certificates(const std::vector<fs::path>& directories, const Url& url) {

@@ -241,7 +241,7 @@ TEST_F(CertificatesTest, ErrorNamesUnusableFile) {
   EXPECT_EQ(error_of("https://r.example"), about + empty.string() + ": it is empty");
   write("a/r.example/ca.crt", "MIIB...");
   EXPECT_EQ(error_of("https://r.example"),
-            about + empty.string() + ": there is no certificate in it; PEM is what is read");
+            about + empty.string() + ": it contains no certificate in PEM format");
   fs::remove(empty);
   fs::create_directory(empty);
   EXPECT_EQ(error_of("https://r.example"), about + empty.string() + ": it is not a regular file");

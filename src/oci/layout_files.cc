@@ -268,7 +268,7 @@ class DockerArchive::Reader {
     if (is_link) entry = index_.find(entry->link);
     if (entry == nullptr) {
       throw broken("'" + name + "', which it names, " +
-                   (is_link ? "leads to what is not there" : "is not there"));
+                   (is_link ? "links to a missing member" : "is not there"));
     }
     if (!entry->regular) throw broken("'" + name + "', which it names, is not a regular file");
     return *entry;

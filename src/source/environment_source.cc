@@ -183,7 +183,7 @@ Error with_path_hint(Error error, std::string_view text) {
   const fs::path path(text);
   if (!fs::exists(path, none)) return error;
   return {error.code(), error.what(),
-          "for what is called so in this directory, write ./" + path.string()};
+          "for the file or directory of this name, write ./" + path.string()};
 }
 
 std::optional<BundledProfile> bundled_profile(const std::optional<fs::path>& runtime_dir,

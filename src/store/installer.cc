@@ -49,7 +49,7 @@ bool needs_repair(const Environment& environment, const CacheLayout& layout,
   }
 }
 
-/// The present install, if it is what the caller asked for.
+/// The present install, if it satisfies the request.
 std::optional<InstalledEnvironment> find_satisfying(const Environment& environment,
                                                     const Stores& stores,
                                                     const PullOptions& options) {
@@ -236,7 +236,7 @@ class Pull {
     }
   }
 
-  /// Whether a later pull can use what was downloaded.
+  /// Whether a later pull can use the downloaded bytes.
   static bool can_resume(const Error& error) {
     const bool is_transient = dynamic_cast<const TransientError*>(&error) != nullptr;
     return error.code() == (is_transient ? ErrorCode::network : ErrorCode::interrupted);
@@ -250,8 +250,8 @@ class Pull {
                    " is a link to something in front of it");
   }
 
-  /// Runs `action` with a new transaction. An error for a full disk gets the sizes of what was
-  /// written, which goes with the transaction, and of what is missing.
+  /// Runs `action` with a new transaction. An error for a full disk gets the number of
+  /// written bytes, which the transaction removes, and of missing bytes.
   template <typename Action>
   InstalledEnvironment with_disk_full_details(const Action& action) {
     Transaction transaction(layout_, environment_);
@@ -291,7 +291,7 @@ class Pull {
     const auto installation = find_installation(layout_, environment_);
     if (!installation) {
       throw Error(ErrorCode::failed, transaction.destination().string() +
-                                         " was changed by somebody else while it was installed");
+                                         " was changed by another process during the install");
     }
     progress_.finished(environment_.name, provenance.received_bytes, installation->allocated_bytes);
     return installation->describe();

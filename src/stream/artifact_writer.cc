@@ -36,7 +36,7 @@ std::vector<Digest> hash_range(int file, DataRange range, std::span<std::byte> b
                                const std::string& subject) {
   const auto bytes = buffer.first(range.size);
   if (pread_full(file, bytes, range.offset, subject) < bytes.size()) {
-    throw Error(ErrorCode::filesystem, subject + " is shorter than what was written to it");
+    throw Error(ErrorCode::filesystem, subject + " is shorter than the data written to it");
   }
   return FsVerity::hash_blocks(bytes);
 }
@@ -118,7 +118,7 @@ void ArtifactWriter::carry_out(const Step& step) {
 
 void ArtifactWriter::begin_file(const Step& step) {
   open_ = {.index = step.index, .size = step.number, .subject = step.subject};
-  // The hasher may still read what a lower layer had here.
+  // The hasher may still read this file's content from a lower layer.
   if (begun_[step.index]) (void)hasher_.finish();
   begun_[step.index] = true;
   // Emptied first: no data of a lower layer's file may stay in the holes.

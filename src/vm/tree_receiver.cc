@@ -157,7 +157,7 @@ TreeReceiver::Place TreeReceiver::place_of(const std::string& path) {
   }
   if (path.empty()) return {Fd(::fcntl(parent_.get(), F_DUPFD_CLOEXEC, 0)), name_};
   check_path(path);
-  if (!root_) refuse("something below what is no directory");
+  if (!root_) refuse("an entry below a file that is not a directory");
   const std::size_t slash = path.rfind('/');
   const std::string above = slash == path.npos ? "." : path.substr(0, slash);
   Fd directory = open_beneath(root_.get(), above, O_RDONLY | O_DIRECTORY);
@@ -218,7 +218,7 @@ void TreeReceiver::remove_link_or_file(const Place& place) {
 void TreeReceiver::make_link(const std::string& path, const std::string& target) {
   if (path.empty()) refuse("a tree that is a link");
   if (!stays_within(path, target)) {
-    return note_(shown(path) + " is a link that leads out of what is copied: left out");
+    return note_(shown(path) + " is a link that leads out of the copied tree: left out");
   }
   const Place place = place_of(path);
   remove_link_or_file(place);

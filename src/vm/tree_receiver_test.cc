@@ -128,7 +128,7 @@ INSTANTIATE_TEST_SUITE_P(
         Hostile{"Dot", {kRoot, {"./evil"}}, "a path that leads elsewhere"},
         Hostile{"EmptyPart", {kRoot, {"a", kDirectory}, {"a//evil"}}, "a path that leads"},
         Hostile{"SlashAtTheEnd", {kRoot, {"a/", kDirectory}}, "a path that leads elsewhere"},
-        Hostile{"BelowAFile", {{""}, {"evil"}}, "below what is no directory"},
+        Hostile{"BelowAFile", {{""}, {"evil"}}, "below a file that is not a directory"},
         Hostile{"BelowAFileOfTheTree", {kRoot, {"a"}, {"a/evil"}}, "Not a directory"},
         Hostile{"BelowNothing", {kRoot, {"a/evil"}}, "No such file"},
         Hostile{"SecondRoot", {kRoot, kRoot}, "a tree without a beginning"},

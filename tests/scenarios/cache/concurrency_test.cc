@@ -305,7 +305,7 @@ TEST_F(StressTest, ConcurrentPullPruneAndVerifySucceed) {
   // Pruned between its publication and the check after it.
   const auto succeeds_or_is_disturbed = [](const ProcessResult& result) {
     EXPECT_TRUE(result.exit_code == 0 || result.exit_code == 1) << result.err;
-    if (result.exit_code == 1) expect_says(result.err, {"was changed by somebody else"});
+    if (result.exit_code == 1) expect_says(result.err, {"was changed by another process"});
   };
   const auto lists_it = [](const ProcessResult& result) {
     const json environments = parse_json(result.out)["environments"];

@@ -305,7 +305,7 @@ const std::vector<Hostile> kHostile = {
     {"LayerMissing", with_layer_called("gone/layer.tar"), {"'gone/layer.tar'", "is not there"}},
     {"LayerLinkedUpwards", with_layer_linked_to("../../../etc/passwd"), {"is not a regular file"}},
     {"LayerLinkedToTheHost", with_layer_linked_to("/etc/passwd"), {"is not a regular file"}},
-    {"LayerLinkedToNothing", with_layer_linked_to("gone"), {"leads to what is not there"}},
+    {"LayerLinkedToNothing", with_layer_linked_to("gone"), {"links to a missing member"}},
     {"LayerLinkedToItself", with_layer_linked_to("layer.tar"), {"is not a regular file"}},
     {"LayerIsAPipe",
      [] {

@@ -320,7 +320,7 @@ TEST_F(PullTest, VeryVerboseLogsEveryRequest) {
   expect_hides(less.err, {"GET "});
   use_catalog({oci_entry("localhost:1")});
   const ProcessResult failed = pyro({"env", "pull", "tool:1", "--force", "-vv", "--retries", "0"});
-  expect_says(failed.err, {": no answer, 0 bytes in ", " s from nobody\n"});
+  expect_says(failed.err, {": no answer, 0 bytes in ", " s from no address\n"});
 }
 
 TEST_F(PullTest, PullsWithBasicLogin) {
