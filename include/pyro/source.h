@@ -26,7 +26,7 @@ class ImageReference {
                                                           std::string_view repository,
                                                           std::string_view reference);
 
-  /// What to_string() returns.
+  /// Parses the text that to_string() returns.
   [[nodiscard]] static std::optional<ImageReference> parse(std::string_view text);
 
   [[nodiscard]] const std::string& registry() const noexcept { return registry_; }

@@ -1,4 +1,4 @@
-// The kind of a file by its content: for errors that name what came instead.
+// The kind of a file by its content, for errors about unexpected content.
 #pragma once
 
 #include <cstddef>

@@ -161,7 +161,7 @@ class TreeRemoval {
 };
 
 constexpr const char* kHint = "free some space, or put the cache elsewhere with --cache-dir";
-/// File systems report as free what they keep for themselves.
+/// Part of the reported free space is reserved by the file system.
 constexpr std::uint64_t kAsGoodAsNothing = std::uint64_t{16} << 20;
 
 std::optional<struct statvfs> status_of(const std::filesystem::path& directory) {

@@ -59,15 +59,16 @@ struct TreeSteps {
 
 /// Walks through `name` in `directory` and everything below it in the order of names, never through
 /// a symbolic link and never out of it. Neither the stack nor the number of open descriptors grows
-/// with the depth. `path` is what errors call it.
+/// with the depth. Errors name it `path`.
 /// @throws Error(filesystem) for a directory that was moved meanwhile, in a tree deeper than the
-/// few levels that stay open; and whatever a step throws.
+/// few levels that stay open; and exceptions of the steps.
 void walk_tree(int directory, const std::string& name, const std::filesystem::path& path,
                const TreeSteps& steps);
 
 /// Removes `name` in `directory` and everything below it; never follows a symbolic link. A missing
 /// one counts as removed.
-/// @throws Error(filesystem) naming what could not be removed, after removing all else.
+/// @throws Error(filesystem) naming the entries that could not be removed, after removing all
+/// others.
 void remove_tree_at(int directory, const std::string& name, const std::filesystem::path& path);
 
 // --- space ---

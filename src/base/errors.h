@@ -42,7 +42,7 @@ auto with_context(const std::string& subject, const Work& work) {
 }
 
 /// The exception that is being handled: an Error as it is, anything else as Error(failed). For the
-/// outermost catch clauses; all others let through what is no Error.
+/// outermost catch clauses; all others let other exceptions pass.
 [[nodiscard]] Error caught_error();
 
 }  // namespace pyro

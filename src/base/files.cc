@@ -16,7 +16,7 @@
 namespace pyro {
 namespace {
 
-// Callers that know what the file is for add other hints.
+// Callers add more specific hints.
 std::string hint_for(int error_number) {
   const bool forbidden = error_number == EACCES || error_number == EPERM;
   return forbidden ? "check the owner and the mode of the directory" : "";
@@ -243,7 +243,7 @@ std::optional<FileLock> FileLock::try_acquire(int directory, const std::string& 
   while (true) {
     Fd fd = open_lock(directory, name, path);
     if (!try_lock(fd.get(), LockKind::exclusive, path)) return std::nullopt;
-    // A lock on a file that was removed meanwhile excludes nobody.
+    // A lock on a file that was removed meanwhile excludes no other process.
     if (!is_still_in(directory, name, fd.get())) continue;
     write_holder(fd.get());
     return FileLock(std::move(fd));

@@ -52,12 +52,12 @@ auto uninterrupted(const Call& call) {
 /// openat(2) with O_CLOEXEC; -1 with errno set on failure.
 [[nodiscard]] int try_open(int directory, const char* name, int flags, mode_t mode = 0) noexcept;
 
-/// The same; `path` is what the error names.
+/// The same. Errors name the file `path`.
 /// @throws Error(filesystem)
 [[nodiscard]] Fd open_at(int directory, const std::string& name, int flags, mode_t mode,
                          const std::filesystem::path& path);
 
-/// An empty file in memory, without a name in any directory; `subject` is what errors call it.
+/// An empty file in memory, without a name in any directory. Errors name it `subject`.
 [[nodiscard]] Fd make_memory_file(const char* subject);
 
 /// Whether `path`, a final symbolic link not followed, is the file that is open as `fd`.
@@ -113,7 +113,7 @@ struct RegularFile {
 
 // --- trust ---
 
-/// What a file holds.
+/// The kind of a file's content.
 enum class Holds {
   settings,  ///< Others may read it.
   secrets,
@@ -121,13 +121,13 @@ enum class Holds {
 
 struct FileTrust {
   bool believed = true;
-  std::string remark = {};  ///< What is wrong with it; empty when nothing is.
+  std::string remark = {};  ///< The problem, or empty.
   std::string remedy = {};
 };
 
-/// As in ssh, a file that everybody may write, or that another user owns, is not believed. A file
-/// that a group may write is, with a remark: many users have a group to themselves. Root believes
-/// files of every user, with a remark: containers get files that the user outside owns.
+/// As in ssh, a file that every user may write, or that another user owns, is not believed. A file
+/// that its group may write is believed with a remark: many users have a group of their own. Root
+/// believes files of every user, with a remark: containers get files of the user outside.
 /// `user` is the user of this process.
 [[nodiscard]] FileTrust judge_file(mode_t mode, uid_t owner, uid_t user, Holds what);
 
@@ -140,7 +140,7 @@ void require_believed(const struct stat& status);
 enum class LockKind { shared, exclusive };
 
 /// Locks an open file until the descriptor is closed; replaces a lock that it holds already. False
-/// when another lock conflicts. `path` is what errors call it.
+/// when another lock conflicts. Errors name the file `path`.
 /// @throws Error(filesystem) where the file system has no locks
 [[nodiscard]] bool try_lock(int fd, LockKind kind, const std::filesystem::path& path);
 

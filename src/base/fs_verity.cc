@@ -56,7 +56,7 @@ class SparseReader {
     return round_down(offset + FsVerity::kBlockSize - 1);
   }
 
-  // `otherwise` where the file system cannot tell, or the file shrinks meanwhile.
+  // `otherwise` where the file system does not report holes, or the file shrinks meanwhile.
   std::uint64_t seek(std::uint64_t from, int whence, std::uint64_t otherwise) {
     const off_t found = ::lseek(file_, static_cast<off_t>(from), whence);
     if (found >= 0) return static_cast<std::uint64_t>(found);

@@ -1,4 +1,4 @@
-// The fs-verity digest of a file: what `fsverity digest FILE` prints.
+// The fs-verity digest of a file, as `fsverity digest FILE` prints it.
 //
 // SHA-256, 4096-byte blocks, no salt. Source: Linux Documentation/filesystems/fsverity.rst, "Merkle
 // tree" and "fs-verity descriptor". A tree of hashes lets a hole of any size cost a few additions:
@@ -54,8 +54,8 @@ class FsVerity {
   std::vector<Digest> zero_hashes_;
 };
 
-/// The digest of the first `size` bytes of `fd`, without reading holes; `subject` is what errors
-/// call the file.
+/// The digest of the first `size` bytes of `fd`, without reading holes. Errors name the file
+/// `subject`.
 /// @throws Error(filesystem) when it cannot be read or is shorter; (interrupted)
 [[nodiscard]] Digest file_verity(int fd, std::uint64_t size, const std::string& subject,
                                  const std::stop_token& stop);

@@ -55,7 +55,7 @@ std::optional<struct stat> look_at(const fs::path& path) {
   return status;
 }
 
-/// The number of a link in /proc/self/fd. What such a link says ("pipe:[123]") is no path.
+/// The number of a link in /proc/self/fd. The text of such a link ("pipe:[123]") is no path.
 std::optional<int> own_descriptor(const fs::path& link) {
   std::error_code error;
   if (fs::canonical(link.parent_path(), error) != fs::canonical("/proc/self/fd", error) || error) {

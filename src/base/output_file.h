@@ -14,13 +14,13 @@
 
 namespace pyro {
 
-/// A new file that gets its name with commit(). Until then, what had the name before stays; without
-/// commit() nothing is left. Where the file system can, the file has no name at all in the
+/// A new file that gets its name with commit(). Until then, an existing file of that name stays;
+/// without commit() no file is left. Where the file system can, the file has no name at all in the
 /// meantime, so that even a killed process leaves nothing. All code that replaces files uses this.
 class NewFile {
  public:
-  /// `mode` as for open(2): the umask counts. `shown` is what errors call the file. A symbolic link
-  /// of that name is replaced like a file; open_destination() finds what it leads to.
+  /// `mode` as for open(2): the umask counts. Errors name the file `shown`. A symbolic link of that
+  /// name is replaced like a file; open_destination() opens its target.
   /// @throws Error(filesystem) when the file cannot be made, or the name belongs to a directory, a
   ///         device, a pipe or a socket: these are never replaced
   NewFile(Fd directory, std::string name, mode_t mode, std::string shown);

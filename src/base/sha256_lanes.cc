@@ -60,7 +60,7 @@ PYRO_WIDE_INLINE void small_sigma(const Lanes& x, Lanes& result) {
   result ^= a ^ (x >> Shift);
 }
 
-// One turn of the transposition of 16 rows: swaps what is off the diagonal, in squares of Step.
+// One turn of the transposition of 16 rows: swaps squares of Step across the diagonal.
 template <unsigned Step, unsigned... P>
 PYRO_WIDE_INLINE void swap_squares(Lanes& a, Lanes& b, std::integer_sequence<unsigned, P...>) {
   const Lanes low = __builtin_shufflevector(a, b, ((P & Step) != 0 ? 16 + P - Step : P)...);

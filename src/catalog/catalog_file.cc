@@ -34,8 +34,8 @@ std::string read_some(int fd, std::size_t limit, const std::filesystem::path& fi
   return text;
 }
 
-/// Refuses a file that other users may write: they would choose what is installed. A pipe comes
-/// from the parent process.
+/// Refuses a file that other users may write: they would choose the installed environments. A
+/// pipe comes from the parent process.
 void require_believed(int fd, const std::filesystem::path& file) {
   struct stat status {};
   if (::fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) return;

@@ -1,4 +1,4 @@
-// The grammar of an entry's fields (spec section 3).
+// The grammar of the fields of a catalog entry.
 #pragma once
 
 #include <cstddef>
@@ -34,7 +34,7 @@ namespace pyro {
 [[nodiscard]] std::optional<bool> version_in_range(std::string_view version,
                                                    std::string_view range);
 
-/// What is wrong with `url` as a source, or nothing: https, file, oci, oci-archive,
+/// The problem with `url` as a source, or nothing: https, file, oci, oci-archive,
 /// docker-archive and paths are fine, http with a checksum or from this machine only, everything
 /// else is refused.
 [[nodiscard]] std::optional<std::string> source_url_complaint(std::string_view url,

@@ -1,6 +1,6 @@
 // How commands report: exit codes, messages, aligned columns.
 //
-// Source: spec section 9 for the exit codes.
+// docs/commands.md lists the exit codes.
 #pragma once
 
 #include <cstddef>

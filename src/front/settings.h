@@ -1,7 +1,7 @@
 // The settings of a front end: environment variables, and options that override them.
 //
-// Source: spec sections 3, 4, 6 and 9 for the variables; containers-auth.json(5),
-// -registries.conf(5) and -certs.d(5) for registries; everything.curl.dev for proxies.
+// docs/commands.md lists the variables. Source: containers-auth.json(5), -registries.conf(5) and
+// -certs.d(5) for registries; everything.curl.dev for proxies.
 #pragma once
 
 #include <filesystem>

@@ -15,7 +15,7 @@ struct Frame {
   std::string_view payload;  ///< Valid until the next frame is read.
 };
 
-/// The fixed part of a payload, and what follows it. The host is trusted to send it whole.
+/// Removes the fixed part from `payload` and returns it. The host is trusted to send it complete.
 template <typename Payload>
 Payload fixed_part(std::string_view& payload) {
   Payload result{};
@@ -44,7 +44,7 @@ class Channel {
   }
 
   /// Reads up to kStreamPiece from `fd` and sends it on.
-  /// @return what read(2) returned.
+  /// @return the result of read(2).
   long forward(FrameType type, int fd);
 
  private:

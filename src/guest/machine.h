@@ -42,8 +42,9 @@ void load_modules();
 /// Mounts the disk read-only with an overlay in memory, and makes that the root.
 void enter_root_file_system();
 
-/// Sets up what programs expect of a running system: file systems, devices, limits. Done while
-/// booting, so that a resumed machine has it. Failures are ignored: few programs need all of it.
+/// Sets up the file systems, devices and limits that programs expect of a running system. Done
+/// while booting, so that a resumed machine has it. Failures are ignored: few programs need all of
+/// it.
 void complete_system();
 
 /// Makes `target` if needed, and mounts. Returns errno, or 0.
@@ -59,8 +60,8 @@ void write_names(const std::string& name);
 /// Configures the loopback interface, and the network card, if any, for QEMU's user network.
 void set_up_network();
 
-/// Sets what must differ between machines that resume from one saved state: clock, random numbers,
-/// name.
+/// Sets the properties in which machines that resume from one prepared state must differ: clock,
+/// random numbers, name.
 void begin_session(const StartPayload& start, const std::string& host_name);
 
 }  // namespace pyro::guest

@@ -1,4 +1,4 @@
-// Init of every machine: makes it ready, then does what pyro asks for over the channel.
+// Init of every machine: sets it up, then serves pyro's requests on the channel.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <sys/socket.h>

@@ -23,17 +23,17 @@ constexpr const char* kVariablesOfAll[] = {
     "LOGNAME=root", "LANG=C.UTF-8"};
 constexpr const char* kVariableOfTerminals = "TERM=xterm";
 
-/// Begins what the waiting process reads. Behind it come, each with a NUL behind it: the path of
-/// the terminal, the directory, the arguments, the variables.
+/// The head of a request to the waiting process. These strings follow, each with a NUL at its end:
+/// the path of the terminal, the directory, the arguments, the variables.
 struct Head {
-  std::uint32_t size = 0;  ///< Of what comes behind it.
+  std::uint32_t size = 0;  ///< Of the strings.
   std::uint32_t arguments = 0;
   std::uint32_t has_input = 0;
 };
 
 enum class Step : int { terminal, directory, program };
 
-/// What it says when it cannot become the command. A command says nothing.
+/// Sent by the waiting process if it cannot become the command. A command sends nothing.
 struct Report {
   int error_number = 0;
   Step step{};
@@ -74,7 +74,7 @@ std::vector<char*> environment(const std::vector<char*>& asked, bool terminal) {
 /// The waiting process itself.
 class Waiter {
  public:
-  /// `streams`: what a command without a terminal has as its input, if any, output and errors.
+  /// `streams`: input (if any), output and errors of a command without a terminal.
   Waiter(const std::array<int, 3>& streams, int request, int report)
       : input_(streams[0]), request_(request), report_(report) {
     reset_signals();
@@ -106,7 +106,7 @@ class Waiter {
 
   static bool enter_home() { return ::chdir(kHome) == 0; }
 
-  /// Returns what could not be done, with errno.
+  /// Returns the step that failed, with errno set.
   Step become(const Head& head, std::string& text) {
     std::vector<char*> words;
     for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1) {

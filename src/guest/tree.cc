@@ -122,7 +122,8 @@ void make_parents(const std::string& path) {
   }
 }
 
-/// Writes entries below a root. What was there keeps its mode and owner, and a directory its time.
+/// Writes entries below a root. Existing entries keep their mode and owner, and directories their
+/// time.
 /// After the first failure it ignores the rest.
 class TreeWriter {
  public:

@@ -1,6 +1,5 @@
-// HTTP by libcurl: TLS verified, redirects never followed, nothing sent that was not asked for.
-//
-// Source: spec section 6 "TLS"; time limits in section 0 of the reliability notes.
+// HTTP by libcurl: TLS is verified, redirects are not followed, only the headers of a request are
+// sent.
 #pragma once
 
 #include <chrono>

@@ -55,8 +55,8 @@ struct HttpResponse {
   [[nodiscard]] std::string encoding_hint() const;
 };
 
-/// Is given status and headers of a 2xx before its body. What it throws ends the exchange and comes
-/// out of get(): lengths and ranges that were not asked for are refused here.
+/// Called with status and headers of a 2xx before its body. An exception ends the exchange, and
+/// get() rethrows it: this is the place to refuse lengths and ranges that were not requested.
 using HeadCheck = std::function<void(const HttpResponse&)>;
 
 struct HttpRequest {
@@ -77,8 +77,8 @@ struct HttpRequest {
   bool head_only = false;
 };
 
-/// Is given the body of a 2xx piece by piece. May block, which holds the sender back. What it
-/// throws ends the exchange and comes out of get().
+/// Called with the body of a 2xx piece by piece. May block, which holds the sender back. An
+/// exception ends the exchange, and get() rethrows it.
 using BodySink = std::function<void(std::span<const std::byte>)>;
 
 /// One request at a time, redirects not followed, connections kept. Not thread-safe.
@@ -120,10 +120,10 @@ class Exchange {
   Exchange(const HttpRequest& request, const BodySink& sink) : request_(request), sink_(sink) {}
 
   /// One line of a header block, of 1xx responses and trailers as well.
-  /// @throws Error(network) for a header beyond 256 KiB or 1000 fields, or with a folded line; what
-  /// the request's on_head throws.
+  /// @throws Error(network) for a header beyond 256 KiB or 1000 fields, or with a folded line;
+  /// and exceptions of the request's on_head.
   void on_header(std::string_view line);
-  /// False when no more of the body is wanted.
+  /// False when the rest of the body is not needed.
   bool on_body(std::span<const std::byte> bytes);
 
   /// Rethrows the parked exception.

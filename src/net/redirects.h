@@ -19,7 +19,7 @@ inline constexpr int kMaxRedirects = 10;
 /// machine to plain http elsewhere, from a globally reachable address into the local network, and
 /// of forms. User info in request.url becomes an Authorization header (https only); in a Location
 /// it is ignored.
-/// @throws Error(network) naming the host that redirected; what client.get() throws.
+/// @throws Error(network) naming the host that redirected; and exceptions of client.get().
 HttpResponse follow(HttpClient& client, const HttpRequest& request, const BodySink& sink);
 
 /// follow() with the body of a 2xx, at most `limit` bytes of it, in the response.

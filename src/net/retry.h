@@ -185,14 +185,15 @@ class ResumableBody {
   bool came_in_parts_ = false;
   bool sink_failed_ = false;
 
-  // What the server said.
+  // From the server's responses.
   std::optional<std::uint64_t> total_;
   std::string validator_;  // for If-Range
   bool use_ranges_ = true;
   bool is_web_page_ = false;
   std::string encoding_hint_;
 
-  // A response that begins at the front: known bytes that are still to come, and what came of them.
+  // A response that begins at the front: the number of known bytes that are still to come, and the
+  // hash of those that came.
   std::uint64_t to_compare_ = 0;
   Sha256 compared_;
 };

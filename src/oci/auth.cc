@@ -218,8 +218,8 @@ void Authenticator::answer(const HttpResponse& response, const Url& registry) {
 }
 
 void Authenticator::answer_bearer(const Challenge& challenge, const Url& registry, bool is_public) {
-  // Requests what is needed, whatever the challenge names: a registry must not get a token that
-  // allows more, bought with the user's credentials.
+  // Requests the right to pull only, whatever the challenge names: a registry must not get a token
+  // with more rights for the user's credentials.
   const std::string scope = target_.repository.empty()
                                 ? parameter(challenge, "scope")
                                 : "repository:" + target_.repository + ":pull";

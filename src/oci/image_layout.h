@@ -58,8 +58,8 @@ class ImageLayout {
 
   /// Sends the bytes of a layer to `sink` as they are read, not verified; returning means that they
   /// have the size and digest of the descriptor.
-  /// @throws Error(integrity) for wrong bytes, or a missing layer; (interrupted); what `sink`
-  /// throws, unchanged
+  /// @throws Error(integrity) for wrong bytes, or a missing layer; (interrupted); exceptions
+  /// of `sink`, unchanged
   void read_blob(const Descriptor& blob, const BodySink& sink, const std::stop_token& stop) const;
 
  private:

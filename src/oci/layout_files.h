@@ -1,4 +1,4 @@
-// The files of an image layout: in a directory, in a tar, or in what `docker save` writes.
+// The files of an image layout: in a directory, in a tar, or in a `docker save` archive.
 //
 // Source: moby, image/spec/v1.2.md, "Combined Image JSON + Filesystem Changeset Format", and
 // image/tarexport; containers-transports(5), "docker-archive". POSIX.1-2017 pax, "ustar Interchange
@@ -22,7 +22,8 @@ namespace pyro {
 /// The members of a tar that is not compressed, with the places of their contents: for random
 /// access, which tar readers for streams do not have.
 ///
-/// Knows what an image layout needs: plain files with short names. Reads headers and padding only.
+/// Supports the members of image layouts: plain files with short names. Reads headers and padding
+/// only.
 /// No name in it ever becomes a path.
 class TarIndex {
  public:

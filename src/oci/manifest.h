@@ -4,9 +4,9 @@
 // Docker's image manifest version 2, schema 2.
 //
 // A layer is a tar, or a single file as `oras push` makes them: then its annotation kTitle is the
-// file's name. The media type does not tell the two apart: oras calls files
-// "application/vnd.oci.image.layer.v1.tar" unless told otherwise. A folder has a title as well, is
-// a tar, and is marked with kUnpack.
+// file's name. The media type does not distinguish the two: by default oras gives files the type
+// "application/vnd.oci.image.layer.v1.tar". A folder has a title as well, is a tar, and is marked
+// with kUnpack.
 #pragma once
 
 #include <cstddef>
@@ -139,8 +139,8 @@ class DocumentSource {
 
 /// Resolves `top` to the image for this platform, through one nested index at most. The config
 /// decides about manifests that no index gives a platform.
-/// @throws Error(`no_platform`) "<subject> has no image for linux/amd64: there is only ..."; what
-/// `source` throws
+/// @throws Error(`no_platform`) "<subject> has no image for linux/amd64: there is only ..."; and
+/// exceptions of `source`
 [[nodiscard]] ResolvedImage resolve_platform(Document top, const std::string& subject,
                                              ErrorCode no_platform, DocumentSource& source);
 

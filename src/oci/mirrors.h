@@ -19,7 +19,7 @@ struct MirrorRule {
   std::string
       location;  ///< "mirror.example:5000/cache": a host, with or without the front of a path.
   bool insecure = false;
-  /// Resolving a tag decides what is run, so a mirror must be trusted with it explicitly, by
+  /// Resolving a tag chooses the image, so a mirror must be trusted with it explicitly, by
   /// `pull-from-mirror = "all"` or "tag-only". containers default to "all"; containerd does as we
   /// do: "resolving a tag is a trust decision".
   bool serves_tags = false;

@@ -17,7 +17,7 @@
 namespace pyro {
 namespace {
 
-/// What a document that is asked for must turn out to be.
+/// The digest and size that a requested document must have.
 struct Expectation {
   std::optional<Digest> digest = {};
   std::optional<std::uint64_t> size = {};
@@ -189,7 +189,7 @@ void RegistryClient::Impl::fetch_blob(const std::string& what, const Descriptor&
     body.verify();
   } catch (Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;
-    // Nothing tells which of the hosts sent the wrong bytes: all mirrors among them are dropped.
+    // Any of the hosts may have sent the wrong bytes: all mirrors among them are dropped.
     const bool is_mirrors_fault = error.code() == ErrorCode::integrity && mark_failed(used, error);
     if (is_mirrors_fault) hosts_.session().request_restart();
     if (body.sink_failed() && !is_mirrors_fault) throw;

@@ -1,6 +1,6 @@
 // One image in one registry: which manifest its name means, and the bytes of its layers.
 //
-// Source: spec section 6; OCI distribution specification, "Pull".
+// Source: OCI distribution specification, "Pull".
 #pragma once
 
 #include <functional>
@@ -17,7 +17,7 @@
 
 namespace pyro {
 
-/// What an image's name means, by the registry's word alone.
+/// The image that a name refers to, according to the registry.
 struct NamedImage {
   Digest digest;          ///< Of the manifest or index.
   bool is_index = false;  ///< The digest covers more than the image for this platform.
@@ -29,8 +29,8 @@ struct Replay {
   std::function<void(const BodySink&)> run = {};
 };
 
-/// One image. Finds out how the registry is to be talked to: the scheme at the first request, a
-/// token or password when asked for one. Asks mirrors first. Not thread-safe.
+/// One image. Detects the scheme with the first request, and authenticates when the registry
+/// requires it. Asks mirrors first. Not thread-safe.
 class RegistryClient {
  public:
   /// `http` must outlive the client. Sends nothing.
@@ -48,8 +48,8 @@ class RegistryClient {
   /// (failed): a credentials file or helper that cannot be used.
   [[nodiscard]] ResolvedImage resolve(const std::optional<Digest>& pin = std::nullopt);
 
-  /// What the reference names now, by HEAD, which registries do not count as a pull. Fetches the
-  /// manifest from registries that do not answer HEAD, or without a digest.
+  /// The image that the reference names now, by HEAD, which registries do not count as a pull.
+  /// Fetches the manifest from registries that do not answer HEAD, or without a digest.
   /// @throws Error, as resolve() does.
   [[nodiscard]] NamedImage look_up();
 
@@ -58,7 +58,7 @@ class RegistryClient {
   /// have. When one host fails, the next continues where it stopped.
   /// @throws Error(integrity) for wrong bytes, as soon as that is certain; with a restart requested
   /// from the session when they came in parts, or from mirrors, which are marked as failed;
-  /// (network); what `sink` throws, unchanged.
+  /// (network); exceptions of `sink`, unchanged.
   void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay = {});
 
  private:

@@ -1,6 +1,7 @@
 // Logging in to registries and out: credentials are checked, then written to a file or a helper.
 //
-// Source: docker's config.json and containers-auth.json(5), for what other programs expect to find.
+// Source: docker's config.json and containers-auth.json(5), for the format that other programs
+// expect.
 #include "pyro/registry_login.h"
 
 #include <unistd.h>

@@ -1,7 +1,7 @@
 // Requests to the hosts that have an image: its mirrors in their order, then its registry.
 //
-// Source: containers-registries.conf(5) for the order; containerd's docs/hosts.md for which host is
-// trusted with what.
+// Source: containers-registries.conf(5) for the order; containerd's docs/hosts.md for the
+// trust in each host.
 #pragma once
 
 #include <functional>
@@ -32,7 +32,7 @@ class RegistrySession {
   /// GETs `path` below /v2/<repository>/, or below /v2/ of the registry itself; sets the URL of
   /// `request`. Answers a 401 once per call, so that a token that expires during a pull is renewed.
   /// Always begins at the registry: the target of an earlier redirect may have expired.
-  /// @throws Error(network) for a second 401; what follow() throws.
+  /// @throws Error(network) for a second 401; and exceptions of follow().
   HttpResponse get(const std::string& path, const HttpRequest& request, const BodySink& sink);
 
   /// Whether the registry, or its token server, has seen credentials.

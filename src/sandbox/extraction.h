@@ -87,7 +87,7 @@ class Extraction {
   Extraction(const Extraction&) = delete;
   Extraction& operator=(const Extraction&) = delete;
 
-  /// Begins the next layer, or the only archive; `label` is what errors call it.
+  /// Begins the next layer, or the only archive. Errors name it `label`.
   void begin_layer(std::string label, const LayerForm& form = {});
 
   /// Its next compressed bytes; blocks while the extractor is busy.

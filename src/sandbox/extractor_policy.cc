@@ -116,7 +116,7 @@ SystemCalls no_more_threads() {
           .otherwise = Action::allow};
 }
 
-#else  // the numbers of system calls and what they are called with differ
+#else  // the numbers and arguments of system calls differ
 
 namespace {
 SystemCalls extractor_calls(CallRule::Action) {

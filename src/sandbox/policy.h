@@ -1,4 +1,4 @@
-// What a process may do from now on, as a value that can be put into force.
+// The policy of a sandboxed process, as a value that can be applied.
 #pragma once
 
 #include <linux/filter.h>

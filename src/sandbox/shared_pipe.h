@@ -104,7 +104,7 @@ class SharedPipeWriter {
 /// The reader's end.
 class SharedPipeReader final : public LayerStream {
  public:
-  /// `acknowledge` tells the writer that a chunk is free.
+  /// `acknowledge` reports a free chunk to the writer.
   SharedPipeReader(int socket, int ring_file, std::function<void()> acknowledge);
 
   [[nodiscard]] std::optional<LayerForm> next_layer() override;

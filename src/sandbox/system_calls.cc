@@ -170,7 +170,7 @@ std::string name_of_call(std::uint32_t number) {
   return found == std::end(kNames) ? "number " + text : found->name + (" (" + text) + ")";
 }
 
-#else  // the numbers of system calls and what they are called with differ
+#else  // the numbers and arguments of system calls differ
 
 bool can_filter() noexcept {
   return false;

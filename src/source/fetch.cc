@@ -90,7 +90,7 @@ void Partial::append(std::span<const std::byte> bytes) {
   if (!file_ || position_ <= end_) return;
   if (end_ == 0) {
     if (std::chrono::steady_clock::now() < keep_from_) return;
-    // At a block, so that the hole in front tells where the bytes begin.
+    // At a block, so that the hole in front marks the beginning of the bytes.
     const std::uint64_t begin = (from + kBlockSize - 1) / kBlockSize * kBlockSize;
     if (begin >= position_) return;
     begin_ = end_ = begin;

@@ -113,11 +113,11 @@ struct FetchContext {
 /// Reports retries as progress.
 [[nodiscard]] RetryOptions retry_options(const FetchContext& context);
 
-/// Where the artifacts came from, as the install record keeps it.
+/// The source of the artifacts, for the install record.
 struct Provenance {
   std::string source;
   std::optional<std::string> source_digest;
-  /// What the OCI reference resolved to, where that is an index and not the manifest itself.
+  /// The digest of the index, if the OCI reference resolved to one.
   std::optional<Digest> oci_digest;
   std::uint64_t received_bytes = 0;
 };

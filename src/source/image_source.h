@@ -69,7 +69,7 @@ struct PulledImage {
   std::optional<Digest> index = {};
 };
 
-/// What a reference names now.
+/// The image that a reference names now.
 struct NewestImage {
   Digest digest;
   bool is_newer = false;

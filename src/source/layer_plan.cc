@@ -1,4 +1,4 @@
-// The layers of an image: which are fetched, and what each of them is.
+// The plan for the layers of an image: the ones to fetch, and the form of each.
 #include <algorithm>
 #include <array>
 #include <bitset>

@@ -1,4 +1,5 @@
-// The install record, `environment.json`: the proof that an install completed (spec section 4).
+// The install record, `environment.json`: the proof that an install completed. docs/formats.md
+// describes it.
 #pragma once
 
 #include <cstdint>

@@ -31,7 +31,7 @@ std::optional<std::uint64_t> allocated_if_file(int directory, std::string_view n
   return static_cast<std::uint64_t>(status.st_blocks) * 512;
 }
 
-/// What others must not be able to write.
+/// The files that other users must not be able to write.
 std::vector<std::string> parts_of_install() {
   std::vector<std::string> parts{".", kRecordName};
   for (const ArtifactKind& kind : kArtifactKinds) parts.emplace_back(kind.name);

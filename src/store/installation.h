@@ -1,4 +1,4 @@
-// Installed environments in the cache and in stores (spec section 4, "Installed means").
+// Installed environments in the cache and in stores.
 #pragma once
 
 #include <cstdint>
@@ -97,8 +97,7 @@ class Stores {
   std::vector<CacheLayout> layouts_;
 };
 
-/// Compares the artifacts on disk with their recorded sizes and digests (spec section 8). Holes are
-/// not read.
+/// Compares the artifacts on disk with their recorded sizes and digests. Holes are not read.
 /// @throws Error(interrupted)
 [[nodiscard]] VerifyReport verify_installation(const CacheLayout& layout,
                                                const Environment& environment,

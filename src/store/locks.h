@@ -4,7 +4,7 @@
 //   <root>/used/<install directory>               empty; its time is that of the last boot
 //
 // Users run or read an install; writers make a directory in staging, or remove an install. A lock
-// on the directory itself could be held by everybody who may read it, and over NFS other hosts
+// on the directory itself could be held by every user who may read it, and over NFS other hosts
 // would not see it. The inode identifies the directory whatever its name: an install that was
 // replaced stays locked where it was moved to. The device is not part of the name, as hosts number
 // devices differently.
@@ -88,8 +88,8 @@ class InstallRemoval {
 };
 
 /// Records that an install is used now, with two system calls. Installing and booting count as use;
-/// access times are rarely kept, and a pull of what is installed writes nothing. Failures are
-/// ignored: a cache may be read-only.
+/// access times are rarely kept, and a pull of an installed environment writes nothing. Failures
+/// are ignored: a cache may be read-only.
 void note_use(const CacheLayout& layout, const std::string& install_directory_name) noexcept;
 
 /// Removes the record of its last use.

@@ -1,4 +1,4 @@
-// Prune: removes installs, states and files that are no longer needed (spec section 8).
+// Prune: removes installs, states and files that are no longer needed.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -112,7 +112,7 @@ class Pruner {
     }
   }
 
-  /// Nothing when installs cannot be read: then the owners of states are unknown.
+  /// Nothing if installs cannot be read: then any state may belong to one.
   [[nodiscard]] std::optional<std::vector<std::string>> prepared_names_of_installs() const {
     std::vector<std::string> names;
     for (const CacheLayout& layout : stores_.all()) {
@@ -270,7 +270,7 @@ class Pruner {
     report_.failed.push_back({name.string(), system_error("cannot open it", error_number).what()});
   }
 
-  // What open(2) reports for links, for files that are no directory, and for sockets.
+  // The errors of open(2) for links, for files that are no directory, and for sockets.
   static bool is_of_another_kind(int error_number) {
     return error_number == ELOOP || error_number == ENOTDIR || error_number == ENXIO;
   }

@@ -1,4 +1,4 @@
-// New content of the cache: written in a staging directory, published in one step (spec section 7).
+// New content of the cache: written in a staging directory, published in one step.
 #pragma once
 
 #include <filesystem>

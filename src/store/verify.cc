@@ -93,7 +93,7 @@ VerifyReport verify_at(int directory, const std::filesystem::path& path,
     report.verdict = worse(report.verdict, artifact.verdict);
     report.artifacts.push_back(std::move(artifact));
   }
-  // The digests prove what was installed, and not that it is the pinned image.
+  // The recorded digests do not prove that it is the pinned image.
   if (is_outdated(*record, environment)) {
     report.verdict = worse(report.verdict, Verdict::unverifiable);
   }

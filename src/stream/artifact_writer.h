@@ -92,7 +92,7 @@ class ArtifactWriter final : public DataSink {
   [[nodiscard]] ZstdChecksum& second_checksum() noexcept { return second_checksum_; }
 
   /// Gives collected data to the writer's thread.
-  /// Throws what was thrown on that thread; so do the other functions.
+  /// Rethrows an exception of that thread, as the other functions do.
   void pass_on();
 
   /// Empties file `index` and begins it with `size`, which may be preliminary.
@@ -127,7 +127,7 @@ class ArtifactWriter final : public DataSink {
     std::size_t index = 0;
     std::uint64_t size = 0;
     std::uint64_t position = 0;  // end of the last data
-    std::uint64_t flushed = 0;   // end of what was passed on to the disk and to the hasher
+    std::uint64_t flushed = 0;   // end of the data that the disk and the hasher have
     std::string subject = {};
     std::vector<DataRange> written = {};  // since then
   };

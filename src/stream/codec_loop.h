@@ -15,7 +15,7 @@
 
 namespace pyro {
 
-/// A source whose first bytes can be peeked at, to tell the format.
+/// A source whose first bytes can be peeked at, to detect the format.
 class Input {
  public:
   explicit Input(ByteSource source) : source_(std::move(source)) {}

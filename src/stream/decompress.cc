@@ -86,7 +86,7 @@ GzipHeader::State GzipHeader::take(std::span<const std::byte>& in) {
   return state;
 }
 
-// Up to the end of the field, or of what there is.
+// Up to the end of the field, or of the input.
 GzipHeader::State GzipHeader::take_piece(std::span<const std::byte>& in) {
   const auto zero = std::ranges::find(in, std::byte{0});
   const bool ends = is_text() ? zero != in.end() : size_ - taken_ <= in.size();
@@ -171,7 +171,7 @@ class GzipDecoder final : public Members {
   bool decode(std::span<const std::byte>& in, std::span<std::byte>& out) override {
     if (in_header_) take_header(in);
     if (in_header_) return false;
-    // ISA-L takes pointers to what it does not change, and counts in 32 bits.
+    // ISA-L's pointers to input are not const, and its sizes have 32 bits.
     state_->next_in = reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(in.data()));
     state_->avail_in = static_cast<std::uint32_t>(std::min<std::size_t>(in.size(), UINT32_MAX));
     state_->next_out = reinterpret_cast<std::uint8_t*>(out.data());

@@ -1,4 +1,4 @@
-// Decompression: gzip, zstd, xz, bzip2 or none, told by content.
+// Decompression: gzip, zstd, xz, bzip2 or none, detected by content.
 #pragma once
 
 #include <cstddef>
@@ -59,8 +59,8 @@ class Decompressor {
   static constexpr std::size_t kPieceSize = std::size_t{1} << 20;
 };
 
-/// A decompressor for the format that `source` begins with (spec section 6: content, not media
-/// type). Windows above 2^27 bytes (zstd) and memory above 128 MiB (xz) are refused.
+/// A decompressor for the format that `source` begins with: its content decides, not a media
+/// type. Windows above 2^27 bytes (zstd) and memory above 128 MiB (xz) are refused.
 /// `ring` must outlive it, and so must `checksum`, which is of that ring; without one, zstd makes
 /// its own and starts a thread.
 [[nodiscard]] std::unique_ptr<Decompressor> open_decompressor(

@@ -75,8 +75,8 @@ void ExtractionBudget::hold(std::size_t file, std::uint64_t size) {
   }
 }
 
-/// Writes the content of an artifact to `file`, which was begun last, and ends the file. The size,
-/// which is known at the end only. `path` is what errors call it; empty for an archive.
+/// Writes the content of an artifact to `file`, which was begun last, and ends the file. Returns
+/// the size, which is known at the end only. Errors name it `path`; empty for an archive.
 std::uint64_t write_content(Decompressor& content, std::size_t kind, std::size_t file,
                             std::string_view path, ArtifactWriter& writer,
                             ExtractionBudget& budget) {
@@ -95,7 +95,7 @@ std::uint64_t write_content(Decompressor& content, std::size_t kind, std::size_t
 }
 
 /// Reads one compressed tar to its end. Only artifacts are written, into files that are open
-/// already; names are compared, never opened (spec section 6, "Members").
+/// already; names are compared, never opened.
 class LayerReader {
  public:
   LayerReader(ByteSource source, Checksums checksums, MergedView& view, ArtifactWriter& writer,

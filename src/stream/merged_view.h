@@ -76,9 +76,9 @@ class LinkMap {
   mutable std::uint64_t steps_ = 0;
 };
 
-/// Follows the layers of an image (image-spec layer.md: later entries replace, whiteouts hide what
-/// lower layers have) as far as artifacts are concerned, and chooses at the end (spec section 6):
-/// the shallowest candidate of each kind.
+/// Follows the layers of an image (image-spec layer.md: later entries replace, whiteouts hide
+/// entries of lower layers) as far as artifacts are concerned, and chooses at the end the
+/// shallowest candidate of each kind.
 ///
 /// Candidates are kept in files that are opened beforehand: at most kMaxCandidates of a kind.
 ///
@@ -110,17 +110,18 @@ class MergedView {
   /// @throws Error(integrity) when a link on the way leads out of the archive
   [[nodiscard]] std::optional<Role> role_of(std::string_view path) const;
 
-  /// A regular file with a role; the index of the file to write it to. It replaces what was there.
+  /// A regular file with a role; the index of the file to write it to. It replaces an earlier
+  /// entry.
   /// @throws Error(integrity) for too many candidates.
   [[nodiscard]] std::size_t place(const Role& role, std::uint64_t size);
 
   /// The real size of the member that place() gave `file` to.
   void set_size(std::size_t file, std::uint64_t size);
 
-  /// A symbolic or hard link: it replaces what was there.
+  /// A symbolic or hard link: it replaces an earlier entry.
   /// @throws Error(integrity) when there are too many of an artifact's name, or of all.
   void link(std::string_view path, std::string_view target, LinkMap::Kind kind);
-  /// A directory: it replaces a file of a lower layer, and leaves what is below alone.
+  /// A directory: it replaces a file of a lower layer, and keeps the entries below.
   void directory(std::string_view path);
   /// Any other member without a role: it replaces a lower layer's file or tree.
   void other(std::string_view path);

@@ -97,7 +97,7 @@ class TarReader {
 /// those of TarReader; only first ones that are too short to be looked at are copied.
 class MemberContent {
  public:
-  /// Throws what reading throws; so do the other functions.
+  /// Throws exceptions of the reader, as the other functions do.
   MemberContent(TarReader& tar, std::uint64_t size);
 
   /// Whether it begins as gzip, zstd, xz or bzip2 do.

@@ -151,7 +151,7 @@ class ZstdDecoder final : public Members {
     return to_skip_ == 0;
   }
 
-  /// The first bytes of a header tell its size: then they are gathered again, with the rest.
+  /// The first bytes of a header determine its size. They are then gathered again, with the rest.
   bool take_header(Bytes part, std::span<std::byte>&) {
     ZSTD_frameHeader header{};
     const std::size_t result = ZSTD_getFrameHeader(&header, part.data(), part.size());

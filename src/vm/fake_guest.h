@@ -32,7 +32,7 @@ inline std::string frame_bytes(guest::FrameType type, std::string_view payload =
   return bytes.append(payload);
 }
 
-/// The bytes of a payload's fixed part, and what follows it.
+/// The bytes of a payload: its fixed part, then `rest`.
 template <typename Payload>
 std::string payload_bytes(const Payload& fixed, std::string_view rest = {}) {
   std::string bytes(sizeof fixed, '\0');

@@ -26,7 +26,7 @@ struct KvmProbe {
   std::filesystem::path cache_dir;
   std::filesystem::path monitor;
   std::filesystem::path device = "/dev/kvm";
-  /// A hundred times what it takes. A busy host must not be taken for a broken one, as the result
+  /// A hundred times the usual duration. A busy host must not count as a broken one, as the result
   /// is stored.
   std::chrono::milliseconds timeout{10'000};
 };

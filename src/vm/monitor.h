@@ -84,7 +84,7 @@ class Machine {
   [[nodiscard]] virtual int stderr_fd() const noexcept = 0;
   [[nodiscard]] virtual int process() const noexcept = 0;
 
-  /// Reads what console and monitor have written, so that neither blocks.
+  /// Reads the pending output of console and monitor, so that neither blocks.
   virtual void drain_output() = 0;
 
   /// The line of that output that best explains the end of the machine: of the monitor's stderr,

@@ -1,4 +1,4 @@
-// What a monitor may do: files, system calls, limits.
+// The sandbox policy of a monitor: files, system calls, limits.
 #include <linux/fs.h>
 #include <linux/fsverity.h>
 #include <sys/resource.h>
@@ -22,7 +22,7 @@ using PathRights = PathRule::Rights;
 constexpr const char* kPrograms[] = {"/usr",   "/bin",       "/lib",      "/lib32",
                                      "/lib64", "/nix/store", "/gnu/store"};
 
-/// The loader's, the clock's, and what the C library and QEMU ask about the host.
+/// Settings of the loader and the clock, and files about the host that the C library and QEMU read.
 constexpr const char* kSettings[] = {"/etc/ld.so.cache",
                                      "/etc/ld.so.preload",
                                      "/etc/localtime",
@@ -67,8 +67,8 @@ constexpr std::uint32_t kRemovexattrat = 466;
 constexpr std::uint32_t kOpenTreeAttr = 467;  // 6.15
 constexpr std::uint32_t kFileSetattr = 469;   // 6.17
 
-/// What neither Landlock nor QEMU's own filter forbids: it changes files without opening them,
-/// looks into other processes, or reaches parts of the kernel that a monitor has no business with.
+/// System calls that neither Landlock nor QEMU's own filter forbids: they change files without
+/// opening them, access other processes, or reach parts of the kernel that a monitor does not need.
 constexpr std::uint32_t kRefused[] = {
     // Attributes of files.
     SYS_chmod, SYS_fchmod, SYS_fchmodat, SYS_chown, SYS_fchown, SYS_lchown, SYS_fchownat, SYS_utime,

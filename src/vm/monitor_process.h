@@ -22,7 +22,7 @@ class OutputTail {
 
   [[nodiscard]] int descriptor() const noexcept { return source_.get(); }
 
-  /// Reads what is there. The descriptor is -1 after the end.
+  /// Reads the pending bytes. The descriptor is -1 after the end.
   void drain();
 
   [[nodiscard]] const std::string& text() const noexcept { return text_; }

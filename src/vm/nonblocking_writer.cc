@@ -16,7 +16,7 @@
 namespace pyro {
 namespace {
 
-/// What a pipe takes at least when poll(2) reports POLLOUT.
+/// The least number of bytes that a pipe takes when poll(2) reports POLLOUT.
 constexpr std::size_t kPipeMinimum = 4096;
 
 // O_NONBLOCK of `fd` itself is shared with other processes, so it is reopened. And a terminal may

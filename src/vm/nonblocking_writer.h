@@ -16,7 +16,7 @@ class NonBlockingWriter {
   /// `fd` is not owned. Bytes beyond `limit` are dropped.
   NonBlockingWriter(int fd, std::optional<std::uint64_t> limit);
 
-  /// Writes what can be written now, and keeps the rest.
+  /// Writes as much as possible without blocking, and keeps the rest.
   /// @throws Error(filesystem), but not when the reader has closed its end
   void write(std::string_view bytes);
 

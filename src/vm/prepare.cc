@@ -45,7 +45,7 @@ class Listener {
 
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
 
-  /// What the first client sends.
+  /// The first bytes of the first client.
   [[nodiscard]] std::string receive() const {
     const auto deadline = Clock::now() + std::chrono::seconds(5);
     if (!wait_to_read(socket_.get(), deadline)) return {};

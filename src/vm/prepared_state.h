@@ -1,11 +1,11 @@
-// The prepared state of a machine in the cache, and whether it still matches what is installed.
+// The prepared state of a machine in the cache, and whether it still matches the install.
 //
 //   <cache>/prepared/<name>/<network>/
 //       memory          the memory of the guest, mapped by every machine that resumes from it
 //       devices         the state of its devices
 //       manifest.json   the conditions it was made under; written last
 //
-// Source: spec section 4 (outside the platform folder) and section 9, `pyro prepare`.
+// docs/formats.md describes the manifest.
 #pragma once
 
 #include <filesystem>
@@ -23,7 +23,7 @@
 
 namespace pyro {
 
-/// What a state is made for.
+/// The install and the machine that a state belongs to.
 struct StateKey {
   const InstallLease& lease;
   /// From config_for(). The state may be of one of its fallback_configs(): the one that booted.

@@ -44,7 +44,7 @@ class ReceivedFile : private DataSink {
 /// The guest's names are untrusted. Each is looked up from the root of the tree without following
 /// links, and links are made only if they stay within the tree. Set-user-id bits and owners are not
 /// copied, and the umask applies. Files and links replace files and links, and nothing else; a file
-/// does when it is complete. What existed keeps its mode, and a directory its time.
+/// does so when it is complete. Existing entries keep their mode, and directories their time.
 class TreeReceiver {
  public:
   using Note = std::function<void(std::string_view)>;
