@@ -151,7 +151,7 @@ bool NewFile::open_without_name(mode_t mode) {
   return static_cast<bool>(file_);
 }
 
-void NewFile::take_over_permissions() {
+void NewFile::copy_permissions() {
   struct stat there {};
   if (::fstatat(directory_.get(), name_.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
       S_ISREG(there.st_mode)) {
@@ -159,7 +159,7 @@ void NewFile::take_over_permissions() {
   }
 }
 
-void NewFile::take_over_owner() {
+void NewFile::copy_owner() {
   struct stat there {};
   if (::geteuid() == 0 &&
       ::fstatat(directory_.get(), name_.c_str(), &there, AT_SYMLINK_NOFOLLOW) == 0 &&
@@ -205,8 +205,8 @@ void OutputFile::write(std::span<const std::byte> bytes, std::uint64_t offset) {
 
 void OutputFile::commit(std::uint64_t size) {
   if (!set_size(descriptor(), size)) fail(errno);
-  file_.take_over_permissions();
-  file_.take_over_owner();
+  file_.copy_permissions();
+  file_.copy_owner();
   if (uninterrupted([&] { return ::fsync(descriptor()); }) != 0) fail(errno);
   file_.commit();
   sync_file(file_.directory(), directory_of(path_));
@@ -224,7 +224,7 @@ void replace_file(const fs::path& path, std::string_view content, mode_t mode) {
   const fs::path parent = directory_of(path);
   NewFile file(open_directory(parent), path.filename().string(), mode, path.string());
   write_all(file.descriptor(), content, path);
-  file.take_over_owner();
+  file.copy_owner();
   sync_file(file.descriptor(), path);
   file.commit();
   sync_file(file.directory(), parent);

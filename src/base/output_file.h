@@ -34,10 +34,10 @@ class NewFile {
   [[nodiscard]] const std::string& shown() const noexcept { return shown_; }
 
   /// Copies the permissions of the file that will be replaced, where there is one.
-  void take_over_permissions();
+  void copy_permissions();
   /// Copies its owner, when this process is root's.
   /// @throws Error(filesystem)
-  void take_over_owner();
+  void copy_owner();
 
   /// Gives it its name, in one step.
   void commit();

@@ -73,7 +73,7 @@ void read_oci(const FieldReader& fields, Environment& environment) {
 
 /// Moves the checksum out of "https://host/file#sha256=HEX". A malformed one is an error, so that
 /// it is not taken for a pin; a fragment without '=' is left in the URL.
-void take_checksum_of_url(const FieldReader& fields, Environment& environment) {
+void move_checksum_from_url(const FieldReader& fields, Environment& environment) {
   constexpr std::string_view kKey = "sha256=";
   std::string& url = *environment.source_url;
   const auto fragment = fragment_of(url);
@@ -100,7 +100,7 @@ void read_archive(const FieldReader& fields, Environment& environment,
       fields.fail("source_sha256", "pins nothing without 'source_url'");
     return;
   }
-  take_checksum_of_url(fields, environment);
+  move_checksum_from_url(fields, environment);
   if (environment.source_sha256 && split_layout_url(*environment.source_url)) {
     fields.fail("source_sha256", "is for archives; 'oci_digest' pins an image of a layout");
   }

@@ -144,17 +144,20 @@ TargetsMissing::TargetsMissing(std::vector<LinkTarget> targets)
     : Error(ErrorCode::integrity, "too many of its links lead on to other links"),
       targets_(std::move(targets)) {}
 
-Extraction::Extraction(const std::filesystem::path& extractor, std::vector<int> files,
-                       const ExtractionLimits& limits, Note note,
-                       const std::vector<LinkTarget>& targets, const StallLimit& stall_limit)
-    : Extraction(make_sockets(), extractor, std::move(files), limits, std::move(note), targets,
-                 stall_limit) {}
+SandboxedExtractor::SandboxedExtractor(const std::filesystem::path& extractor,
+                                       std::vector<int> files, const ExtractionLimits& limits,
+                                       Note note, const std::vector<LinkTarget>& targets,
+                                       const StallLimit& stall_limit)
+    : SandboxedExtractor(make_sockets(), extractor, std::move(files), limits, std::move(note),
+                         targets, stall_limit) {}
 
 // The extractor's end of the socket must be open nowhere else, or its death would go unnoticed: it
 // is closed with `sockets`.
-Extraction::Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& extractor,
-                       std::vector<int> files, const ExtractionLimits& limits, Note note,
-                       const std::vector<LinkTarget>& targets, const StallLimit& stall_limit)
+SandboxedExtractor::SandboxedExtractor(std::pair<Fd, Fd> sockets,
+                                       const std::filesystem::path& extractor,
+                                       std::vector<int> files, const ExtractionLimits& limits,
+                                       Note note, const std::vector<LinkTarget>& targets,
+                                       const StallLimit& stall_limit)
     : extractor_(extractor),
       files_(std::move(files)),
       limits_(limits),
@@ -170,36 +173,36 @@ Extraction::Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& e
   send_hello(socket_.get(), {kProtocol, 0, limits_}, targets, descriptors);
 }
 
-void Extraction::abort() noexcept {
+void SandboxedExtractor::abort() noexcept {
   aborted_ = true;
   child_.kill();
 }
 
-void Extraction::begin_layer(std::string label, const LayerForm& form) {
+void SandboxedExtractor::begin_layer(std::string label, const LayerForm& form) {
   layers_.push_back({std::move(label), pipe_.produced()});
   is_archive_ = form.shape == LayerForm::Shape::archive;
   pipe_.begin_layer(form);
 }
 
-void Extraction::write(std::span<const std::byte> bytes) {
+void SandboxedExtractor::write(std::span<const std::byte> bytes) {
   written_ += bytes.size();
   if (written_ > limits_.compressed_bytes) {
     throw Error(ErrorCode::integrity,
                 "more than " + mib(limits_.compressed_bytes) + " of compressed data");
   }
   const std::size_t size = bytes.size();
-  while (!bytes.empty() && wait_for_room()) bytes = bytes.subspan(pipe_.fill(bytes));
+  while (!bytes.empty() && wait_for_space()) bytes = bytes.subspan(pipe_.fill(bytes));
   if (bytes.empty()) return;
   discarded_ += size;
   if (discarded_ > kMaxDiscarded) rethrow_failure();
 }
 
-void Extraction::end_layer() {
-  if (wait_for_room()) pipe_.end_layer();
+void SandboxedExtractor::end_layer() {
+  if (wait_for_space()) pipe_.end_layer();
   rethrow_failure();
 }
 
-std::vector<WrittenArtifact> Extraction::finish() {
+std::vector<WrittenArtifact> SandboxedExtractor::finish() {
   pipe_.end();
   all_given_ = true;
   while (receive_message(Wait::yes)) {
@@ -210,17 +213,17 @@ std::vector<WrittenArtifact> Extraction::finish() {
 }
 
 // False once the extractor has ended. Reads its messages with every chunk.
-bool Extraction::wait_for_room() {
+bool SandboxedExtractor::wait_for_space() {
   if (pipe_.at_chunk()) {
     while (receive_message(Wait::no)) {
     }
   }
-  while (!failure_ && !pipe_.has_room()) static_cast<void>(receive_message(Wait::yes));
+  while (!failure_ && !pipe_.has_space()) static_cast<void>(receive_message(Wait::yes));
   return !failure_;
 }
 
 // Handles the next message. False when there is none.
-bool Extraction::receive_message(Wait wait) {
+bool SandboxedExtractor::receive_message(Wait wait) {
   if (failure_ || artifacts_) return false;
   const auto size = receive_datagram(wait);
   if (!size) return false;
@@ -235,7 +238,7 @@ bool Extraction::receive_message(Wait wait) {
 }
 
 // The size of the next message; 0 at the end. Nothing when there is none yet.
-std::optional<std::size_t> Extraction::receive_datagram(Wait wait) {
+std::optional<std::size_t> SandboxedExtractor::receive_datagram(Wait wait) {
   while (true) {
     const ssize_t n = uninterrupted([&] {
       return ::recv(socket_.get(), message_.data(), message_.size(), MSG_DONTWAIT | MSG_TRUNC);
@@ -252,7 +255,7 @@ std::optional<std::size_t> Extraction::receive_datagram(Wait wait) {
 }
 
 // Also waits for the end of the process: a forked host program may keep the socket open.
-bool Extraction::wait_for_message() {
+bool SandboxedExtractor::wait_for_message() {
   std::array<pollfd, 2> waiting = {{{socket_.get(), POLLIN, 0}, {child_.descriptor(), POLLIN, 0}}};
   auto next_look = Clock::now() + stall_limit_.interval;
   while (::poll(waiting.data(), waiting.size(), milliseconds_until(next_look)) <= 0) {
@@ -266,7 +269,7 @@ bool Extraction::wait_for_message() {
 }
 
 // Called after each interval without a message.
-void Extraction::check_progress() {
+void SandboxedExtractor::check_progress() {
   check_total_size();
   if (failure_ || !watch_.has_stalled()) return;
   fail(Error(ErrorCode::failed,
@@ -276,13 +279,13 @@ void Extraction::check_progress() {
 }
 
 // RLIMIT_FSIZE holds for each file only.
-void Extraction::check_total_size() {
+void SandboxedExtractor::check_total_size() {
   if (total_size(files_) > max_total_size(limits_)) {
     protocol_error("it wrote more than " + mib(max_total_size(limits_)));
   }
 }
 
-void Extraction::on_message(const Message& message) {
+void SandboxedExtractor::on_message(const Message& message) {
   if (const auto* ready = std::get_if<Ready>(&message)) return on_ready(*ready);
   // The policy is in force a moment before the extractor says so.
   if (const auto* call = std::get_if<ForbiddenCall>(&message)) return on_forbidden_call(*call);
@@ -301,7 +304,7 @@ void Extraction::on_message(const Message& message) {
   }
 }
 
-void Extraction::on_ready(const Ready& ready) {
+void SandboxedExtractor::on_ready(const Ready& ready) {
   if (ready.protocol != kProtocol) {
     return fail(
         Error(ErrorCode::failed, "the extractor " + extractor_.string() + " is of another version",
@@ -315,17 +318,17 @@ void Extraction::on_ready(const Ready& ready) {
   note_("the extractor runs without " + gaps + ", which this system does not have");
 }
 
-bool Extraction::may_be_done() const {
+bool SandboxedExtractor::may_be_done() const {
   return all_given_ && pipe_.consumed() == pipe_.produced();
 }
 
-void Extraction::on_incomplete(const Incomplete& incomplete) {
+void SandboxedExtractor::on_incomplete(const Incomplete& incomplete) {
   if (!may_be_done()) return protocol_error("it finished before all layers were sent");
   child_.kill();
   failure_ = std::make_exception_ptr(TargetsMissing(incomplete.targets));
 }
 
-void Extraction::on_unpacked(const Unpacked& unpacked) {
+void SandboxedExtractor::on_unpacked(const Unpacked& unpacked) {
   if (!may_be_done()) return protocol_error("it finished before all layers were sent");
   child_.kill();
   child_.wait();
@@ -336,7 +339,7 @@ void Extraction::on_unpacked(const Unpacked& unpacked) {
   artifacts_.emplace();
 }
 
-void Extraction::on_success(const Success& success) {
+void SandboxedExtractor::on_success(const Success& success) {
   if (!may_be_done()) return protocol_error("it finished before all layers were sent");
   if (is_archive_) return protocol_error("it looked for artifacts where there are none");
   // It must not change the files after they were checked.
@@ -350,14 +353,14 @@ void Extraction::on_success(const Success& success) {
   artifacts_ = success.artifacts;
 }
 
-void Extraction::on_failure(const Failure& failure) {
+void SandboxedExtractor::on_failure(const Failure& failure) {
   if (failure.layer > layers_.size())
     return protocol_error("it failed in a layer that does not exist");
   fail(failure.error, failure.layer);
 }
 
 // A new version of a library is as likely as an attack.
-void Extraction::on_forbidden_call(const ForbiddenCall& call) {
+void SandboxedExtractor::on_forbidden_call(const ForbiddenCall& call) {
   fail(Error(ErrorCode::failed,
              "the extractor made the system call " + name_of_call(call.number) +
                  ", which its sandbox does not have",
@@ -366,14 +369,14 @@ void Extraction::on_forbidden_call(const ForbiddenCall& call) {
 }
 
 // It ended without a last message.
-void Extraction::on_end() {
+void SandboxedExtractor::on_end() {
   child_.kill();
   const ProcessEnd end = child_.wait();
   if (aborted_) return fail(Error(ErrorCode::interrupted, "interrupted"), 0);
   fail(error_of(end), current_layer());
 }
 
-Error Extraction::error_of(const ProcessEnd& end) const {
+Error SandboxedExtractor::error_of(const ProcessEnd& end) const {
   if (end.is_crash()) {
     return {ErrorCode::integrity, "the extractor died (signal " + name_of_signal(end.signal) + ")",
             "the archive may be made to attack the program that unpacks it"};
@@ -391,14 +394,14 @@ Error Extraction::error_of(const ProcessEnd& end) const {
 }
 
 // Only an extractor that an attack took over sends that.
-void Extraction::protocol_error(std::string_view why) {
+void SandboxedExtractor::protocol_error(std::string_view why) {
   fail(Error(ErrorCode::integrity, "the extractor is not to be trusted: " + std::string(why),
              "the archive may be made to attack the program that unpacks it"),
        current_layer());
 }
 
 // `layer` is counted from 1; 0 is none.
-void Extraction::fail(Error error, std::size_t layer) {
+void SandboxedExtractor::fail(Error error, std::size_t layer) {
   child_.kill();
   // Other bytes would have made no difference.
   if (error.code() == ErrorCode::failed || error.code() == ErrorCode::interrupted) {
@@ -409,13 +412,13 @@ void Extraction::fail(Error error, std::size_t layer) {
 }
 
 // The layer of the oldest chunk that was not acknowledged.
-std::size_t Extraction::current_layer() const {
+std::size_t SandboxedExtractor::current_layer() const {
   std::size_t layer = layers_.size();
   while (layer > 1 && layers_[layer - 1].first_chunk > pipe_.consumed()) --layer;
   return layer;
 }
 
-void Extraction::rethrow_failure() const {
+void SandboxedExtractor::rethrow_failure() const {
   if (failure_) std::rethrow_exception(failure_);
 }
 

@@ -72,7 +72,9 @@ class StallWatch {
   std::chrono::nanoseconds used_{-1};  // processor time
 };
 
-class Extraction {
+/// One extraction: starts the extractor, sends it compressed layers, and checks its messages. Not
+/// thread-safe.
+class SandboxedExtractor {
  public:
   /// Called once per process with the parts of the sandbox that this system lacks.
   using Note = std::function<void(std::string_view)>;
@@ -81,11 +83,12 @@ class Extraction {
   /// reading and writing; they stay the caller's and must outlive this. `targets`: the
   /// TargetsMissing of earlier extractions of the same layers.
   /// @throws Error(filesystem) when it cannot be started
-  Extraction(const std::filesystem::path& extractor, std::vector<int> files,
-             const ExtractionLimits& limits, Note note = {},
-             const std::vector<LinkTarget>& targets = {}, const StallLimit& stall_limit = {});
-  Extraction(const Extraction&) = delete;
-  Extraction& operator=(const Extraction&) = delete;
+  SandboxedExtractor(const std::filesystem::path& extractor, std::vector<int> files,
+                     const ExtractionLimits& limits, Note note = {},
+                     const std::vector<LinkTarget>& targets = {},
+                     const StallLimit& stall_limit = {});
+  SandboxedExtractor(const SandboxedExtractor&) = delete;
+  SandboxedExtractor& operator=(const SandboxedExtractor&) = delete;
 
   /// Begins the next layer, or the only archive. Errors name it `label`.
   void begin_layer(std::string label, const LayerForm& form = {});
@@ -113,11 +116,11 @@ class Extraction {
  private:
   enum class Wait { no, yes };
 
-  Extraction(std::pair<Fd, Fd> sockets, const std::filesystem::path& extractor,
-             std::vector<int> files, const ExtractionLimits& limits, Note note,
-             const std::vector<LinkTarget>& targets, const StallLimit& stall_limit);
+  SandboxedExtractor(std::pair<Fd, Fd> sockets, const std::filesystem::path& extractor,
+                     std::vector<int> files, const ExtractionLimits& limits, Note note,
+                     const std::vector<LinkTarget>& targets, const StallLimit& stall_limit);
 
-  [[nodiscard]] bool wait_for_room();
+  [[nodiscard]] bool wait_for_space();
   [[nodiscard]] bool receive_message(Wait wait);
   [[nodiscard]] std::optional<std::size_t> receive_datagram(Wait wait);
   [[nodiscard]] bool wait_for_message();

@@ -510,14 +510,16 @@ TEST(Extraction, CanBeDestroyedDuringLayer) {
   const std::string archive = both().finish();
   testing::TempDir dir;
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
-  Extraction extraction(PYRO_EXECUTABLE, std::vector<int>(MergedView::kFiles, file.get()), {});
+  SandboxedExtractor extraction(PYRO_EXECUTABLE, std::vector<int>(MergedView::kFiles, file.get()),
+                                {});
   extraction.begin_layer("layer");
   extraction.write(std::as_bytes(std::span(archive)).first(700));
 }
 
 TEST(Extraction, ReportsFailedWriteAsFilesystemError) {
   const Fd full = open_at(AT_FDCWD, "/dev/full", O_WRONLY, 0, "/dev/full");
-  Extraction extraction(PYRO_EXECUTABLE, std::vector<int>(MergedView::kFiles, full.get()), {});
+  SandboxedExtractor extraction(PYRO_EXECUTABLE, std::vector<int>(MergedView::kFiles, full.get()),
+                                {});
   const std::string archive = both().finish();
   extraction.begin_layer("layer");
   extraction.write(std::as_bytes(std::span(archive)));
@@ -617,8 +619,8 @@ TEST(Extractor, NotesMissingConfinementOnce) {
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
   std::vector<std::string> notes;
   for (int i = 0; i < 2; ++i) {
-    Extraction extraction(liar, std::vector<int>(MergedView::kFiles, file.get()), {},
-                          [&](std::string_view note) { notes.emplace_back(note); });
+    SandboxedExtractor extraction(liar, std::vector<int>(MergedView::kFiles, file.get()), {},
+                                  [&](std::string_view note) { notes.emplace_back(note); });
     EXPECT_THROW((void)extraction.finish(), Error);
   }
   EXPECT_EQ(notes, std::vector<std::string>{"the extractor runs without Landlock, seccomp, which "
@@ -628,8 +630,9 @@ TEST(Extractor, NotesMissingConfinementOnce) {
 void expect_given_up(const StallLimit& limit) {
   const testing::TempDir dir;
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
-  Extraction extraction(make_liar(dir, "Sleeps"), std::vector<int>(MergedView::kFiles, file.get()),
-                        {}, {}, {}, limit);
+  SandboxedExtractor extraction(make_liar(dir, "Sleeps"),
+                                std::vector<int>(MergedView::kFiles, file.get()), {}, {}, {},
+                                limit);
   try {
     (void)extraction.finish();
     FAIL() << "it finished";
@@ -705,7 +708,7 @@ TEST(Extractor, AbortEndsWriteToStalledExtractor) {
   const testing::TempDir dir;
   const std::filesystem::path liar = make_liar(dir, "Sleeps");
   const Fd file = open_at(AT_FDCWD, (dir / "f").string(), O_RDWR | O_CREAT, 0644, dir / "f");
-  Extraction extraction(liar, std::vector<int>(MergedView::kFiles, file.get()), {});
+  SandboxedExtractor extraction(liar, std::vector<int>(MergedView::kFiles, file.get()), {});
   std::thread thread([&] {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
     extraction.abort();

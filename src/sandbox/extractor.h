@@ -12,9 +12,8 @@
 
 namespace pyro {
 
-/// The argument that starts the executable as an extractor. Only pyro uses it, so --help has it
-/// not.
-inline constexpr char kExtractorWord[] = "extract-in-box";
+/// The argument that starts the executable as an extractor. It is internal, and not in --help.
+inline constexpr char kExtractorWord[] = "__extract";
 
 /// The socket to the process that started it; beside it, only /dev/null is open.
 inline constexpr int kSocketOfChild = 3;

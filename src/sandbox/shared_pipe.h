@@ -59,7 +59,8 @@ struct ChunkHeader {
 // Padding would send bytes of the writer's memory.
 static_assert(std::has_unique_object_representations_v<ChunkHeader>);
 
-/// Writes one layer after the other. The caller receives the reader's messages, and waits for room.
+/// Writes one layer after the other. The caller receives the reader's messages, and waits for
+/// space.
 class SharedPipeWriter {
  public:
   /// `socket` stays the caller's.
@@ -70,14 +71,14 @@ class SharedPipeWriter {
 
   void begin_layer(const LayerForm& form) { form_ = form; }
 
-  /// Whether there is room for the next byte, or for a layer's end.
-  [[nodiscard]] bool has_room() const noexcept { return produced_ - consumed_ < kChunks; }
+  /// Whether there is space for the next byte, or for a layer's end.
+  [[nodiscard]] bool has_space() const noexcept { return produced_ - consumed_ < kChunks; }
   /// Whether the next byte will begin a chunk.
   [[nodiscard]] bool at_chunk() const noexcept { return filled_ == 0; }
 
-  /// Copies as many of `bytes` as fit into the current chunk; their number. Requires has_room().
+  /// Copies as many of `bytes` as fit into the current chunk; their number. Requires has_space().
   std::size_t fill(std::span<const std::byte> bytes);
-  /// Requires has_room().
+  /// Requires has_space().
   void end_layer();
   /// No layer will follow.
   void end();

@@ -35,13 +35,13 @@ class PipeTest : public ::testing::Test {
   void write(SharedPipeWriter& writer, std::string_view text) {
     auto bytes = std::as_bytes(std::span(text));
     while (!bytes.empty()) {
-      wait_for_room(writer);
+      wait_for_space(writer);
       bytes = bytes.subspan(writer.fill(bytes));
     }
   }
 
-  void wait_for_room(SharedPipeWriter& writer) {
-    while (!writer.has_room()) {
+  void wait_for_space(SharedPipeWriter& writer) {
+    while (!writer.has_space()) {
       char byte = 0;
       ASSERT_EQ(::read(left_.get(), &byte, 1), 1);
       ASSERT_TRUE(writer.acknowledge());
@@ -83,7 +83,7 @@ TEST_F(PipeTest, TransfersLayersUnchanged) {
   for (const std::string& layer : layers) {
     writer.begin_layer({});
     write(writer, layer);
-    wait_for_room(writer);
+    wait_for_space(writer);
     writer.end_layer();
   }
   writer.end();
@@ -111,10 +111,10 @@ TEST_F(PipeTest, IsFullAfterSixteenChunks) {
   SharedPipeWriter writer(left_.get());
   const std::string all = pattern(kChunks * kChunkSize);
   auto bytes = std::as_bytes(std::span(all));
-  while (writer.has_room()) bytes = bytes.subspan(writer.fill(bytes));
+  while (writer.has_space()) bytes = bytes.subspan(writer.fill(bytes));
   EXPECT_TRUE(bytes.empty());
   EXPECT_TRUE(writer.acknowledge());
-  EXPECT_TRUE(writer.has_room());
+  EXPECT_TRUE(writer.has_space());
 }
 
 TEST_F(PipeTest, RejectsAcknowledgementOfUnsentChunk) {

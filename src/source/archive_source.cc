@@ -39,7 +39,7 @@ constexpr std::size_t kReadSize = std::size_t{256} << 10;
 /// Passes bytes on, keeps them if the digest of the archive is known, and counts them.
 class ArchiveSink {
  public:
-  ArchiveSink(Extraction& extraction, const FetchContext& context, Partial* partial)
+  ArchiveSink(SandboxedExtractor& extraction, const FetchContext& context, Partial* partial)
       : extraction_(extraction), context_(context), partial_(partial) {}
 
   void operator()(std::span<const std::byte> bytes) {
@@ -53,7 +53,7 @@ class ArchiveSink {
   }
 
  private:
-  Extraction& extraction_;
+  SandboxedExtractor& extraction_;
   const FetchContext& context_;
   Partial* partial_;
   std::uint64_t received_ = 0;
@@ -154,7 +154,8 @@ class Download {
   std::string encoding_hint_;
 };
 
-Archive download(const WebSource& source, const FetchContext& context, Extraction& extraction) {
+Archive download(const WebSource& source, const FetchContext& context,
+                 SandboxedExtractor& extraction) {
   const auto& pin = source.sha256;
   Partial* const partial =
       pin ? &context.partials.open(*pin, context.limits.compressed_bytes) : nullptr;
@@ -179,7 +180,8 @@ void require_pinned(const std::optional<Digest>& pin, const Archive& archive) {
 /// `read` sends the bytes of the archive to `extraction`. `place` names it in messages and records.
 template <typename Read>
 Provenance stream_archive(const std::string& place, const std::optional<Digest>& pin,
-                          const FetchContext& context, Extraction& extraction, const Read& read) {
+                          const FetchContext& context, SandboxedExtractor& extraction,
+                          const Read& read) {
   context.progress.started(context.environment, place);
   extraction.begin_layer("archive " + place,
                          {.checksums = pin ? Checksums::leave : Checksums::check});
@@ -241,13 +243,13 @@ bool is_compressed(int file, const std::string& path) {
 }  // namespace
 
 Provenance fetch_from_archive(const WebSource& source, const FetchContext& context,
-                              Extraction& extraction) {
+                              SandboxedExtractor& extraction) {
   return stream_archive(redact(source.url), source.sha256, context, extraction,
                         [&] { return download(source, context, extraction); });
 }
 
 Provenance fetch_from_archive(const PathSource& source, const FetchContext& context,
-                              Extraction& extraction) {
+                              SandboxedExtractor& extraction) {
   return stream_archive(source.name, source.sha256, context, extraction, [&] {
     return read_file(source.path.string(), context, ArchiveSink(extraction, context, nullptr));
   });
@@ -278,7 +280,8 @@ Fd unpack_archive(Fd file, const std::filesystem::path& path, const Unpacking& u
   const Fd nothing = open_at(AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
   std::vector<int> files(MergedView::kFiles, nothing.get());
   files[kArchiveFile] = unpacked.get();
-  Extraction extraction(unpacking.extractor, std::move(files), unpacking.limits, unpacking.note);
+  SandboxedExtractor extraction(unpacking.extractor, std::move(files), unpacking.limits,
+                                unpacking.note);
   const std::stop_callback give_up(unpacking.stop, [&] { extraction.abort(); });
   extraction.begin_layer("archive " + path.string(), {.shape = LayerForm::Shape::archive});
   read_all(file.get(), path.string(), unpacking.stop,

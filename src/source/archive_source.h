@@ -19,9 +19,9 @@ namespace pyro {
 /// pinned.
 /// @throws Error
 [[nodiscard]] Provenance fetch_from_archive(const WebSource& source, const FetchContext& context,
-                                            Extraction& extraction);
+                                            SandboxedExtractor& extraction);
 [[nodiscard]] Provenance fetch_from_archive(const PathSource& source, const FetchContext& context,
-                                            Extraction& extraction);
+                                            SandboxedExtractor& extraction);
 
 /// The content of a file that is named as a source.
 enum class ArchiveKind : std::uint8_t {

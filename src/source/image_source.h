@@ -54,14 +54,15 @@ using LayerReading = std::function<void(const Descriptor& layer, const BodySink&
 /// "<place>@<manifest digest>".
 /// @throws Error as plan_layers(), `read` and the extraction.
 [[nodiscard]] Provenance fetch_layers(const ResolvedImage& image, const std::string& place,
-                                      const FetchContext& context, Extraction& extraction,
+                                      const FetchContext& context, SandboxedExtractor& extraction,
                                       const LayerReading& read);
 
 /// Resolves the reference, or the pin, and streams the layers into `extraction`. Returning means
 /// that all bytes were verified.
 /// @throws Error
 [[nodiscard]] Provenance fetch_from_registry(const RegistrySource& source,
-                                             const FetchContext& context, Extraction& extraction);
+                                             const FetchContext& context,
+                                             SandboxedExtractor& extraction);
 
 /// The digests of a pulled image: of its manifest, and of the index if there was one.
 struct PulledImage {
@@ -125,6 +126,6 @@ void require_pinned(const std::optional<Digest>& pin, const ResolvedImage& image
 /// "docker-archive:FILE@<manifest digest>": skopeo's names of the three.
 /// @throws Error
 [[nodiscard]] Provenance fetch_from_layout(const LayoutImage& image, const FetchContext& context,
-                                           Extraction& extraction);
+                                           SandboxedExtractor& extraction);
 
 }  // namespace pyro

@@ -67,7 +67,7 @@ bool is_folder(const Descriptor& layer) {
 std::optional<LayerForm> artifact_of(const Descriptor& layer) {
   const std::string_view title = annotation(layer.annotations, kTitle);
   std::string_view name = base_name_of(title);
-  const bool has_suffix = take_packed_suffix(name);
+  const bool has_suffix = remove_packed_suffix(name);
   const auto kind = artifact_index(name);
   if (!kind || is_folder(layer)) return std::nullopt;
   static_cast<void>(normal_member_path(title));
@@ -129,7 +129,7 @@ LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits) 
 }
 
 Provenance fetch_layers(const ResolvedImage& image, const std::string& place,
-                        const FetchContext& context, Extraction& extraction,
+                        const FetchContext& context, SandboxedExtractor& extraction,
                         const LayerReading& read) {
   const Manifest& manifest = image.manifest;
   const LayerPlan plan = plan_layers(manifest, context.limits);

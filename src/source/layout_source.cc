@@ -53,7 +53,7 @@ std::shared_ptr<const ImageLayout> open_image_layout(const LayoutSource& source,
 }
 
 Provenance fetch_from_layout(const LayoutImage& image, const FetchContext& context,
-                             Extraction& extraction) {
+                             SandboxedExtractor& extraction) {
   context.progress.started(context.environment, image.source.path.string());
   const auto layout =
       image.opened ? image.opened : open_image_layout(image.source, context.unpacking);

@@ -26,7 +26,7 @@ bool is_same(const Digest& digest, const PulledImage& pulled) {
 }  // namespace
 
 Provenance fetch_from_registry(const RegistrySource& source, const FetchContext& context,
-                               Extraction& extraction) {
+                               SandboxedExtractor& extraction) {
   const ImageReference& image = source.image;
   context.progress.started(context.environment, image.to_string());
   CurlClient http(client_options(context));

@@ -177,19 +177,19 @@ class Pull {
   }
 
   InstalledEnvironment install_from(const LayoutImage& image) {
-    return fetch([&](const FetchContext& context, Extraction& extraction) {
+    return fetch([&](const FetchContext& context, SandboxedExtractor& extraction) {
       return fetch_from_layout(image, context, extraction);
     });
   }
 
   InstalledEnvironment install_from(const RegistrySource& source) {
-    return fetch([&](const FetchContext& context, Extraction& extraction) {
+    return fetch([&](const FetchContext& context, SandboxedExtractor& extraction) {
       return fetch_from_registry(source, context, extraction);
     });
   }
 
   InstalledEnvironment install_from(const WebSource& source) {
-    return fetch([&](const FetchContext& context, Extraction& extraction) {
+    return fetch([&](const FetchContext& context, SandboxedExtractor& extraction) {
       return fetch_from_archive(source, context, extraction);
     });
   }
@@ -198,7 +198,7 @@ class Pull {
   InstalledEnvironment install_from(const PathSource& source) {
     std::optional<LayoutImage> image;
     try {
-      return fetch([&](const FetchContext& context, Extraction& extraction) {
+      return fetch([&](const FetchContext& context, SandboxedExtractor& extraction) {
         return fetch_from_archive(source, context, extraction);
       });
     } catch (const Error& error) {
@@ -210,7 +210,7 @@ class Pull {
     return install_from(*image);
   }
 
-  using Stream = std::function<Provenance(const FetchContext&, Extraction&)>;
+  using Stream = std::function<Provenance(const FetchContext&, SandboxedExtractor&)>;
 
   /// Fetches the artifacts and installs them. Another attempt follows when the session asks for it,
   /// or when a link came after its target, which the next attempt keeps.
@@ -270,7 +270,7 @@ class Pull {
 
   InstalledEnvironment extract(const Stream& stream, Transaction& transaction, Partials& partials,
                                ByteCount& bytes) {
-    Extraction extraction(
+    SandboxedExtractor extraction(
         extractor_of(options_), transaction.open_candidates(), options_.limits,
         [&](std::string_view text) { progress_.note(text); }, targets_);
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });

@@ -23,7 +23,7 @@ namespace {
 
 }  // namespace
 
-bool take_packed_suffix(std::string_view& name) noexcept {
+bool remove_packed_suffix(std::string_view& name) noexcept {
   for (const std::string_view suffix : {".gz", ".zst", ".xz", ".bz2"}) {
     if (!name.ends_with(suffix)) continue;
     name.remove_suffix(suffix.size());
@@ -33,12 +33,12 @@ bool take_packed_suffix(std::string_view& name) noexcept {
 }
 
 std::optional<std::size_t> packed_artifact_index(std::string_view name) noexcept {
-  static_cast<void>(take_packed_suffix(name));
+  static_cast<void>(remove_packed_suffix(name));
   return artifact_index(name);
 }
 
 bool may_be_packed(std::size_t kind, std::string_view name) noexcept {
-  return kind != kInitrd || take_packed_suffix(name);
+  return kind != kInitrd || remove_packed_suffix(name);
 }
 
 void require_artifact_content(int file, std::size_t kind) {

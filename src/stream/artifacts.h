@@ -35,7 +35,7 @@ inline constexpr std::size_t kInitrd = 2;
 }
 
 /// Removes ".gz", ".zst", ".xz" or ".bz2" from the end of `name`; whether there was one.
-[[nodiscard]] bool take_packed_suffix(std::string_view& name) noexcept;
+[[nodiscard]] bool remove_packed_suffix(std::string_view& name) noexcept;
 
 /// artifact_index() of an artifact that may be compressed itself: "rootfs.ext4.zst".
 [[nodiscard]] std::optional<std::size_t> packed_artifact_index(std::string_view name) noexcept;

@@ -123,8 +123,8 @@ bool GuestLink::wait(std::span<pollfd> others, Deadline deadline) {
 
 bool GuestLink::wait_flushed(std::span<pollfd> others, Deadline deadline) {
   // Back-pressure: stop reading when the backlog is full.
-  const bool has_room = untaken() < kBacklog;
-  const int wanted = (has_room ? POLLIN : 0) | (unsent() > 0 ? POLLOUT : 0);
+  const bool has_space = untaken() < kBacklog;
+  const int wanted = (has_space ? POLLIN : 0) | (unsent() > 0 ? POLLOUT : 0);
   enum { kChannel, kStop, kConsole, kStderr, kOwn };
   std::array<pollfd, kOwn + kMaxOthers> waiting{
       {{ended_ || wanted == 0 ? -1 : machine_.channel(), static_cast<short>(wanted), 0},

@@ -135,7 +135,7 @@ void ReceivedFile::commit(const timespec& modified) {
   }
   const std::array<timespec, 2> times{timespec{0, UTIME_OMIT}, modified};  // access, modification
   ::futimens(file_->descriptor(), times.data());
-  file_->take_over_permissions();
+  file_->copy_permissions();
   file_->commit();
 }
 

@@ -66,7 +66,7 @@ class Bench {
                                              const std::vector<LinkTarget>& targets) {
     std::vector<int> descriptors;
     for (const Fd& file : files_) descriptors.push_back(file.get());
-    Extraction extraction(extractor_, descriptors, limits_, {}, targets);
+    SandboxedExtractor extraction(extractor_, descriptors, limits_, {}, targets);
     for (std::size_t i = 0; i < layers.size(); ++i) {
       extraction.begin_layer("layer " + std::to_string(i + 1), layers[i].form);
       extraction.write(std::as_bytes(std::span(layers[i].bytes)));

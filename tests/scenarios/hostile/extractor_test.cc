@@ -184,13 +184,13 @@ TEST_F(ExtractorTest, ExitsWhenPullIsInterrupted) {
 class ExtractorByHandTest : public PyroHarness {};
 
 TEST_F(ExtractorByHandTest, RejectsManualStart) {
-  const ProcessResult result = pyro({"extract-in-box"});
+  const ProcessResult result = pyro({"__extract"});
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_EQ(result.out, "");
 }
 
 TEST_F(ExtractorByHandTest, IsNotListedInHelp) {
-  expect_hides(pyro_ok({"--help"}).out, {"extract-in-box"});
+  expect_hides(pyro_ok({"--help"}).out, {"__extract"});
 }
 
 }  // namespace
