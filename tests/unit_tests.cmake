@@ -1,10 +1,10 @@
-# An extractor that somebody got hold of.
+# A compromised extractor.
 add_executable(pyro_sandbox_liar sandbox/liar.cc)
 target_include_directories(pyro_sandbox_liar PRIVATE ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(pyro_sandbox_liar PRIVATE pyro pyro_options)
 
-# What an extractor must not do, tried from within the box. It has no sanitizers in any build, so
-# that the whole box is tested in every one.
+# The forbidden operations, tried from within the sandbox. It has no sanitizers in any build, so
+# that every build tests the whole sandbox.
 set(probed_sources base/errors.cc base/files.cc sandbox/extractor_policy.cc sandbox/policy.cc
                    sandbox/policy.cc sandbox/system_calls.cc)
 list(TRANSFORM probed_sources PREPEND ${PROJECT_SOURCE_DIR}/src/)
@@ -15,7 +15,7 @@ target_compile_options(pyro_sandbox_probe PRIVATE -fno-sanitize=all -UPYRO_SANIT
 target_link_options(pyro_sandbox_probe PRIVATE -fno-sanitize=all)
 target_link_libraries(pyro_sandbox_probe PRIVATE pyro_options)
 
-# Unit tests stand beside what they test; each room's are one program.
+# Unit tests stand beside their sources; those of each module are one program.
 foreach(room base net oci stream sandbox catalog source store vm doctor front cli capi)
   file(GLOB_RECURSE room_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${room}/*_test.cc)
   if(room_tests)

@@ -84,7 +84,7 @@ TEST_F(KvmProbeTest, IsBrokenIfGuestFails) {
 }
 
 TEST_F(KvmProbeTest, HungGuestTimesOut) {
-  be("sleep 1000");
+  be("exec sleep 1000");
   probe_.timeout = 100ms;
   EXPECT_THAT(probe_kvm(probe_).reason, HasSubstr("never does anything"));
 }

@@ -249,7 +249,7 @@ TEST_P(MonitorEndingTest, ErrorNamesCauseOfEnd) {
 
 INSTANTIATE_TEST_SUITE_P(
     Endings, MonitorEndingTest,
-    ::testing::Values(Ending{"Silence", "sleep 1000", Loss::silence, kNoSign},
+    ::testing::Values(Ending{"Silence", "exec sleep 1000", Loss::silence, kNoSign},
                       Ending{"EndOfGuest", "exit 0", Loss::end, "exited with status 0"},
                       Ending{"Failure", "echo no; exit 1", Loss::monitor, "ended: no"},
                       Ending{"SilentFailure", "exit 3", Loss::monitor, "exited with status 3"},
