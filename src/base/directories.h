@@ -76,8 +76,8 @@ void remove_tree_at(int directory, const std::string& name, const std::filesyste
 /// Disk space of the file or tree in bytes, links not followed; unreadable parts count nothing.
 [[nodiscard]] std::uint64_t allocated_bytes_at(int directory, const std::string& name);
 
-/// The bytes that the file system of `directory` has free for this process; nothing where it does
-/// not say.
+/// The free space of the file system of `directory` for this process, in bytes; nothing if it is
+/// unknown.
 [[nodiscard]] std::optional<std::uint64_t> free_space(const std::filesystem::path& directory);
 
 /// @throws Error(filesystem) "need at least 6.0 MiB, 2.5 MiB free on /cache: 3.5 MiB missing"

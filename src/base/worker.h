@@ -1,4 +1,4 @@
-// A thread that carries out orders in turn.
+// A thread that executes queued orders one after the other.
 #pragma once
 
 #include <condition_variable>

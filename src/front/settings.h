@@ -20,7 +20,7 @@ using Variables = std::function<std::optional<std::string>(const char* name)>;
 /// A variable of this process. Not safe while another thread sets variables.
 [[nodiscard]] std::optional<std::string> process_variable(const char* name);
 
-/// Settings that take precedence over the variables: options of a command line, say.
+/// Settings that take precedence over the variables: for example options of a command line.
 struct SettingOverrides {
   std::optional<std::string> cache_dir;
   std::vector<std::string> catalogs;
@@ -37,7 +37,7 @@ struct SettingOverrides {
 
 /// Overrides first, then variables, then defaults; loads the catalog files.
 /// @throws Error(usage) for a variable that cannot be understood; (failed) for a bad catalog, or
-/// when nothing says where the cache is; (filesystem) for catalogs that cannot be read.
+/// if no setting names the cache; (filesystem) for catalogs that cannot be read.
 [[nodiscard]] StoreOptions store_options(const SettingOverrides& overrides,
                                          const Variables& variables);
 

@@ -49,7 +49,7 @@ struct HttpResponse {
   [[nodiscard]] bool ok() const noexcept { return status >= 200 && status < 300; }
   /// The media type of Content-Type in lower case, without parameters; empty when there is none.
   [[nodiscard]] std::string media_type() const;
-  /// A hint for a wrong body that the server says it encoded; else empty. Object stores and web
+  /// A hint for a wrong body with a Content-Encoding; else empty. Object stores and web
   /// servers label .gz files in this way, so the label alone is no fault, and no body is decoded
   /// because of it.
   [[nodiscard]] std::string encoding_hint() const;

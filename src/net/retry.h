@@ -104,8 +104,8 @@ class PullSession {
 
   /// The bytes of this attempt are wrong, and another attempt may get the right ones.
   void request_restart() noexcept { restart_requested_ = true; }
-  /// Whether the attempt that has failed is to be followed by another: if it asked for one, and
-  /// either a mirror failed in it or no restart without that has happened before.
+  /// Whether to restart after a failed attempt: if it requested that, and either a mirror failed in
+  /// it or no restart without a failed mirror has happened before.
   [[nodiscard]] bool should_restart() noexcept;
 
  private:

@@ -81,7 +81,7 @@ struct Host {
 class Hosts {
  public:
   enum class By {
-    tag,     ///< Asks only hosts that are trusted to say what a tag means.
+    tag,     ///< Asks only hosts that are trusted to resolve tags.
     digest,  ///< Asks any host: the content is verified.
   };
 

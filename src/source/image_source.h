@@ -34,7 +34,7 @@ struct PlannedLayer {
 struct LayerPlan {
   std::vector<PlannedLayer> layers;  ///< In the manifest's order.
   std::uint64_t compressed_bytes = 0;
-  /// A lower bound: the bytes of layers that say that they are compressed.
+  /// A lower bound: the sizes of layers with the media type of a compressed one.
   std::uint64_t min_unpacked_bytes = 0;
 };
 

@@ -26,9 +26,9 @@ class ArtifactWriter;
 /// How the bytes of a layer become files. Sent to the extractor's process.
 struct LayerForm {
   enum class Shape : std::uint32_t {
-    tar,              ///< Compressed or not: its content tells.
+    tar,              ///< Compressed or not, detected by content.
     file,             ///< One artifact: an initrd.img byte for byte, others as the next.
-    compressed_file,  ///< One artifact, compressed if its content tells so.
+    compressed_file,  ///< One artifact, compressed or not, detected by content.
     archive,          ///< Compressed; unpacked as it is, into kArchiveFile.
   };
   Shape shape = Shape::tar;
