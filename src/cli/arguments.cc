@@ -2,25 +2,77 @@
 #include "cli/arguments.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "pyro/error.h"
 
 namespace pyro::cli {
 namespace {
 
-[[noreturn]] void fail_usage(std::string message) {
-  throw Error(ErrorCode::usage, std::move(message));
+[[noreturn]] void fail_usage(std::string message, std::string hint = {}) {
+  throw Error(ErrorCode::usage, std::move(message), std::move(hint));
 }
 
 [[noreturn]] void fail_without_value(const std::string& option) {
   fail_usage("option '" + option + "' needs a value");
 }
 
+constexpr std::string_view kSeparator = "--";
+
 bool looks_like_option(std::string_view word) {
-  return word.size() > 1 && word.front() == '-';
+  return word.size() > 1 && word.front() == '-' && word != kSeparator;
+}
+
+bool contains(const Words& words, const std::string& word) {
+  return std::ranges::find(words, word) != words.end();
+}
+
+Words words_from(const Words& words, std::size_t at) {
+  return {words.begin() + static_cast<std::ptrdiff_t>(at), words.end()};
+}
+
+/// The letters to insert, to remove, to replace, or to swap with the next one.
+std::size_t edit_distance(std::string_view from, std::string_view to) {
+  std::vector<std::vector<std::size_t>> rows(from.size() + 1,
+                                             std::vector<std::size_t>(to.size() + 1));
+  for (std::size_t i = 0; i <= from.size(); ++i) {
+    for (std::size_t j = 0; j <= to.size(); ++j) {
+      if (i == 0 || j == 0) {
+        rows[i][j] = i + j;
+        continue;
+      }
+      const bool same = from[i - 1] == to[j - 1];
+      rows[i][j] = std::min({rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + !same});
+      if (i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1]) {
+        rows[i][j] = std::min(rows[i][j], rows[i - 2][j - 2] + 1);
+      }
+    }
+  }
+  return rows[from.size()][to.size()];
 }
 
 }  // namespace
+
+std::string nearest_word(std::string_view text, const Words& candidates) {
+  constexpr std::size_t kMaxLetters = 64;
+  constexpr std::size_t kMinAbbreviation = 3;
+  const std::size_t letters = text.size() - std::min(text.find_first_not_of('-'), text.size());
+  if (letters > kMaxLetters) return {};
+  std::size_t least = std::max<std::size_t>(letters / 3, 1) + 1;
+  std::string nearest;
+  for (const std::string& candidate : candidates) {
+    const bool abbreviates = letters >= kMinAbbreviation && candidate.starts_with(text);
+    const std::size_t distance = abbreviates ? 1 : edit_distance(text, candidate);
+    if (distance >= least) continue;
+    least = distance;
+    nearest = candidate;
+  }
+  return nearest;
+}
+
+std::string suggestion(const std::string& word) {
+  return word.empty() ? "" : "did you mean '" + word + "'?";
+}
 
 void refuse_value(const std::string& option, const std::string& text, const std::string& expected) {
   fail_usage("option '" + option + "': '" + text + "' is not " + expected);
@@ -79,7 +131,7 @@ void Arguments::choice(const std::string& names, std::string_view placeholder, W
   value(
       names, placeholder,
       [name = long_name_of(names), choices, set = std::move(set)](const std::string& text) {
-        if (std::ranges::find(choices, text) != choices.end()) return set(text);
+        if (contains(choices, text)) return set(text);
         std::string expected;
         for (const std::string& choice : choices)
           expected += (expected.empty() ? "" : ", ") + choice;
@@ -106,8 +158,13 @@ std::size_t Arguments::parse_option(const Words& words, std::size_t at, const ch
     const bool is_long = word.starts_with("--");
     const std::string name = word.substr(0, is_long ? word.find('=') : 2);
     const std::size_t found = find(name);
-    if (found == rows_.size()) fail_usage("unknown option '" + word + "'" + where);
-    const bool is_flag = rows_[found].placeholder.empty();
+    if (found == rows_.size()) {
+      Words known;
+      for (const Row& row : rows_) known.push_back(row.long_name);
+      fail_usage("unknown option '" + word + "'" + where, suggestion(nearest_word(name, known)));
+    }
+    const Row& row = rows_[found];
+    const bool is_flag = row.placeholder.empty();
     std::string rest = word.substr(name.size());
     if (is_long && rest == "=") fail_without_value(name);
     if (is_flag && is_long && !rest.empty()) fail_usage("option '" + name + "' takes no value");
@@ -116,7 +173,8 @@ std::size_t Arguments::parse_option(const Words& words, std::size_t at, const ch
       if (rest.empty()) return at;
       word = '-' + rest;
     } else {
-      if (rest.empty() && at == words.size()) fail_without_value(name);
+      const bool is_last = at == words.size() || words[at] == kSeparator;
+      if (rest.empty() && is_last) fail_without_value(name);
       setters_[found](rest.empty() ? words[at++] : rest.substr(is_long ? 1 : 0));
       return at;
     }
@@ -124,25 +182,30 @@ std::size_t Arguments::parse_option(const Words& words, std::size_t at, const ch
 }
 
 void Arguments::parse(const Words& words) {
-  const auto separator = std::ranges::find(words, "--");
-  const Words before(words.begin(), separator);
-  for (std::size_t at = 0; at < before.size();) {
-    if (looks_like_option(before[at])) {
-      at = parse_option(before, at, "");
+  const auto rest = parse_before_command(words, std::numeric_limits<std::size_t>::max());
+  if (rest) operands_.insert(operands_.end(), rest->begin(), rest->end());
+}
+
+std::optional<Words> Arguments::parse_before_command(const Words& words, std::size_t count) {
+  for (std::size_t at = 0; at < words.size();) {
+    if (words[at] == kSeparator) return words_from(words, at + 1);
+    if (looks_like_option(words[at])) {
+      at = parse_option(words, at, "");
+    } else if (operands_.size() < count) {
+      operands_.push_back(words[at++]);
     } else {
-      operands_.push_back(before[at++]);
+      return words_from(words, at);
     }
   }
-  if (separator != words.end()) operands_.insert(operands_.end(), separator + 1, words.end());
+  return std::nullopt;
 }
 
 void Arguments::parse_leading(const Words& words) {
-  const Words before(words.begin(), std::ranges::find(words, "--"));
   std::size_t at = 0;
-  while (at < before.size() && looks_like_option(before[at])) {
-    at = parse_option(before, at, " before the command");
+  while (at < words.size() && looks_like_option(words[at])) {
+    at = parse_option(words, at, " before the command");
   }
-  operands_.assign(words.begin() + static_cast<std::ptrdiff_t>(at), words.end());
+  operands_ = words_from(words, at);
 }
 
 }  // namespace pyro::cli

@@ -12,6 +12,13 @@ namespace pyro::cli {
 
 using Words = std::vector<std::string>;
 
+/// The one of `candidates` that `text` is most likely a misspelling or an abbreviation of; empty
+/// for none.
+[[nodiscard]] std::string nearest_word(std::string_view text, const Words& candidates);
+
+/// "did you mean 'WORD'?", or empty where there is no word.
+[[nodiscard]] std::string suggestion(const std::string& word);
+
 /// @throws Error(usage) "option '--memory': 'x' is not <expected>"
 [[noreturn]] void refuse_value(const std::string& option, const std::string& text,
                                const std::string& expected);
@@ -89,6 +96,11 @@ class Arguments {
   /// Options anywhere among the operands.
   /// @throws Error(usage) for unknown options and missing values.
   void parse(const Words& words);
+
+  /// The same for words that hold another command. It begins behind a "--", or at the first word
+  /// behind `count` operands that is no option. Returns it; nothing where there is none.
+  /// @throws Error(usage) as parse() does
+  std::optional<Words> parse_before_command(const Words& words, std::size_t count);
 
   /// Options before the first operand.
   /// @throws Error(usage) as parse() does

@@ -89,6 +89,76 @@ TEST(Arguments, RejectsUnknownOptionsAndMissingValues) {
   EXPECT_EQ(parse({"--json=maybe"}).error, "option '--json' takes no value");
 }
 
+TEST(Arguments, CommandBeginsAtTheFirstWordBehindTheOperandsThatIsNoOption) {
+  struct Case {
+    Words words;
+    Words operands;
+    std::optional<Words> command;
+  };
+  const Case cases[] = {
+      {{"name", "uname", "-a"}, {"name"}, Words{"uname", "-a"}},
+      {{"name", "--json", "--dir", "x", "ls", "--json"}, {"name"}, Words{"ls", "--json"}},
+      {{"name", "--", "ls", "--json"}, {"name"}, Words{"ls", "--json"}},
+      {{"name", "ls", "--", "-q"}, {"name"}, Words{"ls", "--", "-q"}},
+      {{"name", "--", "--", "x"}, {"name"}, Words{"--", "x"}},
+      {{"name", ""}, {"name"}, Words{""}},
+      {{"name", "[", "-f", "x", "]"}, {"name"}, Words{"[", "-f", "x", "]"}},
+      {{"name", "-"}, {"name"}, Words{"-"}},
+      {{"name", "--"}, {"name"}, Words{}},
+      {{"name", "-q"}, {"name"}, std::nullopt},
+      {{"--", "name", "ls"}, {}, Words{"name", "ls"}},
+  };
+  for (const Case& c : cases) {
+    bool flag = false;
+    std::string dir;
+    Arguments arguments;
+    arguments.flag("--json", flag, "");
+    arguments.flag("-q,--quiet", flag, "");
+    arguments.text("--dir", "DIR", dir, "");
+    EXPECT_EQ(arguments.parse_before_command(c.words, 1), c.command)
+        << ::testing::PrintToString(c.words);
+    EXPECT_EQ(arguments.operands(), c.operands);
+  }
+}
+
+TEST(Arguments, UnknownOptionIsAnsweredWithTheNearestOne) {
+  for (const auto& [word, hint] :
+       {std::pair<const char*, const char*>{"--jsn", "did you mean '--json'?"},
+        {"--cat", "did you mean '--catalog'?"},
+        {"--catalgo=x", "did you mean '--catalog'?"},
+        {"--frob", ""},
+        {"-x", ""}}) {
+    bool flag = false;
+    std::string file;
+    Arguments arguments;
+    arguments.flag("--json", flag, "");
+    arguments.text("--catalog", "FILE", file, "");
+    try {
+      arguments.parse({word});
+      ADD_FAILURE() << word;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.hint(), hint) << word;
+    }
+  }
+}
+
+TEST(NearestWord, IsAMisspellingOrAnAbbreviation) {
+  const Words words = {"list", "inspect", "pull", "prune", "run"};
+  for (const auto& [text, nearest] : {std::pair<const char*, const char*>{"lst", "list"},
+                                      {"lits", "list"},
+                                      {"ispect", "inspect"},
+                                      {"insp", "inspect"},
+                                      {"prnue", "prune"},
+                                      {"rum", "run"},
+                                      {"list", "list"},
+                                      {"remove", ""},
+                                      {"x", ""},
+                                      {"", ""}}) {
+    EXPECT_EQ(nearest_word(text, words), nearest) << text;
+  }
+  EXPECT_EQ(nearest_word(std::string(100'000, 'l'), words), "");
+}
+
 TEST(Arguments, LeadingOptionsEndAtFirstOperand) {
   const Parsed parsed =
       parse({"--dir", "x", "env", "--json", "--unknown", "--", "y"}, &Arguments::parse_leading);

@@ -33,19 +33,30 @@ class Invocation {
       return print(render(complete({words.begin() + 1, words.end()}, environment_names())));
     }
     Words rest = take_globals("", words);
+    if (!rest.empty() && rest.front() == kHelpWord) {
+      globals_.help = true;
+      rest.erase(rest.begin());
+    }
+    if (!rest.empty() && rest.front() == kVersionWord) globals_.version = true;
     if (globals_.version) return print(kVersionLine);
-    if (rest.empty()) return print(introduction());
+    if (rest.empty()) return print(globals_.help ? full_help(out_) : overview(out_));
     const std::string group = rest.front();
     if (const CommandEntry* const entry = find("", group)) {
       return run_command(*entry, {rest.begin() + 1, rest.end()});
     }
-    if (!is_group(group)) fail_unknown(group);
+    if (!is_group(group)) fail_unknown("", group);
     rest = take_globals(group, {rest.begin() + 1, rest.end()});
     if (globals_.version) return print(kVersionLine);
-    if (rest.empty()) return print(introduction());
+    if (rest.empty()) return print(group_help(group, out_));
     const CommandEntry* const entry = find(group, rest.front());
-    if (entry == nullptr) fail_unknown(group + ' ' + rest.front());
+    if (entry == nullptr) fail_unknown(group, rest.front());
     return run_command(*entry, {rest.begin() + 1, rest.end()});
+  }
+
+  /// Whether to report errors as JSON, even for `words` that cannot be parsed.
+  [[nodiscard]] bool wants_json(const Words& words) const {
+    const auto end = std::ranges::find(words, "--");
+    return json_.value_or(std::find(words.begin(), end, "--json") != end);
   }
 
   /// The exit code of `error`, which the command, if it is known, may have one of its own for.
@@ -91,8 +102,6 @@ class Invocation {
     return status.installed ? "installed: " + description : description;
   }
 
-  std::string introduction() { return globals_.help ? full_help(out_) : overview(out_); }
-
   /// Reads the options before the first operand; returns the rest.
   Words take_globals(std::string_view group, const Words& words) try {
     Arguments arguments;
@@ -123,29 +132,43 @@ class Invocation {
   static const CommandEntry* find(std::string_view group, std::string_view name) {
     const auto commands = all_commands();
     const auto found = std::ranges::find_if(commands, [&](const CommandEntry* entry) {
-      return entry->group == group && entry->name == name;
+      return entry->group == group && entry->is_called(name);
     });
     return found == commands.end() ? nullptr : *found;
   }
 
-  [[noreturn]] static void fail_unknown(const std::string& words) {
-    std::string known;
+  [[noreturn]] static void fail_unknown(const std::string& group, const std::string& word) {
+    const std::string before = group.empty() ? "" : group + ' ';
+    Error error(ErrorCode::usage, "unknown command '" + before + word + "'");
+    Words known;
+    if (group.empty()) known = {std::string(kHelpWord), std::string(kVersionWord)};
+    std::string elsewhere;
     for (const CommandEntry* const entry : all_commands()) {
-      known += (known.empty() ? "" : ", ") + entry->words();
+      const std::string name(entry->name);
+      if (entry->is_called(word)) error.add_hint(suggestion("pyro " + entry->words()));
+      if (entry->group == group) known.push_back(name);
+      if (group.empty() && !entry->group.empty()) known.emplace_back(entry->group);
+      if (elsewhere.empty() && !nearest_word(word, {name}).empty()) elsewhere = entry->words();
     }
-    throw Error(ErrorCode::usage, "unknown command '" + words + "'; expected one of: " + known,
-                "see 'pyro --help'");
+    const std::string here = nearest_word(word, known);
+    const std::string meant = here.empty() ? elsewhere : before + here;
+    if (!meant.empty()) error.add_hint(suggestion("pyro " + meant));
+    throw error.add_hint("see 'pyro " + before + "--help'");
   }
 
-  int run_command(const CommandEntry& entry, Words words) try {
+  int run_command(const CommandEntry& entry, const Words& words) try {
     entry_ = &entry;
-    const auto guest_command =
-        entry.guest_command_failure ? take_guest_command(words) : std::optional<Words>();
     const std::unique_ptr<Command> command = entry.make();
     Arguments arguments;
     command->declare(arguments);
     declare(arguments, globals_);
-    arguments.parse(words);
+    std::optional<Words> guest_command;
+    if (entry.guest_command_failure) {
+      guest_command = arguments.parse_before_command(words, entry.max_operands);
+    } else {
+      arguments.parse(words);
+    }
+    json_ = command->json();
     if (globals_.version) return print(kVersionLine);
     if (globals_.help) return print(command_help(entry, out_));
     check_operands(entry, arguments.operands());
@@ -160,15 +183,6 @@ class Invocation {
   } catch (Error& error) {
     if (error.code() == ErrorCode::usage) error.add_hint("see 'pyro " + entry.words() + " --help'");
     throw;
-  }
-
-  /// Cuts off the words behind the first "--" and returns them.
-  static std::optional<Words> take_guest_command(Words& words) {
-    const auto separator = std::ranges::find(words, "--");
-    if (separator == words.end()) return std::nullopt;
-    const Words command(separator + 1, words.end());
-    words.erase(separator, words.end());
-    return command;
   }
 
   static void check_operands(const CommandEntry& entry, const Words& operands) {
@@ -204,16 +218,11 @@ class Invocation {
   const Terminal& err_;
   GlobalOptions globals_;
   const CommandEntry* entry_ = nullptr;
+  std::optional<bool> json_;  // once the words are parsed
 };
 
-/// Whether to report errors as JSON, even for a command line that cannot be parsed.
-bool wants_json(const Words& words) {
-  const auto end = std::ranges::find(words, "--");
-  return std::find(words.begin(), end, "--json") != end;
-}
-
-void report(const Error& error, const Words& words, const Terminal& out, const Terminal& err) {
-  if (wants_json(words)) out.try_write(render_json({{"error", error_payload(error)}}));
+void report(const Error& error, bool json, const Terminal& out, const Terminal& err) {
+  if (json) out.try_write(render_json({{"error", error_payload(error)}}));
   err.try_write(render_error(error, err));
 }
 
@@ -256,7 +265,7 @@ int run(const Words& words, const Variables& variables, const Terminal& out,
     return invocation.run(words);
   } catch (...) {
     const Error error = caught_error();
-    report(error, words, out, err);
+    report(error, invocation.wants_json(words), out, err);
     return invocation.exit_code_of(error);
   }
 }

@@ -33,7 +33,7 @@ struct Context {
   Terminal err;
   int verbosity = 0;  ///< How often -v was given.
   Variables variables = {};
-  /// The words behind "--", for a command that is to run in a guest; nothing without a "--".
+  /// The command that is to run in a guest; nothing where none is given.
   std::optional<Words> guest_command = {};
 };
 
@@ -72,9 +72,14 @@ struct CommandEntry {
   std::string_view details;  ///< Shown by its own help below the purpose; lines with newlines.
   std::string_view examples;
   std::unique_ptr<Command> (*make)();
-  /// Set for commands that run another one, given behind "--", in a guest: the exit code of every
-  /// failure of pyro but an interruption. Other codes are the guest command's.
+  /// Set for commands that run another one, given behind the operands, in a guest: the exit code of
+  /// every failure of pyro but an interruption. Other codes are the guest command's.
   std::optional<int> guest_command_failure = std::nullopt;
+  std::string_view alias = {};  ///< "ls"; a second name, or empty.
+
+  [[nodiscard]] bool is_called(std::string_view word) const {
+    return word == name || (!alias.empty() && word == alias);
+  }
 
   /// "env pull", "run"
   [[nodiscard]] std::string words() const {

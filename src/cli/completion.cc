@@ -118,12 +118,12 @@ Words split(std::string_view text, char separator) {
 /// The words before the cursor, understood.
 struct Walk {
   void step(const std::string& word) {
-    if (behind_separator) return;
+    if (in_guest_command) return;
     if (expecting != nullptr) {
       if (is_global(*expecting)) global_words.push_back(word);
       expecting = nullptr;
     } else if (word == "--") {
-      behind_separator = true;
+      in_guest_command = true;
     } else if (word.size() > 1 && word.front() == '-') {
       take_option(word);
     } else {
@@ -140,11 +140,12 @@ struct Walk {
 
   void take_operand(const std::string& word) {
     if (entry != nullptr) {
-      ++operands;
+      in_guest_command = ++operands > entry->max_operands && entry->guest_command_failure;
       return;
     }
+    if (group.empty() && word == kHelpWord) return;
     for (const CommandEntry* const command : all_commands()) {
-      if (command->group == group && command->name == word) {
+      if (command->group == group && command->is_called(word)) {
         entry = command;
         own = options_of(*command);
         return;
@@ -173,7 +174,7 @@ struct Walk {
   std::string group = {};
   Words global_words = {};  ///< Global options with their values.
   std::size_t operands = 0;
-  bool behind_separator = false;
+  bool in_guest_command = false;
 };
 
 /// The completion of one word.
@@ -183,7 +184,7 @@ class Completer {
       : walk_(walk), environments_(environments) {}
 
   Completion to(const std::string& word) {
-    if (walk_.behind_separator) return {};
+    if (walk_.in_guest_command) return {};
     const std::size_t equals = word.find('=');
     if (walk_.expecting != nullptr) {
       offer_what(walk_.expecting->placeholder, walk_.expecting->choices);
@@ -214,6 +215,9 @@ class Completer {
         offer(std::string(entry->group), "");
       }
     }
+    if (!walk_.group.empty()) return;
+    offer(std::string(kHelpWord), "Print the help of a command");
+    offer(std::string(kVersionWord), "Print the version");
   }
 
   [[nodiscard]] bool is_offered(std::string_view text) const {

@@ -106,7 +106,8 @@ std::string main_manual_page() {
          "Brings bootable Linux environments from an OCI registry, an archive or a directory into "
          "a\nlocal cache, whole and verified or not at all, and runs commands in machines of their "
          "own\nthat boot them.\n.SH COMMANDS\n" +
-         commands + ".SH OPTIONS\nBefore or after the command.\n" + man_options(global_options()) +
+         commands + man_meanings(plain_commands()) + ".SH OPTIONS\nBefore or after the command.\n" +
+         man_options(global_options()) +
          ".SH ENVIRONMENT\n" + man_meanings(environment_variables()) + ".SH FILES\n" +
          man_meanings(files()) + ".SH EXIT STATUS\n" + man_meanings(exit_codes()) +
          ".SH SEE ALSO\n" + pages + '\n';
@@ -162,6 +163,9 @@ std::string command_reference() {
     sections += fmt::format("\n## pyro {}\n\n```\n{}\n```\n\n{}.\n{}{}", entry->words(), usage,
                             entry->purpose, entry->details.empty() ? "" : "\n", entry->details) +
                 option_table(options_of(*entry)) + fmt::format("\n```sh\n{}```\n", entry->examples);
+  }
+  for (const auto& [usage, purpose] : plain_commands()) {
+    contents.emplace_back(code(std::string("pyro ") + usage), purpose);
   }
   return "# Commands\n\nEvery command, option, variable and exit code. Made from the source of "
          "`--help`; a test holds it to that.\n" +

@@ -7,9 +7,15 @@
 #include <sstream>
 
 #include "cli/commands/commands.h"
+#include "front/text.h"
 
 namespace pyro::cli {
 namespace {
+
+constexpr Meaning kPlainCommands[] = {
+    {"help [COMMAND]", "Print this help, or that of a command"},
+    {"version", "Print the version"},
+};
 
 constexpr Meaning kVariables[] = {
     {"PYRO_ENVIRONMENT_CACHE_DIR", "the cache, else $XDG_CACHE_HOME/pyro-mcp/environments"},
@@ -105,14 +111,35 @@ std::string all_purposes() {
   for (const CommandEntry* const entry : all_commands()) {
     lines.emplace_back(entry->usage(), entry->purpose);
   }
+  lines.insert(lines.end(), std::begin(kPlainCommands), std::end(kPlainCommands));
   return aligned(lines);
 }
 
-std::string introduction(const Terminal& terminal) {
+/// A line for each command of one word, and one for each group.
+std::string commands_in_short() {
+  Lines lines;
+  for (const CommandEntry* const entry : all_commands()) {
+    const std::string name(entry->name);
+    if (entry->group.empty()) {
+      lines.emplace_back(name, entry->purpose);
+      continue;
+    }
+    const auto group = std::ranges::find(lines, entry->group, &Lines::value_type::first);
+    if (group == lines.end())
+      lines.emplace_back(entry->group, name);
+    else
+      group->second += ", " + name;
+  }
+  constexpr std::size_t kRoomBesideNames = 66;  // of 80 columns
+  for (auto& [name, text] : lines) text = wrap(text, 0, 0, kRoomBesideNames);
+  return aligned(lines);
+}
+
+std::string title(const Terminal& terminal) {
   return terminal.paint(Colour::bold, "pyro") +
          ": named, verified, bootable Linux environments for microVMs\n" +
          heading(terminal, "Usage") + "  pyro [OPTIONS] COMMAND [ARGUMENTS]\n" +
-         heading(terminal, "Commands") + all_purposes();
+         heading(terminal, "Commands");
 }
 
 }  // namespace
@@ -134,12 +161,16 @@ std::vector<Arguments::Row> global_options() {
 std::vector<Operand> operands_of(const CommandEntry& entry) {
   std::vector<Operand> operands;
   std::istringstream words{std::string(entry.operands)};
-  for (std::string word; words >> word && word != "--";) {
+  for (std::string word; words >> word && word != "[--]";) {
     std::erase_if(word, [](char c) { return c == '[' || c == ']'; });
     const bool repeated = word.ends_with("...");
     operands.push_back({repeated ? word.substr(0, word.size() - 3) : word, repeated});
   }
   return operands;
+}
+
+std::span<const Meaning> plain_commands() noexcept {
+  return kPlainCommands;
 }
 
 std::span<const Meaning> environment_variables() noexcept {
@@ -155,20 +186,34 @@ std::span<const Meaning> files() noexcept {
 }
 
 std::string overview(const Terminal& terminal) {
-  return introduction(terminal) + heading(terminal, "Start here") +
-         "  pyro env list              what there is\n"
-         "  pyro env pull debian:12    bring one here\n"
-         "  pyro run debian:12 -- uname -a\n"
-         "                             run a command in it\n"
-         "  pyro --help                options, variables, exit codes\n";
+  return title(terminal) + commands_in_short() + heading(terminal, "Start here") +
+         "  pyro env list                 what there is\n"
+         "  pyro run debian:12 uname -a   run a command in one\n"
+         "  pyro prepare debian:12        make the next runs fast\n"
+         "  pyro help                     options, variables, exit codes\n"
+         "  pyro help COMMAND             options and examples of one command\n";
+}
+
+std::string group_help(std::string_view group, const Terminal& terminal) {
+  Lines lines;
+  for (const CommandEntry* const entry : all_commands()) {
+    if (entry->group != group) continue;
+    const std::string operands = entry->operands.empty() ? "" : ' ' + std::string(entry->operands);
+    lines.emplace_back(std::string(entry->name) + operands, entry->purpose);
+  }
+  return heading(terminal, "Usage").substr(1) +
+         fmt::format("  pyro {} COMMAND [ARGUMENTS]\n", group) + heading(terminal, "Commands") +
+         aligned(lines) +
+         fmt::format("\nSee 'pyro help {} COMMAND' for options and examples.\n", group);
 }
 
 std::string full_help(const Terminal& terminal) {
-  return introduction(terminal) + heading(terminal, "Options, before or after the command") +
-         lines_of(global_options()) + heading(terminal, "Environment variables") +
+  return title(terminal) + all_purposes() +
+         heading(terminal, "Options, before or after the command") + lines_of(global_options()) +
+         heading(terminal, "Environment variables") +
          aligned(environment_variables()) + heading(terminal, "Exit codes") +
          aligned(exit_codes()) +
-         "\nSee 'pyro COMMAND --help' for a command's own options and examples.\n";
+         "\nSee 'pyro help COMMAND' for a command's own options and examples.\n";
 }
 
 std::string command_help(const CommandEntry& entry, const Terminal& terminal) {

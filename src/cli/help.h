@@ -33,15 +33,24 @@ struct Operand {
 /// A key and its meaning.
 using Meaning = std::pair<const char*, const char*>;
 
+/// The commands that are no entry of the table: "help [COMMAND]", "version".
+[[nodiscard]] std::span<const Meaning> plain_commands() noexcept;
 [[nodiscard]] std::span<const Meaning> environment_variables() noexcept;
 [[nodiscard]] std::span<const Meaning> exit_codes() noexcept;
 [[nodiscard]] std::span<const Meaning> files() noexcept;
 
-/// The output of `pyro` alone: the commands, and where to start.
+/// Words that stand for --help and --version, in the place of a command.
+inline constexpr std::string_view kHelpWord = "help";
+inline constexpr std::string_view kVersionWord = "version";
+
+/// The output of `pyro` alone, which fits a screen: the commands, and where to start.
 [[nodiscard]] std::string overview(const Terminal& terminal);
 
 /// The output of `pyro --help`: the commands, global options, variables and exit codes.
 [[nodiscard]] std::string full_help(const Terminal& terminal);
+
+/// The output of `pyro env`: the commands of a group.
+[[nodiscard]] std::string group_help(std::string_view group, const Terminal& terminal);
 
 /// The output of `pyro env pull --help`.
 [[nodiscard]] std::string command_help(const CommandEntry& entry, const Terminal& terminal);

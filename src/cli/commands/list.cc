@@ -110,6 +110,7 @@ constinit const CommandEntry kListCommand{
         "  pyro env list --outdated --json | jq '.environments[] | select(.newer_available)'\n"
         "  pyro env list --json | jq -r '.environments[].name'\n",
     .make = make_command<ListCommand>,
+    .alias = "ls",
 };
 
 }  // namespace pyro::cli

@@ -64,11 +64,13 @@ constinit const CommandEntry kRemoveCommand{
         "in use, all of that environment stays, with exit code 75. What 'pyro env add' put into "
         "the\n"
         "list goes from there, too; other entries stay in it.\n"
-        "Every name is tried; the exit code is that of the first that failed.\n",
+        "Every name is tried; the exit code is that of the first that failed.\n"
+        "'pyro env rm' is the same command.\n",
     .examples =
         "  pyro env remove tool:1\n"
         "  pyro env remove debian:12-build --json | jq .bytes_reclaimed\n",
     .make = make_command<RemoveCommand>,
+    .alias = "rm",
 };
 
 }  // namespace pyro::cli

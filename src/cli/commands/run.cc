@@ -165,7 +165,7 @@ void RunCommand::set_timeout(const std::string& text) {
 Words RunCommand::command_of(const Context& context) const {
   if (!context.guest_command || context.guest_command->empty()) {
     throw Error(ErrorCode::usage, "there is no command to run",
-                "put it after '--': pyro run debian:12 -- git --version");
+                "put it behind the name: pyro run debian:12 git --version");
   }
   return *context.guest_command;
 }
@@ -267,17 +267,22 @@ class ShellCommand : public RunCommand {
 constinit const CommandEntry kRunCommand{
     .group = "",
     .name = "run",
-    .operands = "NAME -- COMMAND [ARG...]",
+    .operands = "NAME [--] COMMAND [ARG...]",
     .min_operands = 1,
     .max_operands = 1,
     .purpose = "Run a command in a machine of its own, which is thrown away",
     .details =
         "Installs the environment if it is not there, boots it, runs the command, and passes on\n"
         "its input, output and exit code. The guest writes to memory: the environment stays as it\n"
-        "is. What follows '--' reaches the guest as it stands. The exit code is the command's "
-        "own;\n"
-        "128+n when signal n ended it, 124 timed out, 126 cannot be executed, 127 not found, and\n"
-        "125 when pyro itself failed.\n"
+        "is.\n"
+        "\n"
+        "The command begins behind '--', or at the first word behind NAME that is no option. From "
+        "there\n"
+        "on, every word reaches the guest as it stands: options of pyro stand before it. The exit "
+        "code\n"
+        "is the command's own; 128+n when signal n ended it, 124 timed out, 126 cannot be "
+        "executed,\n"
+        "127 not found, and 125 when pyro itself failed.\n"
         "\n"
         "SRC and DST of a copy are files or directories, as with cp -r: an existing directory is\n"
         "copied into, DIR/. means the content of DIR, and what exists keeps its mode. On the host\n"
@@ -303,7 +308,7 @@ constinit const CommandEntry kRunCommand{
         "it\n"
         "itself ('while read'), use --no-stdin.\n",
     .examples =
-        "  pyro run debian:12 -- git --version\n"
+        "  pyro run debian:12 git --version\n"
         "  pyro run debian:12 -it -- bash\n"
         "  echo 'to be counted' | pyro run debian:12 -- wc -c\n"
         "  pyro run debian:12-build --copy-in src:/work --copy-out /work/a.out:. -w /work \\\n"

@@ -139,7 +139,6 @@ TEST_F(RunTest, UsageErrorsExit125) {
        {std::vector<std::string>{"run"},
         {"run", "tool:1"},
         {"run", "tool:1", "--"},
-        {"run", "tool:1", "true"},
         {"run", "unknown:1", "--", "true"},
         {"run", "--no-such", "tool:1", "--", "true"},
         {"--no-such", "run", "tool:1", "--", "true"},
@@ -155,6 +154,13 @@ TEST_F(RunTest, UsageErrorsExit125) {
     EXPECT_NE(result.err, "");
     EXPECT_EQ(result.out, "");
   }
+}
+
+TEST_F(RunTest, CommandNeedsNoSeparator) {
+  const ProcessResult result =
+      run(command({"run", "tool:1", "--memory", "192", "echo", "-n", "--", "--json", "", "run"}));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "-- --json  run");
 }
 
 // --- streams ---
