@@ -127,7 +127,7 @@ void Arguments::paths(const std::string& names, std::string_view placeholder, Wo
 }
 
 void Arguments::choice(const std::string& names, std::string_view placeholder, Words choices,
-                       Setter set, std::string help) {
+                       Setter set, std::string help, std::string implied) {
   value(
       names, placeholder,
       [name = long_name_of(names), choices, set = std::move(set)](const std::string& text) {
@@ -139,6 +139,7 @@ void Arguments::choice(const std::string& names, std::string_view placeholder, W
       },
       std::move(help));
   rows_.back().choices = std::move(choices);
+  rows_.back().implied = std::move(implied);
 }
 
 std::string Arguments::long_name_of(const std::string& names) {
@@ -174,6 +175,10 @@ std::size_t Arguments::parse_option(const Words& words, std::size_t at, const ch
       word = '-' + rest;
     } else {
       const bool is_last = at == words.size() || words[at] == kSeparator;
+      if (rest.empty() && !row.implied.empty() && (is_last || !contains(row.choices, words[at]))) {
+        setters_[found](row.implied);
+        return at;
+      }
       if (rest.empty() && is_last) fail_without_value(name);
       setters_[found](rest.empty() ? words[at++] : rest.substr(is_long ? 1 : 0));
       return at;

@@ -1,12 +1,15 @@
 // The words of a command line, sorted into options and operands.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include "front/text.h"
 
 namespace pyro::cli {
 
@@ -26,7 +29,8 @@ using Words = std::vector<std::string>;
 /// Declares options, then parses words against them.
 ///
 /// A name is "--long" or "-s,--long". An option takes one value or none: "--long VALUE",
-/// "--long=VALUE", "-s VALUE", "-sVALUE". Flags of one letter may be joined: "-it". Everything
+/// "--long=VALUE", "-s VALUE", "-sVALUE". A value that may be left out is taken from the next word
+/// only where that is one of the choices. Flags of one letter may be joined: "-it". Everything
 /// after a "--" is an operand.
 class Arguments {
  public:
@@ -39,7 +43,8 @@ class Arguments {
     std::string long_name;    ///< "--quiet"
     std::string placeholder;  ///< "DIR"; empty for a flag.
     std::string help;
-    Words choices;  ///< All values that are accepted, where they can be listed.
+    Words choices;             ///< All values that are accepted, where they can be listed.
+    std::string implied = {};  ///< Its value where none of `choices` follows; empty: one must.
 
     [[nodiscard]] bool is_called(std::string_view name) const {
       return long_name == name || short_name == name;
@@ -86,9 +91,25 @@ class Arguments {
         std::move(help));
   }
 
-  /// A value that is one of `choices`; others are refused.
+  /// A size, with the placeholder SIZE. A bare number counts `unit`s.
+  template <typename T>
+  void size(const std::string& names, T& target, std::string help, std::uint64_t unit = 1) {
+    parsed(
+        names, "SIZE", target, [unit](const std::string& text) { return parse_size(text, unit); },
+        "a size like 64GiB", std::move(help));
+  }
+
+  /// A time, with the placeholder TIME. A bare number counts seconds.
+  template <typename T>
+  void time(const std::string& names, T& target, std::string help) {
+    parsed(
+        names, "TIME", target, [](const std::string& text) { return parse_duration(text); },
+        "a time like 90s, 5m or 12h", std::move(help));
+  }
+
+  /// A value that is one of `choices`; others are refused. With `implied` it may be left out.
   void choice(const std::string& names, std::string_view placeholder, Words choices, Setter set,
-              std::string help);
+              std::string help, std::string implied = {});
 
   /// Whether an option of that name is declared: a command's own replace the global ones.
   [[nodiscard]] bool knows(std::string_view name) const { return find(name) < rows_.size(); }

@@ -121,6 +121,32 @@ TEST(Arguments, CommandBeginsAtTheFirstWordBehindTheOperandsThatIsNoOption) {
   }
 }
 
+TEST(Arguments, OptionalValueIsTakenOnlyFromItsChoices) {
+  struct Case {
+    Words words;
+    std::string value;
+    Words operands;
+  };
+  const Case cases[] = {
+      {{"--network"}, "user", {}},
+      {{"--network", "name"}, "user", {"name"}},
+      {{"--network", "none", "name"}, "none", {"name"}},
+      {{"--network=none", "name"}, "none", {"name"}},
+      {{"--network", "--", "none"}, "user", {"none"}},
+      {{"name", "--network", "--network=none"}, "none", {"name"}},
+  };
+  for (const Case& c : cases) {
+    std::string value;
+    Arguments arguments;
+    arguments.choice(
+        "--network", "[KIND]", {"none", "user"}, [&](const std::string& text) { value = text; }, "",
+        "user");
+    arguments.parse(c.words);
+    EXPECT_EQ(value, c.value) << ::testing::PrintToString(c.words);
+    EXPECT_EQ(arguments.operands(), c.operands);
+  }
+}
+
 TEST(Arguments, UnknownOptionIsAnsweredWithTheNearestOne) {
   for (const auto& [word, hint] :
        {std::pair<const char*, const char*>{"--jsn", "did you mean '--json'?"},

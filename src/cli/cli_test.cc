@@ -138,7 +138,8 @@ TEST(Cli, UsageErrorsExit2WithHint) {
        "pyro: error: option '--progress': 'fancy' is not one of: auto, tty, plain, json, none\n  "
        "hint: see 'pyro env pull --help'\n"},
       {{"env", "pull", "a", "--lock-timeout=-1"},
-       "pyro: error: option '--lock-timeout': '-1' is not a number of seconds\n  hint: see 'pyro "
+       "pyro: error: option '--lock-timeout': '-1' is not a time like 90s, 5m or 12h\n  hint: see "
+       "'pyro "
        "env "
        "pull --help'\n"},
       {{"env", "pull", "a", "--trust-realm", "https://b/"},

@@ -2,7 +2,9 @@
 #include "cli/completion.h"
 
 #include <algorithm>
+#include <iterator>
 #include <span>
+#include <utility>
 
 #include "cli/commands/commands.h"
 #include "cli/help.h"
@@ -119,9 +121,9 @@ Words split(std::string_view text, char separator) {
 struct Walk {
   void step(const std::string& word) {
     if (in_guest_command) return;
-    if (expecting != nullptr) {
-      if (is_global(*expecting)) global_words.push_back(word);
-      expecting = nullptr;
+    const Row* const option = std::exchange(expecting, nullptr);
+    if (option != nullptr && takes(*option, word)) {
+      if (is_global(*option)) global_words.push_back(word);
     } else if (word == "--") {
       in_guest_command = true;
     } else if (word.size() > 1 && word.front() == '-') {
@@ -129,6 +131,12 @@ struct Walk {
     } else {
       take_operand(word);
     }
+  }
+
+  /// Whether `word` is the value of the option in front of it.
+  static bool takes(const Row& option, const std::string& word) {
+    return option.implied.empty() ||
+           std::ranges::find(option.choices, word) != option.choices.end();
   }
 
   void take_option(const std::string& word) {
@@ -186,8 +194,10 @@ class Completer {
   Completion to(const std::string& word) {
     if (walk_.in_guest_command) return {};
     const std::size_t equals = word.find('=');
-    if (walk_.expecting != nullptr) {
-      offer_what(walk_.expecting->placeholder, walk_.expecting->choices);
+    const Row* const option = walk_.expecting;
+    if (option != nullptr) offer_what(option->placeholder, option->choices);
+    if (option != nullptr && option->implied.empty()) {
+      // The word is its value.
     } else if (word.starts_with("--") && equals != word.npos) {
       offer_assigned(word.substr(0, equals));
     } else if (word.starts_with('-')) {
@@ -250,7 +260,8 @@ class Completer {
 
   void offer_what(const std::string& what, const Words& choices) {
     for (const std::string& choice : choices) offer(choice, "");
-    if (what == "NAME") answer_.candidates = environments_(walk_.global_words);
+    if (what == "NAME")
+      std::ranges::move(environments_(walk_.global_words), std::back_inserter(answer_.candidates));
     if (what == "DIR") answer_.paths = Completion::Paths::directories;
     // The source of an environment may be a file, too.
     if (what == "FILE" || what == "SRC:DST" || what == "SOURCE") {

@@ -108,6 +108,7 @@ std::string main_manual_page() {
          "own\nthat boot them.\n.SH COMMANDS\n" +
          commands + man_meanings(plain_commands()) + ".SH OPTIONS\nBefore or after the command.\n" +
          man_options(global_options()) +
+         ".SS Sizes and times, where an option says nothing else\n" + man_meanings(notations()) +
          ".SH ENVIRONMENT\n" + man_meanings(environment_variables()) + ".SH FILES\n" +
          man_meanings(files()) + ".SH EXIT STATUS\n" + man_meanings(exit_codes()) +
          ".SH SEE ALSO\n" + pages + '\n';
@@ -171,7 +172,9 @@ std::string command_reference() {
          "`--help`; a test holds it to that.\n" +
          table("command", contents) +
          "\n## Options of every command\n\nBefore or after the command.\n" +
-         option_table(global_options()) + sections + "\n## Environment variables\n" +
+         option_table(global_options()) +
+         "\n## Sizes and times\n\nWhere an option says nothing else.\n" +
+         meaning_table("value", notations()) + sections + "\n## Environment variables\n" +
          meaning_table("variable", environment_variables()) + "\n## Exit codes\n" +
          meaning_table("code", exit_codes());
 }

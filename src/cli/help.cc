@@ -25,7 +25,7 @@ constexpr Meaning kVariables[] = {
     {"PYRO_OFFLINE", "1: as --offline"},
     {"PYRO_TRUST_REALM", "hosts, separated by commas: as --trust-realm"},
     {"PYRO_RETRIES, PYRO_RETRY_DELAY", "as --retries and --retry-delay of 'env pull'"},
-    {"PYRO_KEEP_AFTER", "seconds after which a transfer is worth going on with (2)"},
+    {"PYRO_KEEP_AFTER", "the time after which a transfer is worth going on with (2s)"},
     {"REGISTRY_AUTH_FILE", "registry credentials, and no others; see 'registry login'"},
     {"DOCKER_CONFIG", "else: the directory of the config.json that has them"},
     {"XDG_RUNTIME_DIR", "else: where containers/auth.json is looked for first"},
@@ -60,6 +60,11 @@ constexpr Meaning kExitCodes[] = {
     {"75", "busy: another process holds what is needed"},
     {"130", "interrupted"},
     {"of 'run'", "the command's own; 124 to 127 as 'pyro run --help' says"},
+};
+
+constexpr Meaning kNotations[] = {
+    {"SIZE", "512M, 2G, 2GiB: powers of 1024; 500MB, 10GB: powers of 1000;\n512: bytes"},
+    {"TIME", "0.5s, 90s, 1m, 12h, 30d, 2w; 90: seconds"},
 };
 
 /// The defaults; variables may name others.
@@ -181,6 +186,10 @@ std::span<const Meaning> exit_codes() noexcept {
   return kExitCodes;
 }
 
+std::span<const Meaning> notations() noexcept {
+  return kNotations;
+}
+
 std::span<const Meaning> files() noexcept {
   return kFiles;
 }
@@ -210,7 +219,8 @@ std::string group_help(std::string_view group, const Terminal& terminal) {
 std::string full_help(const Terminal& terminal) {
   return title(terminal) + all_purposes() +
          heading(terminal, "Options, before or after the command") + lines_of(global_options()) +
-         heading(terminal, "Environment variables") +
+         heading(terminal, "Sizes and times, where an option says nothing else") +
+         aligned(notations()) + heading(terminal, "Environment variables") +
          aligned(environment_variables()) + heading(terminal, "Exit codes") +
          aligned(exit_codes()) +
          "\nSee 'pyro help COMMAND' for a command's own options and examples.\n";

@@ -37,6 +37,8 @@ using Meaning = std::pair<const char*, const char*>;
 [[nodiscard]] std::span<const Meaning> plain_commands() noexcept;
 [[nodiscard]] std::span<const Meaning> environment_variables() noexcept;
 [[nodiscard]] std::span<const Meaning> exit_codes() noexcept;
+/// The grammar of SIZE and TIME.
+[[nodiscard]] std::span<const Meaning> notations() noexcept;
 [[nodiscard]] std::span<const Meaning> files() noexcept;
 
 /// Words that stand for --help and --version, in the place of a command.

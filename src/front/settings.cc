@@ -179,10 +179,11 @@ void set_number(T& target, const Variables& variables, const char* name, Parse p
 }
 
 void set_retries(NetworkOptions& network, const Variables& variables) {
-  constexpr const char* kSeconds = "a number of seconds";
+  const auto parse_delay = [](std::string_view text) { return parse_duration(text); };
+  constexpr const char* kDelay = "a time like 90s or 5m";
   set_number(network.retries, variables, "PYRO_RETRIES", parse_count, "a number");
-  set_number(network.retry_delay, variables, "PYRO_RETRY_DELAY", parse_seconds, kSeconds);
-  set_number(network.keep_after, variables, "PYRO_KEEP_AFTER", parse_seconds, kSeconds);
+  set_number(network.retry_delay, variables, "PYRO_RETRY_DELAY", parse_delay, kDelay);
+  set_number(network.keep_after, variables, "PYRO_KEEP_AFTER", parse_delay, kDelay);
 }
 
 /// As in containers-registries.conf(5) and -certs.d(5): the user's file replaces the system's, and

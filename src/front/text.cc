@@ -106,7 +106,8 @@ std::optional<double> parse_number(std::string_view text) {
 
 /// The factor of a suffix like "GiB"; nothing for an unknown one.
 std::optional<double> factor_of(std::string_view suffix) {
-  if (suffix.empty() || suffix == "B" || suffix == "b") return 1;
+  if (suffix.empty()) return std::nullopt;
+  if (suffix == "B" || suffix == "b") return 1;
   constexpr std::string_view kLetters = "kmgtp";
   const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   std::string rest;
@@ -213,12 +214,12 @@ std::string format_duration(std::chrono::duration<double> duration) {
   return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
 }
 
-std::optional<std::uint64_t> parse_size(std::string_view text) {
+std::optional<std::uint64_t> parse_size(std::string_view text, std::uint64_t unit) {
   const std::size_t end = text.find_first_not_of("0123456789.");
   const auto number = parse_number(text.substr(0, end));
   std::string_view suffix = end == text.npos ? std::string_view() : text.substr(end);
-  if (suffix.starts_with(' ')) suffix.remove_prefix(1);
-  const auto factor = factor_of(suffix);
+  const auto factor = suffix.empty() ? std::optional(static_cast<double>(unit))
+                                     : factor_of(suffix.substr(suffix.front() == ' ' ? 1 : 0));
   if (!number || !factor) return std::nullopt;
   constexpr double kTooLarge = 9223372036854775808.0;  // 2^63: a file's size is signed.
   const double bytes = std::floor(*number * *factor);
@@ -226,20 +227,22 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   return static_cast<std::uint64_t>(bytes);
 }
 
-std::optional<std::chrono::seconds> parse_age(std::string_view text) {
-  constexpr std::string_view kUnitsOfTime = "smhdw";
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text,
+                                                        std::chrono::seconds unit) {
+  constexpr std::string_view kUnits = "smhdw";
   constexpr std::int64_t kSecondsIn[] = {1, 60, 3600, 86400, 7 * 86400};
-  constexpr std::int64_t kMax = 1'000'000'000;  // of any unit
+  constexpr double kMaxNumber = 1e9;
+  constexpr double kMaxSeconds = 100.0 * 365 * 86400;  // Added to a clock, it must not overflow.
   if (text.empty()) return std::nullopt;
-  const std::size_t unit = kUnitsOfTime.find(text.back());
-  std::int64_t value = 0;
-  const char* const end = text.data() + text.size() - 1;
-  const auto [rest, error] = std::from_chars(text.data(), end, value);
-  if (unit == kUnitsOfTime.npos || error != std::errc() || rest != end || value < 0 ||
-      value > kMax) {
-    return std::nullopt;
+  std::int64_t factor = unit.count();
+  if (const std::size_t at = kUnits.find(text.back()); at != kUnits.npos) {
+    factor = kSecondsIn[at];
+    text.remove_suffix(1);
   }
-  return std::chrono::seconds(value * kSecondsIn[unit]);
+  const auto number = parse_number(text);
+  if (!number || *number > kMaxNumber) return std::nullopt;
+  const double seconds = std::min(*number * static_cast<double>(factor), kMaxSeconds);
+  return std::chrono::milliseconds(std::llround(seconds * 1000));
 }
 
 std::string format_age(std::chrono::seconds age) {
@@ -256,13 +259,6 @@ std::string format_time(std::chrono::system_clock::time_point time) {
   ::gmtime_r(&seconds, &parts);
   return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1,
                      parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
-}
-
-std::optional<std::chrono::milliseconds> parse_seconds(std::string_view text) {
-  constexpr double kTooLong = 1e9;  // Thirty years.
-  const auto seconds = parse_number(text);
-  if (!seconds || *seconds > kTooLong) return std::nullopt;
-  return std::chrono::milliseconds(std::llround(*seconds * 1000));
 }
 
 std::optional<int> parse_count(std::string_view text) {

@@ -42,21 +42,22 @@ namespace pyro {
 /// "0.4 s", "3 s", "12 s", "3 min 5 s", "2 h 10 min".
 [[nodiscard]] std::string format_duration(std::chrono::duration<double> duration);
 
-/// "64GiB", "1.5 TiB", "500MB", "10G", plain bytes. A letter alone or with "iB" is a power of
-/// 1024, with "B" a power of 1000. Nothing for other texts, zero, and sizes of 2^63 and above.
-[[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text);
+/// "64GiB", "1.5 TiB", "500MB", "10G", "512". A letter alone or with "iB" is a power of 1024, with
+/// "B" a power of 1000; a bare number counts `unit`s. Nothing for other texts, zero, and sizes of
+/// 2^63 and above.
+[[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text,
+                                                      std::uint64_t unit = 1);
 
-/// "30d", "12h", "2w", "90m", "45s": a whole number and its unit.
-[[nodiscard]] std::optional<std::chrono::seconds> parse_age(std::string_view text);
+/// "30", "0.5s", "90m", "12h", "30d", "2w": a bare number counts `unit`s. Nothing for other texts.
+/// At most 100 years.
+[[nodiscard]] std::optional<std::chrono::milliseconds> parse_duration(
+    std::string_view text, std::chrono::seconds unit = std::chrono::seconds(1));
 
 /// "just now", "5 min ago", "3 h ago", "12 d ago".
 [[nodiscard]] std::string format_age(std::chrono::seconds age);
 
 /// "2026-11-24T03:51:56Z" (RFC 3339).
 [[nodiscard]] std::string format_time(std::chrono::system_clock::time_point time);
-
-/// "30", "0.5": seconds, not negative.
-[[nodiscard]] std::optional<std::chrono::milliseconds> parse_seconds(std::string_view text);
 
 /// "5": not negative, at most 1000.
 [[nodiscard]] std::optional<int> parse_count(std::string_view text);

@@ -100,16 +100,27 @@ TEST(Sizes, FormatsDurations) {
   EXPECT_EQ(format_duration(130min), "2 h 10 min");
 }
 
-TEST(Sizes, ParsesAndFormatsAges) {
-  EXPECT_EQ(parse_age("30d"), 24h * 30);
-  EXPECT_EQ(parse_age("12h"), 12h);
-  EXPECT_EQ(parse_age("2w"), 24h * 14);
-  EXPECT_EQ(parse_age("90m"), 90min);
-  EXPECT_EQ(parse_age("0s"), 0s);
-  for (const char* text : {"", "d", "30", "30 d", "-1d", "+1d", "1.5d", "1d12h", "1y", "1D",
-                           "99999999999999999999d", "1000000001s", "0x1d"}) {
-    EXPECT_EQ(parse_age(text), std::nullopt) << text;
+TEST(Sizes, ParsesDurations) {
+  EXPECT_EQ(parse_duration("30"), 30s);
+  EXPECT_EQ(parse_duration("0.25"), 250ms);
+  EXPECT_EQ(parse_duration("0"), 0s);
+  EXPECT_EQ(parse_duration("0s"), 0s);
+  EXPECT_EQ(parse_duration("1.5s"), 1500ms);
+  EXPECT_EQ(parse_duration("90m"), 90min);
+  EXPECT_EQ(parse_duration("12h"), 12h);
+  EXPECT_EQ(parse_duration("30d"), 24h * 30);
+  EXPECT_EQ(parse_duration("2w"), 24h * 14);
+  EXPECT_EQ(parse_duration("30", 24h), 24h * 30);
+  EXPECT_EQ(parse_duration("30s", 24h), 30s);
+  EXPECT_EQ(parse_duration("1000000000w"), 24h * 365 * 100);
+  for (const char* text :
+       {"", "d", "s", "30 d", "-1d", "-1", "-0", "+1d", "1d12h", "1y", "1D", "1ms", "inf", "1e3",
+        "99999999999999999999d", "1000000001s", "99999999999", "0x1d", "1..5s"}) {
+    EXPECT_EQ(parse_duration(text), std::nullopt) << text;
   }
+}
+
+TEST(Sizes, FormatsAges) {
   EXPECT_EQ(format_age(5s), "just now");
   EXPECT_EQ(format_age(-5s), "just now");
   EXPECT_EQ(format_age(59min), "59 min ago");
@@ -156,13 +167,11 @@ TEST(Sizes, ParsesSizes) {
   for (const Case& c : kCases) EXPECT_EQ(parse_size(c.text), c.bytes) << c.text;
 }
 
-TEST(Sizes, ParsesSeconds) {
-  EXPECT_EQ(parse_seconds("30"), 30s);
-  EXPECT_EQ(parse_seconds("0.25"), 250ms);
-  EXPECT_EQ(parse_seconds("0"), 0s);
-  for (const char* bad : {"", "-1", "-0", "1s", "inf", "1e3", "99999999999"}) {
-    EXPECT_EQ(parse_seconds(bad), std::nullopt) << bad;
-  }
+TEST(Sizes, BareNumberCountsUnits) {
+  EXPECT_EQ(parse_size("512", std::uint64_t{1} << 20), std::uint64_t{512} << 20);
+  EXPECT_EQ(parse_size("512B", std::uint64_t{1} << 20), 512U);
+  EXPECT_EQ(parse_size("2G", std::uint64_t{1} << 20), std::uint64_t{2} << 30);
+  EXPECT_EQ(parse_size("512 ", std::uint64_t{1} << 20), std::nullopt);
 }
 
 }  // namespace

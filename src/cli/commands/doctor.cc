@@ -65,14 +65,12 @@ class DoctorCommand : public Command {
     arguments.flag("--check-registry", options_.check_registries,
                    "Also ask the catalog's registries whether they are\nthere; with --environment, "
                    "only its own");
-    declare_machine_size(arguments, options_.machine);
-    arguments.flag("--network", network_, "Of machines with the user network");
+    declare_machine(arguments, options_.machine);
     declare_json(arguments);
   }
 
   int run(Context& context, const Words&) override {
     find_monitor(context.variables, options_.machine);
-    if (network_) options_.machine.network = GuestNetwork::user;
     options_.stop = context.stop;
     const auto view = make_warning_view(context);
     options_.progress = view.get();
@@ -150,7 +148,6 @@ class DoctorCommand : public Command {
 
   DoctorOptions options_;
   std::optional<std::string> environment_;
-  bool network_ = false;
 };
 
 }  // namespace

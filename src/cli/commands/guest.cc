@@ -77,7 +77,7 @@ constexpr std::size_t kMaxPartOfCharacter = 3;
 
 }  // namespace
 
-void declare_machine_size(Arguments& arguments, MachineOptions& options) {
+void declare_machine(Arguments& arguments, MachineOptions& options) {
   arguments.value(
       "--cpus", "N",
       [&](const std::string& text) {
@@ -87,17 +87,26 @@ void declare_machine_size(Arguments& arguments, MachineOptions& options) {
       },
       "Processors of the machine (default 1)");
   arguments.value(
-      "--memory", "MIB",
+      "--memory", "SIZE",
       [&](const std::string& text) {
-        const auto number = parse_number(text, kMinMemoryMib, kMaxMemoryMib);
-        if (!number) {
+        constexpr unsigned kMebi = 20;
+        const auto mebibytes = parse_size(text, 1U << kMebi).value_or(0) >> kMebi;
+        if (mebibytes < kMinMemoryMib || mebibytes > kMaxMemoryMib) {
           refuse_value("--memory", text,
-                       fmt::format("a number of MiB from {} to {}", kMinMemoryMib, kMaxMemoryMib));
+                       fmt::format("a size from {}M to {}M", kMinMemoryMib, kMaxMemoryMib));
         }
-        options.memory_mib = *number;
+        options.memory_mib = static_cast<unsigned>(mebibytes);
       },
-      "Memory of the machine (default 512); what a command\nwrites to files takes up to half of "
-      "it");
+      "Memory of the machine (default 512M); a bare number\ncounts MiB. Files of the guest take up "
+      "to half of it");
+  arguments.choice(
+      "--network", "[KIND]", {"none", "user"},
+      [&](const std::string& text) {
+        options.network = text == "user" ? GuestNetwork::user : GuestNetwork::none;
+      },
+      "none (default) or user; user where KIND is left away:\noutgoing connections, with your "
+      "rights; services on\nthe loopback interface of this host are reached, too,\nat 10.0.2.2",
+      "user");
 }
 
 void find_monitor(const Variables& variables, MachineOptions& options) {

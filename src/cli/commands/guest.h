@@ -12,8 +12,8 @@
 
 namespace pyro::cli {
 
-/// --cpus and --memory.
-void declare_machine_size(Arguments& arguments, MachineOptions& options);
+/// --cpus, --memory and --network.
+void declare_machine(Arguments& arguments, MachineOptions& options);
 
 /// Sets the monitor: $PYRO_QEMU, else qemu-system-x86_64 in $PATH; empty where there is none. Sets
 /// the use of KVM from PYRO_KVM unless the options restrict it already.

@@ -20,8 +20,7 @@ class ImportCommand : public Command {
                    "Install the image as the environment NAME, whatever it\nsays of itself");
     arguments.flag("--force", force_, "Replace what is installed even if it is the same image");
     progress_.declare(arguments);
-    arguments.parsed("--max-size", "SIZE", max_size_, parse_size, "a size like 64GiB",
-                     "Accept a root file system up to SIZE (default 64GiB)");
+    arguments.size("--max-size", max_size_, "Accept a root file system up to SIZE (default 64GiB)");
     declare_json(arguments);
   }
 

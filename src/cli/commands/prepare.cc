@@ -31,14 +31,12 @@ class PrepareCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
     arguments.flag("--force", options_.force, "Make it anew, whatever is there");
-    arguments.flag("--network", network_, "Prepare a machine with the user network");
-    declare_machine_size(arguments, options_.machine);
+    declare_machine(arguments, options_.machine);
     declare_json(arguments);
   }
 
   int run(Context& context, const Words& operands) override {
     const std::string name = operands.empty() ? kDefaultEnvironment : operands.front();
-    if (network_) options_.machine.network = GuestNetwork::user;
     find_monitor(context.variables, options_.machine);
     const auto view = make_progress_view(json(), context);
     const ClearAtEnd clear(view.get());
@@ -64,7 +62,6 @@ class PrepareCommand : public Command {
   }
 
   PrepareOptions options_;
-  bool network_ = false;
 };
 
 }  // namespace
@@ -83,8 +80,8 @@ constinit const CommandEntry kPrepareCommand{
         "nothing has changed; 'pyro doctor --environment NAME' tells.\n",
     .examples =
         "  pyro prepare\n"
-        "  pyro prepare debian:12-build --memory 2048\n"
-        "  pyro prepare debian:12 --network\n",
+        "  pyro prepare debian:12-build --memory 2G\n"
+        "  pyro prepare debian:12 --network user\n",
     .make = make_command<PrepareCommand>,
 };
 

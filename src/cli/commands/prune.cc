@@ -1,7 +1,10 @@
 // pyro env prune: removes unused files from the cache.
 #include <unistd.h>
 
+#include <chrono>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "cli/commands/commands.h"
 #include "cli/terminal.h"
@@ -9,6 +12,12 @@
 
 namespace pyro::cli {
 namespace {
+
+/// A bare number counts days: read as seconds, it would remove more.
+std::optional<std::chrono::seconds> parse_age(std::string_view text) {
+  const auto age = parse_duration(text, std::chrono::hours(24));
+  return age ? std::optional(std::chrono::ceil<std::chrono::seconds>(*age)) : std::nullopt;
+}
 
 std::string lines(const char* verb, const Words& names, const char* reason) {
   std::string text;
@@ -43,12 +52,12 @@ class PruneCommand : public Command {
     arguments.flag("--unknown", options_.unknown,
                    "Also remove what a catalog file brought that is not\nloaded now");
     arguments.flag("--all", options_.all, "Also remove all environments that are not in use");
-    arguments.parsed("--older-than", "AGE", options_.older_than, parse_age,
-                     "an age like 30d, 12h or 2w",
-                     "Also remove those not used for so long: 30d, 12h, 2w");
-    arguments.parsed("--keep-storage", "SIZE", options_.keep_storage, parse_size,
-                     "a size like 10GiB",
-                     "Also remove those not used for longest, until the\nothers take no more");
+    arguments.parsed("--older-than", "TIME", options_.older_than, parse_age,
+                     "a time like 30d, 12h or 2w",
+                     "Also remove those not used for so long: 12h, 30d, 2w;\na bare number counts "
+                     "days");
+    arguments.size("--keep-storage", options_.keep_storage,
+                   "Also remove those not used for longest, until the\nothers take no more");
     arguments.flag("-y,--yes", yes_, "Do not ask on a terminal before good ones go");
     declare_json(arguments);
   }

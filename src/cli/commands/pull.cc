@@ -16,17 +16,15 @@ class PullCommand : public Command {
     arguments.flag("--force", force_, "Download and replace whatever is installed");
     arguments.flag("--repair", repair_, "Replace it if it is not as it was installed");
     progress_.declare(arguments);
-    arguments.parsed("--max-size", "SIZE", max_size_, parse_size, "a size like 64GiB",
-                     "Accept a root file system up to SIZE (default 64GiB)");
-    arguments.parsed("--lock-timeout", "SECONDS", lock_timeout_, parse_seconds,
-                     "a number of seconds",
-                     "Give up after waiting that long for another pull of\nthe same environment");
+    arguments.size("--max-size", max_size_, "Accept a root file system up to SIZE (default 64GiB)");
+    arguments.time("--lock-timeout", lock_timeout_,
+                   "Give up after waiting that long for another pull of\nthe same environment");
     arguments.parsed(
         "--retries", "N", retries_, parse_count, "a number",
         "Try again so often in a row when a transfer breaks or\na server is busy (default 5)");
-    arguments.parsed(
-        "--retry-delay", "SECONDS", retry_delay_, parse_seconds, "a number of seconds",
-        "Wait that long before the first time, then twice as\nlong each (default 0.5)");
+    arguments.time("--retry-delay", retry_delay_,
+                   "Wait that long before the first time, then twice as\nlong each (default "
+                   "0.5s)");
     declare_json(arguments);
   }
 

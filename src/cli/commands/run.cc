@@ -73,13 +73,6 @@ void add_copy(std::vector<Copy>& copies, const char* option, const std::string& 
   copies.push_back({text.substr(0, colon), text.substr(colon + 1)});
 }
 
-constexpr const char* kTimeExpected = "a number of seconds, or a time like 90s, 5m or 12h";
-
-std::optional<std::chrono::milliseconds> parse_time(std::string_view text) {
-  if (const auto time = parse_seconds(text)) return time;
-  return parse_age(text);
-}
-
 class RunCommand : public Command {
  public:
   void declare(Arguments& arguments) override;
@@ -98,7 +91,6 @@ class RunCommand : public Command {
   RunReport run_for_people(const Context& context, EnvironmentStore& store,
                            const std::string& name);
   RunReport run_for_json(const Context& context, EnvironmentStore& store, const std::string& name);
-  void set_timeout(const std::string& text);
 
   GuestVariables variables_;
   bool no_input_ = false;
@@ -106,14 +98,7 @@ class RunCommand : public Command {
 };
 
 void RunCommand::declare(Arguments& arguments) {
-  declare_machine_size(arguments, options_.machine);
-  arguments.choice(
-      "--network", "KIND", {"none", "user"},
-      [this](const std::string& text) {
-        options_.machine.network = text == "user" ? GuestNetwork::user : GuestNetwork::none;
-      },
-      "none (default), or user: outgoing connections, with\nyour rights; what listens on this "
-      "host's loopback\nonly is reached, too, at 10.0.2.2");
+  declare_machine(arguments, options_.machine);
   arguments.value(
       "-e,--env", "NAME[=VALUE]", [this](const std::string& text) { variables_.add(text); },
       "Set a variable for the command, to the value that it\nhas here if none is given; may be "
@@ -136,12 +121,11 @@ void RunCommand::declare(Arguments& arguments) {
         add_copy(options_.copy_out, "--copy-out", text, text.find(':'));
       },
       "Copy a file or tree out of the guest after the\ncommand; may be repeated");
-  arguments.value(
-      "--timeout", "SECONDS", [this](const std::string& text) { set_timeout(text); },
-      "End the command after that long, with exit code 124;\n0: no limit");
-  arguments.parsed(
-      "--stop-timeout", "SECONDS", options_.stop_timeout, parse_time, kTimeExpected,
-      "How long a command that is told to end may take,\nbefore it is killed (default 10)");
+  arguments.time("--timeout", options_.timeout,
+                 "End the command after that long, with exit code 124;\n0: no limit");
+  arguments.time("--stop-timeout", options_.stop_timeout,
+                 "How long a command that is told to end may take,\nbefore it is killed (default "
+                 "10s)");
   arguments.flag("--cold", options_.cold, "Boot, even if a prepared state would serve");
   arguments.flag("--require-kvm", require_kvm_,
                  "Fail where KVM does not work, instead of running in\nsoftware, which is no "
@@ -156,12 +140,6 @@ void RunCommand::declare_streams(Arguments& arguments) {
   declare_json(arguments);
 }
 
-void RunCommand::set_timeout(const std::string& text) {
-  options_.timeout = parse_time(text);
-  if (!options_.timeout) refuse_value("--timeout", text, kTimeExpected);
-  if (options_.timeout->count() == 0) options_.timeout.reset();
-}
-
 Words RunCommand::command_of(const Context& context) const {
   if (!context.guest_command || context.guest_command->empty()) {
     throw Error(ErrorCode::usage, "there is no command to run",
@@ -172,6 +150,7 @@ Words RunCommand::command_of(const Context& context) const {
 
 int RunCommand::run(Context& context, const Words& operands) {
   options_.command = command_of(context);
+  if (options_.timeout == std::chrono::milliseconds(0)) options_.timeout.reset();
   if (require_kvm_) options_.machine.kvm = KvmUse::required;
   find_monitor(context.variables, options_.machine);
   const auto view = make_progress_view(json(), context);
@@ -312,7 +291,7 @@ constinit const CommandEntry kRunCommand{
         "  pyro run debian:12 -it -- bash\n"
         "  echo 'to be counted' | pyro run debian:12 -- wc -c\n"
         "  pyro run debian:12-build --copy-in src:/work --copy-out /work/a.out:. -w /work \\\n"
-        "      --timeout 60 -- gcc main.c\n"
+        "      --timeout 1m -- gcc main.c\n"
         "  pyro run debian:12 --json -- uname -a | jq -r .stdout\n",
     .make = make_command<RunCommand>,
     .guest_command_failure = kPyroFailed,
@@ -328,7 +307,7 @@ constinit const CommandEntry kShellCommand{
     .details = "As 'pyro run -it NAME' with the guest's bash or sh.\n",
     .examples =
         "  pyro shell debian:12\n"
-        "  pyro shell debian:12 --network user --memory 2048\n",
+        "  pyro shell debian:12 --network user --memory 2G\n",
     .make = make_command<ShellCommand>,
     .guest_command_failure = kPyroFailed,
 };

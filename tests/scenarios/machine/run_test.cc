@@ -158,7 +158,7 @@ TEST_F(RunTest, UsageErrorsExit125) {
 
 TEST_F(RunTest, CommandNeedsNoSeparator) {
   const ProcessResult result =
-      run(command({"run", "tool:1", "--memory", "192", "echo", "-n", "--", "--json", "", "run"}));
+      run(command({"run", "tool:1", "--memory", "192M", "echo", "-n", "--", "--json", "", "run"}));
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out, "-- --json  run");
 }
