@@ -16,11 +16,12 @@ namespace pyro {
 /// The result of one check.
 enum class Health {
   ok,
+  absent,   ///< Optional, and absent: some operations cost more.
   warning,  ///< Works, but less well or less safely.
   missing,  ///< Required, and missing.
 };
 
-/// "ok", "warning", "missing".
+/// "ok", "absent", "warning", "missing".
 [[nodiscard]] std::string_view to_string(Health health) noexcept;
 
 /// One check and its result.

@@ -145,9 +145,9 @@ void check_file_system(const CacheLayout& layout, Findings& findings) {
       "installs are replaced in one step", "an install cannot be replaced in one step",
       "put the cache on ext4, xfs, btrfs or tmpfs, with --cache-dir");
   // Optional: these only make some operations cheaper.
-  add(findings, "reflink", shares_blocks(scratch), Health::ok, "copies share their blocks",
+  add(findings, "reflink", shares_blocks(scratch), Health::absent, "copies share their blocks",
       "copies take space of their own", "");
-  add(findings, "fs-verity", has_verity(scratch), Health::ok, "the kernel can seal files",
+  add(findings, "fs-verity", has_verity(scratch), Health::absent, "the kernel can seal files",
       "the kernel cannot seal files here; 'pyro env verify' reads them", "");
 }
 

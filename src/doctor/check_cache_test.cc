@@ -98,6 +98,22 @@ TEST(CheckCache, ReportsNfsAndItsLocks) {
   }
 }
 
+TEST(CheckCache, ReportsMissingOptionalFeatureAsAbsent) {
+  const testing::TempDir dir;
+  Findings findings;
+  EXPECT_TRUE(check(dir / "cache", findings));
+  std::size_t features = 0;
+  for (const Finding& found : findings) {
+    if (found.name != "reflink" && found.name != "fs-verity") continue;
+    ++features;
+    const bool works = found.message == "copies share their blocks" ||
+                       found.message == "the kernel can seal files";
+    EXPECT_EQ(found.health, works ? Health::ok : Health::absent) << found.message;
+    EXPECT_EQ(found.remedy, "");
+  }
+  EXPECT_EQ(features, 2u);
+}
+
 TEST(CheckCache, RejectsCacheBelowFile) {
   const testing::TempDir dir;
   testing::write_file(dir / "file", "x");

@@ -237,6 +237,8 @@ std::string_view to_string(Health health) noexcept {
   switch (health) {
     case Health::ok:
       return "ok";
+    case Health::absent:
+      return "absent";
     case Health::warning:
       return "warning";
     case Health::missing:

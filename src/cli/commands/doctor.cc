@@ -25,6 +25,7 @@ Json payload_of(const Finding& finding) {
 
 Cell cell_of(Health health) {
   const Colour colour = health == Health::ok        ? Colour::green
+                        : health == Health::absent  ? Colour::dim
                         : health == Health::warning ? Colour::yellow
                                                     : Colour::red;
   return {std::string(to_string(health)), colour};
@@ -35,22 +36,53 @@ Cell cell_of(Readiness readiness) {
           readiness == Readiness::warm ? Colour::green : Colour::yellow};
 }
 
-constexpr std::size_t kName = 12;
-constexpr std::size_t kStatus = 9;
-constexpr std::size_t kIndent = kName + kStatus;
+/// "name       status   message", and the remedy below the message.
+struct FindingRow {
+  std::string name;
+  Cell status;
+  std::string message;
+  std::string remedy;
+};
 
-/// At least one space follows.
-std::string padded(std::string word, std::size_t columns) {
-  word.append(std::max(columns_of(word) + 1, columns) - columns_of(word), ' ');
-  return word;
+constexpr std::size_t kMinNameColumns = 12;
+constexpr std::size_t kMaxNameColumns = 32;
+constexpr std::size_t kStatusColumns = 9;
+
+std::string spaces(std::size_t columns) {
+  return std::string(columns, ' ');
+}
+
+/// The columns of the longest name with its gap. A name beyond the maximum has a line of its own.
+std::size_t name_columns(const std::vector<FindingRow>& rows) {
+  std::size_t columns = kMinNameColumns;
+  for (const FindingRow& row : rows) columns = std::max(columns, columns_of(row.name) + 2);
+  return std::min(columns, kMaxNameColumns);
 }
 
 /// Where lines are broken: nowhere in a file, nor where there is no room beside the names.
-std::size_t width_of(const Terminal& terminal) {
+std::size_t width_of(const Terminal& terminal, std::size_t indent) {
   constexpr std::size_t kMinRoom = 20;
   constexpr auto kEndless = std::numeric_limits<std::size_t>::max();
   const std::size_t width = terminal.interactive() ? terminal.width() : kEndless;
-  return width < kIndent + kMinRoom ? kEndless : width;
+  return width < indent + kMinRoom ? kEndless : width;
+}
+
+std::string render(const std::vector<FindingRow>& rows, const Terminal& terminal) {
+  const std::size_t names = name_columns(rows);
+  const std::size_t indent = names + kStatusColumns;
+  const std::size_t width = width_of(terminal, indent);
+  std::string text;
+  for (const FindingRow& row : rows) {
+    const std::size_t used = columns_of(row.name);
+    text += row.name + (used < names ? spaces(names - used) : '\n' + spaces(names)) +
+            terminal.paint(*row.status.colour, row.status.text) +
+            spaces(kStatusColumns - row.status.text.size()) +
+            wrap(printable(row.message), indent, indent, width) + '\n';
+    if (row.remedy.empty()) continue;
+    const std::string advice = wrap(printable(row.remedy), indent, indent, width);
+    text += spaces(indent) + terminal.paint(Colour::dim, advice) + '\n';
+  }
+  return text;
 }
 
 bool is_missing(const Finding& finding) {
@@ -111,39 +143,22 @@ class DoctorCommand : public Command {
   [[nodiscard]] std::string text(const std::vector<Finding>& findings,
                                  const std::optional<ReadinessReport>& readiness,
                                  const Terminal& terminal) const {
-    std::string result;
-    for (const Finding& finding : findings) result += lines_of(finding, terminal);
-    if (!readiness) return result;
-    result += lines_of(
-        *environment_, cell_of(readiness->readiness), join(readiness->reasons),
-        readiness->readiness == Readiness::warm ? "" : "pyro prepare " + *environment_, terminal);
-    return result;
+    std::vector<FindingRow> rows;
+    for (const Finding& finding : findings) {
+      rows.push_back(
+          {printable(finding.name), cell_of(finding.health), finding.message, finding.remedy});
+    }
+    if (readiness) {
+      rows.push_back(
+          {printable(*environment_), cell_of(readiness->readiness), join(readiness->reasons),
+           readiness->readiness == Readiness::warm ? "" : "pyro prepare " + *environment_});
+    }
+    return render(rows, terminal);
   }
 
   static std::string join(const std::vector<std::string>& reasons) {
     return reasons.empty() ? "the next run starts from a saved state"
                            : fmt::format("{}", fmt::join(reasons, "; "));
-  }
-
-  static std::string lines_of(const Finding& finding, const Terminal& terminal) {
-    return lines_of(finding.name, cell_of(finding.health), finding.message, finding.remedy,
-                    terminal);
-  }
-
-  /// "name       status   message", and the remedy below the message.
-  static std::string lines_of(const std::string& name, const Cell& status,
-                              const std::string& message, const std::string& remedy,
-                              const Terminal& terminal) {
-    const std::size_t width = width_of(terminal);
-    const std::string label = padded(printable(name), kName);
-    const std::string state = padded(status.text, kStatus);
-    const std::size_t begin = columns_of(label) + columns_of(state);
-    std::string lines = label + terminal.paint(*status.colour, status.text) +
-                        state.substr(status.text.size()) +
-                        wrap(printable(message), begin, kIndent, width) + '\n';
-    if (remedy.empty()) return lines;
-    const std::string advice = wrap(printable(remedy), kIndent, kIndent, width);
-    return lines + std::string(kIndent, ' ') + terminal.paint(Colour::dim, advice) + '\n';
   }
 
   DoctorOptions options_;
@@ -161,10 +176,13 @@ constinit const CommandEntry kDoctorCommand{
     .purpose = "Tell whether this host can do the job",
     .details =
         "Tries what can be tried: the cache's file system, the machine monitor, KVM. Below a\n"
-        "finding stands what to do about it. The exit code is 1 when something needed is\n"
-        "missing. An environment is cold when it is not installed or was never prepared, warm "
-        "when\n"
-        "a run would start from its saved state, and stale when something has changed since.\n",
+        "finding stands what to do about it. 'absent' marks an optional feature: some operations "
+        "cost\n"
+        "more without it. The exit code is 1 when something needed is missing. An environment is "
+        "cold\n"
+        "when it is not installed or was never prepared, warm when a run would start from its "
+        "saved\n"
+        "state, and stale when something has changed since.\n",
     .examples =
         "  pyro doctor\n"
         "  pyro doctor --environment debian:12\n"
