@@ -821,6 +821,18 @@ TEST_F(RefusedPullTest, RejectsIncompatibleEnvironment) {
   EXPECT_FALSE(std::filesystem::exists(cache()));
 }
 
+TEST_F(RefusedPullTest, RetriesUnresolvableHostOnce) {
+  use_catalog({oci_entry("registry.invalid", kRepository, "1", "tool:1")});
+  const ProcessResult result =
+      pyro({"env", "pull", "tool:1", "--progress", "plain", "--retry-delay", "0.01s"});
+  EXPECT_EQ(result.exit_code, 4);
+  expect_says(result.err, {"the name registry.invalid cannot be resolved",
+                           "pyro env list --installed", "pyro env import"});
+  const std::string::size_type first = result.err.find("trying again");
+  EXPECT_NE(first, std::string::npos) << result.err;
+  EXPECT_EQ(result.err.find("trying again", first + 1), std::string::npos) << result.err;
+}
+
 TEST_F(RefusedPullTest, FailsWithoutSource) {
   use_catalog({entry()});
   const ProcessResult result = pyro({"env", "pull", "tool:1"});
