@@ -27,6 +27,13 @@ namespace pyro {
 
 /// The settings of a store.
 struct StoreOptions {
+  /// The options of the executable, from the variables of this process: cache, stores, catalog
+  /// files, runtime bundle, credentials, mirrors, proxies, certificates (docs/commands.md). Not
+  /// safe while another thread sets variables.
+  /// @throws Error(usage) for a variable that cannot be parsed; (failed) for a bad catalog, or
+  /// without HOME and a variable that names the cache; (filesystem) for an unreadable catalog.
+  [[nodiscard]] static StoreOptions from_environment();
+
   /// The directory of installs. Created by the first pull.
   std::filesystem::path cache_dir;
   Catalog catalog = Catalog::built_in();

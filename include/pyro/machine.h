@@ -48,13 +48,20 @@ inline constexpr unsigned kMaxCpus = 64;
 inline constexpr unsigned kMinMemoryMib = 128;
 inline constexpr unsigned kMaxMemoryMib = 1 << 20;
 
+/// QEMU: $PYRO_QEMU, else qemu-system-x86_64 in $PATH; empty where there is none. Not safe while
+/// another thread sets variables.
+[[nodiscard]] std::filesystem::path find_monitor();
+/// The same with the values that `variables` returns.
+[[nodiscard]] std::filesystem::path find_monitor(
+    const std::function<std::optional<std::string>(const char* name)>& variables);
+
 /// The hardware of a machine, and the program that emulates it.
 struct MachineOptions {
   unsigned cpus = 1;          ///< Processors: 1 to kMaxCpus.
   unsigned memory_mib = 512;  ///< Files that the guest writes may take half of it.
   GuestNetwork network = GuestNetwork::none;
   /// The machine monitor, qemu-system-x86_64. Empty when the host has none.
-  std::filesystem::path monitor = {};
+  std::filesystem::path monitor = find_monitor();
   KvmUse kvm = KvmUse::where_it_works;
   /// The limit for booting, with all fallbacks together.
   std::chrono::milliseconds boot_timeout{60'000};

@@ -182,6 +182,17 @@ bool ProcessEnd::is_crash() const noexcept {
   return std::ranges::find(kCrashes, signal) != kCrashes.end();
 }
 
+std::filesystem::path find_program(const std::string& path, const std::string& name) {
+  for (std::size_t begin = 0; begin <= path.size();) {
+    const std::size_t end = std::min(path.find(':', begin), path.size());
+    const std::filesystem::path directory = path.substr(begin, end - begin);
+    const std::filesystem::path program = directory / name;
+    if (directory.is_absolute() && ::access(program.c_str(), X_OK) == 0) return program;
+    begin = end + 1;
+  }
+  return {};
+}
+
 Subprocess::Subprocess(const ProcessStart& start, const std::string& what)
     : pid_(start_process(start, what)),
       handle_(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0))) {

@@ -53,6 +53,10 @@ struct ProcessEnd {
   [[nodiscard]] bool is_crash() const noexcept;
 };
 
+/// The program `name` in the first directory of `path`, as in $PATH, that has it; empty for none.
+/// Relative directories are left out: they would run programs from the current directory.
+[[nodiscard]] std::filesystem::path find_program(const std::string& path, const std::string& name);
+
 class Subprocess {
  public:
   /// @throws Error(filesystem) "cannot start WHAT: ..."

@@ -17,9 +17,6 @@
 namespace pyro::cli {
 namespace {
 
-/// The store that an administrator installed for all users of the host.
-constexpr const char* kHostStore = "/usr/share/pyro/environments";
-
 constexpr const char* kVersionLine = "pyro " PYRO_VERSION "\n";
 
 /// One call of pyro.

@@ -280,6 +280,13 @@ NetworkOptions network_options(const SettingOverrides& options, const Variables&
 
 }  // namespace
 
+StoreOptions StoreOptions::from_environment() {
+  StoreOptions store = store_options({}, process_variable);
+  store.stores.emplace_back(kHostStore);
+  store.extractor.clear();  // this process is no pyro
+  return store;
+}
+
 std::optional<std::string> process_variable(const char* name) {
   const char* const value =
       std::getenv(name);  // NOLINT(concurrency-mt-unsafe): no thread sets variables.

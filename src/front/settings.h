@@ -31,6 +31,9 @@ struct SettingOverrides {
   bool offline = false;
 };
 
+/// The store that an administrator installed for all users of the host.
+inline constexpr const char* kHostStore = "/usr/share/pyro/environments";
+
 /// The catalog file that `pyro env add` writes; nothing when neither HOME nor XDG_CONFIG_HOME is
 /// set.
 [[nodiscard]] std::optional<std::filesystem::path> user_catalog_file(const Variables& variables);

@@ -56,6 +56,20 @@ TEST(Settings, OptionStoresPrecedeVariableStores) {
   EXPECT_TRUE(store_options({}, variables({{"HOME", "/h"}})).stores.empty());
 }
 
+TEST(Settings, LibraryUsesVariablesOfExecutable) {
+  ::setenv("PYRO_ENVIRONMENT_CACHE_DIR", "/of/the/environment", 1);
+  ::setenv("PYRO_STORES", "/store", 1);
+  ::setenv("PYRO_OFFLINE", "1", 1);
+  const StoreOptions options = StoreOptions::from_environment();
+  EXPECT_EQ(options.cache_dir, "/of/the/environment");
+  EXPECT_EQ(options.stores, (std::vector<fs::path>{"/store", kHostStore}));
+  EXPECT_TRUE(options.network.offline);
+  EXPECT_TRUE(options.extractor.empty()) << "this program is no extractor";
+  for (const char* name : {"PYRO_ENVIRONMENT_CACHE_DIR", "PYRO_STORES", "PYRO_OFFLINE"}) {
+    ::unsetenv(name);
+  }
+}
+
 TEST(Settings, FailsWithoutHomeAndCacheDirectory) {
   for (const Values& values : {Values{}, Values{{"HOME", ""}}, Values{{"HOME", "here"}}}) {
     try {

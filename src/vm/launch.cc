@@ -47,9 +47,9 @@ std::unique_ptr<MachineMonitor> make_monitor(const MachineOptions& options) {
     return std::make_unique<Qemu>(options.monitor);
   }
   throw Error(ErrorCode::failed,
-              options.monitor.empty() ? "there is no qemu-system-x86_64 on this host"
+              options.monitor.empty() ? "there is no qemu-system-x86_64 in the directories of $PATH"
                                       : "cannot run " + options.monitor.string(),
-              "install it: apt install qemu-system-x86");
+              "install it (apt install qemu-system-x86), or name it in PYRO_QEMU");
 }
 
 /// "debian-12": letters, digits and hyphens.

@@ -196,6 +196,18 @@ TEST_F(LaunchTest, KvmFailureHintNamesPyroKvmOff) {
   EXPECT_EQ(hint(), "");
 }
 
+TEST_F(LaunchTest, ErrorNamesMissingMonitor) {
+  options_.monitor.clear();
+  try {
+    const Launcher launcher(store_, "debian:12", options_, nullptr, {});
+    FAIL() << "there is a launcher";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::failed);
+    EXPECT_STREQ(error.what(), "there is no qemu-system-x86_64 in the directories of $PATH");
+    EXPECT_THAT(error.hint(), HasSubstr("PYRO_QEMU"));
+  }
+}
+
 TEST_F(LaunchTest, BrokenRequiredKvmIsAnError) {
   fs::create_directories(dir_ / "cache/host");
   testing::write_file(options_.monitor, "#!/bin/sh\necho 'no such thing'; exit 1\n");

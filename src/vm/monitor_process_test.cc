@@ -1,10 +1,45 @@
-// Tests of a monitor's output.
+// Tests of the search for a monitor and of its output.
 #include "vm/monitor_process.h"
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "pyro/machine.h"
+#include "support/temp_dir.h"
+
 namespace pyro {
 namespace {
+
+TEST(FindMonitor, TakesTheFirstExecutableOfAnAbsoluteDirectory) {
+  namespace fs = std::filesystem;
+  const testing::TempDir dir;
+  const auto program = [&](const std::string& folder, unsigned mode) {
+    const fs::path path = dir / folder / "qemu-system-x86_64";
+    testing::write_file(path, "");
+    fs::permissions(path, fs::perms(mode));
+    return path;
+  };
+  program("not-executable", 0644);
+  const fs::path first = program("first", 0755);
+  program("second", 0755);
+  const std::string root = dir.path().string();
+  const auto found = [&](std::map<std::string, std::string> variables) {
+    return find_monitor([&](const char* name) -> std::optional<std::string> {
+      const auto value = variables.find(name);
+      return value != variables.end() ? std::optional(value->second) : std::nullopt;
+    });
+  };
+  const std::string path =
+      ".::" + root + "/none:" + root + "/not-executable:" + root + "/first:" + root + "/second";
+  EXPECT_EQ(found({{"PATH", path}}), first);
+  EXPECT_EQ(found({{"PATH", path}, {"PYRO_QEMU", "/my/qemu"}}), "/my/qemu");
+  EXPECT_EQ(found({{"PATH", root + "/none"}}), "");
+  EXPECT_EQ(found({}), "");
+}
 
 struct Console {
   const char* name;

@@ -9,11 +9,13 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
 #include "base/subprocess.h"
 #include "pyro/error.h"
+#include "pyro/machine.h"
 #include "vm/monitor_process.h"
 
 namespace pyro {
@@ -140,6 +142,20 @@ class QemuMachine : public Machine {
 };
 
 }  // namespace
+
+std::filesystem::path find_monitor() {
+  return find_monitor([](const char* name) -> std::optional<std::string> {
+    const char* const value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): see the header.
+    return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
+  });
+}
+
+std::filesystem::path find_monitor(
+    const std::function<std::optional<std::string>(const char* name)>& variables) {
+  const std::string named = variables("PYRO_QEMU").value_or("");
+  if (!named.empty()) return named;
+  return find_program(variables("PATH").value_or(""), "qemu-system-x86_64");
+}
 
 std::unique_ptr<Machine> Qemu::boot(const MachineConfig& config, const MachineFiles& files,
                                     std::optional<int> memory) {

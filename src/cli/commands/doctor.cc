@@ -102,7 +102,7 @@ class DoctorCommand : public Command {
   }
 
   int run(Context& context, const Words&) override {
-    find_monitor(context.variables, options_.machine);
+    apply_variables(context.variables, options_.machine);
     options_.stop = context.stop;
     const auto view = make_warning_view(context);
     options_.progress = view.get();

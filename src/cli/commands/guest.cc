@@ -20,25 +20,12 @@
 namespace pyro::cli {
 namespace {
 
-constexpr const char* kMonitor = "qemu-system-x86_64";
-
 std::optional<unsigned> parse_number(const std::string& text, unsigned min, unsigned max) {
   unsigned number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   if (number < min || number > max) return std::nullopt;
   return number;
-}
-
-std::filesystem::path find_in_path(const std::string& path) {
-  for (std::size_t begin = 0; begin <= path.size();) {
-    const std::size_t end = std::min(path.find(':', begin), path.size());
-    const std::string directory = path.substr(begin, end - begin);
-    std::filesystem::path program = std::filesystem::path(directory) / kMonitor;
-    if (directory.starts_with('/') && ::access(program.c_str(), X_OK) == 0) return program;
-    begin = end + 1;
-  }
-  return {};
 }
 
 /// A mistyped value must not count as "off", nor as "require".
@@ -109,9 +96,8 @@ void declare_machine(Arguments& arguments, MachineOptions& options) {
       "user");
 }
 
-void find_monitor(const Variables& variables, MachineOptions& options) {
-  options.monitor = variables("PYRO_QEMU").value_or("");
-  if (options.monitor.empty()) options.monitor = find_in_path(variables("PATH").value_or(""));
+void apply_variables(const Variables& variables, MachineOptions& options) {
+  options.monitor = find_monitor(variables);
   if (options.kvm == KvmUse::where_it_works) options.kvm = kvm_use(variables);
 }
 

@@ -15,10 +15,10 @@ namespace pyro::cli {
 /// --cpus, --memory and --network.
 void declare_machine(Arguments& arguments, MachineOptions& options);
 
-/// Sets the monitor: $PYRO_QEMU, else qemu-system-x86_64 in $PATH; empty where there is none. Sets
-/// the use of KVM from PYRO_KVM unless the options restrict it already.
+/// Sets the monitor by find_monitor(), and the use of KVM from PYRO_KVM unless the options restrict
+/// it already.
 /// @throws Error(usage) for another value of PYRO_KVM than 'off' and 'require'
-void find_monitor(const Variables& variables, MachineOptions& options);
+void apply_variables(const Variables& variables, MachineOptions& options);
 
 /// The environment variables of a guest command.
 class GuestVariables {

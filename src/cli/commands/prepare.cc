@@ -37,7 +37,7 @@ class PrepareCommand : public Command {
 
   int run(Context& context, const Words& operands) override {
     const std::string name = operands.empty() ? kDefaultEnvironment : operands.front();
-    find_monitor(context.variables, options_.machine);
+    apply_variables(context.variables, options_.machine);
     const auto view = make_progress_view(json(), context);
     const ClearAtEnd clear(view.get());
     options_.progress = view.get();

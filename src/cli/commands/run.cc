@@ -152,7 +152,7 @@ int RunCommand::run(Context& context, const Words& operands) {
   options_.command = command_of(context);
   if (options_.timeout == std::chrono::milliseconds(0)) options_.timeout.reset();
   if (require_kvm_) options_.machine.kvm = KvmUse::required;
-  find_monitor(context.variables, options_.machine);
+  apply_variables(context.variables, options_.machine);
   const auto view = make_progress_view(json(), context);
   const ClearAtEnd clear(view.get());
   options_.progress = view.get();
