@@ -84,7 +84,8 @@ struct EnvironmentStatus {
   /// Disk space of the artifacts in bytes, or of their targets where they are links. Set if
   /// installed.
   std::optional<std::uint64_t> installed_bytes = {};
-  /// Installed, but not the pinned image: the next pull replaces it.
+  /// Installed, but differs from its pin, or nothing proves that it does not: the next pull
+  /// replaces it. For newer images behind a reference that is not pinned, see updates().
   bool outdated = false;
 };
 

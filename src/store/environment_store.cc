@@ -36,7 +36,7 @@ EnvironmentStatus status_of(const Environment& environment, const Stores& stores
     status.install_dir = installation->directory;
     status.installed = installation->describe();
     status.installed_bytes = installation->allocated_bytes;
-    status.outdated = is_outdated(installation->record, environment);
+    status.outdated = differs_from_pin(installation->record, environment);
   }
   return status;
 }

@@ -147,7 +147,7 @@ std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& rec
   return folder ? allocated_bytes_at(folder.get(), CacheLayout::prepared_name(record.name)) : 0;
 }
 
-bool is_outdated(const InstallRecord& record, const Environment& environment) {
+bool differs_from_pin(const InstallRecord& record, const Environment& environment) {
   if (!is_pinned(environment)) return false;
   const auto digest = Digest::parse(record.source_digest.value_or(""));
   if (is_image(record)) {

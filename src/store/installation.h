@@ -47,7 +47,7 @@ struct Installation {
 
 /// Whether the catalog pins an image or an archive, and `record` does not prove that the install
 /// came from it: the digest differs, or the source was not hashed, as a bundle.
-[[nodiscard]] bool is_outdated(const InstallRecord& record, const Environment& environment);
+[[nodiscard]] bool differs_from_pin(const InstallRecord& record, const Environment& environment);
 
 /// An install held open for reading, and locked against removal. A pull may replace the install
 /// meanwhile; the open files stay as they are.

@@ -56,7 +56,7 @@ std::optional<InstalledEnvironment> find_satisfying(const Environment& environme
   if (options.mode == PullMode::force) return std::nullopt;
   for (const CacheLayout& layout : stores.all()) {
     const auto installation = find_installation(layout, environment);
-    if (!installation || is_outdated(installation->record, environment)) continue;
+    if (!installation || differs_from_pin(installation->record, environment)) continue;
     const bool is_good =
         options.mode != PullMode::repair || !needs_repair(environment, layout, options.stop);
     if (is_good) return installation->describe();

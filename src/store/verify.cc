@@ -94,7 +94,7 @@ VerifyReport verify_at(int directory, const std::filesystem::path& path,
     report.artifacts.push_back(std::move(artifact));
   }
   // The recorded digests do not prove that it is the pinned image.
-  if (is_outdated(*record, environment)) {
+  if (differs_from_pin(*record, environment)) {
     report.verdict = worse(report.verdict, Verdict::unverifiable);
   }
   return report;

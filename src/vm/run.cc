@@ -56,7 +56,7 @@ class MachineRun {
     const StateLookup lookup = find_prepared_state(launcher_.layout(), directory,
                                                    {lease, config, options_.machine.monitor});
     if (!lookup.state) {
-      note_cold_start(lookup);
+      report_cold_start(lookup);
       return std::nullopt;
     }
     auto live = launcher_.try_resume(lease, *lookup.state);
@@ -64,12 +64,16 @@ class MachineRun {
     return live;
   }
 
-  void note_cold_start(const StateLookup& lookup) {
-    launcher_.progress().note("booting " + launcher_.environment().name + ": " +
-                              (lookup.exists
-                                   ? "its prepared state is stale: " +
-                                         fmt::format("{}", fmt::join(lookup.differences, "; "))
-                                   : "no state of it was prepared"));
+  /// A state that does not match is a warning: its user expects a fast start.
+  void report_cold_start(const StateLookup& lookup) {
+    const std::string& name = launcher_.environment().name;
+    if (!lookup.exists) {
+      launcher_.progress().note("booting " + name + ": no state of it was prepared");
+      return;
+    }
+    launcher_.progress().warning(
+        fmt::format("booting {}: its prepared state is stale: {}; 'pyro prepare {}' makes it again",
+                    name, fmt::join(lookup.differences, "; "), name));
   }
 
   void run_session(GuestLink& link) {

@@ -50,7 +50,7 @@ void BatchResult::add_failure(const std::string& name, const Error& error) {
 }
 
 Cell status_cell(const EnvironmentStatus& status) {
-  if (status.outdated) return {"outdated", Colour::yellow};
+  if (status.outdated) return {"differs from pin", Colour::yellow};
   if (status.installed) return {"installed", Colour::green};
   if (!status.environment.compatible()) return {"incompatible", Colour::red};
   return {"available", Colour::dim};

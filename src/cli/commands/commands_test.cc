@@ -46,6 +46,14 @@ TEST_F(BatchResultTest, TriesAllNamesAndReturnsFirstFailure) {
   EXPECT_EQ(err_.take(), "pyro: error: no answer\npyro: error: busy\n");
 }
 
+TEST(StatusCell, ReportsInstallThatDiffersFromItsPin) {
+  EnvironmentStatus status;
+  status.installed.emplace();
+  EXPECT_EQ(status_cell(status).text, "installed");
+  status.outdated = true;
+  EXPECT_EQ(status_cell(status).text, "differs from pin");
+}
+
 TEST_F(BatchResultTest, ReturnsZeroIfAllSucceed) {
   EXPECT_EQ(run({"a", "b"}), 0);
   EXPECT_EQ(payloads_, "[\"a\",\"b\"]\n");

@@ -99,11 +99,16 @@ constinit const CommandEntry kListCommand{
     .max_operands = 0,
     .purpose = "List the environments there are, installed or not",
     .details =
-        "STATUS is one of: available, installed, outdated (the catalog pins another image; the\n"
-        "next pull replaces it), incompatible (needs another version of pyro). SIZE is what it\n"
-        "takes on disk. With --outdated only what is installed and has a newer image behind its\n"
-        "reference is listed, and 'pyro env pull --force' brings that; what is pinned by a digest\n"
-        "needs no registry for the answer. --json then tells of all that is installed.\n",
+        "STATUS is one of: available, installed, differs from pin (the catalog pins another image, "
+        "or\n"
+        "nothing proves that this is the pinned one; the next pull replaces it), incompatible "
+        "(needs\n"
+        "another version of pyro). SIZE is what it takes on disk. With --outdated only what is\n"
+        "installed and has a newer image behind its reference is listed, and 'pyro env pull "
+        "--force'\n"
+        "brings that; what is pinned by a digest needs no registry for the answer. --json then "
+        "tells\n"
+        "of all that is installed. 'pyro env ls' is the same command.\n",
     .examples =
         "  pyro env list\n"
         "  pyro env list --installed\n"

@@ -121,7 +121,7 @@ class VerifyCommand : public Command {
     if (store.inspect(report.name).outdated) {
       context.err.try_write(
           render_warning("environment '" + report.name +
-                             "' is not what the catalog pins, or nothing proves that it is; "
+                             "' differs from its pin, or nothing proves that it does not; "
                              "'pyro env pull " +
                              report.name + "' replaces it",
                          context.err));

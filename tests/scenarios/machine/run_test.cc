@@ -503,9 +503,10 @@ TEST_F(RunTest, ColdOptionBootsMachine) {
 
 TEST_F(RunTest, BootsWhenMemoryAndProcessorsDiffer) {
   const ProcessResult result =
-      run(command({"-v", "run", "--memory", "256", "--cpus", "2", "tool:1", "--", "nproc"}));
+      run(command({"run", "--memory", "256", "--cpus", "2", "tool:1", "--", "nproc"}));
   EXPECT_EQ(result.out, "2\n");
   EXPECT_THAT(result.err, HasSubstr("its prepared state is stale: a machine of another shape"));
+  EXPECT_THAT(result.err, HasSubstr("'pyro prepare tool:1' makes it again"));
 }
 
 TEST_F(RunTest, PrepareSkipsExistingState) {

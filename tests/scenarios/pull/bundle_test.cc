@@ -261,7 +261,7 @@ TEST_F(PinnedEntry, InstalledFromBundleIsOutdatedAndUnverifiable) {
     EXPECT_NE(pull().exit_code, 0);
     const ProcessResult verified = pyro_ok({"env", "verify", "tool:1"});
     expect_says(verified.out, {"unverifiable"});
-    expect_says(verified.err, {"is not what the catalog pins", "pyro env pull tool:1"});
+    expect_says(verified.err, {"differs from its pin", "pyro env pull tool:1"});
   }
 }
 
