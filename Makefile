@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 SECONDS ?= 60
 
-.PHONY: help pyro demo test smoke-daily-loop hostile hostile-mutants crash fuzz check bench deb deb-test install clean
+.PHONY: help pyro demo test smoke-daily-loop hostile hostile-mutants crash fuzz check bench deb deb-test wheel install clean
 
 help:
 	@echo 'make demo     build pyro and a real environment, pull it from a real registry'
@@ -18,6 +18,7 @@ help:
 	@echo 'make pyro     build the executable: build/release/pyro'
 	@echo 'make deb      make the Debian packages pyro and libpyro-dev'
 	@echo 'make deb-test install, use and remove them on a Debian that has nothing else'
+	@echo 'make wheel    make a Python wheel with the library and the executable in it'
 	@echo 'make install  install the executable and the library below PREFIX=$(PREFIX)'
 
 pyro:
@@ -75,8 +76,11 @@ deb:
 deb-test: deb
 	@tests/package/deb_test || [ $$? -eq 77 ]
 
+wheel: pyro
+	@tools/wheel
+
 install: pyro
 	@cmake --install build/release --prefix $(PREFIX)
 
 clean:
-	@rm -rf build/release build/plain build/asan build/tsan build/fuzz build/mutants build/deb
+	@rm -rf build/release build/plain build/asan build/tsan build/fuzz build/mutants build/deb build/wheel

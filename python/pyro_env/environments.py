@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import NotFoundError, UsageError
-from .library import Store
+from .library import Store, beside_this_module
 
 CATALOG_VERSION = "4.5.0"
 DEFAULT_ENVIRONMENT_VERSION = "1.0.0"
@@ -262,9 +262,9 @@ class EnvironmentStore:
 
 
 def _open(options: Mapping[str, object], changes: Changes = ([], [])) -> Store:
-    """Opens a store. Downloads are unpacked by the executable that was installed with the library, or by
-    ``PYRO_EXECUTABLE``."""
-    executable = os.environ.get("PYRO_EXECUTABLE")
+    """Opens a store. Downloads are unpacked by the executable in ``PYRO_EXECUTABLE``, or by the one beside
+    this module, as in a wheel, or by the one that was installed with the library."""
+    executable = os.environ.get("PYRO_EXECUTABLE") or beside_this_module("pyro")
     extractor = {"extractor": executable} if executable else {}
     chosen = {**extractor, **options}
     entries, _ = changes

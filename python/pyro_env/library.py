@@ -1,7 +1,7 @@
 """The C API (pyro/pyro.h) through ctypes: JSON in, JSON out, and exceptions for errors.
 
-The library is the file in the variable ``PYRO_LIBRARY``, or else ``libpyro.so.0`` as the dynamic linker
-finds it.
+The library is the file in the variable ``PYRO_LIBRARY``, or else the one beside this module, as in a
+wheel, or else ``libpyro.so.0`` as the dynamic linker finds it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from .errors import UsageError, error_of
@@ -54,9 +55,17 @@ _FUNCTIONS = {
 }
 
 
+def beside_this_module(name: str) -> str | None:
+    """A file that a wheel installs with the module, or ``None``."""
+    path = Path(__file__).with_name(name)
+    return str(path) if path.exists() else None
+
+
 @functools.cache
 def _load() -> ctypes.CDLL:
-    library = ctypes.CDLL(os.environ.get("PYRO_LIBRARY") or "libpyro.so.0")
+    library = ctypes.CDLL(
+        os.environ.get("PYRO_LIBRARY") or beside_this_module("libpyro.so.0") or "libpyro.so.0"
+    )
     for name, (result, arguments) in _FUNCTIONS.items():
         function = getattr(library, name)
         function.restype = result
