@@ -32,7 +32,7 @@ Json catalog_entry_payload(const Environment& environment) {
   return entry;
 }
 
-/// A listener throws nothing. Without memory an event is lost, and the pull goes on.
+/// A listener throws nothing. Without memory an event is lost, and the work goes on.
 template <typename Work>
 void attempt(const Work& work) noexcept {
   try {
@@ -253,11 +253,15 @@ void ProgressEvents::expecting(std::uint64_t compressed_bytes) noexcept {
 void ProgressEvents::received(std::uint64_t compressed_bytes) noexcept {
   received_ = compressed_bytes;
   attempt([&] {
-    const TimePoint now = clock_();
-    if (last_sent_ && now - *last_sent_ < kBetweenEvents) return;
-    last_sent_ = now;
-    send_progress();
+    if (is_due()) send_progress();
   });
+}
+
+bool ProgressEvents::is_due() {
+  const TimePoint now = clock_();
+  if (last_sent_ && now - *last_sent_ < kBetweenEvents) return false;
+  last_sent_ = now;
+  return true;
 }
 
 void ProgressEvents::send_progress() {
@@ -295,6 +299,46 @@ void ProgressEvents::waiting(std::string_view environment, std::optional<int> ho
   attempt([&] {
     sink_({{"event", "waiting"}, {"environment", environment}, {"holder", or_null(holder)}});
   });
+}
+
+void ProgressEvents::operation_started(const Operation& operation) noexcept {
+  attempt([&] {
+    operation_ = {.name = std::string(operation.name),
+                  .subject = std::string(operation.subject),
+                  .detail = std::string(operation.detail),
+                  .unit = operation.unit,
+                  .total = operation.total};
+    last_sent_.reset();
+    send_operation("operation_started");
+  });
+}
+
+void ProgressEvents::operation_detail(std::string_view detail) noexcept {
+  attempt([&] {
+    operation_.detail = detail;
+    send_operation("operation_progress");
+  });
+}
+
+void ProgressEvents::operation_advanced(std::uint64_t done) noexcept {
+  operation_.done = done;
+  attempt([&] {
+    if (is_due()) send_operation("operation_progress");
+  });
+}
+
+void ProgressEvents::operation_finished() noexcept {
+  attempt([&] { send_operation("operation_finished"); });
+}
+
+void ProgressEvents::send_operation(std::string_view event) {
+  sink_({{"event", event},
+         {"operation", operation_.name},
+         {"subject", operation_.subject},
+         {"detail", operation_.detail.empty() ? Json(nullptr) : Json(operation_.detail)},
+         {"unit", to_string(operation_.unit)},
+         {"done", operation_.done},
+         {"total", or_null(operation_.total)}});
 }
 
 void ProgressEvents::warning(std::string_view text) noexcept {

@@ -73,7 +73,7 @@ using Json = nlohmann::ordered_json;
 using TimePoint = std::chrono::steady_clock::time_point;
 using Clock = std::function<TimePoint()>;
 
-/// A listener of a front end. One serves any number of pulls, one after the other.
+/// A listener of a front end. One serves any number of pulls and operations, one after the other.
 class ProgressView : public ProgressListener {
  public:
   void started(std::string_view environment, std::string_view source) noexcept final {
@@ -98,6 +98,9 @@ class ProgressView : public ProgressListener {
   /// Takes a line that is drawn half from the screen, before other text is printed there.
   virtual void clear() noexcept {}
 
+  /// Shows how far the operation is by now. Any thread may call it.
+  virtual void tick() noexcept {}
+
  private:
   /// Called by started().
   virtual void begin(std::string_view, std::string_view) noexcept {}
@@ -110,11 +113,16 @@ class ProgressView : public ProgressListener {
 /// Takes the events. An event that it throws for is lost.
 using EventSink = std::function<void(const Json& event)>;
 
-/// A pull as JSON objects. Every event has "event" and "environment": "started" with "source",
-/// "progress" with "received_bytes" and "total_bytes" (null while unknown) at most ten times a
-/// second, "committing", "finished" with "received_bytes" and "installed_bytes", "retrying" with
-/// "message" and "pause_seconds", "waiting" with "holder" (a process id or null). "warning" and
-/// "note" have a "message" instead of an environment.
+/// Progress as JSON objects. The events of a pull have "event" and "environment": "started" with
+/// "source", "progress" with "received_bytes" and "total_bytes" (null while unknown) at most ten
+/// times a second, "committing", "finished" with "received_bytes" and "installed_bytes", "retrying"
+/// with "message" and "pause_seconds", "waiting" with "holder" (a process id or null).
+///
+/// Those of other operations are "operation_started", "operation_progress", at most ten times a
+/// second and for each new detail, and "operation_finished". They have "operation", "subject",
+/// "detail" (a text or null), "unit" ("bytes" or "steps"), "done" and "total" (null if unknown).
+///
+/// "warning" and "note" have a "message" only.
 class ProgressEvents final : public ProgressView {
  public:
   ProgressEvents(EventSink sink, Clock clock);
@@ -127,18 +135,36 @@ class ProgressEvents final : public ProgressView {
   void retrying(std::string_view environment, std::string_view why,
                 std::chrono::milliseconds pause) noexcept override;
   void waiting(std::string_view environment, std::optional<int> holder) noexcept override;
+  void operation_started(const Operation& operation) noexcept override;
+  void operation_detail(std::string_view detail) noexcept override;
+  void operation_advanced(std::uint64_t done) noexcept override;
+  void operation_finished() noexcept override;
   void warning(std::string_view text) noexcept override;
 
  private:
+  /// The operation as it was announced, with owned texts.
+  struct Current {
+    std::string name;
+    std::string subject;
+    std::string detail;
+    ProgressUnit unit = ProgressUnit::steps;
+    std::optional<std::uint64_t> total;
+    std::uint64_t done = 0;
+  };
+
   void begin(std::string_view environment, std::string_view source) noexcept override;
   void show_note(std::string_view text) noexcept override;
   void send_progress();
+  void send_operation(std::string_view event);
+  /// Whether the last event of progress was long enough ago for another.
+  [[nodiscard]] bool is_due();
 
   EventSink sink_;
   Clock clock_;
   std::string environment_;
   std::uint64_t received_ = 0;
   std::optional<std::uint64_t> total_;
+  Current operation_;
   std::optional<TimePoint> last_sent_;
 };
 
