@@ -145,6 +145,7 @@ struct PruneOptions {
   /// Also remove intact installs, least recently used first, until the remaining installs and their
   /// prepared states take at most this disk space in bytes.
   std::optional<std::uint64_t> keep_storage;
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null.
 };
 
 /// The result of a prune. Names are those of directories and files in the cache.
@@ -235,10 +236,12 @@ class EnvironmentStore {
   EnvironmentStatus pull(std::string_view name, const PullOptions& options = {});
 
   /// Reads the artifacts of `name` and the files of the caller's prepared states of it, and
-  /// compares sizes and fs-verity digests with the recorded ones. Holes are not read.
+  /// compares sizes and fs-verity digests with the recorded ones. Holes are not read. `progress`
+  /// may be null.
   /// @throws Error(not_found) if the catalog does not have it; (filesystem) for a wrong owner or
   /// mode, or for read errors; (interrupted).
-  [[nodiscard]] VerifyReport verify(std::string_view name, const std::stop_token& stop = {}) const;
+  [[nodiscard]] VerifyReport verify(std::string_view name, const std::stop_token& stop = {},
+                                    ProgressListener* progress = nullptr) const;
 
   /// Asks the registries whether there are newer images of the installed environments, with HEAD
   /// requests, which do not count as pulls. Environments that are pinned by digest or have another
@@ -257,7 +260,7 @@ class EnvironmentStore {
   /// @throws Error(not_found) if the catalog does not have it; (busy) if one of the installs is in
   /// use or being pulled: then nothing is removed; (failed) if only a store has it, as stores are
   /// only read; (filesystem).
-  RemovalReport remove(std::string_view name);
+  RemovalReport remove(std::string_view name, ProgressListener* progress = nullptr);
 
   /// Removes unneeded content of the cache, as PruneOptions selects. Follows no link out of the
   /// cache.
@@ -281,7 +284,8 @@ class EnvironmentStore {
   /// Opens an image layout to import from: a directory or a tar.
   /// @throws Error(filesystem, integrity, interrupted)
   [[nodiscard]] OpenLayout open_layout(const std::filesystem::path& path,
-                                       const std::stop_token& stop = {}) const;
+                                       const std::stop_token& stop = {},
+                                       ProgressListener* progress = nullptr) const;
 
   /// Installs the image of `layout` with the environment name `name`, or else with this reference.
   /// With `as`, `name` may be empty for the only image. An install of another image is replaced.

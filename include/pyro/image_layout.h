@@ -43,6 +43,7 @@ struct ExportOptions {
   LayerCompression compression = LayerCompression::zstd;
   /// Called on the calling thread for each environment once it is written. Optional.
   std::function<void(const ExportedEnvironment&)> on_exported = {};
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null.
   /// Ends the export with Error(interrupted).
   std::stop_token stop = {};
 };

@@ -97,7 +97,7 @@ PYRO_API char* pyro_store_inspect(const pyro_store* store, const char* name, cha
 /* A long operation: its progress callback, and the means to stop it. */
 typedef struct pyro_operation pyro_operation;
 
-/* A progress callback. `event` is a document of `pyro env pull --progress json`, valid until the
+/* A progress callback. `event` is a document of `--progress json`, valid until the
  * function returns. It is called on the thread that called the store, and must return quickly,
  * because the transfer waits for it. It must not throw, and no longjmp() may leave it. */
 typedef void (*pyro_progress)(void* context, const char* event);

@@ -31,8 +31,8 @@ OCI_MANIFEST_ACCEPT = ", ".join(
 )
 OCI_READ_CHUNK_SIZE = 1024 * 1024
 
-#: Told of a pull while it runs, one event of ``pyro env pull --progress json`` at a time, in another
-#: thread than the caller's. What it raises ends the pull, and is raised there.
+#: Called with each event of a pull or verification, as of ``--progress json``, in another thread than
+#: the caller's. What it raises ends the call, and is raised there.
 Progress = Callable[[dict[str, Any]], None]
 
 #: What was done to ``CATALOG``: entries as in a catalog file, and names that were taken out.
@@ -231,7 +231,7 @@ class EnvironmentStore:
     def verify_environment(self, name: str) -> dict[str, object]:
         """Reads the files of an installed environment and compares their digests with the recorded
         ones. ``status`` is ``ok``, ``modified``, ``missing`` or ``unverifiable``."""
-        return self._store_with(name).verify(name)
+        return self._store_with(name).verify(name, self._progress)
 
     def prune_environments(
         self,

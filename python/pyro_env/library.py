@@ -162,8 +162,8 @@ class Store:
     def pull(self, name: str, mode: str, progress: Progress | None) -> Document:
         return self._operate("pyro_store_pull", progress, _text(name), _options({"mode": mode}))
 
-    def verify(self, name: str) -> Document:
-        return self._operate("pyro_store_verify", None, _text(name))
+    def verify(self, name: str, progress: Progress | None) -> Document:
+        return self._operate("pyro_store_verify", progress, _text(name))
 
     def prune(self, options: Mapping[str, object]) -> Document:
         return _take(_call("pyro_store_prune", self._handle, _options(options)))

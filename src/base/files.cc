@@ -153,6 +153,12 @@ void pread_all(int fd, std::span<std::byte> bytes, std::uint64_t offset,
   throw Error(ErrorCode::filesystem, subject + " changes while it is read");
 }
 
+std::uint64_t data_bytes(const struct stat& status) noexcept {
+  constexpr std::uint64_t kStatBlock = 512;
+  return std::min(static_cast<std::uint64_t>(status.st_size),
+                  static_cast<std::uint64_t>(status.st_blocks) * kStatBlock);
+}
+
 bool set_size(int fd, std::uint64_t size) noexcept {
   return uninterrupted([&] { return ::ftruncate(fd, static_cast<off_t>(size)); }) == 0;
 }

@@ -84,6 +84,9 @@ void pwrite_all(int fd, std::span<const std::byte> bytes, std::uint64_t offset,
 void pread_all(int fd, std::span<std::byte> bytes, std::uint64_t offset,
                const std::string& subject);
 
+/// The size of a file without its holes, about: to show progress.
+[[nodiscard]] std::uint64_t data_bytes(const struct stat& status) noexcept;
+
 /// ftruncate(2); false with errno set on failure.
 [[nodiscard]] bool set_size(int fd, std::uint64_t size) noexcept;
 

@@ -190,10 +190,14 @@ void read_sparse(int file, std::uint64_t size, const std::string& subject,
 }
 
 Digest file_verity(int fd, std::uint64_t size, const std::string& subject,
-                   const std::stop_token& stop) {
+                   const std::stop_token& stop, RunningOperation* operation) {
   FsVerity verity;
   read_sparse(fd, size, subject, stop,
-              {.data = [&](std::span<const std::byte> bytes) { verity.add_blocks(bytes); },
+              {.data =
+                   [&](std::span<const std::byte> bytes) {
+                     verity.add_blocks(bytes);
+                     if (operation != nullptr) operation->add(bytes.size());
+                   },
                .hole = [&](std::uint64_t hole) { verity.add_zero_blocks(blocks_in(hole)); }});
   return verity.finish(size);
 }

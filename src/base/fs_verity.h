@@ -16,6 +16,7 @@
 
 #include "base/hash.h"
 #include "pyro/digest.h"
+#include "pyro/progress.h"
 
 namespace pyro {
 
@@ -55,10 +56,11 @@ class FsVerity {
 };
 
 /// The digest of the first `size` bytes of `fd`, without reading holes. Errors name the file
-/// `subject`.
+/// `subject`. `operation`, which may be null, counts the bytes that were read.
 /// @throws Error(filesystem) when it cannot be read or is shorter; (interrupted)
 [[nodiscard]] Digest file_verity(int fd, std::uint64_t size, const std::string& subject,
-                                 const std::stop_token& stop);
+                                 const std::stop_token& stop,
+                                 RunningOperation* operation = nullptr);
 
 /// Receives the content of a file, in order. Pieces begin and end at multiples of
 /// FsVerity::kBlockSize; only the last one may end elsewhere.

@@ -199,7 +199,9 @@ char* pyro_store_pull(const pyro_store* store, const char* name, const char* opt
 char* pyro_store_verify(const pyro_store* store, const char* name, pyro_operation* operation,
                         char** error) {
   return answer(store, error, [&](const pyro::EnvironmentStore& environments) {
-    return pyro::verify_payload(environments.verify(required(name), Watch(operation).stop()));
+    Watch watch(operation);
+    return pyro::verify_payload(
+        environments.verify(required(name), watch.stop(), watch.listener()));
   });
 }
 

@@ -114,6 +114,17 @@ TEST_F(CApi, ReportsProgressEvents) {
   EXPECT_FALSE(events_.empty());
 }
 
+TEST_F(CApi, SendsEventsOfVerification) {
+  take(pyro_store_ensure_installed(store_, "tool:1", nullptr, nullptr));
+  take(pyro_store_verify(store_, "tool:1", operation_, nullptr));
+  ASSERT_GE(events_.size(), 2u);
+  EXPECT_EQ(events_.front()["event"], "operation_started");
+  EXPECT_EQ(events_.front()["operation"], "verifying");
+  EXPECT_EQ(events_.front()["subject"], "tool:1");
+  EXPECT_EQ(events_.back()["event"], "operation_finished");
+  EXPECT_GT(events_.back()["done"], 0);
+}
+
 TEST_F(CApi, StopEndsPullAsInterrupted) {
   const auto stop_at_once = [](void* operation, const char*) {
     pyro_operation_stop(*static_cast<pyro_operation**>(operation));

@@ -226,7 +226,11 @@ void check_registries(const StoreOptions& options, const DoctorOptions& wanted,
       add_places(environment, rules, places);
     }
     CurlClient http(client_options(options.network, wanted.stop, wanted.progress));
-    for (const Place& place : places) findings.push_back(examine(http, place));
+    for (const Place& place : places) {
+      const RunningOperation operation(wanted.progress,
+                                       {.name = "checking", .subject = place.name});
+      findings.push_back(examine(http, place));
+    }
   } catch (const Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;
     findings.push_back(refused(error));
@@ -251,7 +255,11 @@ std::vector<Finding> examine_host(const EnvironmentStore& store, const DoctorOpt
   Findings findings;
   check_platform(findings);
   const bool cache_is_fit = check_cache(store.options(), findings);
-  check_machines(store.options(), options.machine, cache_is_fit, findings);
+  {
+    const RunningOperation operation(options.progress,
+                                     {.name = "checking", .subject = "the machine monitor"});
+    check_machines(store.options(), options.machine, cache_is_fit, findings);
+  }
   if (store.options().network.offline) {
     findings.push_back({.name = "network",
                         .health = Health::warning,

@@ -275,17 +275,27 @@ ArchiveKind archive_kind(const std::filesystem::path& path) {
 
 Fd unpack_archive(Fd file, const std::filesystem::path& path, const Unpacking& unpacking) {
   if (!is_compressed(file.get(), path.string())) return file;
-  unpacking.note("unpacking " + path.string());
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0)
+    throw system_error("cannot look at " + path.string(), errno);
+  RunningOperation operation(&unpacking.progress,
+                             {.name = "unpacking",
+                              .subject = path.native(),
+                              .unit = ProgressUnit::bytes,
+                              .total = static_cast<std::uint64_t>(status.st_size)});
+  unpacking.progress.note("unpacking " + path.string());
   Fd unpacked = unpacking.make_file();
   const Fd nothing = open_at(AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
   std::vector<int> files(MergedView::kFiles, nothing.get());
   files[kArchiveFile] = unpacked.get();
   SandboxedExtractor extraction(unpacking.extractor, std::move(files), unpacking.limits,
-                                unpacking.note);
+                                [&](std::string_view text) { unpacking.progress.note(text); });
   const std::stop_callback give_up(unpacking.stop, [&] { extraction.abort(); });
   extraction.begin_layer("archive " + path.string(), {.shape = LayerForm::Shape::archive});
-  read_all(file.get(), path.string(), unpacking.stop,
-           [&](std::span<const std::byte> bytes) { extraction.write(bytes); });
+  read_all(file.get(), path.string(), unpacking.stop, [&](std::span<const std::byte> bytes) {
+    extraction.write(bytes);
+    operation.add(bytes.size());
+  });
   extraction.end_layer();
   static_cast<void>(extraction.finish());
   return unpacked;

@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <functional>
 #include <stop_token>
-#include <string_view>
 
 #include "base/files.h"
 #include "pyro/limits.h"
+#include "pyro/progress.h"
 #include "pyro/source.h"
 #include "sandbox/extraction.h"
 #include "source/fetch.h"
@@ -40,7 +40,7 @@ struct Unpacking {
   std::filesystem::path extractor;  ///< The pyro executable.
   const ExtractionLimits& limits;   ///< An archive may be as large as a root file system.
   std::function<Fd()> make_file;    ///< Empty, for reading and writing; gone when it is closed.
-  std::function<void(std::string_view)> note;
+  ProgressListener& progress;
   std::stop_token stop;
 };
 

@@ -49,16 +49,25 @@ constexpr std::size_t kCopyBuffer = std::size_t{256} * 1024;
 /// Bytes of one system call: between two, a request to stop is checked.
 constexpr off_t kCopyPiece = off_t{64} << 20;
 
+/// An operation on the data of an open file called `name`.
+Operation operation_on(std::string_view operation, std::string_view name, int file) {
+  struct stat status {};
+  static_cast<void>(::fstat(file, &status));
+  return {
+      .name = operation, .subject = name, .unit = ProgressUnit::bytes, .total = data_bytes(status)};
+}
+
 class Copying {
  public:
   Copying(const std::filesystem::path& from, const Fd& to, const std::string& name,
-          const std::stop_token& stop)
+          const std::stop_token& stop, ProgressListener* progress)
       : path_(from.string()),
         // O_NONBLOCK: the file may have been replaced by a FIFO.
         from_(open_at(AT_FDCWD, path_, O_RDONLY | O_NONBLOCK, 0, from)),
         to_(to),
         name_(name),
-        stop_(stop) {}
+        stop_(stop),
+        operation_(progress, operation_on("copying", name, from_.get())) {}
 
   void run(const std::filesystem::path& target_dir) {
     if (::ioctl(to_.get(), FICLONE, from_.get()) == 0) return;
@@ -95,6 +104,7 @@ class Copying {
           [&] { return ::copy_file_range(from_.get(), &in, to_.get(), &out, piece, 0); });
       if (n <= 0) break;
       offset += n;
+      operation_.add(static_cast<std::uint64_t>(n));
     }
     std::vector<std::byte> buffer(offset < end ? kCopyBuffer : 0);
     for (; offset < end; offset += static_cast<off_t>(buffer.size())) {
@@ -107,6 +117,7 @@ class Copying {
   void copy_piece(std::span<std::byte> piece, std::uint64_t offset) {
     pread_all(from_.get(), piece, offset, path_);
     pwrite_all(to_.get(), piece, offset, name_);
+    operation_.add(piece.size());
   }
 
   void check_stop() const {
@@ -118,6 +129,7 @@ class Copying {
   const Fd& to_;
   const std::string& name_;
   const std::stop_token& stop_;
+  RunningOperation operation_;
 };
 
 constexpr std::size_t kMaxBundleManifest = std::size_t{4} << 20;
@@ -178,19 +190,21 @@ bool holds_artifacts(const fs::path& directory) {
 std::vector<WrittenArtifact> copy_artifacts(const fs::path& directory, int staging,
                                             const fs::path& target_dir,
                                             const ExtractionLimits& limits,
-                                            const std::stop_token& stop) {
+                                            const std::stop_token& stop,
+                                            ProgressListener& progress) {
   std::vector<WrittenArtifact> artifacts;
   for (std::size_t kind = 0; kind < kArtifactKinds.size(); ++kind) {
     const std::string name(kArtifactKinds[kind].name);
     if (is_file(directory / name)) {
       check_size(directory / name, kind, limits);
-      const Fd copy = copy_file(directory / name, staging, name, target_dir, stop);
+      const Fd copy = copy_file(directory / name, staging, name, target_dir, stop, &progress);
       require_artifact_content(copy.get(), kind);
       const std::uint64_t size = size_of(copy.get(), name);
+      RunningOperation operation(&progress, operation_on("hashing", name, copy.get()));
       artifacts.push_back({.kind = kind,
                            .file = kind,
                            .size = size,
-                           .digest = file_verity(copy.get(), size, name, stop)});
+                           .digest = file_verity(copy.get(), size, name, stop, &operation)});
     } else if (kArtifactKinds[kind].required) {
       throw Error(ErrorCode::integrity, "the directory " + directory.string() + " has no " + name);
     }
@@ -199,9 +213,11 @@ std::vector<WrittenArtifact> copy_artifacts(const fs::path& directory, int stagi
 }
 
 Fd copy_file(const std::filesystem::path& from, int to, const std::string& name,
-             const std::filesystem::path& target_dir, const std::stop_token& stop) {
+             const std::filesystem::path& target_dir, const std::stop_token& stop,
+             ProgressListener* progress) {
   Fd copy = open_at(to, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, name);
-  Copying(from, copy, name, stop).run(target_dir);
+  Copying copying(from, copy, name, stop, progress);
+  copying.run(target_dir);
   sync_file(copy.get(), name);
   return copy;
 }

@@ -25,19 +25,18 @@ namespace pyro {
 /// Copies the artifacts of `directory` into the directory `staging`, as copy_file() does.
 /// @returns the artifacts with the digests of the copies.
 /// @throws Error(integrity) for missing or too large artifacts; (filesystem); (interrupted)
-[[nodiscard]] std::vector<WrittenArtifact> copy_artifacts(const std::filesystem::path& directory,
-                                                          int staging,
-                                                          const std::filesystem::path& target_dir,
-                                                          const ExtractionLimits& limits,
-                                                          const std::stop_token& stop);
+[[nodiscard]] std::vector<WrittenArtifact> copy_artifacts(
+    const std::filesystem::path& directory, int staging, const std::filesystem::path& target_dir,
+    const ExtractionLimits& limits, const std::stop_token& stop, ProgressListener& progress);
 
 /// Copies `from` to `name` in the directory `to`, durably. Shares blocks if the file system can;
 /// else copies data and keeps holes. `target_dir` is a path on the file system of `to`: its free
-/// space is checked before the first byte is copied.
+/// space is checked before the first byte is copied. `progress` may be null.
 /// @returns the copy, open for reading and writing.
 /// @throws Error(filesystem); (interrupted)
 Fd copy_file(const std::filesystem::path& from, int to, const std::string& name,
-             const std::filesystem::path& target_dir, const std::stop_token& stop = {});
+             const std::filesystem::path& target_dir, const std::stop_token& stop = {},
+             ProgressListener* progress = nullptr);
 
 /// The source in the record of an install from a bundle.
 inline constexpr const char* kBundleSource = "bundled-runtime-source";

@@ -87,7 +87,8 @@ class EnvironmentRemoval {
   EnvironmentRemoval(const CacheLayout& layout, const Environment& environment)
       : layout_(layout), environment_(environment) {}
 
-  RemovalReport run() {
+  RemovalReport run(ProgressListener* progress) {
+    const RunningOperation operation(progress, {.name = "removing", .subject = environment_.name});
     if (const Fd platform = layout_.open(layout_.platform_dir())) {
       // All are locked before the first is removed: if one is in use, nothing changes.
       std::vector<Install> installs;
@@ -158,11 +159,11 @@ CacheUsage EnvironmentStore::usage() const {
   return UsageCounter(layout).run();
 }
 
-RemovalReport EnvironmentStore::remove(std::string_view name) {
+RemovalReport EnvironmentStore::remove(std::string_view name, ProgressListener* progress) {
   const Environment& environment = options_.catalog.require(name);
   const Stores stores(options_);
   stores.cache().check_root();
-  RemovalReport report = EnvironmentRemoval(stores.cache(), environment).run();
+  RemovalReport report = EnvironmentRemoval(stores.cache(), environment).run(progress);
   const auto elsewhere = stores.find(environment);
   if (!elsewhere) return report;
   const std::string remains = "environment '" + environment.name + "' is in the store " +

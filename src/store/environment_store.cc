@@ -48,13 +48,14 @@ std::optional<PulledImage> pulled_image(const InstalledEnvironment& installed) {
   return PulledImage{*digest, installed.index_digest};
 }
 
-UpdateStatus check(EnvironmentStatus status, ImageLookup& lookup) {
+UpdateStatus check(EnvironmentStatus status, ImageLookup& lookup, ProgressListener* progress) {
   UpdateStatus update{.status = std::move(status)};
   const Environment& environment = update.status.environment;
   const auto pulled = pulled_image(*update.status.installed);
   if (!pulled) return update;
   update.installed_digest = pulled->index ? pulled->index : pulled->manifest;
   if (!environment.registry) return update;
+  const RunningOperation operation(progress, {.name = "checking", .subject = environment.name});
   try {
     const NewestImage newest = lookup.find(*environment.registry, *pulled);
     update.newest_digest = newest.digest;
@@ -101,7 +102,7 @@ std::vector<UpdateStatus> EnvironmentStore::updates(const std::stop_token& stop,
   ImageLookup lookup(options_.network, stop, progress);
   std::vector<UpdateStatus> updates;
   for (EnvironmentStatus& status : list()) {
-    if (status.installed) updates.push_back(check(std::move(status), lookup));
+    if (status.installed) updates.push_back(check(std::move(status), lookup, progress));
   }
   return updates;
 }

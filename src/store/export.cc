@@ -226,9 +226,7 @@ class Exporter {
     const Environment& environment = store_.catalog.require(name);
     const InstallLease lease = lease_of(environment, store_);
     const auto artifacts = artifacts_of(environment, lease);
-    LayerWriter writer(layout_, options_.compression, tar_size_of(artifacts));
-    for (const OpenArtifact& artifact : artifacts) add_artifact(writer, environment, artifact);
-    const LayerWriter::Layer layer = writer.finish();
+    const LayerWriter::Layer layer = write_layer(environment, artifacts);
     add_image(environment, lease.installation.record, layer, artifacts);
   }
 
@@ -238,8 +236,22 @@ class Exporter {
   }
 
  private:
+  LayerWriter::Layer write_layer(const Environment& environment,
+                                 const std::vector<OpenArtifact>& artifacts) {
+    const std::uint64_t size = tar_size_of(artifacts);
+    RunningOperation operation(options_.progress, {.name = "exporting",
+                                                   .subject = environment.name,
+                                                   .unit = ProgressUnit::bytes,
+                                                   .total = size});
+    LayerWriter writer(layout_, options_.compression, size);
+    for (const OpenArtifact& artifact : artifacts) {
+      add_artifact(writer, environment, artifact, operation);
+    }
+    return writer.finish();
+  }
+
   void add_artifact(LayerWriter& writer, const Environment& environment,
-                    const OpenArtifact& artifact) {
+                    const OpenArtifact& artifact, RunningOperation& operation) {
     FsVerity verity;
     writer.begin_member(artifact.name, artifact.size);
     read_sparse(artifact.file, artifact.size, artifact.name, options_.stop,
@@ -247,11 +259,12 @@ class Exporter {
                      [&](std::span<const std::byte> bytes) {
                        verity.add_blocks(bytes);
                        writer.data(bytes);
+                       operation.add(bytes.size());
                      },
                  .hole =
                      [&](std::uint64_t size) {
                        verity.add_zero_blocks(blocks_in(size));
-                       add_hole(writer, size);
+                       add_hole(writer, size, operation);
                      }});
     writer.end_member();
     const Digest digest = verity.finish(artifact.size);
@@ -260,11 +273,12 @@ class Exporter {
     }
   }
 
-  void add_hole(LayerWriter& writer, std::uint64_t size) const {
+  void add_hole(LayerWriter& writer, std::uint64_t size, RunningOperation& operation) const {
     constexpr std::uint64_t kMaxStep = 64U << 20;
     for (std::uint64_t done = 0; done < size; done += std::min(kMaxStep, size - done)) {
       if (options_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
       writer.zeros(std::min(kMaxStep, size - done));
+      operation.add(std::min(kMaxStep, size - done));
     }
   }
 
@@ -341,14 +355,19 @@ void write_when_ready(int descriptor, std::string_view bytes, std::size_t piece,
   }
 }
 
-void copy(const OutputFile& file, std::uint64_t size, int descriptor, const std::stop_token& stop) {
+void copy(const OutputFile& file, std::uint64_t size, int descriptor,
+          const ExportOptions& options) {
+  RunningOperation operation(
+      options.progress,
+      {.name = "writing", .subject = "the export", .unit = ProgressUnit::bytes, .total = size});
   const std::size_t piece = is_regular(descriptor) ? kCopySize : PIPE_BUF;
   const auto buffer = std::make_unique_for_overwrite<char[]>(kCopySize);
   for (std::uint64_t at = 0; at < size;) {
     const std::span bytes(buffer.get(), std::min<std::uint64_t>(kCopySize, size - at));
     pread_all(file.descriptor(), std::as_writable_bytes(bytes), at, file.path().string());
-    write_when_ready(descriptor, {bytes.data(), bytes.size()}, piece, stop);
+    write_when_ready(descriptor, {bytes.data(), bytes.size()}, piece, options.stop);
     at += bytes.size();
+    operation.add(bytes.size());
   }
 }
 
@@ -364,6 +383,8 @@ ExportReport EnvironmentStore::export_to(const std::filesystem::path& file,
   }
   OutputFile output(destination.path);
   ExportReport report = write_layout(options_, names, output, options);
+  const RunningOperation operation(
+      options.progress, {.name = "writing", .subject = file.native(), .detail = "to disk"});
   output.commit(report.bytes);
   return report;
 }
@@ -374,7 +395,7 @@ ExportReport EnvironmentStore::export_to(int descriptor, std::span<const std::st
   const StagingDirectory staging{CacheLayout(options_.cache_dir)};
   OutputFile output(staging.path_of("export"));
   const ExportReport report = write_layout(options_, names, output, options);
-  copy(output, report.bytes, descriptor, options.stop);
+  copy(output, report.bytes, descriptor, options);
   return report;
 }
 

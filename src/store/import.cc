@@ -210,10 +210,12 @@ void import_as(const Environment& environment, const StoreOptions& stored,
 }  // namespace
 
 OpenLayout EnvironmentStore::open_layout(const std::filesystem::path& path,
-                                         const std::stop_token& stop) const {
+                                         const std::stop_token& stop,
+                                         ProgressListener* progress) const {
   ProgressListener silence;
+  ProgressListener& listener = progress != nullptr ? *progress : silence;
   return OpenLayout(open_image_layout({.transport = {}, .path = resolve_links(path)},
-                                      unpacking_in(options_, silence, stop)));
+                                      unpacking_in(options_, listener, stop)));
 }
 
 std::vector<LayoutEnvironment> OpenLayout::environments() const {

@@ -97,11 +97,13 @@ class Stores {
   std::vector<CacheLayout> layouts_;
 };
 
-/// Compares the artifacts on disk with their recorded sizes and digests. Holes are not read.
+/// Compares the artifacts on disk with their recorded sizes and digests. Holes are not read. `progress`
+/// may be null.
 /// @throws Error(interrupted)
 [[nodiscard]] VerifyReport verify_installation(const CacheLayout& layout,
                                                const Environment& environment,
-                                               const std::stop_token& stop);
+                                               const std::stop_token& stop,
+                                               ProgressListener* progress = nullptr);
 
 /// Whether the artifacts in the install directory match the digests in `record`; true when it has
 /// none.
@@ -116,6 +118,6 @@ class Stores {
 /// "prepared/<network>/memory". One that differs makes a good environment `modified`.
 /// @throws Error(filesystem), (interrupted)
 void verify_states(const CacheLayout& layout, const Environment& environment, VerifyReport& report,
-                   const std::stop_token& stop);
+                   const std::stop_token& stop, ProgressListener* progress = nullptr);
 
 }  // namespace pyro

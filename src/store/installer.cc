@@ -39,9 +39,10 @@ Rights::Warn warn_of(const StoreOptions& options, const PullOptions& pull) {
 
 /// An install without digests is left alone, and an unreadable one is replaced.
 bool needs_repair(const Environment& environment, const CacheLayout& layout,
-                  const std::stop_token& stop) {
+                  const PullOptions& options) {
   try {
-    const Verdict verdict = verify_installation(layout, environment, stop).verdict;
+    const Verdict verdict =
+        verify_installation(layout, environment, options.stop, options.progress).verdict;
     return verdict == Verdict::modified || verdict == Verdict::missing;
   } catch (const Error& error) {
     if (error.code() != ErrorCode::filesystem) throw;
@@ -58,7 +59,7 @@ std::optional<InstalledEnvironment> find_satisfying(const Environment& environme
     const auto installation = find_installation(layout, environment);
     if (!installation || differs_from_pin(installation->record, environment)) continue;
     const bool is_good =
-        options.mode != PullMode::repair || !needs_repair(environment, layout, options.stop);
+        options.mode != PullMode::repair || !needs_repair(environment, layout, options);
     if (is_good) return installation->describe();
   }
   return std::nullopt;
@@ -168,7 +169,7 @@ class Pull {
     progress_.started(environment_.name, directory.path.string());
     return with_disk_full_details([&](Transaction& transaction, ByteCount& /*of a copy*/) {
       const auto artifacts = copy_artifacts(directory.path, transaction.directory(), layout_.root(),
-                                            options_.limits, pull_.stop);
+                                            options_.limits, pull_.stop, progress_);
       const Provenance provenance{.source = directory.path.string(),
                                   .source_digest = std::nullopt,
                                   .oci_digest = std::nullopt};
@@ -325,7 +326,7 @@ Unpacking unpacking_in(const StoreOptions& options, ProgressListener& progress,
                 return open_at(staging.descriptor(), "archive", O_RDWR | O_CREAT | O_EXCL, 0600,
                                staging.path_of("archive"));
               },
-          .note = [&progress](std::string_view text) { progress.note(text); },
+          .progress = progress,
           .stop = stop};
 }
 

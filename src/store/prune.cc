@@ -252,7 +252,11 @@ class Pruner {
   template <typename Action>
   bool remove(const fs::path& name, Action action, std::uint64_t bytes) {
     try {
-      if (!options_.dry_run) action();
+      if (!options_.dry_run) {
+        const RunningOperation operation(options_.progress,
+                                         {.name = "removing", .subject = name.native()});
+        action();
+      }
       report_.deleted_environment_dirs.push_back(name.string());
       report_.bytes_reclaimed += bytes;
       return true;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 
 #include "base/directories.h"
 #include "base/files.h"
@@ -15,6 +16,8 @@
 namespace pyro {
 namespace {
 
+constexpr std::string_view kVerifying = "verifying";
+
 // Whether open(2) failed because no such file exists.
 bool is_absence(int error_number) {
   return error_number == ENOENT || error_number == ENOTDIR || error_number == ELOOP ||
@@ -22,8 +25,8 @@ bool is_absence(int error_number) {
 }
 
 ArtifactReport check_artifact(int directory, const std::filesystem::path& path,
-                              const InstallRecord::Artifact& expected,
-                              const std::stop_token& stop) {
+                              const InstallRecord::Artifact& expected, const std::stop_token& stop,
+                              RunningOperation* operation) {
   const std::string name = path.filename().string();
   ArtifactReport report{.name = name, .verdict = Verdict::missing};
   const Fd fd(try_open(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
@@ -33,7 +36,7 @@ ArtifactReport check_artifact(int directory, const std::filesystem::path& path,
   report.size = static_cast<std::uint64_t>(status.st_size);
   report.verdict = Verdict::modified;
   if (*report.size != expected.size) return report;
-  report.digest = file_verity(fd.get(), *report.size, name, stop);
+  report.digest = file_verity(fd.get(), *report.size, name, stop, operation);
   if (*report.digest == expected.digest) report.verdict = Verdict::ok;
   return report;
 }
@@ -75,20 +78,39 @@ Verdict worse(Verdict one, Verdict other) {
   return badness(other) > badness(one) ? other : one;
 }
 
+/// The sum of the bytes that are read to verify these files.
+std::uint64_t bytes_to_read(int directory,
+                            const std::map<std::string, InstallRecord::Artifact>& recorded) {
+  std::uint64_t total = 0;
+  for (const auto& [name, artifact] : recorded) {
+    struct stat status {};
+    if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+      total += data_bytes(status);
+    }
+  }
+  return total;
+}
+
 VerifyReport verify_at(int directory, const std::filesystem::path& path,
-                       const Environment& environment, const std::stop_token& stop) {
+                       const Environment& environment, const std::stop_token& stop,
+                       ProgressListener* progress) {
   VerifyReport report{.name = environment.name, .version = environment.version};
   const auto record = InstallRecord::read(directory);
   if (!record || record->name != environment.name || record->version != environment.version) {
     report.verdict = Verdict::missing;
     return report;
   }
+  RunningOperation operation(progress, {.name = kVerifying,
+                                        .subject = environment.name,
+                                        .unit = ProgressUnit::bytes,
+                                        .total = bytes_to_read(directory, record->artifacts)});
   for (const ArtifactKind& kind : kArtifactKinds) {
     const std::string name(kind.name);
     const auto expected = record->artifacts.find(name);
-    ArtifactReport artifact = expected == record->artifacts.end()
-                                  ? unverifiable(directory, name)
-                                  : check_artifact(directory, path / name, expected->second, stop);
+    ArtifactReport artifact =
+        expected == record->artifacts.end()
+            ? unverifiable(directory, name)
+            : check_artifact(directory, path / name, expected->second, stop, &operation);
     if (!is_of_interest(kind, *record, artifact)) continue;
     report.verdict = worse(report.verdict, artifact.verdict);
     report.artifacts.push_back(std::move(artifact));
@@ -102,17 +124,24 @@ VerifyReport verify_at(int directory, const std::filesystem::path& path,
 
 constexpr std::size_t kMaxStateManifest = std::size_t{1} << 20;
 
-/// Verifies the state in `path`, open as `directory`.
+/// Verifies the state of a machine of `environment` in `path`, open as `directory`.
 std::vector<ArtifactReport> check_state(int directory, const std::filesystem::path& path,
-                                        const std::stop_token& stop) {
+                                        std::string_view environment, const std::stop_token& stop,
+                                        ProgressListener* progress) {
   const auto manifest = read_small_file_at(directory, kManifestName, kMaxStateManifest);
   const auto recorded = InstallRecord::parse_artifacts(manifest.value_or(""));
+  RunningOperation operation(progress, {.name = kVerifying,
+                                        .subject = environment,
+                                        .detail = "prepared state",
+                                        .unit = ProgressUnit::bytes,
+                                        .total = bytes_to_read(directory, recorded)});
   std::vector<ArtifactReport> reports;
   for (const char* const name : {kMemoryName, kDevicesName}) {
     const auto expected = recorded.find(name);
-    reports.push_back(expected == recorded.end()
-                          ? unverifiable(directory, name)
-                          : check_artifact(directory, path / name, expected->second, stop));
+    reports.push_back(
+        expected == recorded.end()
+            ? unverifiable(directory, name)
+            : check_artifact(directory, path / name, expected->second, stop, &operation));
   }
   return reports;
 }
@@ -147,12 +176,13 @@ bool is_as_recorded(int directory, const std::filesystem::path& path, const Inst
     const std::string name(kind.name);
     const auto expected = record.artifacts.find(name);
     return expected == record.artifacts.end() ||
-           check_artifact(directory, path / name, expected->second, {}).verdict == Verdict::ok;
+           check_artifact(directory, path / name, expected->second, {}, nullptr).verdict ==
+               Verdict::ok;
   });
 }
 
 VerifyReport verify_installation(const CacheLayout& layout, const Environment& environment,
-                                 const std::stop_token& stop) {
+                                 const std::stop_token& stop, ProgressListener* progress) {
   const std::filesystem::path path = layout.install_dir(environment);
   const std::string name = path.filename().string();
   const Fd platform = layout.open_platform();
@@ -166,7 +196,7 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
               .artifacts = {}};
     }
     layout.rights().guard(directory.get(), path);
-    VerifyReport report = verify_at(directory.get(), path, environment, stop);
+    VerifyReport report = verify_at(directory.get(), path, environment, stop, progress);
     // There is no lock, so it may be replaced or pruned while it is read: look again.
     if (badness(report.verdict) <= badness(Verdict::unverifiable) ||
         is_still_in(platform.get(), name, directory.get())) {
@@ -176,13 +206,14 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
 }
 
 bool is_as_saved(int directory, const std::filesystem::path& path) {
-  return std::ranges::none_of(check_state(directory, path, {}), [](const ArtifactReport& file) {
-    return badness(file.verdict) > badness(Verdict::unverifiable);
-  });
+  return std::ranges::none_of(check_state(directory, path, {}, {}, nullptr),
+                              [](const ArtifactReport& file) {
+                                return badness(file.verdict) > badness(Verdict::unverifiable);
+                              });
 }
 
 void verify_states(const CacheLayout& layout, const Environment& environment, VerifyReport& report,
-                   const std::stop_token& stop) {
+                   const std::stop_token& stop, ProgressListener* progress) {
   const std::filesystem::path folder =
       layout.prepared_dir() / CacheLayout::prepared_name(environment.name);
   const Fd states = layout.open(folder);
@@ -191,7 +222,7 @@ void verify_states(const CacheLayout& layout, const Environment& environment, Ve
     const Fd state = try_open_directory(states.get(), network);
     if (!state || !is_mine(state.get())) continue;
     layout.rights().guard(state.get(), folder / network);
-    auto files = check_state(state.get(), folder / network, stop);
+    auto files = check_state(state.get(), folder / network, environment.name, stop, progress);
     if (!is_still_in(states.get(), network, state.get())) continue;  // replaced or removed
     for (ArtifactReport& file : files) {
       file.name = (layout.prepared_dir().filename() / network / file.name).string();
@@ -203,17 +234,18 @@ void verify_states(const CacheLayout& layout, const Environment& environment, Ve
   }
 }
 
-VerifyReport EnvironmentStore::verify(std::string_view name, const std::stop_token& stop) const {
+VerifyReport EnvironmentStore::verify(std::string_view name, const std::stop_token& stop,
+                                      ProgressListener* progress) const {
   const Environment& environment = options_.catalog.require(name);
   const Stores stores(options_);
   stores.check_roots();
   VerifyReport report;
   for (const CacheLayout& layout : stores.all()) {
-    VerifyReport one = verify_installation(layout, environment, stop);
+    VerifyReport one = verify_installation(layout, environment, stop, progress);
     if (&layout == &stores.cache() || !is_absent(one)) report = std::move(one);
     if (!is_absent(report)) break;
   }
-  if (!report.artifacts.empty()) verify_states(stores.cache(), environment, report, stop);
+  if (!report.artifacts.empty()) verify_states(stores.cache(), environment, report, stop, progress);
   return report;
 }
 

@@ -7,6 +7,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -30,11 +31,23 @@ constexpr mode_t kPermissions = 0777;
               system_error("the guest cannot write " + shortened(answer.payload), error).what());
 }
 
+/// The size of a regular file; nothing for others, and trees.
+std::optional<std::uint64_t> file_size_of(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return std::nullopt;
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
 /// Sends a file or the content of a directory. Links are sent as links.
 class TreeSender {
  public:
-  TreeSender(GuestLink& link, std::string root, const Note& note, const Timeout& timeout)
-      : link_(link), root_(std::move(root)), note_(note), timeout_(timeout) {}
+  TreeSender(GuestLink& link, std::string root, const Note& note, const Timeout& timeout,
+             RunningOperation& operation)
+      : link_(link),
+        root_(std::move(root)),
+        note_(note),
+        timeout_(timeout),
+        operation_(operation) {}
 
   // A link as the root is followed. A pipe or a terminal is read to its end.
   void send() {
@@ -96,6 +109,7 @@ class TreeSender {
     for (; got > 0; got = read_piece(file, piece)) {
       link_.send(FrameType::data, {piece.data(), static_cast<std::size_t>(got)});
       pass_on();
+      operation_.add(static_cast<std::uint64_t>(got));
     }
     if (got < 0) throw system_error("cannot read " + full(path), errno);
   }
@@ -164,17 +178,23 @@ class TreeSender {
   const std::string root_;
   const Note& note_;
   const Timeout& timeout_;
+  RunningOperation& operation_;
   bool is_stream_ = false;
   std::size_t unreadable_ = 0;
 };
 
 }  // namespace
 
-std::size_t copy_in(GuestLink& link, const Copy& copy, const Note& note, const Timeout& timeout) {
+std::size_t copy_in(GuestLink& link, const Copy& copy, const Note& note, const Timeout& timeout,
+                    ProgressListener* progress) {
+  RunningOperation operation(progress, {.name = "copying in",
+                                        .subject = copy.from,
+                                        .unit = ProgressUnit::bytes,
+                                        .total = file_size_of(copy.from)});
   for (const std::string& path : {copy.from, copy.to}) require_no_zero_byte(path);
   try {
     const Note tell = limit_notes(note);
-    TreeSender sender(link, copy.from, tell, timeout);
+    TreeSender sender(link, copy.from, tell, timeout, operation);
     link.send(FrameType::put, copy.to + '\0' + copied_name(copy.from));
     sender.send();
     link.send(FrameType::tree_end);

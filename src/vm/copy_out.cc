@@ -31,7 +31,10 @@ Note limit_notes(const Note& note) {
   };
 }
 
-void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Timeout& timeout) {
+void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Timeout& timeout,
+              ProgressListener* progress) {
+  RunningOperation operation(
+      progress, {.name = "copying out", .subject = copy.from, .unit = ProgressUnit::bytes});
   const Note tell = limit_notes(note);
   for (const std::string& path : {copy.from, copy.to}) require_no_zero_byte(path);
   try {
@@ -52,6 +55,7 @@ void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Timeout
         case FrameType::data:
           if (!tree) refuse_frame();
           tree->data(frame.payload);
+          operation.add(frame.payload.size());
           break;
         case FrameType::tree_end:
           if (tree) tree->finish();

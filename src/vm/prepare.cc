@@ -105,6 +105,8 @@ void check_network(GuestLink& link) {
   throw Error(ErrorCode::failed, "the guest's network does not work");
 }
 
+/// boot, warm up, save, prove, sync, digest
+constexpr std::uint64_t kStepsOfCreation = 6;
 constexpr std::chrono::milliseconds kIdleTime{200};
 constexpr std::chrono::seconds kSaveTimeout{60};  // it usually takes half a second
 /// Every guest touches at least so much of its memory.
@@ -144,15 +146,17 @@ class Preparation {
   template <typename Action>
   std::invoke_result_t<Action> timed(const char* step, Action action) {
     const auto begin = Clock::now();
+    if (operation_) operation_->set_detail(step);
     struct Note {
-      PrepareReport& report;
+      Preparation& self;
       const char* step;
       Clock::time_point begin;
       ~Note() {
-        report.steps.push_back(
+        self.report_.steps.push_back(
             {step, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin)});
+        if (self.operation_) self.operation_->add(1);
       }
-    } note{report_, step, begin};
+    } note{*this, step, begin};
     return action();
   }
 
@@ -182,6 +186,9 @@ class Preparation {
   }
 
   void create(const InstallLease& lease) {
+    operation_.emplace(
+        options_.progress,
+        Operation{.name = "preparing", .subject = report_.name, .total = kStepsOfCreation});
     StagingDirectory staging(layout_);
     require_free_space(layout_.staging_dir(), kMinStateBytes);
     PreparedState state{.config = asked_,
@@ -194,6 +201,7 @@ class Preparation {
     timed("prove", [&] { smoke_test_state(lease, state); });
     publish(conditions, staging, state);
     describe(state);
+    operation_.reset();
   }
 
   // On a full disk the monitor is killed (SIGBUS) when its guest touches another page.
@@ -288,6 +296,7 @@ class Preparation {
   MachineConfig asked_;
   std::filesystem::path directory_;
   PrepareReport report_;
+  std::optional<RunningOperation> operation_;  ///< From the boot on.
 };
 
 }  // namespace

@@ -15,6 +15,8 @@ constexpr int kNotExecutable = 126;
 constexpr int kNotFound = 127;
 constexpr int kSignalled = 128;
 
+constexpr std::string_view kEmulated = "no KVM: emulated";
+
 /// Copies may take the timeout of the command, and at least this.
 constexpr std::chrono::minutes kMinCopyTime{1};
 
@@ -47,6 +49,11 @@ class MachineRun {
     if (!options_.cold) {
       if (auto live = try_resume(lease, config)) return std::move(*live);
     }
+    const RunningOperation operation(
+        options_.progress,
+        {.name = "booting",
+         .subject = launcher_.environment().name,
+         .detail = config.accelerator == Accelerator::tcg ? kEmulated : std::string_view()});
     return launcher_.boot(config, lease);
   }
 
@@ -59,6 +66,8 @@ class MachineRun {
       report_cold_start(lookup);
       return std::nullopt;
     }
+    const RunningOperation operation(options_.progress,
+                                     {.name = "resuming", .subject = launcher_.environment().name});
     auto live = launcher_.try_resume(lease, *lookup.state);
     report_.warm = live.has_value();
     return live;
@@ -79,7 +88,7 @@ class MachineRun {
   void run_session(GuestLink& link) {
     const Timeout timeout = copy_timeout(options_.timeout);
     for (const Copy& copy : options_.copy_in) {
-      if (const auto unreadable = copy_in(link, copy, warn_, timeout)) {
+      if (const auto unreadable = copy_in(link, copy, warn_, timeout, options_.progress)) {
         note_failure(incomplete(copy, unreadable));
       }
     }
@@ -122,7 +131,7 @@ class MachineRun {
   void copy_results_out(GuestLink& link, const Timeout& timeout) {
     for (const Copy& copy : options_.copy_out) {
       try {
-        copy_out(link, copy, warn_, timeout);
+        copy_out(link, copy, warn_, timeout, options_.progress);
       } catch (const Error& error) {
         note_failure(error);
         if (error.code() == ErrorCode::interrupted) return;

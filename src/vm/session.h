@@ -43,14 +43,16 @@ using Note = std::function<void(std::string_view)>;
 [[nodiscard]] Note limit_notes(const Note& note);
 
 /// Copies from the host to the guest. Entries that cannot be read or copied are left out.
+/// `progress` may be null.
 /// @return the number of entries of a tree that could not be read
 /// @throws Error naming the path that failed.
 std::size_t copy_in(GuestLink& link, const Copy& copy, const Note& note,
-                    const Timeout& timeout = {kCopyIdleTimeout});
+                    const Timeout& timeout = {kCopyIdleTimeout},
+                    ProgressListener* progress = nullptr);
 
 /// Copies from the guest to the host. Nothing is written outside of `copy.to`, whatever the guest
 /// sends.
 void copy_out(GuestLink& link, const Copy& copy, const Note& note,
-              const Timeout& timeout = {kCopyIdleTimeout});
+              const Timeout& timeout = {kCopyIdleTimeout}, ProgressListener* progress = nullptr);
 
 }  // namespace pyro

@@ -205,6 +205,15 @@ class Environments(Scratch):
         self.assertEqual(events[0]["event"], "started")
         self.assertEqual(events[-1]["event"], "finished")
 
+    def test_verification_reports_progress(self) -> None:
+        events: list[dict] = []
+        store = self.store(progress=events.append)
+        store.ensure_installed("tool:1")
+        events.clear()
+        store.verify_environment("tool:1")
+        self.assertEqual(events[0]["event"], "operation_started")
+        self.assertEqual(events[-1]["event"], "operation_finished")
+
     def test_what_progress_raises_ends_the_pull(self) -> None:
         def refuse(_event: dict) -> None:
             raise LookupError("enough")
