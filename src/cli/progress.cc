@@ -1,10 +1,15 @@
-// The ways to show a pull: a bar, lines, JSON events, or warnings alone.
+// The ways to show progress: a line that is redrawn, lines of a log, JSON events, or warnings
+// alone.
 #include "cli/progress.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <system_error>
+#include <thread>
 #include <utility>
 
 #include "cli/output.h"
@@ -13,20 +18,14 @@
 namespace pyro::cli {
 namespace {
 
-using Seconds = std::chrono::duration<double>;
-
-/// Long enough for a steady figure, short enough to notice a stall.
-constexpr std::chrono::seconds kRateWindow{3};
-constexpr std::chrono::milliseconds kBetweenSamples{100};
-constexpr Seconds kMinToMeasure{0.2};
-
+/// Nothing is shown of an operation that is over by then.
+constexpr std::chrono::seconds kUnshown{1};
 constexpr std::chrono::milliseconds kBetweenDraws{100};
 constexpr std::size_t kMaxBar = 30;
 constexpr std::size_t kMinBar = 8;
 /// "100 %  350.0 of 350.0 MiB  112.4 MiB/s  12 s left"
 constexpr std::size_t kFiguresWidth = 50;
 constexpr std::size_t kPercentageWidth = 5;
-constexpr std::string_view kFigureGap = "  ";
 constexpr std::string_view kErase = "\r\x1b[K";
 
 constexpr std::chrono::seconds kMaxSilence{5};
@@ -43,44 +42,161 @@ std::string waiting_text(std::optional<int> holder) {
   return "waiting for " + who + ", which is at work on it";
 }
 
+/// Calls a function ten times a second, on a thread of its own, while it is on.
+class Ticker {
+ public:
+  explicit Ticker(std::function<void()> tick) : tick_(std::move(tick)) {}
+
+  void turn(bool on) {
+    {
+      const std::lock_guard lock(mutex_);
+      on_ = on;
+      if (on && !thread_.joinable()) {
+        thread_ = std::jthread([this](const std::stop_token& stop) { run(stop); });
+      }
+    }
+    changed_.notify_one();
+  }
+
+ private:
+  void run(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (changed_.wait(lock, stop, [&] { return on_; }) && !stop.stop_requested()) {
+      if (changed_.wait_for(lock, stop, kBetweenDraws, [&] { return !on_; })) continue;
+      lock.unlock();
+      tick_();
+      lock.lock();
+    }
+  }
+
+  const std::function<void()> tick_;
+  std::mutex mutex_;
+  std::condition_variable_any changed_;
+  bool on_ = false;
+  std::jthread thread_;  // last: it uses all the others
+};
+
 /// Shows warnings and notes, and no progress.
 class WarningView : public ProgressView {
  public:
-  WarningView(const Terminal& terminal, Clock clock)
-      : terminal_(terminal), clock_(std::move(clock)) {}
+  explicit WarningView(const Terminal& terminal) : terminal_(terminal) {}
+
+  void warning(std::string_view text) noexcept override {
+    write_line(render_warning(text, terminal_));
+  }
+
+  void clear() noexcept override {
+    const std::lock_guard lock(mutex_);
+    erase();
+  }
+
+ protected:
+  /// With the mutex held: takes the drawn line from the screen.
+  virtual void erase() noexcept {}
+
+  const Terminal& terminal_;
+  std::mutex mutex_;  ///< Of the terminal, and of what tick() uses.
+
+ private:
+  void show_note(std::string_view text) noexcept override { write_line(render_note(text)); }
+
+  void write_line(const std::string& line) noexcept {
+    const std::lock_guard lock(mutex_);
+    erase();
+    terminal_.try_write(line);
+  }
+};
+
+/// What a view keeps of a running operation.
+struct ShownOperation {
+  Transfer transfer;
+  ProgressUnit unit = ProgressUnit::steps;
+  std::string detail;
+
+  /// "booting debian:12 (no KVM: emulated)"
+  [[nodiscard]] std::string title() const {
+    return transfer.title() + (detail.empty() ? "" : " (" + detail + ')');
+  }
+};
+
+/// Follows a pull, or an operation, which tick() shows.
+class LiveView : public WarningView {
+ public:
+  /// With a `clock`, the caller calls tick().
+  LiveView(const Terminal& terminal, const Clock& clock)
+      : WarningView(terminal), clock_(clock ? clock : Clock(std::chrono::steady_clock::now)) {
+    if (!clock) ticker_.emplace([this] { LiveView::tick(); });
+  }
 
   void expecting(std::uint64_t compressed_bytes) noexcept override {
     transfer_.expect(compressed_bytes);
   }
 
-  void warning(std::string_view text) noexcept override {
-    clear();
-    terminal_.try_write(render_warning(text, terminal_));
+  void operation_started(const Operation& operation) noexcept final {
+    {
+      const std::lock_guard lock(mutex_);
+      const std::string title = std::string(operation.name) + ' ' + printable(operation.subject);
+      operation_ = {Transfer(title, clock_()), operation.unit, printable(operation.detail)};
+      if (operation.total) operation_->transfer.expect(*operation.total);
+      done_ = 0;
+    }
+    turn_ticker(true);
+  }
+
+  void operation_detail(std::string_view detail) noexcept final {
+    const std::lock_guard lock(mutex_);
+    if (operation_) operation_->detail = printable(detail);
+  }
+
+  void operation_advanced(std::uint64_t done) noexcept final {
+    done_.store(done, std::memory_order_relaxed);
+  }
+
+  void operation_finished() noexcept final {
+    turn_ticker(false);
+    const std::lock_guard lock(mutex_);
+    operation_.reset();
+    erase();
+  }
+
+  void tick() noexcept final {
+    const std::lock_guard lock(mutex_);
+    if (!operation_) return;
+    const TimePoint now = clock_();
+    operation_->transfer.receive(done_.load(std::memory_order_relaxed), now);
+    if (now - operation_->transfer.start() >= kUnshown) show(*operation_, now);
   }
 
  protected:
-  const Terminal& terminal_;
-  Clock clock_;
-  Transfer transfer_;
+  /// With the mutex held.
+  virtual void show(const ShownOperation& operation, TimePoint now) noexcept = 0;
+
+  const Clock clock_;
+  Transfer transfer_;  ///< Of the pull.
 
  private:
-  void show_note(std::string_view text) noexcept override {
-    clear();
-    terminal_.try_write(render_note(text));
+  /// Without a thread nothing is shown of the operation, which goes on.
+  void turn_ticker(bool on) noexcept try {
+    if (ticker_) ticker_->turn(on);
+  } catch (const std::system_error&) {  // NOLINT(bugprone-empty-catch): as said.
   }
+
+  std::optional<ShownOperation> operation_;
+  std::atomic<std::uint64_t> done_ = 0;
+  std::optional<Ticker> ticker_;  // last: it uses all the others
 };
 
 /// One line on a terminal, drawn again and again.
-class ProgressBar final : public WarningView {
+class ProgressBar final : public LiveView {
  public:
-  using WarningView::WarningView;
-  ~ProgressBar() override { clear(); }
+  using LiveView::LiveView;
+  ~ProgressBar() override { erase(); }
 
   void received(std::uint64_t compressed_bytes) noexcept override;
   void finished(std::string_view environment, std::uint64_t received_bytes,
                 std::uint64_t installed_bytes) noexcept override;
 
-  void committing() noexcept override { draw_note(transfer_.environment(), "writing to disk"); }
+  void committing() noexcept override { draw_note(transfer_.title(), "writing to disk"); }
 
   void retrying(std::string_view environment, std::string_view why,
                 std::chrono::milliseconds pause) noexcept override {
@@ -91,10 +207,6 @@ class ProgressBar final : public WarningView {
     draw_note(environment, waiting_text(holder));
   }
 
-  void clear() noexcept override {
-    if (std::exchange(on_screen_, false)) terminal_.try_write(kErase);
-  }
-
  private:
   void begin(std::string_view environment, std::string_view source) noexcept override {
     transfer_ = Transfer(printable(environment), clock_());
@@ -102,38 +214,63 @@ class ProgressBar final : public WarningView {
     drawn_.reset();
   }
 
+  void erase() noexcept override {
+    if (std::exchange(on_screen_, false)) terminal_.try_write(kErase);
+  }
+
   void draw(const std::string& line) noexcept {
     on_screen_ = true;
     terminal_.try_write(std::string(kErase) + line);
   }
 
+  void show(const ShownOperation& operation, TimePoint now) noexcept override;
+  void draw_numbers(const std::string& title, const Transfer& transfer) noexcept;
   void draw_note(std::string_view environment, std::string_view note) noexcept;
+  /// Whether the line was drawn long enough ago to be drawn once more.
+  [[nodiscard]] bool is_due(TimePoint now);
   [[nodiscard]] std::string_view cut_mark() const { return terminal_.unicode() ? "\u2026" : "..."; }
   [[nodiscard]] std::string cut_name(const std::string& name) const;
-  [[nodiscard]] std::size_t width_of_bar(std::size_t room) const;
-  [[nodiscard]] std::string bar(std::size_t width) const;
-  [[nodiscard]] std::string figures(std::size_t room) const;
+  [[nodiscard]] static std::size_t width_of_bar(const Transfer& transfer, std::size_t room);
+  [[nodiscard]] std::string bar(double fraction, std::size_t width) const;
 
   std::optional<TimePoint> drawn_;
   bool on_screen_ = false;
 };
 
+bool ProgressBar::is_due(TimePoint now) {
+  if (drawn_ && now - *drawn_ < kBetweenDraws) return false;
+  drawn_ = now;
+  return true;
+}
+
 void ProgressBar::received(std::uint64_t compressed_bytes) noexcept {
+  const std::lock_guard lock(mutex_);
   const TimePoint now = clock_();
   transfer_.receive(compressed_bytes, now);
-  if (drawn_ && now - *drawn_ < kBetweenDraws) return;
-  drawn_ = now;
-  const std::string name = cut_name(transfer_.environment());
+  if (is_due(now)) draw_numbers(transfer_.title(), transfer_);
+}
+
+void ProgressBar::show(const ShownOperation& operation, TimePoint now) noexcept {
+  if (!is_due(now)) return;
+  if (operation.unit == ProgressUnit::bytes) {
+    return draw_numbers(operation.title(), operation.transfer);
+  }
+  draw(terminal_.paint(Colour::bold, cut_name(operation.title())) + std::string(kFigureGap) +
+       operation.transfer.elapsed(now));
+}
+
+void ProgressBar::draw_numbers(const std::string& title, const Transfer& transfer) noexcept {
+  const std::string name = cut_name(title);
   // The last column stays free, as some terminals wrap there.
   std::size_t room = terminal_.width() - 1;
   room -= std::min(room, columns_of(name) + kFigureGap.size());
-  const std::size_t bar_width = width_of_bar(room);
+  const std::size_t bar_width = width_of_bar(transfer, room);
   std::string line = terminal_.paint(Colour::bold, name) + std::string(kFigureGap);
   if (bar_width > 0) {
-    line += bar(bar_width) + std::string(kFigureGap);
+    line += bar(transfer.fraction().value_or(0), bar_width) + std::string(kFigureGap);
     room -= bar_width + kFigureGap.size();
   }
-  draw(line + figures(room));
+  draw(line + transfer.figures(room));
 }
 
 /// A line that wraps cannot be drawn over, so a long name is cut to leave room for a figure.
@@ -144,15 +281,14 @@ std::string ProgressBar::cut_name(const std::string& name) const {
 }
 
 /// Independent of the figures, so that the bar keeps its width during a pull.
-std::size_t ProgressBar::width_of_bar(std::size_t room) const {
+std::size_t ProgressBar::width_of_bar(const Transfer& transfer, std::size_t room) {
   const std::size_t taken = kFiguresWidth + kFigureGap.size();
-  if (!transfer_.fraction() || room < taken + kMinBar) return 0;
+  if (!transfer.fraction() || room < taken + kMinBar) return 0;
   return std::min(room - taken, kMaxBar);
 }
 
-std::string ProgressBar::bar(std::size_t width) const {
+std::string ProgressBar::bar(double fraction, std::size_t width) const {
   const std::string_view piece = terminal_.unicode() ? "\u2501" : "=";
-  const double fraction = transfer_.fraction().value_or(0);
   const auto filled = [&](std::size_t whole) {
     return static_cast<std::size_t>(fraction * static_cast<double>(whole));
   };
@@ -165,28 +301,12 @@ std::string ProgressBar::bar(std::size_t width) const {
          terminal_.paint(Colour::dim, repeat(piece, width - done));
 }
 
-std::string ProgressBar::figures(std::size_t room) const {
-  std::string text;
-  // In the order of their use; figures that do not fit are left out.
-  const auto add = [&](const std::string& figure) {
-    const std::string longer = text + (text.empty() ? "" : std::string(kFigureGap)) + figure;
-    if (columns_of(longer) <= room) text = longer;
-  };
-  const auto fraction = transfer_.fraction();
-  if (fraction) add(fmt::format("{:3.0f} %", std::floor(100 * *fraction)));
-  add(transfer_.total() ? format_part(transfer_.received(), *transfer_.total())
-                        : format_size(transfer_.received()));
-  if (const auto rate = transfer_.rate()) add(format_rate(*rate));
-  const double left = std::ceil(transfer_.time_left().value_or(Seconds(0)).count());
-  if (left >= 1) add(format_duration(Seconds(left)) + " left");
-  return text;
-}
-
 void ProgressBar::finished(std::string_view environment, std::uint64_t received_bytes,
                            std::uint64_t installed_bytes) noexcept {
+  const std::lock_guard lock(mutex_);
   const TimePoint now = clock_();
   transfer_.receive(received_bytes, now);
-  clear();
+  erase();
   const std::string_view mark = terminal_.unicode() ? "\u2713" : "ok:";
   const std::string name = printable(environment);
   const std::size_t taken = columns_of(mark) + 1 + columns_of(name) + kFigureGap.size();
@@ -197,15 +317,17 @@ void ProgressBar::finished(std::string_view environment, std::uint64_t received_
 }
 
 void ProgressBar::draw_note(std::string_view environment, std::string_view note) noexcept {
+  const std::lock_guard lock(mutex_);
   const std::string name = cut_name(printable(environment));
   const std::size_t room = terminal_.width() - std::min(terminal_.width(), columns_of(name) + 3);
   draw(terminal_.paint(Colour::bold, name) + "  " + cut_to(printable(note), room, cut_mark()));
 }
 
-/// Lines in a log.
-class ProgressPlain final : public WarningView {
+/// Lines of a log.
+class ProgressPlain final : public LiveView {
  public:
-  using WarningView::WarningView;
+  ProgressPlain(const Terminal& terminal, const Clock& clock, bool shows_operations)
+      : LiveView(terminal, clock), shows_operations_(shows_operations) {}
 
   void received(std::uint64_t compressed_bytes) noexcept override;
   void finished(std::string_view environment, std::uint64_t received_bytes,
@@ -221,39 +343,56 @@ class ProgressPlain final : public WarningView {
   }
 
  private:
+  /// When a line was written last, and what it said.
+  struct LastLine {
+    TimePoint time;
+    int tenths = 0;
+
+    [[nodiscard]] bool is_news(const Transfer& transfer, TimePoint now) const {
+      return tenths_of(transfer) > tenths || now - time >= kMaxSilence;
+    }
+    static int tenths_of(const Transfer& transfer) {
+      return static_cast<int>(10 * transfer.fraction().value_or(0));
+    }
+  };
+
   void begin(std::string_view environment, std::string_view source) noexcept override {
-    last_line_ = clock_();
-    last_tenths_ = 0;
-    transfer_ = Transfer(environment, last_line_);
+    transfer_ = Transfer(environment, clock_());
+    last_line_ = {transfer_.start()};
     line(environment, fmt::format("pulling from {}", source));
   }
+
+  void show(const ShownOperation& operation, TimePoint now) noexcept override;
 
   void line(std::string_view environment, std::string_view text) noexcept {
     terminal_.try_write(printable(environment) + ": " + printable(text) + '\n');
   }
 
-  [[nodiscard]] int tenths() const {
-    return static_cast<int>(10 * transfer_.fraction().value_or(0));
-  }
-
-  TimePoint last_line_;
-  int last_tenths_ = 0;
+  const bool shows_operations_;
+  LastLine last_line_;              ///< Of the pull.
+  LastLine operation_line_;         ///< Of the operation
+  std::optional<TimePoint> shown_;  ///< that began then.
 };
 
 void ProgressPlain::received(std::uint64_t compressed_bytes) noexcept {
   const TimePoint now = clock_();
   transfer_.receive(compressed_bytes, now);
-  const bool is_news = tenths() > last_tenths_ || now - last_line_ >= kMaxSilence;
   // finished() reports the last tenth.
-  if (!is_news || transfer_.fraction() == 1.0) return;
-  last_line_ = now;
-  last_tenths_ = tenths();
-  const auto total = transfer_.total();
-  std::string text = total ? fmt::format("{:.0f} %, {}", 100 * transfer_.fraction().value_or(0),
-                                         format_part(compressed_bytes, *total))
-                           : format_size(compressed_bytes);
-  if (const auto rate = transfer_.rate()) text += ", " + format_rate(*rate);
-  line(transfer_.environment(), text);
+  if (!last_line_.is_news(transfer_, now) || transfer_.fraction() == 1.0) return;
+  last_line_ = {now, LastLine::tenths_of(transfer_)};
+  line(transfer_.title(), transfer_.figures_in_log());
+}
+
+/// A line when it is shown for the first time, and then as of a pull.
+void ProgressPlain::show(const ShownOperation& operation, TimePoint now) noexcept {
+  if (!shows_operations_) return;
+  const Transfer& transfer = operation.transfer;
+  const bool is_first = shown_ != transfer.start();
+  if (!is_first && !operation_line_.is_news(transfer, now)) return;
+  shown_ = transfer.start();
+  operation_line_ = {now, LastLine::tenths_of(transfer)};
+  line(operation.title(),
+       operation.unit == ProgressUnit::bytes ? transfer.figures_in_log() : transfer.elapsed(now));
 }
 
 void ProgressPlain::finished(std::string_view environment, std::uint64_t received_bytes,
@@ -271,52 +410,6 @@ std::unique_ptr<ProgressView> make_view_of(ProgressKind kind, const Context& con
 
 }  // namespace
 
-void Transfer::receive(std::uint64_t received, TimePoint now) {
-  received_ = received;
-  if (!samples_.empty() && now - samples_.back().time < kBetweenSamples) return;
-  samples_.push_back({now, received});
-  while (samples_.size() > 2 && now - samples_[1].time >= kRateWindow) samples_.pop_front();
-}
-
-std::optional<double> Transfer::fraction() const {
-  if (!total_ || *total_ == 0) return std::nullopt;
-  return std::min(1.0, static_cast<double>(received_) / static_cast<double>(*total_));
-}
-
-std::optional<double> Transfer::rate() const {
-  if (samples_.size() < 2) return std::nullopt;
-  const Seconds time = samples_.back().time - samples_.front().time;
-  if (time < kMinToMeasure) return std::nullopt;
-  const std::uint64_t bytes = samples_.back().received - samples_.front().received;
-  return static_cast<double>(bytes) / time.count();
-}
-
-std::optional<Seconds> Transfer::time_left() const {
-  const auto speed = rate();
-  if (!total_ || !speed || *speed < 1) return std::nullopt;
-  return Seconds(static_cast<double>(*total_ - std::min(*total_, received_)) / *speed);
-}
-
-std::string Transfer::summary(std::uint64_t installed_bytes, TimePoint now,
-                              std::size_t columns) const {
-  const std::string on_disk = format_size(installed_bytes) + " on disk";
-  if (received_ == 0) return on_disk;  // Linked or copied: nothing was transferred.
-  const Seconds time = now - start_;
-  const std::string text = fmt::format("{} in {}", format_size(received_), format_duration(time));
-  std::string rate;
-  if (time >= kMinToMeasure) {
-    rate = fmt::format(" ({})", format_rate(static_cast<double>(received_) / time.count()));
-  }
-  for (const std::string& all : {text + rate + ", " + on_disk, text + ", " + on_disk}) {
-    if (all.size() <= columns) return all;
-  }
-  return on_disk;
-}
-
-std::string format_rate(double bytes_per_second) {
-  return format_size(static_cast<std::uint64_t>(bytes_per_second)) + "/s";
-}
-
 std::optional<ProgressKind> parse_progress_kind(std::string_view text) {
   if (text == "auto") return ProgressKind::automatic;
   if (text == "tty") return ProgressKind::tty;
@@ -327,24 +420,22 @@ std::optional<ProgressKind> parse_progress_kind(std::string_view text) {
 }
 
 std::unique_ptr<ProgressView> make_progress(ProgressKind kind, const Terminal& terminal,
-                                            Clock clock) {
-  if (kind == ProgressKind::automatic) {
-    kind = terminal.interactive() ? ProgressKind::tty : ProgressKind::plain;
-  }
+                                            const Clock& clock) {
+  if (kind == ProgressKind::automatic && terminal.interactive()) kind = ProgressKind::tty;
   switch (kind) {
     case ProgressKind::tty:
-      return std::make_unique<ProgressBar>(terminal, std::move(clock));
+      return std::make_unique<ProgressBar>(terminal, clock);
     case ProgressKind::json:
       return std::make_unique<ProgressEvents>(
           [&terminal](const Json& event) { terminal.try_write(render_json_line(event)); },
-          std::move(clock));
+          clock ? clock : Clock(std::chrono::steady_clock::now));
     case ProgressKind::none:
-      return std::make_unique<WarningView>(terminal, std::move(clock));
+      return std::make_unique<WarningView>(terminal);
     case ProgressKind::plain:
     case ProgressKind::automatic:
       break;
   }
-  return std::make_unique<ProgressPlain>(terminal, std::move(clock));
+  return std::make_unique<ProgressPlain>(terminal, clock, kind == ProgressKind::plain);
 }
 
 void ProgressArguments::declare(Arguments& arguments) {
@@ -355,8 +446,11 @@ void ProgressArguments::declare(Arguments& arguments) {
   arguments.flag("-q,--quiet", quiet_, "Show neither progress nor warnings");
 }
 
-std::unique_ptr<ProgressView> ProgressArguments::make_view(const Context& context) const {
-  return quiet_ ? nullptr : make_view_of(kind_, context);
+std::unique_ptr<ProgressView> ProgressArguments::make_view(Context& context) const {
+  if (quiet_) return nullptr;
+  auto view = make_view_of(kind_, context);
+  context.store.on_warning = [&shown = *view](std::string_view text) { shown.warning(text); };
+  return view;
 }
 
 void ProgressArguments::say(const Context& context, std::string_view name,
@@ -368,10 +462,6 @@ void ProgressArguments::say(const Context& context, std::string_view name,
 
 std::unique_ptr<ProgressView> make_warning_view(const Context& context) {
   return make_view_of(ProgressKind::none, context);
-}
-
-std::unique_ptr<ProgressView> make_progress_view(bool json, const Context& context) {
-  return make_view_of(json ? ProgressKind::none : ProgressKind::automatic, context);
 }
 
 }  // namespace pyro::cli

@@ -207,6 +207,180 @@ TEST(Progress, ParsesKinds) {
   EXPECT_EQ(parse_progress_kind(""), std::nullopt);
 }
 
+/// An operation on a view whose clock is moved by hand.
+class OperationProgress : public ::testing::Test {
+ protected:
+  void watch(ProgressKind kind) { view_ = make_progress(kind, terminal(), time_.clock()); }
+
+  const Terminal& terminal() const { return captured_.terminal(); }
+
+  /// Moves the clock, and ticks as often as the view's own thread would.
+  std::string after(std::chrono::milliseconds time) {
+    for (; time > 0ms; time -= 100ms) {
+      time_.now += std::min<std::chrono::milliseconds>(time, 100ms);
+      view_->tick();
+    }
+    return captured_.take();
+  }
+
+  static constexpr Operation kBooting{
+      .name = "booting", .subject = "debian:12", .detail = "no KVM: emulated"};
+  static constexpr Operation kReading{.name = "verifying",
+                                      .subject = "debian:12",
+                                      .unit = ProgressUnit::bytes,
+                                      .total = 100 * kMiB};
+
+  CapturedTerminal captured_{{.interactive = true}};
+  Time time_;
+  std::unique_ptr<ProgressView> view_;
+};
+
+TEST_F(OperationProgress, ShowsNothingInTheFirstSecond) {
+  for (const ProgressKind kind : {ProgressKind::tty, ProgressKind::plain}) {
+    watch(kind);
+    {
+      RunningOperation operation(view_.get(), kReading);
+      operation.add(kMiB);
+      EXPECT_EQ(after(900ms), "");
+    }
+    EXPECT_EQ(after(10s), "");
+  }
+}
+
+TEST_F(OperationProgress, ShowsElapsedTimeOfSteps) {
+  watch(ProgressKind::tty);
+  {
+    RunningOperation operation(view_.get(), kBooting);
+    EXPECT_EQ(after(1s), "\r\x1b[Kbooting debian:12 (no KVM: emulated)  1 s");
+    EXPECT_TRUE(after(4s).ends_with("\r\x1b[Kbooting debian:12 (no KVM: emulated)  5 s"));
+    operation.set_detail("another machine");
+    EXPECT_EQ(after(100ms), "\r\x1b[Kbooting debian:12 (another machine)  5 s");
+  }
+  EXPECT_EQ(after(1s), "\r\x1b[K");
+}
+
+TEST_F(OperationProgress, ShowsBytesAndRate) {
+  watch(ProgressKind::tty);
+  RunningOperation operation(view_.get(), kReading);
+  std::string text;
+  for (int i = 0; i < 20; ++i) {
+    operation.add(kMiB);
+    text = after(100ms);
+  }
+  EXPECT_EQ(text, "\r\x1b[Kverifying debian:12   20 %  20.0 of 100.0 MiB  10.0 MiB/s  8 s left");
+}
+
+TEST_F(OperationProgress, ShowsBytesWithoutATotal) {
+  watch(ProgressKind::tty);
+  RunningOperation operation(view_.get(),
+                             {.name = "copying in", .subject = "src", .unit = ProgressUnit::bytes});
+  operation.add(3 * kMiB);
+  EXPECT_TRUE(after(2s).ends_with("\r\x1b[Kcopying in src  3.0 MiB  0 B/s"));
+}
+
+TEST_F(OperationProgress, DrawsAtMostTenTimesASecond) {
+  watch(ProgressKind::tty);
+  RunningOperation operation(view_.get(), kReading);
+  static_cast<void>(after(1s));
+  for (int i = 0; i < 200; ++i) {
+    operation.add(kMiB / 10);
+    time_.now += 10ms;
+    view_->tick();
+  }
+  EXPECT_EQ(count(captured_.take(), "\r\x1b[K"), 20U);
+}
+
+TEST_F(OperationProgress, ErasesLineBeforeWarning) {
+  watch(ProgressKind::tty);
+  {
+    const RunningOperation operation(view_.get(), kBooting);
+    static_cast<void>(after(1s));
+    view_->warning("w");
+    EXPECT_EQ(captured_.take(), "\r\x1b[Kpyro: warning: w\n");
+    EXPECT_EQ(after(100ms), "\r\x1b[Kbooting debian:12 (no KVM: emulated)  1 s");
+  }
+  EXPECT_EQ(captured_.take(), "\r\x1b[K");
+}
+
+TEST_F(OperationProgress, CutsTitleThatIsLongerThanALine) {
+  watch(ProgressKind::tty);
+  const std::string path(200, 'x');
+  const RunningOperation operation(view_.get(), {.name = "copying out", .subject = path});
+  const std::string text = after(1s);
+  EXPECT_TRUE(text.ends_with("x...  1 s")) << text;
+  EXPECT_LT(text.size(), terminal().width() + std::string("\r\x1b[K").size());
+}
+
+TEST_F(OperationProgress, EscapesSubjectAndDetail) {
+  watch(ProgressKind::tty);
+  const RunningOperation operation(view_.get(),
+                                   {.name = "removing", .subject = "a\x1b", .detail = "b\n"});
+  EXPECT_EQ(after(1s), "\r\x1b[Kremoving a\\x1b (b\\n)  1 s");
+}
+
+TEST_F(OperationProgress, PullGoesOnAfterAnOperation) {
+  watch(ProgressKind::tty);
+  view_->started("debian:12", "/environments/debian");
+  {
+    RunningOperation operation(view_.get(), kReading);
+    EXPECT_NE(after(1s).find("verifying debian:12"), std::string::npos);
+  }
+  static_cast<void>(captured_.take());
+  view_->committing();
+  EXPECT_EQ(captured_.take(), "\r\x1b[Kdebian:12  writing to disk");
+}
+
+TEST_F(OperationProgress, PlainWritesLinesEveryTenPercentOrFiveSeconds) {
+  watch(ProgressKind::plain);
+  {
+    RunningOperation operation(view_.get(), kReading);
+    for (int i = 0; i < 40; ++i) {
+      operation.add(kMiB);
+      view_->tick();
+      time_.now += 100ms;
+    }
+  }
+  EXPECT_EQ(captured_.take(),
+            "verifying debian:12: 11 %, 11.0 of 100.0 MiB, 10.0 MiB/s\n"
+            "verifying debian:12: 20 %, 20.0 of 100.0 MiB, 10.0 MiB/s\n"
+            "verifying debian:12: 30 %, 30.0 of 100.0 MiB, 10.0 MiB/s\n"
+            "verifying debian:12: 40 %, 40.0 of 100.0 MiB, 10.0 MiB/s\n");
+  const RunningOperation operation(view_.get(), kBooting);
+  EXPECT_EQ(after(7s),
+            "booting debian:12 (no KVM: emulated): 1 s\n"
+            "booting debian:12 (no KVM: emulated): 6 s\n");
+}
+
+TEST_F(OperationProgress, IsShownInAPipeOnlyWhenAskedFor) {
+  CapturedTerminal log;
+  for (const ProgressKind kind : {ProgressKind::automatic, ProgressKind::none}) {
+    const auto view = make_progress(kind, log.terminal(), time_.clock());
+    const RunningOperation operation(view.get(), kBooting);
+    time_.now += 10s;
+    view->tick();
+    EXPECT_EQ(log.take(), "");
+  }
+}
+
+TEST_F(OperationProgress, SendsJsonEvents) {
+  ProgressEvents view([&](const Json& event) { terminal().try_write(render_json_line(event)); },
+                      time_.clock());
+  {
+    RunningOperation operation(&view, kReading);
+    for (int i = 0; i < 10; ++i, time_.now += 20ms) operation.add(kMiB);
+    operation.set_detail("rootfs.ext4");
+  }
+  const std::string text = captured_.take();
+  EXPECT_EQ(count(text, "operation_progress"), 3U);  // at 0 ms, at 100 ms, and the detail
+  EXPECT_TRUE(text.starts_with(
+      R"({"event":"operation_started","operation":"verifying","subject":"debian:12","detail":null,"unit":"bytes","done":0,"total":104857600}
+{"event":"operation_progress","operation":"verifying","subject":"debian:12","detail":null,"unit":"bytes","done":1048576,"total":104857600}
+)")) << text;
+  EXPECT_TRUE(text.ends_with(
+      R"({"event":"operation_finished","operation":"verifying","subject":"debian:12","detail":"rootfs.ext4","unit":"bytes","done":10485760,"total":104857600}
+)")) << text;
+}
+
 constexpr TimePoint kStart{};
 
 TEST(Transfer, RateCoversLastSecondsOnly) {

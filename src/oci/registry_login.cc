@@ -208,6 +208,7 @@ bool try_credentials(const LoginOptions& options, const std::string& registry,
 
 bool check_with_registry(const LoginOptions& options, const std::string& registry,
                          const Credentials& credentials) try {
+  const RunningOperation operation(options.progress, {.name = "checking", .subject = registry});
   const bool checked = try_credentials(options, registry, credentials);
   if (!checked) {
     warn(options, "the password was not checked: " + registry +

@@ -98,13 +98,14 @@ class DoctorCommand : public Command {
                    "Also ask the catalog's registries whether they are\nthere; with --environment, "
                    "only its own");
     declare_machine(arguments, options_.machine);
+    progress_.declare(arguments);
     declare_json(arguments);
   }
 
   int run(Context& context, const Words&) override {
     apply_variables(context.variables, options_.machine);
     options_.stop = context.stop;
-    const auto view = make_warning_view(context);
+    const auto view = progress_.make_view(context);
     options_.progress = view.get();
     const EnvironmentStore store(context.store);
     if (environment_) static_cast<void>(context.store.catalog.require(*environment_));
@@ -163,6 +164,7 @@ class DoctorCommand : public Command {
 
   DoctorOptions options_;
   std::optional<std::string> environment_;
+  ProgressArguments progress_;
 };
 
 }  // namespace

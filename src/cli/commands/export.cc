@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/commands/commands.h"
+#include "cli/progress.h"
 #include "front/text.h"
 #include "pyro/image_layout.h"
 
@@ -21,16 +22,18 @@ class ExportCommand : public Command {
         "--compress", "KIND", {"zstd", "gzip", "none"},
         [this](const std::string& text) { compression_ = compression_of(text); },
         "How to pack: zstd (default), gzip or none");
-    arguments.flag("-q,--quiet", quiet_, "Say nothing unless something fails");
+    progress_.declare(arguments);
     declare_json(arguments);
   }
 
   int run(Context& context, const Words& names) override {
     require_output();
+    const auto view = progress_.make_view(context);
     const EnvironmentStore store(context.store);
     const ExportOptions options{
         .compression = compression_,
         .on_exported = [&](const ExportedEnvironment& exported) { tell(context, exported); },
+        .progress = view.get(),
         .stop = context.stop};
     const ExportReport report = to_stdout() ? store.export_to(STDOUT_FILENO, names, options)
                                             : store.export_to(*output_, names, options);
@@ -55,11 +58,10 @@ class ExportCommand : public Command {
   }
 
   void tell(const Context& context, const ExportedEnvironment& exported) const {
-    if (quiet_) return;
     const std::string doubt = exported.verified ? "" : " (unverified: no digests were recorded)";
-    context.err.try_write(context.err.paint(Colour::bold, printable(exported.name)) +
-                          ": exported " + format_size(exported.bytes) + ", " +
-                          exported.digest.to_string() + doubt + '\n');
+    progress_.say(
+        context, exported.name,
+        "exported " + format_size(exported.bytes) + ", " + exported.digest.to_string() + doubt);
   }
 
   static LayerCompression compression_of(std::string_view text) {
@@ -69,7 +71,7 @@ class ExportCommand : public Command {
 
   std::optional<std::string> output_;
   LayerCompression compression_ = LayerCompression::zstd;
-  bool quiet_ = false;
+  ProgressArguments progress_;
 };
 
 }  // namespace

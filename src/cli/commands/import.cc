@@ -29,10 +29,10 @@ class ImportCommand : public Command {
     const std::vector<std::string> names(operands.begin() + 1, operands.end());
     require_sense(layout, names);
     if (max_size_) context.store.limits.rootfs_bytes = *max_size_;
-    EnvironmentStore store(context.store);
     view_ = progress_.make_view(context);
+    EnvironmentStore store(context.store);
     BatchResult results(context);
-    const OpenLayout opened = store.open_layout(layout, context.stop);
+    const OpenLayout opened = store.open_layout(layout, context.stop, view_.get());
     results.for_each(names_in(opened, layout, names),
                      [&](const std::string& name) { return import(context, store, opened, name); });
     if (json()) context.out.write(render_json(results.payloads()));

@@ -13,6 +13,7 @@ class ListCommand : public Command {
   void declare(Arguments& arguments) override {
     arguments.flag("--installed", installed_only_, "Only those that are installed");
     arguments.flag("--outdated", outdated_, "Ask the registries which of those have a newer image");
+    progress_.declare(arguments);
     declare_json(arguments);
   }
 
@@ -31,8 +32,8 @@ class ListCommand : public Command {
   }
 
  private:
-  int run_outdated(const Context& context) const {
-    const auto view = make_warning_view(context);
+  int run_outdated(Context& context) const {
+    const auto view = progress_.make_view(context);
     const auto updates = EnvironmentStore(context.store).updates(context.stop, view.get());
     if (json()) {
       context.out.write(render_json(updates_payload(updates)));
@@ -87,6 +88,7 @@ class ListCommand : public Command {
 
   bool installed_only_ = false;
   bool outdated_ = false;
+  ProgressArguments progress_;
 };
 
 }  // namespace

@@ -32,13 +32,14 @@ class PrepareCommand : public Command {
   void declare(Arguments& arguments) override {
     arguments.flag("--force", options_.force, "Make it anew, whatever is there");
     declare_machine(arguments, options_.machine);
+    progress_.declare(arguments);
     declare_json(arguments);
   }
 
   int run(Context& context, const Words& operands) override {
     const std::string name = operands.empty() ? kDefaultEnvironment : operands.front();
     apply_variables(context.variables, options_.machine);
-    const auto view = make_progress_view(json(), context);
+    const auto view = progress_.make_view(context);
     const ClearAtEnd clear(view.get());
     options_.progress = view.get();
     options_.stop = context.stop;
@@ -62,6 +63,7 @@ class PrepareCommand : public Command {
   }
 
   PrepareOptions options_;
+  ProgressArguments progress_;
 };
 
 }  // namespace

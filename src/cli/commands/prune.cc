@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "cli/commands/commands.h"
+#include "cli/progress.h"
 #include "cli/terminal.h"
 #include "front/text.h"
 
@@ -59,10 +60,13 @@ class PruneCommand : public Command {
     arguments.size("--keep-storage", options_.keep_storage,
                    "Also remove those not used for longest, until the\nothers take no more");
     arguments.flag("-y,--yes", yes_, "Do not ask on a terminal before good ones go");
+    progress_.declare(arguments);
     declare_json(arguments);
   }
 
   int run(Context& context, const Words&) override {
+    const auto view = progress_.make_view(context);
+    options_.progress = view.get();
     EnvironmentStore store(context.store);
     if (must_ask(context) && !may_go_on(context, store)) {
       context.err.try_write("nothing was removed\n");
@@ -101,6 +105,7 @@ class PruneCommand : public Command {
 
   PruneOptions options_;
   bool yes_ = false;
+  ProgressArguments progress_;
 };
 
 }  // namespace

@@ -33,8 +33,8 @@ class PullCommand : public Command {
       throw Error(ErrorCode::usage, "options '--force' and '--repair' exclude each other");
     }
     apply_to(context.store);
-    EnvironmentStore store(context.store);
     view_ = progress_.make_view(context);
+    EnvironmentStore store(context.store);
     BatchResult results(context);
     results.for_each(names, [&](const std::string& name) { return pull(context, store, name); });
     if (json()) {

@@ -32,11 +32,12 @@ class LoginCommand : public Command {
     arguments.flag("--password-stdin", from_stdin_,
                    "Read the password from standard input; else it is\nasked for on a terminal");
     arguments.flag("--skip-check", skip_check_, "Do not ask the registry whether it takes them");
+    progress_.declare(arguments);
     declare_json(arguments);
   }
 
   int run(Context& context, const Words& operands) override {
-    const auto view = make_warning_view(context);
+    const auto view = progress_.make_view(context);
     LoginOptions options{.network = context.store.network,
                          .check = !skip_check_,
                          .progress = view.get(),
@@ -82,6 +83,7 @@ class LoginCommand : public Command {
   std::optional<std::string> username_;
   bool from_stdin_ = false;
   bool skip_check_ = false;
+  ProgressArguments progress_;
 };
 
 class LogoutCommand : public Command {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "cli/commands/commands.h"
+#include "cli/progress.h"
 #include "front/text.h"
 #include "pyro/user_catalog.h"
 
@@ -11,12 +12,17 @@ namespace {
 
 class RemoveCommand : public Command {
  public:
-  void declare(Arguments& arguments) override { declare_json(arguments); }
+  void declare(Arguments& arguments) override {
+    progress_.declare(arguments);
+    declare_json(arguments);
+  }
 
   int run(Context& context, const Words& names) override {
+    const auto view = progress_.make_view(context);
     EnvironmentStore store(context.store);
     BatchResult results(context);
-    results.for_each(names, [&](const std::string& name) { return remove(context, store, name); });
+    results.for_each(
+        names, [&](const std::string& name) { return remove(context, store, name, view.get()); });
     if (json()) {
       const Json& payloads = results.payloads();
       context.out.write(render_json(names.size() == 1 ? payloads.front() : payloads));
@@ -26,8 +32,9 @@ class RemoveCommand : public Command {
 
  private:
   /// The install first: when it is in use, all stays.
-  Json remove(const Context& context, EnvironmentStore& store, const std::string& name) const {
-    const RemovalReport report = store.remove(name);
+  Json remove(const Context& context, EnvironmentStore& store, const std::string& name,
+              ProgressListener* progress) const {
+    const RemovalReport report = store.remove(name, progress);
     const auto file = user_catalog_file(context.variables);
     const bool entry_removed = file && UserCatalog(*file).remove(name, context.stop);
     if (report.removed.empty() && !entry_removed) {
@@ -47,6 +54,8 @@ class RemoveCommand : public Command {
     if (!report.removed.empty()) text += "reclaimed " + format_size(report.bytes_reclaimed) + '\n';
     return text;
   }
+
+  ProgressArguments progress_;
 };
 
 }  // namespace

@@ -95,6 +95,7 @@ class RunCommand : public Command {
   GuestVariables variables_;
   bool no_input_ = false;
   bool require_kvm_ = false;
+  ProgressArguments progress_;
 };
 
 void RunCommand::declare(Arguments& arguments) {
@@ -131,6 +132,7 @@ void RunCommand::declare(Arguments& arguments) {
                  "Fail where KVM does not work, instead of running in\nsoftware, which is no "
                  "security boundary");
   declare_streams(arguments);
+  progress_.declare(arguments);
 }
 
 void RunCommand::declare_streams(Arguments& arguments) {
@@ -153,7 +155,7 @@ int RunCommand::run(Context& context, const Words& operands) {
   if (options_.timeout == std::chrono::milliseconds(0)) options_.timeout.reset();
   if (require_kvm_) options_.machine.kvm = KvmUse::required;
   apply_variables(context.variables, options_.machine);
-  const auto view = make_progress_view(json(), context);
+  const auto view = progress_.make_view(context);
   const ClearAtEnd clear(view.get());
   options_.progress = view.get();
   options_.variables = variables_.with_values_of(context.variables);

@@ -2,10 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
 
 #include "cli/commands/commands.h"
+#include "cli/progress.h"
 #include "front/text.h"
 
 namespace pyro::cli {
@@ -62,9 +64,13 @@ Table table_of(const std::vector<VerifyReport>& reports) {
 
 class VerifyCommand : public Command {
  public:
-  void declare(Arguments& arguments) override { declare_json(arguments); }
+  void declare(Arguments& arguments) override {
+    progress_.declare(arguments);
+    declare_json(arguments);
+  }
 
   int run(Context& context, const Words& names) override {
+    view_ = progress_.make_view(context);
     const EnvironmentStore store(context.store);
     BatchResult results(context);
     if (names.empty()) {
@@ -79,9 +85,9 @@ class VerifyCommand : public Command {
   }
 
  private:
-  static VerifyReport verify_one(const Context& context, const EnvironmentStore& store,
-                                 const std::string& name) {
-    VerifyReport report = store.verify(name, context.stop);
+  VerifyReport verify_one(const Context& context, const EnvironmentStore& store,
+                          const std::string& name) {
+    VerifyReport report = store.verify(name, context.stop, view_.get());
     if (!is_absent(report)) return report;
     throw Error(ErrorCode::not_found, "environment '" + name + "' is not installed",
                 "install it with 'pyro env pull " + name + "'");
@@ -94,7 +100,7 @@ class VerifyCommand : public Command {
       names.push_back(environment.name);
     }
     results.for_each(names, [&](const std::string& name) {
-      VerifyReport report = store.verify(name, context.stop);
+      VerifyReport report = store.verify(name, context.stop, view_.get());
       return is_absent(report) ? Json() : add(std::move(report), results);
     });
   }
@@ -130,6 +136,8 @@ class VerifyCommand : public Command {
     context.err.try_write(render_error(complaint(report), context.err));
   }
 
+  ProgressArguments progress_;
+  std::unique_ptr<ProgressView> view_;
   std::vector<VerifyReport> reports_;
 };
 
