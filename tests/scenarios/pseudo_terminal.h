@@ -9,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,8 @@
 #include "support/spawn.h"
 
 namespace pyro::testing {
+
+inline constexpr unsigned short kTerminalWidths[] = {40, 80};
 
 class PseudoTerminal {
  public:
@@ -39,6 +42,22 @@ class PseudoTerminal {
   }
 
   const std::string& seen() const { return seen_; }
+  /// What came after the last time that a line was erased.
+  std::string last_text() const {
+    const std::size_t at = seen_.rfind(kErasure);
+    return at == std::string::npos ? seen_ : seen_.substr(at + kErasure.size());
+  }
+  /// The columns of the longest line that was erased. Texts are ASCII.
+  std::size_t widest_line() const {
+    std::size_t widest = 0;
+    std::size_t begin = 0;
+    for (std::size_t end = 0; (end = seen_.find(kErasure, begin)) != std::string::npos;) {
+      const std::size_t line = seen_.substr(begin, end - begin).rfind('\n') + 1;
+      widest = std::max(widest, end - begin - line);
+      begin = end + kErasure.size();
+    }
+    return widest;
+  }
 
   void resize(unsigned short rows, unsigned short columns) {
     const winsize size{rows, columns, 0, 0};
@@ -68,6 +87,8 @@ class PseudoTerminal {
   }
 
  private:
+  static constexpr std::string_view kErasure = "\r\x1b[K";
+
   FileDescriptor master_;
   FileDescriptor slave_;
   std::string seen_;
