@@ -259,7 +259,7 @@ class EnvironmentStore {
   /// remove is no error.
   /// @throws Error(not_found) if the catalog does not have it; (busy) if one of the installs is in
   /// use or being pulled: then nothing is removed; (failed) if only a store has it, as stores are
-  /// only read; (filesystem).
+  /// only read; (filesystem). `progress` may be null.
   RemovalReport remove(std::string_view name, ProgressListener* progress = nullptr);
 
   /// Removes unneeded content of the cache, as PruneOptions selects. Follows no link out of the
@@ -281,7 +281,7 @@ class EnvironmentStore {
   ExportReport export_to(int descriptor, std::span<const std::string> names,
                          const ExportOptions& options = {}) const;
 
-  /// Opens an image layout to import from: a directory or a tar.
+  /// Opens an image layout to import from: a directory or a tar. `progress` may be null.
   /// @throws Error(filesystem, integrity, interrupted)
   [[nodiscard]] OpenLayout open_layout(const std::filesystem::path& path,
                                        const std::stop_token& stop = {},
