@@ -112,6 +112,7 @@ struct ShownOperation {
   Transfer transfer;
   ProgressUnit unit = ProgressUnit::steps;
   std::string detail;
+  bool is_shown = false;  ///< Since its first second has passed.
 
   /// "booting debian:12 (no KVM: emulated)"
   [[nodiscard]] std::string title() const {
@@ -136,7 +137,9 @@ class LiveView : public WarningView {
     {
       const std::lock_guard lock(mutex_);
       const std::string title = std::string(operation.name) + ' ' + printable(operation.subject);
-      operation_ = {Transfer(title, clock_()), operation.unit, printable(operation.detail)};
+      operation_ = ShownOperation{.transfer = Transfer(title, clock_()),
+                                  .unit = operation.unit,
+                                  .detail = printable(operation.detail)};
       if (operation.total) operation_->transfer.expect(*operation.total);
       done_ = 0;
     }
@@ -155,8 +158,8 @@ class LiveView : public WarningView {
   void operation_finished() noexcept final {
     turn_ticker(false);
     const std::lock_guard lock(mutex_);
+    if (operation_ && operation_->is_shown) erase();
     operation_.reset();
-    erase();
   }
 
   void tick() noexcept final {
@@ -164,7 +167,9 @@ class LiveView : public WarningView {
     if (!operation_) return;
     const TimePoint now = clock_();
     operation_->transfer.receive(done_.load(std::memory_order_relaxed), now);
-    if (now - operation_->transfer.start() >= kUnshown) show(*operation_, now);
+    if (now - operation_->transfer.start() < kUnshown) return;
+    show(*operation_, now);
+    operation_->is_shown = true;
   }
 
  protected:
@@ -369,9 +374,8 @@ class ProgressPlain final : public LiveView {
   }
 
   const bool shows_operations_;
-  LastLine last_line_;              ///< Of the pull.
-  LastLine operation_line_;         ///< Of the operation
-  std::optional<TimePoint> shown_;  ///< that began then.
+  LastLine last_line_;       ///< Of the pull.
+  LastLine operation_line_;  ///< Of the operation.
 };
 
 void ProgressPlain::received(std::uint64_t compressed_bytes) noexcept {
@@ -387,9 +391,7 @@ void ProgressPlain::received(std::uint64_t compressed_bytes) noexcept {
 void ProgressPlain::show(const ShownOperation& operation, TimePoint now) noexcept {
   if (!shows_operations_) return;
   const Transfer& transfer = operation.transfer;
-  const bool is_first = shown_ != transfer.start();
-  if (!is_first && !operation_line_.is_news(transfer, now)) return;
-  shown_ = transfer.start();
+  if (operation.is_shown && !operation_line_.is_news(transfer, now)) return;
   operation_line_ = {now, LastLine::tenths_of(transfer)};
   line(operation.title(),
        operation.unit == ProgressUnit::bytes ? transfer.figures_in_log() : transfer.elapsed(now));

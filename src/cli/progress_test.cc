@@ -330,6 +330,14 @@ TEST_F(OperationProgress, PullGoesOnAfterAnOperation) {
   EXPECT_EQ(captured_.take(), "\r\x1b[Kdebian:12  writing to disk");
 }
 
+TEST_F(OperationProgress, ShortOperationLeavesLineOfItsPull) {
+  watch(ProgressKind::tty);
+  view_->started("debian:12", "/environments/debian");
+  static_cast<void>(captured_.take());
+  { const RunningOperation operation(view_.get(), kReading); }
+  EXPECT_EQ(captured_.take(), "");
+}
+
 TEST_F(OperationProgress, PlainWritesLinesEveryTenPercentOrFiveSeconds) {
   watch(ProgressKind::plain);
   {
