@@ -37,12 +37,14 @@ class ProgressLinesTest : public RegistryHarness {
     std::istringstream lines(result.err);
     for (std::string line; std::getline(lines, line) && line.starts_with('{');) {
       const nlohmann::json event = parse_json(line);
-      if (!std::string(event["event"]).starts_with("operation_")) continue;
-      const bool is_start = event["event"] == "operation_started";
+      const auto kind = event["event"].get<std::string>();
+      if (!kind.starts_with("operation_")) continue;
+      const bool is_start = kind == "operation_started";
       EXPECT_NE(is_running, is_start) << line;
-      is_running = event["event"] != "operation_finished";
+      is_running = kind != "operation_finished";
       if (!is_start) continue;
-      found.push_back(std::string(event["operation"]) + ' ' + std::string(event["subject"]));
+      found.push_back(event["operation"].get<std::string>() + ' ' +
+                      event["subject"].get<std::string>());
     }
     EXPECT_FALSE(is_running) << result.err;
     return found;

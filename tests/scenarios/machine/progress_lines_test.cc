@@ -75,7 +75,8 @@ TEST_F(MachineProgressTest, PreparationReportsItsSteps) {
   for (std::string line; std::getline(lines, line) && line.starts_with('{');) {
     last = parse_json(line);
     if (last["event"] != "operation_progress" || last["operation"] != "preparing") continue;
-    if (steps.empty() || steps.back() != last["detail"]) steps.push_back(last["detail"]);
+    const auto step = last["detail"].get<std::string>();
+    if (steps.empty() || steps.back() != step) steps.push_back(step);
   }
   EXPECT_THAT(steps, ElementsAre("boot", "warm up", "save", "prove", "sync", "digest"));
   EXPECT_EQ(last["event"], "operation_finished");
