@@ -3,8 +3,7 @@
 # ISA-L is found so, and not by pkg-config, which who builds with pyro need not have.
 #
 # libarchive linked statically brings its tar reader and nothing else: no other format, no filter,
-# and none of the 30 MiB of libraries behind them. libzstd's block-by-block functions are in its
-# static library only.
+# and none of the 30 MiB of libraries behind them.
 function(pyro_library target file header)
   find_library(${target}_LIBRARY NAMES ${file} REQUIRED)
   find_path(${target}_INCLUDE_DIR NAMES ${header} REQUIRED)
@@ -19,4 +18,4 @@ endfunction()
 
 pyro_library(isal libisal.so isa-l/igzip_lib.h)
 pyro_library(static_libarchive libarchive.a archive.h)
-pyro_library(static_libzstd libzstd.a zstd.h)
+pyro_library(zstd libzstd.so zstd.h)

@@ -51,7 +51,7 @@ string(JOIN ", " CPACK_DEBIAN_LIBPYRO-DEV_PACKAGE_DEPENDS
 set(copyright "pyro\n\n")
 file(READ ${PROJECT_SOURCE_DIR}/LICENSE license)
 string(APPEND copyright "${license}")
-foreach(package libarchive-dev libfmt-dev libtomlplusplus-dev libzstd-dev nlohmann-json3-dev)
+foreach(package libarchive-dev libfmt-dev libtomlplusplus-dev nlohmann-json3-dev)
   if(EXISTS /usr/share/doc/${package}/copyright)
     file(READ /usr/share/doc/${package}/copyright license)
     string(APPEND copyright "\n\nIn parts built from ${package}:\n\n${license}")

@@ -87,10 +87,6 @@ class ArtifactWriter final : public DataSink {
   /// The same for a compressed file within a decompressed archive. It takes no memory until then.
   [[nodiscard]] OutputRing& second_ring() noexcept { return rings_[1]; }
 
-  /// Their threads are started with this object: a sandboxed process can start none later.
-  [[nodiscard]] ZstdChecksum& checksum() noexcept { return checksum_; }
-  [[nodiscard]] ZstdChecksum& second_checksum() noexcept { return second_checksum_; }
-
   /// Gives collected data to the writer's thread.
   /// Rethrows an exception of that thread, as the other functions do.
   void pass_on();
@@ -143,8 +139,6 @@ class ArtifactWriter final : public DataSink {
   void have_hashed();
 
   std::array<OutputRing, 2> rings_;
-  ZstdChecksum checksum_{rings_[0]};
-  ZstdChecksum second_checksum_{rings_[1]};
 
   // The caller's side.
   std::vector<Step> steps_;

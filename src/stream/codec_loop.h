@@ -56,37 +56,26 @@ class Input {
 /// The loop of all formats. A codec advances `in` and `out` by the bytes that it took and made.
 class CodecLoop : public Decompressor {
  public:
-  CodecLoop(Input input, OutputRing& ring) : ring_(ring), input_(std::move(input)) {
-    ring_.set_history(0);
-  }
+  CodecLoop(Input input, OutputRing& ring) : ring_(ring), input_(std::move(input)) {}
 
   std::span<const std::byte> next(std::size_t misalignment) override {
-    const auto out = ring_.acquire(kPieceSize).first(kPieceSize - misalignment % kBlockSize);
-    return out.first(fill(out));
-  }
-
- protected:
-  /// One turn: makes progress, calls finish(), or throws. With `drained` no more input will come.
-  virtual void step(std::span<const std::byte>& in, std::span<std::byte>& out, bool drained) = 0;
-
-  /// Turns until less than `least_room` bytes of `out` are left, the codec pauses, or the stream
-  /// ends. The number of bytes made.
-  std::size_t fill(std::span<std::byte> out, std::size_t least_room = 1) {
-    const std::size_t room = out.size();
-    while (out.size() >= least_room && !finished_ && !paused_) {
+    const auto piece = ring_.acquire(kPieceSize).first(kPieceSize - misalignment % kBlockSize);
+    std::span<std::byte> out = piece;
+    while (!out.empty() && !finished_) {
       if (in_.empty() && !drained_) {
         in_ = input_.next();
         drained_ = in_.empty();
       }
       step(in_, out, drained_);
     }
-    return room - out.size();
+    return piece.first(piece.size() - out.size());
   }
 
+ protected:
+  /// One turn: makes progress, calls finish(), or throws. With `drained` no more input will come.
+  virtual void step(std::span<const std::byte>& in, std::span<std::byte>& out, bool drained) = 0;
+
   void finish() { finished_ = true; }
-  [[nodiscard]] bool finished() const noexcept { return finished_; }
-  void pause(bool paused) { paused_ = paused; }
-  [[nodiscard]] OutputRing& ring() { return ring_; }
 
   [[noreturn]] void truncated() const { refuse(" data ends too early"); }
   [[noreturn]] void corrupt(std::string_view why) const {
@@ -103,7 +92,6 @@ class CodecLoop : public Decompressor {
   std::span<const std::byte> in_;
   bool drained_ = false;
   bool finished_ = false;
-  bool paused_ = false;
 };
 
 /// Formats with files of several adjacent streams (RFC 1952 section 2.2, RFC 8878 section 3, and
@@ -148,9 +136,5 @@ class Members : public CodecLoop {
   bool padding_ = false;
   bool first_ = true;
 };
-
-/// zstd.cc. `checksum` as for open_decompressor().
-[[nodiscard]] std::unique_ptr<Decompressor> open_zstd(Input input, OutputRing& ring,
-                                                      Checksums checksums, ZstdChecksum* checksum);
 
 }  // namespace pyro

@@ -1,10 +1,14 @@
-// Decompressors by ISA-L, liblzma and libbz2; zstd's is in zstd.cc.
+// Decompressors by ISA-L, libzstd, liblzma and libbz2.
 #include "stream/decompress.h"
 
 #include <bzlib.h>
 #include <isa-l/crc.h>
 #include <isa-l/igzip_lib.h>
 #include <lzma.h>
+// The parameter that leaves checksums alone is declared with this.
+#define ZSTD_STATIC_LINKING_ONLY
+#include <zstd.h>
+#include <zstd_errors.h>
 
 #include <algorithm>
 #include <array>
@@ -20,6 +24,7 @@
 namespace pyro {
 namespace {
 
+constexpr int kMaxWindowLog = 27;
 constexpr std::uint64_t kMaxXzMemory = std::uint64_t{128} << 20;
 
 class PlainReader final : public CodecLoop {
@@ -301,6 +306,63 @@ class XzDecoder final : public CodecLoop {
   lzma_stream stream_ = LZMA_STREAM_INIT;
 };
 
+class ZstdDecoder final : public Members {
+ public:
+  ZstdDecoder(Input input, OutputRing& ring, Checksums checksums)
+      : Members(std::move(input), ring), context_(ZSTD_createDCtx()) {
+    if (!context_) throw std::bad_alloc();
+    ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_windowLogMax, kMaxWindowLog);
+    if (checksums == Checksums::leave) {
+      ZSTD_DCtx_setParameter(context_.get(), ZSTD_d_forceIgnoreChecksum, ZSTD_d_ignoreChecksum);
+    }
+  }
+  std::string_view name() const noexcept override { return "zstd"; }
+
+ private:
+  void begin_member() override {
+    ZSTD_DCtx_reset(context_.get(), ZSTD_reset_session_only);
+    at_start_ = true;
+  }
+  // A frame, or a skippable frame.
+  bool begins(std::byte first) const override {
+    return first == std::byte{0x28} || (first & std::byte{0xf0}) == std::byte{0x50};
+  }
+
+  bool decode(std::span<const std::byte>& in, std::span<std::byte>& out) override {
+    // The first byte alone: libzstd decodes a frame that it sees as a whole in another way, which
+    // knows no limit of the window.
+    const std::size_t most = std::exchange(at_start_, false) ? 1 : in.size();
+    ZSTD_inBuffer from{in.data(), std::min(most, in.size()), 0};
+    ZSTD_outBuffer to{out.data(), out.size(), 0};
+    const std::size_t result = ZSTD_decompressStream(context_.get(), &to, &from);
+    if (ZSTD_isError(result)) refuse_frame(result);
+    in = in.subspan(from.pos);
+    out = out.subspan(to.pos);
+    return result == 0;
+  }
+
+  [[noreturn]] void refuse_frame(std::size_t result) const {
+    switch (ZSTD_getErrorCode(result)) {
+      case ZSTD_error_memory_allocation:
+        throw std::bad_alloc();
+      case ZSTD_error_frameParameter_windowTooLarge:
+        refuse(" data needs a window of more than 128 MiB");
+      case ZSTD_error_checksum_wrong:
+        corrupt("its checksum does not match");
+      case ZSTD_error_dictionary_wrong:
+        corrupt("it needs a dictionary");
+      default:
+        corrupt(ZSTD_getErrorName(result));
+    }
+  }
+
+  struct Free {
+    void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
+  };
+  std::unique_ptr<ZSTD_DCtx, Free> context_;
+  bool at_start_ = true;
+};
+
 bool starts_with(std::span<const std::byte> head, std::string_view magic) {
   return head.size() >= magic.size() && std::memcmp(head.data(), magic.data(), magic.size()) == 0;
 }
@@ -314,12 +376,12 @@ bool is_skippable_frame(std::span<const std::byte> head) {
 }  // namespace
 
 std::unique_ptr<Decompressor> open_decompressor(ByteSource source, OutputRing& ring,
-                                                Checksums checksums, ZstdChecksum* checksum) {
+                                                Checksums checksums) {
   Input input(std::move(source));
   const auto head = input.peek();
   if (starts_with(head, "\x1f\x8b")) return std::make_unique<GzipDecoder>(std::move(input), ring);
   if (starts_with(head, "\x28\xb5\x2f\xfd") || is_skippable_frame(head)) {
-    return open_zstd(std::move(input), ring, checksums, checksum);
+    return std::make_unique<ZstdDecoder>(std::move(input), ring, checksums);
   }
   if (starts_with(head, std::string_view("\xfd"
                                          "7zXZ\0",

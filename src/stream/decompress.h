@@ -14,28 +14,6 @@ namespace pyro {
 /// Gives the next piece of a stream, valid until the next call; empty at its end.
 using ByteSource = std::function<std::span<const std::byte>()>;
 
-/// The checksum of a zstd frame's content, computed by a thread of its own from the ring: XXH64
-/// takes a fourth of the time of decoding, and nearly all of it where a run of zeros is decoded.
-class ZstdChecksum {
- public:
-  explicit ZstdChecksum(OutputRing& ring);
-  ~ZstdChecksum();
-  ZstdChecksum(const ZstdChecksum&) = delete;
-  ZstdChecksum& operator=(const ZstdChecksum&) = delete;
-
-  /// A frame begins.
-  void begin();
-  /// More of its content, in the ring's memory; held there until it is read.
-  void add(std::span<const std::byte> bytes);
-  /// The content ends: its checksum as the frame has it behind its last block (RFC 8878 section
-  /// 3.1.1), which is the lower half of XXH64.
-  [[nodiscard]] std::uint32_t finish();
-
- private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
-};
-
 /// Whether to check checksums that cost time. They can be left where the compressed bytes as a
 /// whole have a digest: zstd's would be a tenth of a pull. Cheap ones are always checked.
 enum class Checksums { check, leave };
@@ -61,11 +39,9 @@ class Decompressor {
 
 /// A decompressor for the format that `source` begins with: its content decides, not a media
 /// type. Windows above 2^27 bytes (zstd) and memory above 128 MiB (xz) are refused.
-/// `ring` must outlive it, and so must `checksum`, which is of that ring; without one, zstd makes
-/// its own and starts a thread.
+/// `ring` must outlive it.
 [[nodiscard]] std::unique_ptr<Decompressor> open_decompressor(
-    ByteSource source, OutputRing& ring, Checksums checksums = Checksums::check,
-    ZstdChecksum* checksum = nullptr);
+    ByteSource source, OutputRing& ring, Checksums checksums = Checksums::check);
 
 /// A decompressor that passes on the bytes of `source` as they are.
 [[nodiscard]] std::unique_ptr<Decompressor> open_plain(ByteSource source, OutputRing& ring);

@@ -127,8 +127,7 @@ class LayerReader {
 
 LayerReader::LayerReader(ByteSource source, Checksums checksums, MergedView& view,
                          ArtifactWriter& writer, ExtractionBudget& budget)
-    : decompressor_(
-          open_decompressor(std::move(source), writer.ring(), checksums, &writer.checksum())),
+    : decompressor_(open_decompressor(std::move(source), writer.ring(), checksums)),
       checksums_(checksums),
       view_(view),
       writer_(writer),
@@ -222,8 +221,7 @@ void LayerReader::write_unpacked(MemberContent& content, const MergedView::Role&
                                  std::size_t file) {
   try {
     const auto unpacked =
-        open_decompressor([&] { return content.next_bytes(); }, writer_.second_ring(), checksums_,
-                          &writer_.second_checksum());
+        open_decompressor([&] { return content.next_bytes(); }, writer_.second_ring(), checksums_);
     view_.set_size(file, write_content(*unpacked, role.kind, file, role.path, writer_, budget_));
   } catch (Error& error) {
     error.add_context("cannot unpack " + in_quotes(role.path));
@@ -244,7 +242,7 @@ std::unique_ptr<Decompressor> open_layer(ByteSource source, const LayerForm& for
   if (form.shape == LayerForm::Shape::file && form.artifact == kInitrd) {
     return open_plain(std::move(source), writer.ring());
   }
-  return open_decompressor(std::move(source), writer.ring(), form.checksums, &writer.checksum());
+  return open_decompressor(std::move(source), writer.ring(), form.checksums);
 }
 
 /// Reads a layer that is one artifact, or an archive to be unpacked as a whole. The size of its

@@ -5,31 +5,15 @@
 
 namespace pyro {
 
-OutputRing::OutputRing() : capacity_(kRoom), memory_(allocate(capacity_)) {}
-
 // Not zeroed: untouched pages take no memory.
-OutputRing::Memory OutputRing::allocate(std::size_t size) {
-  return Memory(static_cast<std::byte*>(::operator new[](size, std::align_val_t{kAlignment})));
-}
+OutputRing::OutputRing()
+    : memory_(static_cast<std::byte*>(::operator new[](kSize, std::align_val_t{kAlignment}))) {}
 
-void OutputRing::set_history(std::size_t history) {
-  history_ = history;
-  head_ = 0;
-  if (history_ + kRoom <= capacity_) return;
+// Returns to the front as soon as it is free: the less memory is in use, the more of it is in the
+// caches.
+std::span<std::byte> OutputRing::acquire(std::size_t size) {
   std::unique_lock lock(mutex_);
-  released_.wait(lock, [&] { return abandoned_ || held_.empty(); });
-  capacity_ = history_ + kRoom;
-  memory_ = allocate(capacity_);
-}
-
-// Returns to the front as soon as the history allows: the less memory is in use, the more of it is
-// in the caches.
-std::span<std::byte> OutputRing::acquire(std::size_t size, std::size_t unused) {
-  head_ -= unused;
-  std::unique_lock lock(mutex_);
-  const bool may_wrap = history_ == 0 || head_ >= history_ + size;
-  const bool may_follow = head_ + size <= capacity_;
-  if (!may_follow || (may_wrap && is_free(0, size))) head_ = 0;
+  if (head_ + size > kSize || is_free(0, size)) head_ = 0;
   released_.wait(lock, [&] { return abandoned_ || is_free(head_, size); });
   const std::span<std::byte> acquired(memory_.get() + head_, size);
   head_ += size;

@@ -28,7 +28,7 @@ TEST(OutputRing, DoesNotReuseHeldBytes) {
   OutputRing ring;
   std::vector<std::span<const std::byte>> held;
   std::vector<OutputRing::Hold> holds;
-  for (std::size_t i = 0; i < OutputRing::kRoom / kSize; ++i) {
+  for (std::size_t i = 0; i < OutputRing::kSize / kSize; ++i) {
     const auto acquired = ring.acquire(kSize);
     for (const auto other : held) EXPECT_FALSE(overlap(acquired, other));
     holds.push_back(ring.hold(acquired));
@@ -40,8 +40,8 @@ TEST(OutputRing, DoesNotReuseHeldBytes) {
 
 TEST(OutputRing, AcquireBlocksUntilRelease) {
   OutputRing ring;
-  const OutputRing::Hold hold = ring.hold(ring.acquire(OutputRing::kRoom / 2));
-  (void)ring.hold(ring.acquire(OutputRing::kRoom / 2));
+  const OutputRing::Hold hold = ring.hold(ring.acquire(OutputRing::kSize / 2));
+  (void)ring.hold(ring.acquire(OutputRing::kSize / 2));
   auto next = std::async(std::launch::async, [&] { return ring.acquire(kSize).size(); });
   EXPECT_EQ(next.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
   ring.release(hold);
@@ -50,30 +50,9 @@ TEST(OutputRing, AcquireBlocksUntilRelease) {
 
 TEST(OutputRing, AcquireDoesNotBlockAfterAbandon) {
   OutputRing ring;
-  for (int i = 0; i < 2; ++i) (void)ring.hold(ring.acquire(OutputRing::kRoom / 2));
+  for (int i = 0; i < 2; ++i) (void)ring.hold(ring.acquire(OutputRing::kSize / 2));
   ring.abandon();
   EXPECT_EQ(ring.acquire(kSize).size(), kSize);
-}
-
-TEST(OutputRing, DoesNotOverwriteHistory) {
-  constexpr std::size_t kHistory = std::size_t{1} << 20;
-  OutputRing ring;
-  ring.set_history(kHistory);
-  std::vector<std::span<std::byte>> history;  // in the order of the stream
-  for (std::size_t i = 0; i < 100; ++i) {
-    const auto region = ring.acquire(kSize);
-    for (std::size_t back = 0; back < std::min(history.size(), kHistory / kSize); ++back) {
-      EXPECT_FALSE(overlap(region, history[history.size() - 1 - back])) << i << ", " << back;
-    }
-    history.push_back(region);
-  }
-}
-
-TEST(OutputRing, ReusesUnusedBytesFirst) {
-  OutputRing ring;
-  ring.set_history(kSize);
-  const auto region = ring.acquire(kSize);
-  EXPECT_EQ(ring.acquire(kSize, 1000).data(), region.data() + kSize - 1000);
 }
 
 }  // namespace
