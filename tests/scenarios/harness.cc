@@ -66,7 +66,11 @@ std::string tar_of(const Artifacts& artifacts, const std::string& folder) {
 }
 
 Image image_of(const Artifacts& artifacts) {
-  return ImageBuilder().layer(tar_of(artifacts)).build();
+  const auto build = [](const Artifacts& files) {
+    return ImageBuilder().layer(tar_of(files)).build();
+  };
+  static const Image of_sample = build(sample());  // most tests want it
+  return &artifacts == &sample() ? of_sample : build(artifacts);
 }
 
 json parse_json(const std::string& text) {

@@ -87,7 +87,7 @@ TEST_F(ExtractorTest, IsSandboxedWhileItExtracts) {
   for (const char* set : {"CapInh", "CapPrm", "CapEff", "CapAmb"}) {
     EXPECT_EQ(status[set], "0000000000000000") << set;
   }
-  EXPECT_EQ(status["Threads"], "5") << "all that it will ever have";
+  EXPECT_EQ(status["Threads"], "3") << "all that it will ever have";
   expect_hides(read_file(dir_ / "err"), {"runs without"});
   std::ifstream variables(fs::path("/proc") / std::to_string(*extractor_) / "environ");
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(variables), {}), "");

@@ -193,7 +193,7 @@ TEST_F(ProxyTest, RejectsUnusableCaFilesByName) {
   };
   const Case cases[] = {{dir_ / "none.pem", 1, "No such file"},
                         {dir_ / "empty.pem", 1, "it is empty"},
-                        {dir_ / "text.pem", 1, "there is no certificate in it"},
+                        {dir_ / "text.pem", 1, "it contains no certificate in PEM format"},
                         {dir_ / "pipe.pem", 1, "it is not a regular file"},
                         {dir_.path(), 1, "it is not a regular file"},
                         {dir_ / "broken.pem", 4, "broken.pem"}};

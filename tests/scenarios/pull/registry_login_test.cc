@@ -278,6 +278,7 @@ struct Usage {
   std::vector<std::string> words;
   const char* password;
   const char* says;
+  const char* hint = "pyro registry login --help";
 
   friend void PrintTo(const Usage& self, std::ostream* out) { *out << self.name; }
 };
@@ -290,7 +291,7 @@ TEST_P(LoginUsageTest, ExitsWithUsageErrorAndStoresNothing) {
   made.stdin_text = GetParam().password;
   const ProcessResult result = run(made);
   EXPECT_EQ(result.exit_code, 2);
-  expect_says(result.err, {GetParam().says, "pyro registry login --help"});
+  expect_says(result.err, {GetParam().says, GetParam().hint});
   EXPECT_FALSE(fs::exists(auth_file()));
 }
 
@@ -308,7 +309,8 @@ INSTANTIATE_TEST_SUITE_P(
         Usage{"PasswordAsAnOption",
               {"r.example", "-u", "a", "--password", "p"},
               "",
-              "unknown option '--password'"},
+              "unknown option '--password'",
+              "did you mean '--password-stdin'?"},
         Usage{"Url",
               {"https://r.example/", "-u", "a", "--password-stdin"},
               "p",
