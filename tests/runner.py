@@ -1,4 +1,4 @@
-"""Runs the tests of a build: many tests in one process, and one process more than there are processors.
+"""Runs the tests of a build: many tests in one process, and two processes for each processor.
 
 CTest knows the programs. A GoogleTest program is listed once and its tests run in batches of a few
 seconds, the longest first. Each test has its own result, its own output and its own time limit.
@@ -281,8 +281,8 @@ def make_batches(tests, times):
 
 
 def default_jobs():
-    """One more than processors: some tests wait."""
-    return len(os.sched_getaffinity(0)) + 1
+    """Two for each processor: many tests wait."""
+    return 2 * len(os.sched_getaffinity(0))
 
 
 def run_tests(build, tests, *, jobs=0, environment=None, listener=lambda result: None,

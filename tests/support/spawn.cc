@@ -1,4 +1,4 @@
-// Forks and executes one program with given descriptors: what process.h is built upon.
+// Starts one program with given descriptors: what process.h is built upon.
 #include "support/spawn.h"
 
 #include <fcntl.h>
@@ -59,8 +59,8 @@ StringArray environment_array(const Command& command) {
   return StringArray(std::move(strings));
 }
 
-// All that the child does between fork and exec. The test may have any number of threads, so only
-// async-signal-safe calls are allowed here.
+// All that the child does between vfork and exec, in the memory of the test, which may have any
+// number of threads: only async-signal-safe calls are allowed here.
 struct ChildPlan {
   const char* program;
   char** argv;
@@ -138,8 +138,9 @@ pid_t spawn(const std::vector<std::string>& argv, const Command& command,
                        {descriptors.in, descriptors.out, descriptors.err, descriptors.extra},
                        failure_write.get(),
                        ::getpid()};
-  const pid_t pid = ::fork();
-  if (pid < 0) throw std::runtime_error("fork failed");
+  // A copy of the page tables of a test takes longer than many a test.
+  const pid_t pid = ::vfork();
+  if (pid < 0) throw std::runtime_error("vfork failed");
   if (pid == 0) plan.execute();
   ::setpgid(pid, pid);  // here, too, so that the group exists when this returns
   failure_write.reset();
