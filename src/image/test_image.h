@@ -1,8 +1,8 @@
 // Builds a file system of a few layers, checks it with e2fsck and reads it back.
 #pragma once
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <map>
 #include <string>
@@ -62,11 +62,13 @@ using Files = std::map<std::string, testing::Ext4File>;
 class TestImage {
  public:
   explicit TestImage(const SipKey& key = {1, 2})
-      : file_(::open(path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)),
-        writer(file_.get()),
-        layers(writer, key) {}
+      : file_(make_memory_file("rootfs.ext4")), writer(file_.get()), layers(writer, key) {}
 
-  [[nodiscard]] std::filesystem::path path() const { return directory_ / "rootfs.ext4"; }
+  /// For other processes, too. The file is in memory: scattered ones are slow to remove from a
+  /// disk.
+  [[nodiscard]] std::filesystem::path path() const {
+    return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(file_.get());
+  }
 
   void add(const Member& member) {
     if (!layers.add(member.entry)) return;
@@ -94,7 +96,6 @@ class TestImage {
   }
 
  private:
-  testing::TempDir directory_;
   Fd file_;
 
  public:

@@ -74,8 +74,8 @@ int visit_name(ext2_ino_t, int, ext2_dir_entry* entry, int, int, char*, void* vi
   return 0;
 }
 
-int visit_xattr(char* name, char* value, std::size_t size, void* xattrs) {
-  (*static_cast<std::map<std::string, std::string>*>(xattrs))[name] = std::string(value, size);
+int visit_xattr(char* name, char*, std::size_t, void* names) {
+  static_cast<std::vector<std::string>*>(names)->emplace_back(name);
   return 0;
 }
 
@@ -102,10 +102,19 @@ struct Ext4Image::State {
 
   [[nodiscard]] std::map<std::string, std::string> xattrs(ext2_ino_t number) const {
     std::map<std::string, std::string> found;
+    std::vector<std::string> names;
     ext2_xattr_handle* handle = nullptr;
     require_ok(ext2fs_xattrs_open(fs, number, &handle), "cannot open attributes");
-    const errcode_t error = ext2fs_xattrs_read(handle);
-    if (error == 0) ext2fs_xattrs_iterate(handle, visit_xattr, &found);
+    errcode_t error = ext2fs_xattrs_read(handle);
+    if (error == 0) error = ext2fs_xattrs_iterate(handle, visit_xattr, &names);
+    for (const std::string& name : names) {
+      void* value = nullptr;
+      std::size_t size = 0;
+      // It makes Linux's form of an access control list from the one on disk.
+      if (error == 0) error = ext2fs_xattr_get(handle, name.c_str(), &value, &size);
+      if (error == 0) found[name] = std::string(static_cast<const char*>(value), size);
+      ext2fs_free_mem(&value);
+    }
     ext2fs_xattrs_close(&handle);
     require_ok(error, "cannot read attributes");
     return found;
