@@ -33,7 +33,7 @@ class Blocks {
   /// Adjacent pieces are written together. `offset` is in the file system.
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
 
-  /// Writes what is still in memory, and makes the file `blocks` long.
+  /// Writes the last bytes, and makes the file `blocks` long.
   void finish(std::uint64_t blocks);
 
   /// The number of blocks from the front to the last one that was handed out.

@@ -14,7 +14,7 @@ constexpr std::string_view kLostAndFound = "lost+found";
 constexpr std::size_t kMaxShortLink = sizeof(DiskInode::block) - 1;
 constexpr std::uint32_t kSectorsPerBlock = kBlockSize / 512;
 
-/// Signed 32 bits, and two more above them: 1901 to 2446. What is outside becomes the nearest.
+/// Signed 32 bits, and two more above them: 1901 to 2446. Times outside become the nearest.
 struct DiskTime {
   std::uint32_t seconds;
   std::uint32_t extra;
@@ -68,6 +68,7 @@ void Metadata::number_inodes() {
   const bool has_own = tree_.find(Tree::kRoot, kLostAndFound) != kNone;
   first_number_ = kFirstFreeInode + (has_own ? 0 : 1);
   numbers_.resize(tree_.inodes());
+  order_.reserve(tree_.inodes());
   order_.push_back(Tree::kRoot);
   numbers_[tree_.inode_id(Tree::kRoot)] = kRootInode;
   for (std::size_t i = 0; i < order_.size(); ++i) {

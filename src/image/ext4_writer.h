@@ -1,7 +1,6 @@
 // Writes an ext4 file system from the front to the back.
 //
-//   superblock, descriptors │ contents as they come │ directories, links, attributes │ bitmaps,
-//   inodes
+//   superblock │ descriptors │ contents │ directories, long links, attributes │ bitmaps │ inodes
 //
 // It has no journal and no free space unless asked for: it is meant to be mounted read-only, below
 // an overlay.

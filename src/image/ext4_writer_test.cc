@@ -249,7 +249,7 @@ TEST(Ext4Contents, ShortGapsAreBlocksThatTakeNoRoomOnTheHost) {
   EXPECT_LT(bytes_on_disk(image.path()), 12 * kMiB);
 }
 
-TEST(Ext4Contents, AFileOf43GiBMayBeHolesUpToItsEnd) {
+TEST(Ext4Contents, FileOf43GiBOfHolesIsKept) {
   TestImage image;
   image.layers.begin_layer();
   add_file(image, "a", 43 * kGiB,
@@ -263,7 +263,7 @@ TEST(Ext4Contents, AFileOf43GiBMayBeHolesUpToItsEnd) {
   EXPECT_EQ(files.at("b").blocks, 0U);
 }
 
-TEST(Ext4Contents, AFileOf43GiBOfBlocksTakesTwoLeaves) {
+TEST(Ext4Contents, FileOf43GiBOfBlocksTakesTwoLeaves) {
   TestImage image;
   image.layers.begin_layer();
   constexpr std::uint64_t kHoles = 288;  // after which shorter gaps than 4 MiB are blocks
@@ -285,7 +285,7 @@ TEST(Ext4Contents, AFileOf43GiBOfBlocksTakesTwoLeaves) {
   EXPECT_EQ(read.read(a, kSize - 2, 2), std::string("\0z", 2));
 }
 
-TEST(Ext4Contents, TheMostScatteredFileHasRoomInItsTree) {
+TEST(Ext4Contents, MostScatteredFileFitsInItsExtentTree) {
   TestImage image;
   image.layers.begin_layer();
   std::uint64_t pieces = 0;
@@ -394,7 +394,7 @@ TEST(Ext4Size, WithoutAMinimumNoBlockIsFree) {
   EXPECT_EQ(testing::Ext4Image(image.path()).free_blocks(), 3U);
 }
 
-TEST(Ext4Size, AMinimumGivesFreeBlocksAndInodesInProportion) {
+TEST(Ext4Size, MinimumGivesFreeBlocksAndInodesInProportion) {
   for (const std::uint64_t size : {10 * kMiB, 128 * kMiB, 128 * kMiB + 4096, 3 * kGiB + 1}) {
     TestImage image;
     image.add_layer({file("a", "x")});

@@ -33,7 +33,7 @@ class FileSystemWriter {
   /// A piece of it, behind the last one. A gap between two pieces is a hole.
   virtual void data(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
 
-  /// Ends the file. What is missing up to `size` is a hole.
+  /// Ends the file. From its last piece up to `size` there is a hole.
   virtual void end(std::uint64_t size) = 0;
 
   /// Frees the blocks of files that no tree will name. `files` is sorted.

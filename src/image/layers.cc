@@ -152,6 +152,8 @@ void Layers::add_directory(const LayerEntry& entry, const Place& place) {
 
 void Layers::add_hard_link(const LayerEntry& entry, const Place& place) {
   check_path(entry.link_target);
+  // First: it may replace the target.
+  const EntryId directory = make_parents(place.directory);
   const std::string_view path = without_end(entry.link_target);
   const std::size_t slash = path.rfind('/');
   const EntryId target_directory =
@@ -160,7 +162,6 @@ void Layers::add_hard_link(const LayerEntry& entry, const Place& place) {
       target_directory == kNone ? kNone : tree_.find(target_directory, path.substr(slash + 1));
   if (target == kNone) refuse_entry("it is a hard link to " + quoted(path) + ", which is missing");
   if (tree_.is_directory(target)) refuse_entry("it is a hard link to a directory, " + quoted(path));
-  const EntryId directory = make_parents(place.directory);
   if (tree_.find(directory, place.name) == target) return tree_.set_layer(target, layer_);
   if (tree_.inode_of(target).names >= kMaxNames) {
     refuse_entry("it is a hard link to a file with 65000 names");
@@ -224,7 +225,7 @@ Inode Layers::inode_of(const LayerEntry& entry, InodeType type) {
           entry.link_target.find('\0') != std::string::npos) {
         refuse_entry("its link target is empty, longer than 4095 bytes, or has a zero byte");
       }
-      inode.permissions = 0777;  // Linux knows no others
+      inode.permissions = 0777;  // as Linux shows all of them
       inode.target = tree_.add_target(entry.link_target);
       break;
     case InodeType::character_device:

@@ -39,10 +39,10 @@ struct LayerEntry {
   std::string default_acl = {};  ///< SCHILY.acl.default.
 };
 
-/// Layers are added from the bottom. An entry replaces what is at its path; a directory over a
-/// directory replaces the attributes alone. The last of two entries of one path in a layer wins.
-/// Parents are resolved through the image's own symbolic links, never outside, and missing ones are
-/// made (root's, 0755, of 1970).
+/// Layers are added from the bottom. An entry replaces the one at its path, with all below it; a
+/// directory over a directory replaces the attributes alone. The last of two entries of one path in
+/// a layer wins. Parents are resolved through the image's own symbolic links, never outside, and
+/// missing ones are made (root's, 0755, of 1970).
 ///
 /// Whiteouts and opaque markers hide what lower layers have, wherever they stand in their layer. A
 /// directory of a lower layer that holds an entry of the current one stays.
@@ -89,7 +89,7 @@ class Layers {
   [[nodiscard]] EntryId existing_directory(std::string_view directory);
   [[nodiscard]] Inode inode_of(const LayerEntry& entry, InodeType type);
 
-  /// Removes `top` and what is below it, as far as it is of layers below `layer`.
+  /// Removes `top` and all entries below it, as far as they are of layers below `layer`.
   void remove(EntryId top, unsigned layer);
   void remove_entry(EntryId entry);
 

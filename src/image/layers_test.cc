@@ -254,6 +254,11 @@ TEST(HardLinks, RejectsMissingTargets) {
               HasSubstr("missing"));
 }
 
+TEST(HardLinks, RejectsATargetThatBecameTheirParent) {
+  EXPECT_THAT(refusal_of({{file("a", "x")}, {hard_link("a/b", "a")}}),
+              HasSubstr("hard link to a directory"));
+}
+
 TEST(HardLinks, RejectsDirectories) {
   EXPECT_THAT(refusal_of({{directory("b"), hard_link("a", "b")}}), HasSubstr("a directory, 'b'"));
 }
@@ -313,7 +318,7 @@ TEST(Symlinks, RejectsTargetsThatLinuxDoesNotAccept) {
   EXPECT_THAT(refusal_of({{symlink("a", "")}}), HasSubstr("link target"));
 }
 
-// --- what is left out, and what is refused ---
+// --- left out, and refused ---
 
 TEST(LeftOut, DeviceZeroHidesWhatWasThere) {
   EXPECT_THAT(merged({{file("a"), file("b")}, {device("a", 0, 0), device("c", 0, 1)}}),

@@ -45,7 +45,8 @@ std::string_view take_text(std::string_view& text, std::size_t size) {
 
 TextId TextPool::add(std::string_view text) {
   if (text.size() > kChunk) exceed("a text in it has more than 256 KiB");
-  if (text.size() > kChunk - used_) {
+  // An empty text has an address, too.
+  if (text.size() >= kChunk - used_) {
     chunks_.push_back(std::make_unique_for_overwrite<char[]>(kChunk));
     used_ = 0;
   }
@@ -238,7 +239,7 @@ EntryId Tree::find(EntryId directory, std::string_view name) const {
 }
 
 EntryId Tree::walk(std::string_view path, const OnNoDirectory& on_no_directory) {
-  // What is left of the path, and of the targets of links on the way; the last one comes first.
+  // The rest of the path, and of the targets of links on the way; the last one comes first.
   std::array<std::string_view, kMaxLinksFollowed + 1> pending;
   pending[0] = path;
   std::size_t depth = 1;

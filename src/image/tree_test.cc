@@ -68,7 +68,7 @@ TEST(Tree, KeepsXattrsAndTargets) {
   EXPECT_EQ(tree.add_xattrs({}), kNone);
 }
 
-TEST(Tree, WalkStopsAtTheRootAndEndsWhereItIsTold) {
+TEST(Tree, WalkStopsAtTheRootAndEndsAtMissingDirectories) {
   Tree tree;
   const EntryId a = tree.add(Tree::kRoot, "a", tree.add_inode(kEmptyDirectory), 1);
   EXPECT_EQ(tree.walk("", no_directory), Tree::kRoot);

@@ -10,6 +10,7 @@ int main(int argc, char** argv) try {
   if (argc != 2) throw std::runtime_error("usage: make_fuzz_seeds DIRECTORY");
   pyro::testing::write_documents(argv[1]);
   pyro::testing::write_archives(argv[1]);
+  pyro::testing::write_layers(argv[1]);
   pyro::testing::write_messages(argv[1]);
   return 0;
 } catch (const std::exception& error) {

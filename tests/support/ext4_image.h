@@ -37,7 +37,7 @@ struct Ext4Extent {
   friend bool operator==(const Ext4Extent&, const Ext4Extent&) = default;
 };
 
-/// All functions throw std::runtime_error with what is wrong.
+/// All functions throw std::runtime_error with the fault.
 class Ext4Image {
  public:
   static constexpr std::uint64_t kMaxContent = std::uint64_t{16} << 20;
@@ -60,8 +60,8 @@ class Ext4Image {
   [[nodiscard]] std::uint64_t free_blocks() const;
   [[nodiscard]] std::uint64_t free_inodes() const;
 
-  /// Compares both bitmaps, the counts and the numbers of links with what is in use: some of what
-  /// e2fsck does, without another process.
+  /// Compares both bitmaps, the counts and the numbers of links with the files: some of the work of
+  /// e2fsck, without another process.
   void check() const;
 
  private:

@@ -41,6 +41,8 @@ class Corpus {
 void write_documents(const std::filesystem::path& root);
 /// ... tar archives, whole and packed.
 void write_archives(const std::filesystem::path& root);
+/// ... the layers of container images.
+void write_layers(const std::filesystem::path& root);
 /// ... what other processes say: a guest, QEMU, the extractor.
 void write_messages(const std::filesystem::path& root);
 

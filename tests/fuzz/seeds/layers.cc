@@ -1,0 +1,37 @@
+// Seeds of layers, a line for each entry: its type, a character for its attributes, its path and
+// the target of a link. A line that begins with '-' is the next layer.
+#include "seeds/corpus.h"
+
+namespace pyro::testing {
+
+void write_layers(const std::filesystem::path& root) {
+  const Corpus corpus(root, "image_tree");
+  corpus.add("replaced", "d0 a\nf1 a/b\nf2 c\n-\nf3 a/b\nd4 c\nf5 c/d\nd6 a\n-\nf7 a\n");
+  corpus.add("whiteouts",
+             "fa a\nfb b/c\nfc b/d/e\n-\nf0 .wh.a\nf1 a\nf2 b/d/f\nf0 b/.wh.d\nf0 .wh.x\n");
+  corpus.add("opaque",
+             "d0 a\nf1 a/b\nf2 a/c/d\nf3 e\n-\nf4 a/new\nf0 a/.wh..wh..opq\nd0 a\n-\n"
+             "f0 .wh..wh..opq\nf9 z\n");
+  corpus.add("bad-whiteouts", "f0 .wh.\n");
+  corpus.add("whiteout-directory", "d0 .wh.a\n");
+  corpus.add("aufs", "f0 .wh..wh.aufs\nd0 .wh..wh.plnk\nf0 .wh..wh.plnk/x\nf0 .wh.a/b\n");
+  corpus.add("symlinks",
+             "d0 usr/lib\nl0 lib usr/lib\nl0 s /lib\nl0 up ../../usr\n-\nf1 lib/a\n"
+             "f2 s/b\nf3 up/lib/c\nf0 lib/.wh.a\nl0 gone x/y\nf4 gone/z\n");
+  corpus.add("loop", "l0 a b\nl0 b a\nf0 a/x\n");
+  corpus.add("hard-links",
+             "f1 a\nh0 b a\nl2 l b\nh0 m l\n-\nh0 c b\nf0 .wh.a\nf3 b\nh0 c c\n"
+             "d0 d\nf4 d/x\nh0 d d/x\n");
+  corpus.add("hard-link-of-parent", "f1 a\n-\nh0 a/b a\n");
+  corpus.add("hard-link-missing", "h0 a b\n");
+  corpus.add("kinds", "c1 n\nb2 m\np3 p\nc0 z\nl4 l " + std::string(100, 't') + "\nf5 .\nd6 ./\n");
+  corpus.add("left-out", "f0 stargz.index.json\nf1 a/stargz.index.json\nf2 n\n-\nc0 n\n");
+  corpus.add("attributes", "f~ a\nd} b\nl| c d\nf{ e\nfz f\nfy g\nfx h\nfw i\nfv j\nfu k\n");
+  corpus.add("implied", "f1 a/b/c\n-\nf2 a/b/c/d\nf3 a\n-\nf4 a/x\nf5 a/x/y\n");
+  corpus.add("lost-and-found", "d1 lost+found\nf2 lost+found/a\n-\nf0 .wh.lost+found\n");
+  corpus.add("dots", "f1 ../a\n");
+  corpus.add("slashes", "f1 //a/./b//\nd2 /\nf3 a/../b\n");
+  corpus.add("long", "f1 " + std::string(255, 'n') + "\nf2 " + std::string(256, 'n') + "\n");
+}
+
+}  // namespace pyro::testing
