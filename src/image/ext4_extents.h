@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <span>
 #include <vector>
 
@@ -17,6 +18,18 @@ struct Run {
   std::uint32_t logical = 0;
   std::uint32_t physical = 0;
   std::uint32_t count = 0;
+};
+
+struct FileContent {
+  std::uint64_t size = 0;
+  std::uint32_t first_run = 0;
+  std::uint32_t runs = 0;
+};
+
+/// By FileId.
+struct Contents {
+  std::deque<FileContent> files;
+  std::deque<Run> runs;  ///< Those of one file are adjacent.
 };
 
 /// A tree of at most one level below the inode: enough for kMaxFileSize (ext4_writer.h).

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "image/ext4_blocks.h"
-#include "image/ext4_writer.h"
+#include "image/ext4_extents.h"
 #include "image/ext4_xattrs.h"
 #include "image/tree.h"
 

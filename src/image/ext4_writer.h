@@ -7,7 +7,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <span>
 
 #include "image/ext4_blocks.h"
@@ -15,21 +14,6 @@
 #include "image/file_system_writer.h"
 
 namespace pyro::image {
-
-namespace ext4 {
-
-struct FileContent {
-  std::uint64_t size = 0;
-  std::uint32_t first_run = 0;
-  std::uint32_t runs = 0;
-};
-
-struct Contents {
-  std::deque<FileContent> files;
-  std::deque<Run> runs;  ///< Those of one file are adjacent.
-};
-
-}  // namespace ext4
 
 /// A gap of at least kMinHole bytes in a file becomes a hole. Shorter ones get blocks that are not
 /// written: they take no room on the host, either.

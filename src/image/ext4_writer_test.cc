@@ -11,6 +11,7 @@
 
 #include "image/posix_acl.h"
 #include "image/test_image.h"
+#include "support/temp_dir.h"
 
 namespace pyro::image {
 namespace {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "image/test_image.h"
+#include "support/temp_dir.h"
 
 namespace pyro::image {
 namespace {

@@ -15,7 +15,6 @@
 #include "image/layers.h"
 #include "support/ext4_image.h"
 #include "support/process.h"
-#include "support/temp_dir.h"
 
 namespace pyro::image {
 
