@@ -90,7 +90,7 @@ struct Superblock {
   std::array<std::uint32_t, 3> of_64_bits = {};
   std::uint16_t min_extra_inode_size = 32;
   std::uint16_t wanted_extra_inode_size = 32;
-  std::array<std::uint32_t, 5> of_raid = {};
+  std::array<std::uint32_t, 5> flags_and_raid = {};
   std::uint8_t log_groups_per_flex = 4;
   std::array<std::uint8_t, 651> rest = {};
 };

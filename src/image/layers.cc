@@ -90,10 +90,15 @@ void Layers::end_layer() {
   if (!dropped_.empty()) writer_.drop(std::exchange(dropped_, {}));
 }
 
-bool Layers::add(const LayerEntry& entry) try { return apply(entry); } catch (Error& error) {
-  if (error.code() == ErrorCode::integrity)
-    error.add_context("cannot unpack " + quoted(entry.path));
-  throw;
+bool Layers::add(const LayerEntry& entry) {
+  try {
+    return apply(entry);
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::integrity) {
+      error.add_context("cannot unpack " + quoted(entry.path));
+    }
+    throw;
+  }
 }
 
 bool Layers::apply(const LayerEntry& entry) {
