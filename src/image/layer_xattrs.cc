@@ -62,8 +62,8 @@ std::vector<Xattr> kept_xattrs(const LayerEntry& entry) {
   // The last of a name counts.
   std::ranges::reverse(kept);
   std::ranges::stable_sort(kept, {}, &Xattr::name);
-  const auto again = std::ranges::unique(kept, {}, &Xattr::name);
-  kept.erase(again.begin(), again.end());
+  const auto same_name = [](const Xattr& a, const Xattr& b) { return a.name == b.name; };
+  kept.erase(std::unique(kept.begin(), kept.end(), same_name), kept.end());
   for (const Xattr& xattr : kept) {
     if (xattr.name == kAccessAcl || xattr.name == kDefaultAcl) check_acl_fits(entry, xattr.name);
   }
