@@ -152,7 +152,7 @@ void Metadata::list_extents(const FileContent& file) {
 StoredXattrs Metadata::xattrs_of(EntryId entry) const try {
   return store_xattrs(tree_.xattrs(tree_.inode_of(entry)));
 } catch (Error& error) {
-  error.add_context("cannot unpack " + quoted(tree_.path(entry)));
+  error.add_context("cannot unpack " + quoted_path(tree_.path(entry)));
   throw;
 }
 

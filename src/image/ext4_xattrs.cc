@@ -58,7 +58,7 @@ DiskXattr disk_xattr(const Xattr& xattr) {
       return {.prefix = index, .name = xattr.name.substr(text.size()), .value = xattr.value};
     }
   }
-  throw Error(ErrorCode::integrity, "ext4 cannot keep the attribute " + quoted(xattr.name));
+  throw Error(ErrorCode::integrity, "ext4 cannot keep the attribute " + quoted_path(xattr.name));
 }
 
 std::uint32_t hash_of(const DiskXattr& xattr) {

@@ -274,7 +274,7 @@ EntryId Tree::walk(std::string_view path, const OnNoDirectory& on_no_directory) 
 
 // --- paths ---
 
-std::string quoted(std::string_view path) {
+std::string quoted_path(std::string_view path) {
   constexpr std::size_t kMaxShown = 400;
   // what() ends at a zero byte.
   const std::size_t shown = std::min({path.size(), kMaxShown, path.find('\0')});
