@@ -15,8 +15,8 @@
 
 namespace pyro::image {
 
-/// A gap of at least kMinHole bytes in a file becomes a hole. Shorter ones get blocks that are not
-/// written: they take no room on the host, either.
+/// A gap of at least kMinHole bytes in a file becomes a hole; where a file has very many holes, a
+/// longer one. Shorter gaps get blocks that are not written: they take no room on the host, either.
 class Ext4Writer final : public FileSystemWriter {
  public:
   static constexpr std::uint64_t kDefaultMaxSize = std::uint64_t{64} << 30;
