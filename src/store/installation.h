@@ -97,8 +97,8 @@ class Stores {
   std::vector<CacheLayout> layouts_;
 };
 
-/// Compares the artifacts on disk with their recorded sizes and digests. Holes are not read. `progress`
-/// may be null.
+/// Compares the artifacts on disk with their recorded sizes and digests. Holes are not read.
+/// `progress` may be null.
 /// @throws Error(interrupted)
 [[nodiscard]] VerifyReport verify_installation(const CacheLayout& layout,
                                                const Environment& environment,
