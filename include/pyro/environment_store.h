@@ -158,7 +158,7 @@ struct PruneReport {
   std::vector<std::string> deleted_environment_dirs;  ///< Sorted. In a dry run: to be deleted.
   std::uint64_t bytes_reclaimed = 0;                  ///< Disk space, not apparent sizes.
   std::vector<std::string> skipped_in_use;            ///< Kept, because in use.
-  std::vector<std::string> skipped_other_catalog;     ///< Kept for lack of PruneOptions::unknown.
+  std::vector<std::string> skipped_other_catalog;     ///< Kept: their catalog file is not loaded.
   std::vector<Failure> failed;
   bool dry_run = false;
 };
@@ -171,7 +171,8 @@ struct InstallUsage {
   std::optional<std::string> name = {};
   std::optional<std::string> version = {};
   std::uint64_t disk_bytes = 0;
-  /// The disk space of its prepared states in bytes. Of several versions only the first has them.
+  /// The disk space of its prepared states in bytes. If several versions are installed, only the
+  /// first entry counts them.
   std::uint64_t prepared_bytes = 0;
   /// When it was installed or last booted, to the second.
   std::optional<std::chrono::system_clock::time_point> last_used = {};
@@ -292,8 +293,8 @@ class EnvironmentStore {
   ///
   /// Pins of the catalog apply: the image itself must be the pinned one; annotations about its
   /// origin are ignored. If neither the catalog nor the user's catalog file has the environment,
-  /// the entry in the image is added to that file. Stores whose catalogs load the file later have
-  /// it.
+  /// the entry in the image is added to that file. Stores that load this file afterwards have the
+  /// entry.
   /// @throws Error(not_found) if there is no such image or entry; (failed) if the catalog has
   /// another version; else as pull().
   EnvironmentStatus import_from(const OpenLayout& layout, std::string_view name,

@@ -228,11 +228,11 @@ void report(const Error& error, bool json, const Terminal& out, const Terminal& 
 void declare(Arguments& arguments, GlobalOptions& options) {
   arguments.path("--cache-dir", "DIR", options.cache_dir, "Keep environments in DIR");
   arguments.paths("--store", "DIR", options.stores,
-                  "Look for what is installed in DIR, too, and only read it;\nmay be repeated");
+                  "Also use the installs in DIR, which is only read;\nmay be repeated");
   arguments.paths("--catalog", "FILE", options.catalogs,
                   "Add the environments of a catalog file; may be repeated");
   arguments.path("--runtime-dir", "DIR", options.runtime_dir,
-                 "Install from the runtime bundle in DIR where it can serve");
+                 "Install from the runtime bundle in DIR if it has the\nenvironment");
   arguments.path("--ca-file", "FILE", options.ca_file,
                  "Trust the certificate authorities in FILE (PEM) instead of\nthe system's");
   arguments.value(
@@ -244,11 +244,10 @@ void declare(Arguments& arguments, GlobalOptions& options) {
         options.trusted_realms.push_back(text);
       },
       "Send registry credentials to this token server, too;\nmay be repeated");
-  arguments.flag("--offline", options.offline, "Ask no host for anything");
-  arguments.counter(
-      "-v,--verbose", options.verbosity,
-      "Say which cache and catalogs are used, and what else may\nbe of interest; -vv: "
-      "every request, too");
+  arguments.flag("--offline", options.offline, "Send no requests");
+  arguments.counter("-v,--verbose", options.verbosity,
+                    "Show the cache and catalogs that are used, and further\ninformation; -vv: "
+                    "also every request");
   if (!arguments.knows("--version")) {
     arguments.flag("--version", options.version, "Print the version");
   }

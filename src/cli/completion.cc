@@ -332,10 +332,11 @@ constinit const CommandEntry kCompletionCommand{
     .operands = "bash|zsh|fish",
     .min_operands = 1,
     .max_operands = 1,
-    .purpose = "Print what makes a shell complete pyro's words",
+    .purpose = "Print a completion script for a shell",
     .details =
-        "Commands, options, their values, and the names of the environments there are at that\n"
-        "moment. The package puts the scripts where the shells find them by themselves.\n",
+        "Completes commands, options, their values, and the names of environments. The Debian "
+        "package\n"
+        "installs the scripts.\n",
     .examples =
         "  source <(pyro completion bash)                        # in ~/.bashrc\n"
         "  source <(pyro completion zsh)                         # in ~/.zshrc, after compinit\n"

@@ -168,12 +168,12 @@ std::string command_reference() {
   for (const auto& [usage, purpose] : plain_commands()) {
     contents.emplace_back(code(std::string("pyro ") + usage), purpose);
   }
-  return "# Commands\n\nEvery command, option, variable and exit code. Made from the source of "
-         "`--help`; a test holds it to that.\n" +
+  return "# Commands\n\nEvery command, option, variable and exit code. Generated from the texts of "
+         "`--help`; a test checks that it is current.\n" +
          table("command", contents) +
          "\n## Options of every command\n\nBefore or after the command.\n" +
          option_table(global_options()) +
-         "\n## Sizes and times\n\nWhere an option says nothing else.\n" +
+         "\n## Sizes and times\n\nUnless an option says otherwise.\n" +
          meaning_table("value", notations()) + sections + "\n## Environment variables\n" +
          meaning_table("variable", environment_variables()) + "\n## Exit codes\n" +
          meaning_table("code", exit_codes());

@@ -27,27 +27,28 @@ constexpr Meaning kVariables[] = {
     {"PYRO_OFFLINE", "1: as --offline"},
     {"PYRO_TRUST_REALM", "hosts, separated by commas: as --trust-realm"},
     {"PYRO_RETRIES, PYRO_RETRY_DELAY", "as --retries and --retry-delay of 'env pull'"},
-    {"PYRO_KEEP_AFTER", "the time after which a transfer is worth going on with (2s)"},
+    {"PYRO_KEEP_AFTER",
+     "minimum duration of a broken download that the next pull\nresumes (default 2s)"},
     {"REGISTRY_AUTH_FILE", "registry credentials, and no others; see 'registry login'"},
-    {"DOCKER_CONFIG", "else: the directory of the config.json that has them"},
-    {"XDG_RUNTIME_DIR", "else: where containers/auth.json is looked for first"},
+    {"DOCKER_CONFIG", "directory of config.json, if REGISTRY_AUTH_FILE is not set"},
+    {"XDG_RUNTIME_DIR", "its containers/auth.json, if neither of them is set"},
     {"PYRO_QEMU", "the machine monitor, else qemu-system-x86_64 in $PATH"},
     {"PYRO_KVM", "off: /dev/kvm is not used; require: no machine without it"},
-    {"CONTAINERS_REGISTRIES_CONF", "mirrors and such; else containers/registries.conf and .d"},
+    {"CONTAINERS_REGISTRIES_CONF", "mirrors; else containers/registries.conf and .d"},
     {"SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust instead of the system's"},
     {"https_proxy, HTTPS_PROXY", "the proxy for https"},
     {"http_proxy", "the proxy for plain http; in lower case only"},
-    {"all_proxy, ALL_PROXY", "the proxy for whatever has none of its own"},
+    {"all_proxy, ALL_PROXY", "the proxy for schemes without a proxy of their own"},
     {"no_proxy, NO_PROXY", "hosts, .domains and 10.0.0.0/8 that are reached without one"},
-    {"XDG_CACHE_HOME", "where caches are, else ~/.cache"},
+    {"XDG_CACHE_HOME", "the directory of caches, else ~/.cache"},
     {"XDG_CONFIG_HOME", "pyro/catalog.d/*.json, containers/auth.json; else ~/.config"},
-    {"HOME", "where ~ is"},
-    {"PATH", "where qemu-system-x86_64 and credential helpers are"},
-    {"LD_LIBRARY_PATH", "handed on to the process that unpacks"},
+    {"HOME", "the directory that ~ stands for"},
+    {"PATH", "directories of qemu-system-x86_64 and credential helpers"},
+    {"LD_LIBRARY_PATH", "passed on to the extractor"},
     {"PYRO_LIBRARY, PYRO_EXECUTABLE",
      "of the Python module: libpyro.so and pyro, unless installed"},
     {"NO_COLOR", "no colours"},
-    {"TERM", "dumb: neither colours nor a progress bar; 'run -t' hands it on"},
+    {"TERM", "dumb: neither colours nor a progress bar; 'run -t' passes it on"},
     {"LC_ALL, LC_CTYPE, LANG", "a UTF-8 locale: more than ASCII is shown"},
 };
 
@@ -59,9 +60,9 @@ constexpr Meaning kExitCodes[] = {
     {"4", "network or registry, refused credentials"},
     {"5", "integrity: wrong digests, unusable archives, verify found a difference"},
     {"6", "local file system"},
-    {"75", "busy: another process holds what is needed"},
+    {"75", "busy: another process holds a lock"},
     {"130", "interrupted"},
-    {"of 'run'", "the command's own; 124 to 127 as 'pyro run --help' says"},
+    {"of run, shell", "that of the command; 124 to 127: see 'pyro run --help'"},
 };
 
 constexpr Meaning kNotations[] = {
@@ -75,11 +76,10 @@ constexpr Meaning kFiles[] = {
     {"~/.config/pyro/catalog.d/*.json", "catalogs; user.json is what 'env add' writes"},
     {"~/.config/containers/auth.json, ~/.docker/config.json", "credentials for registries"},
     {"/etc/containers/registries.conf, ~/.config/containers/registries.conf",
-     "mirrors, and which registries are blocked or may speak plain http; the user's instead of "
-     "the\n"
-     "system's, and what is in the directories registries.conf.d beside them"},
+     "mirrors, blocked registries, and registries that may use plain http; the user's file\n"
+     "replaces the system's. Files in the directories registries.conf.d are read, too"},
     {"/etc/containers/certs.d, /etc/docker/certs.d, ~/.config/containers/certs.d",
-     "authorities and client certificates of single registries"},
+     "certificate authorities and client certificates of registries"},
 };
 
 using Lines = std::vector<std::pair<std::string, std::string>>;
@@ -198,7 +198,7 @@ std::span<const Meaning> files() noexcept {
 
 std::string overview(const Terminal& terminal) {
   return title(terminal) + commands_in_short() + heading(terminal, "Start here") +
-         "  pyro env list                 what there is\n"
+         "  pyro env list                 list environments\n"
          "  pyro run debian:12 uname -a   run a command in one\n"
          "  pyro prepare debian:12        make the next runs fast\n"
          "  pyro help                     options, variables, exit codes\n"

@@ -53,7 +53,7 @@ std::string encode(const CommandRequest& request, const StreamChoice& streams) {
   return text;
 }
 
-/// Of two variables with one name, the later counts; those that all have come last of all.
+/// The last definition of a name counts. Defaults apply only to names that are not set.
 std::vector<char*> environment(const std::vector<char*>& asked, bool terminal) {
   std::vector<char*> result;
   const auto add = [&result](char* variable) {
@@ -128,7 +128,7 @@ class Waiter {
     return Step::program;
   }
 
-  // The first that the leader of a session opens is the session's.
+  // The first terminal that a session leader opens becomes its controlling terminal.
   static bool take(const char* terminal) {
     const int fd = ::open(terminal, O_RDWR | O_CLOEXEC);
     return fd >= 0 && ::dup2(fd, STDIN_FILENO) >= 0 && ::dup2(fd, STDOUT_FILENO) >= 0 &&
@@ -207,7 +207,7 @@ StartFailure WaitingProcess::become(const CommandRequest& request, const StreamC
   StartFailure failure;
   if (!told) failure = {errno, "cannot start a process"};
   request_.close();
-  // That it is a command now closes the other end.
+  // A successful exec closes the other end, and this reads nothing.
   Report report;
   if (told && read_all(report_.get(), &report, sizeof report)) failure = describe(report, request);
   report_.close();

@@ -122,11 +122,11 @@ struct RefusalPayload {
 enum class EntryKind : std::uint8_t { file = 1, directory, link };
 
 struct EntryPayload {
-  std::int64_t modified = 0;  ///< Seconds since 1970,
+  std::int64_t modified = 0;  ///< Modification time: seconds since 1970.
   std::uint16_t mode = 0;     ///< The permission bits.
   EntryKind kind{};
   std::uint8_t reserved = 0;
-  std::uint32_t nanoseconds = 0;  ///< and what comes on top of them.
+  std::uint32_t nanoseconds = 0;  ///< Modification time: nanoseconds.
 };
 static_assert(sizeof(EntryPayload) == 16 && sizeof(StartPayload) == 72 && sizeof(RunPayload) == 8);
 

@@ -104,15 +104,15 @@ class PullSession {
 
   /// The bytes of this attempt are wrong, and another attempt may get the right ones.
   void request_restart() noexcept { restart_requested_ = true; }
-  /// Whether to restart after a failed attempt: if it requested that, and either a mirror failed in
-  /// it or no restart without a failed mirror has happened before.
+  /// True if a restart was requested and a mirror failed in this attempt. Without a failed mirror,
+  /// true only once.
   [[nodiscard]] bool should_restart() noexcept;
 
  private:
   std::set<std::string> failed_mirrors_;
   std::size_t failed_before_ = 0;  // mirrors, when the attempt began
   bool restart_requested_ = false;
-  bool has_restarted_ = false;  // without another failed mirror
+  bool has_restarted_ = false;  // without a failed mirror
 };
 
 /// One body that may take several responses, of one server or of several.

@@ -217,7 +217,7 @@ void RegistryClient::Impl::transfer(const Descriptor& blob, ResumableBody& body,
   hosts_.ask(Hosts::By::digest, work, can_go_on);
 }
 
-/// Gets at least the first `size` bytes, and ends the response there, which would bring all.
+/// Gets at least the first `size` bytes, then aborts the response, which would deliver all.
 void RegistryClient::Impl::get_front(Host& host, const Descriptor& blob, ResumableBody& body,
                                      std::uint64_t size) {
   struct Enough {};

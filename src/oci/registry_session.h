@@ -110,8 +110,8 @@ class Hosts {
     return ask(by, work, [](const Error&) { return true; });
   }
 
-  /// Asks `host` no more, because of `why`. False when it is no mirror, had failed before, or is
-  /// not to blame.
+  /// Excludes a mirror from this pull. Returns false if `host` is no mirror, is excluded already,
+  /// or did not cause `why`.
   bool mark_failed(const Host& host, const Error& why);
 
   [[nodiscard]] PullSession& session() noexcept { return *watch_.session; }

@@ -94,10 +94,9 @@ class SandboxedExtractor {
   void begin_layer(std::string label, const LayerForm& form = {});
 
   /// Its next compressed bytes; blocks while the extractor is busy.
-  /// @throws Error(integrity) above the limit of bytes, or some bytes after extracting failed: a
-  /// caller that hashes the bytes may find out first that they are the wrong ones, which is the
-  /// better error. Throws with the next chunk when other bytes would have made no difference: when
-  /// the extractor was killed or given up.
+  /// @throws Error(integrity) above the limit of bytes, or after a failed extraction. After a
+  /// failure some more bytes are accepted and discarded, so that a caller that hashes them can
+  /// report wrong bytes first. If the extractor was killed or stalled, the next chunk throws.
   void write(std::span<const std::byte> bytes);
 
   /// The layer is complete and its digest was right.

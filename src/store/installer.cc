@@ -95,7 +95,7 @@ InstallRecord record_of(const Environment& environment, const Provenance& proven
   return record;
 }
 
-/// Links to links, replaced by links in upper layers, may take more than one.
+/// Links to links that upper layers replace can need more than one additional pass.
 constexpr int kMaxRereads = 3;
 
 /// One pull, under the lock of its environment.

@@ -31,7 +31,7 @@ class UseLock {
   ~UseLock();
 
   /// Locks the directory open as `directory`, with a file in the folder open as `locks`. Nothing
-  /// while it is locked otherwise.
+  /// while another lock conflicts.
   /// @throws Error(filesystem)
   [[nodiscard]] static std::optional<UseLock> try_acquire(int locks, int directory, LockKind kind);
 

@@ -67,7 +67,7 @@ class Transaction {
   [[nodiscard]] std::vector<int> open_candidates();
 
   /// Syncs and renames the chosen candidates, and removes the others.
-  /// @throws Error(integrity) for content of another kind (stream/artifact_content.h)
+  /// @throws Error(integrity) for content of another kind (stream/artifacts.h)
   void keep(const std::vector<WrittenArtifact>& artifacts);
 
   /// Writes the record, and publishes as StagingDirectory does: all other files must have been

@@ -136,18 +136,18 @@ void ArtifactWriter::write(std::uint64_t offset, std::span<const std::byte> byte
     open_.written.push_back({offset, bytes.size()});
   }
   open_.position = offset + bytes.size();
-  if (open_.position - open_.flushed >= kHashStep) have_hashed();
+  if (open_.position - open_.flushed >= kHashStep) flush_written();
 }
 
 void ArtifactWriter::end_file(std::uint64_t size) {
   if (size != open_.size && !set_size(files_[open_.index], size)) {
     throw system_error("cannot write " + open_.subject, errno);
   }
-  have_hashed();
+  flush_written();
   hasher_.end(size);
 }
 
-void ArtifactWriter::have_hashed() {
+void ArtifactWriter::flush_written() {
   // Advice only: the fsync before publishing does the rest.
   ::sync_file_range(files_[open_.index], static_cast<off_t>(open_.flushed),
                     static_cast<off_t>(open_.position - open_.flushed), SYNC_FILE_RANGE_WRITE);

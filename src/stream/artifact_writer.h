@@ -136,7 +136,7 @@ class ArtifactWriter final : public DataSink {
   void begin_file(const Step& step);
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
   void end_file(std::uint64_t size);
-  void have_hashed();
+  void flush_written();
 
   std::array<OutputRing, 2> rings_;
 

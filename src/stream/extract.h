@@ -27,7 +27,7 @@ class ArtifactWriter;
 struct LayerForm {
   enum class Shape : std::uint32_t {
     tar,              ///< Compressed or not, detected by content.
-    file,             ///< One artifact: an initrd.img byte for byte, others as the next.
+    file,             ///< One artifact: initrd.img unchanged, others like compressed_file.
     compressed_file,  ///< One artifact, compressed or not, detected by content.
     archive,          ///< Compressed; unpacked as it is, into kArchiveFile.
   };

@@ -1,4 +1,4 @@
-// Finds the holes of a file: its blocks of zeros.
+// Holes: blocks of zeros in the content of a file are not written.
 #pragma once
 
 #include <array>

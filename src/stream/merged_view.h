@@ -151,7 +151,7 @@ class MergedView {
   };
   struct Target {
     LinkTarget target;
-    bool since_the_start = false;  // of this pass: it was not read before it was known
+    bool since_the_start = false;  // of this pass: no member of this path was skipped
   };
   class Choosing;
 

@@ -87,8 +87,8 @@ class GuestLink {
   std::string out_;
   std::size_t sent_ = 0;
   std::unique_ptr<char[]> in_;
-  std::size_t received_ = 0;  ///< Bytes in it,
-  std::size_t taken_ = 0;     ///< of which so many are no longer needed.
+  std::size_t received_ = 0;  ///< Bytes in `in_`.
+  std::size_t taken_ = 0;     ///< Bytes at its start that were consumed.
   bool ended_ = false;
 };
 

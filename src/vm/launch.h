@@ -74,9 +74,9 @@ class Launcher {
   const std::unique_ptr<MachineMonitor> monitor_;
 };
 
-/// The configs to try, in order: `asked`, and then one that every kernel boots on with its
-/// accelerator. Never from KVM to software, which is no security boundary: a guest could force that
-/// by ending.
+/// The configs to try, in order: `asked`, then q35 with the same accelerator, which every kernel
+/// supports. Software emulation, which is no security boundary, never replaces KVM: a guest could
+/// force that by ending.
 [[nodiscard]] std::vector<MachineConfig> fallback_configs(const MachineConfig& asked);
 
 /// The fastest config that works on this host.

@@ -113,8 +113,8 @@ class MachineMonitor {
                                                       const MachineFiles& files,
                                                       std::optional<int> memory) = 0;
 
-  /// Resumes from a state, which is not changed. The initramfs may be missing, and the kernel may
-  /// be any of the same format: the guest has read both.
+  /// Resumes from a state, which is not changed. The guest has loaded kernel and initramfs
+  /// already: the initramfs may be missing, and any kernel of the same format will do.
   /// @throws Error(failed) when the monitor fails, or does not answer in time; Error(interrupted)
   [[nodiscard]] virtual std::unique_ptr<Machine> resume(const MachineConfig& config,
                                                         const MachineFiles& files,

@@ -119,8 +119,8 @@ bool is_any(int directory, const std::function<bool(const struct stat&)>& what) 
   });
 }
 
-/// Why the state does not belong to the caller alone; nothing when it does. Verified before its
-/// rights are corrected, as installs are.
+/// Why the state cannot be trusted; nothing if it can. Excess write permission is removed, after a
+/// verification.
 std::optional<std::string> owner_problem(const CacheLayout& layout, int directory,
                                          const std::filesystem::path& path) try {
   if (is_any(directory, [](const auto& file) { return file.st_uid != ::geteuid(); })) {
@@ -158,7 +158,7 @@ json content_of(int file, const char* name, const std::stop_token& stop) {
   return {{"size", size}, {"digest", file_verity(file, size, name, stop).to_string()}};
 }
 
-/// The config that it was booted with, if it would be tried.
+/// The config that it was booted with, if fallback_configs(asked) has it.
 std::optional<MachineConfig> config_in(const json& manifest, const MachineConfig& asked) {
   const json kind = manifest.value("booted_on", json());
   for (const MachineConfig& config : fallback_configs(asked)) {

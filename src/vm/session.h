@@ -39,7 +39,7 @@ inline constexpr std::chrono::seconds kCopyIdleTimeout{60};
 /// Called for each entry that is left out.
 using Note = std::function<void(std::string_view)>;
 
-/// Calls `note`, which must outlive this, for the first notes only.
+/// A Note that passes the first few on to `note`, which must outlive it, and drops the rest.
 [[nodiscard]] Note limit_notes(const Note& note);
 
 /// Copies from the host to the guest. Entries that cannot be read or copied are left out.

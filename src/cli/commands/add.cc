@@ -13,10 +13,11 @@ class AddCommand : public Command {
   void declare(Arguments& arguments) override {
     arguments.text("--version", "VERSION", wanted_.version, "Its version (default 1.0.0)");
     arguments.parsed("--sha256", "HEX", wanted_.source_sha256, parse_checksum,
-                     "64 hexadecimal digits in lower case", "What the archive's checksum must be");
-    arguments.text("--description", "TEXT", wanted_.description, "What 'pyro env list' says of it");
+                     "64 hexadecimal digits in lower case", "The checksum of the archive");
+    arguments.text("--description", "TEXT", wanted_.description,
+                   "The description in 'pyro env list'");
     arguments.flag("--force", wanted_.replace,
-                   "Replace what was added under this name before, or\nhide a built-in one");
+                   "Replace an earlier entry of this name, or hide a\nbuilt-in one");
     declare_json(arguments);
   }
 
@@ -85,27 +86,28 @@ constinit const CommandEntry kAddCommand{
     .operands = "NAME SOURCE",
     .min_operands = 2,
     .max_operands = 2,
-    .purpose = "Put an environment of your own into the list",
+    .purpose = "Add an environment of your own to the catalog",
     .details =
-        "SOURCE is told by how it begins:\n"
-        "  https:// http:// file://  the URL of an archive; #sha256=HEX behind it is as --sha256\n"
-        "  / ./ ../ ~/               an archive, or a directory with vmlinux and rootfs.ext4 in "
-        "it,\n"
-        "                            a runtime bundle's profile, or an OCI image layout or "
-        "archive\n"
-        "                            of images, as 'pyro env export' and 'docker save' write them\n"
+        "The beginning of SOURCE determines its type:\n"
+        "  https:// http:// file://  the URL of an archive, optionally with its checksum as "
+        "#sha256=HEX\n"
+        "  / ./ ../ ~/               an archive; a directory with vmlinux and rootfs.ext4; a "
+        "runtime\n"
+        "                            bundle with one profile; an OCI image layout, or an archive "
+        "that\n"
+        "                            'pyro env export' or 'docker save' wrote\n"
         "  oci:DIR[:TAG]             an OCI image layout in a directory\n"
-        "  oci-archive:FILE[:TAG]    and one in a tar\n"
-        "  docker-archive:FILE[:TAG] what 'docker save' writes; TAG is its full name, as in "
+        "  oci-archive:FILE[:TAG]    an OCI image layout in a tar\n"
+        "  docker-archive:FILE[:TAG] an archive of 'docker save'; TAG is a full name, as in "
         "team/env:1\n"
-        "  all else                  HOST[:PORT]/REPOSITORY[:TAG][@DIGEST] in a registry, as it is "
-        "or\n"
-        "                            behind docker://\n"
-        "Registries are named in full (docker.io/library/NAME); the tag may be left out for "
-        "latest.\n"
-        "With a digest the image is pinned to it. Directories are copied when they are pulled.\n"
-        "Archives, also those of images, may be compressed with gzip, zstd, xz or bzip2.\n"
-        "The entry goes to $XDG_CONFIG_HOME/pyro/catalog.d/user.json.\n",
+        "  anything else             an image in a registry: "
+        "HOST[:PORT]/REPOSITORY[:TAG][@DIGEST],\n"
+        "                            optionally with the prefix docker://\n"
+        "Registries are named in full (docker.io/library/NAME); the default tag is latest. A "
+        "digest pins\n"
+        "the image. Directories are copied when they are pulled. Archives may be compressed with "
+        "gzip,\n"
+        "zstd, xz or bzip2. The entry goes to $XDG_CONFIG_HOME/pyro/catalog.d/user.json.\n",
     .examples =
         "  pyro env add tool:1 ghcr.io/team/tool:1.4 --description 'What we build with'\n"
         "  pyro env add mine ./out && pyro run mine -- uname -a\n"

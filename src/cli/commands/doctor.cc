@@ -93,9 +93,9 @@ class DoctorCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
     arguments.text("--environment", "NAME", environment_,
-                   "Also tell whether NAME is ready to run: cold, warm or\nstale");
+                   "Also check whether NAME is ready to run: cold, warm or\nstale");
     arguments.flag("--check-registry", options_.check_registries,
-                   "Also ask the catalog's registries whether they are\nthere; with --environment, "
+                   "Also send a request to the catalog's registries;\nwith --environment, "
                    "only its own");
     declare_machine(arguments, options_.machine);
     progress_.declare(arguments);
@@ -175,16 +175,17 @@ constinit const CommandEntry kDoctorCommand{
     .operands = "",
     .min_operands = 0,
     .max_operands = 0,
-    .purpose = "Tell whether this host can do the job",
+    .purpose = "Check whether this host can run machines",
     .details =
-        "Tries what can be tried: the cache's file system, the machine monitor, KVM. Below a\n"
-        "finding stands what to do about it. 'absent' marks an optional feature: some operations "
-        "cost\n"
-        "more without it. The exit code is 1 when something needed is missing. An environment is "
-        "cold\n"
-        "when it is not installed or was never prepared, warm when a run would start from its "
-        "saved\n"
-        "state, and stale when something has changed since.\n",
+        "Checks the cache's file system, QEMU and KVM. The line below a finding says how to fix "
+        "it.\n"
+        "'absent' marks an optional feature: some operations cost more without it. The exit code "
+        "is 1\n"
+        "if something required is missing. An environment is cold if it is not installed or was "
+        "never\n"
+        "prepared, warm if a run resumes from its prepared state, and stale if the environment, "
+        "QEMU or pyro\n"
+        "has changed since.\n",
     .examples =
         "  pyro doctor\n"
         "  pyro doctor --environment debian:12\n"

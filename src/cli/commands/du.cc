@@ -61,12 +61,13 @@ constinit const CommandEntry kDuCommand{
     .operands = "",
     .min_operands = 0,
     .max_operands = 0,
-    .purpose = "Show what the cache takes on disk, and when it was last used",
+    .purpose = "Show the disk space of the cache, and when installs were last used",
     .details =
-        "SIZE is disk space: holes take none, and of links into a runtime bundle the links alone\n"
-        "count. PREPARED is the saved state of its machines ('pyro prepare'). LAST USED is when "
-        "it\n"
-        "was installed or last booted; 'pyro env prune' goes by that. The total counts all.\n",
+        "SIZE is disk space without holes; for an install from a runtime bundle, only its links "
+        "count.\n"
+        "PREPARED is the saved state of its machines ('pyro prepare'). LAST USED is the "
+        "installation or the\n"
+        "last boot, which 'pyro env prune' goes by. The total includes everything.\n",
     .examples =
         "  pyro env du\n"
         "  pyro env du --json | jq .total_bytes\n"

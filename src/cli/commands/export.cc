@@ -84,12 +84,11 @@ constinit const CommandEntry kExportCommand{
     .max_operands = kAnyNumber,
     .purpose = "Write installed environments into one file",
     .details =
-        "For machines without a network, where 'pyro env import' reads it. The file is an OCI "
-        "image\n"
-        "layout in a tar, which skopeo and podman know as oci-archive; each environment is an "
-        "image\n"
-        "in it. The same installs give the same bytes. What is not as it was installed is "
-        "refused.\n",
+        "For machines without a network, where 'pyro env import' reads the file. It is an OCI "
+        "image layout\n"
+        "in a tar, which skopeo and podman call oci-archive; each environment is an image in it. "
+        "The same\n"
+        "installs give the same bytes. Modified files are refused.\n",
     .examples =
         "  pyro env export debian:12 -o debian.tar\n"
         "  pyro env export debian:12 debian:12-build -o - | ssh host 'cat > pyro.tar'\n"

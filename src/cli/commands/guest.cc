@@ -91,8 +91,8 @@ void declare_machine(Arguments& arguments, MachineOptions& options) {
       [&](const std::string& text) {
         options.network = text == "user" ? GuestNetwork::user : GuestNetwork::none;
       },
-      "none (default) or user; user where KIND is left away:\noutgoing connections, with your "
-      "rights; services on\nthe loopback interface of this host are reached, too,\nat 10.0.2.2",
+      "none (default) or user; --network alone means user:\noutgoing connections with your rights. "
+      "The guest also\nreaches services on this host's loopback interface,\nat 10.0.2.2",
       "user");
 }
 

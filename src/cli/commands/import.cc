@@ -18,7 +18,7 @@ class ImportCommand : public Command {
   void declare(Arguments& arguments) override {
     arguments.text("--as", "NAME", as_,
                    "Install the image as the environment NAME, whatever it\nsays of itself");
-    arguments.flag("--force", force_, "Replace what is installed even if it is the same image");
+    arguments.flag("--force", force_, "Replace the install even if it is the same image");
     progress_.declare(arguments);
     arguments.size("--max-size", max_size_, "Accept a root file system up to SIZE (default 64GiB)");
     declare_json(arguments);
@@ -112,19 +112,19 @@ constinit const CommandEntry kImportCommand{
     .operands = "FILE [NAME...]",
     .min_operands = 1,
     .max_operands = kAnyNumber,
-    .purpose = "Install environments out of a file, without a network",
+    .purpose = "Install environments from a file, without a network",
     .details =
-        "FILE is what 'pyro env export' or 'skopeo copy ... oci-archive:FILE' wrote, or a "
-        "directory\n"
-        "as of 'skopeo copy ... oci:DIR'. Without a NAME, all environments in it are imported. "
-        "What\n"
-        "is there is verified and unpacked as by 'pyro env pull', and what the catalog pins must "
-        "be\n"
-        "the pinned image itself. An export brings its catalog entry: it goes to\n"
-        "$XDG_CONFIG_HOME/pyro/catalog.d/user.json where the catalog does not know the name.\n"
-        "The file may be compressed with gzip, zstd, xz or bzip2. Prints the directory of each, "
-        "one\n"
-        "a line.\n",
+        "FILE was written by 'pyro env export' or 'skopeo copy ... oci-archive:FILE', or is a "
+        "directory that\n"
+        "'skopeo copy ... oci:DIR' wrote. Without a NAME, all environments in it are imported. "
+        "Files are\n"
+        "verified and unpacked as by 'pyro env pull', and a pin of the catalog must match the "
+        "image itself.\n"
+        "The catalog entry in an export is added to $XDG_CONFIG_HOME/pyro/catalog.d/user.json if "
+        "the catalog\n"
+        "does not have the name. The file may be compressed with gzip, zstd, xz or bzip2. Prints "
+        "the\n"
+        "directory of each environment, one per line.\n",
     .examples =
         "  pyro env import debian.tar\n"
         "  pyro env import pyro.tar debian:12-build\n"

@@ -101,7 +101,7 @@ constinit const CommandEntry kInspectCommand{
     .operands = "NAME",
     .min_operands = 1,
     .max_operands = 1,
-    .purpose = "Show everything known of one environment",
+    .purpose = "Show the details of one environment",
     .details = "",
     .examples =
         "  pyro env inspect debian:12\n"

@@ -99,18 +99,18 @@ constinit const CommandEntry kListCommand{
     .operands = "",
     .min_operands = 0,
     .max_operands = 0,
-    .purpose = "List the environments there are, installed or not",
+    .purpose = "List environments, installed or not",
     .details =
         "STATUS is one of: available, installed, differs from pin (the catalog pins another image, "
         "or\n"
         "nothing proves that this is the pinned one; the next pull replaces it), incompatible "
-        "(needs\n"
-        "another version of pyro). SIZE is what it takes on disk. With --outdated only what is\n"
-        "installed and has a newer image behind its reference is listed, and 'pyro env pull "
-        "--force'\n"
-        "brings that; what is pinned by a digest needs no registry for the answer. --json then "
-        "tells\n"
-        "of all that is installed. 'pyro env ls' is the same command.\n",
+        "(needs another\n"
+        "version of pyro). SIZE is disk space. --outdated lists only installed environments with a "
+        "newer\n"
+        "image in the registry; 'pyro env pull --force' installs it. Environments that are pinned "
+        "by digest\n"
+        "need no request. With --json, --outdated lists all installed environments.\n"
+        "'pyro env ls' is the same command.\n",
     .examples =
         "  pyro env list\n"
         "  pyro env list --installed\n"

@@ -30,7 +30,7 @@ Json payload_of(const PrepareReport& report) {
 class PrepareCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
-    arguments.flag("--force", options_.force, "Make it anew, whatever is there");
+    arguments.flag("--force", options_.force, "Replace an existing prepared state");
     declare_machine(arguments, options_.machine);
     progress_.declare(arguments);
     declare_json(arguments);
@@ -76,10 +76,11 @@ constinit const CommandEntry kPrepareCommand{
     .max_operands = 1,
     .purpose = "Make the next runs of an environment fast",
     .details =
-        "Installs the environment (debian:12 unless told otherwise), boots a machine, saves its\n"
-        "state, and proves that commands run from it. 'pyro run' then starts from there as long "
-        "as\n"
-        "nothing has changed; 'pyro doctor --environment NAME' tells.\n",
+        "Installs the environment (debian:12 by default), boots a machine, saves its state, and "
+        "checks that\n"
+        "commands run from it. 'pyro run' then resumes from this state, until the environment, "
+        "QEMU or pyro\n"
+        "changes; 'pyro doctor --environment NAME' shows whether it can.\n",
     .examples =
         "  pyro prepare\n"
         "  pyro prepare debian:12-build --memory 2G\n"

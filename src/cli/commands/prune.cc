@@ -49,17 +49,18 @@ std::string text_of(const PruneReport& report) {
 class PruneCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
-    arguments.flag("--dry-run", options_.dry_run, "Only say what would go");
+    arguments.flag("--dry-run", options_.dry_run, "Remove nothing; show what would be removed");
     arguments.flag("--unknown", options_.unknown,
-                   "Also remove what a catalog file brought that is not\nloaded now");
+                   "Also remove installs whose catalog file is not loaded");
     arguments.flag("--all", options_.all, "Also remove all environments that are not in use");
     arguments.parsed("--older-than", "TIME", options_.older_than, parse_age,
                      "a time like 30d, 12h or 2w",
-                     "Also remove those not used for so long: 12h, 30d, 2w;\na bare number counts "
-                     "days");
-    arguments.size("--keep-storage", options_.keep_storage,
-                   "Also remove those not used for longest, until the\nothers take no more");
-    arguments.flag("-y,--yes", yes_, "Do not ask on a terminal before good ones go");
+                     "Also remove installs that were not used for TIME: 12h,\n30d, 2w; a bare "
+                     "number counts days");
+    arguments.size(
+        "--keep-storage", options_.keep_storage,
+        "Also remove the least recently used installs until the\nothers take at most SIZE");
+    arguments.flag("-y,--yes", yes_, "Remove intact installs without asking for confirmation");
     progress_.declare(arguments);
     declare_json(arguments);
   }
@@ -116,14 +117,17 @@ constinit const CommandEntry kPruneCommand{
     .operands = "",
     .min_operands = 0,
     .max_operands = 0,
-    .purpose = "Remove what no longer serves from the cache",
+    .purpose = "Remove unneeded content from the cache",
     .details =
-        "That is: left-overs of interrupted pulls, broken installs, and environments or versions\n"
-        "that are not in the catalog. What is in use or being pulled stays, and so does what is\n"
-        "installed, unless --all, --older-than or --keep-storage is given. The latter two narrow\n"
-        "--all down; together, either is reason enough. An environment was last used when it was\n"
-        "installed, or booted by pyro ('pyro env du'): a machine of somebody else's that has its\n"
-        "files leaves no trace. Its size counts its prepared machines.\n",
+        "Removes remains of interrupted pulls, broken installs, and installs of names and versions "
+        "that\n"
+        "are not in the catalog. Installs in use stay, and so do intact ones, unless --all, "
+        "--older-than\n"
+        "or --keep-storage is given. With --older-than or --keep-storage, only the installs that "
+        "one of\n"
+        "them selects are removed. The last use is the installation or the last boot by pyro; "
+        "boots by\n"
+        "other programs are not recorded ('pyro env du'). The size includes prepared states.\n",
     .examples =
         "  pyro env prune --dry-run\n"
         "  pyro env prune\n"

@@ -13,18 +13,17 @@ namespace {
 class PullCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
-    arguments.flag("--force", force_, "Download and replace whatever is installed");
-    arguments.flag("--repair", repair_, "Replace it if it is not as it was installed");
+    arguments.flag("--force", force_, "Download again, and replace the install");
+    arguments.flag("--repair", repair_, "Replace installs whose files were modified");
     progress_.declare(arguments);
     arguments.size("--max-size", max_size_, "Accept a root file system up to SIZE (default 64GiB)");
     arguments.time("--lock-timeout", lock_timeout_,
                    "Give up after waiting that long for another pull of\nthe same environment");
     arguments.parsed(
         "--retries", "N", retries_, parse_count, "a number",
-        "Try again so often in a row when a transfer breaks or\na server is busy (default 5)");
+        "Maximum number of consecutive retries after a\ntransient failure (default 5)");
     arguments.time("--retry-delay", retry_delay_,
-                   "Wait that long before the first time, then twice as\nlong each (default "
-                   "0.5s)");
+                   "Pause before the first retry; it doubles with each\nretry (default 0.5s)");
     declare_json(arguments);
   }
 
@@ -100,10 +99,11 @@ constinit const CommandEntry kPullCommand{
     .max_operands = kAnyNumber,
     .purpose = "Install environments: download, verify, unpack",
     .details =
-        "Prints the directory of each installed environment, one a line, in the order of the "
+        "Prints the directory of each installed environment, one per line, in the order of the "
         "names;\n"
-        "everything else goes to stderr. What is installed already is left alone. Every name is\n"
-        "tried; the exit code is that of the first that failed.\n",
+        "everything else goes to stderr. Environments that are installed already are not "
+        "downloaded.\n"
+        "Every name is tried; the exit code is that of the first failure.\n",
     .examples =
         "  pyro env pull debian:12\n"
         "  dir=$(pyro env pull -q debian:12) && ls \"$dir\"/rootfs.ext4\n"

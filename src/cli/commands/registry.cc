@@ -126,25 +126,27 @@ constinit const CommandEntry kLoginCommand{
     .operands = "HOST",
     .min_operands = 1,
     .max_operands = 1,
-    .purpose = "Keep a user name and a password for a registry",
+    .purpose = "Store a user name and a password for a registry",
     .details =
-        "Asks the registry first whether it takes them. They are kept where podman and skopeo "
-        "look,\n"
-        "too: in $REGISTRY_AUTH_FILE, else $DOCKER_CONFIG/config.json, which is docker's, else\n"
+        "Checks user name and password with the registry, and stores them where podman and skopeo "
+        "find them,\n"
+        "too: in $REGISTRY_AUTH_FILE, else $DOCKER_CONFIG/config.json, else\n"
         "$XDG_RUNTIME_DIR/containers/auth.json (until the session ends), else\n"
-        "$XDG_CONFIG_HOME/containers/auth.json; or by the credential helper "
-        "(docker-credential-NAME\n"
-        "in $PATH) that this file names for the registry in credHelpers or credsStore. The file "
-        "is\n"
-        "for you alone (mode 0600), and what else is in it stays.\n"
+        "$XDG_CONFIG_HOME/containers/auth.json; or with the credential helper "
+        "(docker-credential-NAME in\n"
+        "$PATH) that credHelpers or credsStore in this file names. Only you can read the file "
+        "(mode 0600).\n"
+        "Its other content stays.\n"
         "\n"
-        "A pull looks into the file that one of the first two variables names, and into no other;\n"
-        "else into the other two, then /run/containers/UID/auth.json where $XDG_RUNTIME_DIR is "
-        "not\n"
-        "set, then ~/.docker/config.json and ~/.dockercfg. The first that has something for the\n"
-        "registry counts. A file that everybody may write, or of another user, is refused; one "
-        "that\n"
-        "others may read is warned of.\n",
+        "A pull reads only the file from REGISTRY_AUTH_FILE or DOCKER_CONFIG if one of them is "
+        "set. Otherwise\n"
+        "it reads the other two files, then /run/containers/UID/auth.json if $XDG_RUNTIME_DIR is "
+        "not set,\n"
+        "then ~/.docker/config.json and ~/.dockercfg. The first file with credentials for the "
+        "registry is\n"
+        "used. A file that other users can write, or that belongs to another user, is refused; a "
+        "file that\n"
+        "others can read causes a warning.\n",
     .examples =
         "  pyro registry login registry.example.org\n"
         "  pyro registry login -u robin --password-stdin localhost:5000 < password\n"
@@ -158,12 +160,13 @@ constinit const CommandEntry kLogoutCommand{
     .operands = "HOST",
     .min_operands = 1,
     .max_operands = 1,
-    .purpose = "Forget what 'registry login' keeps for a registry",
+    .purpose = "Remove the stored password of a registry",
     .details =
-        "Takes it out of the file that 'pyro registry login' writes, or out of the credential "
-        "helper\n"
-        "that this file names. Other files that a pull looks into stay as they are; where one has\n"
-        "credentials for the registry, it is named.\n",
+        "Removes it from the file that 'pyro registry login' writes, or from the credential helper "
+        "that this\n"
+        "file names. Other files that a pull reads are not changed; if one of them has credentials "
+        "for the\n"
+        "registry, it is named.\n",
     .examples =
         "  pyro registry logout registry.example.org\n"
         "  pyro registry logout localhost:5000 --json | jq .removed\n",

@@ -39,7 +39,7 @@ class RemoveCommand : public Command {
     const bool entry_removed = file && UserCatalog(*file).remove(name, context.stop);
     if (report.removed.empty() && !entry_removed) {
       throw Error(ErrorCode::not_found, "environment '" + name + "' is not installed",
-                  "only what 'pyro env add' put into the list can be taken out of it");
+                  "only entries that 'pyro env add' created can be removed");
     }
     if (!json()) context.out.write(text_of(name, report, entry_removed));
     return removal_payload(name, report, entry_removed);
@@ -66,14 +66,14 @@ constinit const CommandEntry kRemoveCommand{
     .operands = "NAME...",
     .min_operands = 1,
     .max_operands = kAnyNumber,
-    .purpose = "Remove environments from the cache, and what was added from the list",
+    .purpose = "Remove environments from the cache, and their entries from your catalog",
     .details =
-        "Installs of every version and the saved states of their machines go. Where one of them "
-        "is\n"
-        "in use, all of that environment stays, with exit code 75. What 'pyro env add' put into "
-        "the\n"
-        "list goes from there, too; other entries stay in it.\n"
-        "Every name is tried; the exit code is that of the first that failed.\n"
+        "Removes all versions of each NAME and their prepared states. If one of them is in use, "
+        "nothing of\n"
+        "that environment is removed, and the exit code is 75. An entry that 'pyro env add' "
+        "created is\n"
+        "removed, too; entries of other catalogs stay.\n"
+        "Every name is tried; the exit code is that of the first failure.\n"
         "'pyro env rm' is the same command.\n",
     .examples =
         "  pyro env remove tool:1\n"

@@ -102,11 +102,11 @@ void RunCommand::declare(Arguments& arguments) {
   declare_machine(arguments, options_.machine);
   arguments.value(
       "-e,--env", "NAME[=VALUE]", [this](const std::string& text) { variables_.add(text); },
-      "Set a variable for the command, to the value that it\nhas here if none is given; may be "
+      "Set a variable for the command; without VALUE, to its\nvalue in pyro's environment; may be "
       "repeated");
   arguments.value(
       "--env-file", "FILE", [this](const std::string& text) { variables_.add_file(text); },
-      "Set the variables of FILE, in lines like that; may be\nrepeated");
+      "Set the variables in FILE, one NAME[=VALUE] per line;\nmay be repeated");
   arguments.text("-w,--workdir", "DIR", options_.directory,
                  "Run the command in DIR (default: /root)");
   // A path of the host may have colons in it; one of the guest may not.
@@ -123,21 +123,19 @@ void RunCommand::declare(Arguments& arguments) {
       },
       "Copy a file or tree out of the guest after the\ncommand; may be repeated");
   arguments.time("--timeout", options_.timeout,
-                 "End the command after that long, with exit code 124;\n0: no limit");
+                 "End the command after TIME, with exit code 124;\n0: no limit");
   arguments.time("--stop-timeout", options_.stop_timeout,
-                 "How long a command that is told to end may take,\nbefore it is killed (default "
-                 "10s)");
-  arguments.flag("--cold", options_.cold, "Boot, even if a prepared state would serve");
+                 "Time between SIGTERM and SIGKILL for a command that is\nended (default 10s)");
+  arguments.flag("--cold", options_.cold, "Boot, even if a prepared state can be used");
   arguments.flag("--require-kvm", require_kvm_,
-                 "Fail where KVM does not work, instead of running in\nsoftware, which is no "
-                 "security boundary");
+                 "Fail if KVM does not work. Software emulation is no\nsecurity boundary");
   declare_streams(arguments);
   progress_.declare(arguments);
 }
 
 void RunCommand::declare_streams(Arguments& arguments) {
   arguments.flag("-i,--interactive", interactive_, "Pass standard input on even from a terminal");
-  arguments.flag("--no-stdin", no_input_, "Leave standard input alone: the command's is empty");
+  arguments.flag("--no-stdin", no_input_, "Do not read standard input: the command's is empty");
   arguments.flag("-t,--tty", options_.terminal, "Give the command a terminal");
   declare_json(arguments);
 }
@@ -145,7 +143,7 @@ void RunCommand::declare_streams(Arguments& arguments) {
 Words RunCommand::command_of(const Context& context) const {
   if (!context.guest_command || context.guest_command->empty()) {
     throw Error(ErrorCode::usage, "there is no command to run",
-                "put it behind the name: pyro run debian:12 git --version");
+                "put it after the name: pyro run debian:12 git --version");
   }
   return *context.guest_command;
 }
@@ -251,43 +249,43 @@ constinit const CommandEntry kRunCommand{
     .operands = "NAME [--] COMMAND [ARG...]",
     .min_operands = 1,
     .max_operands = 1,
-    .purpose = "Run a command in a machine of its own, which is thrown away",
+    .purpose = "Run a command in a machine of its own, and discard the machine",
     .details =
-        "Installs the environment if it is not there, boots it, runs the command, and passes on\n"
-        "its input, output and exit code. The guest writes to memory: the environment stays as it\n"
-        "is.\n"
+        "Installs the environment if needed, boots it, runs the command, and passes on its input, "
+        "output and\n"
+        "exit code. The guest writes to memory: the environment does not change.\n"
         "\n"
-        "The command begins behind '--', or at the first word behind NAME that is no option. From "
-        "there\n"
-        "on, every word reaches the guest as it stands: options of pyro stand before it. The exit "
-        "code\n"
-        "is the command's own; 128+n when signal n ended it, 124 timed out, 126 cannot be "
+        "The command begins after '--', or at the first word after NAME that is no option. From "
+        "there on,\n"
+        "every word is passed to the guest unchanged, so options of pyro come before it. The exit "
+        "code is\n"
+        "that of the command: 128+n if signal n ended it, 124 after a timeout, 126 if it cannot be "
         "executed,\n"
-        "127 not found, and 125 when pyro itself failed.\n"
+        "127 if it was not found; 125 if pyro itself failed.\n"
         "\n"
-        "SRC and DST of a copy are files or directories, as with cp -r: an existing directory is\n"
-        "copied into, DIR/. means the content of DIR, and what exists keeps its mode. On the host\n"
-        "they may be pipes and devices, too. Modes and times are copied, owners and set-user-ID "
-        "bits\n"
-        "are not. A file that cannot be read is named and left out; the exit code is then 125, "
-        "unless\n"
-        "the command fails with its own.\n"
+        "SRC and DST of a copy are files or directories, as with cp -r: an existing directory is "
+        "copied into,\n"
+        "DIR/. is the content of DIR, and existing files keep their mode. On the host they may be "
+        "pipes and\n"
+        "devices, too. Modes and times are copied, owners and set-user-ID bits are not. A file "
+        "that cannot be\n"
+        "read is named and left out; the exit code is then 125, unless the command itself fails.\n"
         "\n"
-        "What the command left is copied out however it ended; nothing else is written on the "
-        "host.\n"
-        "With --timeout, the copies before the command may take as long as the command, those "
-        "after\n"
-        "it as well, and both a minute at least.\n"
+        "Files are copied out however the command ended; nothing else is written on the host. With "
+        "--timeout,\n"
+        "the copies before the command may take as long as the command, and so may those after it; "
+        "both may\n"
+        "take at least a minute.\n"
         "\n"
-        "SIGINT (Ctrl-C), SIGTERM and SIGHUP reach the command, as does SIGTERM when its time is "
-        "over;\n"
-        "it then has --stop-timeout to end by itself before it is killed. A second SIGINT or "
-        "SIGTERM\n"
-        "ends pyro at once. SIGQUIT, SIGUSR1, SIGUSR2 and SIGALRM reach the command, too.\n"
+        "SIGINT (Ctrl-C), SIGTERM and SIGHUP are forwarded to the command. After a timeout it gets "
+        "SIGTERM,\n"
+        "and SIGKILL after --stop-timeout. A second SIGINT or SIGTERM ends pyro at once. SIGQUIT, "
+        "SIGUSR1,\n"
+        "SIGUSR2 and SIGALRM are forwarded, too.\n"
         "\n"
-        "Standard input is read ahead, whether the command reads it or not: in a loop that reads "
-        "it\n"
-        "itself ('while read'), use --no-stdin.\n",
+        "Standard input is read ahead, even if the command does not read it: in a loop that reads "
+        "it itself\n"
+        "('while read'), use --no-stdin.\n",
     .examples =
         "  pyro run debian:12 git --version\n"
         "  pyro run debian:12 -it -- bash\n"
@@ -305,7 +303,7 @@ constinit const CommandEntry kShellCommand{
     .operands = "NAME",
     .min_operands = 1,
     .max_operands = 1,
-    .purpose = "Open a shell in a machine of its own, which is thrown away",
+    .purpose = "Open a shell in a machine of its own, and discard the machine",
     .details = "As 'pyro run -it NAME' with the guest's bash or sh.\n",
     .examples =
         "  pyro shell debian:12\n"

