@@ -1,9 +1,12 @@
-// Text from and for the outside: %XX of URLs, and base64 by OpenSSL.
+// Texts: %XX of URLs, paths, misspellings, and base64 by OpenSSL.
 #include "base/text.h"
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <charconv>
+#include <utility>
+#include <vector>
 
 namespace pyro {
 namespace {
@@ -38,6 +41,32 @@ std::string percent_decode(std::string_view text) {
     }
   }
   return result;
+}
+
+std::string_view take_component(std::string_view& path) {
+  const std::size_t slash = path.find('/');
+  const std::string_view component = path.substr(0, slash);
+  path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
+  return component;
+}
+
+std::size_t alignment_distance(std::string_view a, std::string_view b) {
+  // Optimal string alignment with three rows of the table: two back, one back, this one.
+  std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+  const auto same = [&](std::size_t i, std::size_t j) { return a[i] == b[j]; };
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (same(i - 1, j - 1) ? 0 : 1)});
+      if (i > 1 && j > 1 && same(i - 1, j - 2) && same(i - 2, j - 1)) {
+        row[j] = std::min(row[j], before[j - 2] + 1);
+      }
+    }
+    std::swap(before, last);
+    std::swap(last, row);
+  }
+  return last[b.size()];
 }
 
 std::string base64_encode(std::string_view bytes) {

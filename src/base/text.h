@@ -60,6 +60,12 @@ namespace pyro {
 /// Decodes the %XX of a URL; leaves other text as it is.
 [[nodiscard]] std::string percent_decode(std::string_view text);
 
+/// Removes the first component and its slash from `path`.
+[[nodiscard]] std::string_view take_component(std::string_view& path);
+
+/// How many letters to insert, remove, replace or swap with their neighbour to make `a` into `b`.
+[[nodiscard]] std::size_t alignment_distance(std::string_view a, std::string_view b);
+
 // --- base64: RFC 4648 section 4; up to 1 GiB ---
 
 [[nodiscard]] std::string base64_encode(std::string_view bytes);

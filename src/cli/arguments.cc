@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/text.h"
 #include "pyro/error.h"
 
 namespace pyro::cli {
@@ -31,26 +32,6 @@ Words words_from(const Words& words, std::size_t at) {
   return {words.begin() + static_cast<std::ptrdiff_t>(at), words.end()};
 }
 
-/// The letters to insert, to remove, to replace, or to swap with the next one.
-std::size_t edit_distance(std::string_view from, std::string_view to) {
-  std::vector<std::vector<std::size_t>> rows(from.size() + 1,
-                                             std::vector<std::size_t>(to.size() + 1));
-  for (std::size_t i = 0; i <= from.size(); ++i) {
-    for (std::size_t j = 0; j <= to.size(); ++j) {
-      if (i == 0 || j == 0) {
-        rows[i][j] = i + j;
-        continue;
-      }
-      const bool same = from[i - 1] == to[j - 1];
-      rows[i][j] = std::min({rows[i - 1][j] + 1, rows[i][j - 1] + 1, rows[i - 1][j - 1] + !same});
-      if (i > 1 && j > 1 && from[i - 1] == to[j - 2] && from[i - 2] == to[j - 1]) {
-        rows[i][j] = std::min(rows[i][j], rows[i - 2][j - 2] + 1);
-      }
-    }
-  }
-  return rows[from.size()][to.size()];
-}
-
 }  // namespace
 
 std::string nearest_word(std::string_view text, const Words& candidates) {
@@ -62,7 +43,7 @@ std::string nearest_word(std::string_view text, const Words& candidates) {
   std::string nearest;
   for (const std::string& candidate : candidates) {
     const bool abbreviates = letters >= kMinAbbreviation && candidate.starts_with(text);
-    const std::size_t distance = abbreviates ? 1 : edit_distance(text, candidate);
+    const std::size_t distance = abbreviates ? 1 : alignment_distance(text, candidate);
     if (distance >= least) continue;
     least = distance;
     nearest = candidate;

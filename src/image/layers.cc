@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/text.h"
 #include "pyro/error.h"
 
 namespace pyro::image {
@@ -27,7 +28,7 @@ void check_path(std::string_view path) {
   if (path.size() > Tree::kMaxPath) refuse_entry("its path has more than 4096 bytes");
   if (path.find('\0') != std::string_view::npos) refuse_entry("its path has a zero byte");
   while (!path.empty()) {
-    const std::string_view name = take_first_component(path);
+    const std::string_view name = take_component(path);
     if (name == "..") refuse_entry("its path has '..'");
     if (name.size() > Tree::kMaxName) refuse_entry("a name in its path has more than 255 bytes");
   }
@@ -36,7 +37,7 @@ void check_path(std::string_view path) {
 /// Whether a directory on the way has the name of a marker of aufs, which is left out.
 bool is_below_aufs_marker(std::string_view directory) {
   while (!directory.empty()) {
-    const std::string_view name = take_first_component(directory);
+    const std::string_view name = take_component(directory);
     if (name.starts_with(kAufsMarker)) return true;
     if (name.starts_with(kMarker)) refuse_entry("a directory has the name of a whiteout");
   }

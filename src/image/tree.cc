@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/files.h"
+#include "base/text.h"
 #include "pyro/error.h"
 
 namespace pyro::image {
@@ -250,7 +251,7 @@ EntryId Tree::walk(std::string_view path, const OnNoDirectory& on_no_directory) 
       --depth;
       continue;
     }
-    const std::string_view name = take_first_component(pending[depth - 1]);
+    const std::string_view name = take_component(pending[depth - 1]);
     count_steps(1);
     if (name.empty() || name == ".") continue;
     if (name == "..") {
@@ -279,13 +280,6 @@ std::string quoted_path(std::string_view path) {
   // what() ends at a zero byte.
   const std::size_t shown = std::min({path.size(), kMaxShown, path.find('\0')});
   return "'" + std::string(path.substr(0, shown)) + (shown < path.size() ? "...'" : "'");
-}
-
-std::string_view take_first_component(std::string_view& path) {
-  const std::size_t slash = path.find('/');
-  const std::string_view component = path.substr(0, slash);
-  path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
-  return component;
 }
 
 }  // namespace pyro::image

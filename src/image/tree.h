@@ -191,7 +191,4 @@ class Tree {
 /// A path as messages show it, cut at 400 bytes.
 [[nodiscard]] std::string quoted_path(std::string_view path);
 
-/// Removes the first component and its slash from `path`.
-[[nodiscard]] std::string_view take_first_component(std::string_view& path);
-
 }  // namespace pyro::image

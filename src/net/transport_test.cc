@@ -248,7 +248,7 @@ TEST_F(CertificatesTest, ErrorNamesUnusableFile) {
   EXPECT_THROW(static_cast<void>(read_certificates(root_ / "nothing")), Error);
 }
 
-/// File modes do not bind root: it is the user nobody during the lifetime of this object.
+/// Switches to the user nobody for its lifetime, because root ignores file modes.
 class AsNobody {
  public:
   AsNobody() {

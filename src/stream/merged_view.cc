@@ -5,6 +5,7 @@
 #include <span>
 #include <utility>
 
+#include "base/text.h"
 #include "pyro/error.h"
 #include "stream/tar.h"
 

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/content_kind.h"
+#include "base/text.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -264,13 +265,6 @@ std::span<const std::byte> MemberContent::zeros_up_to(std::uint64_t offset) {
   const auto n = std::min<std::uint64_t>(offset - position_, kZeros.size());
   position_ += n;
   return std::span(kZeros).first(static_cast<std::size_t>(n));
-}
-
-std::string_view take_component(std::string_view& path) {
-  const std::size_t slash = path.find('/');
-  const std::string_view component = path.substr(0, slash);
-  path.remove_prefix(slash == std::string_view::npos ? path.size() : slash + 1);
-  return component;
 }
 
 std::string joined(std::string_view directory, std::string_view name) {

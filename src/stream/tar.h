@@ -132,9 +132,6 @@ class MemberContent {
 /// A name as messages show it, cut at 400 bytes.
 [[nodiscard]] std::string in_quotes(std::string_view name);
 
-/// Removes the first component and its slash from `path`.
-[[nodiscard]] std::string_view take_component(std::string_view& path);
-
 /// "a/b" of "a" and "b"; "b" of "" and "b".
 [[nodiscard]] std::string joined(std::string_view directory, std::string_view name);
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/content_kind.h"
+#include "base/text.h"
 #include "stream/artifacts.h"
 #include "stream/decompress.h"
 #include "stream/merged_view.h"

@@ -24,7 +24,7 @@ bool enter_namespace() {
 struct LoopDevice {
   std::filesystem::path path;
   FileDescriptor held;  // the kernel frees the device with the last user
-                        // Somebody else may take the number that was free.
+                        // Another process may take the free port.
                         // Another process may take the free number first.
 };
 
@@ -44,7 +44,7 @@ LoopDevice attach_once(int file) {
 LoopDevice attach(const std::filesystem::path& file) {
   const FileDescriptor image(::open(file.c_str(), O_RDWR | O_CLOEXEC));
   if (!image) return {};
-  // Somebody else may take the number that was free.
+  // Another process may take the free port.
   for (int attempt = 0; attempt < 20; ++attempt) {
     if (LoopDevice device = attach_once(image.get()); device.held) return device;
   }
