@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "base/directories.h"
 #include "base/files.h"
 #include "base/text.h"
 #include "doctor/checks.h"

@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "pyro/catalog.h"
 #include "pyro/limits.h"
+#include "pyro/progress.h"
 #include "stream/artifacts.h"
 
 namespace pyro {

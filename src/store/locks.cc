@@ -11,6 +11,7 @@
 #include <ctime>
 #include <utility>
 
+#include "base/directories.h"
 #include "base/files.h"
 
 namespace pyro {
