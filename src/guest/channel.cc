@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "guest/descriptor.h"
-#include "guest/machine.h"
+#include "guest/system.h"
 
 namespace pyro::guest {
 namespace {

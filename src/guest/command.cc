@@ -109,13 +109,13 @@ int child_signal() {
   return signal.get();
 }
 
-class CommandRun {
+class CommandServer {
  public:
-  CommandRun(Channel& channel, WaitingProcess& process, const CommandRequest& request,
-             const RunPayload& run)
+  CommandServer(Channel& channel, WaitingProcess& process, const CommandRequest& request,
+                const RunPayload& run)
       : channel_(channel), process_(process), request_(request), run_(run) {}
 
-  void to_its_end() {
+  void serve() {
     if (!start()) return;
     while (!ended_) wait_once();
     drain();
@@ -310,9 +310,9 @@ class CommandRun {
 
 }  // namespace
 
-void run_command(Channel& channel, WaitingProcess& process, const CommandRequest& request,
-                 const RunPayload& run) {
-  CommandRun(channel, process, request, run).to_its_end();
+void serve_command(Channel& channel, WaitingProcess& process, const CommandRequest& request,
+                   const RunPayload& run) {
+  CommandServer(channel, process, request, run).serve();
 }
 
 }  // namespace pyro::guest

@@ -59,7 +59,7 @@ class WaitingProcess {
 };
 
 /// Runs a command to its end, or reports why it cannot start. Processes that it left are killed.
-void run_command(Channel& channel, WaitingProcess& process, const CommandRequest& request,
-                 const RunPayload& run);
+void serve_command(Channel& channel, WaitingProcess& process, const CommandRequest& request,
+                   const RunPayload& run);
 
 }  // namespace pyro::guest

@@ -11,7 +11,7 @@
 #include "guest/channel.h"
 #include "guest/command.h"
 #include "guest/descriptor.h"
-#include "guest/machine.h"
+#include "guest/system.h"
 #include "guest/tree.h"
 
 namespace pyro::guest {
@@ -46,7 +46,7 @@ class Server {
         request_.directory = payload;
         return;
       case FrameType::run:
-        run_command(channel_, process_, request_, fixed_part<RunPayload>(payload));
+        serve_command(channel_, process_, request_, fixed_part<RunPayload>(payload));
         request_ = {};
         return;
       case FrameType::put:

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "guest/descriptor.h"
-#include "guest/machine.h"
+#include "guest/system.h"
 
 namespace pyro::guest {
 namespace {

@@ -10,7 +10,7 @@
 #include <string>
 
 #include "guest/descriptor.h"
-#include "guest/machine.h"
+#include "guest/system.h"
 
 namespace pyro::guest {
 namespace {

@@ -11,7 +11,7 @@
 #include "net/http.h"
 #include "net/retry.h"
 #include "oci/manifest.h"
-#include "oci/registry_session.h"
+#include "oci/hosts.h"
 #include "pyro/digest.h"
 #include "pyro/network_options.h"
 

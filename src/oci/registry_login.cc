@@ -22,9 +22,9 @@
 #include "net/retry.h"
 #include "oci/credential_helper.h"
 #include "oci/credentials.h"
+#include "oci/hosts.h"
 #include "oci/mirrors.h"
 #include "oci/registry_error.h"
-#include "oci/registry_session.h"
 #include "pyro/error.h"
 
 namespace pyro {

@@ -44,7 +44,7 @@ class CommandRun {
         signals_(options.signals),
         input_open_(options.input >= 0 && !is_null_device(options.input)) {}
 
-  CommandEnd to_its_end() {
+  CommandEnd run() {
     const auto kept = options_.on_command_started ? options_.on_command_started() : nullptr;
     request();
     if (options_.timeout) deadline_ = Clock::now() + *options_.timeout;
@@ -266,7 +266,7 @@ class CommandRun {
 
 CommandEnd run_command(GuestLink& link, const RunOptions& options,
                        std::chrono::milliseconds kill_timeout) {
-  return CommandRun(link, options, kill_timeout).to_its_end();
+  return CommandRun(link, options, kill_timeout).run();
 }
 
 }  // namespace pyro

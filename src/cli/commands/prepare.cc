@@ -2,7 +2,7 @@
 #include <string>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/guest.h"
+#include "cli/commands/machine_options.h"
 #include "cli/progress.h"
 #include "front/text.h"
 #include "pyro/machine.h"

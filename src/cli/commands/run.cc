@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "cli/commands/commands.h"
-#include "cli/commands/guest.h"
+#include "cli/commands/machine_options.h"
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"

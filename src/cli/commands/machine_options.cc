@@ -1,5 +1,5 @@
 // Common parts of the commands that boot machines.
-#include "cli/commands/guest.h"
+#include "cli/commands/machine_options.h"
 
 #include <fmt/format.h>
 #include <unistd.h>

@@ -1,5 +1,5 @@
 // The machine as a whole: errors and power-off, clock, random numbers, name and network.
-#include "guest/machine.h"
+#include "guest/system.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

@@ -1,5 +1,5 @@
 // Requests to the hosts that have an image.
-#include "oci/registry_session.h"
+#include "oci/hosts.h"
 
 #include <algorithm>
 #include <utility>

@@ -1,5 +1,5 @@
 // Tests of variables and captured output, which all commands that boot machines share.
-#include "cli/commands/guest.h"
+#include "cli/commands/machine_options.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
