@@ -5,21 +5,10 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
-#include <filesystem>
-#include <map>
 #include <new>
-#include <optional>
-#include <set>
 #include <span>
-#include <string_view>
 #include <system_error>
 #include <utility>
-
-#include "net/curl.h"
-#include "net/http.h"
-#include "net/transport.h"
-#include "net/url.h"
 
 namespace pyro {
 namespace {
@@ -32,14 +21,8 @@ constexpr std::chrono::seconds kShortConnectTimeout{5};
 constexpr std::chrono::seconds kShortStallTimeout{10};
 
 struct Release {
-  void operator()(CURLM* multi) const noexcept { libcurl().multi_cleanup(multi); }
   void operator()(curl_slist* list) const noexcept { libcurl().slist_free_all(list); }
 };
-struct ReleaseEasy {  // CURL and CURLM are both void, so overloads cannot tell them apart.
-  void operator()(CURL* easy) const noexcept { libcurl().easy_cleanup(easy); }
-};
-using Multi = std::unique_ptr<CURLM, Release>;
-using Easy = std::unique_ptr<CURL, ReleaseEasy>;
 using List = std::unique_ptr<curl_slist, Release>;
 
 // No exception may pass through libcurl, which is C. Returning fewer bytes than given ends a
@@ -66,12 +49,6 @@ std::size_t body_callback(char* data, std::size_t size, std::size_t count,
     return 0;
   }
 }
-
-/// Which addresses a request may connect to.
-struct PeerPolicy {
-  bool public_only = false;
-  bool has_refused = false;
-};
 
 curl_socket_t open_socket(void* policy, curlsocktype, curl_sockaddr* address) noexcept {
   auto& self = *static_cast<PeerPolicy*>(policy);
@@ -111,45 +88,7 @@ List header_list(const HttpHeaders& headers) {
 
 }  // namespace
 
-struct CurlClient::Impl {
-  explicit Impl(CurlOptions given);
-
-  HttpResponse get(const HttpRequest& request, const BodySink& sink);
-
- private:
-  template <typename Value>
-  void set(CURLoption option, Value value);
-  void set_up_protocol();
-  void set_up_trust();
-  void set_up_request(const HttpRequest& request, Exchange& exchange, curl_slist* headers);
-  void set_up_method(const HttpRequest& request);
-  void set_up_timeouts(const HttpRequest& request);
-  void set_up_certificates(const Url& url, bool insecure);
-  void set_up_proxy();
-  [[nodiscard]] const HostCertificates& certificates_of(const Url& url);
-  void note_closed(const std::filesystem::path& directory);
-  [[nodiscard]] std::string base_authorities();
-  void trace(const HttpRequest& request);
-  [[nodiscard]] bool is_peer_public();
-  CURLcode perform();
-  CURLcode run();
-  [[noreturn]] void fail(CURLcode code, const Url& url);
-  [[nodiscard]] TransportFailure failure_of(CURLcode code);
-
-  CurlOptions options_;
-  Multi multi_;  // Keeps the connections; outlives the easy handle.
-  Easy easy_;
-  std::array<char, CURL_ERROR_SIZE> detail_{};
-  PeerPolicy peers_;
-  std::chrono::seconds connect_timeout_{};  // of the current request, as the next two
-  std::chrono::seconds stall_timeout_{};
-  std::optional<Proxy> proxy_;
-  std::map<std::string, HostCertificates> certificates_;  // by origin; read once
-  std::set<std::filesystem::path> closed_;                // noted already
-  std::set<std::string> reached_;                         // hosts
-};
-
-CurlClient::Impl::Impl(CurlOptions given) : options_(std::move(given)) {
+CurlClient::CurlClient(CurlOptions options) : options_(std::move(options)) {
   multi_.reset(libcurl().multi_init());
   easy_.reset(libcurl().easy_init());
   if (!multi_ || !easy_) throw std::bad_alloc();
@@ -158,7 +97,7 @@ CurlClient::Impl::Impl(CurlOptions given) : options_(std::move(given)) {
 }
 
 template <typename Value>
-void CurlClient::Impl::set(CURLoption option, Value value) {
+void CurlClient::set(CURLoption option, Value value) {
   const CURLcode result = libcurl().easy_setopt(easy_.get(), option, value);
   if (result != CURLE_OK) {
     throw Error(ErrorCode::failed, "libcurl refuses option " + std::to_string(option) + ": " +
@@ -166,7 +105,7 @@ void CurlClient::Impl::set(CURLoption option, Value value) {
   }
 }
 
-void CurlClient::Impl::set_up_protocol() {
+void CurlClient::set_up_protocol() {
   set(CURLOPT_PROTOCOLS_STR, "https,http");
   set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
   set(CURLOPT_FOLLOWLOCATION, 0L);
@@ -189,7 +128,7 @@ void CurlClient::Impl::set_up_protocol() {
   set(CURLOPT_PREREQDATA, &peers_);
 }
 
-void CurlClient::Impl::set_up_trust() {
+void CurlClient::set_up_trust() {
   const NetworkOptions& network = options_.network;
   set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
   if (network.ca_file) static_cast<void>(read_certificates(*network.ca_file));
@@ -201,8 +140,8 @@ void CurlClient::Impl::set_up_trust() {
   set(CURLOPT_PROXY_CAPATH, path(network.ca_directory));
 }
 
-void CurlClient::Impl::set_up_request(const HttpRequest& request, Exchange& exchange,
-                                      curl_slist* headers) {
+void CurlClient::set_up_request(const HttpRequest& request, Exchange& exchange,
+                                curl_slist* headers) {
   set(CURLOPT_HTTPHEADER, headers);
   set(CURLOPT_HEADERDATA, &exchange);
   set(CURLOPT_WRITEDATA, &exchange);
@@ -214,7 +153,7 @@ void CurlClient::Impl::set_up_request(const HttpRequest& request, Exchange& exch
 }
 
 // Each of the three options reverts the others.
-void CurlClient::Impl::set_up_method(const HttpRequest& request) {
+void CurlClient::set_up_method(const HttpRequest& request) {
   const std::string& form = request.form;
   if (form.empty()) {
     set(request.head_only ? CURLOPT_NOBODY : CURLOPT_HTTPGET, 1L);
@@ -226,7 +165,7 @@ void CurlClient::Impl::set_up_method(const HttpRequest& request) {
   set(CURLOPT_FRESH_CONNECT, form.empty() ? 0L : 1L);
 }
 
-void CurlClient::Impl::set_up_timeouts(const HttpRequest& request) {
+void CurlClient::set_up_timeouts(const HttpRequest& request) {
   connect_timeout_ = options_.connect_timeout;
   stall_timeout_ = options_.stall_timeout;
   if (request.has_alternative) {
@@ -238,7 +177,7 @@ void CurlClient::Impl::set_up_timeouts(const HttpRequest& request) {
 }
 
 // Always set: by default libcurl reads the environment.
-void CurlClient::Impl::set_up_proxy() {
+void CurlClient::set_up_proxy() {
   set(CURLOPT_NOPROXY, "");
   set(CURLOPT_PROXY, proxy_ ? proxy_->url().c_str() : "");
   const bool has_login = proxy_ && !(proxy_->username.empty() && proxy_->password.empty());
@@ -246,7 +185,7 @@ void CurlClient::Impl::set_up_proxy() {
   set(CURLOPT_PROXYPASSWORD, has_login ? proxy_->password.c_str() : nullptr);
 }
 
-void CurlClient::Impl::set_up_certificates(const Url& url, bool insecure) {
+void CurlClient::set_up_certificates(const Url& url, bool insecure) {
   set(CURLOPT_SSL_VERIFYPEER, insecure ? 0L : 1L);
   set(CURLOPT_SSL_VERIFYHOST, insecure ? 0L : 2L);
   const HostCertificates& own = certificates_of(url);
@@ -259,7 +198,7 @@ void CurlClient::Impl::set_up_certificates(const Url& url, bool insecure) {
   set(CURLOPT_CAINFO_BLOB, all.empty() ? nullptr : &blob);
 }
 
-const HostCertificates& CurlClient::Impl::certificates_of(const Url& url) {
+const HostCertificates& CurlClient::certificates_of(const Url& url) {
   const std::string origin = url.scheme + "://" + url.authority();
   const auto known = certificates_.find(origin);
   if (known != certificates_.end()) return known->second;
@@ -271,7 +210,7 @@ const HostCertificates& CurlClient::Impl::certificates_of(const Url& url) {
   return certificates_.emplace(origin, std::move(found)).first->second;
 }
 
-void CurlClient::Impl::note_closed(const std::filesystem::path& directory) {
+void CurlClient::note_closed(const std::filesystem::path& directory) {
   if (!closed_.insert(directory).second || !options_.note) return;
   options_.note("no certificates are taken from " + directory.string() +
                 ", which this user may not look into");
@@ -279,7 +218,7 @@ void CurlClient::Impl::note_closed(const std::filesystem::path& directory) {
 
 /// The authorities that libcurl would read from a file, which a blob replaces. Its directory stays
 /// in use.
-std::string CurlClient::Impl::base_authorities() {
+std::string CurlClient::base_authorities() {
   if (options_.network.ca_file) return read_certificates(*options_.network.ca_file) + "\n";
   if (options_.network.ca_directory) return {};
   const char* bundle = nullptr;
@@ -288,7 +227,7 @@ std::string CurlClient::Impl::base_authorities() {
   return read_certificates(bundle) + "\n";
 }
 
-HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& sink) {
+HttpResponse CurlClient::get(const HttpRequest& request, const BodySink& sink) {
   const auto url = Url::parse(request.url);
   if (!url) throw Error(ErrorCode::network, "not an http or https URL: " + redact(request.url));
   if (options_.network.offline) {
@@ -303,7 +242,7 @@ HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& s
   set_up_request(request, exchange, headers.get());
   set_up_method(request);
   set_up_certificates(*url, request.insecure);
-  const CURLcode code = perform();
+  const CURLcode code = run();
   trace(request);
   exchange.rethrow();
   if (code != CURLE_OK && !exchange.is_refusal()) fail(code, *url);
@@ -317,7 +256,7 @@ HttpResponse CurlClient::Impl::get(const HttpRequest& request, const BodySink& s
   return response;
 }
 
-void CurlClient::Impl::trace(const HttpRequest& request) {
+void CurlClient::trace(const HttpRequest& request) {
   if (!options_.trace) return;
   long status = 0;
   curl_off_t bytes = 0;
@@ -335,25 +274,21 @@ void CurlClient::Impl::trace(const HttpRequest& request) {
                              address, proxy_ ? " through " + proxy_->authority() : ""));
 }
 
-bool CurlClient::Impl::is_peer_public() {
+bool CurlClient::is_peer_public() {
   const char* address = nullptr;
   libcurl().easy_getinfo(easy_.get(), CURLINFO_PRIMARY_IP, &address);
   return address != nullptr && is_public(std::string_view(address));
 }
 
-CURLcode CurlClient::Impl::perform() {
+// curl_easy_perform() would notice a request to stop only after up to a second.
+CURLcode CurlClient::run() {
   if (libcurl().multi_add_handle(multi_.get(), easy_.get()) != CURLM_OK) {
     throw Error(ErrorCode::failed, "libcurl does not take a transfer");
   }
   struct Removal {
-    Impl& self;
+    CurlClient& self;
     ~Removal() { libcurl().multi_remove_handle(self.multi_.get(), self.easy_.get()); }
   } const removal{*this};
-  return run();
-}
-
-// curl_easy_perform() would notice a request to stop only after up to a second.
-CURLcode CurlClient::Impl::run() {
   const std::stop_callback wake(options_.stop, [this] { libcurl().multi_wakeup(multi_.get()); });
   for (int running = 1; running > 0;) {
     if (options_.stop.stop_requested()) {
@@ -371,7 +306,7 @@ CURLcode CurlClient::Impl::run() {
   return message != nullptr ? message->data.result : CURLE_OK;
 }
 
-void CurlClient::Impl::fail(CURLcode code, const Url& url) {
+void CurlClient::fail(CURLcode code, const Url& url) {
   if (peers_.has_refused) {
     throw Error(ErrorCode::network,
                 url.authority() + " is an address of this machine or of its own network",
@@ -383,7 +318,7 @@ void CurlClient::Impl::fail(CURLcode code, const Url& url) {
   throw_transport_error(failure, url);
 }
 
-TransportFailure CurlClient::Impl::failure_of(CURLcode code) {
+TransportFailure CurlClient::failure_of(CURLcode code) {
   TransportFailure failure{.code = code,
                            .detail = detail_.data(),
                            .proxy = proxy_ ? proxy_->authority() : std::string()};
@@ -411,15 +346,6 @@ CurlOptions client_options(const NetworkOptions& network, std::stop_token stop,
   options.trace = [progress](std::string_view text) { progress->detail(text); };
   options.note = [progress](std::string_view text) { progress->note(text); };
   return options;
-}
-
-CurlClient::CurlClient(CurlOptions options) : impl_(std::make_unique<Impl>(std::move(options))) {}
-CurlClient::~CurlClient() = default;
-CurlClient::CurlClient(CurlClient&&) noexcept = default;
-CurlClient& CurlClient::operator=(CurlClient&&) noexcept = default;
-
-HttpResponse CurlClient::get(const HttpRequest& request, const BodySink& sink) {
-  return impl_->get(request, sink);
 }
 
 }  // namespace pyro

@@ -2,14 +2,22 @@
 // sent.
 #pragma once
 
+#include <array>
 #include <chrono>
+#include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <string_view>
 
+#include "net/curl.h"
 #include "net/http.h"
+#include "net/transport.h"
+#include "net/url.h"
 #include "pyro/network_options.h"
 #include "pyro/progress.h"
 
@@ -36,15 +44,20 @@ struct CurlOptions {
 [[nodiscard]] CurlOptions client_options(const NetworkOptions& network, std::stop_token stop,
                                          ProgressListener* progress);
 
+/// Which addresses a request may connect to.
+struct PeerPolicy {
+  bool public_only = false;
+  bool has_refused = false;
+};
+
 /// Speaks HTTP/1.1 over TLS 1.2 or later, or over plain TCP for URLs of http, through the proxy
 /// that choose_proxy() returns. Ignores environment variables.
 class CurlClient final : public HttpClient {
  public:
   /// @throws Error(failed) for a ca_file that cannot be read, or has no certificate.
   explicit CurlClient(CurlOptions options = {});
-  ~CurlClient() override;
-  CurlClient(CurlClient&&) noexcept;
-  CurlClient& operator=(CurlClient&&) noexcept;
+  CurlClient(const CurlClient&) = delete;
+  CurlClient& operator=(const CurlClient&) = delete;
 
   /// @throws as HttpClient::get(); NotTlsError; Error(network) also for headers beyond 256 KiB or
   /// 1000 fields, and when a proxy refuses, naming it; Error(failed) for an invalid URL of a proxy,
@@ -52,8 +65,42 @@ class CurlClient final : public HttpClient {
   HttpResponse get(const HttpRequest& request, const BodySink& sink) override;
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  struct Cleanup {
+    void operator()(CURL* easy) const noexcept { libcurl().easy_cleanup(easy); }
+  };
+  struct MultiCleanup {
+    void operator()(CURLM* multi) const noexcept { libcurl().multi_cleanup(multi); }
+  };
+
+  template <typename Value>
+  void set(CURLoption option, Value value);
+  void set_up_protocol();
+  void set_up_trust();
+  void set_up_request(const HttpRequest& request, Exchange& exchange, curl_slist* headers);
+  void set_up_method(const HttpRequest& request);
+  void set_up_timeouts(const HttpRequest& request);
+  void set_up_certificates(const Url& url, bool insecure);
+  void set_up_proxy();
+  [[nodiscard]] const HostCertificates& certificates_of(const Url& url);
+  void note_closed(const std::filesystem::path& directory);
+  [[nodiscard]] std::string base_authorities();
+  void trace(const HttpRequest& request);
+  [[nodiscard]] bool is_peer_public();
+  CURLcode run();
+  [[noreturn]] void fail(CURLcode code, const Url& url);
+  [[nodiscard]] TransportFailure failure_of(CURLcode code);
+
+  CurlOptions options_;
+  std::unique_ptr<CURLM, MultiCleanup> multi_;  // Keeps the connections; outlives the easy handle.
+  std::unique_ptr<CURL, Cleanup> easy_;
+  std::array<char, CURL_ERROR_SIZE> detail_{};
+  PeerPolicy peers_;
+  std::chrono::seconds connect_timeout_{};  // of the current request, as the next two
+  std::chrono::seconds stall_timeout_{};
+  std::optional<Proxy> proxy_;
+  std::map<std::string, HostCertificates> certificates_;  // by origin; read once
+  std::set<std::filesystem::path> closed_;                // noted already
+  std::set<std::string> reached_;                         // hosts
 };
 
 }  // namespace pyro

@@ -53,28 +53,21 @@ class Retry {
   explicit Retry(RetryOptions options) : options_(std::move(options)) {}
 
   /// Runs `work` until it does not throw a TransientError. Pauses in between, as long as the server
-  /// asks for if that is not too long.
+  /// asks for if that is not too long. Work that resumes has `received`, the number of bytes so
+  /// far.
   /// @throws the last one after too many in a row, or when the server asks for a longer pause.
   template <typename Work>
-  auto run(const Work& work) {
+  auto run(const Work& work, const std::function<std::uint64_t()>& received = {}) {
     while (true) {
+      const std::uint64_t before = received ? received() : 0;
       try {
         return work();
       } catch (TransientError& error) {
+        const std::uint64_t progress = received ? received() - before : 0;
+        if (options_.progress_counts && progress >= kProgress) tries_ = 0;
         pause(error);
       }
     }
-  }
-
-  /// run() for work that resumes: `received` returns the number of bytes so far.
-  template <typename Received, typename Work>
-  void run_transfer(const Received& received, const Work& work) {
-    std::uint64_t before = received();
-    run([&] {
-      if (options_.progress_counts && received() - before >= kProgress) tries_ = 0;
-      before = received();
-      work();
-    });
   }
 
  private:

@@ -95,13 +95,13 @@ TEST(Retry, HonoursLowerLimitsOfOptions) {
   EXPECT_EQ(story.tries, 1);
   std::uint64_t received = 0;
   int tries = 0;
+  const auto progress = [&] {
+    ++tries;
+    received += 64 << 10;
+    throw broken();
+  };
   EXPECT_THROW(Retry({.retries = 1, .progress_counts = false, .delay = 1ms})
-                   .run_transfer([&] { return received; },
-                                 [&] {
-                                   ++tries;
-                                   received += 64 << 10;
-                                   throw broken();
-                                 }),
+                   .run(progress, [&] { return received; }),
                TransientError);
   EXPECT_EQ(tries, 2);
 }
@@ -129,24 +129,28 @@ TEST(Retry, StopRequestEndsPause) {
 }
 
 TEST(Retry, ProgressResetsRetryCount) {
+  for (const int retries : {1, 2}) {
+    std::uint64_t received = 0;
+    int tries = 0;
+    const auto progress = [&] {
+      if (++tries == 20) return;
+      received += 64 << 10;
+      throw broken();
+    };
+    Retry({.retries = retries, .delay = 1ms}).run(progress, [&] { return received; });
+    EXPECT_EQ(tries, 20);
+  }
+}
+
+TEST(Retry, LittleProgressDoesNotResetRetryCount) {
   std::uint64_t received = 0;
   int tries = 0;
-  Retry({.retries = 2, .delay = 1ms})
-      .run_transfer([&] { return received; },
-                    [&] {
-                      if (++tries == 20) return;
-                      received += 64 << 10;
-                      throw broken();
-                    });
-  EXPECT_EQ(tries, 20);
-  received = tries = 0;
-  EXPECT_THROW(Retry({.retries = 2, .delay = 1ms})
-                   .run_transfer([&] { return received; },
-                                 [&] {
-                                   ++tries;
-                                   ++received;  // too little to count
-                                   throw broken();
-                                 }),
+  const auto progress = [&] {
+    ++tries;
+    ++received;
+    throw broken();
+  };
+  EXPECT_THROW(Retry({.retries = 2, .delay = 1ms}).run(progress, [&] { return received; }),
                TransientError);
   EXPECT_EQ(tries, 3);
 }

@@ -17,12 +17,6 @@
 namespace pyro {
 namespace {
 
-/// The digest and size that a requested document must have.
-struct Expectation {
-  std::optional<Digest> digest = {};
-  std::optional<std::uint64_t> size = {};
-};
-
 /// The registry's own word on the digest is not needed, but a wrong one is a sign of damage.
 void check_digest_header(const HttpResponse& response, const Digest& digest) {
   const auto claimed = response.headers.get("Docker-Content-Digest");
@@ -31,13 +25,14 @@ void check_digest_header(const HttpResponse& response, const Digest& digest) {
               "its digest is " + digest.to_string() + ", but the registry calls it " + *claimed);
 }
 
-Digest check_body(const HttpResponse& response, const Expectation& expected) {
-  if (expected.size && *expected.size != response.body.size()) {
+Digest check_body(const HttpResponse& response, const std::optional<Digest>& expected,
+                  const std::optional<std::uint64_t>& size) {
+  if (size && *size != response.body.size()) {
     throw Error(ErrorCode::integrity, "it has " + std::to_string(response.body.size()) +
-                                          " bytes instead of " + std::to_string(*expected.size));
+                                          " bytes instead of " + std::to_string(*size));
   }
   const Digest digest = sha256(response.body);
-  if (expected.digest && *expected.digest != digest) {
+  if (expected && *expected != digest) {
     throw Error(ErrorCode::integrity, "its digest is " + digest.to_string());
   }
   check_digest_header(response, digest);
@@ -46,58 +41,31 @@ Digest check_body(const HttpResponse& response, const Expectation& expected) {
 
 }  // namespace
 
-class RegistryClient::Impl final : public DocumentSource {
- public:
-  Impl(HttpClient& http, ImageReference image, const NetworkOptions& options,
-       const RetryOptions& retry, const HostWatch& watch)
-      : image_(std::move(image)),
-        hosts_(http, endpoints_of(image_, load_registries(options.registries_files, watch.note)),
-               options, retry, watch) {}
+RegistryClient::RegistryClient(HttpClient& http, ImageReference image,
+                               const NetworkOptions& options, const RetryOptions& retry,
+                               const HostWatch& watch)
+    : image_(std::move(image)),
+      hosts_(http, endpoints_of(image_, load_registries(options.registries_files, watch.note)),
+             options, retry, watch) {}
 
-  ResolvedImage resolve(const std::optional<Digest>& pin);
-  NamedImage look_up();
-  void fetch_blob(const std::string& what, const Descriptor& blob, const BodySink& sink,
-                  const Replay& replay);
-  Document document(const Descriptor& child) override;
-  std::string config(const Descriptor& descriptor) override;
-
- private:
-  Document fetch_top(const std::optional<Digest>& pin);
-  Document fetch_document(const Expectation& expected);
-  static HttpResponse get_document(Host& host, const std::string& reference);
-  void transfer(const Descriptor& blob, ResumableBody& body, std::vector<Host*>& used,
-                const std::function<void(Host&)>& get);
-  static void get_front(Host& host, const Descriptor& blob, ResumableBody& body,
-                        std::uint64_t size);
-  static void get_rest(Host& host, const Descriptor& blob, ResumableBody& body,
-                       const BodySink& sink);
-  bool mark_failed(const std::vector<Host*>& hosts, const Error& why);
-  static HttpResponse ask_for_head(Host& host);
-  [[nodiscard]] std::string by_digest(const Digest& digest) const;
-
-  ImageReference image_;
-  Hosts hosts_;
-};
-
-ResolvedImage RegistryClient::Impl::resolve(const std::optional<Digest>& pin) {
+ResolvedImage RegistryClient::resolve(const std::optional<Digest>& pin) {
   return resolve_platform(fetch_top(pin), image_.to_string(), ErrorCode::network, *this);
 }
 
-Document RegistryClient::Impl::fetch_top(const std::optional<Digest>& pin) {
+Document RegistryClient::fetch_top(const std::optional<Digest>& pin) {
   const std::optional<Digest> digest = pin ? pin : image_.digest();
   const std::string name = digest ? by_digest(*digest) : image_.to_string();
   return with_context("cannot fetch the manifest of " + name,
-                      [&] { return fetch_document({digest}); });
+                      [&] { return fetch_document(digest, {}); });
 }
 
-Document RegistryClient::Impl::document(const Descriptor& child) {
-  return with_context("cannot fetch the manifest of " + by_digest(child.digest), [&] {
-    return fetch_document({child.digest, child.size});
-  });
+Document RegistryClient::document(const Descriptor& child) {
+  return with_context("cannot fetch the manifest of " + by_digest(child.digest),
+                      [&] { return fetch_document(child.digest, child.size); });
 }
 
 /// A missing config says nothing about the image: the layers may be there.
-std::string RegistryClient::Impl::config(const Descriptor& descriptor) {
+std::string RegistryClient::config(const Descriptor& descriptor) {
   std::string text;
   try {
     fetch_blob("config", descriptor, bounded_sink(text, kMaxManifestBytes), {});
@@ -107,14 +75,15 @@ std::string RegistryClient::Impl::config(const Descriptor& descriptor) {
   return text;
 }
 
-Document RegistryClient::Impl::fetch_document(const Expectation& expected) {
-  return hosts_.ask(expected.digest ? Hosts::By::digest : Hosts::By::tag, [&](Host& host) {
+Document RegistryClient::fetch_document(const std::optional<Digest>& expected,
+                                        const std::optional<std::uint64_t>& size) {
+  return hosts_.ask(expected ? Hosts::By::digest : Hosts::By::tag, [&](Host& host) {
     const std::string reference =
-        expected.digest ? expected.digest->to_string() : host.endpoint.image.reference();
+        expected ? expected->to_string() : host.endpoint.image.reference();
     const HttpResponse response =
         Retry(host.retry).run([&] { return get_document(host, reference); });
     try {
-      const Digest digest = check_body(response, expected);
+      const Digest digest = check_body(response, expected, size);
       return Document{digest,
                       parse_manifest(response.body, response.media_type(), host.retry.stop)};
     } catch (Error& error) {
@@ -124,7 +93,7 @@ Document RegistryClient::Impl::fetch_document(const Expectation& expected) {
   });
 }
 
-HttpResponse RegistryClient::Impl::get_document(Host& host, const std::string& reference) {
+HttpResponse RegistryClient::get_document(Host& host, const std::string& reference) {
   HttpRequest request{.on_head = refuse_page_of_registry};
   request.headers.add("Accept", std::string(kManifestAccept));
   std::string body;
@@ -139,20 +108,20 @@ HttpResponse RegistryClient::Impl::get_document(Host& host, const std::string& r
   return response;
 }
 
-NamedImage RegistryClient::Impl::look_up() {
+NamedImage RegistryClient::look_up() {
   const auto ask = [this](Host& host) -> NamedImage {
     const HttpResponse head = Retry(host.retry).run([&] { return ask_for_head(host); });
     const std::string named = head.headers.get("Docker-Content-Digest").value_or("");
     const auto digest = head.ok() ? Digest::parse(named) : std::nullopt;
     if (digest) return {*digest, is_index_type(head.media_type())};
-    const Document document = fetch_document({image_.digest()});
+    const Document document = fetch_document(image_.digest(), {});
     return {document.digest, std::holds_alternative<Index>(document.content)};
   };
   return with_context("cannot look up " + image_.to_string(),
                       [&] { return hosts_.ask(Hosts::By::tag, ask); });
 }
 
-HttpResponse RegistryClient::Impl::ask_for_head(Host& host) {
+HttpResponse RegistryClient::ask_for_head(Host& host) {
   constexpr int kNotAllowed = 405;
   constexpr int kNotImplemented = 501;
   HttpRequest request{.on_head = refuse_page_of_registry, .head_only = true};
@@ -167,8 +136,8 @@ HttpResponse RegistryClient::Impl::ask_for_head(Host& host) {
   throw_answer(error, response);
 }
 
-void RegistryClient::Impl::fetch_blob(const std::string& what, const Descriptor& blob,
-                                      const BodySink& sink, const Replay& replay) {
+void RegistryClient::fetch_blob(const std::string& what, const Descriptor& blob,
+                                const BodySink& sink, const Replay& replay) {
   ResumableBody body({.size = blob.size, .digest = blob.digest}, sink, hosts_.session());
   std::vector<Host*> used;
   try {
@@ -200,15 +169,14 @@ void RegistryClient::Impl::fetch_blob(const std::string& what, const Descriptor&
 
 /// Runs `get` with retries, on one host after the other. Bytes that were passed on cannot be taken
 /// back: when they turn out to be wrong, no other host helps.
-void RegistryClient::Impl::transfer(const Descriptor& blob, ResumableBody& body,
-                                    std::vector<Host*>& used,
-                                    const std::function<void(Host&)>& get) {
+void RegistryClient::transfer(const Descriptor& blob, ResumableBody& body, std::vector<Host*>& used,
+                              const std::function<void(Host&)>& get) {
   const auto work = [&](Host& host) {
     if (used.empty() || used.back() != &host) {
       used.push_back(&host);
       body.forget_server();
     }
-    Retry(host.retry).run_transfer([&] { return body.received(); }, [&] { get(host); });
+    Retry(host.retry).run([&] { get(host); }, [&] { return body.received(); });
   };
   const auto can_go_on = [&](const Error& error) {
     return !body.sink_failed() && body.received() <= blob.size &&
@@ -218,8 +186,8 @@ void RegistryClient::Impl::transfer(const Descriptor& blob, ResumableBody& body,
 }
 
 /// Gets at least the first `size` bytes, then aborts the response, which would deliver all.
-void RegistryClient::Impl::get_front(Host& host, const Descriptor& blob, ResumableBody& body,
-                                     std::uint64_t size) {
+void RegistryClient::get_front(Host& host, const Descriptor& blob, ResumableBody& body,
+                               std::uint64_t size) {
   struct Enough {};
   if (body.received() >= size) return;
   try {
@@ -231,8 +199,8 @@ void RegistryClient::Impl::get_front(Host& host, const Descriptor& blob, Resumab
   }
 }
 
-void RegistryClient::Impl::get_rest(Host& host, const Descriptor& blob, ResumableBody& body,
-                                    const BodySink& sink) {
+void RegistryClient::get_rest(Host& host, const Descriptor& blob, ResumableBody& body,
+                              const BodySink& sink) {
   HttpRequest request{.on_head = [&](const HttpResponse& head) { body.check_head(head); }};
   body.prepare(request);
   const HttpResponse response = host.session.get("blobs/" + blob.digest.to_string(), request, sink);
@@ -243,35 +211,14 @@ void RegistryClient::Impl::get_rest(Host& host, const Descriptor& blob, Resumabl
 }
 
 /// Whether a mirror among `hosts` has failed for the first time.
-bool RegistryClient::Impl::mark_failed(const std::vector<Host*>& hosts, const Error& why) {
+bool RegistryClient::mark_failed(const std::vector<Host*>& hosts, const Error& why) {
   bool is_new = false;
   for (const Host* const host : hosts) is_new |= hosts_.mark_failed(*host, why);
   return is_new;
 }
 
-std::string RegistryClient::Impl::by_digest(const Digest& digest) const {
+std::string RegistryClient::by_digest(const Digest& digest) const {
   return image_.registry() + "/" + image_.repository() + "@" + digest.to_string();
-}
-
-RegistryClient::RegistryClient(HttpClient& http, ImageReference image,
-                               const NetworkOptions& options, const RetryOptions& retry,
-                               const HostWatch& watch)
-    : impl_(std::make_unique<Impl>(http, std::move(image), options, retry, watch)) {}
-RegistryClient::~RegistryClient() = default;
-RegistryClient::RegistryClient(RegistryClient&&) noexcept = default;
-RegistryClient& RegistryClient::operator=(RegistryClient&&) noexcept = default;
-
-ResolvedImage RegistryClient::resolve(const std::optional<Digest>& pin) {
-  return impl_->resolve(pin);
-}
-
-NamedImage RegistryClient::look_up() {
-  return impl_->look_up();
-}
-
-void RegistryClient::fetch_blob(const Descriptor& blob, const BodySink& sink,
-                                const Replay& replay) {
-  impl_->fetch_blob("layer", blob, sink, replay);
 }
 
 }  // namespace pyro

@@ -4,14 +4,15 @@
 #pragma once
 
 #include <functional>
-#include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/reference.h"
 #include "net/http.h"
 #include "net/retry.h"
-#include "oci/manifest.h"
 #include "oci/hosts.h"
+#include "oci/manifest.h"
 #include "pyro/digest.h"
 #include "pyro/network_options.h"
 
@@ -31,16 +32,13 @@ struct Replay {
 
 /// One image. Detects the scheme with the first request, and authenticates when the registry
 /// requires it. Asks mirrors first. Not thread-safe.
-class RegistryClient {
+class RegistryClient final : private DocumentSource {
  public:
   /// `http` must outlive the client. Sends nothing.
   /// @throws Error(network) for a registry that is blocked; (failed) for a registries.conf that
   /// cannot be used.
   RegistryClient(HttpClient& http, ImageReference image, const NetworkOptions& options,
                  const RetryOptions& retry = {}, const HostWatch& watch = {});
-  ~RegistryClient();
-  RegistryClient(RegistryClient&&) noexcept;
-  RegistryClient& operator=(RegistryClient&&) noexcept;
 
   /// With a pin, the pin is requested, never the tag.
   /// @throws Error(network): no such image, no image for this platform, refused credentials, no
@@ -53,17 +51,35 @@ class RegistryClient {
   /// @throws Error, as resolve() does.
   [[nodiscard]] NamedImage look_up();
 
-  /// Sends the bytes of a layer to `sink` as they come, not verified; returning means that they
+  /// Sends the bytes of a blob to `sink` as they come, not verified; returning means that they
   /// have the size and digest of the descriptor. Requests only the bytes that `replay` does not
   /// have. When one host fails, the next continues where it stopped.
   /// @throws Error(integrity) for wrong bytes, as soon as that is certain; with a restart requested
   /// from the session when they came in parts, or from mirrors, which are marked as failed;
   /// (network); exceptions of `sink`, unchanged.
-  void fetch_blob(const Descriptor& blob, const BodySink& sink, const Replay& replay = {});
+  /// Errors call it `what`.
+  void fetch_blob(const std::string& what, const Descriptor& blob, const BodySink& sink,
+                  const Replay& replay = {});
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  Document document(const Descriptor& child) override;
+  std::string config(const Descriptor& descriptor) override;
+  Document fetch_top(const std::optional<Digest>& pin);
+  Document fetch_document(const std::optional<Digest>& expected,
+                          const std::optional<std::uint64_t>& size);
+  static HttpResponse get_document(Host& host, const std::string& reference);
+  void transfer(const Descriptor& blob, ResumableBody& body, std::vector<Host*>& used,
+                const std::function<void(Host&)>& get);
+  static void get_front(Host& host, const Descriptor& blob, ResumableBody& body,
+                        std::uint64_t size);
+  static void get_rest(Host& host, const Descriptor& blob, ResumableBody& body,
+                       const BodySink& sink);
+  bool mark_failed(const std::vector<Host*>& hosts, const Error& why);
+  static HttpResponse ask_for_head(Host& host);
+  [[nodiscard]] std::string by_digest(const Digest& digest) const;
+
+  ImageReference image_;
+  Hosts hosts_;
 };
 
 }  // namespace pyro

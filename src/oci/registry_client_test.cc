@@ -69,7 +69,7 @@ class RegistryClientTest : public ::testing::Test {
   std::string fetch(const Descriptor& blob) {
     std::string body;
     try {
-      client().fetch_blob(blob, bounded_sink(body, 1000));
+      client().fetch_blob("layer", blob, bounded_sink(body, 1000));
     } catch (const Error& error) {
       code_ = error.code();
       return error.what();
@@ -342,12 +342,13 @@ TEST_F(RegistryClientTest, PropagatesErrorsOfSink) {
   const Descriptor blob{.media_type = "", .digest = sha256("layer"), .size = 5};
   http_.on(kBase + "blobs/" + blob.digest.to_string(), {.body = "layer"});
   try {
-    client().fetch_blob(blob, [](auto) { throw Error(ErrorCode::filesystem, "disk full"); });
+    client().fetch_blob("layer", blob,
+                        [](auto) { throw Error(ErrorCode::filesystem, "disk full"); });
     FAIL();
   } catch (const Error& error) {
     EXPECT_STREQ(error.what(), "disk full");
   }
-  EXPECT_THROW(client().fetch_blob(blob, [](auto) { throw std::runtime_error("x"); }),
+  EXPECT_THROW(client().fetch_blob("layer", blob, [](auto) { throw std::runtime_error("x"); }),
                std::runtime_error);
 }
 
@@ -380,10 +381,10 @@ TEST_F(RegistryLoginTest, FetchesATokenOnceAndRenewsItOncePerRequest) {
   EXPECT_EQ(sent(2), "Bearer first");
 
   std::string body;
-  registry.fetch_blob(blob, bounded_sink(body, 5));
+  registry.fetch_blob("layer", blob, bounded_sink(body, 5));
   EXPECT_EQ(http_.count(token_url_), 1U);
   body.clear();
-  registry.fetch_blob(blob, bounded_sink(body, 5));
+  registry.fetch_blob("layer", blob, bounded_sink(body, 5));
   EXPECT_EQ(body, "layer");
   EXPECT_EQ(http_.count(token_url_), 2U);
   EXPECT_EQ(sent(http_.requests.size() - 1), "Bearer second");
@@ -571,7 +572,7 @@ class MirroredClientTest : public RegistryClientTest {
 
   std::string fetch(const Descriptor& blob) {
     std::string body;
-    client().fetch_blob(blob, bounded_sink(body, 1000));
+    client().fetch_blob("layer", blob, bounded_sink(body, 1000));
     return body;
   }
 
@@ -694,7 +695,7 @@ TEST_F(MirroredClientTest, SinkFailureDoesNotFailMirror) {
   const BodySink full = [](std::span<const std::byte>) {
     throw Error(ErrorCode::filesystem, "the disk is full");
   };
-  EXPECT_THROW(client().fetch_blob(kLayer, full), Error);
+  EXPECT_THROW(client().fetch_blob("layer", kLayer, full), Error);
   EXPECT_FALSE(session_.has_failed(kMirror));
   EXPECT_EQ(http_.requests.size(), 1U);
 }

@@ -117,11 +117,11 @@ class Download {
     if (partial != nullptr && partial->begin() == 0) {
       partial->replay([&](std::span<const std::byte> bytes) { body_.replay(bytes); });
     }
-    retry_.run_transfer([&] { return body_.received(); },
-                        [&] {
-                          const bool is_complete = body_.received() == body_.total();
-                          if (!is_complete || body_.received() == 0) get_rest();
-                        });
+    const auto get_missing = [&] {
+      const bool is_complete = body_.received() == body_.total();
+      if (!is_complete || body_.received() == 0) get_rest();
+    };
+    retry_.run(get_missing, [&] { return body_.received(); });
     return {body_.digest(), body_.received(), encoding_hint_};
   }
 

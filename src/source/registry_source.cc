@@ -41,7 +41,7 @@ Provenance fetch_from_registry(const RegistrySource& source, const FetchContext&
           sink(bytes);
           partial.append(bytes);
         };
-        registry.fetch_blob(layer, pass_on,
+        registry.fetch_blob("layer", layer, pass_on,
                             {partial.begin(), [&](const BodySink& kept) { partial.replay(kept); }});
       });
 }

@@ -93,7 +93,7 @@ InstalledEnvironment EnvironmentStore::ensure_installed(std::string_view name,
 }
 
 EnvironmentStatus EnvironmentStore::pull(std::string_view name, const PullOptions& options) {
-  ensure_installed(name, options);
+  install(options_, options_.catalog.require(name), options);
   return inspect(name);
 }
 

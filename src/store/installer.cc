@@ -167,14 +167,18 @@ class Pull {
 
   InstalledEnvironment install_from(const ArtifactDirectory& directory) {
     progress_.started(environment_.name, directory.path.string());
-    return with_disk_full_details([&](Transaction& transaction, ByteCount& /*of a copy*/) {
+    Transaction transaction(layout_, environment_);
+    try {
       const auto artifacts = copy_artifacts(directory.path, transaction.directory(), layout_.root(),
                                             options_.limits, pull_.stop, progress_);
       const Provenance provenance{.source = directory.path.string(),
                                   .source_digest = std::nullopt,
                                   .oci_digest = std::nullopt};
       return commit(transaction, provenance, artifacts);
-    });
+    } catch (Error& error) {
+      add_disk_full_details(error, transaction, {});
+      throw;
+    }
   }
 
   InstalledEnvironment install_from(const LayoutImage& image) {
@@ -219,17 +223,17 @@ class Pull {
     while (true) {
       session_.begin_attempt();
       Partials partials(layout_.partial_dir(), options_.network.keep_after);
+      Transaction transaction(layout_, environment_);
+      ByteCount bytes;
       try {
-        InstalledEnvironment installed =
-            with_disk_full_details([&](Transaction& transaction, ByteCount& bytes) {
-              return extract(stream, transaction, partials, bytes);
-            });
+        InstalledEnvironment installed = extract(stream, transaction, partials, bytes);
         partials.discard();
         return installed;
       } catch (const TargetsMissing& missing) {
         partials.discard();
         learn(missing);
-      } catch (const Error& error) {
+      } catch (Error& error) {
+        add_disk_full_details(error, transaction, bytes);
         const bool restarts = session_.should_restart();
         if (restarts || !can_resume(error)) partials.discard();
         if (!restarts) throw;
@@ -251,22 +255,15 @@ class Pull {
                    " is a link to something in front of it");
   }
 
-  /// Runs `action` with a new transaction. An error for a full disk gets the number of
-  /// written bytes, which the transaction removes, and of missing bytes.
-  template <typename Action>
-  InstalledEnvironment with_disk_full_details(const Action& action) {
-    Transaction transaction(layout_, environment_);
-    ByteCount bytes;
-    try {
-      return action(transaction, bytes);
-    } catch (Error& error) {
-      if (!is_out_of_space(error)) throw;
-      const std::uint64_t outstanding = bytes.expected - std::min(bytes.expected, bytes.received);
-      const std::string why = disk_full_details(
-          layout_.root(), allocated_bytes_at(transaction.directory(), "."), outstanding);
-      if (!why.empty()) error.add_context(why);
-      throw;
-    }
+  /// For a full disk: the number of written bytes, which the transaction removes, and of missing
+  /// ones.
+  void add_disk_full_details(Error& error, const Transaction& transaction,
+                             const ByteCount& bytes) const {
+    if (!is_out_of_space(error)) return;
+    const std::uint64_t outstanding = bytes.expected - std::min(bytes.expected, bytes.received);
+    const std::string why = disk_full_details(
+        layout_.root(), allocated_bytes_at(transaction.directory(), "."), outstanding);
+    if (!why.empty()) error.add_context(why);
   }
 
   InstalledEnvironment extract(const Stream& stream, Transaction& transaction, Partials& partials,

@@ -47,19 +47,17 @@ class PullCommand : public Command {
   Json pull(const Context& context, EnvironmentStore& store, const std::string& name) {
     const bool was_installed = is_installed(store, name);
     const int pulls = view_ ? view_->pulls() : 0;
-    const EnvironmentStatus status = pull_with_progress(context, store, name);
+    EnvironmentStatus status;
+    {
+      const ClearAtEnd clear(view_.get());
+      status = store.pull(name, {.mode = mode(), .progress = view_.get(), .stop = context.stop});
+    }
     if (was_installed && view_ && view_->pulls() == pulls) {
       progress_.say(context, name,
                     mode() == PullMode::ensure ? "installed already" : "left as it is");
     }
     if (!json()) context.out.write(status.install_dir.string() + '\n');
     return pull_payload(status);
-  }
-
-  EnvironmentStatus pull_with_progress(const Context& context, EnvironmentStore& store,
-                                       const std::string& name) {
-    const ClearAtEnd clear(view_.get());
-    return store.pull(name, {.mode = mode(), .progress = view_.get(), .stop = context.stop});
   }
 
   static bool is_installed(const EnvironmentStore& store, const std::string& name) {
