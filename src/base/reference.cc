@@ -74,10 +74,6 @@ bool is_repository_component(std::string_view text) {
   throw Error(ErrorCode::usage, std::move(message), std::move(hint));
 }
 
-std::string in_quotes(std::string_view text) {
-  return "'" + std::string(text) + "'";
-}
-
 /// Removes the digest from the end of `text`. The text before the '@' may be a password and is not
 /// shown.
 std::optional<Digest> consume_digest(std::string_view& text) {

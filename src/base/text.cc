@@ -27,6 +27,12 @@ std::string_view without_padding(std::string_view text) {
 
 }  // namespace
 
+std::string in_quotes(std::string_view name) {
+  constexpr std::size_t kMaxShown = 400;
+  const std::size_t shown = std::min({name.size(), kMaxShown, name.find('\0')});
+  return "'" + std::string(name.substr(0, shown)) + (shown < name.size() ? "...'" : "'");
+}
+
 std::string percent_decode(std::string_view text) {
   std::string result;
   for (std::size_t i = 0; i < text.size(); ++i) {

@@ -52,6 +52,9 @@ namespace pyro {
   return text;
 }
 
+/// A name as messages show it: in quotes, cut at 400 bytes and at a zero byte, where what() ends.
+[[nodiscard]] std::string in_quotes(std::string_view name);
+
 /// "64 MiB": whole ones, rounded down.
 [[nodiscard]] inline std::string mib(std::uint64_t bytes) {
   return std::to_string(bytes >> 20) + " MiB";

@@ -31,5 +31,13 @@ TEST(Base64Test, AcceptsMissingPaddingAndRejectsInvalidText) {
   }
 }
 
+TEST(InQuotesTest, CutsAt400BytesAndAtZeroByte) {
+  EXPECT_EQ(in_quotes("a name"), "'a name'");
+  EXPECT_EQ(in_quotes(""), "''");
+  EXPECT_EQ(in_quotes(std::string(400, 'x')), "'" + std::string(400, 'x') + "'");
+  EXPECT_EQ(in_quotes(std::string(401, 'x')), "'" + std::string(400, 'x') + "...'");
+  EXPECT_EQ(in_quotes(std::string_view("a\0b", 3)), "'a...'");
+}
+
 }  // namespace
 }  // namespace pyro

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/text.h"
 #include "pyro/error.h"
 
 namespace pyro::image::ext4 {
@@ -192,7 +193,7 @@ void Metadata::list_extents(const FileContent& file) {
 StoredXattrs Metadata::xattrs_of(EntryId entry) const try {
   return store_xattrs(tree_.xattrs(tree_.inode_of(entry)));
 } catch (Error& error) {
-  error.add_context("cannot unpack " + quoted_path(tree_.path(entry)));
+  error.add_context("cannot unpack " + in_quotes(tree_.path(entry)));
   throw;
 }
 

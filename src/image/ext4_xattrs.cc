@@ -9,6 +9,7 @@
 #include <string_view>
 #include <tuple>
 
+#include "base/text.h"
 #include "image/posix_acl.h"
 #include "pyro/error.h"
 
@@ -58,7 +59,7 @@ DiskXattr disk_xattr(const Xattr& xattr) {
       return {.prefix = index, .name = xattr.name.substr(text.size()), .value = xattr.value};
     }
   }
-  throw Error(ErrorCode::integrity, "ext4 cannot keep the attribute " + quoted_path(xattr.name));
+  throw Error(ErrorCode::integrity, "ext4 cannot keep the attribute " + in_quotes(xattr.name));
 }
 
 std::uint32_t hash_of(const DiskXattr& xattr) {

@@ -96,7 +96,7 @@ bool Layers::add(const LayerEntry& entry) {
     return apply(entry);
   } catch (Error& error) {
     if (error.code() == ErrorCode::integrity) {
-      error.add_context("cannot unpack " + quoted_path(entry.path));
+      error.add_context("cannot unpack " + in_quotes(entry.path));
     }
     throw;
   }
@@ -167,9 +167,9 @@ void Layers::add_hard_link(const LayerEntry& entry, const Place& place) {
   const EntryId target =
       target_directory == kNone ? kNone : tree_.find(target_directory, path.substr(slash + 1));
   if (target == kNone)
-    refuse_entry("it is a hard link to " + quoted_path(path) + ", which is missing");
+    refuse_entry("it is a hard link to " + in_quotes(path) + ", which is missing");
   if (tree_.is_directory(target))
-    refuse_entry("it is a hard link to a directory, " + quoted_path(path));
+    refuse_entry("it is a hard link to a directory, " + in_quotes(path));
   if (tree_.find(directory, place.name) == target) return tree_.set_layer(target, layer_);
   if (tree_.inode_of(target).names >= kMaxNames) {
     refuse_entry("it is a hard link to a file with 65000 names");
@@ -202,7 +202,7 @@ void Layers::put(EntryId directory, std::string_view name, InodeId inode) {
 EntryId Layers::make_parents(std::string_view directory) {
   return tree_.walk(directory, [&](EntryId at, std::string_view name, EntryId found) {
     if (found != kNone && tree_.layer(found) == layer_) {
-      refuse_entry(quoted_path(tree_.path(found)) + " is not a directory");
+      refuse_entry(in_quotes(tree_.path(found)) + " is not a directory");
     }
     if (found != kNone) remove_entry(found);
     const Inode implied{.permissions = 0755, .type = InodeType::directory, .first_child = kNone};

@@ -77,7 +77,7 @@ AclEntry::Tag parse_tag(std::string_view text, bool is_named) {
   if (text == "group" || text == "g") return is_named ? AclEntry::group : AclEntry::owning_group;
   if (!is_named && (text == "mask" || text == "m")) return AclEntry::mask;
   if (!is_named && (text == "other" || text == "o")) return AclEntry::other;
-  refuse_acl("has an entry " + quoted_path(text));
+  refuse_acl("has an entry " + in_quotes(text));
 }
 
 AclEntry parse_acl_entry(std::string_view text) {
@@ -96,7 +96,7 @@ AclEntry parse_acl_entry(std::string_view text) {
                  .permissions = parse_permissions(fields[2])};
   if (!has_id(entry.tag)) return entry;
   const auto id = parse_id(fields.size() == 4 ? fields[3] : name);
-  if (!id) refuse_acl("names " + quoted_path(name) + " without a number");
+  if (!id) refuse_acl("names " + in_quotes(name) + " without a number");
   entry.id = *id;
   return entry;
 }

@@ -273,13 +273,4 @@ EntryId Tree::walk(std::string_view path, const OnNoDirectory& on_no_directory) 
   return at;
 }
 
-// --- paths ---
-
-std::string quoted_path(std::string_view path) {
-  constexpr std::size_t kMaxShown = 400;
-  // what() ends at a zero byte.
-  const std::size_t shown = std::min({path.size(), kMaxShown, path.find('\0')});
-  return "'" + std::string(path.substr(0, shown)) + (shown < path.size() ? "...'" : "'");
-}
-
 }  // namespace pyro::image

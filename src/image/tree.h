@@ -188,7 +188,4 @@ class Tree {
   std::uint64_t steps_ = 0;
 };
 
-/// A path as messages show it, cut at 400 bytes.
-[[nodiscard]] std::string quoted_path(std::string_view path);
-
 }  // namespace pyro::image

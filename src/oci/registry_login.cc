@@ -143,8 +143,7 @@ constexpr std::size_t kMaxSecret = std::size_t{16} << 10;
 std::string check_registry(std::string_view registry) {
   if (is_oci_registry(registry)) return to_lower(registry);
   const std::size_t scheme = registry.find("://");
-  std::string text =
-      "'" + std::string(registry) + "' is not a registry like registry.example.org:5000";
+  std::string text = in_quotes(registry) + " is not a registry like registry.example.org:5000";
   if (scheme != registry.npos) {
     text += ": leave the " + std::string(registry.substr(0, scheme + 3)) + " away";
   }

@@ -9,6 +9,7 @@
 
 #include "base/directories.h"
 #include "base/files.h"
+#include "base/text.h"
 #include "catalog/catalog.h"
 #include "catalog/entry.h"
 #include "oci/image_layout.h"
@@ -77,7 +78,7 @@ std::vector<LayoutEnvironment> called(std::string_view name,
 
 /// An image of `layout` in messages.
 std::string in_layout(const ImageLayout& layout, std::string_view name) {
-  return (name.empty() ? "" : "'" + std::string(name) + "' in ") + layout.path().string();
+  return (name.empty() ? "" : in_quotes(name) + " in ") + layout.path().string();
 }
 
 LayoutEnvironment choose(const ImageLayout& layout, std::string_view name,

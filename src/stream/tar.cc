@@ -273,12 +273,6 @@ std::string joined(std::string_view directory, std::string_view name) {
   return path += name;
 }
 
-std::string in_quotes(std::string_view name) {
-  constexpr std::size_t kMaxShownName = 400;
-  if (name.size() <= kMaxShownName) return "'" + std::string(name) + "'";
-  return "'" + std::string(name.substr(0, kMaxShownName)) + "...'";
-}
-
 std::string normal_member_path(std::string_view name) {
   if (name.starts_with('/')) {
     throw Error(ErrorCode::integrity, "member " + in_quotes(name) + " has an absolute name");

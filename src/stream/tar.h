@@ -129,9 +129,6 @@ class MemberContent {
 /// @throws Error(integrity) for an absolute name and for one with a ".." component.
 [[nodiscard]] std::string normal_member_path(std::string_view name);
 
-/// A name as messages show it, cut at 400 bytes.
-[[nodiscard]] std::string in_quotes(std::string_view name);
-
 /// "a/b" of "a" and "b"; "b" of "" and "b".
 [[nodiscard]] std::string joined(std::string_view directory, std::string_view name);
 
