@@ -186,7 +186,7 @@ std::filesystem::path find_program(const std::string& path, const std::string& n
   for (std::size_t begin = 0; begin <= path.size();) {
     const std::size_t end = std::min(path.find(':', begin), path.size());
     const std::filesystem::path directory = path.substr(begin, end - begin);
-    const std::filesystem::path program = directory / name;
+    std::filesystem::path program = directory / name;
     if (directory.is_absolute() && ::access(program.c_str(), X_OK) == 0) return program;
     begin = end + 1;
   }

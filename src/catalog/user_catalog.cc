@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <iterator>
 #include <nlohmann/json.hpp>
-#include <ranges>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -101,8 +101,8 @@ Error with_catalog_details(const fs::path& file, const Error& error) {
   texts.insert(texts.end(), error.causes().begin(), error.causes().end());
   Error told(error.code(), texts.back(),
              "check the owner, the mode and the free space of its directory");
-  for (const std::string& text : texts | std::views::reverse | std::views::drop(1)) {
-    told.add_context(text);
+  for (auto text = std::next(texts.rbegin()); text != texts.rend(); ++text) {
+    told.add_context(*text);
   }
   return told.add_context("cannot change the catalog " + file.string());
 }

@@ -62,9 +62,10 @@ class Arguments {
 
   /// A value that is kept as it is.
   template <typename T>
-  void text(const std::string& names, std::string_view placeholder, T& target, std::string help) {
+  void text(const std::string& names, std::string_view placeholder, T& target,
+            const std::string& help) {
     value(
-        names, placeholder, [&target](const std::string& text) { target = text; }, std::move(help));
+        names, placeholder, [&target](const std::string& text) { target = text; }, help);
   }
 
   /// A value that must not be empty.
@@ -79,7 +80,7 @@ class Arguments {
   /// refused as "not <expected>".
   template <typename T, typename Parse>
   void parsed(const std::string& names, std::string_view placeholder, T& target, Parse parser,
-              std::string expected, std::string help) {
+              std::string expected, const std::string& help) {
     value(
         names, placeholder,
         [option = long_name_of(names), &target, parser,
@@ -88,7 +89,7 @@ class Arguments {
           if (!value) refuse_value(option, text, expected);
           target = *value;
         },
-        std::move(help));
+        help);
   }
 
   /// A size, with the placeholder SIZE. A bare number counts `unit`s.

@@ -5,7 +5,7 @@
 #include <string_view>
 
 #include "cli/command.h"
-#include "sandbox/extractor.h"
+#include "sandbox/extractor_process.h"
 
 int main(int argc, char** argv) {
   using namespace pyro::cli;

@@ -151,8 +151,11 @@ void fill_standard_streams() noexcept {
     // open() returns this number, as all lower ones are in use by now. A directory in place of
     // standard output makes every write fail, so that lost output is noticed.
     const bool is_output = fd == STDOUT_FILENO;
+    // Without O_CLOEXEC: programs that pyro starts inherit their standard streams.
+    // NOLINTBEGIN(android-cloexec-open)
     static_cast<void>(is_output ? ::open("/", O_RDONLY | O_DIRECTORY)
                                 : ::open("/dev/null", fd == STDIN_FILENO ? O_RDONLY : O_WRONLY));
+    // NOLINTEND(android-cloexec-open)
   }
 }
 

@@ -72,7 +72,7 @@ std::string Transfer::figures_in_log() const {
 
 std::string Transfer::summary(std::uint64_t installed_bytes, TimePoint now,
                               std::size_t columns) const {
-  const std::string on_disk = format_size(installed_bytes) + " on disk";
+  std::string on_disk = format_size(installed_bytes) + " on disk";
   if (received_ == 0) return on_disk;  // Linked or copied: nothing was transferred.
   const Seconds time = now - start_;
   const std::string text = fmt::format("{} in {}", format_size(received_), format_duration(time));

@@ -229,13 +229,13 @@ std::optional<std::uint64_t> parse_size(std::string_view text, std::uint64_t uni
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text,
                                                         std::chrono::seconds unit) {
-  constexpr std::string_view kUnits = "smhdw";
+  constexpr std::string_view kUnitLetters = "smhdw";
   constexpr std::int64_t kSecondsIn[] = {1, 60, 3600, 86400, 7 * 86400};
   constexpr double kMaxNumber = 1e9;
   constexpr double kMaxSeconds = 100.0 * 365 * 86400;  // Added to a clock, it must not overflow.
   if (text.empty()) return std::nullopt;
   std::int64_t factor = unit.count();
-  if (const std::size_t at = kUnits.find(text.back()); at != kUnits.npos) {
+  if (const std::size_t at = kUnitLetters.find(text.back()); at != kUnitLetters.npos) {
     factor = kSecondsIn[at];
     text.remove_suffix(1);
   }

@@ -64,7 +64,7 @@ void check_token(const std::string& token) {
 [[noreturn]] void throw_token_refusal(const HttpResponse& response) {
   const Error error(ErrorCode::network, "it answered " + describe_answer(response));
   if (response.status == 401 || response.status == 403) throw LoginRefused(error);
-  throw_refusal(error, response);
+  throw_by_status(error, response);
 }
 
 void refuse_page(const HttpResponse& response) {
@@ -197,11 +197,11 @@ Authenticator::Authenticator(HttpClient& http, Target target, const NetworkOptio
   lookup_ = CredentialLookup{.credentials = credentials};
 }
 
-void Authenticator::authorize(HttpRequest& request) const {
+void Authenticator::add_authorization(HttpRequest& request) const {
   if (!authorization_.empty()) request.headers.add("Authorization", authorization_);
 }
 
-void Authenticator::answer(const HttpResponse& response, const Url& registry) {
+void Authenticator::respond_to_challenge(const HttpResponse& response, const Url& registry) {
   authorization_.clear();  // it was refused
   if (!lookup_) lookup_ = find_credentials(sources_, target_.registry, target_.repository);
   const auto challenges = parse_challenges(response.headers.get_all("WWW-Authenticate"));

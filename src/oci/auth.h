@@ -68,15 +68,16 @@ class Authenticator {
   Authenticator(HttpClient& http, Target target, const NetworkOptions& options,
                 const Credentials& credentials);
 
-  /// Adds an Authorization header, once a challenge was answered.
-  void authorize(HttpRequest& request) const;
+  /// Adds an Authorization header, once there was a challenge. Sends nothing.
+  void add_authorization(HttpRequest& request) const;
 
-  /// Answers the challenges of `response`, a 401 of `registry` itself, in the requests that follow.
+  /// Looks for credentials, and gets a token where one is wanted, for the challenges of `response`,
+  /// a 401 of `registry` itself. add_authorization() then adds the answer.
   /// @throws Error(network) when that is impossible or not allowed; (failed) for credentials that
   /// cannot be read.
-  void answer(const HttpResponse& response, const Url& registry);
+  void respond_to_challenge(const HttpResponse& response, const Url& registry);
 
-  /// The error for a 401 after answer().
+  /// The error for a 401 after respond_to_challenge().
   [[nodiscard]] Error refusal(const HttpResponse& response) const;
 
   /// Whether credentials were sent; none ever are over plain http.

@@ -45,13 +45,13 @@ class AuthTest : public ::testing::Test {
     HttpResponse response{401, {}, {}};
     if (!challenge.empty()) response.headers.add("WWW-Authenticate", challenge);
     try {
-      auth.answer(response, *Url::parse(scheme + "://" + registry));
+      auth.respond_to_challenge(response, *Url::parse(scheme + "://" + registry));
     } catch (const Error& error) {
       hint_ = error.hint();
       return error.what();
     }
     HttpRequest request;
-    auth.authorize(request);
+    auth.add_authorization(request);
     return request.headers.get("Authorization").value_or("nothing");
   }
 
@@ -260,7 +260,7 @@ TEST_F(AuthTest, UsesGivenCredentialsInsteadOfFiles) {
   HttpResponse response{401, {}, {}};
   response.headers.add("WWW-Authenticate", R"(Bearer realm="https://r.example/t",service="s")");
   EXPECT_FALSE(auth.sent_credentials());
-  auth.answer(response, *Url::parse("https://r.example"));
+  auth.respond_to_challenge(response, *Url::parse("https://r.example"));
   EXPECT_TRUE(auth.sent_credentials());
   EXPECT_EQ(sent(0), basic_authorization({"me", "mine"}));
   const Error refusal = auth.refusal(response);

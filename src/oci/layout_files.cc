@@ -172,7 +172,7 @@ std::unique_ptr<LayoutFiles> open_layout_files(Fd opened, const std::filesystem:
   }
   TarIndex index(opened.get(), path);
   if (transport == kDockerArchive || transport_in(index, opened.get()) == kDockerArchive) {
-    return std::make_unique<DockerArchive>(std::move(opened), std::move(index), path);
+    return std::make_unique<DockerArchive>(std::move(opened), index, path);
   }
   return std::make_unique<TarFiles>(std::move(opened), std::move(index), path);
 }
@@ -308,7 +308,7 @@ bool is_docker_archive(const TarIndex& index, int file) {
   return first != head.npos && head[first] == '[';
 }
 
-DockerArchive::DockerArchive(Fd file, TarIndex index, std::filesystem::path path)
+DockerArchive::DockerArchive(Fd file, const TarIndex& index, const std::filesystem::path& path)
     : file_(std::move(file)) {
   try {
     Reader(*this, index).run();

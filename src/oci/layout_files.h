@@ -117,7 +117,7 @@ class DockerArchive final : public LayoutFiles {
   /// The tar that `file` is open on; `path` is its name in errors.
   /// @throws Error(integrity) for a manifest.json that names missing files, and for configs that do
   /// not have the digests in their names, or do not fit
-  DockerArchive(Fd file, TarIndex index, std::filesystem::path path);
+  DockerArchive(Fd file, const TarIndex& index, const std::filesystem::path& path);
 
   [[nodiscard]] std::string_view transport() const noexcept override { return kDockerArchive; }
   [[nodiscard]] std::optional<LayoutFile> open(const std::string& name) const override;

@@ -1,4 +1,4 @@
-// Mirrors: which hosts have an image. The only file that knows toml++.
+// Mirrors: which hosts have an image, and which of them is asked. The only file that knows toml++.
 #include "oci/mirrors.h"
 
 // Some texts, like "[{", break assertions of the parser. They throw an exception in every build, in
@@ -247,6 +247,19 @@ ImageReference relocate(const std::string& name, std::size_t front, const std::s
               rule.file.string() + " makes " + moved + " of " + name + ", which names no image");
 }
 
+/// One host may be several mirrors: "cache.example/hub/team/env", "cache.example/ours/team/env".
+std::string mirror_key(const Endpoint& endpoint) {
+  return endpoint.image.registry() + "/" + endpoint.image.repository();
+}
+
+/// For a host with others behind it: waiting for it would only cost time.
+RetryOptions short_retry(RetryOptions retry) {
+  retry.retries = std::min(retry.retries, 1);
+  retry.progress_counts = false;
+  retry.max_retry_after = std::chrono::seconds(1);
+  return retry;
+}
+
 }  // namespace
 
 std::vector<RegistryRule> load_registries(const std::vector<fs::path>& files, const Note& note) {
@@ -295,6 +308,55 @@ std::vector<Endpoint> endpoints_of(const ImageReference& image,
   endpoints.push_back(
       {.image = relocate(name, front, best->location, *best), .insecure = best->insecure});
   return endpoints;
+}
+
+std::string insecure_warning(const std::string& host) {
+  return "TLS verification is off for " + host + ": registries.conf calls it insecure";
+}
+
+Hosts::Hosts(HttpClient& http, const std::vector<Endpoint>& endpoints,
+             const NetworkOptions& options, const RetryOptions& retry, HostWatch watch)
+    : watch_(std::move(watch)) {
+  if (watch_.session == nullptr) watch_.session = &own_session_;
+  const CredentialSources sources = credential_sources(options, retry.stop, watch_.warn);
+  for (const Endpoint& endpoint : endpoints) {
+    hosts_.push_back({.endpoint = endpoint,
+                      .session = RegistrySession(http, endpoint, options, sources),
+                      .retry = endpoint.is_mirror ? short_retry(retry) : retry});
+  }
+}
+
+Host& Hosts::choose(By by) {
+  const auto serves = [&](const Host& host) {
+    const Endpoint& endpoint = host.endpoint;
+    return (by == By::tag ? endpoint.serves_tags : endpoint.serves_digests) &&
+           !(endpoint.is_mirror && session().has_failed(mirror_key(endpoint)));
+  };
+  const auto found = std::ranges::find_if(hosts_, serves);
+  Host& host = found == hosts_.end() ? hosts_.back() : *found;
+  if (!std::exchange(host.is_announced, true)) announce(host);
+  return host;
+}
+
+void Hosts::announce(const Host& host) const {
+  const std::string& name = host.endpoint.image.registry();
+  if (host.endpoint.is_mirror && watch_.note) watch_.note("asking the mirror " + name);
+  if (host.endpoint.insecure && watch_.warn) watch_.warn(insecure_warning(name));
+}
+
+bool Hosts::mark_failed(const Host& host, const Error& why) {
+  // `failed` may be about this host's credentials or certificates. If not, the next host fails the
+  // same way.
+  const bool is_its_fault = why.code() == ErrorCode::network ||
+                            why.code() == ErrorCode::integrity || why.code() == ErrorCode::failed;
+  if (!host.endpoint.is_mirror || !is_its_fault) return false;
+  if (!session().mark_failed(mirror_key(host.endpoint))) return false;
+  const std::string line =
+      "going on without the mirror " + host.endpoint.image.registry() + ": " + why.what();
+  // A mirror need not have the image: that is no reason to warn.
+  const auto& tell = dynamic_cast<const NotThere*>(&why) != nullptr ? watch_.note : watch_.warn;
+  if (tell) tell(line);
+  return true;
 }
 
 }  // namespace pyro

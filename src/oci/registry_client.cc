@@ -100,9 +100,9 @@ HttpResponse RegistryClient::get_document(Host& host, const std::string& referen
   HttpResponse response =
       host.session.get("manifests/" + reference, request, bounded_sink(body, kMaxManifestBytes));
   if (response.status != 200) {
-    Error error = refused_answer(host.session.speaker(response), response);
+    Error error = registry_refusal(host.session.speaker(response), response);
     if (response.status == 404) error.add_context("it does not exist");
-    throw_answer(error, response);
+    throw_registry_error(error, response);
   }
   response.body = std::move(body);
   return response;
@@ -131,9 +131,9 @@ HttpResponse RegistryClient::ask_for_head(Host& host) {
   if (response.ok() || response.status == kNotAllowed || response.status == kNotImplemented) {
     return response;
   }
-  Error error = refused_answer(host.session.speaker(response), response);
+  Error error = registry_refusal(host.session.speaker(response), response);
   if (response.status == 404) error.add_context("it does not exist");
-  throw_answer(error, response);
+  throw_registry_error(error, response);
 }
 
 void RegistryClient::fetch_blob(const std::string& what, const Descriptor& blob,
@@ -206,7 +206,7 @@ void RegistryClient::get_rest(Host& host, const Descriptor& blob, ResumableBody&
   const HttpResponse response = host.session.get("blobs/" + blob.digest.to_string(), request, sink);
   body.check_end(response);
   if (!response.ok()) {
-    throw_answer(refused_answer(host.session.speaker(response), response), response);
+    throw_registry_error(registry_refusal(host.session.speaker(response), response), response);
   }
 }
 

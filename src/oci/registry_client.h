@@ -10,9 +10,10 @@
 
 #include "base/reference.h"
 #include "net/http.h"
+#include "net/resumable_body.h"
 #include "net/retry.h"
-#include "oci/hosts.h"
 #include "oci/manifest.h"
+#include "oci/mirrors.h"
 #include "pyro/digest.h"
 #include "pyro/network_options.h"
 

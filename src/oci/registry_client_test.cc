@@ -669,7 +669,7 @@ TEST_F(MirroredClientTest, WrongBytesOfMirrorRestartWithoutIt) {
   http_.on(mirror_url(blob), {.body = "liars"}).on(kBase + blob, {.body = "layer"});
   configure();
   EXPECT_THROW(fetch(kLayer), Error);
-  EXPECT_TRUE(session_.should_restart());
+  EXPECT_TRUE(session_.take_restart());
   EXPECT_TRUE(session_.has_failed(kMirror));
   EXPECT_EQ(warnings_.size(), 1U);
   EXPECT_EQ(fetch(kLayer), "layer");
@@ -684,7 +684,7 @@ TEST_F(MirroredClientTest, WrongBytesOfRegistryFailWithoutRestart) {
     FAIL();
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::integrity);
-    EXPECT_FALSE(session_.should_restart()) << "no other host can do better";
+    EXPECT_FALSE(session_.take_restart()) << "no other host can do better";
   }
 }
 

@@ -187,12 +187,12 @@ void refuse_page_of_registry(const HttpResponse& response) {
   refuse_web_page(response, "as a registry");
 }
 
-void throw_answer(const Error& error, const HttpResponse& response) {
+void throw_registry_error(const Error& error, const HttpResponse& response) {
   if (response.status == 404) throw NotThere(error);
-  throw_refusal(error, response);
+  throw_by_status(error, response);
 }
 
-Error refused_answer(const std::string& speaker, const HttpResponse& response) {
+Error registry_refusal(const std::string& speaker, const HttpResponse& response) {
   Error error(ErrorCode::network, "the request was for " + redact(response.url),
               hint_for(response.status));
   error.add_context(speaker + " answered " + describe_answer(response));

@@ -23,12 +23,12 @@ class NotThere : public Error {
   explicit NotThere(const Error& error) : Error(error) {}
 };
 
-/// Throws `error`, which is about `response`, as NotThere, or as throw_refusal() does.
-[[noreturn]] void throw_answer(const Error& error, const HttpResponse& response);
+/// Throws `error`, which is about `response`, as NotThere, or as throw_by_status() does.
+[[noreturn]] void throw_registry_error(const Error& error, const HttpResponse& response);
 
 /// Error(network) "<speaker> answered <describe_answer()>", with the URL as cause and a hint for
 /// the status.
-[[nodiscard]] Error refused_answer(const std::string& speaker, const HttpResponse& response);
+[[nodiscard]] Error registry_refusal(const std::string& speaker, const HttpResponse& response);
 
 /// A HeadCheck for responses of a registry.
 /// @throws Error(network) for a web page.

@@ -39,7 +39,7 @@ TEST(RegistryErrorTest, ShowsAtMost8KiB) {
 }
 
 TEST(RegistryErrorTest, NamesUrlWithoutSecrets) {
-  const Error error = refused_answer("the registry", response(429, ""));
+  const Error error = registry_refusal("the registry", response(429, ""));
   EXPECT_EQ(error.code(), ErrorCode::network);
   EXPECT_STREQ(error.what(),
                "the registry answered 429: the request was for https://r.example/v2/a");

@@ -22,7 +22,6 @@
 #include "net/retry.h"
 #include "oci/credential_helper.h"
 #include "oci/credentials.h"
-#include "oci/hosts.h"
 #include "oci/mirrors.h"
 #include "oci/registry_error.h"
 #include "pyro/error.h"
@@ -200,7 +199,7 @@ bool try_credentials(const LoginOptions& options, const std::string& registry,
     std::string body;
     const HttpResponse answer =
         session.get("", {.on_head = refuse_page_of_registry}, bounded_sink(body, kMaxAnswer));
-    if (!answer.ok()) throw_refusal(refused_answer(session.speaker(answer), answer), answer);
+    if (!answer.ok()) throw_by_status(registry_refusal(session.speaker(answer), answer), answer);
   });
   return session.sent_credentials();
 }

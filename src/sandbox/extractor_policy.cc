@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "sandbox/extractor.h"
+#include "sandbox/extractor_process.h"
 
 namespace pyro {
 

@@ -23,11 +23,12 @@
 #include "net/curl_client.h"
 #include "net/http.h"
 #include "net/redirects.h"
+#include "net/resumable_body.h"
 #include "net/retry.h"
 #include "net/url.h"
 #include "oci/layout_files.h"
 #include "pyro/error.h"
-#include "sandbox/extraction.h"
+#include "sandbox/sandboxed_extractor.h"
 #include "source/fetch.h"
 #include "stream/extract.h"
 
@@ -140,7 +141,7 @@ class Download {
         follow(http_, request, [&](std::span<const std::byte> bytes) { body_.write(bytes); });
     body_.check_end(response);
     if (response.ok()) return;
-    throw_refusal(
+    throw_by_status(
         Error(ErrorCode::network,
               "the server answered " + std::to_string(response.status) + " for " + redact(url_)),
         response);
@@ -160,7 +161,7 @@ Archive download(const WebSource& source, const FetchContext& context,
   Partial* const partial =
       pin ? &context.partials.open(*pin, context.limits.compressed_bytes) : nullptr;
   Download download(source, context, ArchiveSink(extraction, context, partial));
-  const Archive archive = download.run(partial);
+  Archive archive = download.run(partial);
   if (pin && *pin != archive.digest && download.came_in_parts()) {
     context.session.request_restart();
     throw Error(ErrorCode::integrity, "the parts of the archive do not fit together");

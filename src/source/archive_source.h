@@ -10,7 +10,7 @@
 #include "pyro/limits.h"
 #include "pyro/progress.h"
 #include "pyro/source.h"
-#include "sandbox/extraction.h"
+#include "sandbox/sandboxed_extractor.h"
 #include "source/fetch.h"
 
 namespace pyro {

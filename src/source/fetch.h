@@ -13,6 +13,7 @@
 #include "base/files.h"
 #include "net/curl_client.h"
 #include "net/http.h"
+#include "net/resumable_body.h"
 #include "net/retry.h"
 #include "pyro/digest.h"
 #include "pyro/limits.h"

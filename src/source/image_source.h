@@ -19,7 +19,7 @@
 #include "pyro/network_options.h"
 #include "pyro/progress.h"
 #include "pyro/source.h"
-#include "sandbox/extraction.h"
+#include "sandbox/sandboxed_extractor.h"
 #include "source/archive_source.h"
 #include "source/fetch.h"
 #include "stream/extract.h"

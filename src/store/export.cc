@@ -394,7 +394,7 @@ ExportReport EnvironmentStore::export_to(int descriptor, std::span<const std::st
   require_installed(options_, names);
   const StagingDirectory staging{CacheLayout(options_.cache_dir)};
   OutputFile output(staging.path_of("export"));
-  const ExportReport report = write_layout(options_, names, output, options);
+  ExportReport report = write_layout(options_, names, output, options);
   copy(output, report.bytes, descriptor, options);
   return report;
 }

@@ -14,7 +14,7 @@
 #include "base/directories.h"
 #include "base/errors.h"
 #include "base/files.h"
-#include "sandbox/extraction.h"
+#include "sandbox/sandboxed_extractor.h"
 #include "source/archive_source.h"
 #include "source/directory_source.h"
 #include "source/environment_source.h"
@@ -234,7 +234,7 @@ class Pull {
         learn(missing);
       } catch (Error& error) {
         add_disk_full_details(error, transaction, bytes);
-        const bool restarts = session_.should_restart();
+        const bool restarts = session_.take_restart();
         if (restarts || !can_resume(error)) partials.discard();
         if (!restarts) throw;
       }

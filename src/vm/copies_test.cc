@@ -18,7 +18,7 @@
 #include "support/process.h"
 #include "support/temp_dir.h"
 #include "vm/fake_guest.h"
-#include "vm/session.h"
+#include "vm/guest_requests.h"
 
 namespace pyro {
 namespace {

@@ -14,7 +14,7 @@
 #include "base/directories.h"
 #include "base/files.h"
 #include "base/output_file.h"
-#include "vm/session.h"
+#include "vm/guest_requests.h"
 
 namespace pyro {
 namespace {

@@ -1,7 +1,7 @@
 // Copies a file or tree from a guest to the host.
 #include <optional>
 
-#include "vm/session.h"
+#include "vm/guest_requests.h"
 #include "vm/tree_receiver.h"
 
 namespace pyro {

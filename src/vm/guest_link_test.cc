@@ -8,7 +8,7 @@
 
 #include "support/process.h"
 #include "vm/fake_guest.h"
-#include "vm/session.h"
+#include "vm/guest_requests.h"
 
 namespace pyro {
 namespace {

@@ -206,7 +206,7 @@ LiveMachine Launcher::boot_once(const MachineConfig& config, const InstallLease&
   if (memory) make_empty(*memory, config.memory_bytes());
   const Fd initramfs = make_initramfs(lease.initrd.get());
   const MachineFiles files{lease.kernel.get(), initramfs.get(), lease.rootfs.get()};
-  return greet(config, monitor_->boot(config, files, memory), deadline);
+  return wait_for_guest(config, monitor_->boot(config, files, memory), deadline);
 }
 
 LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& state) {
@@ -218,7 +218,7 @@ LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& sta
   const int memory = state.memory.get();
   const Fd copy = can_be_opened_for_writing(memory) ? Fd() : copy_in_memory(memory, stop_);
   const auto deadline = Clock::now() + kResumeTimeout;
-  return greet(
+  return wait_for_guest(
       state.config,
       monitor_->resume(state.config, files, {copy ? copy.get() : memory, state.devices.get()},
                        {deadline, stop_}),
@@ -237,8 +237,8 @@ std::optional<LiveMachine> Launcher::try_resume(const InstallLease& lease,
   }
 }
 
-LiveMachine Launcher::greet(const MachineConfig& config, std::unique_ptr<Machine> machine,
-                            Deadline deadline) {
+LiveMachine Launcher::wait_for_guest(const MachineConfig& config, std::unique_ptr<Machine> machine,
+                                     Deadline deadline) {
   if (const std::string gaps = monitor_->gaps(); !gaps.empty()) {
     progress_.note("the machine monitor runs without " + gaps +
                    ", which this system does not have");

@@ -59,8 +59,8 @@ class Launcher {
  private:
   [[nodiscard]] LiveMachine boot_once(const MachineConfig& config, const InstallLease& lease,
                                       std::optional<int> memory, Deadline deadline);
-  [[nodiscard]] LiveMachine greet(const MachineConfig& config, std::unique_ptr<Machine> machine,
-                                  Deadline deadline);
+  [[nodiscard]] LiveMachine wait_for_guest(const MachineConfig& config,
+                                           std::unique_ptr<Machine> machine, Deadline deadline);
   /// Adds hints to the error of the last machine that was tried.
   void explain(MachineLost& lost, const MachineConfig& config) const;
 

@@ -15,10 +15,10 @@
 #include "base/files.h"
 #include "store/installation.h"
 #include "store/transaction.h"
+#include "vm/guest_requests.h"
 #include "vm/launch.h"
 #include "vm/prepared_state.h"
 #include "vm/qemu.h"
-#include "vm/session.h"
 
 namespace pyro {
 namespace {

@@ -121,7 +121,7 @@ bool is_any(int directory, const std::function<bool(const struct stat&)>& what) 
 
 /// Why the state cannot be trusted; nothing if it can. Excess write permission is removed, after a
 /// verification.
-std::optional<std::string> owner_problem(const CacheLayout& layout, int directory,
+std::optional<std::string> secure_or_drop(const CacheLayout& layout, int directory,
                                          const std::filesystem::path& path) try {
   if (is_any(directory, [](const auto& file) { return file.st_uid != ::geteuid(); })) {
     return "the saved state is another user's alone";
@@ -244,7 +244,7 @@ StateLookup find_prepared_state(const CacheLayout& layout, const std::filesystem
   }
   if (!folder) return lookup;
   lookup.exists = true;
-  const auto foreign = owner_problem(layout, folder.get(), directory);
+  const auto foreign = secure_or_drop(layout, folder.get(), directory);
   const auto text = read_small_file_at(folder.get(), kManifestName, kMaxManifest);
   const json manifest = parse_strict_json_or_null(text.value_or(""));
   if (!manifest.is_object()) {

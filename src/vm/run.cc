@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "vm/guest_requests.h"
 #include "vm/launch.h"
-#include "vm/session.h"
 
 namespace pyro {
 namespace {

@@ -9,8 +9,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "vm/guest_requests.h"
 #include "vm/nonblocking_writer.h"
-#include "vm/session.h"
 
 namespace pyro {
 namespace {

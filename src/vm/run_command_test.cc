@@ -10,7 +10,7 @@
 #include <thread>
 
 #include "vm/fake_guest.h"
-#include "vm/session.h"
+#include "vm/guest_requests.h"
 
 namespace pyro {
 namespace {

@@ -19,7 +19,7 @@
 #include "base/directories.h"
 #include "oracle.h"
 #include "vm/fake_guest.h"
-#include "vm/session.h"
+#include "vm/guest_requests.h"
 
 namespace pyro::fuzz {
 namespace {

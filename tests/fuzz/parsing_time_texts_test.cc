@@ -109,7 +109,7 @@ void header_values(const std::string& text) {
 void refusal(const std::string& text) {
   const HttpResponse response{.status = 403, .headers = {}, .body = text};
   static_cast<void>(describe_answer(response));
-  static_cast<void>(refused_answer("r.example", response).what());
+  static_cast<void>(registry_refusal("r.example", response).what());
 }
 
 void token_answer(const std::string& text) {

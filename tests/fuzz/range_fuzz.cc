@@ -6,6 +6,7 @@
 
 #include "base/errors.h"
 #include "base/hash.h"
+#include "net/resumable_body.h"
 #include "net/retry.h"
 #include "oracle.h"
 
@@ -47,7 +48,7 @@ class Download {
     } catch (const Error&) {
       const bool is_unasked_range = is_sized_ && answer.status == 206;
       require(lied_ || is_unasked_range, "what fits together is not refused");
-      require(is_sized_ || session_.should_restart(), "a body of unknown size ends by a restart");
+      require(is_sized_ || session_.take_restart(), "a body of unknown size ends by a restart");
       return false;
     }
     return answer.status != 200 || !body_.total() || got_.size() < *body_.total();

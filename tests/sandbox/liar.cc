@@ -16,7 +16,7 @@
 #include <thread>
 #include <vector>
 
-#include "sandbox/extractor.h"
+#include "sandbox/extractor_process.h"
 #include "sandbox/messages.h"
 #include "sandbox/shared_pipe.h"
 #include "stream/merged_view.h"

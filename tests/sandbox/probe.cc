@@ -31,7 +31,7 @@
 #include <utility>
 #include <vector>
 
-#include "sandbox/extractor.h"
+#include "sandbox/extractor_process.h"
 
 namespace {
 

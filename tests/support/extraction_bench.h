@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "base/files.h"
-#include "sandbox/extraction.h"
+#include "sandbox/sandboxed_extractor.h"
 #include "stream/merged_view.h"
 #include "support/tar_builder.h"
 #include "support/temp_dir.h"

@@ -1,5 +1,5 @@
 // The process that unpacks untrusted bytes.
-#include "sandbox/extractor.h"
+#include "sandbox/extractor_process.h"
 
 #include <fcntl.h>
 #include <iconv.h>

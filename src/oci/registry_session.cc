@@ -1,5 +1,5 @@
-// Requests to the hosts that have an image.
-#include "oci/hosts.h"
+// Requests to one registry or mirror.
+#include "oci/registry_session.h"
 
 #include <algorithm>
 #include <utility>
@@ -19,19 +19,6 @@ Url base_url(const std::string& registry) {
   const auto url = Url::parse("https://" + registry);
   if (!url) throw Error(ErrorCode::failed, "not a registry: " + registry);
   return *url;
-}
-
-/// One host may be several mirrors: "cache.example/hub/team/env", "cache.example/ours/team/env".
-std::string mirror_key(const Endpoint& endpoint) {
-  return endpoint.image.registry() + "/" + endpoint.image.repository();
-}
-
-/// For a host with others behind it: waiting for it would only cost time.
-RetryOptions short_retry(RetryOptions retry) {
-  retry.retries = std::min(retry.retries, 1);
-  retry.progress_counts = false;
-  retry.max_retry_after = std::chrono::seconds(1);
-  return retry;
 }
 
 }  // namespace
@@ -61,7 +48,7 @@ HttpResponse RegistrySession::get(const std::string& path, const HttpRequest& re
   HttpResponse response = send(path, request, sink);
   // A 401 from the target of a redirect is not the registry's, and gets no credentials.
   if (response.status != 401 || !is_own(response)) return response;
-  auth_.answer(ask_for_challenge(std::move(response)), registry_);
+  auth_.respond_to_challenge(ask_for_challenge(std::move(response)), registry_);
   response = send(path, request, sink);
   if (response.status == 401 && is_own(response)) throw auth_.refusal(response);
   return response;
@@ -108,7 +95,7 @@ HttpResponse RegistrySession::send(const std::string& path, const HttpRequest& r
 HttpResponse RegistrySession::send_now(const std::string& path, HttpRequest request,
                                        const BodySink& sink) {
   set_target(request, base_path_ + path);
-  auth_.authorize(request);
+  auth_.add_authorization(request);
   return follow(http_, request, sink);
 }
 
@@ -140,55 +127,6 @@ std::string RegistrySession::speaker(const HttpResponse& response) const {
   std::string who = is_mirror_ ? "the mirror " + name_ : "the registry";
   if (!url || is_own(response)) return who;
   return url->authority() + ", where " + who + " redirects to,";
-}
-
-std::string insecure_warning(const std::string& host) {
-  return "TLS verification is off for " + host + ": registries.conf calls it insecure";
-}
-
-Hosts::Hosts(HttpClient& http, const std::vector<Endpoint>& endpoints,
-             const NetworkOptions& options, const RetryOptions& retry, HostWatch watch)
-    : watch_(std::move(watch)) {
-  if (watch_.session == nullptr) watch_.session = &own_session_;
-  const CredentialSources sources = credential_sources(options, retry.stop, watch_.warn);
-  for (const Endpoint& endpoint : endpoints) {
-    hosts_.push_back({.endpoint = endpoint,
-                      .session = RegistrySession(http, endpoint, options, sources),
-                      .retry = endpoint.is_mirror ? short_retry(retry) : retry});
-  }
-}
-
-Host& Hosts::choose(By by) {
-  const auto serves = [&](const Host& host) {
-    const Endpoint& endpoint = host.endpoint;
-    return (by == By::tag ? endpoint.serves_tags : endpoint.serves_digests) &&
-           !(endpoint.is_mirror && session().has_failed(mirror_key(endpoint)));
-  };
-  const auto found = std::ranges::find_if(hosts_, serves);
-  Host& host = found == hosts_.end() ? hosts_.back() : *found;
-  if (!std::exchange(host.is_announced, true)) announce(host);
-  return host;
-}
-
-void Hosts::announce(const Host& host) const {
-  const std::string& name = host.endpoint.image.registry();
-  if (host.endpoint.is_mirror && watch_.note) watch_.note("asking the mirror " + name);
-  if (host.endpoint.insecure && watch_.warn) watch_.warn(insecure_warning(name));
-}
-
-bool Hosts::mark_failed(const Host& host, const Error& why) {
-  // `failed` may be about this host's credentials or certificates. If not, the next host fails the
-  // same way.
-  const bool is_its_fault = why.code() == ErrorCode::network ||
-                            why.code() == ErrorCode::integrity || why.code() == ErrorCode::failed;
-  if (!host.endpoint.is_mirror || !is_its_fault) return false;
-  if (!session().mark_failed(mirror_key(host.endpoint))) return false;
-  const std::string line =
-      "going on without the mirror " + host.endpoint.image.registry() + ": " + why.what();
-  // A mirror need not have the image: that is no reason to warn.
-  const auto& tell = dynamic_cast<const NotThere*>(&why) != nullptr ? watch_.note : watch_.warn;
-  if (tell) tell(line);
-  return true;
 }
 
 }  // namespace pyro

@@ -1,5 +1,5 @@
 // Runs the extractor, sends it layers and checks its messages.
-#include "sandbox/extraction.h"
+#include "sandbox/sandboxed_extractor.h"
 
 #include <poll.h>
 #include <string.h>
@@ -20,7 +20,7 @@
 
 #include "base/files.h"
 #include "base/text.h"
-#include "sandbox/extractor.h"
+#include "sandbox/extractor_process.h"
 #include "stream/extract.h"
 
 namespace pyro {

@@ -1,5 +1,5 @@
 // Tests of extraction: accepted and rejected layers, limits, and the extractor's failures.
-#include "sandbox/extraction.h"
+#include "sandbox/sandboxed_extractor.h"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
