@@ -84,8 +84,8 @@ struct EnvironmentStatus {
   /// Disk space of the artifacts in bytes, or of their targets where they are links. Set if
   /// installed.
   std::optional<std::uint64_t> installed_bytes = {};
-  /// Installed, but differs from its pin, or nothing proves that it does not: the next pull
-  /// replaces it. For newer images behind a reference that is not pinned, see updates().
+  /// Installed, but not shown to be what the catalog pins: the next pull replaces it. For newer
+  /// images of a reference that is not pinned, see updates().
   bool outdated = false;
 };
 
@@ -288,8 +288,9 @@ class EnvironmentStore {
                                        const std::stop_token& stop = {},
                                        ProgressListener* progress = nullptr) const;
 
-  /// Installs the image of `layout` with the environment name `name`, or else with this reference.
-  /// With `as`, `name` may be empty for the only image. An install of another image is replaced.
+  /// Installs the image of `layout` whose environment name, or else whose reference, is `name`.
+  /// With `as`, `name` may be empty if there is one image only. An install of another image is
+  /// replaced.
   ///
   /// Pins of the catalog apply: the image itself must be the pinned one; annotations about its
   /// origin are ignored. If neither the catalog nor the user's catalog file has the environment,

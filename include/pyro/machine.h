@@ -105,10 +105,10 @@ struct RunOptions {
   /// guest failed to kill the command.
   std::vector<Copy> copy_out = {};
 
-  /// The limit for the command, after which it gets SIGTERM. The copies before it have the same
-  /// limit together, and so have the copies after it, but at least a minute.
+  /// The limit for the command, after which it gets SIGTERM. All copies before it together, and all
+  /// copies after it together, have the same limit, or a minute if that is more.
   std::optional<std::chrono::milliseconds> timeout = {};
-  /// The time from the first request to end until the command is killed.
+  /// The time from SIGTERM to SIGKILL.
   std::chrono::milliseconds stop_timeout{10'000};
   /// Boot even if there is a prepared state.
   bool cold = false;

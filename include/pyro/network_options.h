@@ -43,8 +43,8 @@ struct NetworkOptions {
   /// The pause before the first retry; it doubles with each, up to 30 s. A server may ask for a
   /// longer one, up to a minute.
   std::chrono::milliseconds retry_delay{500};
-  /// The duration from which on an interrupted transfer is kept for the next pull. Fetching a
-  /// shorter one again is faster than writing it twice.
+  /// A transfer that was interrupted is kept for the next pull if it took at least this long.
+  /// Fetching a shorter one again is faster than writing it twice.
   std::chrono::milliseconds keep_after{2000};
 };
 

@@ -16,8 +16,8 @@
  * control characters before showing them. Without memory for the error document, `*error` is not
  * set. On success `*error` is not changed.
  *
- * An argument that is NULL against the description is a "usage" failure. The library prints nothing
- * and installs no signal handler.
+ * An argument that is NULL where that is not documented is a "usage" failure. The library prints
+ * nothing and installs no signal handler.
  */
 #ifndef PYRO_PYRO_H
 #define PYRO_PYRO_H
@@ -66,7 +66,7 @@ typedef struct pyro_store pyro_store;
  *   rootfs_bytes                    the largest rootfs.ext4 that is accepted
  *   offline                         true: no connection is opened
  *   retries, retry_delay            of requests after transient failures: 0 to 1000, and a duration
- *   keep_after                      the duration from which on an interrupted transfer is kept
+ *   keep_after                      how long an interrupted transfer took at least, to be kept
  *   credential_files, helper_directories, registries_files, certificate_directories,
  *   trusted_realms                  lists of strings
  *   https_proxy, http_proxy, all_proxy, no_proxy, ca_file, ca_directory

@@ -60,8 +60,8 @@ struct TreeSteps {
 /// Walks through `name` in `directory` and everything below it in the order of names, never through
 /// a symbolic link and never out of it. Neither the stack nor the number of open descriptors grows
 /// with the depth. Errors name it `path`.
-/// @throws Error(filesystem) for a directory that was moved meanwhile, in a tree deeper than the
-/// few levels that stay open; and exceptions of the steps.
+/// @throws Error(filesystem) for a directory that was moved during the walk, which is noticed only
+/// in deep trees; and exceptions of the steps.
 void walk_tree(int directory, const std::string& name, const std::filesystem::path& path,
                const TreeSteps& steps);
 

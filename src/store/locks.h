@@ -1,4 +1,4 @@
-// Use of directories in the cache: locks while it lasts, and the time of the last use.
+// Locks on directories of the cache that are in use, and the time of the last use.
 //
 //   <root>/locks/<inode of the directory>.use     shared by users, exclusive for writers
 //   <root>/used/<install directory>               empty; its time is that of the last boot

@@ -148,7 +148,7 @@ class Pruner {
   }
 
   void prune_entry(int platform, const std::string& name) {
-    if (name.starts_with(kReferencePartialPrefix)) {
+    if (name.starts_with(kPyroMcpPartialPrefix)) {
       remove(
           name, [&] { remove_tree_at(platform, name, layout_.platform_dir() / name); },
           allocated_bytes_at(platform, name));

@@ -24,8 +24,8 @@ class Decompressor {
 
   /// The next piece, in the ring's memory and valid until the next call; empty at the end of the
   /// stream, which is reached only when the format's own checks agree and the source has nothing
-  /// but zero padding left. If the format allows any cut, `misalignment` plus its size is a
-  /// multiple of kBlockSize.
+  /// but zero padding left. `misalignment` is the place of the piece in a block of the file that it
+  /// is written to. Where the format allows it, the piece ends at the end of a block.
   /// @throws Error(integrity) when the bytes violate their format; whatever the source throws.
   [[nodiscard]] virtual std::span<const std::byte> next(std::size_t misalignment) = 0;
 

@@ -25,7 +25,8 @@ class DataSink {
 };
 
 /// Cuts a file's content, fed in order and in any pieces, at block boundaries of the *file*, drops
-/// blocks of zeros, and passes on runs of the others.
+/// blocks of zeros, and passes on runs of the others. What is dropped is a hole, as ArtifactWriter
+/// sizes the file before it writes.
 class HoleFinder {
  public:
   static constexpr std::size_t kBlockSize = FsVerity::kBlockSize;

@@ -75,8 +75,8 @@ class Launcher {
 };
 
 /// The configs to try, in order: `asked`, then q35 with the same accelerator, which every kernel
-/// supports. Software emulation, which is no security boundary, never replaces KVM: a guest could
-/// force that by ending.
+/// supports. Software emulation, which is no security boundary, never replaces KVM: otherwise a
+/// guest that ends at once could force emulation.
 [[nodiscard]] std::vector<MachineConfig> fallback_configs(const MachineConfig& asked);
 
 /// The fastest config that works on this host.

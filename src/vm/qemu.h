@@ -1,4 +1,4 @@
-// QEMU as the monitor: qemu-system-x86_64, 7.2 or later.
+// QEMU as the virtual machine monitor: qemu-system-x86_64, 7.2 or later.
 #pragma once
 
 #include <filesystem>
@@ -24,7 +24,8 @@ enum class QemuStart {
 
 [[nodiscard]] std::vector<std::string> qemu_arguments(const MachineConfig& config, QemuStart start);
 
-/// For a small KVM machine that runs the stub kernel (vm/kvm_probe.h), its first descriptor.
+/// For a small KVM machine that runs the stub kernel of vm/kvm_probe.h, which is its only
+/// descriptor.
 [[nodiscard]] std::vector<std::string> qemu_probe_arguments();
 
 /// The QMP commands that resume a machine that was started with QemuStart::resume.
