@@ -14,6 +14,7 @@ class InterruptedCalls : public RegistryHarness {
   InterruptedCalls() {
     offer(image_of(sample()));
     variables_["LD_PRELOAD"] = PYRO_FAILING_CALLS;
+    variables_["ASAN_OPTIONS"] = "verify_asan_link_order=0";
     variables_["PYRO_TEST_INTERRUPT"] = "1";
   }
 
