@@ -108,7 +108,7 @@ struct RunOptions {
   /// The limit for the command, after which it gets SIGTERM. All copies before it together, and all
   /// copies after it together, have the same limit, or a minute if that is more.
   std::optional<std::chrono::milliseconds> timeout = {};
-  /// The time from SIGTERM to SIGKILL.
+  /// The time from the signal that is to end the command to SIGKILL.
   std::chrono::milliseconds stop_timeout{10'000};
   /// Boot even if there is a prepared state.
   bool cold = false;

@@ -122,7 +122,7 @@ bool is_any(int directory, const std::function<bool(const struct stat&)>& what) 
 /// Why the state cannot be trusted; nothing if it can. Excess write permission is removed, after a
 /// verification.
 std::optional<std::string> secure_or_drop(const CacheLayout& layout, int directory,
-                                         const std::filesystem::path& path) try {
+                                          const std::filesystem::path& path) try {
   if (is_any(directory, [](const auto& file) { return file.st_uid != ::geteuid(); })) {
     return "the saved state is another user's alone";
   }
