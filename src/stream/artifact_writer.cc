@@ -221,7 +221,7 @@ class VerityHasher::Shared {
   }
 
  private:
-  std::vector<Piece> take_up_to(std::deque<Piece>::iterator end) {
+  std::vector<Piece> take_up_to(const std::deque<Piece>::iterator& end) {
     std::vector<Piece> taken(std::move_iterator(pieces_.begin()), std::move_iterator(end));
     if (taken.size() > begun_ || end == pieces_.end()) ++turn_;  // including the begun one
     begun_ -= std::min(begun_, taken.size());

@@ -54,8 +54,9 @@ std::string text_in(const nlohmann::json& object, const char* key) {
   return found->get_ref<const std::string&>().substr(0, kMaxText);
 }
 
-std::string first_of(std::string text, const char* otherwise) {
-  return text.empty() ? otherwise : text;
+std::string text_or(std::string text, const char* otherwise) {
+  if (text.empty()) return otherwise;
+  return text;
 }
 
 }  // namespace
@@ -80,7 +81,7 @@ std::optional<nlohmann::json> QemuAnswers::next() {
     const auto document = parse_strict_json(*line, ErrorCode::failed);
     if (!document.is_object()) fail("its answer is no JSON object");
     if (const auto error = document.find("error"); error != document.end()) {
-      fail(first_of(text_in(*error, "desc"), "it refuses"));
+      fail(text_or(text_in(*error, "desc"), "it refuses"));
     }
     if (const auto result = document.find("return"); result != document.end()) return *result;
   }
@@ -91,7 +92,7 @@ bool says_saved(const nlohmann::json& answer) {
   const std::string status = text_in(answer, "status");
   if (status == "failed" || status == "cancelled") {
     throw Error(ErrorCode::failed, "the machine's state could not be saved: " +
-                                       first_of(text_in(answer, "error-desc"), status.c_str()));
+                                       text_or(text_in(answer, "error-desc"), status.c_str()));
   }
   return status == "completed";
 }
