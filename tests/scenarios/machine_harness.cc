@@ -167,7 +167,9 @@ void MachineHarness::use_own_cache() {
   use_catalog({machine_entry()});
   fs::create_directories(install_dir());
   for (const char* const name : {kKernel, kRootfs, kInitrd}) {
-    fs::create_hard_link(shared_install() / name, install_dir() / name);
+    std::error_code other_device;
+    fs::create_hard_link(shared_install() / name, install_dir() / name, other_device);
+    if (other_device) copy_sparse(shared_install() / name, install_dir() / name);
   }
   write_record(install_dir());
 }
@@ -180,6 +182,9 @@ void MachineHarness::take_state(const std::function<void(const fs::path& state)>
   json manifest = parse_json(read_file(state / "manifest.json"));
   for (const char* const name : {"memory", "devices"}) {
     manifest["state"][name] = identity_of(state / name);
+  }
+  for (const char* const name : {kKernel, kRootfs, kInitrd}) {
+    manifest["conditions"][name] = identity_of(install_dir() / name);
   }
   write_file(state / "manifest.json", manifest.dump());
 }

@@ -38,8 +38,8 @@ class MachineHarness : public PyroHarness {
   static std::filesystem::path shared_install();
   static std::filesystem::path shared_state();
 
-  /// From here on in cache(), with an install of its own: its files are those of shared_install(),
-  /// so they may be replaced but not written to.
+  /// From here on in cache(), with an install of its own: where links are possible its files are
+  /// those of shared_install(), so they may be replaced but not written to.
   void use_own_cache();
   /// Takes the prepared state along. `spoil` changes it before its manifest is written.
   void take_state(const std::function<void(const std::filesystem::path& state)>& spoil);

@@ -37,7 +37,8 @@ std::string Transcript::normalised(std::string text) const {
       {std::regex(R"([^\n]*: \d+ %, [^\n]*\n)"), ""},
       {std::regex(R"( in \d+(\.\d+)? m?s( \([^)]*/s\))?)"), " in TIME"},
       {std::regex(R"(\d+(\.\d+)? [KMG]iB on disk)"), "SIZE on disk"},
-      {std::regex(R"((reclaim(ed)?|Size on disk|installed)( +)\d+(\.\d+)? [KMG]iB\b)"), "$1$3SIZE"},
+      {std::regex(R"((reclaim(ed)?|Size on disk|installed)( +)\d+(\.\d+)? ([KMG]i)?B\b)"),
+       "$1$3SIZE"},
   };
   for (const auto& [what, placeholder] : variable) {
     text = std::regex_replace(text, what, placeholder);
