@@ -316,6 +316,7 @@ TEST_F(CopiesTest, LeavesOutUnreadableEntries) {
   std::jthread guest([&] {
     EXPECT_EQ(guest_.hear_of(FrameType::data)->payload, "a");
     EXPECT_EQ(guest_.hear_of(FrameType::data)->payload, "c");
+    EXPECT_TRUE(guest_.hear_of(FrameType::tree_end));  // before it, an answer is a failure
     guest_.say(FrameType::done);
   });
   const Copy in{tree.string(), "/in/guest"};
