@@ -17,8 +17,10 @@ namespace {
 
 constexpr const char* kSubject = "the file system";
 // Most files of an image fit into a block; a system call for each would take longer than its bytes.
-constexpr std::size_t kBuffer = std::size_t{256} << 10;
-constexpr std::size_t kWrittenAtOnce = std::size_t{64} << 10;
+constexpr std::size_t kPiece = std::size_t{256} << 10;
+constexpr std::size_t kMaxQueued = 16;
+// Writing back early spreads the I/O, so that the sync at the end has little left to do.
+constexpr std::uint64_t kFlushStep = 8U << 20;
 
 void overwrite_with_zeros(int file, std::uint64_t offset, std::uint64_t size) {
   constexpr std::array<std::byte, std::size_t{64} << 10> kZeros{};
@@ -33,8 +35,9 @@ void overwrite_with_zeros(int file, std::uint64_t offset, std::uint64_t size) {
 }  // namespace
 
 Blocks::Blocks(int file, std::uint64_t max_size, std::uint32_t descriptor_blocks)
-    : file_(file), max_blocks_(std::min<std::uint64_t>(max_size / kBlockSize, UINT32_MAX)) {
-  buffer_.reserve(kBuffer);
+    : file_(file),
+      max_blocks_(std::min<std::uint64_t>(max_size / kBlockSize, UINT32_MAX)),
+      worker_(kMaxQueued, [this](Piece& piece) { write_piece(piece); }) {
   static_cast<void>(allocate(1 + std::uint64_t{descriptor_blocks}));
 }
 
@@ -58,6 +61,7 @@ std::uint32_t Blocks::allocate(std::uint64_t count) {
 void Blocks::release(std::uint32_t first, std::uint32_t count) {
   mark_free(first, count);
   flush();
+  worker_.drain();
   const std::uint64_t offset = std::uint64_t{first} * kBlockSize;
   const std::uint64_t size = std::uint64_t{count} * kBlockSize;
   const auto punch = [&] {
@@ -95,26 +99,58 @@ void Blocks::end_bitmap(std::uint32_t groups, std::uint64_t blocks) {
 }
 
 void Blocks::write(std::uint64_t offset, std::span<const std::byte> bytes) {
-  const std::uint64_t buffer_end = buffer_at_ + buffer_.size();
-  // A gap is the rest of a file's last block.
-  const bool joins = offset >= buffer_end && offset - buffer_end < kBlockSize &&
-                     offset - buffer_at_ + bytes.size() <= kBuffer;
-  if (buffer_.empty() || !joins) {
-    flush();
-    if (bytes.size() >= kWrittenAtOnce) return pwrite_all(file_, bytes, offset, kSubject);
-    buffer_at_ = offset;
+  while (!bytes.empty()) {
+    const std::uint64_t end = piece_.offset + piece_.bytes.size();
+    // A gap is the rest of a file's last block.
+    const bool joins = !piece_.bytes.empty() && offset >= end && offset - end < kBlockSize &&
+                       offset - piece_.offset < kPiece;
+    if (!joins) {
+      flush();
+      piece_.offset = offset;
+    }
+    piece_.bytes.resize(static_cast<std::size_t>(offset - piece_.offset));
+    const auto next = bytes.first(std::min(bytes.size(), kPiece - piece_.bytes.size()));
+    piece_.bytes.insert(piece_.bytes.end(), next.begin(), next.end());
+    if (piece_.bytes.size() == kPiece) flush();
+    bytes = bytes.subspan(next.size());
+    offset += next.size();
   }
-  buffer_.resize(offset - buffer_at_);
-  buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
 }
 
 void Blocks::flush() {
-  if (!buffer_.empty()) pwrite_all(file_, buffer_, buffer_at_, kSubject);
-  buffer_.clear();
+  if (piece_.bytes.empty()) return;
+  worker_.push(std::move(piece_));
+  piece_ = {.offset = 0, .bytes = empty_buffer()};
+}
+
+std::vector<std::byte> Blocks::empty_buffer() {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::byte> buffer;
+  if (!spare_.empty()) {
+    buffer = std::move(spare_.back());
+    spare_.pop_back();
+  }
+  buffer.reserve(kPiece);
+  return buffer;
+}
+
+void Blocks::write_piece(Piece& piece) {
+  pwrite_all(file_, piece.bytes, piece.offset, kSubject);
+  const std::uint64_t end = piece.offset + piece.bytes.size();
+  if (end >= flushed_ + kFlushStep) {
+    // Advice only.
+    ::sync_file_range(file_, static_cast<off_t>(flushed_), static_cast<off_t>(end - flushed_),
+                      SYNC_FILE_RANGE_WRITE);
+    flushed_ = end;
+  }
+  piece.bytes.clear();
+  const std::lock_guard lock(mutex_);
+  spare_.push_back(std::move(piece.bytes));
 }
 
 void Blocks::finish(std::uint64_t blocks) {
   flush();
+  worker_.drain();
   if (!set_size(file_, blocks * kBlockSize)) {
     throw system_error("cannot write the file system", errno);
   }

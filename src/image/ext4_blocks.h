@@ -4,14 +4,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <span>
 #include <vector>
 
+#include "base/worker.h"
 #include "image/ext4_format.h"
 
 namespace pyro::image::ext4 {
 
-/// All functions throw Error(filesystem) when writing fails.
+/// A thread of its own writes. All functions throw Error(filesystem) when that failed.
 class Blocks {
  public:
   /// `file` is empty and open for writing. Block 0 and `descriptor_blocks` behind it are used.
@@ -46,15 +48,27 @@ class Blocks {
   void end_bitmap(std::uint32_t groups, std::uint64_t blocks);
 
  private:
+  /// Adjacent bytes, written by one call.
+  struct Piece {
+    std::uint64_t offset = 0;
+    std::vector<std::byte> bytes;
+  };
+
   void mark(std::uint64_t first, std::uint64_t count, bool used);
   void flush();
+  [[nodiscard]] std::vector<std::byte> empty_buffer();
+  void write_piece(Piece& piece);
 
   const int file_;
   const std::uint64_t max_blocks_;
   std::uint32_t end_ = 0;
   std::vector<std::byte> bitmap_;
-  std::vector<std::byte> buffer_;
-  std::uint64_t buffer_at_ = 0;
+  Piece piece_;
+
+  std::mutex mutex_;
+  std::vector<std::vector<std::byte>> spare_;  // memory of written pieces
+  std::uint64_t flushed_ = 0;                  // what the disk was told of; the thread's alone
+  Worker<Piece> worker_;                       // last: it uses the others
 };
 
 }  // namespace pyro::image::ext4

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <new>
 #include <utility>
 
@@ -46,6 +47,17 @@ std::optional<std::uint64_t> mapped_bytes(archive_entry* entry) {
     mapped += static_cast<std::uint64_t>(std::max<la_int64_t>(length, 0));
   }
   return mapped;
+}
+
+/// In the form of star's pax headers, with the number behind each name.
+std::string acl_text(archive_entry* entry, int type) {
+  struct Release {
+    void operator()(char* text) const noexcept { std::free(text); }
+  };
+  const std::unique_ptr<char, Release> text(archive_entry_acl_to_text(
+      entry, nullptr,
+      type | ARCHIVE_ENTRY_ACL_STYLE_EXTRA_ID | ARCHIVE_ENTRY_ACL_STYLE_SEPARATOR_COMMA));
+  return text ? std::string(text.get()) : std::string();
 }
 
 std::string text_or_empty(const char* text) {
@@ -140,6 +152,7 @@ std::optional<TarMember> TarReader::next() {
       is_about_character_sets(text_or_empty(archive_error_string(archive_.get())));
   if (!harmless) check(result);
   in_member_ = true;
+  entry_ = entry;
   held_ = 0;
   TarMember member;
   member.path = text_or_empty(archive_entry_pathname(entry));
@@ -152,6 +165,33 @@ std::optional<TarMember> TarReader::next() {
       text_or_empty(member.type == TarMember::Type::hardlink ? archive_entry_hardlink(entry)
                                                              : archive_entry_symlink(entry));
   return member;
+}
+
+TarAttributes TarReader::attributes() const {
+  TarAttributes attributes{
+      .mode = static_cast<std::uint32_t>(archive_entry_perm(entry_)),
+      .uid = static_cast<std::uint64_t>(archive_entry_uid(entry_)),
+      .gid = static_cast<std::uint64_t>(archive_entry_gid(entry_)),
+      .modified_seconds = archive_entry_mtime(entry_),
+      .modified_nanoseconds = static_cast<std::uint32_t>(archive_entry_mtime_nsec(entry_)),
+      .is_block_device = archive_entry_filetype(entry_) == AE_IFBLK,
+      .device_major = static_cast<std::uint32_t>(archive_entry_rdevmajor(entry_)),
+      .device_minor = static_cast<std::uint32_t>(archive_entry_rdevminor(entry_))};
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  archive_entry_xattr_reset(entry_);
+  while (archive_entry_xattr_next(entry_, &name, &value, &size) == ARCHIVE_OK) {
+    attributes.xattrs.emplace_back(name, std::string(static_cast<const char*>(value), size));
+  }
+  const int types = archive_entry_acl_types(entry_);
+  if ((types & ARCHIVE_ENTRY_ACL_TYPE_ACCESS) != 0) {
+    attributes.access_acl = acl_text(entry_, ARCHIVE_ENTRY_ACL_TYPE_ACCESS);
+  }
+  if ((types & ARCHIVE_ENTRY_ACL_TYPE_DEFAULT) != 0) {
+    attributes.default_acl = acl_text(entry_, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT);
+  }
+  return attributes;
 }
 
 std::optional<TarData> TarReader::next_data() {

@@ -10,9 +10,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 struct archive;
+struct archive_entry;
 
 namespace pyro {
 
@@ -22,6 +24,21 @@ struct TarMember {
   Type type = Type::file;
   std::uint64_t size = 0;   ///< Of a file, with its holes.
   std::string link_target;  ///< Of a symlink or hardlink.
+};
+
+/// What a file system keeps of a member beside its content.
+struct TarAttributes {
+  std::uint32_t mode = 0;  ///< With the setuid, setgid and sticky bits, without the type.
+  std::uint64_t uid = 0;
+  std::uint64_t gid = 0;
+  std::int64_t modified_seconds = 0;
+  std::uint32_t modified_nanoseconds = 0;
+  bool is_block_device = false;
+  std::uint32_t device_major = 0;
+  std::uint32_t device_minor = 0;
+  std::vector<std::pair<std::string, std::string>> xattrs = {};
+  std::string access_acl = {};   ///< As text, with numeric ids behind names; empty without one.
+  std::string default_acl = {};  ///< The same of a directory.
 };
 
 /// A piece of a member's content; a gap between two pieces is a hole of a sparse member.
@@ -53,6 +70,9 @@ class TarReader {
   /// @throws Error(integrity)
   [[nodiscard]] std::optional<TarMember> next();
 
+  /// The attributes of the current member.
+  [[nodiscard]] TarAttributes attributes() const;
+
   /// The next piece of the current member; nothing at its end.
   /// @throws Error(integrity)
   [[nodiscard]] std::optional<TarData> next_data();
@@ -79,6 +99,7 @@ class TarReader {
   };
   BlockSource source_;
   std::unique_ptr<archive, Free> archive_;
+  archive_entry* entry_ = nullptr;    // of the current member; libarchive's
   std::span<const std::byte> block_;  // the last that libarchive got
   std::vector<std::byte> tail_;       // the end of those before
   std::vector<std::byte> head_;       // the beginning of the stream

@@ -1,6 +1,8 @@
 // Seeds of layers, a line for each entry: its type, a character for its attributes, its path and
 // the target of a link. A line that begins with '-' is the next layer.
 #include "seeds/corpus.h"
+#include "support/compress.h"
+#include "support/tar_builder.h"
 
 namespace pyro::testing {
 
@@ -32,6 +34,35 @@ void write_layers(const std::filesystem::path& root) {
   corpus.add("dots", "f1 ../a\n");
   corpus.add("slashes", "f1 //a/./b//\nd2 /\nf3 a/../b\n");
   corpus.add("long", "f1 " + std::string(255, 'n') + "\nf2 " + std::string(256, 'n') + "\n");
+
+  const Corpus tars(root, "image_flatten");
+  const std::string tree = TarBuilder()
+                               .directory("usr/bin")
+                               .symlink("bin", "usr/bin")
+                               .tweak({.mode = 04755})
+                               .file("bin/su", std::string(5000, 'x'))
+                               .hardlink("bin/sudo", "bin/su")
+                               .char_device("dev/null")
+                               .fifo("run/pipe")
+                               .whiteout("usr/bin/su")
+                               .finish();
+  tars.add_stream("tree", tree);
+  tars.add_stream("gzip", compress(tree, Compression::gzip));
+  tars.add_stream(
+      "attributes",
+      TarBuilder()
+          .pax({{"SCHILY.xattr.security.capability", std::string(20, '\1')},
+                {"SCHILY.acl.access", "user::rwx,user:a:r-x:7,group::r-x,mask::r-x,other::---"},
+                {"mtime", "1700000000.5"},
+                {"uid", "4000000000"}})
+          .file("a", "1")
+          .finish());
+  tars.add_stream("sparse", TarBuilder()
+                                .sparse(SparseFormat::pax_1_0, "s",
+                                        sparse_file("a" + std::string(300'000, '\0') + "b"))
+                                .finish());
+  tars.add_stream("opaque",
+                  TarBuilder().file("d/a", "1").opaque_whiteout("d").file("d/b", "2").finish());
 }
 
 }  // namespace pyro::testing
