@@ -1,4 +1,5 @@
 // The policy of the extractor while it reads untrusted bytes.
+#include <fcntl.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -27,6 +28,8 @@ constexpr std::uint32_t kThreadFlags = CLONE_THREAD | CLONE_VM;
 constexpr CallCondition kOfThisProcess{.argument = 0, .mask = kThreadFlags, .value = kThreadFlags};
 constexpr CallCondition kItself{.argument = 0, .value = 0};
 constexpr CallCondition kIdleClass{.argument = 1, .value = SCHED_IDLE};
+constexpr CallCondition kFreesBlocks{.argument = 1,
+                                     .value = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE};
 
 CallRule allow(std::uint32_t number, std::vector<CallCondition> conditions = {}) {
   return {number, Action::allow, std::move(conditions)};
@@ -47,6 +50,7 @@ std::vector<CallRule> allowed_calls() {
       allow(SYS_pwrite64),
       allow(SYS_ftruncate),
       allow(SYS_sync_file_range),
+      allow(SYS_fallocate, {kFreesBlocks}),
       // Memory.
       allow(SYS_brk),
       allow(SYS_mmap, {kNotExecutable}),

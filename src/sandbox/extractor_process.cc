@@ -20,6 +20,7 @@
 #include "base/errors.h"
 #include "base/files.h"
 #include "base/hash.h"
+#include "image/flatten.h"
 #include "sandbox/messages.h"
 #include "sandbox/shared_pipe.h"
 #include "stream/merged_view.h"
@@ -152,6 +153,10 @@ void send_message(const Message& message) {
 Message outcome_of(SharedPipeReader& pipe, const Order& order, const Confinement& confinement) {
   FirstLayer layers(pipe, confinement.seccomp);
   try {
+    if (order.hello.product == ExtractionProduct::file_system) {
+      return Unpacked{
+          image::flatten_layers(layers, order.descriptors[1 + kArchiveFile], order.hello.limits)};
+    }
     Extracted extracted =
         extract_layers(layers, {order.descriptors.begin() + 1, order.descriptors.end()},
                        order.hello.limits, order.targets);

@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "pyro/limits.h"
+#include "sandbox/messages.h"
 #include "sandbox/policy.h"
 #include "stream/merged_view.h"
 
@@ -21,7 +22,7 @@ inline constexpr int kSocketOfChild = 3;
 /// The first message to an extractor, with the ring's descriptor and the artifacts' attached.
 struct Hello {
   std::uint32_t protocol = 0;
-  std::uint32_t reserved = 0;
+  ExtractionProduct product = ExtractionProduct::artifacts;
   ExtractionLimits limits;
 };
 // Padding would send bytes of the sender's memory.

@@ -21,10 +21,16 @@ namespace pyro {
 
 /// Raised with every change to the messages in either direction: the executable that is started may
 /// be another version's.
-inline constexpr std::uint32_t kProtocol = 5;
+inline constexpr std::uint32_t kProtocol = 6;
 
 /// The largest message, in bytes.
 inline constexpr std::size_t kMaxMessage = std::size_t{64} << 10;
+
+/// What an extractor makes of layers.
+enum class ExtractionProduct : std::uint32_t {
+  artifacts,    ///< Those that the layers hold; or an archive, unpacked as a whole.
+  file_system,  ///< One of all that the layers of a container image hold, in kArchiveFile.
+};
 
 /// The first message: the sandbox is in force. Its beginning is the same in every protocol.
 struct Ready {
@@ -40,7 +46,7 @@ struct Success {
   std::vector<WrittenArtifact> artifacts;
 };
 
-/// The last message after unpacking an archive as a whole.
+/// The last message after unpacking an archive as a whole, or making a file system.
 struct Unpacked {
   std::uint64_t size = 0;
 };

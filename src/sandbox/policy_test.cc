@@ -88,7 +88,7 @@ TEST_F(PolicyTest, RefusesEveryAttempt) {
   if (result.exit_code == kNotInThisKernel) GTEST_SKIP() << "this kernel does not have all of it";
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto all = errors(result);
-  EXPECT_EQ(all.size(), 32U);
+  EXPECT_EQ(all.size(), 34U);
   for (const auto& [what, error] : all) {
     if (what == "clone3") {
       EXPECT_EQ(error, ENOSYS);  // so that the C library takes clone

@@ -146,23 +146,24 @@ TargetsMissing::TargetsMissing(std::vector<LinkTarget> targets)
 
 SandboxedExtractor::SandboxedExtractor(const std::filesystem::path& extractor,
                                        std::vector<int> files, const ExtractionLimits& limits,
-                                       Note note, const std::vector<LinkTarget>& targets,
+                                       Note note, const ExtractionRequest& request,
                                        const StallLimit& stall_limit)
     : SandboxedExtractor(make_sockets(), extractor, std::move(files), limits, std::move(note),
-                         targets, stall_limit) {}
+                         request, stall_limit) {}
 
 // The extractor's end of the socket must be open nowhere else, or its death would go unnoticed: it
 // is closed with `sockets`.
 SandboxedExtractor::SandboxedExtractor(std::pair<Fd, Fd> sockets,
                                        const std::filesystem::path& extractor,
                                        std::vector<int> files, const ExtractionLimits& limits,
-                                       Note note, const std::vector<LinkTarget>& targets,
+                                       Note note, const ExtractionRequest& request,
                                        const StallLimit& stall_limit)
     : extractor_(extractor),
       files_(std::move(files)),
       limits_(limits),
       note_(std::move(note)),
       message_(kMaxMessage),
+      product_(request.product),
       socket_(std::move(sockets.first)),
       pipe_(socket_.get()),
       child_(start_of(extractor_, sockets.second.get()), "the extractor " + extractor_.string()),
@@ -170,7 +171,7 @@ SandboxedExtractor::SandboxedExtractor(std::pair<Fd, Fd> sockets,
       watch_(child_.number(), stall_limit.checks) {
   std::vector<int> descriptors{pipe_.file()};
   descriptors.insert(descriptors.end(), files_.begin(), files_.end());
-  send_hello(socket_.get(), {kProtocol, 0, limits_}, targets, descriptors);
+  send_hello(socket_.get(), {kProtocol, product_, limits_}, request.targets, descriptors);
 }
 
 void SandboxedExtractor::abort() noexcept {
@@ -324,6 +325,9 @@ bool SandboxedExtractor::may_be_done() const {
 
 void SandboxedExtractor::on_incomplete(const Incomplete& incomplete) {
   if (!may_be_done()) return protocol_error("it finished before all layers were sent");
+  if (product_ == ExtractionProduct::file_system) {
+    return protocol_error("it looked for artifacts where there are none");
+  }
   child_.kill();
   failure_ = std::make_exception_ptr(TargetsMissing(incomplete.targets));
 }
@@ -332,16 +336,21 @@ void SandboxedExtractor::on_unpacked(const Unpacked& unpacked) {
   if (!may_be_done()) return protocol_error("it finished before all layers were sent");
   child_.kill();
   child_.wait();
-  const WrittenArtifact archive{.kind = kRootfs, .size = unpacked.size, .digest = Digest({})};
-  if (!is_archive_ || !is_as_reported(archive, files_[kArchiveFile], limits_)) {
+  const WrittenArtifact written{
+      .kind = kRootfs, .file = kArchiveFile, .size = unpacked.size, .digest = Digest({})};
+  const bool makes_file_system = product_ == ExtractionProduct::file_system;
+  if (is_archive_ == makes_file_system || !is_as_reported(written, files_[kArchiveFile], limits_)) {
     return protocol_error("it wrote something else than it reported");
   }
   artifacts_.emplace();
+  if (makes_file_system) artifacts_->push_back(written);
 }
 
 void SandboxedExtractor::on_success(const Success& success) {
   if (!may_be_done()) return protocol_error("it finished before all layers were sent");
-  if (is_archive_) return protocol_error("it looked for artifacts where there are none");
+  if (is_archive_ || product_ == ExtractionProduct::file_system) {
+    return protocol_error("it looked for artifacts where there are none");
+  }
   // It must not change the files after they were checked.
   child_.kill();
   child_.wait();

@@ -43,6 +43,13 @@ class TargetsMissing : public Error {
   std::vector<LinkTarget> targets_;
 };
 
+/// What is wanted of an extraction.
+struct ExtractionRequest {
+  ExtractionProduct product = ExtractionProduct::artifacts;
+  /// The TargetsMissing of earlier extractions of the same layers.
+  std::vector<LinkTarget> targets = {};
+};
+
 /// When an extractor that sends nothing is given up.
 struct StallLimit {
   std::chrono::milliseconds interval{250};  ///< Between two checks.
@@ -80,13 +87,11 @@ class SandboxedExtractor {
   using Note = std::function<void(std::string_view)>;
 
   /// Starts `extractor`, the pyro executable. `files`: MergedView::kFiles descriptors open for
-  /// reading and writing; they stay the caller's and must outlive this. `targets`: the
-  /// TargetsMissing of earlier extractions of the same layers.
+  /// reading and writing; they stay the caller's and must outlive this.
   /// @throws Error(filesystem) when it cannot be started
   SandboxedExtractor(const std::filesystem::path& extractor, std::vector<int> files,
                      const ExtractionLimits& limits, Note note = {},
-                     const std::vector<LinkTarget>& targets = {},
-                     const StallLimit& stall_limit = {});
+                     const ExtractionRequest& request = {}, const StallLimit& stall_limit = {});
   SandboxedExtractor(const SandboxedExtractor&) = delete;
   SandboxedExtractor& operator=(const SandboxedExtractor&) = delete;
 
@@ -108,7 +113,8 @@ class SandboxedExtractor {
   void abort() noexcept;
 
   /// Waits for the last block to be written. The artifacts of all layers, merged; none for an
-  /// archive that was unpacked as a whole.
+  /// archive that was unpacked as a whole; the root file system, with a digest of zeros, which the
+  /// caller computes, for the layers of a container image.
   /// @throws Error(integrity, filesystem); TargetsMissing
   [[nodiscard]] std::vector<WrittenArtifact> finish();
 
@@ -117,7 +123,7 @@ class SandboxedExtractor {
 
   SandboxedExtractor(std::pair<Fd, Fd> sockets, const std::filesystem::path& extractor,
                      std::vector<int> files, const ExtractionLimits& limits, Note note,
-                     const std::vector<LinkTarget>& targets, const StallLimit& stall_limit);
+                     const ExtractionRequest& request, const StallLimit& stall_limit);
 
   [[nodiscard]] bool wait_for_space();
   [[nodiscard]] bool receive_message(Wait wait);
@@ -157,6 +163,7 @@ class SandboxedExtractor {
   bool ready_ = false;
   bool all_given_ = false;
   bool is_archive_ = false;  // as a whole
+  const ExtractionProduct product_;
 
   // One of them is set when the extractor has ended.
   std::optional<std::vector<WrittenArtifact>> artifacts_;

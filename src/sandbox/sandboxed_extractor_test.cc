@@ -22,6 +22,7 @@
 #include "support/artifacts.h"
 #include "support/compress.h"
 #include "support/extraction_bench.h"
+#include "support/process.h"
 #include "support/tar_builder.h"
 #include "support/temp_dir.h"
 
@@ -535,10 +536,12 @@ TEST(Extraction, ReportsFailedWriteAsFilesystemError) {
 // --- the extractor ---
 
 /// The error of an extraction of good layers with `program` as extractor.
-Error failure_with(const std::filesystem::path& program) {
+Error failure_with(const std::filesystem::path& program,
+                   ExtractionProduct product = ExtractionProduct::artifacts) {
   try {
     Bench bench;
     bench.use(program);
+    if (product == ExtractionProduct::file_system) bench.make_file_system();
     bench.extract({both().finish(), both().finish()});
   } catch (const Error& error) {
     return error;
@@ -612,6 +615,64 @@ INSTANTIATE_TEST_SUITE_P(
         Lie{"Exits", ErrorCode::failed,
             "layer 2: the extractor ended in the middle of its work (exit code 3)"}),
     kNameOf);
+
+TEST(Extractor, RefusesArtifactsInPlaceOfFileSystem) {
+  for (const char* lie : {"WroteNothing", "IncompleteAtTheEnd"}) {
+    const testing::TempDir dir;
+    const Error error = failure_with(make_liar(dir, lie), ExtractionProduct::file_system);
+    EXPECT_EQ(error.code(), ErrorCode::integrity);
+    EXPECT_NE(std::string(error.what()).find("it looked for artifacts where there are none"),
+              std::string::npos)
+        << lie << ": " << error.what();
+  }
+}
+
+// --- container images ---
+
+TEST(FileSystemExtraction, MakesOneFileSystemOfAllLayers) {
+  Bench bench;
+  bench.make_file_system();
+  const auto made = bench.extract(
+      {compress(TarBuilder().directory("bin").file("bin/a", "1").file("bin/b", "2").finish(),
+                Compression::gzip),
+       compress(TarBuilder().whiteout("bin/b").symlink("lib", "bin").file("lib/c", "3").finish(),
+                Compression::zstd)});
+  ASSERT_EQ(made.size(), 1U);
+  const testing::TempDir dir;
+  testing::write_file(dir / "rootfs.ext4", made.at("rootfs.ext4"));
+  const std::string image = (dir / "rootfs.ext4").string();
+  const auto check = testing::run({.argv = {"/sbin/e2fsck", "-fn", image}, .clean_env = true});
+  EXPECT_EQ(check.exit_code, 0) << check.out << check.err;
+  const auto list =
+      testing::run({.argv = {"/sbin/debugfs", "-R", "ls -p /bin", image}, .clean_env = true});
+  EXPECT_NE(list.out.find("/a/"), std::string::npos) << list.out;
+  EXPECT_NE(list.out.find("/c/"), std::string::npos) << "written through the link";
+  EXPECT_EQ(list.out.find("/b/"), std::string::npos);
+}
+
+TEST(FileSystemExtraction, FreesBlocksOfReplacedFilesInTheSandbox) {
+  Bench bench;
+  bench.make_file_system();
+  const std::string big(std::size_t{8} << 20, 'x');
+  static_cast<void>(bench.extract(
+      {TarBuilder().file("big", big).finish(), TarBuilder().file("big", "small").finish()}));
+  EXPECT_LT(bench.allocated(kRootfs), std::uint64_t{1} << 20);
+}
+
+TEST(FileSystemExtraction, ErrorNamesLayerAndPath) {
+  Bench bench;
+  bench.make_file_system();
+  try {
+    static_cast<void>(bench.extract(
+        {TarBuilder().file("a", "1").finish(), TarBuilder().file("b/../../c", "2").finish()}));
+    ADD_FAILURE() << "was extracted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::integrity);
+    EXPECT_NE(std::string(error.what()).find("layer 2: cannot unpack 'b/../../c'"),
+              std::string::npos)
+        << error.what();
+  }
+}
 
 TEST(Extractor, NotesMissingConfinementOnce) {
   const testing::TempDir dir;

@@ -107,6 +107,11 @@ const std::map<std::string, std::function<void()>> kLies = {
        be_ready();
        say(Incomplete{{{kKernel, "v6"}}});
      }},
+    {"IncompleteAtTheEnd",
+     [] {
+       work_to_the_end();
+       say(Incomplete{{{kKernel, "v6"}}});
+     }},
     {"UnpackedWithoutAnArchive",
      [] {
        work_to_the_end();

@@ -152,6 +152,9 @@ const std::vector<Attempt> kAttempts = {
        return ::syscall(kRemovexattrat, AT_FDCWD, b.there.c_str(), 0, "user.pyro");
      }},
     {"change_flags", change_flags},
+    {"fallocate", [](const Before& b) { return ::fallocate(b.readable, 0, 0, 4096); }},
+    {"collapse_range",
+     [](const Before& b) { return ::fallocate(b.readable, FALLOC_FL_COLLAPSE_RANGE, 0, 4096); }},
     {"stat",
      [](const Before& b) {
        struct stat status {};

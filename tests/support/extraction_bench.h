@@ -29,6 +29,7 @@ class Bench {
   }
 
   void use(const std::filesystem::path& extractor) { extractor_ = extractor; }
+  void make_file_system() { product_ = ExtractionProduct::file_system; }
 
   struct Layer {
     LayerForm form;
@@ -66,7 +67,7 @@ class Bench {
                                              const std::vector<LinkTarget>& targets) {
     std::vector<int> descriptors;
     for (const Fd& file : files_) descriptors.push_back(file.get());
-    SandboxedExtractor extraction(extractor_, descriptors, limits_, {}, targets);
+    SandboxedExtractor extraction(extractor_, descriptors, limits_, {}, {product_, targets});
     for (std::size_t i = 0; i < layers.size(); ++i) {
       extraction.begin_layer("layer " + std::to_string(i + 1), layers[i].form);
       extraction.write(std::as_bytes(std::span(layers[i].bytes)));
@@ -83,6 +84,7 @@ class Bench {
 
   testing::TempDir dir_;
   ExtractionLimits limits_;
+  ExtractionProduct product_ = ExtractionProduct::artifacts;
   int passes_ = 0;
   std::filesystem::path extractor_ = PYRO_EXECUTABLE;
   std::vector<Fd> files_;
