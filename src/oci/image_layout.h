@@ -56,6 +56,10 @@ class ImageLayout {
   /// The image of one entry.
   [[nodiscard]] ResolvedImage resolve(const Descriptor& image) const;
 
+  /// The text of an image's config, verified; empty if it is not there.
+  /// @throws Error(integrity)
+  [[nodiscard]] std::string read_config(const Descriptor& descriptor) const;
+
   /// Sends the bytes of a layer to `sink` as they are read, not verified; returning means that they
   /// have the size and digest of the descriptor.
   /// @throws Error(integrity) for wrong bytes, or a missing layer; (interrupted); exceptions
@@ -67,8 +71,6 @@ class ImageLayout {
   [[nodiscard]] LayoutFile open_blob(const Descriptor& blob) const;
   [[nodiscard]] std::string read_verified(const Descriptor& descriptor) const;
   [[nodiscard]] Document read_document(const Descriptor& descriptor) const;
-  /// Empty if it is not there.
-  [[nodiscard]] std::string read_config(const Descriptor& descriptor) const;
   [[nodiscard]] std::vector<Descriptor> tagged(const std::string& tag) const;
   [[nodiscard]] std::vector<Descriptor> only_image() const;
   [[nodiscard]] ResolvedImage resolve_entries(std::vector<Descriptor> entries) const;

@@ -62,9 +62,12 @@ class RegistryClient final : private DocumentSource {
   void fetch_blob(const std::string& what, const Descriptor& blob, const BodySink& sink,
                   const Replay& replay = {});
 
+  /// The text of an image's config, verified; empty when it is not there.
+  /// @throws Error, as resolve() does
+  [[nodiscard]] std::string config(const Descriptor& descriptor) override;
+
  private:
   Document document(const Descriptor& child) override;
-  std::string config(const Descriptor& descriptor) override;
   Document fetch_top(const std::optional<Digest>& pin);
   Document fetch_document(const std::optional<Digest>& expected,
                           const std::optional<std::uint64_t>& size);

@@ -223,6 +223,17 @@ void write_documents(const std::filesystem::path& root) {
   catalogs(root);
   install_records(root);
   state_manifests(root);
+
+  const Corpus configs(root, "container_config");
+  const std::string layers = R"("rootfs":{"type":"layers","diff_ids":["sha256:)" + kHex + R"("]}})";
+  configs.add("full", R"({"os":"linux","architecture":"amd64","config":{"Env":["PATH=/bin","A="],)"
+                      R"("Entrypoint":["/e"],"Cmd":["a","b c"],"WorkingDir":"/w","User":"u:g",)"
+                      R"("StopSignal":"SIGTERM","Labels":{"a":"b"}},)" +
+                          layers);
+  configs.add("none", "{" + layers);
+  configs.add("nulls", R"({"config":{"Env":null,"Cmd":null},)" + layers);
+  configs.add("types", R"({"config":{"Env":"A=b","User":0},)" + layers);
+  configs.add("relative", R"({"config":{"WorkingDir":"w"},)" + layers);
 }
 
 }  // namespace pyro::testing
