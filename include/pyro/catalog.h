@@ -22,6 +22,12 @@ inline constexpr std::string_view kCatalogVersion = "4.5.0";
 /// The only supported platform. Also the name of the directory of installs in a cache.
 inline constexpr std::string_view kPlatform = "linux-x86_64";
 
+/// What an entry installs.
+enum class EnvironmentKind {
+  environment,  ///< A kernel and a root file system.
+  container,    ///< A root file system, made of a container image. Its kernel is another's.
+};
+
 /// One entry of the catalog: a named, versioned, bootable Linux and its source.
 ///
 /// All strings are validated when an entry is read: `name`, `version` and `source_profile` are
@@ -31,6 +37,9 @@ struct Environment {
   std::string name;     ///< "debian:12"
   std::string version;  ///< "1.0.0"
   std::string description;
+  EnvironmentKind kind = EnvironmentKind::environment;
+  /// Of a container: the environment whose kernel it boots, unless told otherwise.
+  std::optional<std::string> base = {};
   std::vector<std::string> default_packages;  ///< Informational.
   std::string distribution;                   ///< "debian"
   std::string distribution_version;           ///< "12"
@@ -61,6 +70,13 @@ struct Environment {
   /// Whether kCatalogVersion is in the range of `compatibility`.
   [[nodiscard]] bool compatible() const;
 };
+
+/// The name of the entry for an image that has no other, "docker.io/library/python:3.12": the
+/// registry, the repository, and the digest or else the tag of `reference`. A reference without
+/// either means the tag "latest", and Docker Hub's own repositories may be named without
+/// "library/".
+/// @throws Error(usage) for anything that is no reference in full
+[[nodiscard]] std::string image_name(std::string_view reference);
 
 /// An immutable set of environments with unique names.
 class Catalog {

@@ -61,7 +61,7 @@ struct InstalledEnvironment {
   std::string name;
   std::string version;
   std::filesystem::path install_dir;
-  std::filesystem::path kernel_image;
+  std::filesystem::path kernel_image;  ///< Empty for a container image.
   std::filesystem::path rootfs_image;
   std::optional<std::filesystem::path> initrd_image;
   /// The source in the install record: `oci://registry/repository@digest`,

@@ -57,14 +57,20 @@ inline constexpr unsigned kMaxMemoryMib = 1 << 20;
 
 /// The hardware of a machine, and the program that emulates it.
 struct MachineOptions {
-  unsigned cpus = 1;          ///< Processors: 1 to kMaxCpus.
-  unsigned memory_mib = 512;  ///< Files that the guest writes may take half of it.
+  unsigned cpus = 1;  ///< Processors: 1 to kMaxCpus.
+  /// Files that the guest writes may take half of it. 0: 512, or 2048 for a container.
+  unsigned memory_mib = 0;
   GuestNetwork network = GuestNetwork::none;
   /// The machine monitor, qemu-system-x86_64. Empty when the host has none.
   std::filesystem::path monitor = find_monitor();
   KvmUse kvm = KvmUse::where_it_works;
   /// The limit for booting, with all fallbacks together.
   std::chrono::milliseconds boot_timeout{60'000};
+  /// The environment whose kernel a container boots; it is installed if needed. Without one, that
+  /// of the catalog entry, `default_base`, or the installed environment with an initrd that was
+  /// used last.
+  std::optional<std::string> base = {};
+  std::optional<std::string> default_base = {};
 };
 
 /// A copy between host and guest, with the rules of cp -r: if `to` is an existing directory or ends
@@ -79,12 +85,24 @@ struct Copy {
 /// A command, its environment and its machine.
 struct RunOptions {
   MachineOptions machine;
-  /// The program, searched in the guest's PATH, and its arguments, byte for byte.
+  /// The program, searched in the guest's PATH, and its arguments, byte for byte. Of a container
+  /// image it may be empty: then the image's entrypoint and command are run.
   std::vector<std::string> command;
-  /// "NAME=value", in addition to PATH, HOME, USER, LOGNAME and LANG.
+  /// Put the image's entrypoint in front of the command.
+  bool entrypoint = false;
+  /// "NAME=value", in addition to those of a container image, and to PATH, HOME, USER, LOGNAME and
+  /// LANG.
   std::vector<std::string> variables = {};
-  /// The working directory; empty for the home directory.
+  /// The working directory. Empty for that of the image, which is made if it is missing, or the
+  /// home directory.
   std::string directory = {};
+  /// Make the working directory where it is missing.
+  bool make_directory = false;
+  /// "NAME", "NAME:GROUP", or numbers; looked up in the guest. Empty for that of the image, or
+  /// root.
+  std::string user = {};
+  /// The signal that ends the command after a timeout. 0 for that of the image, or SIGTERM.
+  int end_signal = 0;
 
   /// Descriptors for the standard streams of the command, not owned. An input of -1 is empty.
   int input = -1;

@@ -119,8 +119,8 @@ PYRO_API void pyro_operation_free(pyro_operation* operation);
 
 /* Installs an environment if needed. An existing install needs neither network nor lock nor write.
  *
- *   {"name", "version", "install_dir", "kernel_image", "rootfs_image", "initrd_image" (or null),
- *    "source", "source_digest" (or null)}
+ *   {"name", "version", "install_dir", "kernel_image" (or null), "rootfs_image", "initrd_image" (or
+ * null), "source", "source_digest" (or null)}
  *
  * Fails with: any code. */
 PYRO_API char* pyro_store_ensure_installed(const pyro_store* store, const char* name,

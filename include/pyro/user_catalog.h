@@ -56,6 +56,9 @@ struct NewEnvironment {
   EnvironmentSource source;
   std::string version = "1.0.0";
   std::string description = {};
+  EnvironmentKind kind = EnvironmentKind::environment;
+  /// Of a container: the environment whose kernel it boots.
+  std::optional<std::string> base = {};
   /// The checksum of the archive at `source.source_url`.
   std::optional<Digest> source_sha256 = {};
   /// Replace an entry of this name, or hide one of lower precedence: a built-in one.

@@ -17,19 +17,25 @@ std::string found(std::string_view expected, const nlohmann::json& value) {
   return "expected " + std::string(expected) + ", found " + value.type_name();
 }
 
-constexpr std::string_view kFields[] = {
-    "name",         "version",        "description",   "default_packages", "distribution",
-    "platform",     "source_profile", "source_url",    "source_digest",    "distribution_version",
-    "oci_registry", "oci_repository", "oci_reference", "oci_digest",       "source_sha256",
-    "compatibility"};
+constexpr std::string_view kFields[] = {"name",         "kind",           "base",
+                                        "version",      "description",    "default_packages",
+                                        "distribution", "platform",       "source_profile",
+                                        "source_url",   "source_digest",  "distribution_version",
+                                        "oci_registry", "oci_repository", "oci_reference",
+                                        "oci_digest",   "source_sha256",  "compatibility"};
 
 /// A file name has at most 255 bytes; staging and locks add to it.
 constexpr std::size_t kMaxInstallName = 200;
 
 constexpr Grammar kNameGrammar{
-    is_environment_name, "a name like 'debian:12': a-z 0-9 . _ - and at most one ':' before a tag"};
+    [](std::string_view text) { return is_environment_name(text) || is_image_name(text); },
+    "a name like 'debian:12': a-z 0-9 . _ - and at most one ':' before a tag"};
 constexpr Grammar kVersion{is_version, "a version like '1.0.0': letters, digits, . _ + -"};
 constexpr Grammar kProfile{is_source_profile, "a folder name like 'debian-git': a-z 0-9 . _ -"};
+constexpr std::string_view kContainer = "container";
+constexpr Grammar kKind{
+    [](std::string_view text) { return text == "environment" || text == kContainer; },
+    "'environment' or 'container'"};
 constexpr Grammar kPlatformOnly{[](std::string_view text) { return text == kPlatform; },
                                 "'linux-x86_64', the only platform there is"};
 constexpr Grammar kRegistry{is_oci_registry,
@@ -52,6 +58,17 @@ void read_description(const FieldReader& fields, Environment& environment) {
   environment.platform = fields.optional("platform", kPlatformOnly).value_or(environment.platform);
   environment.compatibility =
       fields.optional("compatibility", kCompatibility).value_or(environment.compatibility);
+}
+
+void read_kind(const FieldReader& fields, Environment& environment) {
+  if (fields.optional("kind", kKind) == kContainer) environment.kind = EnvironmentKind::container;
+  if (environment.kind == EnvironmentKind::environment && is_image_name(environment.name)) {
+    fields.fail("name", "is that of an image, which only a container may have");
+  }
+  environment.base = fields.optional("base", kNameGrammar);
+  if (environment.base && environment.kind != EnvironmentKind::container) {
+    fields.fail("base", "is for a container image, which has no kernel of its own");
+  }
 }
 
 void read_oci(const FieldReader& fields, Environment& environment) {
@@ -250,6 +267,7 @@ Environment read_entry(const nlohmann::json& entry, std::size_t index,
   environment.name = FieldReader(entry, position).required("name", kNameGrammar);
   const FieldReader fields(entry, "environment '" + environment.name + "'");
   fields.refuse_unknown(kFields);
+  read_kind(fields, environment);
   read_description(fields, environment);
   read_oci(fields, environment);
   read_archive(fields, environment, file.parent_path());
@@ -279,6 +297,8 @@ nlohmann::ordered_json write_entry(const Environment& environment) {
   const auto put = [&](const char* field, const std::optional<std::string>& value) {
     if (value) entry[field] = *value;
   };
+  if (environment.kind == EnvironmentKind::container) entry["kind"] = kContainer;
+  put("base", environment.base);
   put("oci_registry", environment.oci_registry);
   put("oci_repository", environment.oci_repository);
   put("oci_reference", environment.oci_reference);

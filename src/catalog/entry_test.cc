@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "catalog/catalog.h"
 #include "pyro/error.h"
 
@@ -23,6 +25,28 @@ Environment entry_with(const std::string& fields) {
 
 Environment carried_over(const Environment& environment) {
   return read_portable_entry(write_portable_entry(environment), kFile);
+}
+
+std::string refusal_of(const std::string& fields) {
+  try {
+    static_cast<void>(entry_with(fields));
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+TEST(EntryKind, IsEnvironmentUnlessItSaysContainer) {
+  EXPECT_EQ(entry_with("").kind, EnvironmentKind::environment);
+  EXPECT_EQ(entry_with(R"(, "kind": "environment")").kind, EnvironmentKind::environment);
+  const Environment container = entry_with(R"(, "kind": "container", "base": "debian:12")");
+  EXPECT_EQ(container.kind, EnvironmentKind::container);
+  EXPECT_EQ(container.base, "debian:12");
+  EXPECT_NE(refusal_of(R"(, "kind": "image")").find("'environment' or 'container'"),
+            std::string::npos);
+  EXPECT_NE(refusal_of(R"(, "base": "debian:12")").find("field 'base'"), std::string::npos);
+  EXPECT_EQ(write_entry(container)["kind"], "container");
+  EXPECT_FALSE(write_entry(entry_with("")).contains("kind"));
 }
 
 TEST(PortableEntry, KeepsPortableFields) {

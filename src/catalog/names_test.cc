@@ -5,6 +5,9 @@
 
 #include <string>
 
+#include "base/hash.h"
+#include "pyro/error.h"
+
 namespace pyro {
 namespace {
 
@@ -39,6 +42,40 @@ TEST(Names, ValidatesSourceProfiles) {
   for (const auto bad : {""sv, "."sv, ".."sv, "-a"sv, "_a"sv, "A"sv, "a/b"sv, "a:b"sv}) {
     EXPECT_FALSE(is_source_profile(bad)) << bad;
   }
+}
+
+TEST(ImageName, IsTheFullFormOfAReference) {
+  const struct {
+    const char* reference;
+    std::string name;
+  } rows[] = {
+      {"docker.io/library/python:3.12", "docker.io/library/python:3.12"},
+      {"docker://docker.io/python", "docker.io/library/python:latest"},
+      {"oci://registry-1.docker.io/team/app:1", "docker.io/team/app:1"},
+      {"localhost:5000/app", "localhost:5000/app:latest"},
+      {"ghcr.io/a/b:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+       "ghcr.io/a/b@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"},
+  };
+  for (const auto& row : rows) {
+    EXPECT_EQ(image_name(row.reference), row.name);
+    EXPECT_TRUE(is_image_name(row.name));
+  }
+  for (const char* const other : {"python:3.12", "team/app:1", "docker.io/library/python",
+                                  "docker.io/python:3", "/etc/passwd", "a/b/../c:1", ""}) {
+    EXPECT_FALSE(is_image_name(other)) << other;
+  }
+  EXPECT_THROW(static_cast<void>(image_name("team/app:1")), Error);
+}
+
+TEST(ImageName, BecomesOneComponentOfAPath) {
+  const std::string name = file_name_of("docker.io/library/python:3.12");
+  EXPECT_EQ(name, "python-" + sha256("docker.io/library/python:3.12").hex().substr(0, 12));
+  EXPECT_NE(name, file_name_of("quay.io/library/python:3.12"));
+  Environment environment;
+  environment.name = "docker.io/library/python:3.12";
+  environment.version = "1.0.0";
+  EXPECT_EQ(install_directory_name(environment), name);
+  EXPECT_EQ(file_name_of("debian:12"), "debian_12");
 }
 
 TEST(InstallName, ReplacesColonAndAppendsVersion) {

@@ -33,7 +33,9 @@ constexpr mode_t kPublicMode = 0644;
 constexpr mode_t kPrivateMode = 0600;
 
 void require_names(const NewEnvironment& environment) {
-  if (!is_environment_name(environment.name)) {
+  const bool is_image =
+      environment.kind == EnvironmentKind::container && is_image_name(environment.name);
+  if (!is_environment_name(environment.name) && !is_image) {
     throw Error(ErrorCode::usage, "'" + environment.name + "' is not a name for an environment",
                 "a name looks like 'tool:1': a-z 0-9 . _ - and at most one ':' before a tag");
   }
@@ -45,8 +47,8 @@ void require_names(const NewEnvironment& environment) {
 
 /// The name of its folder in a runtime bundle.
 std::string profile_for(const std::string& name) {
-  std::string profile = to_lower(name);
-  std::ranges::replace(profile, ':', '-');
+  std::string profile = to_lower(file_name_of(name));
+  std::ranges::replace(profile, '_', '-');
   return profile;
 }
 
@@ -64,6 +66,8 @@ OrderedJson entry_of(const NewEnvironment& environment) {
   const auto put = [&](const char* field, const std::optional<std::string>& value) {
     if (value) entry[field] = *value;
   };
+  if (environment.kind == EnvironmentKind::container) entry["kind"] = "container";
+  put("base", environment.base);
   put("oci_registry", source.oci_registry);
   put("oci_repository", source.oci_repository);
   put("oci_reference", source.oci_reference);

@@ -41,6 +41,11 @@ void attempt(const Work& work) noexcept {
   }
 }
 
+/// A container image has none.
+Json kernel_or_null(const InstalledEnvironment& installed) {
+  return installed.kernel_image.empty() ? Json() : Json(installed.kernel_image.string());
+}
+
 }  // namespace
 
 Json or_null(const std::optional<bool>& value) {
@@ -101,7 +106,7 @@ Json pull_payload(const EnvironmentStatus& status) {
   Json payload = inspect_payload(status);
   if (!status.installed) return payload;
   payload["install_dir"] = status.installed->install_dir.string();
-  payload["kernel_image"] = status.installed->kernel_image.string();
+  payload["kernel_image"] = kernel_or_null(*status.installed);
   payload["rootfs_image"] = status.installed->rootfs_image.string();
   payload["initrd_image"] = or_null(status.installed->initrd_image);
   payload["source"] = status.installed->source;
@@ -217,7 +222,7 @@ Json installed_payload(const InstalledEnvironment& installed) {
   return {{"name", installed.name},
           {"version", installed.version},
           {"install_dir", installed.install_dir.string()},
-          {"kernel_image", installed.kernel_image.string()},
+          {"kernel_image", kernel_or_null(installed)},
           {"rootfs_image", installed.rootfs_image.string()},
           {"initrd_image", or_null(installed.initrd_image)},
           {"source", installed.source},

@@ -188,6 +188,7 @@ Error with_path_hint(Error error, std::string_view text) {
 
 std::optional<BundledProfile> bundled_profile(const std::optional<fs::path>& runtime_dir,
                                               const Environment& environment) {
+  if (environment.kind == EnvironmentKind::container) return std::nullopt;
   auto bundle = RuntimeBundle::of(runtime_dir);
   if (!bundle) return std::nullopt;
   auto directory = bundle->find(environment);
@@ -209,6 +210,11 @@ bool pins_archive_only(const Environment& environment) {
 ChosenSource choose(const Environment& environment, const PathSource& local) {
   std::error_code none;
   if (!fs::is_directory(local.path, none)) return local;
+  if (environment.kind == EnvironmentKind::container) {
+    throw Error(ErrorCode::failed, local.path.string() + " is a directory, and no image layout",
+                "a root file system comes as a tar: tar -C " + local.path.string() +
+                    " -cf FILE . makes one");
+  }
   if (is_pinned(environment)) refuse_unproven(environment, local.path.string() + " is a directory");
   return ArtifactDirectory{local.path};
 }

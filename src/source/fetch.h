@@ -15,6 +15,8 @@
 #include "net/http.h"
 #include "net/resumable_body.h"
 #include "net/retry.h"
+#include "pyro/catalog.h"
+#include "pyro/container_config.h"
 #include "pyro/digest.h"
 #include "pyro/limits.h"
 #include "pyro/network_options.h"
@@ -89,6 +91,7 @@ struct ByteCount {
 /// One attempt of a fetch.
 struct FetchContext {
   const std::string& environment;  ///< Its name, for progress.
+  EnvironmentKind kind = EnvironmentKind::environment;
   const NetworkOptions& network;
   const ExtractionLimits& limits;
   ProgressListener& progress;
@@ -121,6 +124,7 @@ struct Provenance {
   /// The digest of the index, if the OCI reference resolved to one.
   std::optional<Digest> oci_digest;
   std::uint64_t received_bytes = 0;
+  std::optional<ContainerConfig> config = {};  ///< Of a container image.
 };
 
 }  // namespace pyro

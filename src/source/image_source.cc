@@ -21,6 +21,13 @@ HostWatch watch_hosts(const FetchContext& context) {
           .note = [&progress](std::string_view line) { progress.note(line); }};
 }
 
+/// Of a container image, before its layers: a bad one is refused at once.
+std::optional<ContainerConfig> config_of(const ResolvedImage& image, const FetchContext& context,
+                                         const ConfigReading& read) {
+  if (context.kind != EnvironmentKind::container) return std::nullopt;
+  return fetch_config(image.manifest, read);
+}
+
 bool is_same(const Digest& digest, const PulledImage& pulled) {
   return digest == pulled.manifest || digest == pulled.index;
 }
@@ -49,7 +56,9 @@ Provenance fetch_from_registry(const RegistrySource& source, const FetchContext&
                           watch_hosts(context));
   const ResolvedImage resolved = registry.resolve(source.pin);
   const std::string place = "oci://" + image.registry() + "/" + image.repository();
-  return fetch_layers(
+  const auto config = config_of(
+      resolved, context, [&](const Descriptor& descriptor) { return registry.config(descriptor); });
+  Provenance provenance = fetch_layers(
       resolved, place, context, extraction, [&](const Descriptor& layer, const BodySink& sink) {
         Partial& partial = context.partials.open(layer.digest, layer.size);
         const auto pass_on = [&](std::span<const std::byte> bytes) {
@@ -59,6 +68,8 @@ Provenance fetch_from_registry(const RegistrySource& source, const FetchContext&
         registry.fetch_blob("layer", layer, pass_on,
                             {partial.begin(), [&](const BodySink& kept) { partial.replay(kept); }});
       });
+  provenance.config = config;
+  return provenance;
 }
 
 ImageLookup::ImageLookup(const NetworkOptions& network, const std::stop_token& stop,
@@ -130,10 +141,15 @@ Provenance fetch_from_layout(const LayoutImage& image, const FetchContext& conte
   const ResolvedImage resolved = resolve(*layout, image);
   require_pinned(image.source.pin, resolved, image.source.path);
   const std::string place = std::string(layout->transport()) + ":" + layout->path().string();
-  return fetch_layers(resolved, place, context, extraction,
-                      [&](const Descriptor& layer, const BodySink& sink) {
-                        layout->read_blob(layer, sink, context.stop);
-                      });
+  const auto config = config_of(resolved, context, [&](const Descriptor& descriptor) {
+    return layout->read_config(descriptor);
+  });
+  Provenance provenance = fetch_layers(resolved, place, context, extraction,
+                                       [&](const Descriptor& layer, const BodySink& sink) {
+                                         layout->read_blob(layer, sink, context.stop);
+                                       });
+  provenance.config = config;
+  return provenance;
 }
 
 }  // namespace pyro

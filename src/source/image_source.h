@@ -45,7 +45,17 @@ struct LayerPlan {
 /// @throws Error(integrity) when two layers are one artifact, as neither replaces the other; for a
 /// title that leads elsewhere, as for a tar's members; for layers that are encrypted, or hold
 /// something else that registries hold: signatures, charts, modules; for more bytes than the limit.
-[[nodiscard]] LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits);
+///
+/// All layers of a container image are tars; foreign ones are refused.
+[[nodiscard]] LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits,
+                                    EnvironmentKind kind = EnvironmentKind::environment);
+
+/// The text of a config; empty when it is not there.
+using ConfigReading = std::function<std::string(const Descriptor& config)>;
+
+/// The config of a container image.
+/// @throws Error(integrity) without one, and as parse_container_config(); exceptions of `read`
+[[nodiscard]] ContainerConfig fetch_config(const Manifest& manifest, const ConfigReading& read);
 
 /// Sends the bytes of a layer to the sink; returning means that they have the layer's digest.
 using LayerReading = std::function<void(const Descriptor& layer, const BodySink& sink)>;

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "oci/container_config.h"
 #include "pyro/error.h"
 #include "source/image_source.h"
 #include "stream/artifacts.h"
@@ -44,12 +45,24 @@ constexpr std::array kOtherKinds = {
     OtherKind{"application/vnd.module.wasm.", "a WebAssembly module"},
 };
 
-void refuse_other_kinds(const Descriptor& layer) {
+void refuse_other_kinds(const Descriptor& layer, EnvironmentKind wanted) {
   const auto kind = std::ranges::find_if(
       kOtherKinds, [&](const OtherKind& k) { return layer.media_type.starts_with(k.type); });
   if (kind == kOtherKinds.end()) return;
-  throw Error(ErrorCode::integrity, "it is " + std::string(kind->name) + ", not an environment",
-              "an environment's layers are tars with vmlinux and rootfs.ext4");
+  const bool is_container = wanted == EnvironmentKind::container;
+  throw Error(ErrorCode::integrity,
+              "it is " + std::string(kind->name) + ", not " +
+                  (is_container ? "a container image" : "an environment"),
+              is_container ? "" : "an environment's layers are tars with vmlinux and rootfs.ext4");
+}
+
+/// Layers that a registry may not hold: their URLs are never followed.
+void refuse_foreign(const Manifest& manifest, std::size_t index) {
+  const std::string_view type = manifest.layers[index].media_type;
+  if (type.find(".foreign.") == type.npos && type.find(".nondistributable.") == type.npos) return;
+  throw Error(ErrorCode::integrity,
+              label_of_layer(manifest, index) + " is not in the registry: it is a foreign layer",
+              "images of Windows have such layers, and pyro boots Linux");
 }
 
 /// By the media types of ocicrypt.
@@ -106,17 +119,22 @@ bool is_compressed_layer(const Descriptor& layer) {
 
 }  // namespace
 
-LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits) {
-  const auto artifacts = find_artifacts(manifest);
+LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits,
+                      EnvironmentKind kind) {
+  const bool is_container = kind == EnvironmentKind::container;
+  const auto artifacts = is_container
+                             ? std::vector<std::optional<LayerForm>>(manifest.layers.size())
+                             : find_artifacts(manifest);
   const bool has_artifacts = std::ranges::any_of(artifacts, &std::optional<LayerForm>::has_value);
   LayerPlan plan;
   for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
     const Descriptor& layer = manifest.layers[i];
     if (!artifacts[i]) {
       if (has_artifacts && is_other_file(layer)) continue;
-      refuse_other_kinds(layer);
+      refuse_other_kinds(layer, kind);
     }
     refuse_encrypted(manifest, i);
+    if (is_container) refuse_foreign(manifest, i);
     plan.layers.push_back({i, artifacts[i].value_or(LayerForm{.checksums = Checksums::leave})});
     plan.compressed_bytes += layer.size;
     if (is_compressed_layer(layer)) plan.min_unpacked_bytes += layer.size;
@@ -128,11 +146,17 @@ LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits) 
   return plan;
 }
 
+ContainerConfig fetch_config(const Manifest& manifest, const ConfigReading& read) {
+  const std::string text = manifest.config ? read(*manifest.config) : std::string();
+  if (!text.empty()) return parse_container_config(text, manifest.layers.size());
+  throw Error(ErrorCode::integrity, "it is not a container image: it has no config");
+}
+
 Provenance fetch_layers(const ResolvedImage& image, const std::string& place,
                         const FetchContext& context, SandboxedExtractor& extraction,
                         const LayerReading& read) {
   const Manifest& manifest = image.manifest;
-  const LayerPlan plan = plan_layers(manifest, context.limits);
+  const LayerPlan plan = plan_layers(manifest, context.limits, context.kind);
   context.expecting(plan.compressed_bytes);
   context.require_free_space(plan.min_unpacked_bytes);
   const std::string digest = image.manifest_digest.to_string();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <deque>
 #include <set>
 #include <utility>
 
@@ -28,8 +29,7 @@ class UsageCounter {
     const Fd root = layout_.open(layout_.root());
     if (!root && errno == ENOENT) return {};
     if (!root) throw system_error("cannot open " + layout_.root().string(), errno);
-    const std::string platform = layout_.platform_dir().filename().string();
-    count_installs(root.get(), platform);
+    for (const EnvironmentKind kind : kEnvironmentKinds) count_installs(root.get(), kind);
     usage_.partial_bytes = bytes_in(root.get(), layout_.partial_dir());
     usage_.staging_bytes = bytes_in(root.get(), layout_.staging_dir());
     usage_.total_bytes = allocated_bytes_at(root.get(), ".");
@@ -54,17 +54,18 @@ class UsageCounter {
     return total;
   }
 
-  void count_installs(int root, const std::string& platform_name) {
-    const Fd platform = try_open_directory(root, platform_name);
-    if (!platform) return;
-    for (const std::string& name : sorted_names(platform.get(), layout_.platform_dir())) {
-      const Fd directory = try_open_directory(platform.get(), name);
-      if (directory) count_install(platform.get(), directory.get(), name);
+  void count_installs(int root, EnvironmentKind kind) {
+    const fs::path folder = layout_.installs_dir(kind);
+    const Fd installs = try_open_directory(root, folder.filename().string());
+    if (!installs) return;
+    for (const std::string& name : sorted_names(installs.get(), folder)) {
+      const Fd directory = try_open_directory(installs.get(), name);
+      if (directory) count_install(installs.get(), directory.get(), name);
     }
   }
 
-  void count_install(int platform, int directory, const std::string& name) {
-    InstallUsage usage{.directory = name, .disk_bytes = allocated_bytes_at(platform, name)};
+  void count_install(int installs, int directory, const std::string& name) {
+    InstallUsage usage{.directory = name, .disk_bytes = allocated_bytes_at(installs, name)};
     if (const auto record = InstallRecord::read(directory)) {
       usage.name = record->name;
       usage.version = record->version;
@@ -89,19 +90,20 @@ class EnvironmentRemoval {
 
   RemovalReport run(ProgressListener* progress) {
     const RunningOperation operation(progress, {.name = "removing", .subject = environment_.name});
-    if (const Fd platform = layout_.open(layout_.platform_dir())) {
-      // All are locked before the first is removed: if one is in use, nothing changes.
-      std::vector<Install> installs;
-      for (const std::string& name : sorted_names(platform.get(), layout_.platform_dir())) {
-        if (auto install = lock_if_matching(platform.get(), name)) {
-          installs.push_back(std::move(*install));
-        }
+    // All are locked before the first is removed: if one is in use, nothing changes.
+    std::deque<InstallsFolder> folders;
+    std::vector<Install> installs;
+    for (const EnvironmentKind kind : kEnvironmentKinds) {
+      const fs::path path = layout_.installs_dir(kind);
+      const InstallsFolder& folder = folders.emplace_back(InstallsFolder{path, layout_.open(path)});
+      if (!folder.fd) continue;
+      for (const std::string& name : sorted_names(folder.fd.get(), path)) {
+        if (auto install = lock_if_matching(folder, name)) installs.push_back(std::move(*install));
       }
-      for (Install& install : installs) {
-        const std::uint64_t bytes = allocated_bytes_at(platform.get(), install.name);
-        install.removal.commit();
-        add(std::move(install.name), bytes);
-      }
+    }
+    for (Install& install : installs) {
+      install.removal.commit();
+      add(std::move(install.name), install.bytes);
     }
     remove_prepared();
     return std::move(report_);
@@ -110,19 +112,22 @@ class EnvironmentRemoval {
  private:
   struct Install {
     std::string name;
+    std::uint64_t bytes;
     Fd directory;  ///< Locked.
     InstallRemoval removal;
   };
 
-  std::optional<Install> lock_if_matching(int platform, const std::string& name) const {
-    Fd directory = try_open_directory(platform, name);
+  std::optional<Install> lock_if_matching(const InstallsFolder& folder,
+                                          const std::string& name) const {
+    Fd directory = try_open_directory(folder.fd.get(), name);
     if (!directory || !is_match(directory.get(), name)) return std::nullopt;
-    auto removal = InstallRemoval::begin(layout_, platform, name, directory.get());
+    auto removal = InstallRemoval::begin(layout_, folder, name, directory.get());
     if (!removal) {
       throw Error(ErrorCode::busy, "environment '" + environment_.name + "' is in use",
                   "try again when no machine runs from it and no pull is under way");
     }
-    return Install{name, std::move(directory), std::move(*removal)};
+    return Install{name, allocated_bytes_at(folder.fd.get(), name), std::move(directory),
+                   std::move(*removal)};
   }
 
   [[nodiscard]] bool is_match(int directory, const std::string& name) const {

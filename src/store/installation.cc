@@ -89,6 +89,11 @@ Fd open_artifact(const CacheLayout& layout, const InstallLease& lease, std::size
 
 }  // namespace
 
+bool is_required(std::size_t artifact, EnvironmentKind kind) {
+  return kind == EnvironmentKind::container ? artifact == kRootfs
+                                            : kArtifactKinds[artifact].required;
+}
+
 bool is_image(const InstallRecord& record) {
   return split_layout_url(record.source).has_value();  // "oci://" as well
 }
@@ -98,7 +103,9 @@ InstalledEnvironment Installation::describe() const {
   installed.name = record.name;
   installed.version = record.version;
   installed.install_dir = directory;
-  installed.kernel_image = directory / kArtifactKinds[kKernel].name;
+  if (record.kind == EnvironmentKind::environment) {
+    installed.kernel_image = directory / kArtifactKinds[kKernel].name;
+  }
   installed.rootfs_image = directory / kArtifactKinds[kRootfs].name;
   if (has_initrd) installed.initrd_image = directory / kArtifactKinds[kInitrd].name;
   installed.source = record.source;
@@ -109,30 +116,28 @@ InstalledEnvironment Installation::describe() const {
 
 std::optional<Installation> find_installation(const CacheLayout& layout,
                                               const Environment& environment) {
-  const Fd platform = layout.open_platform();
+  const Fd installs = layout.open_installs(environment.kind);
   const std::filesystem::path directory = layout.install_dir(environment);
   const std::string name = directory.filename().string();
-  while (platform) {
-    const Fd fd = try_open_directory(platform.get(), name);
+  while (installs) {
+    const Fd fd = try_open_directory(installs.get(), name);
     if (!fd) return std::nullopt;
-    auto found =
-        find_installation_at(layout, fd.get(), directory, environment.name, environment.version);
+    auto found = find_installation_at(layout, fd.get(), directory, environment);
     // Replaced while it was read: look at the new one.
-    if (found || is_still_in(platform.get(), name, fd.get())) return found;
+    if (found || is_still_in(installs.get(), name, fd.get())) return found;
   }
   return std::nullopt;
 }
 
 std::optional<Installation> find_installation_at(const CacheLayout& layout, int directory_fd,
                                                  const std::filesystem::path& directory,
-                                                 const std::string& name,
-                                                 const std::string& version) {
+                                                 const Environment& environment) {
   auto record = InstallRecord::read(directory_fd);
-  if (!record || record->name != name || record->version != version) return std::nullopt;
+  if (!record || !record->is_of(environment)) return std::nullopt;
   Installation installation{.directory = directory, .record = std::move(*record)};
   for (std::size_t kind = 0; kind < kArtifactKinds.size(); ++kind) {
     const auto allocated = allocated_if_file(directory_fd, kArtifactKinds[kind].name);
-    if (!allocated && kArtifactKinds[kind].required) return std::nullopt;
+    if (!allocated && is_required(kind, environment.kind)) return std::nullopt;
     installation.allocated_bytes += allocated.value_or(0);
     if (kind == kInitrd) installation.has_initrd = allocated.has_value();
   }
@@ -142,7 +147,7 @@ std::optional<Installation> find_installation_at(const CacheLayout& layout, int 
 
 std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& record) {
   // A record may hold any text, and this becomes a path.
-  if (!is_environment_name(record.name)) return 0;
+  if (!is_environment_name(record.name) && !is_image_name(record.name)) return 0;
   const Fd folder = try_open_directory(AT_FDCWD, layout.prepared_dir().native());
   return folder ? allocated_bytes_at(folder.get(), CacheLayout::prepared_name(record.name)) : 0;
 }
@@ -159,28 +164,29 @@ bool differs_from_pin(const InstallRecord& record, const Environment& environmen
 
 std::optional<InstallLease> acquire_lease(const CacheLayout& layout,
                                           const Environment& environment) {
-  const Fd platform = layout.open_platform();
-  if (!platform) return std::nullopt;
+  const Fd installs = layout.open_installs(environment.kind);
+  if (!installs) return std::nullopt;
   const std::filesystem::path directory = layout.install_dir(environment);
   const std::string name = directory.filename().string();
   const auto end = std::chrono::steady_clock::now() + kLeaseTimeout;
   while (true) {
-    Fd fd = try_open_directory(platform.get(), name);
+    Fd fd = try_open_directory(installs.get(), name);
     if (!fd) return std::nullopt;
     auto use = UseLock::try_share(layout, fd.get());
     // Replaced or removed between opening and locking: look again.
-    if (!is_still_in(platform.get(), name, fd.get())) continue;
+    if (!is_still_in(installs.get(), name, fd.get())) continue;
     if (!use && std::chrono::steady_clock::now() < end) {
       std::this_thread::sleep_for(kLeaseRetry);
       continue;
     }
     if (!use) throw Error(ErrorCode::busy, directory.string() + " is being removed");
-    auto found =
-        find_installation_at(layout, fd.get(), directory, environment.name, environment.version);
+    auto found = find_installation_at(layout, fd.get(), directory, environment);
     if (!found) return std::nullopt;
     InstallLease lease{
         .installation = std::move(*found), .directory = std::move(fd), .use = std::move(*use)};
-    lease.kernel = open_artifact(layout, lease, kKernel);
+    if (environment.kind == EnvironmentKind::environment) {
+      lease.kernel = open_artifact(layout, lease, kKernel);
+    }
     lease.rootfs = open_artifact(layout, lease, kRootfs);
     if (lease.installation.has_initrd) lease.initrd = open_artifact(layout, lease, kInitrd);
     return lease;

@@ -34,13 +34,17 @@ struct Installation {
 [[nodiscard]] std::optional<Installation> find_installation(const CacheLayout& layout,
                                                             const Environment& environment);
 
-/// The same, for an open directory of the platform folder.
+/// The same, for an open directory in the folder of installs.
 [[nodiscard]] std::optional<Installation> find_installation_at(
     const CacheLayout& layout, int directory_fd, const std::filesystem::path& directory,
-    const std::string& name, const std::string& version);
+    const Environment& environment);
 
 /// Disk space of the prepared states of the environment of `record`.
 [[nodiscard]] std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& record);
+
+/// Whether an install of that kind has to have the artifact, an index in kArtifactKinds. A
+/// container has no kernel of its own.
+[[nodiscard]] bool is_required(std::size_t artifact, EnvironmentKind kind);
 
 /// Whether `source_digest` is the digest of an image, from a registry or a layout.
 [[nodiscard]] bool is_image(const InstallRecord& record);
@@ -55,9 +59,10 @@ struct InstallLease {
   Installation installation;
   Fd directory = {};
   UseLock use = {};  ///< Shared.
-  Fd kernel = {};
+  Fd kernel = {};    ///< Empty for a container.
   Fd rootfs = {};
-  Fd initrd = {};  ///< Empty where there is none.
+  Fd initrd = {};            ///< Empty where there is none.
+  UseLock use_of_base = {};  ///< Of a container's machine: the kernel and initrd are another's.
 };
 
 /// Nothing when it is not installed.

@@ -88,6 +88,8 @@ InstallRecord record_of(const Environment& environment, const Provenance& proven
   record.installed_at = seconds_since_1970();
   record.catalog_file = environment.catalog_file;
   record.oci_digest = provenance.oci_digest;
+  record.kind = environment.kind;
+  record.config = provenance.config;
   for (const WrittenArtifact& artifact : artifacts) {
     record.artifacts.emplace(kArtifactKinds[artifact.kind].name,
                              InstallRecord::Artifact{artifact.size, artifact.digest});
@@ -155,6 +157,10 @@ class Pull {
     throw;
   }
 
+  [[nodiscard]] bool is_container() const {
+    return environment_.kind == EnvironmentKind::container;
+  }
+
   InstalledEnvironment install_from(const BundledProfile& profile) {
     progress_.started(environment_.name, profile.directory.string());
     Transaction transaction(layout_, environment_);
@@ -199,15 +205,20 @@ class Pull {
     });
   }
 
-  /// An archive without artifacts may be an image layout. Not if the archive is pinned.
+  /// An archive without artifacts may be an image layout. Not if the archive is pinned. Of a
+  /// container any other archive is the root file system itself.
   InstalledEnvironment install_from(const PathSource& source) {
     std::optional<LayoutImage> image;
+    if (is_container() && !is_pinned(environment_)) {
+      image = image_in_archive(source.path, unpacking_);
+      if (image) return install_from(*image);
+    }
     try {
       return fetch([&](const FetchContext& context, SandboxedExtractor& extraction) {
         return fetch_from_archive(source, context, extraction);
       });
     } catch (const Error& error) {
-      if (error.code() == ErrorCode::integrity && !is_pinned(environment_)) {
+      if (error.code() == ErrorCode::integrity && !is_container() && !is_pinned(environment_)) {
         image = image_in_archive(source.path, unpacking_);
       }
       if (!image) throw;
@@ -270,14 +281,22 @@ class Pull {
                                ByteCount& bytes) {
     SandboxedExtractor extraction(
         extractor_of(options_), transaction.open_candidates(), options_.limits,
-        [&](std::string_view text) { progress_.note(text); }, targets_);
+        [&](std::string_view text) { progress_.note(text); },
+        {is_container() ? ExtractionProduct::file_system : ExtractionProduct::artifacts, targets_});
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
     const FetchContext context{
-        environment_.name, options_.network, options_.limits, progress_, partials,
-        pull_.stop,        session_,         layout_.root(),  bytes,     unpacking_};
+        environment_.name, environment_.kind, options_.network, options_.limits, progress_,
+        partials,          pull_.stop,        session_,         layout_.root(),  bytes,
+        unpacking_};
     const Provenance provenance = stream(context, extraction);
-    const auto artifacts = extraction.finish();
+    auto artifacts = extraction.finish();
     if (pull_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+    // Blocks of a file system change until its end, so nothing could be hashed before.
+    if (is_container()) {
+      for (WrittenArtifact& artifact : artifacts) {
+        artifact.digest = transaction.digest_of(artifact, pull_.stop);
+      }
+    }
     transaction.keep(artifacts);
     return commit(transaction, provenance, artifacts);
   }

@@ -24,8 +24,8 @@ std::string writers(mode_t mode) {
 
 }  // namespace
 
-std::filesystem::path CacheLayout::platform_dir() const {
-  return root_ / kPlatform;
+std::filesystem::path CacheLayout::installs_dir(EnvironmentKind kind) const {
+  return root_ / (kind == EnvironmentKind::container ? "containers" : kPlatform);
 }
 std::filesystem::path CacheLayout::locks_dir() const {
   return root_ / "locks";
@@ -40,9 +40,7 @@ std::filesystem::path CacheLayout::prepared_dir() const {
   return root_ / "prepared";
 }
 std::string CacheLayout::prepared_name(const std::string& environment) {
-  std::string name = environment;
-  std::ranges::replace(name, ':', '_');
-  return name;
+  return file_name_of(environment);
 }
 std::filesystem::path CacheLayout::prepared_state_dir(const std::string& environment,
                                                       std::string_view network) const {
@@ -62,7 +60,7 @@ std::filesystem::path CacheLayout::kvm_record() const {
 }
 
 std::filesystem::path CacheLayout::install_dir(const Environment& environment) const {
-  return platform_dir() / install_directory_name(environment);
+  return installs_dir(environment.kind) / install_directory_name(environment);
 }
 
 std::string CacheLayout::lock_name(const std::string& install_directory_name) {

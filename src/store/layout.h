@@ -2,6 +2,7 @@
 // that may write them.
 //
 //   <root>/linux-x86_64/<install directory>/{vmlinux,rootfs.ext4,initrd.img,environment.json}
+//   <root>/containers/<install directory>/{rootfs.ext4,environment.json}
 //   <root>/locks/<install directory>.lock     held by a pull; never removed
 //   <root>/locks/<inode>.use                  of a directory in use (store/locks.h)
 //   <root>/staging/<id>/                      new content before it is published; old content
@@ -17,6 +18,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -79,6 +81,15 @@ class Rights {
   Warn warn_;
 };
 
+inline constexpr std::array kEnvironmentKinds = {EnvironmentKind::environment,
+                                                 EnvironmentKind::container};
+
+/// An open folder of installs.
+struct InstallsFolder {
+  std::filesystem::path path;
+  Fd fd = {};
+};
+
 /// Paths of one cache, and its folders, opened below its root.
 class CacheLayout {
  public:
@@ -89,7 +100,8 @@ class CacheLayout {
       : root_(std::move(root)), rights_(std::move(rights)) {}
 
   [[nodiscard]] const std::filesystem::path& root() const noexcept { return root_; }
-  [[nodiscard]] std::filesystem::path platform_dir() const;
+  /// The folder of all installs of a kind.
+  [[nodiscard]] std::filesystem::path installs_dir(EnvironmentKind kind) const;
   [[nodiscard]] std::filesystem::path locks_dir() const;
   [[nodiscard]] std::filesystem::path staging_dir() const;
   [[nodiscard]] std::filesystem::path partial_dir() const;
@@ -119,16 +131,16 @@ class CacheLayout {
   [[nodiscard]] Fd open(const std::filesystem::path& folder) const {
     return open(folder, O_NOFOLLOW);
   }
-  /// The platform folder for reading installs. It may be a link of the user's, which prune leaves
+  /// The folder of installs, for reading them. It may be a link of the user's, which prune leaves
   /// alone.
-  [[nodiscard]] Fd open_platform() const { return open(platform_dir(), 0); }
+  [[nodiscard]] Fd open_installs(EnvironmentKind kind) const { return open(installs_dir(kind), 0); }
 
   /// The same, and creates missing folders: the root with mode 0700, others by the umask.
   /// @throws Error(filesystem)
   [[nodiscard]] Fd make(const std::filesystem::path& folder) const {
     return make(folder, O_NOFOLLOW);
   }
-  [[nodiscard]] Fd make_platform() const { return make(platform_dir(), 0); }
+  [[nodiscard]] Fd make_installs(EnvironmentKind kind) const { return make(installs_dir(kind), 0); }
 
   [[nodiscard]] const Rights& rights() const noexcept { return rights_; }
 

@@ -32,7 +32,7 @@ class CacheLayoutTest : public ::testing::Test {
 
 TEST_F(CacheLayoutTest, OpenDoesNotCreateFolder) {
   const CacheLayout layout(root_);
-  EXPECT_FALSE(layout.open(layout.platform_dir()));
+  EXPECT_FALSE(layout.open(layout.installs_dir(EnvironmentKind::environment)));
   EXPECT_EQ(errno, ENOENT);
   EXPECT_FALSE(fs::exists(root_));
 }
@@ -63,15 +63,16 @@ TEST_F(CacheLayoutTest, DoesNotFollowLinks) {
 
 TEST_F(CacheLayoutTest, RemovesWriteRightsOfOthersAndWarnsOnce) {
   const CacheLayout layout = with(Rights::Excess::taken_away);
-  static_cast<void>(layout.make(layout.platform_dir()));
-  for (const fs::path& path : {root_, layout.platform_dir()})
+  static_cast<void>(layout.make(layout.installs_dir(EnvironmentKind::environment)));
+  for (const fs::path& path : {root_, layout.installs_dir(EnvironmentKind::environment)})
     fs::permissions(path, fs::perms(0777));
   const CacheLayout again = with(Rights::Excess::taken_away);
-  for (int i = 0; i < 2; ++i) EXPECT_TRUE(again.open(again.platform_dir()));
+  for (int i = 0; i < 2; ++i)
+    EXPECT_TRUE(again.open(again.installs_dir(EnvironmentKind::environment)));
   EXPECT_THAT(told_, ElementsAre(HasSubstr(root_.string() + " could be written by everybody"),
                                  HasSubstr("linux-x86_64 could be written by everybody")));
   EXPECT_EQ(mode(root_), fs::perms(0755));
-  EXPECT_EQ(mode(again.platform_dir()), fs::perms(0755));
+  EXPECT_EQ(mode(again.installs_dir(EnvironmentKind::environment)), fs::perms(0755));
 }
 
 TEST_F(CacheLayoutTest, RejectsWritableRootWithRemedy) {

@@ -25,12 +25,13 @@ std::string use_lock_name(int directory) {
   return std::to_string(status.st_ino) + std::string(kUseLockSuffix);
 }
 
-void move_out(const CacheLayout& layout, int platform, const std::string& name, int staging) {
+void move_out(const CacheLayout& layout, const InstallsFolder& folder, const std::string& name,
+              int staging) {
   remove_tree_at(staging, name, layout.staging_dir() / name);
-  if (::renameat(platform, name.c_str(), staging, name.c_str()) != 0) {
-    throw system_error("cannot remove " + (layout.platform_dir() / name).string(), errno);
+  if (::renameat(folder.fd.get(), name.c_str(), staging, name.c_str()) != 0) {
+    throw system_error("cannot remove " + (folder.path / name).string(), errno);
   }
-  sync_file(platform, layout.platform_dir());
+  sync_file(folder.fd.get(), folder.path);
 }
 
 void make_mark(const CacheLayout& layout, const std::string& name) {
@@ -126,7 +127,8 @@ bool is_in_use(const CacheLayout& layout, const std::string& name, int directory
   return pulled || UseLock::is_held(layout, directory);
 }
 
-std::optional<InstallRemoval> InstallRemoval::begin(const CacheLayout& layout, int platform,
+std::optional<InstallRemoval> InstallRemoval::begin(const CacheLayout& layout,
+                                                    const InstallsFolder& folder,
                                                     const std::string& name, int directory) {
   // A pull may be about to replace it.
   const Fd locks = layout.make(layout.locks_dir());
@@ -134,13 +136,13 @@ std::optional<InstallRemoval> InstallRemoval::begin(const CacheLayout& layout, i
   auto lock = FileLock::try_acquire(locks.get(), lock_name, layout.locks_dir() / lock_name);
   if (!lock) return std::nullopt;
   auto use = UseLock::try_acquire(locks.get(), directory, LockKind::exclusive);
-  if (!use || !is_still_in(platform, name, directory)) return std::nullopt;
-  return InstallRemoval(layout, platform, name, std::move(*lock), std::move(*use));
+  if (!use || !is_still_in(folder.fd.get(), name, directory)) return std::nullopt;
+  return InstallRemoval(layout, folder, name, std::move(*lock), std::move(*use));
 }
 
 void InstallRemoval::commit() {
   const Fd staging = layout_->make(layout_->staging_dir());
-  move_out(*layout_, platform_, name_, staging.get());
+  move_out(*layout_, *folder_, name_, staging.get());
   remove_tree_at(staging.get(), name_, layout_->staging_dir() / name_);
   forget_use(*layout_, name_);
 }

@@ -61,10 +61,11 @@ class UseLock {
 /// Removes an install. From begin() to the destructor no other process pulls or uses it.
 class InstallRemoval {
  public:
-  /// Locks the install called `name` in the platform folder open as `platform`. Nothing when it is
-  /// in use, or is no longer the directory open as `directory`.
+  /// Locks the install called `name` in `folder`, which must outlive this. Nothing when it is in
+  /// use, or is no longer the directory open as `directory`.
   /// @throws Error(filesystem)
-  [[nodiscard]] static std::optional<InstallRemoval> begin(const CacheLayout& layout, int platform,
+  [[nodiscard]] static std::optional<InstallRemoval> begin(const CacheLayout& layout,
+                                                           const InstallsFolder& folder,
                                                            const std::string& name, int directory);
 
   /// Moves it out of its place in one step, then deletes it.
@@ -72,16 +73,16 @@ class InstallRemoval {
   void commit();
 
  private:
-  InstallRemoval(const CacheLayout& layout, int platform, std::string name, FileLock lock,
-                 UseLock use)
+  InstallRemoval(const CacheLayout& layout, const InstallsFolder& folder, std::string name,
+                 FileLock lock, UseLock use)
       : layout_(&layout),
-        platform_(platform),
+        folder_(&folder),
         name_(std::move(name)),
         lock_(std::move(lock)),
         use_(std::move(use)) {}
 
   const CacheLayout* layout_;
-  int platform_;
+  const InstallsFolder* folder_;
   std::string name_;
   FileLock lock_;
   UseLock use_;

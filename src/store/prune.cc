@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <deque>
 #include <optional>
 #include <tuple>
 
@@ -48,6 +49,17 @@ class Pruner {
   }
 
  private:
+  struct Folder {
+    InstallsFolder installs;
+    EnvironmentKind kind;
+
+    /// As reports have it: alone, or with its folder where that is not the platform's.
+    [[nodiscard]] fs::path label(const std::string& name) const {
+      return kind == EnvironmentKind::environment ? fs::path(name)
+                                                  : installs.path.filename() / name;
+    }
+  };
+
   // Removes staging directories and partial files that no live process has locked.
   void prune_leftovers(const fs::path& folder) {
     const Fd directory = layout_.open(folder);
@@ -87,13 +99,19 @@ class Pruner {
   }
 
   void prune_installs() {
-    const fs::path folder = layout_.platform_dir();
-    const Fd platform = layout_.open(folder);
-    if (!platform) return could_not_open(folder.filename(), errno);
-    for (const std::string& name : sorted_names(platform.get(), folder)) {
-      prune_entry(platform.get(), name);
+    for (const EnvironmentKind kind : kEnvironmentKinds) {
+      const fs::path path = layout_.installs_dir(kind);
+      Fd fd = layout_.open(path);
+      if (!fd) {
+        could_not_open(path.filename(), errno);
+        continue;
+      }
+      const Folder& folder = folders_.emplace_back(Folder{{path, std::move(fd)}, kind});
+      for (const std::string& name : sorted_names(folder.installs.fd.get(), path)) {
+        prune_entry(folder, name);
+      }
     }
-    prune_kept(platform.get());
+    prune_kept();
   }
 
   // Removes prepared states of environments that are not installed in any version. A machine that
@@ -122,13 +140,23 @@ class Pruner {
   }
 
   bool add_prepared_names(const CacheLayout& layout, std::vector<std::string>& names) const {
-    const fs::path folder = layout.platform_dir();
-    const Fd platform = layout.open(folder);
-    if (!platform) return errno == ENOENT;
-    for (const std::string& name : sorted_names(platform.get(), folder)) {
+    for (const EnvironmentKind kind : kEnvironmentKinds) {
+      const Folder folder{{layout.installs_dir(kind), layout.open(layout.installs_dir(kind))},
+                          kind};
+      if (!folder.installs.fd && errno == ENOENT) continue;
+      if (!folder.installs.fd || !add_prepared_names(layout, folder, names)) return false;
+    }
+    return true;
+  }
+
+  bool add_prepared_names(const CacheLayout& layout, const Folder& folder,
+                          std::vector<std::string>& names) const {
+    const int installs = folder.installs.fd.get();
+    for (const std::string& name : sorted_names(installs, folder.installs.path)) {
       const auto& gone = report_.deleted_environment_dirs;  // as a dry run has it
-      if (&layout == &layout_ && std::ranges::find(gone, name) != gone.end()) continue;
-      const Fd directory = try_open_directory(platform.get(), name);
+      const bool is_gone = std::ranges::find(gone, folder.label(name).string()) != gone.end();
+      if (&layout == &layout_ && is_gone) continue;
+      const Fd directory = try_open_directory(installs, name);
       if (!directory && errno != ENOENT && !is_of_another_kind(errno)) return false;
       const auto record = directory ? InstallRecord::read(directory.get()) : std::nullopt;
       if (record) names.push_back(CacheLayout::prepared_name(record->name));
@@ -141,70 +169,79 @@ class Pruner {
     const Fd used = layout_.open(layout_.used_dir());
     if (!used || options_.dry_run) return;
     for (const std::string& name : directory_names(used.get(), layout_.used_dir())) {
-      struct stat status {};
-      const fs::path install = layout_.platform_dir() / name;
-      if (::lstat(install.c_str(), &status) != 0 && errno == ENOENT) forget_use(layout_, name);
+      const bool is_gone = std::ranges::all_of(kEnvironmentKinds, [&](EnvironmentKind kind) {
+        struct stat status {};
+        const fs::path install = layout_.installs_dir(kind) / name;
+        return ::lstat(install.c_str(), &status) != 0 && errno == ENOENT;
+      });
+      if (is_gone) forget_use(layout_, name);
     }
   }
 
-  void prune_entry(int platform, const std::string& name) {
-    if (name.starts_with(kPyroMcpPartialPrefix)) {
+  void prune_entry(const Folder& folder, const std::string& name) {
+    const int installs = folder.installs.fd.get();
+    const fs::path label = folder.label(name);
+    if (name.starts_with(kPyroMcpPartialPrefix) && folder.kind == EnvironmentKind::environment) {
       remove(
-          name, [&] { remove_tree_at(platform, name, layout_.platform_dir() / name); },
-          allocated_bytes_at(platform, name));
+          label, [&] { remove_tree_at(installs, name, folder.installs.path / name); },
+          allocated_bytes_at(installs, name));
       return;
     }
-    const Fd directory = try_open_directory(platform, name);
-    if (!directory) return could_not_open(name, errno);
+    const Fd directory = try_open_directory(installs, name);
+    if (!directory) return could_not_open(label, errno);
     try {
-      prune_directory(platform, directory.get(), name);
+      prune_directory(folder, directory.get(), name);
     } catch (const Error& error) {  // wrong rights: the owner has to correct them
-      report_.failed.push_back({name, error.what()});
+      report_.failed.push_back({label.string(), error.what()});
     }
   }
 
-  void prune_directory(int platform, int directory, const std::string& name) {
+  void prune_directory(const Folder& folder, int directory, const std::string& name) {
     const auto record = InstallRecord::read(directory);
-    switch (fate_of(directory, name, record)) {
+    switch (fate_of(folder, directory, name, record)) {
       case Fate::keep:
-        kept_.push_back(kept_install(platform, name, *record));
+        kept_.push_back(kept_install(folder, name, *record));
         return;
       case Fate::other_catalog:
-        report_.skipped_other_catalog.push_back(name);
-        kept_bytes_ += kept_install(platform, name, *record).bytes;
+        report_.skipped_other_catalog.push_back(folder.label(name).string());
+        kept_bytes_ += kept_install(folder, name, *record).bytes;
         return;
       case Fate::remove:
-        prune_install(platform, directory, name);
+        prune_install(folder, directory, name);
         return;
     }
   }
 
   /// A good install.
   struct KeptInstall {
+    const Folder* folder;
     std::string name;
     Clock::time_point last_use;
     std::uint64_t bytes = 0;  ///< With its prepared states.
   };
 
-  [[nodiscard]] KeptInstall kept_install(int platform, const std::string& name,
+  [[nodiscard]] KeptInstall kept_install(const Folder& folder, const std::string& name,
                                          const InstallRecord& record) const {
-    return {.name = name,
+    return {.folder = &folder,
+            .name = name,
             .last_use = last_use(layout_, name, record),
-            .bytes = allocated_bytes_at(platform, name) + prepared_bytes(layout_, record)};
+            .bytes = allocated_bytes_at(folder.installs.fd.get(), name) +
+                     prepared_bytes(layout_, record)};
   }
 
   // Removes good installs that the options select, least recently used first.
-  void prune_kept(int platform) {
+  void prune_kept() {
     for (const KeptInstall& install : kept_) kept_bytes_ += install.bytes;
     std::ranges::sort(kept_, {}, [](const KeptInstall& install) {
       return std::tie(install.last_use, install.name);
     });
     for (const KeptInstall& install : kept_) {
       if (!is_to_go(install)) continue;
-      const Fd directory = try_open_directory(platform, install.name);
+      const Folder& folder = *install.folder;
+      const Fd directory = try_open_directory(folder.installs.fd.get(), install.name);
       if (!directory) {
-        could_not_open(install.name, errno);
-      } else if (prune_install(platform, directory.get(), install.name)) {
+        could_not_open(folder.label(install.name), errno);
+      } else if (prune_install(folder, directory.get(), install.name)) {
         kept_bytes_ -= install.bytes;
       }
     }
@@ -219,27 +256,28 @@ class Pruner {
     return options_.all;
   }
 
-  Fate fate_of(int directory, const std::string& name,
+  Fate fate_of(const Folder& folder, int directory, const std::string& name,
                const std::optional<InstallRecord>& record) const {
     if (!record) return Fate::remove;
     const Environment* environment = catalog_.find(record->name);
-    if (environment != nullptr && environment->version == record->version) {
-      const bool complete = find_installation_at(layout_, directory, layout_.platform_dir() / name,
-                                                 record->name, record->version)
-                                .has_value();
+    if (environment != nullptr && record->is_of(*environment) && record->kind == folder.kind) {
+      const bool complete =
+          find_installation_at(layout_, directory, folder.installs.path / name, *environment)
+              .has_value();
       return complete ? Fate::keep : Fate::remove;
     }
     const bool elsewhere = record->catalog_file && !is_loaded(catalog_, *record->catalog_file);
     return elsewhere && !options_.unknown ? Fate::other_catalog : Fate::remove;
   }
 
-  bool prune_install(int platform, int directory, const std::string& name) {
-    const std::uint64_t bytes = allocated_bytes_at(platform, name);
-    if (options_.dry_run && is_in_use(layout_, name, directory)) return in_use(name);
+  bool prune_install(const Folder& folder, int directory, const std::string& name) {
+    const std::uint64_t bytes = allocated_bytes_at(folder.installs.fd.get(), name);
+    const fs::path label = folder.label(name);
+    if (options_.dry_run && is_in_use(layout_, name, directory)) return in_use(label.string());
     return remove(
-        name,
+        label,
         [&] {
-          auto removal = InstallRemoval::begin(layout_, platform, name, directory);
+          auto removal = InstallRemoval::begin(layout_, folder.installs, name, directory);
           if (!removal) throw InUse{};
           removal->commit();
         },
@@ -293,6 +331,7 @@ class Pruner {
   const Catalog& catalog_;
   const PruneOptions& options_;
   const Clock::time_point now_ = Clock::now();
+  std::deque<Folder> folders_;  // their addresses stay
   std::vector<KeptInstall> kept_;
   std::uint64_t kept_bytes_ = 0;
   PruneReport report_;

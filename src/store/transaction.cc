@@ -11,6 +11,7 @@
 
 #include "base/directories.h"
 #include "base/files.h"
+#include "base/fs_verity.h"
 #include "pyro/digest.h"
 #include "pyro/error.h"
 #include "stream/artifacts.h"
@@ -144,7 +145,7 @@ void StagingDirectory::remove_replaced() {
 
 Transaction::Transaction(const CacheLayout& layout, const Environment& environment)
     : destination_(layout.install_dir(environment)),
-      platform_(layout.make_platform()),
+      installs_(layout.make_installs(environment.kind)),
       staging_(layout) {}
 
 std::vector<int> Transaction::open_candidates() {
@@ -156,6 +157,11 @@ std::vector<int> Transaction::open_candidates() {
     files.push_back(candidates_.back().get());
   }
   return files;
+}
+
+Digest Transaction::digest_of(const WrittenArtifact& artifact, const std::stop_token& stop) const {
+  return file_verity(candidates_[artifact.file].get(), artifact.size,
+                     std::string(kArtifactKinds[artifact.kind].name), stop);
 }
 
 void Transaction::keep(const std::vector<WrittenArtifact>& artifacts) {
@@ -177,7 +183,7 @@ void Transaction::keep(const std::vector<WrittenArtifact>& artifacts) {
 
 void Transaction::commit(const InstallRecord& record) {
   write_record(record);
-  staging_.publish(platform_.get(), destination_);
+  staging_.publish(installs_.get(), destination_);
 }
 
 void Transaction::write_record(const InstallRecord& record) const {

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -66,6 +67,11 @@ class Transaction {
   /// Creates the files that candidates for artifacts are written to (stream/merged_view.h).
   [[nodiscard]] std::vector<int> open_candidates();
 
+  /// The fs-verity digest of a candidate.
+  /// @throws Error(filesystem, interrupted)
+  [[nodiscard]] Digest digest_of(const WrittenArtifact& artifact,
+                                 const std::stop_token& stop) const;
+
   /// Syncs and renames the chosen candidates, and removes the others.
   /// @throws Error(integrity) for content of another kind (stream/artifacts.h)
   void keep(const std::vector<WrittenArtifact>& artifacts);
@@ -78,7 +84,7 @@ class Transaction {
   void write_record(const InstallRecord& record) const;
 
   std::filesystem::path destination_;
-  Fd platform_;
+  Fd installs_;
   StagingDirectory staging_;
   // Closed before the directory is removed.
   std::vector<Fd> candidates_;

@@ -25,7 +25,7 @@ class StagingDirectoryTest : public ::testing::Test {
 
   testing::TempDir dir_;
   const CacheLayout layout_{dir_ / "cache"};
-  const fs::path destination_ = layout_.platform_dir() / "tool_1-1.0.0";
+  const fs::path destination_ = layout_.installs_dir(EnvironmentKind::environment) / "tool_1-1.0.0";
 };
 
 TEST_F(StagingDirectoryTest, IsLockedUntilPublished) {

@@ -53,9 +53,9 @@ ArtifactReport unverifiable(int directory, const std::string& name) {
 }
 
 // Every artifact that is required, recorded, or simply there.
-bool is_of_interest(const ArtifactKind& kind, const InstallRecord& record,
+bool is_of_interest(std::size_t artifact, const InstallRecord& record,
                     const ArtifactReport& report) {
-  return kind.required || record.artifacts.contains(std::string(kind.name)) ||
+  return is_required(artifact, record.kind) || record.artifacts.contains(report.name) ||
          report.verdict != Verdict::missing;
 }
 
@@ -96,7 +96,7 @@ VerifyReport verify_at(int directory, const std::filesystem::path& path,
                        ProgressListener* progress) {
   VerifyReport report{.name = environment.name, .version = environment.version};
   const auto record = InstallRecord::read(directory);
-  if (!record || record->name != environment.name || record->version != environment.version) {
+  if (!record || !record->is_of(environment)) {
     report.verdict = Verdict::missing;
     return report;
   }
@@ -104,8 +104,8 @@ VerifyReport verify_at(int directory, const std::filesystem::path& path,
                                         .subject = environment.name,
                                         .unit = ProgressUnit::bytes,
                                         .total = bytes_to_read(directory, record->artifacts)});
-  for (const ArtifactKind& kind : kArtifactKinds) {
-    const std::string name(kind.name);
+  for (std::size_t kind = 0; kind < kArtifactKinds.size(); ++kind) {
+    const std::string name(kArtifactKinds[kind].name);
     const auto expected = record->artifacts.find(name);
     ArtifactReport artifact =
         expected == record->artifacts.end()
@@ -185,9 +185,9 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
                                  const std::stop_token& stop, ProgressListener* progress) {
   const std::filesystem::path path = layout.install_dir(environment);
   const std::string name = path.filename().string();
-  const Fd platform = layout.open_platform();
+  const Fd installs = layout.open_installs(environment.kind);
   while (true) {
-    const Fd directory = platform ? try_open_directory(platform.get(), name) : Fd();
+    const Fd directory = installs ? try_open_directory(installs.get(), name) : Fd();
     if (!directory) {
       if (!is_absence(errno)) throw system_error("cannot open " + path.string(), errno);
       return {.name = environment.name,
@@ -199,7 +199,7 @@ VerifyReport verify_installation(const CacheLayout& layout, const Environment& e
     VerifyReport report = verify_at(directory.get(), path, environment, stop, progress);
     // There is no lock, so it may be replaced or pruned while it is read: look again.
     if (badness(report.verdict) <= badness(Verdict::unverifiable) ||
-        is_still_in(platform.get(), name, directory.get())) {
+        is_still_in(installs.get(), name, directory.get())) {
       return report;
     }
   }

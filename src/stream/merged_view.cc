@@ -333,7 +333,8 @@ MergedView::Outcome MergedView::choose() const {
       outcome.choices.push_back(*choice);
     } else if (kArtifactKinds[kind].required && outcome.missing.size() == known) {
       throw Error(ErrorCode::integrity,
-                  "environment archive did not contain " + std::string(kArtifactKinds[kind].name));
+                  "environment archive did not contain " + std::string(kArtifactKinds[kind].name),
+                  "a container image is added with 'pyro env add NAME SOURCE --container'");
     }
   }
   return outcome;
