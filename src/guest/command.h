@@ -16,6 +16,8 @@ struct CommandRequest {
   std::vector<std::string> arguments;
   std::vector<std::string> variables;
   std::string directory;
+  std::string user;  ///< "NAME[:GROUP]"; empty for root.
+  bool makes_directory = false;
 };
 
 struct StartFailure {

@@ -45,10 +45,13 @@ class Server {
       case FrameType::directory:
         request_.directory = payload;
         return;
-      case FrameType::run:
-        serve_command(channel_, process_, request_, fixed_part<RunPayload>(payload));
-        request_ = {};
+      case FrameType::user:
+        request_.user = payload;
         return;
+      case FrameType::probe:
+        return channel_.write(FrameType::done);
+      case FrameType::run:
+        return run_command(fixed_part<RunPayload>(payload));
       case FrameType::put:
         return put_tree(channel_, std::string(payload));
       case FrameType::get:
@@ -60,6 +63,12 @@ class Server {
       default:
         return;  // for a command that has ended
     }
+  }
+
+  void run_command(const RunPayload& run) {
+    request_.makes_directory = run.make_directory != 0;
+    serve_command(channel_, process_, request_, run);
+    request_ = {};
   }
 
   void begin(const StartPayload& start, const std::string& host_name) {

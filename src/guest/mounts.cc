@@ -55,11 +55,12 @@ void change_root() {
   require(changed ? 0 : errno, "cannot change to the new root");
 }
 
-void mount_what_is_usual() {
+void mount_what_is_usual(bool is_container) {
   constexpr unsigned long kOnlyData = MS_NOSUID | MS_NODEV | MS_NOEXEC;
   mount_at("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5,ptmxmode=0666");
   mount_at("shm", "/dev/shm", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777");
-  mount_at("run", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
+  // A container image's /run has what its programs expect there.
+  if (!is_container) mount_at("run", "/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755");
   mount_at("cgroup2", "/sys/fs/cgroup", "cgroup2", kOnlyData, "");
 }
 
@@ -126,12 +127,24 @@ void enter_root_file_system() {
   change_root();
 }
 
+bool is_container() {
+  const Descriptor file(::open("/proc/cmdline", O_RDONLY | O_CLOEXEC));
+  char words[4096];
+  const long size = ::read(file.get(), words, sizeof words);
+  return size > 0 && std::string_view(words, static_cast<std::size_t>(size)).find(kContainerWord) !=
+                         std::string_view::npos;
+}
+
 void complete_system() {
-  mount_what_is_usual();
+  mount_what_is_usual(is_container());
   link_descriptors();
   make_static_nodes();
   raise_limits();
   if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
+  if (is_container()) {
+    ::mkdir("/etc", 0755);
+    ::symlink("/proc/mounts", "/etc/mtab");
+  }
 }
 
 // The file of the image may be a link to one that a service writes.

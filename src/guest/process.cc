@@ -13,25 +13,26 @@
 #include <vector>
 
 #include "guest/command.h"
+#include "guest/user.h"
 
 namespace pyro::guest {
 namespace {
 
 constexpr const char* kHome = "/root";
 constexpr const char* kVariablesOfAll[] = {
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root",
-    "LOGNAME=root", "LANG=C.UTF-8"};
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"};
 constexpr const char* kVariableOfTerminals = "TERM=xterm";
 
 /// The head of a request to the waiting process. These strings follow, each with a NUL at its end:
-/// the path of the terminal, the directory, the arguments, the variables.
+/// the path of the terminal, the directory, the user, the arguments, the variables.
 struct Head {
   std::uint32_t size = 0;  ///< Of the strings.
   std::uint32_t arguments = 0;
-  std::uint32_t has_input = 0;
+  std::uint16_t has_input = 0;
+  std::uint16_t makes_directory = 0;
 };
 
-enum class Step : int { terminal, directory, program };
+enum class Step : int { terminal, user, directory, program };
 
 /// Sent by the waiting process if it cannot become the command. A command sends nothing.
 struct Report {
@@ -44,17 +45,20 @@ std::string encode(const CommandRequest& request, const StreamChoice& streams) {
   const auto add = [&text](const std::string& word) { (text += word) += '\0'; };
   add(streams.terminal);
   add(request.directory);
+  add(request.user);
   for (const std::string& argument : request.arguments) add(argument);
   for (const std::string& variable : request.variables) add(variable);
   const Head head{static_cast<std::uint32_t>(text.size() - sizeof(Head)),
                   static_cast<std::uint32_t>(request.arguments.size()),
-                  streams.has_input ? 1U : 0U};
+                  static_cast<std::uint16_t>(streams.has_input ? 1 : 0),
+                  static_cast<std::uint16_t>(request.makes_directory ? 1 : 0)};
   std::memcpy(text.data(), &head, sizeof head);
   return text;
 }
 
 /// The last definition of a name counts. Defaults apply only to names that are not set.
-std::vector<char*> environment(const std::vector<char*>& asked, bool terminal) {
+std::vector<char*> environment(const std::vector<char*>& asked, std::vector<std::string>& of_user,
+                               bool terminal) {
   std::vector<char*> result;
   const auto add = [&result](char* variable) {
     const std::string_view text = variable;
@@ -65,6 +69,7 @@ std::vector<char*> environment(const std::vector<char*>& asked, bool terminal) {
     result.push_back(variable);
   };
   for (auto it = asked.rbegin(); it != asked.rend(); ++it) add(*it);
+  for (std::string& variable : of_user) add(variable.data());
   for (const char* const variable : kVariablesOfAll) add(const_cast<char*>(variable));
   if (terminal) add(const_cast<char*>(kVariableOfTerminals));
   result.push_back(nullptr);
@@ -114,15 +119,21 @@ class Waiter {
     }
     const char* const terminal = words[0];
     const char* const directory = words[1];
-    const auto arguments_end = words.begin() + 2 + head.arguments;
+    const auto arguments_end = words.begin() + 3 + head.arguments;
     const std::vector<char*> variables(arguments_end, words.end());
-    std::vector<char*> arguments(words.begin() + 2, arguments_end);
+    std::vector<char*> arguments(words.begin() + 3, arguments_end);
     arguments.push_back(nullptr);
 
     if (*terminal != '\0' && !take(terminal)) return Step::terminal;
     if (*terminal == '\0' && head.has_input != 0) ::dup2(input_, STDIN_FILENO);
+    const auto user = find_user(words[2]);
+    if (!user) return Step::user;
+    if (head.makes_directory != 0) make_directories(directory);
+    if (!become_user(*user)) return Step::user;
     if (!enter(directory)) return Step::directory;
-    std::vector<char*> settings = environment(variables, *terminal != '\0');
+    std::vector<std::string> of_user{"HOME=" + user->home, "USER=" + user->name,
+                                     "LOGNAME=" + user->name};
+    std::vector<char*> settings = environment(variables, of_user, *terminal != '\0');
     environ = settings.data();  // in which PATH is looked up
     ::execvp(arguments[0], arguments.data());
     return Step::program;
@@ -165,6 +176,8 @@ StartFailure describe(const Report& report, const CommandRequest& request) {
   switch (report.step) {
     case Step::terminal:
       return {report.error_number, "cannot open the command's terminal"};
+    case Step::user:
+      return {report.error_number, "cannot run as " + request.user};
     case Step::directory:
       return {report.error_number, "cannot change to the directory " + request.directory};
     case Step::program:

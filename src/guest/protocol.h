@@ -8,12 +8,14 @@
 //
 //   host                                          guest
 //   start                                         ready
-//   argument..., variable..., directory, run      output..., error_output..., taken...,
-//     and meanwhile input, closed, resize, signal   then exited; or refused if it cannot run
+//   argument..., variable..., directory, user,    output..., error_output..., taken...,
+//     run, and meanwhile input, closed, resize,     then exited; or refused if it cannot run
+//     signal
 //   put, then a tree                              done or refused; refused is sent at once, and the
 //                                                 rest of the tree is ignored
 //   get                                           a tree, then done, or refused
 //   reach                                         done or refused
+//   probe                                         done
 //
 // A tree is entry, data..., entry, data..., and last an empty frame `tree_end`.
 //
@@ -26,7 +28,7 @@
 
 namespace pyro::guest {
 
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 /// The name of the port in QEMU's arguments and in /sys/class/virtio-ports of the guest.
 inline constexpr const char* kPortName = "pyro.guest";
 
@@ -51,6 +53,8 @@ enum class FrameType : std::uint8_t {
   put,        ///< The destination of the tree that follows.
   get,        ///< The path of a tree.
   reach,      ///< ReachPayload, then what to send to that address.
+  user,       ///< "NAME[:GROUP]" of the command, names or numbers; by default root.
+  probe,      ///< Whether the guest answers.
 
   // From either.
   entry =
@@ -89,10 +93,17 @@ struct WindowPayload {
 
 struct RunPayload {
   WindowPayload window;
-  std::uint8_t terminal = 0;  ///< Standard streams are a terminal.
-  std::uint8_t input = 0;     ///< Standard input will be sent; otherwise it is /dev/null.
-  std::uint8_t reserved[2] = {};
+  std::uint8_t terminal = 0;        ///< Standard streams are a terminal.
+  std::uint8_t input = 0;           ///< Standard input will be sent; otherwise it is /dev/null.
+  std::uint8_t make_directory = 0;  ///< The working directory, where it is missing.
+  std::uint8_t reserved = 0;
 };
+
+/// In the kernel's command line of a container's machine.
+inline constexpr const char* kContainerWord = "pyro.container";
+
+/// The error number of a user or group that the image does not have.
+inline constexpr int kNoSuchUser = 87;  // EUSERS
 
 enum class Stream : std::uint32_t { output = 1, error_output = 2 };
 

@@ -148,6 +148,9 @@ void set_up_network() {
     set_address(socket, "eth0", SIOCSIFNETMASK, kNetmask);
     set_default_route(socket);
     write_own_file("/etc/resolv.conf", kNameServers);
+  } else if (is_container()) {
+    // The image may have that of the machine which it was built on.
+    write_own_file("/etc/resolv.conf", "");
   }
 }
 

@@ -42,6 +42,9 @@ void load_modules();
 /// Mounts the disk read-only with an overlay in memory, and makes that the root.
 void enter_root_file_system();
 
+/// Whether the root file system is a container image's.
+[[nodiscard]] bool is_container();
+
 /// Sets up the file systems, devices and limits that programs expect of a running system. Done
 /// while booting, so that a resumed machine has it. Failures are ignored: few programs need all of
 /// it.

@@ -29,12 +29,16 @@ namespace {
 
 constexpr std::chrono::seconds kResumeTimeout{15};
 
+constexpr unsigned kEnvironmentMemoryMib = 512;
+constexpr unsigned kContainerMemoryMib = 2048;
+
 void require_possible(const MachineOptions& options) {
   if (options.cpus < 1 || options.cpus > kMaxCpus) {
     throw Error(ErrorCode::usage, fmt::format("a machine has from 1 to {} processors, not {}",
                                               kMaxCpus, options.cpus));
   }
-  if (options.memory_mib < kMinMemoryMib || options.memory_mib > kMaxMemoryMib) {
+  const bool is_default = options.memory_mib == 0;
+  if (!is_default && (options.memory_mib < kMinMemoryMib || options.memory_mib > kMaxMemoryMib)) {
     throw Error(ErrorCode::usage, fmt::format("a machine has from {} to {} MiB of memory, not {}",
                                               kMinMemoryMib, kMaxMemoryMib, options.memory_mib));
   }
@@ -60,6 +64,50 @@ std::string host_name_for(std::string_view environment) {
     name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '-';
   }
   return name;
+}
+
+/// The installed environment with an initrd that was used last; null without one.
+const Environment* last_used_base(const Catalog& catalog, const Stores& stores) {
+  const Environment* found = nullptr;
+  std::chrono::system_clock::time_point time;
+  for (const Environment& environment : catalog.environments()) {
+    if (environment.kind != EnvironmentKind::environment) continue;
+    const auto install = stores.find(environment);
+    if (!install || !install->installation.has_initrd) continue;
+    const auto used = last_use(install->layout, install->installation.directory.filename().string(),
+                               install->installation.record);
+    if (found != nullptr && used <= time) continue;
+    found = &environment;
+    time = used;
+  }
+  return found;
+}
+
+/// The environment whose kernel a container boots.
+/// @throws Error(not_found), with the ways to one
+const Environment& base_of(const Environment& container, const MachineOptions& options,
+                           const EnvironmentStore& store, const Stores& stores) {
+  const Catalog& catalog = store.options().catalog;
+  for (const auto* const name : {&options.base, &container.base, &options.default_base}) {
+    if (!*name) continue;
+    const Environment& base = catalog.require(**name);
+    if (base.kind == EnvironmentKind::environment) return base;
+    throw Error(ErrorCode::failed, "'" + base.name + "' is a container image, and has no kernel");
+  }
+  if (const Environment* const base = last_used_base(catalog, stores)) return *base;
+  throw Error(
+      ErrorCode::not_found,
+      "'" + container.name + "' is a container image, and there is no kernel to boot it with",
+      "'pyro env pull debian:12-base' installs an environment, which has one; '--base NAME' "
+      "names another, and so does PYRO_BASE");
+}
+
+/// The lease of a container with the kernel of its base, which stays in use as long.
+InstallLease with_kernel(InstallLease container, InstallLease base) {
+  container.kernel = std::move(base.kernel);
+  container.initrd = std::move(base.initrd);
+  container.use_of_base = std::move(base.use);
+  return container;
 }
 
 /// QEMU loads ELF kernels in another way, which is part of the state.
@@ -114,9 +162,14 @@ std::vector<MachineConfig> fallback_configs(const MachineConfig& asked) {
   return configs;
 }
 
-MachineConfig config_for(const MachineOptions& options, const CacheLayout& layout) {
-  MachineConfig config{
-      .cpus = options.cpus, .memory_mib = options.memory_mib, .network = options.network};
+MachineConfig config_for(const MachineOptions& options, EnvironmentKind kind,
+                         const CacheLayout& layout) {
+  const bool is_container = kind == EnvironmentKind::container;
+  const unsigned default_memory = is_container ? kContainerMemoryMib : kEnvironmentMemoryMib;
+  MachineConfig config{.cpus = options.cpus,
+                       .memory_mib = options.memory_mib != 0 ? options.memory_mib : default_memory,
+                       .network = options.network,
+                       .is_container = is_container};
   if (options.kvm == KvmUse::never) return config;
   const KvmReport kvm = probe_kvm(layout.root(), options.monitor);
   if (kvm.usable()) {
@@ -147,12 +200,18 @@ Launcher::Launcher(EnvironmentStore& store, std::string_view name, const Machine
 }
 
 InstallLease Launcher::acquire_lease() {
+  InstallLease lease = lease_of(environment_);
+  if (environment_.kind == EnvironmentKind::environment) return lease;
+  return with_kernel(std::move(lease), lease_of(base_of(environment_, options_, store_, stores_)));
+}
+
+InstallLease Launcher::lease_of(const Environment& environment) {
   const PullOptions pull{.progress = &progress_, .stop = stop_};
   while (true) {
-    const InstalledEnvironment installed = store_.ensure_installed(environment_.name, pull);
+    const InstalledEnvironment installed = store_.ensure_installed(environment.name, pull);
     // A prune may have removed it meanwhile.
-    if (auto lease = stores_.acquire_lease(environment_, installed.install_dir)) {
-      if (installed.install_dir == layout().install_dir(environment_)) {
+    if (auto lease = stores_.acquire_lease(environment, installed.install_dir)) {
+      if (installed.install_dir == layout().install_dir(environment)) {
         note_use(layout(), installed.install_dir.filename().string());
       }
       return std::move(*lease);
@@ -161,7 +220,7 @@ InstallLease Launcher::acquire_lease() {
 }
 
 MachineConfig Launcher::config() {
-  const MachineConfig config = config_for(options_, layout());
+  const MachineConfig config = config_for(options_, environment_.kind, layout());
   const unsigned processors = processors_of_host();
   if (config.accelerator == Accelerator::tcg && config.cpus > processors) {
     progress_.warning(fmt::format(
@@ -267,7 +326,7 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
   const Stores stores(store.options());
   const CacheLayout& layout = stores.cache();
   ReadinessReport report;
-  const auto lease = stores.acquire_lease(environment);
+  auto lease = stores.acquire_lease(environment);
   report.installed = lease.has_value();
   const auto directory = prepared_state_dir(layout, environment.name, options.network);
   if (!lease) {
@@ -276,7 +335,14 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
   }
   MachineConfig config;
   try {
-    config = config_for(options, layout);
+    if (environment.kind == EnvironmentKind::container) {
+      const Environment& base = base_of(environment, options, store, stores);
+      auto of_base = stores.acquire_lease(base);
+      if (!of_base)
+        throw Error(ErrorCode::not_found, "its base " + base.name + " is not installed");
+      lease = with_kernel(std::move(*lease), std::move(*of_base));
+    }
+    config = config_for(options, environment.kind, layout);
   } catch (const Error& error) {
     report.reasons.emplace_back(error.what());
     return report;

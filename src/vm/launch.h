@@ -35,7 +35,8 @@ class Launcher {
   [[nodiscard]] const CacheLayout& layout() const noexcept { return stores_.cache(); }
   [[nodiscard]] ProgressListener& progress() noexcept { return progress_; }
 
-  /// Installs the environment if needed.
+  /// Installs the environment if needed, and the base of a container.
+  /// @throws Error(not_found) for a container without a base
   [[nodiscard]] InstallLease acquire_lease();
 
   /// config_for() its options, with a warning when the host has too few processors.
@@ -57,6 +58,7 @@ class Launcher {
                                                       const PreparedState& state);
 
  private:
+  [[nodiscard]] InstallLease lease_of(const Environment& environment);
   [[nodiscard]] LiveMachine boot_once(const MachineConfig& config, const InstallLease& lease,
                                       std::optional<int> memory, Deadline deadline);
   [[nodiscard]] LiveMachine wait_for_guest(const MachineConfig& config,
@@ -81,6 +83,7 @@ class Launcher {
 
 /// The fastest config that works on this host.
 /// @throws Error(failed) where KVM is required and does not work
-[[nodiscard]] MachineConfig config_for(const MachineOptions& options, const CacheLayout& layout);
+[[nodiscard]] MachineConfig config_for(const MachineOptions& options, EnvironmentKind kind,
+                                       const CacheLayout& layout);
 
 }  // namespace pyro

@@ -214,7 +214,8 @@ TEST_F(LaunchTest, BrokenRequiredKvmIsAnError) {
   fs::permissions(options_.monitor, fs::perms(0755));
   options_.kvm = KvmUse::required;
   try {
-    static_cast<void>(config_for(options_, CacheLayout(dir_ / "cache")));
+    static_cast<void>(
+        config_for(options_, EnvironmentKind::environment, CacheLayout(dir_ / "cache")));
     FAIL() << "there is a machine";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::failed);

@@ -43,6 +43,7 @@ struct MachineConfig {
   unsigned cpus = 1;
   unsigned memory_mib = 512;
   GuestNetwork network = GuestNetwork::none;
+  bool is_container = false;
 
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept {
     return std::uint64_t{memory_mib} << 20;

@@ -95,6 +95,14 @@ void smoke_test(GuestLink& link) {
                                      (end.refusal.empty() ? "" : ": " + end.refusal));
 }
 
+/// Whether the guest answers: an image need not have any program.
+/// @throws Error(failed)
+void probe_guest(GuestLink& link) {
+  link.send(guest::FrameType::probe, {});
+  const GuestFrame frame = link.next(Clock::now() + kSmokeTestTimeout);
+  if (frame.type != guest::FrameType::done) refuse_frame();
+}
+
 /// Has a guest on the user network connect to a port of this host.
 /// @throws Error(failed)
 void check_network(GuestLink& link) {
@@ -232,12 +240,17 @@ class Preparation {
         timed("boot", [&] { return launcher_.boot(asked_, lease, state.memory.get()); });
     state.config = live.config;
     timed("warm up", [&] {
-      smoke_test(*live.link);
+      check_guest(*live.link);
       wait_until_idle(*live.link);
     });
     timed("save", [&] {
       live.machine->save(state.devices.get(), {Clock::now() + kSaveTimeout, options_.stop});
     });
+  }
+
+  void check_guest(GuestLink& link) const {
+    if (asked_.is_container) return probe_guest(link);
+    smoke_test(link);
   }
 
   // Otherwise background work of the boot would go on in each machine that resumes.
@@ -251,7 +264,7 @@ class Preparation {
 
   void smoke_test_state(const InstallLease& lease, const PreparedState& state) {
     LiveMachine live = launcher_.resume(lease, state);
-    smoke_test(*live.link);
+    check_guest(*live.link);
     if (asked_.network == GuestNetwork::user) check_network(*live.link);
   }
 

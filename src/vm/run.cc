@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <csignal>
+#include <cstring>
 #include <utility>
 
 #include "vm/guest_requests.h"
@@ -24,6 +26,43 @@ std::chrono::microseconds since(Clock::time_point begin) {
   return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
 }
 
+/// "SIGQUIT", "QUIT" or "3"; 0 for anything else.
+int signal_number(std::string_view name) {
+  if (name.starts_with("SIG")) name.remove_prefix(3);
+  for (int number = 1; number < NSIG; ++number) {
+    const char* const known = ::sigabbrev_np(number);
+    if (std::to_string(number) == name || (known != nullptr && name == known)) return number;
+  }
+  return 0;
+}
+
+/// `options` with what the config of a container image says, unless they say it themselves.
+/// @throws Error(usage) without a command
+RunOptions with_config(RunOptions options, const Environment& environment,
+                       const InstallRecord& record) {
+  const bool is_container = environment.kind == EnvironmentKind::container;
+  const ContainerConfig config =
+      is_container ? record.config.value_or(ContainerConfig()) : ContainerConfig();
+  std::vector<std::string>& command = options.command;
+  const bool is_default = command.empty();
+  if (is_default) command = config.command;
+  if (is_default || options.entrypoint) {
+    command.insert(command.begin(), config.entrypoint.begin(), config.entrypoint.end());
+  }
+  if (command.empty()) {
+    throw Error(ErrorCode::usage, "the image names no command to run",
+                "put it after the name: pyro run " + environment.name + " -- COMMAND");
+  }
+  options.variables.insert(options.variables.begin(), config.env.begin(), config.env.end());
+  if (options.user.empty()) options.user = config.user;
+  if (options.end_signal == 0) options.end_signal = signal_number(config.stop_signal);
+  if (is_container) options.make_directory = true;
+  if (is_container && options.directory.empty()) {
+    options.directory = config.working_directory.empty() ? "/" : config.working_directory;
+  }
+  return options;
+}
+
 class MachineRun {
  public:
   MachineRun(EnvironmentStore& store, std::string_view name, const RunOptions& options)
@@ -32,7 +71,11 @@ class MachineRun {
 
   RunReport run() {
     const auto begin = Clock::now();
+    if (options_.command.empty() && launcher_.environment().kind == EnvironmentKind::environment) {
+      throw Error(ErrorCode::usage, "there is no command to run");
+    }
     const InstallLease lease = launcher_.acquire_lease();
+    options_ = with_config(std::move(options_), launcher_.environment(), lease.installation.record);
     LiveMachine live = start(lease);
     report_.accelerator = live.config.accelerator;
     report_.ready_after = since(begin);
@@ -120,6 +163,9 @@ class MachineRun {
     report_.timed_out = end.timed_out;
     report_.signal = end.signal;
     report_.exit_code = end.signal != 0 ? kSignalled + end.signal : end.code;
+    if (end.refused == guest::kNoSuchUser) {
+      throw Error(ErrorCode::failed, end.refusal + ": the image has no such user or group");
+    }
     if (end.refused != 0) {
       report_.exit_code = end.refused == ENOENT ? kNotFound : kNotExecutable;
       report_.refusal = system_error(end.refusal, end.refused).what();
@@ -151,7 +197,7 @@ class MachineRun {
       report_.copy_failure = error;
   }
 
-  const RunOptions& options_;
+  RunOptions options_;
   Launcher launcher_;
   const Note warn_ = [this](std::string_view text) { launcher_.progress().warning(text); };
   RunReport report_;
@@ -165,7 +211,6 @@ std::string_view to_string(Accelerator accelerator) noexcept {
 
 RunReport run_in_machine(EnvironmentStore& store, std::string_view name,
                          const RunOptions& options) {
-  if (options.command.empty()) throw Error(ErrorCode::usage, "there is no command to run");
   return MachineRun(store, name, options).run();
 }
 

@@ -71,9 +71,11 @@ class CommandRun {
       send_word(FrameType::variable, variable);
     }
     if (!options_.directory.empty()) send_word(FrameType::directory, options_.directory);
+    if (!options_.user.empty()) send_word(FrameType::user, options_.user);
     guest::RunPayload run;
     run.terminal = options_.terminal ? 1 : 0;
     run.input = input_open_ ? 1 : 0;
+    run.make_directory = options_.make_directory ? 1 : 0;
     run.window = window_ = current_window();
     link_.send_fixed(FrameType::run, run);
   }
@@ -208,7 +210,7 @@ class CommandRun {
         handle_frames(kMaxAhead);
         if (ended_) return;  // it ended in time, and its reader is slow
         end_.timed_out = true;
-        return request_end(SIGTERM);
+        return request_end(options_.end_signal != 0 ? options_.end_signal : SIGTERM);
       case Stage::terminated:
         send_signal(SIGKILL);
         return enter(Stage::killed, kill_timeout_);

@@ -20,11 +20,6 @@ using nlohmann::json;
 // Enough for the environment's kernel and what tests write; a small state is quickly made.
 constexpr const char* kMemory = "192";
 
-const fs::path& environment_dir() {
-  static const fs::path directory = PYRO_TEST_ENVIRONMENT;
-  return directory;
-}
-
 std::string monitor() {
   for (const char* const path : {"/usr/bin/qemu-system-x86_64", "/usr/local/bin/qemu-system-x86_64",
                                  "/bin/qemu-system-x86_64"}) {
@@ -89,6 +84,11 @@ json identity_of(const fs::path& file) {
 }
 
 }  // namespace
+
+const fs::path& environment_dir() {
+  static const fs::path directory = PYRO_TEST_ENVIRONMENT;
+  return directory;
+}
 
 fs::path MachineHarness::shared_cache() {
   return shared_home() / ".cache/pyro-mcp/environments";

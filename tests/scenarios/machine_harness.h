@@ -12,6 +12,9 @@ inline constexpr const char* kKernel = "vmlinux";
 inline constexpr const char* kRootfs = "rootfs.ext4";
 inline constexpr const char* kInitrd = "initrd.img";
 
+/// The directory with these files.
+const std::filesystem::path& environment_dir();
+
 /// Every run is under emulation, of "tool:1". Skipped where there is no QEMU, or no environment to
 /// boot (CONTRIBUTING.md).
 class MachineHarness : public PyroHarness {
