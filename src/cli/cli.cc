@@ -9,6 +9,7 @@
 #include "cli/commands/commands.h"
 #include "cli/completion.h"
 #include "cli/help.h"
+#include "cli/image_names.h"
 #include "cli/signals.h"
 #include "front/documents.h"
 #include "front/text.h"
@@ -176,10 +177,21 @@ class Invocation {
       err_.try_write(render_warning(text, err_));
     };
     if (globals_.verbosity > 0) tell_surroundings(context);
-    return command->run(context, arguments.operands());
+    return command->run(context, with_names(entry, arguments.operands(), context));
   } catch (Error& error) {
     if (error.code() == ErrorCode::usage) error.add_hint("see 'pyro " + entry.words() + " --help'");
     throw;
+  }
+
+  /// Operands with references to images as the names of their entries.
+  Words with_names(const CommandEntry& entry, Words operands, Context& context) const {
+    if (entry.operand_use == OperandUse::other) return operands;
+    for (std::string& operand : operands) {
+      operand = entry_name(operand);
+      if (entry.operand_use != OperandUse::images) continue;
+      add_image(context, operand, [&] { return options_of(globals_).catalog; });
+    }
+    return operands;
   }
 
   static void check_operands(const CommandEntry& entry, const Words& operands) {

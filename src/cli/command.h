@@ -61,6 +61,13 @@ class Command {
 
 inline constexpr std::size_t kAnyNumber = std::numeric_limits<std::size_t>::max();
 
+/// What a command's operands are.
+enum class OperandUse {
+  other,
+  names,   ///< Of environments, or references to images.
+  images,  ///< The same, and an image that no catalog has is added to the user's.
+};
+
 /// A row of the table of commands, the source of help and parsing.
 struct CommandEntry {
   std::string_view group;     ///< "env"; empty for a command of one word.
@@ -76,6 +83,7 @@ struct CommandEntry {
   /// every failure of pyro but an interruption. Other codes are the guest command's.
   std::optional<int> guest_command_failure = std::nullopt;
   std::string_view alias = {};  ///< "ls"; a second name, or empty.
+  OperandUse operand_use = OperandUse::other;
 
   [[nodiscard]] bool is_called(std::string_view word) const {
     return word == name || (!alias.empty() && word == alias);

@@ -33,6 +33,7 @@ constexpr Meaning kVariables[] = {
     {"DOCKER_CONFIG", "directory of config.json, if REGISTRY_AUTH_FILE is not set"},
     {"XDG_RUNTIME_DIR", "its containers/auth.json, if neither of them is set"},
     {"PYRO_QEMU", "the machine monitor, else qemu-system-x86_64 in $PATH"},
+    {"PYRO_BASE", "the environment whose kernel container images boot"},
     {"PYRO_KVM", "off: /dev/kvm is not used; require: no machine without it"},
     {"CONTAINERS_REGISTRIES_CONF", "mirrors; else containers/registries.conf and .d"},
     {"SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust instead of the system's"},

@@ -22,7 +22,7 @@ class Registry:
         self.content = {}  # by path: bytes and their media type, None for what is no registry's
         self.failures = 0  # that are to come before an answer
 
-    def push(self, repository, layer, **annotations):
+    def push(self, repository, layer, config=None, **annotations):
         """An image of one layer in an index, which is the tag 1."""
         def put(kind, content, media_type):
             digest = digest_of(content)
@@ -36,7 +36,8 @@ class Registry:
         rootfs = {"type": "layers", "diff_ids": [digest_of(layer)]}
         manifest = put_json("manifests", {
             "schemaVersion": 2, "mediaType": MANIFEST, "annotations": annotations,
-            "config": put_json("blobs", {**platform, "rootfs": rootfs}, IMAGE + "config.v1+json"),
+            "config": put_json("blobs", {**platform, "config": config, "rootfs": rootfs},
+                               IMAGE + "config.v1+json"),
             "layers": [put("blobs", layer, IMAGE + "layer.v1.tar")]}, MANIFEST)
         index = put_json("manifests", {
             "schemaVersion": 2, "mediaType": INDEX,

@@ -14,11 +14,12 @@ import jsonschema  # noqa: E402
 ENVIRONMENT = {"outdated"}
 OPTIONAL = {
     "catalog": {"platform", "compatibility", "source_url", "source_digest", "oci_registry",
-                "oci_repository", "oci_reference", "oci_digest", "source_sha256"},
+                "oci_repository", "oci_reference", "oci_digest", "source_sha256", "kind", "base"},
     "environment": ENVIRONMENT, "list": ENVIRONMENT, "outdated": ENVIRONMENT, "pull": ENVIRONMENT,
     "import": ENVIRONMENT,
     "install-record": {"catalog_file", "oci_digest", "artifacts",
-                       "vmlinux", "rootfs.ext4", "initrd.img"},
+                       "vmlinux", "rootfs.ext4", "initrd.img", "kind", "config", "Env",
+                       "Entrypoint", "Cmd", "WorkingDir", "User", "StopSignal"},
     "run": {"error", "refusal", "stdout_truncated", "stderr_truncated"},
 }
 

@@ -11,6 +11,10 @@ namespace {
 class AddCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
+    arguments.flag("--container", is_container_,
+                   "SOURCE is a container image, or the tar of a root file\nsystem");
+    arguments.text("--base", "NAME", wanted_.base,
+                   "The environment whose kernel the container image boots");
     arguments.text("--version", "VERSION", wanted_.version, "Its version (default 1.0.0)");
     arguments.parsed("--sha256", "HEX", wanted_.source_sha256, parse_checksum,
                      "64 hexadecimal digits in lower case", "The checksum of the archive");
@@ -23,6 +27,10 @@ class AddCommand : public Command {
 
   int run(Context& context, const Words& operands) override {
     wanted_.name = operands[0];
+    if (is_container_) wanted_.kind = EnvironmentKind::container;
+    if (wanted_.base && !is_container_) {
+      throw Error(ErrorCode::usage, "'--base' is for container images: add '--container'");
+    }
     wanted_.source = EnvironmentSource::parse(with_home(operands[1], context.variables));
     if (wanted_.source_sha256 && !wanted_.source.source_url) {
       throw Error(ErrorCode::usage, "'--sha256' is for archives",
@@ -76,6 +84,7 @@ class AddCommand : public Command {
   }
 
   NewEnvironment wanted_;
+  bool is_container_ = false;
 };
 
 }  // namespace

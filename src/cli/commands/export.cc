@@ -94,6 +94,7 @@ constinit const CommandEntry kExportCommand{
         "  pyro env export debian:12 debian:12-build -o - | ssh host 'cat > pyro.tar'\n"
         "  skopeo copy oci-archive:debian.tar:debian:12 docker://registry.example/debian:12\n",
     .make = make_command<ExportCommand>,
+    .operand_use = OperandUse::names,
 };
 
 }  // namespace pyro::cli

@@ -68,7 +68,9 @@ void add_install(Fields& fields, const EnvironmentStatus& status) {
   fields.push_back({"Size on disk", {format_size(status.installed_bytes.value_or(0))}});
   fields.push_back({"Installed from", {installed.source}});
   if (installed.source_digest) fields.push_back({"Digest", {*installed.source_digest}});
-  fields.push_back({"Kernel", {installed.kernel_image.string()}});
+  if (!installed.kernel_image.empty()) {
+    fields.push_back({"Kernel", {installed.kernel_image.string()}});
+  }
   fields.push_back({"Root fs", {installed.rootfs_image.string()}});
   if (installed.initrd_image) fields.push_back({"Initrd", {installed.initrd_image->string()}});
 }
@@ -107,6 +109,7 @@ constinit const CommandEntry kInspectCommand{
         "  pyro env inspect debian:12\n"
         "  pyro env inspect debian:12 --json | jq .installed\n",
     .make = make_command<InspectCommand>,
+    .operand_use = OperandUse::names,
 };
 
 }  // namespace pyro::cli

@@ -84,8 +84,10 @@ void declare_machine(Arguments& arguments, MachineOptions& options) {
         }
         options.memory_mib = static_cast<unsigned>(mebibytes);
       },
-      "Memory of the machine (default 512M); a bare number\ncounts MiB. Files of the guest take up "
-      "to half of it");
+      "Memory of the machine (default 512M, for container images\n2G); a bare number counts MiB. "
+      "Files of the guest take\nup to half of it");
+  arguments.text("--base", "NAME", options.base,
+                 "The environment whose kernel a container image boots");
   arguments.choice(
       "--network", "[KIND]", {"none", "user"},
       [&](const std::string& text) {
@@ -98,6 +100,7 @@ void declare_machine(Arguments& arguments, MachineOptions& options) {
 
 void apply_variables(const Variables& variables, MachineOptions& options) {
   options.monitor = find_monitor(variables);
+  options.default_base = variables("PYRO_BASE");
   if (options.kvm == KvmUse::where_it_works) options.kvm = kvm_use(variables);
 }
 

@@ -86,6 +86,7 @@ constinit const CommandEntry kPrepareCommand{
         "  pyro prepare debian:12-build --memory 2G\n"
         "  pyro prepare debian:12 --network user\n",
     .make = make_command<PrepareCommand>,
+    .operand_use = OperandUse::images,
 };
 
 }  // namespace pyro::cli

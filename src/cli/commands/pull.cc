@@ -108,6 +108,7 @@ constinit const CommandEntry kPullCommand{
         "  pyro env pull --repair debian:12 debian:12-build\n"
         "  pyro --catalog team.json env pull team:1 --json --progress none\n",
     .make = make_command<PullCommand>,
+    .operand_use = OperandUse::images,
 };
 
 }  // namespace pyro::cli

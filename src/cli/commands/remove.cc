@@ -80,6 +80,7 @@ constinit const CommandEntry kRemoveCommand{
         "  pyro env remove debian:12-build --json | jq .bytes_reclaimed\n",
     .make = make_command<RemoveCommand>,
     .alias = "rm",
+    .operand_use = OperandUse::names,
 };
 
 }  // namespace pyro::cli

@@ -108,7 +108,12 @@ void RunCommand::declare(Arguments& arguments) {
       "--env-file", "FILE", [this](const std::string& text) { variables_.add_file(text); },
       "Set the variables in FILE, one NAME[=VALUE] per line;\nmay be repeated");
   arguments.text("-w,--workdir", "DIR", options_.directory,
-                 "Run the command in DIR (default: /root)");
+                 "Run the command in DIR (default: /root, or the image's)");
+  arguments.text(
+      "-u,--user", "USER", options_.user,
+      "Run the command as USER[:GROUP], names or numbers\n(default: root, or the image's)");
+  arguments.flag("--entrypoint", options_.entrypoint,
+                 "Put the entrypoint of the container image in front of\nthe command");
   // A path of the host may have colons in it; one of the guest may not.
   arguments.value(
       "--copy-in", "SRC:DST",
@@ -141,15 +146,20 @@ void RunCommand::declare_streams(Arguments& arguments) {
 }
 
 Words RunCommand::command_of(const Context& context) const {
-  if (!context.guest_command || context.guest_command->empty()) {
-    throw Error(ErrorCode::usage, "there is no command to run",
-                "put it after the name: pyro run debian:12 git --version");
-  }
-  return *context.guest_command;
+  return context.guest_command.value_or(Words());
+}
+
+bool is_container(const Context& context, const std::string& name) {
+  const Environment* const environment = context.store.catalog.find(name);
+  return environment != nullptr && environment->kind == EnvironmentKind::container;
 }
 
 int RunCommand::run(Context& context, const Words& operands) {
   options_.command = command_of(context);
+  if (options_.command.empty() && !is_container(context, operands.front())) {
+    throw Error(ErrorCode::usage, "there is no command to run",
+                "put it after the name: pyro run debian:12 git --version");
+  }
   if (options_.timeout == std::chrono::milliseconds(0)) options_.timeout.reset();
   if (require_kvm_) options_.machine.kvm = KvmUse::required;
   apply_variables(context.variables, options_.machine);
@@ -246,14 +256,16 @@ class ShellCommand : public RunCommand {
 constinit const CommandEntry kRunCommand{
     .group = "",
     .name = "run",
-    .operands = "NAME [--] COMMAND [ARG...]",
+    .operands = "NAME [[--] COMMAND [ARG...]]",
     .min_operands = 1,
     .max_operands = 1,
     .purpose = "Run a command in a machine of its own, and discard the machine",
     .details =
         "Installs the environment if needed, boots it, runs the command, and passes on its input, "
         "output and\n"
-        "exit code. The guest writes to memory: the environment does not change.\n"
+        "exit code. The guest writes to memory: the environment does not change. A container image "
+        "runs its\n"
+        "own command if none is given, with its own variables, working directory and user.\n"
         "\n"
         "The command begins after '--', or at the first word after NAME that is no option. From "
         "there on,\n"
@@ -295,6 +307,7 @@ constinit const CommandEntry kRunCommand{
         "  pyro run debian:12 --json -- uname -a | jq -r .stdout\n",
     .make = make_command<RunCommand>,
     .guest_command_failure = kPyroFailed,
+    .operand_use = OperandUse::images,
 };
 
 constinit const CommandEntry kShellCommand{
@@ -310,6 +323,7 @@ constinit const CommandEntry kShellCommand{
         "  pyro shell debian:12 --network user --memory 2G\n",
     .make = make_command<ShellCommand>,
     .guest_command_failure = kPyroFailed,
+    .operand_use = OperandUse::images,
 };
 
 }  // namespace pyro::cli

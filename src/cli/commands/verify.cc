@@ -163,6 +163,7 @@ constinit const CommandEntry kVerifyCommand{
         "  pyro env verify debian:12 || pyro env pull --repair debian:12\n"
         "  pyro env verify --json | jq -r '.[] | select(.status != \"ok\") | .name'\n",
     .make = make_command<VerifyCommand>,
+    .operand_use = OperandUse::names,
 };
 
 }  // namespace pyro::cli

@@ -205,7 +205,7 @@ TEST_F(CommandLineTest, CatalogOptionTakesOneValue) {
   EXPECT_EQ(pyro_json({"--catalog", one, "env", "--catalog", two, "inspect", "one"})["name"],
             "one");
   EXPECT_EQ(pyro({"env", "pull", "--progress", "none", "one", "--catalog", one}).exit_code, 3);
-  EXPECT_EQ(pyro({"env", "inspect", "--catalog", one, two}).exit_code, 3);
+  EXPECT_EQ(pyro({"env", "inspect", "--catalog", one, two}).exit_code, 2);
 }
 
 TEST_F(CommandLineTest, TakesOperandsVerbatim) {

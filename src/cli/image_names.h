@@ -1,0 +1,21 @@
+// References to images in place of names: `pyro run docker.io/library/python:3.12`.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "cli/command.h"
+
+namespace pyro::cli {
+
+/// The name of the catalog entry that `typed` means: of a reference its full form, anything else as
+/// it is.
+/// @throws Error(usage) for a path, another source, or a short name
+[[nodiscard]] std::string entry_name(const std::string& typed);
+
+/// Adds the image called `name` to the user's catalog unless a catalog has it, and loads the
+/// catalogs again by `reload`.
+/// @throws Error as UserCatalog::add()
+void add_image(Context& context, const std::string& name, const std::function<Catalog()>& reload);
+
+}  // namespace pyro::cli
