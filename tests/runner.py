@@ -57,10 +57,12 @@ class Result:
     output: list = field(default_factory=list)
 
 
-def read_programs(build):
+def read_programs(build, names):
     listing = subprocess.run(["ctest", "--test-dir", build, "--show-only=json-v1"], check=True,
                              capture_output=True, text=True)
     for test in json.loads(listing.stdout)["tests"]:
+        if names and test["name"] not in names:
+            continue
         if "command" not in test:
             raise SystemExit(f"{test['name']} is not built in {build}")
         properties = {entry["name"]: entry["value"] for entry in test.get("properties", [])}
@@ -86,8 +88,9 @@ def list_tests(program):
     return tests
 
 
-def read_tests(build):
-    """Every test of the build. The lists of programs that did not change are remembered."""
+def read_tests(build, names=()):
+    """Every test of the build, or of its programs of these names: the others need not be built. The lists
+    of programs that did not change are remembered."""
     memory = Path(build, "test-lists.json")
     known = json.loads(memory.read_text()) if memory.exists() else {}
 
@@ -98,7 +101,7 @@ def read_tests(build):
             known[program.name] = {"stamp": stamp, "tests": list_tests(program)}
         return [Test(program, name) for name in known[program.name]["tests"]]
 
-    programs = list(read_programs(build))
+    programs = list(read_programs(build, names))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         tests = [test for found in pool.map(tests_of, programs) for test in found]
     memory.write_text(json.dumps(known))
