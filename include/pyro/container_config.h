@@ -1,4 +1,4 @@
-// The configuration of a container image: which command runs, where, and as whom.
+// The configuration of a container image: its command, working directory, user and variables.
 //
 // Source: OCI image specification, config.md. Thread-safety: values.
 #pragma once

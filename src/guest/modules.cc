@@ -12,6 +12,7 @@
 
 #include "guest/descriptor.h"
 #include "guest/system.h"
+#include "guest/text.h"
 
 namespace pyro::guest {
 namespace {
@@ -30,16 +31,6 @@ constexpr Driver kDrivers[] = {{"virtio_net", "0x0001"},
                                {"virtio_console", "0x0003"},
                                {"virtio_rng", "0x0004"}};
 
-std::string read_file(const std::string& path) {
-  std::string content;
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  char piece[16 << 10];
-  for (long got = 0; (got = ::read(file.get(), piece, sizeof piece)) > 0;) {
-    content.append(piece, static_cast<std::size_t>(got));
-  }
-  return content;
-}
-
 /// "kernel/drivers/char/hw_random/virtio-rng.ko.xz" to "virtio_rng".
 std::string module_name(std::string_view path) {
   std::string name(path.substr(path.rfind('/') + 1));
@@ -48,14 +39,6 @@ std::string module_name(std::string_view path) {
     if (c == '-') c = '_';
   }
   return name;
-}
-
-/// The next piece of `text` up to `separator`, which is taken off.
-std::string_view take(std::string_view& text, char separator) {
-  const std::size_t end = text.find(separator);
-  const std::string_view piece = text.substr(0, end);
-  text.remove_prefix(end == text.npos ? text.size() : end + 1);
-  return piece;
 }
 
 /// The ids of the devices on the virtio bus. They appear when the module of the bus is loaded.
@@ -85,8 +68,8 @@ class Loader {
   void load(std::string_view name) {
     std::string_view rest = index_;
     while (!rest.empty()) {
-      std::string_view line = take(rest, '\n');
-      const std::string_view path = take(line, ':');
+      std::string_view line = take_up_to(rest, '\n');
+      const std::string_view path = take_up_to(line, ':');
       if (module_name(path) == name) return load_with_needs(path, line);
     }
   }
@@ -96,7 +79,8 @@ class Loader {
   void load_with_needs(std::string_view path, std::string_view needs) {
     std::vector<std::string_view> order{path};
     while (!needs.empty()) {
-      if (const std::string_view need = take(needs, ' '); !need.empty()) order.push_back(need);
+      if (const std::string_view need = take_up_to(needs, ' '); !need.empty())
+        order.push_back(need);
     }
     for (auto it = order.rbegin(); it != order.rend(); ++it) insert(*it);
   }

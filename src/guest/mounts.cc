@@ -11,6 +11,7 @@
 
 #include "guest/descriptor.h"
 #include "guest/system.h"
+#include "guest/text.h"
 
 namespace pyro::guest {
 namespace {
@@ -128,20 +129,17 @@ void enter_root_file_system() {
 }
 
 bool is_container() {
-  const Descriptor file(::open("/proc/cmdline", O_RDONLY | O_CLOEXEC));
-  char words[4096];
-  const long size = ::read(file.get(), words, sizeof words);
-  return size > 0 && std::string_view(words, static_cast<std::size_t>(size)).find(kContainerWord) !=
-                         std::string_view::npos;
+  return read_file("/proc/cmdline").find(kContainerWord) != std::string::npos;
 }
 
 void complete_system() {
-  mount_what_is_usual(is_container());
+  const bool container = is_container();
+  mount_what_is_usual(container);
   link_descriptors();
   make_static_nodes();
   raise_limits();
   if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
-  if (is_container()) {
+  if (container) {
     ::mkdir("/etc", 0755);
     ::symlink("/proc/mounts", "/etc/mtab");
   }

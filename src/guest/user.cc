@@ -1,7 +1,6 @@
 // Users of the image.
 #include "guest/user.h"
 
-#include <fcntl.h>
 #include <grp.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,28 +10,11 @@
 #include <charconv>
 #include <string_view>
 
-#include "guest/descriptor.h"
 #include "guest/protocol.h"
+#include "guest/text.h"
 
 namespace pyro::guest {
 namespace {
-
-std::string read_text(const char* path) {
-  std::string text;
-  const Descriptor file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
-  char piece[16 << 10];
-  for (long got = 0; (got = ::read(file.get(), piece, sizeof piece)) > 0;) {
-    text.append(piece, static_cast<std::size_t>(got));
-  }
-  return text;
-}
-
-std::string_view take_up_to(std::string_view& text, char separator) {
-  const std::size_t end = text.find(separator);
-  const std::string_view piece = text.substr(0, end);
-  text.remove_prefix(end == text.npos ? text.size() : end + 1);
-  return piece;
-}
 
 std::optional<unsigned> number_in(std::string_view text) {
   unsigned number = 0;
@@ -67,7 +49,7 @@ bool look_up(std::string_view key, User& user) {
   constexpr std::size_t kUid = 2;
   constexpr std::size_t kGid = 3;
   constexpr std::size_t kHome = 5;
-  const std::string passwd = read_text("/etc/passwd");
+  const std::string passwd = read_file("/etc/passwd");
   const auto fields = find_line(passwd, key);
   const auto number = number_in(key);
   if (fields.size() <= kHome) {
@@ -85,14 +67,14 @@ bool look_up(std::string_view key, User& user) {
 
 /// NAME:PASSWORD:GID:MEMBERS
 std::optional<gid_t> find_group(std::string_view key) {
-  const std::string groups = read_text("/etc/group");
+  const std::string groups = read_file("/etc/group");
   const auto fields = find_line(groups, key);
   return fields.empty() ? number_in(key) : number_in(fields[2]);
 }
 
 void add_groups(User& user) {
   constexpr std::size_t kMembers = 3;
-  const std::string groups = read_text("/etc/group");
+  const std::string groups = read_file("/etc/group");
   for (std::string_view rest = groups; !rest.empty();) {
     const auto fields = fields_of(take_up_to(rest, '\n'));
     if (fields.size() <= kMembers) continue;
