@@ -13,8 +13,6 @@
 namespace pyro {
 namespace {
 
-constexpr std::size_t kHashesPerBlock = FsVerity::kBlockSize / Digest::kSize;
-
 // Of struct fsverity_descriptor, which the final hash covers.
 Digest hash_descriptor(Sha256& hash, std::uint64_t size, const Digest::Bytes& root) {
   std::array<std::byte, 256> descriptor{};
@@ -116,6 +114,13 @@ std::vector<Digest> FsVerity::hash_blocks(std::span<const std::byte> bytes) {
   return found;
 }
 
+Digest FsVerity::hash_group(std::span<const Digest, kGroupBlocks> blocks) {
+  std::array<std::byte, kBlockSize> hashes;
+  auto end = hashes.begin();
+  for (const Digest& block : blocks) end = std::ranges::copy(block.bytes(), end).out;
+  return sha256(std::span<const std::byte>(hashes));
+}
+
 void FsVerity::add_zero_blocks(std::uint64_t count) {
   add_equal_hashes(0, count);
 }
@@ -138,8 +143,8 @@ void FsVerity::add_equal_hashes(std::size_t index, std::uint64_t count) {
     add_hash(index, zero_hash(index));
     --count;
   }
-  if (count >= kHashesPerBlock) add_equal_hashes(index + 1, count / kHashesPerBlock);
-  for (std::uint64_t rest = count % kHashesPerBlock; rest > 0; --rest) {
+  if (count >= kGroupBlocks) add_equal_hashes(index + 1, count / kGroupBlocks);
+  for (std::uint64_t rest = count % kGroupBlocks; rest > 0; --rest) {
     add_hash(index, zero_hash(index));
   }
 }
@@ -152,17 +157,17 @@ void FsVerity::close_block(std::size_t index) {
   add_hash(index + 1, hash_.finish());
 }
 
-const Digest& FsVerity::zero_hash(std::size_t index) {
-  while (zero_hashes_.size() <= index) {
-    const std::size_t next = zero_hashes_.size();
-    std::array<std::byte, kBlockSize> block{};
-    for (std::size_t i = 0; next > 0 && i < kBlockSize; i += Digest::kSize) {
-      const Digest::Bytes& below = zero_hashes_[next - 1].bytes();
-      std::copy(below.begin(), below.end(), block.begin() + i);
+const Digest& FsVerity::zero_hash(std::size_t level) {
+  static const std::vector<Digest> hashes = [] {
+    std::vector<Digest> made{
+        sha256(std::span<const std::byte>(std::array<std::byte, kBlockSize>{}))};
+    while (made.size() <= kMaxLevel) {
+      std::vector<Digest> group(kGroupBlocks, made.back());
+      made.push_back(hash_group(std::span<const Digest, kGroupBlocks>(group)));
     }
-    zero_hashes_.push_back(sha256(std::span<const std::byte>(block)));
-  }
-  return zero_hashes_[index];
+    return made;
+  }();
+  return hashes.at(level);
 }
 
 // The root is the only hash of the first level that has just one; an empty file's is zero.
@@ -172,7 +177,7 @@ Digest::Bytes FsVerity::root(std::uint64_t block_count) {
   std::size_t index = 0;
   for (; block_count > 1; ++index) {
     if (level(index).used > 0) close_block(index);
-    block_count = (block_count + kHashesPerBlock - 1) / kHashesPerBlock;
+    block_count = (block_count + kGroupBlocks - 1) / kGroupBlocks;
   }
   std::copy_n(level(index).hashes.begin(), root.size(), root.begin());
   return root;

@@ -34,10 +34,25 @@ class FsVerity {
 
   void add_zero_blocks(std::uint64_t count);
 
+  /// A group is as many blocks as have their hashes in one block of the tree. Hashing one needs no
+  /// state either, so groups can be hashed in any order.
+  static constexpr std::size_t kGroupBlocks = kBlockSize / Digest::kSize;
+  static constexpr std::size_t kGroupSize = kGroupBlocks * kBlockSize;
+
+  /// The hash of a group, of the hashes of its blocks.
+  [[nodiscard]] static Digest hash_group(std::span<const Digest, kGroupBlocks> blocks);
+  /// The next group; only whole groups have been added.
+  void add_group(const Digest& hash) { add_hash(1, hash); }
+
+  /// The hash of zeros: of a block at level 0, of a group at level 1.
+  [[nodiscard]] static const Digest& zero_hash(std::size_t level);
+
   /// The digest of a file of `size` bytes; all its blocks must have been added. Begins anew.
   [[nodiscard]] Digest finish(std::uint64_t size);
 
  private:
+  static constexpr std::size_t kMaxLevel = 8;  // of 2^64 bytes
+
   struct Level {
     std::array<std::byte, kBlockSize> hashes;
     std::size_t used = 0;
@@ -47,12 +62,10 @@ class FsVerity {
   void add_hash(std::size_t index, const Digest& hash);
   void add_equal_hashes(std::size_t index, std::uint64_t count);
   void close_block(std::size_t index);
-  [[nodiscard]] const Digest& zero_hash(std::size_t index);
   [[nodiscard]] Digest::Bytes root(std::uint64_t block_count);
 
   Sha256 hash_;
   std::vector<Level> levels_;
-  std::vector<Digest> zero_hashes_;
 };
 
 /// The digest of the first `size` bytes of `fd`, without reading holes. Errors name the file

@@ -38,6 +38,7 @@ Blocks::Blocks(int file, std::uint64_t max_size, std::uint32_t descriptor_blocks
     : file_(file),
       max_blocks_(std::min<std::uint64_t>(max_size / kBlockSize, UINT32_MAX)),
       worker_(kMaxQueued, [this](Piece& piece) { write_piece(piece); }) {
+  hasher_.begin(file, kSubject);
   static_cast<void>(allocate(1 + std::uint64_t{descriptor_blocks}));
 }
 
@@ -68,10 +69,11 @@ void Blocks::release(std::uint32_t first, std::uint32_t count) {
     return ::fallocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                        static_cast<off_t>(offset), static_cast<off_t>(size));
   };
-  if (uninterrupted(punch) == 0) return;
+  if (uninterrupted(punch) == 0) return hasher_.freed(offset, size);
   if (errno != EOPNOTSUPP) throw system_error("cannot free blocks of the file system", errno);
   // The bytes have to be the same on every host.
   overwrite_with_zeros(file_, offset, size);
+  hasher_.freed(offset, size);
 }
 
 void Blocks::mark_free(std::uint32_t first, std::uint32_t count) {
@@ -136,6 +138,7 @@ std::vector<std::byte> Blocks::empty_buffer() {
 
 void Blocks::write_piece(Piece& piece) {
   pwrite_all(file_, piece.bytes, piece.offset, kSubject);
+  hasher_.written(piece.offset, piece.bytes.size());
   const std::uint64_t end = piece.offset + piece.bytes.size();
   if (end >= flushed_ + kFlushStep) {
     // Advice only.
@@ -148,12 +151,13 @@ void Blocks::write_piece(Piece& piece) {
   spare_.push_back(std::move(piece.bytes));
 }
 
-void Blocks::finish(std::uint64_t blocks) {
+Digest Blocks::finish(std::uint64_t blocks) {
   flush();
   worker_.drain();
   if (!set_size(file_, blocks * kBlockSize)) {
     throw system_error("cannot write the file system", errno);
   }
+  return hasher_.end(blocks * kBlockSize);
 }
 
 }  // namespace pyro::image::ext4

@@ -10,6 +10,8 @@
 
 #include "base/worker.h"
 #include "image/ext4_format.h"
+#include "pyro/digest.h"
+#include "stream/verity_hasher.h"
 
 namespace pyro::image::ext4 {
 
@@ -35,8 +37,8 @@ class Blocks {
   /// Adjacent pieces are written together. `offset` is in the file system.
   void write(std::uint64_t offset, std::span<const std::byte> bytes);
 
-  /// Writes the last bytes, and makes the file `blocks` long.
-  void finish(std::uint64_t blocks);
+  /// Writes the last bytes, and makes the file `blocks` long. Returns its fs-verity digest.
+  [[nodiscard]] Digest finish(std::uint64_t blocks);
 
   /// The number of blocks from the front to the last one that was handed out.
   [[nodiscard]] std::uint32_t end() const { return end_; }
@@ -68,7 +70,8 @@ class Blocks {
   std::mutex mutex_;
   std::vector<std::vector<std::byte>> spare_;  // memory of written pieces
   std::uint64_t flushed_ = 0;                  // what the disk was told of; the thread's alone
-  Worker<Piece> worker_;                       // last: it uses the others
+  VerityHasher hasher_;
+  Worker<Piece> worker_;  // last: it uses the others
 };
 
 }  // namespace pyro::image::ext4

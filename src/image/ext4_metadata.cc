@@ -91,14 +91,13 @@ Metadata::Metadata(const Tree& tree, const Contents& contents, Blocks& blocks,
                    std::uint32_t descriptor_blocks)
     : tree_(tree), contents_(contents), blocks_(blocks), descriptor_blocks_(descriptor_blocks) {}
 
-std::uint64_t Metadata::write(std::uint64_t min_size) {
+FinishedFileSystem Metadata::write(std::uint64_t min_size) {
   number_inodes();
   write_bodies();
   plan(min_size);
   write_inodes();
   write_groups();
-  blocks_.finish(layout_.blocks);
-  return layout_.blocks * kBlockSize;
+  return {layout_.blocks * kBlockSize, blocks_.finish(layout_.blocks)};
 }
 
 // --- numbers ---

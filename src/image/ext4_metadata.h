@@ -7,6 +7,7 @@
 #include "image/ext4_blocks.h"
 #include "image/ext4_extents.h"
 #include "image/ext4_xattrs.h"
+#include "image/file_system_writer.h"
 #include "image/tree.h"
 
 namespace pyro::image::ext4 {
@@ -17,8 +18,8 @@ class Metadata {
   Metadata(const Tree& tree, const Contents& contents, Blocks& blocks,
            std::uint32_t descriptor_blocks);
 
-  /// Returns the size of the file system, at least `min_size`.
-  std::uint64_t write(std::uint64_t min_size);
+  /// The file system has at least `min_size` bytes.
+  FinishedFileSystem write(std::uint64_t min_size);
 
  private:
   /// Blocks and inodes in groups. The bitmaps of all groups come before all inode tables.

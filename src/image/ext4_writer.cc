@@ -98,7 +98,7 @@ void Ext4Writer::drop(std::span<const FileId> files) {
   release();
 }
 
-std::uint64_t Ext4Writer::finish(const Tree& tree, const FinishOptions& options) {
+FinishedFileSystem Ext4Writer::finish(const Tree& tree, const FinishOptions& options) {
   return ext4::Metadata(tree, contents_, blocks_, descriptor_blocks_).write(options.min_size);
 }
 

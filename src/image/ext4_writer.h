@@ -30,7 +30,7 @@ class Ext4Writer final : public FileSystemWriter {
   void data(std::uint64_t offset, std::span<const std::byte> bytes) override;
   void end(std::uint64_t size) override;
   void drop(std::span<const FileId> files) override;
-  std::uint64_t finish(const Tree& tree, const FinishOptions& options) override;
+  FinishedFileSystem finish(const Tree& tree, const FinishOptions& options) override;
 
  private:
   void check_content(std::uint64_t offset, std::uint64_t size) const;

@@ -434,7 +434,7 @@ TEST(Ext4Size, RejectsMoreThanTheLimit) {
 TEST(Ext4Size, LimitAbove64GiBHasRoomForItsDescriptors) {
   const Fd image = make_memory_file("rootfs.ext4");
   Ext4Writer writer(image.get(), 200 * kGiB);
-  EXPECT_EQ(writer.finish(Tree(), {.min_size = 100 * kGiB}), 100 * kGiB);
+  EXPECT_EQ(writer.finish(Tree(), {.min_size = 100 * kGiB}).size, 100 * kGiB);
   const testing::Ext4Image read("/proc/self/fd/" + std::to_string(image.get()));
   EXPECT_THAT(read.files(), SizeIs(2));
 }

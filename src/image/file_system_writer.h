@@ -5,12 +5,19 @@
 #include <cstdint>
 #include <span>
 
+#include "pyro/digest.h"
+
 namespace pyro::image {
 
 class Tree;
 
 /// The content of a regular file, numbered by the writer in rising order.
 using FileId = std::uint32_t;
+
+struct FinishedFileSystem {
+  std::uint64_t size = 0;  ///< In bytes; apparent.
+  Digest digest;           ///< fs-verity.
+};
 
 struct FinishOptions {
   /// The least apparent size of the file system in bytes: it gets free blocks, and free inodes in
@@ -39,8 +46,8 @@ class FileSystemWriter {
   /// Frees the blocks of files that no tree will name. `files` is sorted.
   virtual void drop(std::span<const FileId> files) = 0;
 
-  /// Writes the metadata; the last call. Returns the apparent size in bytes. The caller syncs.
-  virtual std::uint64_t finish(const Tree& tree, const FinishOptions& options) = 0;
+  /// Writes the metadata; the last call. The caller syncs.
+  virtual FinishedFileSystem finish(const Tree& tree, const FinishOptions& options) = 0;
 };
 
 }  // namespace pyro::image

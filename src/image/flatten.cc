@@ -150,7 +150,7 @@ void refuse_environment(const Tree& tree) {
 
 }  // namespace
 
-std::uint64_t flatten_layers(LayerStream& layers, int file, const ExtractionLimits& limits) {
+FinishedFileSystem flatten_layers(LayerStream& layers, int file, const ExtractionLimits& limits) {
   Ext4Writer writer(file, limits.rootfs_bytes);
   Layers merged(writer);
   OutputRing ring;

@@ -50,7 +50,9 @@ struct Flattened {
   explicit Flattened(std::vector<std::string> tars, const ExtractionLimits& limits = {})
       : file(make_memory_file("rootfs.ext4")) {
     MemoryLayers layers(std::move(tars));
-    size = flatten_layers(layers, file.get(), limits);
+    const FinishedFileSystem finished = flatten_layers(layers, file.get(), limits);
+    size = finished.size;
+    EXPECT_EQ(finished.digest, file_verity(file.get(), size, "rootfs.ext4", {}));
   }
 
   [[nodiscard]] std::string path() const {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "base/fs_verity.h"
 #include "image/ext4_writer.h"
 #include "image/layers.h"
 #include "support/ext4_image.h"
@@ -83,7 +84,9 @@ class TestImage {
 
   /// Writes the metadata and reads all back.
   Files finish(const FinishOptions& options = {}) {
-    size = writer.finish(layers.tree(), options);
+    const FinishedFileSystem finished = writer.finish(layers.tree(), options);
+    size = finished.size;
+    EXPECT_EQ(finished.digest, file_verity(file_.get(), size, "the image", {}));
     const auto check =
         testing::run({.argv = {"/sbin/e2fsck", "-fn", path().string()}, .clean_env = true});
     EXPECT_EQ(check.exit_code, 0) << check.out << check.err;

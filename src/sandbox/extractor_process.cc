@@ -154,8 +154,9 @@ Message outcome_of(SharedPipeReader& pipe, const Order& order, const Confinement
   FirstLayer layers(pipe, confinement.seccomp);
   try {
     if (order.hello.product == ExtractionProduct::file_system) {
-      return Unpacked{
-          image::flatten_layers(layers, order.descriptors[1 + kArchiveFile], order.hello.limits)};
+      const auto [size, digest] =
+          image::flatten_layers(layers, order.descriptors[1 + kArchiveFile], order.hello.limits);
+      return Unpacked{size, digest};
     }
     Extracted extracted =
         extract_layers(layers, {order.descriptors.begin() + 1, order.descriptors.end()},

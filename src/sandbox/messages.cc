@@ -131,6 +131,7 @@ std::vector<std::byte> write(const Success& success) {
 std::vector<std::byte> write(const Unpacked& unpacked) {
   Writer writer(Type::unpacked);
   writer.number(unpacked.size);
+  writer.raw(unpacked.digest.bytes());
   return writer.take();
 }
 
@@ -182,14 +183,23 @@ Message read_ready(Reader& reader) {
   return ready;
 }
 
+Digest read_digest(Reader& reader) {
+  Digest::Bytes digest{};
+  std::ranges::copy(reader.raw(digest.size()), digest.begin());
+  return Digest(digest);
+}
+
 WrittenArtifact read_artifact(Reader& reader) {
   const std::size_t kind = reader.number<std::uint8_t>(kArtifactKinds.size() - 1);
   const std::size_t file = reader.number<std::uint8_t>(MergedView::kFiles - 1);
   if (file / MergedView::kMaxCandidates != kind) reader.refuse();
   const auto size = reader.number<std::uint64_t>();
-  Digest::Bytes digest{};
-  std::ranges::copy(reader.raw(digest.size()), digest.begin());
-  return {kind, file, size, Digest(digest)};
+  return {kind, file, size, read_digest(reader)};
+}
+
+Message read_unpacked(Reader& reader) {
+  const auto size = reader.number<std::uint64_t>();
+  return Unpacked{size, read_digest(reader)};
 }
 
 Message read_success(Reader& reader) {
@@ -256,7 +266,7 @@ Message read(Type type, Reader& reader) {
     case Type::forbidden_call:
       return ForbiddenCall{reader.number<std::uint32_t>()};
     case Type::unpacked:
-      return Unpacked{reader.number<std::uint64_t>()};
+      return read_unpacked(reader);
   }
   reader.refuse();
   return ChunkAck{};

@@ -21,7 +21,7 @@ namespace pyro {
 
 /// Raised with every change to the messages in either direction: the executable that is started may
 /// be another version's.
-inline constexpr std::uint32_t kProtocol = 6;
+inline constexpr std::uint32_t kProtocol = 7;
 
 /// The largest message, in bytes.
 inline constexpr std::size_t kMaxMessage = std::size_t{64} << 10;
@@ -49,6 +49,7 @@ struct Success {
 /// The last message after unpacking an archive as a whole, or making a file system.
 struct Unpacked {
   std::uint64_t size = 0;
+  Digest digest = Digest({});  ///< fs-verity; of a file system only.
 };
 
 /// The last message when the layers have to be read again with these targets.

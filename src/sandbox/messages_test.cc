@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "base/hash.h"
+
 namespace pyro {
 namespace {
 
@@ -63,7 +65,9 @@ TEST(Messages, RoundTripsSuccess) {
 }
 
 TEST(Messages, RoundTripsUnpacked) {
-  EXPECT_EQ(there_and_back(Unpacked{std::uint64_t{5} << 33}).size, std::uint64_t{5} << 33);
+  const Unpacked unpacked = there_and_back(Unpacked{std::uint64_t{5} << 33, sha256("a")});
+  EXPECT_EQ(unpacked.size, std::uint64_t{5} << 33);
+  EXPECT_EQ(unpacked.digest, sha256("a"));
 }
 
 TEST(Messages, RoundTripsFailure) {

@@ -337,7 +337,7 @@ void SandboxedExtractor::on_unpacked(const Unpacked& unpacked) {
   child_.kill();
   child_.wait();
   const WrittenArtifact written{
-      .kind = kRootfs, .file = kArchiveFile, .size = unpacked.size, .digest = Digest({})};
+      .kind = kRootfs, .file = kArchiveFile, .size = unpacked.size, .digest = unpacked.digest};
   const bool makes_file_system = product_ == ExtractionProduct::file_system;
   if (is_archive_ == makes_file_system || !is_as_reported(written, files_[kArchiveFile], limits_)) {
     return protocol_error("it wrote something else than it reported");

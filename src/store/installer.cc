@@ -289,14 +289,8 @@ class Pull {
         partials,          pull_.stop,        session_,         layout_.root(),  bytes,
         unpacking_};
     const Provenance provenance = stream(context, extraction);
-    auto artifacts = extraction.finish();
+    const std::vector<WrittenArtifact> artifacts = extraction.finish();
     if (pull_.stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-    // Blocks of a file system change until its end, so nothing could be hashed before.
-    if (is_container()) {
-      for (WrittenArtifact& artifact : artifacts) {
-        artifact.digest = transaction.digest_of(artifact, pull_.stop);
-      }
-    }
     transaction.keep(artifacts);
     return commit(transaction, provenance, artifacts);
   }

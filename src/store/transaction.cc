@@ -11,7 +11,6 @@
 
 #include "base/directories.h"
 #include "base/files.h"
-#include "base/fs_verity.h"
 #include "pyro/digest.h"
 #include "pyro/error.h"
 #include "stream/artifacts.h"
@@ -157,11 +156,6 @@ std::vector<int> Transaction::open_candidates() {
     files.push_back(candidates_.back().get());
   }
   return files;
-}
-
-Digest Transaction::digest_of(const WrittenArtifact& artifact, const std::stop_token& stop) const {
-  return file_verity(candidates_[artifact.file].get(), artifact.size,
-                     std::string(kArtifactKinds[artifact.kind].name), stop);
 }
 
 void Transaction::keep(const std::vector<WrittenArtifact>& artifacts) {

@@ -3,7 +3,6 @@
 
 #include <filesystem>
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -66,11 +65,6 @@ class Transaction {
 
   /// Creates the files that candidates for artifacts are written to (stream/merged_view.h).
   [[nodiscard]] std::vector<int> open_candidates();
-
-  /// The fs-verity digest of a candidate.
-  /// @throws Error(filesystem, interrupted)
-  [[nodiscard]] Digest digest_of(const WrittenArtifact& artifact,
-                                 const std::stop_token& stop) const;
 
   /// Syncs and renames the chosen candidates, and removes the others.
   /// @throws Error(integrity) for content of another kind (stream/artifacts.h)

@@ -1,79 +1,22 @@
-// Writes artifacts on a thread of its own, and hashes them on another.
+// Writes artifacts on a thread of its own.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "base/fs_verity.h"
 #include "base/worker.h"
 #include "pyro/digest.h"
 #include "stream/decompress.h"
 #include "stream/hole_finder.h"
 #include "stream/output_ring.h"
+#include "stream/verity_hasher.h"
 
 namespace pyro {
-
-/// A range of a file that holds data: whole blocks, or the file's last bytes.
-struct DataRange {
-  std::uint64_t offset = 0;
-  std::uint64_t size = 0;
-};
-
-/// Hashes files for fs-verity behind their writer, while processors are idle.
-///
-/// An image is mostly data at its front and zeros behind. While the data comes, inflating, writing
-/// and the network want all cores; while the zeros come, all but one are idle. So hashing runs on a
-/// thread of the scheduler's idle class, which reads new data back out of the page cache: copying
-/// it there costs a quarter of hashing it, and holding it in memory instead would take as much
-/// memory as the thread lags behind.
-///
-/// On a busy host that thread may get no turn. The caller never waits for it, but hashes the rest
-/// itself, including the piece that the thread has begun.
-class VerityHasher {
- public:
-  /// `files` are open for reading, stay the caller's, and are named by their index. For a moment
-  /// after the destructor, the thread may still read from their descriptors, without effect.
-  explicit VerityHasher(std::vector<int> files);
-  ~VerityHasher();
-  VerityHasher(const VerityHasher&) = delete;
-  VerityHasher& operator=(const VerityHasher&) = delete;
-
-  /// Begins a file, for the second time where a layer replaces it.
-  void begin(std::size_t index, std::string subject);
-  /// More of it was written; gaps between ranges are holes. Hashes itself when the thread is far
-  /// behind.
-  /// @throws Error(filesystem) when the file cannot be read; so do the other functions.
-  void written(const std::vector<DataRange>& ranges);
-  /// The file is complete.
-  void end(std::uint64_t size);
-
-  /// Hashes the rest. The digests of the files that were begun, by index.
-  [[nodiscard]] std::vector<std::optional<Digest>> finish();
-
- private:
-  struct Piece;
-  class Shared;
-
-  void catch_up();
-  void take(const std::vector<Piece>& pieces);
-  void hole_up_to(std::uint64_t offset);
-
-  std::vector<int> files_;
-  std::vector<std::optional<Digest>> digests_;
-  std::vector<std::byte> buffer_;
-  FsVerity verity_;
-  std::size_t index_ = 0;
-  std::string subject_;
-  std::uint64_t position_ = 0;  // end of the last range
-
-  std::shared_ptr<Shared> shared_;  // with the thread
-};
 
 /// Writes artifacts on a thread of its own, out of the ring that they were decompressed to: nothing
 /// is copied.
@@ -123,9 +66,8 @@ class ArtifactWriter final : public DataSink {
     std::size_t index = 0;
     std::uint64_t size = 0;
     std::uint64_t position = 0;  // end of the last data
-    std::uint64_t flushed = 0;   // end of the data that the disk and the hasher have
+    std::uint64_t flushed = 0;   // end of the data that the disk was told of
     std::string subject = {};
-    std::vector<DataRange> written = {};  // since then
   };
 
   void add(Step step);
@@ -147,7 +89,7 @@ class ArtifactWriter final : public DataSink {
 
   // The writer's side.
   std::vector<int> files_;
-  std::vector<bool> begun_;
+  std::vector<std::optional<Digest>> digests_;
   Open open_;
   VerityHasher hasher_;
   Worker<Batch> worker_;  // last: it uses all the others

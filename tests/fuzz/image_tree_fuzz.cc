@@ -129,7 +129,7 @@ Built build(const std::vector<Line>& lines, const image::SipKey& key, LayerModel
     writer.end(line.content_at + line.content.size());
   }
   layers.end_layer();
-  const std::uint64_t size = writer.finish(layers.tree(), {});
+  const std::uint64_t size = writer.finish(layers.tree(), {}).size;
   struct stat status {};
   require(
       ::fstat(built.file.get(), &status) == 0 && static_cast<std::uint64_t>(status.st_size) == size,
