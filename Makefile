@@ -43,16 +43,19 @@ smoke-daily-loop: pyro
 hostile:
 	@tools/install-deps test
 	@tools/build release -DBUILD_TESTING=ON
+	@tools/build-test-environment
 	@tests/hostile/run
 
 hostile-mutants:
 	@tools/install-deps test
 	@tools/build release -DBUILD_TESTING=ON
+	@tools/build-test-environment
 	@tests/hostile/mutants/run
 
 crash:
 	@tools/install-deps test
 	@tools/build release -DBUILD_TESTING=ON
+	@tools/build-test-environment
 	@tools/crash
 
 check:
