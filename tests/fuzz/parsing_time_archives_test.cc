@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/files.h"
+#include "image/flatten.h"
 #include "oci/layout_files.h"
 #include "oracle.h"
 #include "sandbox/messages.h"
@@ -129,6 +130,34 @@ const std::string& long_path() {
   return path;
 }
 
+/// As a layer of a container image, and once more above it.
+void image_layers(const std::string& text) {
+  class Twice final : public LayerStream {
+   public:
+    explicit Twice(Bytes bytes) : bytes_(bytes) {}
+    std::optional<LayerForm> next_layer() override {
+      if (++layer_ > 2) return std::nullopt;
+      source_ = in_pieces(bytes_, 0);
+      return LayerForm{.checksums = Checksums::leave};
+    }
+    std::span<const std::byte> next() override { return source_(); }
+
+   private:
+    Bytes bytes_;
+    int layer_ = 0;
+    ByteSource source_;
+  } layers(bytes_of(text));
+  const Fd file = make_memory_file("rootfs.ext4");
+  static_cast<void>(image::flatten_layers(layers, file.get(), {}));
+}
+
+/// `count` names below each other.
+std::string nested(std::size_t count) {
+  std::string path;
+  for (std::size_t i = 0; i < count; ++i) path += "a/";
+  return path;
+}
+
 /// Zeros may follow an archive.
 std::string padded(std::string archive) {
   archive.resize(kMiB);
@@ -201,6 +230,64 @@ const WorstInput kArchives[] = {
      }},
     {"ZerosOnly", layer, [] { return std::string(kMiB, '\0'); }},
     {"NoiseOnly", layer, [] { return testing::noise(kMiB); }},
+    {"ManyFilesOfAnImage", image_layers,
+     [] { return tar_of([](TarBuilder& tar, auto i) { tar.file(std::to_string(i), ""); }); }},
+    {"ManyBlocksOfAnImage", image_layers,
+     [] { return tar_of([](TarBuilder& tar, auto i) { tar.file(std::to_string(i), "a"); }); }},
+    {"DeepPathsOfAnImage", image_layers,
+     [] {
+       return tar_of([](TarBuilder& tar, auto i) {
+         const std::string path = nested(500) + std::to_string(i);
+         tar.pax({{"path", path}}).file("a", "");
+       });
+     }},
+    {"WhiteoutsOfATree", image_layers,
+     [] {
+       return tar_of([](TarBuilder& tar, auto i) {
+         if (i % 2 == 0) {
+           tar.file("a/" + std::to_string(i), "");
+         } else {
+           tar.opaque_whiteout("a");
+         }
+       });
+     }},
+    {"LinksToLinksOfAnImage", image_layers,
+     [] {
+       return tar_of([](TarBuilder& tar, auto i) {
+         if (i < 39) {
+           tar.symlink("l" + std::to_string(i + 1), "l" + std::to_string(i));
+         } else if (i == 39) {
+           tar.directory("l0");
+         } else {
+           tar.file("l39/" + std::to_string(i), "");
+         }
+       });
+     }},
+    {"ManyHardLinksOfAnImage", image_layers,
+     [] {
+       return tar_of([](TarBuilder& tar, auto i) {
+         if (i == 0) {
+           tar.file("0", "a");
+         } else {
+           tar.hardlink(std::to_string(i), std::to_string(i - 1));
+         }
+       });
+     }},
+    {"ManyAttributesOfAnImage", image_layers,
+     [] {
+       testing::PaxRecords records;
+       for (int i = 0; i < 30'000; ++i) {
+         records.emplace_back("SCHILY.xattr.user.a" + std::to_string(i), "b");
+       }
+       return padded(TarBuilder().pax(records).file("a", "").finish());
+     }},
+    {"LongAccessListOfAnImage", image_layers,
+     [] {
+       return padded(TarBuilder()
+                         .pax({{"SCHILY.acl.access", filled("user:1:rwx,").substr(0, 1'000'000)}})
+                         .file("a", "")
+                         .finish());
+     }},
     {"ManyFilesOfALayout", layout_tar,
      [] { return tar_of([](TarBuilder& tar, auto i) { tar.file(std::to_string(i), ""); }); }},
     {"LongPathsOfALayout", layout_tar,

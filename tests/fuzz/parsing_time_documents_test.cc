@@ -6,6 +6,7 @@
 
 #include "base/strict_json.h"
 #include "catalog/catalog.h"
+#include "oci/container_config.h"
 #include "oci/credentials.h"
 #include "oci/manifest.h"
 #include "oci/mirrors.h"
@@ -75,6 +76,14 @@ void catalog(const std::string& text) {
 void record(const std::string& text) {
   static_cast<void>(InstallRecord::parse(text));
 }
+
+void container_config(const std::string& text) {
+  static_cast<void>(parse_container_config(text, 1));
+}
+
+const std::string kContainerHead =
+    R"({"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":[")" + kDigest +
+    R"("]},"config":{)";
 
 std::string layer_entry(std::size_t) {
   return R"({"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":")" + kDigest +
@@ -151,6 +160,22 @@ const WorstInput kDocuments[] = {
                      R"("description":"","default_packages":[],"distribution":"d",)"
                      R"("distribution_version":"1","source_profile":"p","compatibility":")",
                      ">=1\"}]}");
+     }},
+    {"ManyVariablesOfAContainer", container_config,
+     [] {
+       return numbered([](auto i) { return "\"A" + std::to_string(i) + "=\","; },
+                       kContainerHead + "\"Env\":[", "\"A=\"]}}");
+     }},
+    {"OneVariableOfAContainer", container_config,
+     [] {
+       return numbered([](auto) { return "\"A=b\","; }, kContainerHead + "\"Env\":[", "\"A=\"]}}");
+     }},
+    {"ManyWordsOfAContainer", container_config,
+     [] { return filled("\"\",", kContainerHead + "\"Entrypoint\":[", "\"\"]}}"); }},
+    {"ManyLayersOfAContainer", container_config,
+     [] {
+       return filled("\"" + kDigest + "\",", R"({"rootfs":{"type":"layers","diff_ids":[)",
+                     "\"" + kDigest + "\"]}}");
      }},
     {"ManyArtifacts", record,
      [] {
