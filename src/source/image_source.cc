@@ -7,6 +7,7 @@
 
 #include "base/reference.h"
 #include "net/curl_client.h"
+#include "oci/container_config.h"
 #include "oci/registry_client.h"
 #include "pyro/error.h"
 #include "source/fetch.h"
@@ -21,11 +22,46 @@ HostWatch watch_hosts(const FetchContext& context) {
           .note = [&progress](std::string_view line) { progress.note(line); }};
 }
 
-/// Of a container image, before its layers: a bad one is refused at once.
-std::optional<ContainerConfig> config_of(const ResolvedImage& image, const FetchContext& context,
-                                         const ConfigReading& read) {
-  if (context.kind != EnvironmentKind::container) return std::nullopt;
-  return fetch_config(image.manifest, read);
+/// The two ways to read a blob: from a registry, or from a layout.
+struct BlobReader {
+  /// The text of a config; empty when it is not there.
+  std::function<std::string(const Descriptor& config)> read_config;
+  /// Passes on the bytes of a layer; returning means that they have the layer's digest.
+  std::function<void(const Descriptor& layer, const BodySink& sink)> read_layer;
+};
+
+/// @throws Error(integrity) without a config, and as parse_container_config()
+ContainerConfig fetch_config(const Manifest& manifest, const BlobReader& blobs) {
+  const std::string text = manifest.config ? blobs.read_config(*manifest.config) : std::string();
+  if (!text.empty()) return parse_container_config(text, manifest.layers.size());
+  throw Error(ErrorCode::integrity, "it is not a container image: it has no config");
+}
+
+/// Streams the layers of `image` into `extraction`. The source of the result is
+/// "<place>@<manifest digest>".
+/// @throws Error as plan_layers(), `blobs` and the extraction
+Provenance fetch_image(const ResolvedImage& image, const std::string& place,
+                       const FetchContext& context, SandboxedExtractor& extraction,
+                       const BlobReader& blobs) {
+  const Manifest& manifest = image.manifest;
+  const std::string digest = image.manifest_digest.to_string();
+  Provenance provenance{
+      .source = place + "@" + digest, .source_digest = digest, .oci_digest = std::nullopt};
+  if (image.digest != image.manifest_digest) provenance.oci_digest = image.digest;
+  // Before the layers: a bad one is refused at once.
+  if (context.kind == EnvironmentKind::container) provenance.config = fetch_config(manifest, blobs);
+  const LayerPlan plan = plan_layers(manifest, context.limits, context.kind);
+  context.expecting(plan.compressed_bytes);
+  context.require_free_space(plan.min_unpacked_bytes);
+  for (const PlannedLayer& layer : plan.layers) {
+    extraction.begin_layer(layer.label, layer.form);
+    blobs.read_layer(manifest.layers[layer.index], [&](std::span<const std::byte> bytes) {
+      extraction.write(bytes);
+      context.received(provenance.received_bytes += bytes.size());
+    });
+    extraction.end_layer();
+  }
+  return provenance;
 }
 
 bool is_same(const Digest& digest, const PulledImage& pulled) {
@@ -56,20 +92,20 @@ Provenance fetch_from_registry(const RegistrySource& source, const FetchContext&
                           watch_hosts(context));
   const ResolvedImage resolved = registry.resolve(source.pin);
   const std::string place = "oci://" + image.registry() + "/" + image.repository();
-  const auto config = config_of(
-      resolved, context, [&](const Descriptor& descriptor) { return registry.config(descriptor); });
-  Provenance provenance = fetch_layers(
-      resolved, place, context, extraction, [&](const Descriptor& layer, const BodySink& sink) {
-        Partial& partial = context.partials.open(layer.digest, layer.size);
-        const auto pass_on = [&](std::span<const std::byte> bytes) {
-          sink(bytes);
-          partial.append(bytes);
-        };
-        registry.fetch_blob("layer", layer, pass_on,
-                            {partial.begin(), [&](const BodySink& kept) { partial.replay(kept); }});
-      });
-  provenance.config = config;
-  return provenance;
+  return fetch_image(
+      resolved, place, context, extraction,
+      {.read_config = [&](const Descriptor& config) { return registry.config(config); },
+       .read_layer =
+           [&](const Descriptor& layer, const BodySink& sink) {
+             Partial& partial = context.partials.open(layer.digest, layer.size);
+             const auto pass_on = [&](std::span<const std::byte> bytes) {
+               sink(bytes);
+               partial.append(bytes);
+             };
+             registry.fetch_blob(
+                 "layer", layer, pass_on,
+                 {partial.begin(), [&](const BodySink& kept) { partial.replay(kept); }});
+           }});
 }
 
 ImageLookup::ImageLookup(const NetworkOptions& network, const std::stop_token& stop,
@@ -141,15 +177,11 @@ Provenance fetch_from_layout(const LayoutImage& image, const FetchContext& conte
   const ResolvedImage resolved = resolve(*layout, image);
   require_pinned(image.source.pin, resolved, image.source.path);
   const std::string place = std::string(layout->transport()) + ":" + layout->path().string();
-  const auto config = config_of(resolved, context, [&](const Descriptor& descriptor) {
-    return layout->read_config(descriptor);
-  });
-  Provenance provenance = fetch_layers(resolved, place, context, extraction,
-                                       [&](const Descriptor& layer, const BodySink& sink) {
-                                         layout->read_blob(layer, sink, context.stop);
-                                       });
-  provenance.config = config;
-  return provenance;
+  return fetch_image(
+      resolved, place, context, extraction,
+      {.read_config = [&](const Descriptor& config) { return layout->read_config(config); },
+       .read_layer = [&](const Descriptor& layer,
+                         const BodySink& sink) { layout->read_blob(layer, sink, context.stop); }});
 }
 
 }  // namespace pyro

@@ -28,6 +28,7 @@ namespace pyro {
 
 struct PlannedLayer {
   std::size_t index = 0;  ///< In the manifest.
+  std::string label;      ///< "layer 2 of 3 (sha256:...)"
   LayerForm form;
 };
 
@@ -49,23 +50,6 @@ struct LayerPlan {
 /// All layers of a container image are tars; foreign ones are refused.
 [[nodiscard]] LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits,
                                     EnvironmentKind kind = EnvironmentKind::environment);
-
-/// The text of a config; empty when it is not there.
-using ConfigReading = std::function<std::string(const Descriptor& config)>;
-
-/// The config of a container image.
-/// @throws Error(integrity) without one, and as parse_container_config(); exceptions of `read`
-[[nodiscard]] ContainerConfig fetch_config(const Manifest& manifest, const ConfigReading& read);
-
-/// Sends the bytes of a layer to the sink; returning means that they have the layer's digest.
-using LayerReading = std::function<void(const Descriptor& layer, const BodySink& sink)>;
-
-/// Streams the planned layers of `image` into `extraction`. The source of the result is
-/// "<place>@<manifest digest>".
-/// @throws Error as plan_layers(), `read` and the extraction.
-[[nodiscard]] Provenance fetch_layers(const ResolvedImage& image, const std::string& place,
-                                      const FetchContext& context, SandboxedExtractor& extraction,
-                                      const LayerReading& read);
 
 /// Resolves the reference, or the pin, and streams the layers into `extraction`. Returning means
 /// that all bytes were verified.

@@ -7,7 +7,6 @@
 #include <string_view>
 
 #include "base/text.h"
-#include "oci/container_config.h"
 #include "pyro/error.h"
 #include "source/image_source.h"
 #include "stream/artifacts.h"
@@ -112,7 +111,8 @@ bool is_other_file(const Descriptor& layer) {
   return !is_folder(layer) && !annotation(layer.annotations, kTitle).empty();
 }
 
-/// By its own word. Other layers may be full of zeros, which take no space.
+/// According to its media type, which nobody has checked. Other layers may be full of zeros, which
+/// take no space.
 bool is_compressed_layer(const Descriptor& layer) {
   return layer.media_type.ends_with("gzip") || layer.media_type.ends_with("zstd");
 }
@@ -135,7 +135,8 @@ LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits,
     }
     refuse_encrypted(manifest, i);
     if (is_container) refuse_foreign(manifest, i);
-    plan.layers.push_back({i, artifacts[i].value_or(LayerForm{.checksums = Checksums::leave})});
+    plan.layers.push_back({i, label_of_layer(manifest, i),
+                           artifacts[i].value_or(LayerForm{.checksums = Checksums::leave})});
     plan.compressed_bytes += layer.size;
     if (is_compressed_layer(layer)) plan.min_unpacked_bytes += layer.size;
   }
@@ -144,34 +145,6 @@ LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits,
                                           "; the limit is " + mib(limits.compressed_bytes));
   }
   return plan;
-}
-
-ContainerConfig fetch_config(const Manifest& manifest, const ConfigReading& read) {
-  const std::string text = manifest.config ? read(*manifest.config) : std::string();
-  if (!text.empty()) return parse_container_config(text, manifest.layers.size());
-  throw Error(ErrorCode::integrity, "it is not a container image: it has no config");
-}
-
-Provenance fetch_layers(const ResolvedImage& image, const std::string& place,
-                        const FetchContext& context, SandboxedExtractor& extraction,
-                        const LayerReading& read) {
-  const Manifest& manifest = image.manifest;
-  const LayerPlan plan = plan_layers(manifest, context.limits, context.kind);
-  context.expecting(plan.compressed_bytes);
-  context.require_free_space(plan.min_unpacked_bytes);
-  const std::string digest = image.manifest_digest.to_string();
-  Provenance provenance{
-      .source = place + "@" + digest, .source_digest = digest, .oci_digest = std::nullopt};
-  if (image.digest != image.manifest_digest) provenance.oci_digest = image.digest;
-  for (const PlannedLayer& layer : plan.layers) {
-    extraction.begin_layer(label_of_layer(manifest, layer.index), layer.form);
-    read(manifest.layers[layer.index], [&](std::span<const std::byte> bytes) {
-      extraction.write(bytes);
-      context.received(provenance.received_bytes += bytes.size());
-    });
-    extraction.end_layer();
-  }
-  return provenance;
 }
 
 }  // namespace pyro
