@@ -116,7 +116,7 @@ struct RunOptions {
   int window = -1;
   /// Called on the calling thread just before the command starts. The returned object is destroyed
   /// when the command has ended: a guard, for example one that puts a terminal into raw mode.
-  std::function<std::shared_ptr<void>()> on_command_started = {};
+  std::function<std::shared_ptr<void>()> before_command = {};
 
   std::vector<Copy> copy_in = {};  ///< From the host to the guest, before the command.
   /// From the guest to the host, after the command, however it ended. Nothing is copied if the

@@ -92,9 +92,9 @@ class Content final : public DataSink {
 };
 
 /// One layer, from its compressed bytes to entries and contents.
-class LayerReader {
+class TarLayer {
  public:
-  LayerReader(LayerStream& stream, Checksums checksums, OutputRing& ring, UnpackedBytes& unpacked)
+  TarLayer(LayerStream& stream, Checksums checksums, OutputRing& ring, UnpackedBytes& unpacked)
       : decompressor_(open_decompressor([&stream] { return stream.next(); }, ring, checksums)),
         unpacked_(unpacked),
         tar_([this] { return next_block(); }) {}
@@ -156,7 +156,7 @@ FinishedFileSystem flatten_layers(LayerStream& layers, int file, const Extractio
   OutputRing ring;
   UnpackedBytes unpacked(limits);
   while (const auto form = layers.next_layer()) {
-    LayerReader(layers, form->checksums, ring, unpacked).read_into(merged, writer);
+    TarLayer(layers, form->checksums, ring, unpacked).read_into(merged, writer);
   }
   refuse_environment(merged.tree());
   return writer.finish(merged.tree(), {});

@@ -62,8 +62,8 @@ class Layers {
   /// @throws Error(integrity) above kMaxLayers
   void begin_layer();
 
-  /// Whether its content is wanted: the writer has begun the file then, and the caller passes the
-  /// content to it and ends it before the next call.
+  /// True for a regular file, which the writer has begun: the caller writes its content and ends it
+  /// before the next call.
   /// @throws Error(integrity), which names the path
   [[nodiscard]] bool add(const LayerEntry& entry);
 

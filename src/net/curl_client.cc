@@ -34,7 +34,7 @@ std::size_t header_callback(char* data, std::size_t size, std::size_t count,
     self.on_header({data, size * count});
     return size * count;
   } catch (...) {
-    self.park();
+    self.keep_exception();
     return 0;
   }
 }
@@ -45,7 +45,7 @@ std::size_t body_callback(char* data, std::size_t size, std::size_t count,
   try {
     return self.on_body(std::as_bytes(std::span(data, size * count))) ? size * count : 0;
   } catch (...) {
-    self.park();
+    self.keep_exception();
     return 0;
   }
 }

@@ -126,12 +126,12 @@ class Exchange {
   /// False when the rest of the body is not needed.
   bool on_body(std::span<const std::byte> bytes);
 
-  /// Rethrows the parked exception.
+  /// Rethrows the kept exception.
   void rethrow() const {
     if (failure_) std::rethrow_exception(failure_);
   }
   /// Keeps the exception that is being handled.
-  void park() noexcept { failure_ = std::current_exception(); }
+  void keep_exception() noexcept { failure_ = std::current_exception(); }
 
   /// Whether the response can be used although the transfer failed: without a 2xx, the status is
   /// enough.

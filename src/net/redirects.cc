@@ -72,7 +72,7 @@ HttpResponse follow(HttpClient& client, const HttpRequest& request, const BodySi
   HttpResponse response = client.get(hop, sink);
   const bool is_public = response.from_public_peer;
   for (int redirects = 0; is_redirect(response.status); ++redirects) {
-    if (!hop.form.empty()) throw refusal(url, "redirects a request that is for no other host");
+    if (!hop.form.empty()) throw refusal(url, "redirects a login, which may go to no other host");
     if (redirects == kMaxRedirects) throw refusal(url, "redirects without end");
     const Url next = target(url, response);
     if (!same_origin(url, next)) {

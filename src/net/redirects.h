@@ -16,9 +16,9 @@ inline constexpr int kMaxRedirects = 10;
 ///
 /// When the origin (scheme, host, port) changes, Authorization, Cookie and `insecure` are dropped
 /// for the rest of the chain. Redirects are refused from https to http, from plain http on this
-/// machine to plain http elsewhere, from a globally reachable address into the local network, and
-/// of forms. User info in request.url becomes an Authorization header (https only); in a Location
-/// it is ignored.
+/// machine to plain http elsewhere, and from a globally reachable address into the local network. A
+/// request with a form is never redirected. User info in request.url becomes an Authorization
+/// header (https only); in a Location it is ignored.
 /// @throws Error(network) naming the host that redirected; and exceptions of client.get().
 HttpResponse follow(HttpClient& client, const HttpRequest& request, const BodySink& sink);
 

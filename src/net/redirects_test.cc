@@ -180,7 +180,7 @@ TEST(RedirectsTest, RejectsRedirectOfForm) {
     static_cast<void>(follow_small(client, {.url = "https://h/a", .form = "secret"}, 1));
     FAIL();
   } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "h redirects a request that is for no other host");
+    EXPECT_STREQ(error.what(), "h redirects a login, which may go to no other host");
   }
   EXPECT_EQ(client.requests.size(), 1U);
 }

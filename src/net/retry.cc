@@ -82,6 +82,7 @@ milliseconds Retry::next_delay() const {
   return with_jitter(std::min(kMaxDelay, options_.delay * (std::int64_t{1} << doublings)));
 }
 
+// Called while `error` is handled; `throw` passes it on.
 void Retry::pause(TransientError& error) {
   const auto asked = error.retry_after();
   if (asked && *asked > options_.max_retry_after) {

@@ -1,4 +1,4 @@
-// Retry: which failures pass, how often work is repeated, and how long the pauses are.
+// Retry: which failures are temporary, how often work is repeated, and how long the pauses are.
 //
 // Source: RFC 9110 sections 9.2.2 and 10.2.3.
 #pragma once

@@ -387,10 +387,10 @@ TEST(TokenTest, SendsIdentityTokenOnceWithoutRedirectOrRetry) {
     bool refused;
   } cases[] = {
       {{.status = 307, .headers = {{"Location", kRealm}}},
-       "auth.example redirects a request that is for no other host",
+       "auth.example redirects a login, which may go to no other host",
        false},
       {{.status = 303, .headers = {{"Location", "https://other/t"}}},
-       "auth.example redirects a request that is for no other host",
+       "auth.example redirects a login, which may go to no other host",
        false},
       {{.status = 400}, "it answered 400", true},
       {{.status = 401}, "it answered 401", true},

@@ -143,11 +143,13 @@ void RegistryClient::fetch_blob(const std::string& what, const Descriptor& blob,
   try {
     if (replay.run) {
       transfer(blob, body, used, [&](Host& host) { get_front(host, blob, body, replay.begin); });
-      std::uint64_t known = body.received() - std::min(replay.begin, body.received());
+      // The kept bytes begin at replay.begin; what was fetched beyond it is not replayed.
+      std::uint64_t fetched = body.received() - std::min(replay.begin, body.received());
       replay.run([&](std::span<const std::byte> bytes) {
-        const auto again = static_cast<std::size_t>(std::min<std::uint64_t>(known, bytes.size()));
-        known -= again;
-        body.replay(bytes.subspan(again));
+        const auto skipped =
+            static_cast<std::size_t>(std::min<std::uint64_t>(fetched, bytes.size()));
+        fetched -= skipped;
+        body.replay(bytes.subspan(skipped));
       });
     }
     transfer(blob, body, used, [&](Host& host) {

@@ -140,6 +140,7 @@ bool StallWatch::has_stalled() {
   return idle_checks_ >= max_checks_;
 }
 
+// The text is shown after the last pass over the layers only.
 TargetsMissing::TargetsMissing(std::vector<LinkTarget> targets)
     : Error(ErrorCode::integrity, "too many of its links lead on to other links"),
       targets_(std::move(targets)) {}
@@ -412,7 +413,7 @@ void SandboxedExtractor::protocol_error(std::string_view why) {
 // `layer` is counted from 1; 0 is none.
 void SandboxedExtractor::fail(Error error, std::size_t layer) {
   child_.kill();
-  // Other bytes would have made no difference.
+  // The layer is not to blame: the caller need not wait for its digest.
   if (error.code() == ErrorCode::failed || error.code() == ErrorCode::interrupted) {
     discarded_ = kMaxDiscarded;
   }

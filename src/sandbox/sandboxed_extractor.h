@@ -113,8 +113,8 @@ class SandboxedExtractor {
   void abort() noexcept;
 
   /// Waits for the last block to be written. The artifacts of all layers, merged; none for an
-  /// archive that was unpacked as a whole; the root file system, with a digest of zeros, which the
-  /// caller computes, for the layers of a container image.
+  /// archive that was unpacked as a whole; the root file system for the layers of a container
+  /// image.
   /// @throws Error(integrity, filesystem); TargetsMissing
   [[nodiscard]] std::vector<WrittenArtifact> finish();
 

@@ -18,7 +18,7 @@ namespace {
 
 constexpr std::string_view kWhiteout = ".wh.";
 constexpr std::string_view kOpaque = ".wh..wh..opq";
-constexpr std::string_view kWhiteoutMetadata = ".wh..wh.";  // of aufs; means nothing here
+constexpr std::string_view kAufsMarker = ".wh..wh.";  // of aufs: means nothing here
 
 [[noreturn]] void refuse(std::string message, std::string hint = {}) {
   throw Error(ErrorCode::integrity, std::move(message), std::move(hint));
@@ -40,7 +40,7 @@ struct ExtractionBudget {
   void count_other(std::size_t bytes);
   void check_size(std::size_t kind, std::string_view path, std::uint64_t size) const;
   /// `file` has `size` bytes.
-  void hold(std::size_t file, std::uint64_t size);
+  void note_size(std::size_t file, std::uint64_t size);
 };
 
 void ExtractionBudget::count_member() {
@@ -65,7 +65,7 @@ void ExtractionBudget::check_size(std::size_t kind, std::string_view path,
          kind == kRootfs ? "raise it with --max-size" : "");
 }
 
-void ExtractionBudget::hold(std::size_t file, std::uint64_t size) {
+void ExtractionBudget::note_size(std::size_t file, std::uint64_t size) {
   held.at(file) = size;
   const std::uint64_t most = max_total_size(limits);
   std::uint64_t left = most;
@@ -86,7 +86,7 @@ std::uint64_t write_content(Decompressor& content, std::size_t kind, std::size_t
     const auto piece = content.next(holes.position());
     if (piece.empty()) break;
     budget.check_size(kind, path, holes.position() + piece.size());
-    budget.hold(file, holes.position() + piece.size());
+    budget.note_size(file, holes.position() + piece.size());
     holes.feed(holes.position(), piece, Lifetime::buffer);
   }
   holes.finish_here();
@@ -185,7 +185,7 @@ void LayerReader::whiteout(std::string_view path) {
   const std::string_view name = base_name_of(path);
   const std::string_view directory = parent_of(path);
   if (name == kOpaque) return view_.opaque(directory);
-  if (name.starts_with(kWhiteoutMetadata)) return;
+  if (name.starts_with(kAufsMarker)) return;
   std::string hidden(directory);
   if (!hidden.empty()) hidden += '/';
   view_.whiteout(hidden += name.substr(kWhiteout.size()));
@@ -199,7 +199,7 @@ void LayerReader::write_artifact(const MergedView::Role& role, std::uint64_t siz
   const bool packed = may_be_packed(role.kind, name) && content.is_compressed();
   if (!packed) budget_.check_size(role.kind, role.path, size);
   const std::size_t file = view_.place(role, size);
-  if (!packed) budget_.hold(file, size);
+  if (!packed) budget_.note_size(file, size);
   writer_.begin(file, size, std::string(kArtifactKinds[role.kind].name));
   if (!packed) write_plain(content, size);
   in_artifact_ = false;

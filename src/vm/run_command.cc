@@ -45,7 +45,7 @@ class CommandRun {
         input_open_(options.input >= 0 && !is_null_device(options.input)) {}
 
   CommandEnd run() {
-    const auto kept = options_.on_command_started ? options_.on_command_started() : nullptr;
+    const auto kept = options_.before_command ? options_.before_command() : nullptr;
     request();
     if (options_.timeout) deadline_ = Clock::now() + *options_.timeout;
     try {

@@ -433,7 +433,7 @@ TEST_F(RunCommandTest, EndOfMachineAfterStopIsNoError) {
 
 TEST_F(RunCommandTest, ReleasesLeaseWhenCommandEnds) {
   const auto lease = std::make_shared<int>();
-  options_.on_command_started = [&] {
+  options_.before_command = [&] {
     EXPECT_FALSE(guest_.hear(0)) << "nothing has been asked for yet";
     return lease;
   };
@@ -443,7 +443,7 @@ TEST_F(RunCommandTest, ReleasesLeaseWhenCommandEnds) {
     say_exit(0);
   });
   static_cast<void>(run());
-  options_.on_command_started = nullptr;
+  options_.before_command = nullptr;
   EXPECT_EQ(lease.use_count(), 1);
 }
 

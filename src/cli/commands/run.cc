@@ -171,7 +171,7 @@ int RunCommand::run(Context& context, const Words& operands) {
   options_.stop_signal = stop_signal;
   const SignalRelay relay;
   options_.signals = relay.descriptor();
-  options_.on_command_started = [] { return std::make_shared<CommandHold>(); };
+  options_.before_command = [] { return std::make_shared<CommandHold>(); };
   choose_input();
   EnvironmentStore store(context.store);
   return exit_code_of(json() ? run_for_json(context, store, operands.front())
@@ -189,7 +189,7 @@ void RunCommand::choose_input() {
 void RunCommand::take_terminal(const Context& context) {
   options_.window = STDOUT_FILENO;
   if (options_.input >= 0) {
-    options_.on_command_started = [] {
+    options_.before_command = [] {
       auto held = std::make_shared<CommandHold>();
       held->terminal.emplace(STDIN_FILENO);
       return held;
