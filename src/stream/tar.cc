@@ -71,6 +71,14 @@ bool is_about_character_sets(std::string_view warning) {
   return warning.find("can't be converted") != std::string_view::npos;
 }
 
+/// libarchive reads -1.5 as -1 and a half.
+void subtract_fraction_before_1970(TarAttributes& attributes) {
+  constexpr std::uint32_t kSecond = 1'000'000'000;
+  if (attributes.modified_seconds >= 0 || attributes.modified_nanoseconds == 0) return;
+  --attributes.modified_seconds;
+  attributes.modified_nanoseconds = kSecond - attributes.modified_nanoseconds;
+}
+
 constexpr std::size_t kMaxCompressedMagic = 6;
 constexpr std::array<std::byte, std::size_t{64} << 10> kZeros{};
 
@@ -177,6 +185,7 @@ TarAttributes TarReader::attributes() const {
       .is_block_device = archive_entry_filetype(entry_) == AE_IFBLK,
       .device_major = static_cast<std::uint32_t>(archive_entry_rdevmajor(entry_)),
       .device_minor = static_cast<std::uint32_t>(archive_entry_rdevminor(entry_))};
+  subtract_fraction_before_1970(attributes);
   const char* name = nullptr;
   const void* value = nullptr;
   std::size_t size = 0;
