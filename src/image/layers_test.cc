@@ -366,6 +366,14 @@ TEST(Refused, MoreThan127Layers) {
   EXPECT_THROW(image.layers.begin_layer(), Error);
 }
 
+TEST(Refused, MoreThanTwoMillionEntriesEvenIfTheyLeaveNothing) {
+  TestImage image;
+  image.layers.begin_layer();
+  const LayerEntry entry = whiteout("a").entry;
+  for (std::size_t i = 0; i < Tree::kMaxEntries; ++i) EXPECT_FALSE(image.layers.add(entry));
+  EXPECT_THROW(static_cast<void>(image.layers.add(entry)), Error);
+}
+
 TEST(Whiteouts, CountEachEntryThatTheyVisit) {
   TestImage image;
   image.layers.begin_layer();

@@ -213,6 +213,20 @@ TEST_F(ContainerImageTest, RefusesConfigThatDoesNotFit) {
       {"its field 'User' holds no text"});
 }
 
+TEST_F(ContainerImageTest, RefusesConfigLargerThan4MiB) {
+  expect_refused(three_layers()
+                     .edit_config([](json& document) {
+                       document["comment"] = std::string(std::size_t{4} << 20, 'x');
+                     })
+                     .build(),
+                 4, {"the answer is longer than 4194304 bytes"});
+}
+
+TEST_F(ContainerImageTest, RefusesImageForAnotherPlatform) {
+  expect_refused(three_layers().platform({.architecture = "arm64"}).build(), 4,
+                 {"has no image for linux/amd64", "there is only linux/arm64"});
+}
+
 TEST_F(ContainerImageTest, RefusesOtherKindsOfContent) {
   const std::string layer = compress(TarBuilder().file("a", "1").finish(), Compression::gzip);
   const struct {
