@@ -11,6 +11,7 @@
 #include "image/test_image.h"
 #include "support/compress.h"
 #include "support/tar_builder.h"
+#include "support/temp_dir.h"
 
 namespace pyro::image {
 namespace {
