@@ -26,28 +26,29 @@ def mounted(image, directory):
 
 
 def describe(root):
-    """{path: {what: value}} of everything below `root`, and of itself as "."."""
+    """{path: {what: value}} of everything below `root`, and of itself as b"."."""
     names = collections.defaultdict(list)  # of files with several
     contents, tree = {}, {}
-    for path in paths_of(os.fsencode(root)):
-        status = os.lstat(os.path.join(os.fsencode(root), path))
+    root = os.fsencode(root)
+    for path in paths_of(root):
+        place = os.path.join(root, path)
+        status = os.lstat(place)
         tree[path] = entry = {
             "type": TYPES[stat.S_IFMT(status.st_mode)],
             "mode": oct(stat.S_IMODE(status.st_mode)),
             "owner": (status.st_uid, status.st_gid),
             "mtime": status.st_mtime_ns,
-            "xattrs": xattrs_of(os.path.join(os.fsencode(root), path)),
+            "xattrs": xattrs_of(place),
         }
         if status.st_nlink > 1 and entry["type"] != "directory":
             names[status.st_ino].append(path)
         if entry["type"] == "file":
             entry["size"] = status.st_size
             if status.st_ino not in contents:
-                with open(os.path.join(os.fsencode(root), path), "rb") as file:
-                    contents[status.st_ino] = hashlib.file_digest(file, "sha256").hexdigest()
+                contents[status.st_ino] = digest_of(place) if status.st_size > 0 else ""
             entry["content"] = contents[status.st_ino]
         elif entry["type"] == "symlink":
-            entry["target"] = os.readlink(os.path.join(os.fsencode(root), path))
+            entry["target"] = os.readlink(place)
         elif entry["type"].endswith("device"):
             entry["device"] = (os.major(status.st_rdev), os.minor(status.st_rdev))
     for group in names.values():
@@ -60,7 +61,12 @@ def paths_of(root):
     yield b"."
     for folder, folders, files in os.walk(root):
         for name in folders + files:
-            yield os.path.relpath(os.path.join(folder, name), root)
+            yield os.path.join(folder, name)[len(root) + 1:]
+
+
+def digest_of(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def xattrs_of(path):
