@@ -3,7 +3,7 @@
 PREFIX ?= /usr/local
 SECONDS ?= 60
 
-.PHONY: help pyro demo test smoke-daily-loop hostile hostile-mutants crash fuzz check bench deb deb-test wheel install clean
+.PHONY: help pyro demo test smoke-daily-loop hostile hostile-mutants crash fuzz check bench deb deb-test wheel install install-kernel clean
 
 help:
 	@echo 'make demo     build pyro and a real environment, pull it from a real registry'
@@ -16,10 +16,11 @@ help:
 	@echo 'make fuzz     hostile input of every kind: each of the fuzzers for SECONDS=$(SECONDS)'
 	@echo 'make bench    measure pyro beside its peers'
 	@echo 'make pyro     build the executable: build/release/pyro'
-	@echo 'make deb      make the Debian packages pyro and libpyro-dev'
+	@echo 'make deb      make the Debian packages pyro, libpyro-dev and pyro-kernel'
 	@echo 'make deb-test install, use and remove them on a Debian that has nothing else'
 	@echo 'make wheel    make a Python wheel with the library and the executable in it'
 	@echo 'make install  install the executable and the library below PREFIX=$(PREFIX)'
+	@echo 'make install-kernel  install the kernel that boots container images there'
 
 pyro:
 	@tools/install-deps build
@@ -84,6 +85,11 @@ wheel: pyro
 
 install: pyro
 	@cmake --install build/release --prefix $(PREFIX)
+
+install-kernel:
+	@tools/install-deps kernel
+	@tools/build-kernel
+	@install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/pyro/kernel build/kernel/vmlinux build/kernel/initrd.img
 
 clean:
 	@rm -rf build/release build/plain build/asan build/tsan build/fuzz build/mutants build/deb build/wheel
