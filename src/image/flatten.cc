@@ -2,8 +2,10 @@
 #include "image/flatten.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/text.h"
@@ -97,6 +99,7 @@ class TarLayer {
   TarLayer(LayerStream& stream, Checksums checksums, OutputRing& ring, UnpackedBytes& unpacked)
       : decompressor_(open_decompressor([&stream] { return stream.next(); }, ring, checksums)),
         unpacked_(unpacked),
+        must_have_end_(checksums == Checksums::check),
         tar_([this] { return next_block(); }) {}
 
   void read_into(Layers& layers, FileSystemWriter& writer) {
@@ -105,6 +108,9 @@ class TarLayer {
       const std::uint64_t size = member->size;
       const LayerEntry entry = entry_of(std::move(*member), tar_.attributes());
       if (layers.add(entry)) write_content(entry.path, size, writer);
+    }
+    if (must_have_end_ && !tar_.has_end()) {
+      throw Error(ErrorCode::integrity, "it is cut off: nothing marks its end");
     }
     tar_.finish();
     layers.end_layer();
@@ -134,18 +140,26 @@ class TarLayer {
 
   std::unique_ptr<Decompressor> decompressor_;
   UnpackedBytes& unpacked_;
-  TarReader tar_;  // last: it reads from the others
+  const bool must_have_end_;  // of bytes that are compared with no digest
+  TarReader tar_;             // last: it reads from the others
 };
 
-/// An environment's image would boot into nothing.
-void refuse_environment(const Tree& tree) {
-  const auto has_file = [&](std::size_t kind) {
-    const EntryId entry = tree.find(Tree::kRoot, kArtifactKinds[kind].name);
-    return entry != kNone && tree.inode_of(entry).type == InodeType::file;
+/// What would boot into nothing: an environment's image, or an archive of images.
+void refuse_other_kinds(const Tree& tree) {
+  const auto has_files = [&](std::string_view one, std::string_view other) {
+    return std::ranges::all_of(std::array{one, other}, [&](std::string_view name) {
+      const EntryId entry = tree.find(Tree::kRoot, name);
+      return entry != kNone && tree.inode_of(entry).type == InodeType::file;
+    });
   };
-  if (!has_file(kKernel) || !has_file(kRootfs)) return;
-  throw Error(ErrorCode::integrity, "it is an environment, not a container image",
-              "it has a kernel of its own: add it without --container");
+  if (has_files(kArtifactKinds[kKernel].name, kArtifactKinds[kRootfs].name)) {
+    throw Error(ErrorCode::integrity, "it is an environment, not a container image",
+                "it has a kernel of its own: add it without --container");
+  }
+  if (has_files("oci-layout", "index.json") || has_files("manifest.json", "repositories")) {
+    throw Error(ErrorCode::integrity, "it is an archive of images, not a root file system",
+                "images are found in a file: save it, and add that");
+  }
 }
 
 }  // namespace
@@ -158,7 +172,7 @@ FinishedFileSystem flatten_layers(LayerStream& layers, int file, const Extractio
   while (const auto form = layers.next_layer()) {
     TarLayer(layers, form->checksums, ring, unpacked).read_into(merged, writer);
   }
-  refuse_environment(merged.tree());
+  refuse_other_kinds(merged.tree());
   return writer.finish(merged.tree(), {});
 }
 

@@ -26,12 +26,13 @@ using testing::TarBuilder;
 /// Layers in memory, in pieces of an odd size.
 class MemoryLayers final : public LayerStream {
  public:
-  explicit MemoryLayers(std::vector<std::string> layers) : layers_(std::move(layers)) {}
+  explicit MemoryLayers(std::vector<std::string> layers, Checksums checksums = Checksums::check)
+      : layers_(std::move(layers)), form_({.checksums = checksums}) {}
 
   std::optional<LayerForm> next_layer() override {
     if (next_ == layers_.size()) return std::nullopt;
     rest_ = layers_[next_++];
-    return LayerForm{};
+    return form_;
   }
 
   std::span<const std::byte> next() override {
@@ -42,15 +43,17 @@ class MemoryLayers final : public LayerStream {
 
  private:
   std::vector<std::string> layers_;
+  LayerForm form_;
   std::size_t next_ = 0;
   std::string_view rest_;
 };
 
 /// A flattened image: in memory, with a path for other processes.
 struct Flattened {
-  explicit Flattened(std::vector<std::string> tars, const ExtractionLimits& limits = {})
+  explicit Flattened(std::vector<std::string> tars, const ExtractionLimits& limits = {},
+                     Checksums checksums = Checksums::check)
       : file(make_memory_file("rootfs.ext4")) {
-    MemoryLayers layers(std::move(tars));
+    MemoryLayers layers(std::move(tars), checksums);
     const FinishedFileSystem finished = flatten_layers(layers, file.get(), limits);
     size = finished.size;
     EXPECT_EQ(finished.digest, file_verity(file.get(), size, "rootfs.ext4", {}));
@@ -74,9 +77,10 @@ struct Flattened {
 };
 
 std::string refusal_of_tars(const std::vector<std::string>& tars,
-                            const ExtractionLimits& limits = {}) {
+                            const ExtractionLimits& limits = {},
+                            Checksums checksums = Checksums::check) {
   try {
-    static_cast<void>(Flattened(tars, limits));
+    static_cast<void>(Flattened(tars, limits, checksums));
     return "";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::integrity);
@@ -197,6 +201,27 @@ TEST(Flatten, RefusesWhatIsNoTarOrDamaged) {
   EXPECT_THAT(refusal_of_tars({good, packed.substr(0, packed.size() / 2)}), Not(""));
   EXPECT_THAT(refusal_of_tars({good.substr(0, 3000)}), Not(""));
   EXPECT_THAT(refusal_of_tars({good + "more"}), HasSubstr("something follows its end"));
+}
+
+// Of a layer the digest says whether it is complete.
+TEST(Flatten, RefusesArchiveCutOffBetweenTwoMembers) {
+  const std::string cut = TarBuilder().file("a", "x").directory("b").unfinished();
+  EXPECT_THAT(refusal_of_tars({cut}), HasSubstr("it is cut off"));
+  EXPECT_THAT(refusal_of_tars({compress(cut, Compression::zstd)}), HasSubstr("it is cut off"));
+  EXPECT_THAT(refusal_of_tars({std::string()}), HasSubstr("it is cut off"));
+  EXPECT_EQ(refusal_of_tars({cut + std::string(512, '\0')}), "");
+  EXPECT_EQ(refusal_of_tars({cut}, {}, Checksums::leave), "");
+}
+
+TEST(Flatten, RefusesArchiveOfImages) {
+  const std::string_view what = "it is an archive of images, not a root file system";
+  EXPECT_THAT(
+      refusal_of_tars({TarBuilder().file("oci-layout", "{}").file("index.json", "{}").finish()}),
+      HasSubstr(what));
+  EXPECT_THAT(refusal_of_tars(
+                  {TarBuilder().file("manifest.json", "[]").file("repositories", "{}").finish()}),
+              HasSubstr(what));
+  EXPECT_EQ(refusal_of_tars({TarBuilder().file("manifest.json", "[]").finish()}), "");
 }
 
 TEST(Flatten, ErrorNamesThePath) {

@@ -81,6 +81,10 @@ class TarReader {
   /// @throws Error(integrity)
   void finish();
 
+  /// Whether the archive has a record that marks its end, after next() found no more members.
+  /// Without one it may have been cut off between two members.
+  [[nodiscard]] bool has_end() const { return consumed() > header_at_; }
+
  private:
   static long read_block(archive* handle, void* self, const void** block);
   void check(int result);
