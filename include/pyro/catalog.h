@@ -45,8 +45,8 @@ struct Environment {
   std::string distribution_version;           ///< "12"
   std::string source_profile;                 ///< Directory in a runtime bundle: "debian-git".
   std::string platform{kPlatform};
-  /// A URL of https, http or file, an absolute path, oci:DIR, oci-archive:FILE, or
-  /// docker-archive:FILE.
+  /// A URL of https, http or file, an absolute path, oci:DIR, oci-archive:FILE,
+  /// docker-archive:FILE, or "-": it was read from standard input.
   std::optional<std::string> source_url;
   std::optional<std::string> oci_registry;    ///< "registry.example:5000"
   std::optional<std::string> oci_repository;  ///< "team/environment"

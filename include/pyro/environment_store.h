@@ -25,6 +25,9 @@
 
 namespace pyro {
 
+struct NewEnvironment;
+class UserCatalog;
+
 /// The settings of a store.
 struct StoreOptions {
   /// The options of the executable, from the variables of this process: cache, stores, catalog
@@ -236,6 +239,12 @@ class EnvironmentStore {
   /// ensure_installed(), then inspect().
   EnvironmentStatus pull(std::string_view name, const PullOptions& options = {});
 
+  /// Installs the archive that comes out of `descriptor`, such as a pipe, and then adds the entry,
+  /// whose source is EnvironmentSource::parse("-"), to `catalog`. On failure neither is there.
+  /// @throws Error as UserCatalog::add(), before anything is read; else as pull()
+  Environment add_from(int descriptor, const NewEnvironment& environment,
+                       const UserCatalog& catalog, const PullOptions& options = {});
+
   /// Reads the artifacts of `name` and the files of the caller's prepared states of it, and
   /// compares sizes and fs-verity digests with the recorded ones. Holes are not read. `progress`
   /// may be null.
@@ -286,6 +295,11 @@ class EnvironmentStore {
   /// @throws Error(filesystem, integrity, interrupted)
   [[nodiscard]] OpenLayout open_layout(const std::filesystem::path& path,
                                        const std::stop_token& stop = {},
+                                       ProgressListener* progress = nullptr) const;
+
+  /// The same for a tar that comes out of `descriptor`, such as a pipe; it is kept in a file
+  /// without a name in the cache.
+  [[nodiscard]] OpenLayout open_layout(int descriptor, const std::stop_token& stop = {},
                                        ProgressListener* progress = nullptr) const;
 
   /// Installs the image of `layout` whose environment name, or else whose reference, is `name`.

@@ -76,7 +76,18 @@ struct PathSource {
   std::optional<Digest> sha256;
 };
 
+/// The `source_url` of an entry whose archive was read from standard input, and its source in
+/// messages and install records.
+inline constexpr std::string_view kStandardInputUrl = "-";
+inline constexpr std::string_view kStandardInput = "standard input";
+
+/// An archive that was read from standard input when its entry was added. No pull can read it
+/// again.
+struct StandardInputSource {
+  std::optional<Digest> sha256;
+};
+
 /// A source that is named by a URL or a path.
-using Location = std::variant<WebSource, PathSource, LayoutSource>;
+using Location = std::variant<WebSource, PathSource, LayoutSource, StandardInputSource>;
 
 }  // namespace pyro

@@ -36,6 +36,7 @@ struct EnvironmentSource {
   ///   oci:  oci-archive:            DIR[:TAG] or FILE[:TAG]: an OCI image layout as skopeo names
   ///                                 it
   ///   docker-archive:               FILE[:NAME:TAG]: what `docker save` writes
+  ///   -                             standard input: for EnvironmentStore::add_from()
   ///   otherwise                     HOST[:PORT]/REPOSITORY[:TAG][@DIGEST], optionally behind
   ///                                 oci:// or docker://; without tag and digest the tag is
   ///                                 "latest"
@@ -84,7 +85,12 @@ class UserCatalog {
   Environment add(const NewEnvironment& environment, const Catalog& others,
                   const std::stop_token& stop = {}) const;
 
-  /// The same for a complete entry. An entry of this name is an Error(failed).
+  /// The entry that add() would add. Adds nothing, but fails where add() would.
+  /// @throws Error as add() does.
+  [[nodiscard]] Environment check(const NewEnvironment& environment, const Catalog& others,
+                                  const std::stop_token& stop = {}) const;
+
+  /// The same as add() for a complete entry. An entry of this name is an Error(failed).
   Environment add_entry(const Environment& environment, const Catalog& others,
                         const std::stop_token& stop = {}) const;
 

@@ -289,6 +289,7 @@ Location parse_location(const std::string& url, const std::optional<Digest>& pin
                         .tag = std::string(layout->tag),
                         .pin = pin};
   }
+  if (url == kStandardInputUrl) return StandardInputSource{.sha256 = sha256};
   const std::string scheme = scheme_of(url);
   if (scheme.empty()) return PathSource{.name = url, .path = url, .sha256 = sha256};
   if (scheme != "file") return WebSource{.url = url, .sha256 = sha256};

@@ -83,7 +83,7 @@ std::string resolve_source_url(std::string url, const std::filesystem::path& dir
     const std::string tag = layout->tag.empty() ? "" : ":" + std::string(layout->tag);
     return to_lower(layout->scheme) + ":" + path + tag;
   }
-  if (!scheme_of(url).empty()) return url;
+  if (url == kStandardInputUrl || !scheme_of(url).empty()) return url;
   return (directory / url).lexically_normal().string();
 }
 

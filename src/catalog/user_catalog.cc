@@ -52,17 +52,21 @@ std::string profile_for(const std::string& name) {
   return profile;
 }
 
+std::string description_of(const NewEnvironment& environment) {
+  if (!environment.description.empty()) return environment.description;
+  const bool is_stream = environment.source.source_url == kStandardInputUrl;
+  return std::string("Added with 'pyro env add'") + (is_stream ? " from standard input." : ".");
+}
+
 OrderedJson entry_of(const NewEnvironment& environment) {
   const EnvironmentSource& source = environment.source;
-  OrderedJson entry = {
-      {"name", environment.name},
-      {"version", environment.version},
-      {"description",
-       environment.description.empty() ? "Added with 'pyro env add'." : environment.description},
-      {"default_packages", OrderedJson::array()},
-      {"distribution", "unknown"},
-      {"distribution_version", ""},
-      {"source_profile", profile_for(environment.name)}};
+  OrderedJson entry = {{"name", environment.name},
+                       {"version", environment.version},
+                       {"description", description_of(environment)},
+                       {"default_packages", OrderedJson::array()},
+                       {"distribution", "unknown"},
+                       {"distribution_version", ""},
+                       {"source_profile", profile_for(environment.name)}};
   const auto put = [&](const char* field, const std::optional<std::string>& value) {
     if (value) entry[field] = *value;
   };
@@ -85,6 +89,18 @@ Environment read_new_entry(const OrderedJson& entry, const fs::path& file) {
   } catch (const Error& error) {
     throw Error(ErrorCode::usage, error.what(), error.hint());
   }
+}
+
+/// Validates before anything is created.
+OrderedJson checked_entry(const NewEnvironment& environment, const fs::path& file) {
+  require_names(environment);
+  OrderedJson entry = entry_of(environment);
+  const Environment wanted = read_new_entry(entry, file);
+  if (wanted.source_sha256) {  // the checksum may have been part of the URL
+    entry["source_url"] = *wanted.source_url;
+    entry["source_sha256"] = wanted.source_sha256->hex();
+  }
+  return entry;
 }
 
 OrderedJson::iterator find_entry(OrderedJson& entries, std::string_view name) {
@@ -123,9 +139,10 @@ class CatalogEdit {
   /// All are valid entries.
   [[nodiscard]] OrderedJson& entries() { return document_["environments"]; }
 
-  /// Validates the new content, and writes it.
-  void write(const Catalog& others, mode_t most_rights) const {
-    const std::string text = document_.dump(2) + '\n';
+  /// Validates the new content, and returns its text.
+  /// @throws Error(failed)
+  [[nodiscard]] std::string text(const Catalog& others) const {
+    std::string text = document_.dump(2) + '\n';
     if (text.size() > kMaxCatalogFile) {
       throw Error(ErrorCode::failed, file_.string() + ": would be larger than 4 MiB");
     }
@@ -137,7 +154,12 @@ class CatalogEdit {
       all.lay_over(std::move(environment));
     }
     static_cast<void>(all.build());
-    replace_file(target(), text, mode() & most_rights);
+    return text;
+  }
+
+  /// Validates the new content, and writes it.
+  void write(const Catalog& others, mode_t most_rights) const {
+    replace_file(target(), text(others), mode() & most_rights);
   }
 
  private:
@@ -216,9 +238,11 @@ void require_free(const std::string& name, bool replace, bool is_own, const fs::
               "--force puts yours in its place");
 }
 
-/// Adds `entry` to the file, or replaces the entry of its name.
+enum class Put : bool { check, write };
+
+/// Adds `entry` to the file, or replaces the entry of its name; or fails where that would.
 Environment put_entry(const fs::path& named, const OrderedJson& entry, bool replace,
-                      const Catalog& others, const std::stop_token& stop) {
+                      const Catalog& others, const std::stop_token& stop, Put put = Put::write) {
   try {
     make_directories(named.parent_path());
     const fs::path file = stable_path(named);
@@ -232,7 +256,11 @@ Environment put_entry(const fs::path& named, const OrderedJson& entry, bool repl
     } else {
       entries.push_back(entry);
     }
-    editing.write(others, may_hold_a_secret(added) ? kPrivateMode : kPublicMode);
+    if (put == Put::check) {
+      static_cast<void>(editing.text(others));
+    } else {
+      editing.write(others, may_hold_a_secret(added) ? kPrivateMode : kPublicMode);
+    }
     return added;
   } catch (const Error& error) {
     throw with_catalog_details(named, error);
@@ -243,15 +271,13 @@ Environment put_entry(const fs::path& named, const OrderedJson& entry, bool repl
 
 Environment UserCatalog::add(const NewEnvironment& environment, const Catalog& others,
                              const std::stop_token& stop) const {
-  require_names(environment);
-  OrderedJson entry = entry_of(environment);
-  // Validates before anything is created.
-  const Environment wanted = read_new_entry(entry, file_);
-  if (wanted.source_sha256) {  // the checksum may have been part of the URL
-    entry["source_url"] = *wanted.source_url;
-    entry["source_sha256"] = wanted.source_sha256->hex();
-  }
-  return put_entry(file_, entry, environment.replace, others, stop);
+  return put_entry(file_, checked_entry(environment, file_), environment.replace, others, stop);
+}
+
+Environment UserCatalog::check(const NewEnvironment& environment, const Catalog& others,
+                               const std::stop_token& stop) const {
+  return put_entry(file_, checked_entry(environment, file_), environment.replace, others, stop,
+                   Put::check);
 }
 
 Environment UserCatalog::add_entry(const Environment& environment, const Catalog& others,

@@ -94,6 +94,8 @@ Json inspect_payload(const EnvironmentStatus& status) {
   payload["installed"] = status.installed.has_value();
   payload["cache_dir"] = status.cache_dir.string();
   payload["install_dir"] = status.install_dir.string();
+  // Else the source is in the fields oci_*, or in the catalog: its URL may hold a secret.
+  if (status.environment.source_url == kStandardInputUrl) payload["source"] = kStandardInput;
   if (!status.installed) return payload;
   payload["install_manifest"] = (status.install_dir / "environment.json").string();
   payload["installed_bytes"] = or_null(status.installed_bytes);

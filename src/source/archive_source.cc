@@ -2,6 +2,7 @@
 #include "source/archive_source.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,11 +92,41 @@ void read_all(int file, const std::string& path, const std::stop_token& stop,
   }
 }
 
-Archive read_file(const std::string& path, const FetchContext& context, ArchiveSink sink) {
-  const Fd file = open_archive(path, context);
+/// Waits for what a pipe's writer sends, and for requests to stop.
+void wait_until_readable(int stream, const std::stop_token& stop) {
+  constexpr int kMilliseconds = 200;
+  pollfd ready{.fd = stream, .events = POLLIN, .revents = 0};
+  int answer = 0;
+  do {
+    if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+    answer = ::poll(&ready, 1, kMilliseconds);
+  } while (answer == 0 || (answer < 0 && errno == EINTR));
+}
+
+/// Sends what comes out of `stream` to `sink`.
+void read_stream(int stream, const std::stop_token& stop, const BodySink& sink) {
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
+  bool is_empty = true;
+  while (true) {
+    wait_until_readable(stream, stop);
+    const ssize_t n = ::read(stream, buffer.get(), kReadSize);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
+    if (n < 0) throw system_error("cannot read " + std::string(kStandardInput), errno);
+    if (n == 0) break;
+    is_empty = false;
+    sink({buffer.get(), static_cast<std::size_t>(n)});
+  }
+  if (!is_empty) return;
+  throw Error(ErrorCode::integrity, std::string(kStandardInput) + " is empty",
+              "see what the command in front of the '|' says");
+}
+
+/// `read` sends the bytes to a sink.
+template <typename Read>
+Archive read_into(ArchiveSink sink, const Read& read) {
   Sha256 hash;
   std::uint64_t size = 0;
-  read_all(file.get(), path, context.stop, [&](std::span<const std::byte> bytes) {
+  read([&](std::span<const std::byte> bytes) {
     hash.update(bytes);
     sink(bytes);
     size += bytes.size();
@@ -252,7 +283,19 @@ Provenance fetch_from_archive(const WebSource& source, const FetchContext& conte
 Provenance fetch_from_archive(const PathSource& source, const FetchContext& context,
                               SandboxedExtractor& extraction) {
   return stream_archive(source.name, source.sha256, context, extraction, [&] {
-    return read_file(source.path.string(), context, ArchiveSink(extraction, context, nullptr));
+    const std::string path = source.path.string();
+    const Fd file = open_archive(path, context);
+    return read_into(ArchiveSink(extraction, context, nullptr),
+                     [&](const BodySink& sink) { read_all(file.get(), path, context.stop, sink); });
+  });
+}
+
+Provenance fetch_from_archive(const OpenStream& source, const FetchContext& context,
+                              SandboxedExtractor& extraction) {
+  return stream_archive(std::string(kStandardInput), source.sha256, context, extraction, [&] {
+    return read_into(ArchiveSink(extraction, context, nullptr), [&](const BodySink& sink) {
+      read_stream(source.descriptor, context.stop, sink);
+    });
   });
 }
 
@@ -272,6 +315,20 @@ ArchiveKind archive_kind(const std::filesystem::path& path) {
     if (error.code() != ErrorCode::integrity) throw;
     return ArchiveKind::artifacts;
   }
+}
+
+Fd keep_stream(int stream, const Unpacking& unpacking) {
+  const std::string name(kStandardInput);
+  RunningOperation operation(&unpacking.progress,
+                             {.name = "reading", .subject = name, .unit = ProgressUnit::bytes});
+  Fd file = unpacking.make_file();
+  std::uint64_t size = 0;
+  read_stream(stream, unpacking.stop, [&](std::span<const std::byte> bytes) {
+    pwrite_all(file.get(), bytes, size, name);
+    operation.add(bytes.size());
+    size += bytes.size();
+  });
+  return file;
 }
 
 Fd unpack_archive(Fd file, const std::filesystem::path& path, const Unpacking& unpacking) {

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <stop_token>
 
 #include "base/files.h"
+#include "pyro/digest.h"
 #include "pyro/limits.h"
 #include "pyro/progress.h"
 #include "pyro/source.h"
@@ -15,12 +17,20 @@
 
 namespace pyro {
 
+/// A descriptor that can be read once, such as a pipe.
+struct OpenStream {
+  int descriptor = -1;
+  std::optional<Digest> sha256 = {};  ///< The pinned digest of what comes out of it.
+};
+
 /// Streams an archive into `extraction`. Returning means that it has the pinned digest, if one is
 /// pinned.
 /// @throws Error
 [[nodiscard]] Provenance fetch_from_archive(const WebSource& source, const FetchContext& context,
                                             SandboxedExtractor& extraction);
 [[nodiscard]] Provenance fetch_from_archive(const PathSource& source, const FetchContext& context,
+                                            SandboxedExtractor& extraction);
+[[nodiscard]] Provenance fetch_from_archive(const OpenStream& source, const FetchContext& context,
                                             SandboxedExtractor& extraction);
 
 /// The content of a file that is named as a source.
@@ -43,6 +53,10 @@ struct Unpacking {
   ProgressListener& progress;
   std::stop_token stop;
 };
+
+/// A file with all that comes out of `stream`.
+/// @throws Error(integrity) for an empty one; (filesystem, interrupted)
+[[nodiscard]] Fd keep_stream(int stream, const Unpacking& unpacking);
 
 /// `file` itself unless it is compressed; else the unpacked content, from an extractor of its own.
 /// `path` is its name in errors.

@@ -219,7 +219,8 @@ ChosenSource choose(const Environment& environment, const PathSource& local) {
   return ArtifactDirectory{local.path};
 }
 
-ChosenSource source_at(const Environment& environment, const Location& location) {
+std::optional<ChosenSource> source_at(const Environment& environment, const Location& location) {
+  if (std::holds_alternative<StandardInputSource>(location)) return std::nullopt;
   if (const auto* const layout = std::get_if<LayoutSource>(&location)) return LayoutImage{*layout};
   const auto* const local = std::get_if<PathSource>(&location);
   ChosenSource chosen =
@@ -233,6 +234,7 @@ ChosenSource source_at(const Environment& environment, const Location& location)
 }  // namespace
 
 EnvironmentSource EnvironmentSource::parse(std::string_view text) {
+  if (text == kStandardInputUrl) return {.source_url = std::string(text)};
   if (consume_registry_scheme(text)) return in_registry(text);
   if (is_path(text)) return on_disk(text);
   if (is_url(text)) return behind_url(text);

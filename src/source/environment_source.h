@@ -7,6 +7,7 @@
 
 #include "pyro/catalog.h"
 #include "pyro/progress.h"
+#include "source/archive_source.h"
 #include "source/directory_source.h"
 #include "source/image_source.h"
 
@@ -23,11 +24,11 @@ struct ArtifactDirectory {
 };
 
 using ChosenSource = std::variant<BundledProfile, RegistrySource, ArtifactDirectory, LayoutImage,
-                                  WebSource, PathSource>;
+                                  WebSource, PathSource, OpenStream>;
 
 /// The first source of `environment`: the runtime bundle, a registry, a URL or path. With a pin,
 /// the first source that can prove it: a bundle is skipped with a warning. Nothing without a
-/// source.
+/// source, and for one that was standard input.
 /// @throws Error(failed) for a bundle of another platform; (integrity) when no source can prove the
 /// pin.
 [[nodiscard]] std::optional<ChosenSource> choose_source(

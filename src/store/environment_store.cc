@@ -97,6 +97,15 @@ EnvironmentStatus EnvironmentStore::pull(std::string_view name, const PullOption
   return inspect(name);
 }
 
+Environment EnvironmentStore::add_from(int descriptor, const NewEnvironment& environment,
+                                       const UserCatalog& catalog, const PullOptions& options) {
+  const Environment entry = catalog.check(environment, options_.catalog, options.stop);
+  install(options_, entry,
+          {.mode = PullMode::force, .progress = options.progress, .stop = options.stop},
+          OpenStream{.descriptor = descriptor, .sha256 = entry.source_sha256});
+  return catalog.add(environment, options_.catalog, options.stop);
+}
+
 std::vector<UpdateStatus> EnvironmentStore::updates(const std::stop_token& stop,
                                                     ProgressListener* progress) const {
   ImageLookup lookup(options_.network, stop, progress);

@@ -219,6 +219,16 @@ OpenLayout EnvironmentStore::open_layout(const std::filesystem::path& path,
                                       unpacking_in(options_, listener, stop)));
 }
 
+OpenLayout EnvironmentStore::open_layout(int descriptor, const std::stop_token& stop,
+                                         ProgressListener* progress) const {
+  ProgressListener silence;
+  const Unpacking unpacking =
+      unpacking_in(options_, progress != nullptr ? *progress : silence, stop);
+  const std::filesystem::path name(kStandardInput);
+  return OpenLayout(std::make_shared<const ImageLayout>(
+      unpack_archive(keep_stream(descriptor, unpacking), name, unpacking), name));
+}
+
 std::vector<LayoutEnvironment> OpenLayout::environments() const {
   return list_environments(*files_);
 }

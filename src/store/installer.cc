@@ -130,6 +130,13 @@ class Pull {
 
  private:
   [[noreturn]] void refuse_without_source() const {
+    if (environment_.location &&
+        std::holds_alternative<StandardInputSource>(*environment_.location)) {
+      throw Error(ErrorCode::not_found,
+                  "environment '" + environment_.name + "' was read from standard input",
+                  "add it again: COMMAND | pyro env add " + environment_.name +
+                      (is_container() ? " - --container --force" : " - --force"));
+    }
     if (find_installation(layout_, environment_)) {
       throw Error(ErrorCode::not_found,
                   "environment '" + environment_.name +
@@ -205,6 +212,12 @@ class Pull {
     });
   }
 
+  InstalledEnvironment install_from(const OpenStream& source) {
+    return fetch([&](const FetchContext& context, SandboxedExtractor& extraction) {
+      return fetch_from_archive(source, context, extraction);
+    });
+  }
+
   /// An archive without artifacts may be an image layout. Not if the archive is pinned. Of a
   /// container any other archive is the root file system itself.
   InstalledEnvironment install_from(const PathSource& source) {
@@ -259,6 +272,10 @@ class Pull {
   }
 
   void learn(const TargetsMissing& missing) {
+    if (std::holds_alternative<OpenStream>(*source_)) {
+      throw Error(ErrorCode::integrity, missing.what(),
+                  "standard input can be read once only: save the archive in a file, and add that");
+    }
     if (++rereads_ > kMaxRereads) throw missing;
     targets_.insert(targets_.end(), missing.targets().begin(), missing.targets().end());
     progress_.note("reading " + environment_.name + " once more: " +
@@ -341,7 +358,7 @@ Unpacking unpacking_in(const StoreOptions& options, ProgressListener& progress,
 }
 
 InstalledEnvironment install(const StoreOptions& options, const Environment& environment,
-                             const PullOptions& pull, std::optional<LayoutImage> image) {
+                             const PullOptions& pull, std::optional<ChosenSource> source) {
   require_compatible(environment);
   const Stores stores(options, warn_of(options, pull));
   stores.cache().check_root();
@@ -350,7 +367,7 @@ InstalledEnvironment install(const StoreOptions& options, const Environment& env
     if (auto installed = find_satisfying(environment, stores, pull)) return *installed;
   }
   try {
-    return Pull(options, stores, environment, pull, std::move(image)).run();
+    return Pull(options, stores, environment, pull, std::move(source)).run();
   } catch (Error& error) {
     if (error.code() == ErrorCode::not_found) throw;
     error.add_context("cannot install " + environment.name);

@@ -7,7 +7,7 @@
 #include "pyro/environment_store.h"
 #include "pyro/progress.h"
 #include "source/archive_source.h"
-#include "source/image_source.h"
+#include "source/environment_source.h"
 
 namespace pyro {
 
@@ -15,10 +15,10 @@ namespace pyro {
 [[nodiscard]] Unpacking unpacking_in(const StoreOptions& options, ProgressListener& progress,
                                      const std::stop_token& stop);
 
-/// Implements EnvironmentStore::ensure_installed(). `image` replaces the source of the entry and
+/// Implements EnvironmentStore::ensure_installed(). `source` replaces the source of the entry and
 /// the runtime bundle; the pins of the entry still apply.
 InstalledEnvironment install(const StoreOptions& options, const Environment& environment,
                              const PullOptions& pull,
-                             std::optional<LayoutImage> image = std::nullopt);
+                             std::optional<ChosenSource> source = std::nullopt);
 
 }  // namespace pyro

@@ -149,7 +149,7 @@ std::vector<std::string> without_scaffolding(std::vector<std::string> lines) {
   std::erase_if(lines, [](const std::string& line) {
     const std::string name = line.substr(0, line.find(' '));
     return name == "locks" || name.starts_with("locks/") || name == "staging" ||
-           name == "partial" || name == "linux-x86_64" || name == "used" ||
+           name == "partial" || name == "linux-x86_64" || name == "containers" || name == "used" ||
            name.starts_with("used/");
   });
   return lines;

@@ -1,7 +1,12 @@
 // pyro env add: adds an environment to the user's catalog.
+#include <unistd.h>
+
+#include <memory>
+#include <optional>
 #include <string>
 
 #include "cli/commands/commands.h"
+#include "cli/progress.h"
 #include "front/text.h"
 #include "pyro/user_catalog.h"
 
@@ -22,6 +27,8 @@ class AddCommand : public Command {
                    "The description in 'pyro env list'");
     arguments.flag("--force", wanted_.replace,
                    "Replace an earlier entry of this name, or hide a\nbuilt-in one");
+    progress_.declare(arguments);
+    arguments.size("--max-size", max_size_, "Accept a root file system up to SIZE (default 64GiB)");
     declare_json(arguments);
   }
 
@@ -40,16 +47,31 @@ class AddCommand : public Command {
     const Environment* const before = context.store.catalog.find(wanted_.name);
     const bool serves_on = before != nullptr && before->version == wanted_.version &&
                            EnvironmentStore(context.store).inspect(wanted_.name).installed;
-    const Environment added = catalog.add(wanted_, context.store.catalog, context.stop);
+    const bool is_stream = wanted_.source.source_url == kStandardInputUrl;
+    const Environment added = is_stream ? add_standard_input(context, catalog)
+                                        : catalog.add(wanted_, context.store.catalog, context.stop);
     if (json()) {
       context.out.write(render_json(added_payload(added, before != nullptr)));
     } else {
-      tell(context, added, serves_on);
+      tell(context, added, is_stream ? "" : how_to_pull(added, serves_on));
     }
     return kDone;
   }
 
  private:
+  /// Installs at once what cannot be read again.
+  Environment add_standard_input(Context& context, const UserCatalog& catalog) const {
+    if (is_terminal(STDIN_FILENO)) {
+      throw Error(ErrorCode::usage, "standard input is a terminal, and not an archive",
+                  "docker export CONTAINER | pyro env add " + wanted_.name + " - --container");
+    }
+    if (max_size_) context.store.limits.rootfs_bytes = *max_size_;
+    const auto view = progress_.make_view(context);
+    const ClearAtEnd clear(view.get());
+    return EnvironmentStore(context.store)
+        .add_from(STDIN_FILENO, wanted_, catalog, {.progress = view.get(), .stop = context.stop});
+  }
+
   static std::optional<Digest> parse_checksum(std::string_view text) {
     return text.starts_with("sha256:") ? Digest::parse(text) : Digest::parse_hex(text);
   }
@@ -75,16 +97,20 @@ class AddCommand : public Command {
   }
 
   /// `serves_on`: an install of this name and version stays in use until it is replaced.
-  static void tell(const Context& context, const Environment& added, bool serves_on) {
-    const std::string name = printable(added.name);
-    const std::string pull = "'pyro env pull " + std::string(serves_on ? "--force " : "") + name;
-    context.err.try_write("added " + name + " to " + printable(added.catalog_file->string()) +
-                          '\n' + pull +
-                          (serves_on ? "' replaces what is installed\n" : "' installs it\n"));
+  static std::string how_to_pull(const Environment& added, bool serves_on) {
+    return "'pyro env pull " + std::string(serves_on ? "--force " : "") + printable(added.name) +
+           (serves_on ? "' replaces what is installed\n" : "' installs it\n");
+  }
+
+  static void tell(const Context& context, const Environment& added, const std::string& next) {
+    context.err.try_write("added " + printable(added.name) + " to " +
+                          printable(added.catalog_file->string()) + '\n' + next);
   }
 
   NewEnvironment wanted_;
   bool is_container_ = false;
+  ProgressArguments progress_;
+  std::optional<std::uint64_t> max_size_;
 };
 
 }  // namespace
@@ -109,6 +135,9 @@ constinit const CommandEntry kAddCommand{
         "  oci-archive:FILE[:TAG]    an OCI image layout in a tar\n"
         "  docker-archive:FILE[:TAG] an archive of 'docker save'; TAG is a full name, as in "
         "team/env:1\n"
+        "  -                         standard input: an archive, installed at once, as it cannot "
+        "be read\n"
+        "                            again\n"
         "  anything else             an image in a registry: "
         "HOST[:PORT]/REPOSITORY[:TAG][@DIGEST],\n"
         "                            optionally with the prefix docker://\n"
@@ -120,6 +149,7 @@ constinit const CommandEntry kAddCommand{
     .examples =
         "  pyro env add tool:1 ghcr.io/team/tool:1.4 --description 'What we build with'\n"
         "  pyro env add mine ./out && pyro run mine -- uname -a\n"
+        "  docker export app | pyro env add app - --container && pyro run app -- /bin/ls\n"
         "  pyro env add nightly https://example.org/vm.tar.zst --sha256 \"$sum\" --force\n",
     .make = make_command<AddCommand>,
 };

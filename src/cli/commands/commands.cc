@@ -53,6 +53,7 @@ Cell status_cell(const EnvironmentStatus& status) {
   if (status.outdated) return {"differs from pin", Colour::yellow};
   if (status.installed) return {"installed", Colour::green};
   if (!status.environment.compatible()) return {"incompatible", Colour::red};
+  if (status.environment.source_url == kStandardInputUrl) return {"unavailable", Colour::red};
   return {"available", Colour::dim};
 }
 

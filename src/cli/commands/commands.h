@@ -61,7 +61,7 @@ class BatchResult {
   int exit_code_ = kDone;
 };
 
-/// "available", "installed", "differs from pin" or "incompatible".
+/// "available", "unavailable", "installed", "differs from pin" or "incompatible".
 [[nodiscard]] Cell status_cell(const EnvironmentStatus& status);
 
 }  // namespace pyro::cli

@@ -1,4 +1,6 @@
 // pyro env import: installs environments from a file.
+#include <unistd.h>
+
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -32,8 +34,10 @@ class ImportCommand : public Command {
     view_ = progress_.make_view(context);
     EnvironmentStore store(context.store);
     BatchResult results(context);
-    const OpenLayout opened = store.open_layout(layout, context.stop, view_.get());
-    results.for_each(names_in(opened, layout, names),
+    const bool is_stream = layout == kStandardInputUrl;
+    const OpenLayout opened = is_stream ? store.open_layout(STDIN_FILENO, context.stop, view_.get())
+                                        : store.open_layout(layout, context.stop, view_.get());
+    results.for_each(names_in(opened, is_stream ? std::string(kStandardInput) : layout, names),
                      [&](const std::string& name) { return import(context, store, opened, name); });
     if (json()) context.out.write(render_json(results.payloads()));
     return results.exit_code();
@@ -41,9 +45,9 @@ class ImportCommand : public Command {
 
  private:
   void require_sense(const std::string& layout, const Words& names) const {
-    if (layout == "-") {
-      throw Error(ErrorCode::usage,
-                  "'-': an image layout is read here and there, which takes a file");
+    if (layout == kStandardInputUrl && is_terminal(STDIN_FILENO)) {
+      throw Error(ErrorCode::usage, "standard input is a terminal, and not an export",
+                  "ssh HOST pyro env export NAME -o - | pyro env import -");
     }
     if (as_ && names.size() > 1) {
       throw Error(ErrorCode::usage,
@@ -122,13 +126,14 @@ constinit const CommandEntry kImportCommand{
         "image itself.\n"
         "The catalog entry in an export is added to $XDG_CONFIG_HOME/pyro/catalog.d/user.json if "
         "the catalog\n"
-        "does not have the name. The file may be compressed with gzip, zstd, xz or bzip2. Prints "
-        "the\n"
-        "directory of each environment, one per line.\n",
+        "does not have the name. The file may be compressed with gzip, zstd, xz or bzip2; '-' is "
+        "standard\n"
+        "input. Prints the directory of each environment, one per line.\n",
     .examples =
         "  pyro env import debian.tar\n"
         "  pyro env import pyro.tar debian:12-build\n"
-        "  pyro env import image.tar --as debian:12\n",
+        "  pyro env import image.tar --as debian:12\n"
+        "  ssh host pyro env export debian:12 -o - | pyro env import -\n",
     .make = make_command<ImportCommand>,
 };
 

@@ -32,6 +32,7 @@ std::string remote_source(const Environment& environment) {
     return *environment.oci_registry + '/' + *environment.oci_repository + (is_digest ? "@" : ":") +
            *environment.oci_reference;
   }
+  if (environment.source_url == kStandardInputUrl) return std::string(kStandardInput);
   return environment.source_url ? public_url(*environment.source_url) : "none";
 }
 

@@ -105,11 +105,13 @@ constinit const CommandEntry kListCommand{
         "or\n"
         "nothing proves that this is the pinned one; the next pull replaces it), incompatible "
         "(needs another\n"
-        "version of pyro). SIZE is disk space. --outdated lists only installed environments with a "
-        "newer\n"
-        "image in the registry; 'pyro env pull --force' installs it. Environments that are pinned "
-        "by digest\n"
-        "need no request. With --json, --outdated lists all installed environments.\n"
+        "version of pyro), unavailable (was read from standard input, and the install was "
+        "removed). SIZE is\n"
+        "disk space. --outdated lists only installed environments with a newer image in the "
+        "registry;\n"
+        "'pyro env pull --force' installs it. Environments that are pinned by digest need no "
+        "request. With\n"
+        "--json, --outdated lists all installed environments.\n"
         "'pyro env ls' is the same command.\n",
     .examples =
         "  pyro env list\n"
