@@ -6,7 +6,7 @@ SECONDS ?= 60
 .PHONY: help pyro demo test smoke-daily-loop hostile hostile-mutants crash fuzz check bench deb deb-test wheel install install-kernel clean
 
 help:
-	@echo 'make demo     build pyro and a real environment, pull it from a real registry'
+	@echo 'make demo     build pyro and a real environment, pull it from a real registry, boot it'
 	@echo 'make test     build everything and run all tests'
 	@echo 'make smoke-daily-loop  prepare, run, replace, prepare again, with a real guest'
 	@echo 'make hostile  run the catalogue of faults, and print what became of each'
