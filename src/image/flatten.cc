@@ -2,7 +2,6 @@
 #include "image/flatten.h"
 
 #include <algorithm>
-#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,6 +10,7 @@
 #include "base/text.h"
 #include "image/ext4_writer.h"
 #include "image/layers.h"
+#include "pyro/digest.h"
 #include "pyro/error.h"
 #include "stream/artifacts.h"
 #include "stream/decompress.h"
@@ -93,23 +93,69 @@ class Content final : public DataSink {
   FileSystemWriter& writer_;
 };
 
+/// Finds out whether the members of a tar are those of an archive of images, as `docker save` and
+/// others write it: it would boot into nothing, too.
+class ImageArchiveCheck {
+ public:
+  /// @throws Error(integrity) at the first file, where that tells
+  void add(const TarMember& member) {
+    if (member.type != TarMember::Type::file) return;
+    const std::string_view path = without_dot(member.path);
+    const bool is_first = !std::exchange(has_files_, true);
+    has_blobs_ = has_blobs_ || is_blob(path);
+    has_index_ = has_index_ || path == "oci-layout" || path == "manifest.json";
+    if (is_first && has_blobs_) refuse();
+  }
+
+  /// @throws Error(integrity)
+  void finish() const {
+    if (has_blobs_ && has_index_) refuse();
+  }
+
+ private:
+  static std::string_view without_dot(std::string_view path) {
+    return path.starts_with("./") ? path.substr(2) : path;
+  }
+
+  /// "blobs/sha256/HEX", "HEX.json", "HEX/layer.tar", "sha256:HEX"
+  static bool is_blob(std::string_view path) {
+    constexpr std::size_t kHexDigits = 64;
+    for (const std::string_view prefix : {"blobs/sha256/", "sha256:"}) {
+      if (path.starts_with(prefix)) path.remove_prefix(prefix.size());
+    }
+    return Digest::parse_hex(path.substr(0, kHexDigits)).has_value();
+  }
+
+  [[noreturn]] static void refuse() {
+    throw Error(ErrorCode::integrity, "it is an archive of images, not a root file system",
+                "images are found in a file: save it, and add that");
+  }
+
+  bool has_files_ = false;
+  bool has_blobs_ = false;
+  bool has_index_ = false;
+};
+
 /// One layer, from its compressed bytes to entries and contents.
 class TarLayer {
  public:
   TarLayer(LayerStream& stream, Checksums checksums, OutputRing& ring, UnpackedBytes& unpacked)
       : decompressor_(open_decompressor([&stream] { return stream.next(); }, ring, checksums)),
         unpacked_(unpacked),
-        must_have_end_(checksums == Checksums::check),
+        is_archive_(checksums == Checksums::check),
         tar_([this] { return next_block(); }) {}
 
   void read_into(Layers& layers, FileSystemWriter& writer) {
     layers.begin_layer();
+    ImageArchiveCheck images;
     while (auto member = tar_.next()) {
+      if (is_archive_) images.add(*member);
       const std::uint64_t size = member->size;
       const LayerEntry entry = entry_of(std::move(*member), tar_.attributes());
       if (layers.add(entry)) write_content(entry.path, size, writer);
     }
-    if (must_have_end_ && !tar_.has_end()) {
+    images.finish();
+    if (is_archive_ && !tar_.has_end()) {
       throw Error(ErrorCode::integrity, "it is cut off: nothing marks its end");
     }
     tar_.finish();
@@ -140,26 +186,19 @@ class TarLayer {
 
   std::unique_ptr<Decompressor> decompressor_;
   UnpackedBytes& unpacked_;
-  const bool must_have_end_;  // of bytes that are compared with no digest
-  TarReader tar_;             // last: it reads from the others
+  const bool is_archive_;  // of its own: compared with no digest
+  TarReader tar_;          // last: it reads from the others
 };
 
-/// What would boot into nothing: an environment's image, or an archive of images.
-void refuse_other_kinds(const Tree& tree) {
-  const auto has_files = [&](std::string_view one, std::string_view other) {
-    return std::ranges::all_of(std::array{one, other}, [&](std::string_view name) {
-      const EntryId entry = tree.find(Tree::kRoot, name);
-      return entry != kNone && tree.inode_of(entry).type == InodeType::file;
-    });
+/// An environment's image would boot into nothing.
+void refuse_environment(const Tree& tree) {
+  const auto has_file = [&](std::size_t kind) {
+    const EntryId entry = tree.find(Tree::kRoot, kArtifactKinds[kind].name);
+    return entry != kNone && tree.inode_of(entry).type == InodeType::file;
   };
-  if (has_files(kArtifactKinds[kKernel].name, kArtifactKinds[kRootfs].name)) {
-    throw Error(ErrorCode::integrity, "it is an environment, not a container image",
-                "it has a kernel of its own: add it without --container");
-  }
-  if (has_files("oci-layout", "index.json") || has_files("manifest.json", "repositories")) {
-    throw Error(ErrorCode::integrity, "it is an archive of images, not a root file system",
-                "images are found in a file: save it, and add that");
-  }
+  if (!has_file(kKernel) || !has_file(kRootfs)) return;
+  throw Error(ErrorCode::integrity, "it is an environment, not a container image",
+              "it has a kernel of its own: add it without --container");
 }
 
 }  // namespace
@@ -172,7 +211,7 @@ FinishedFileSystem flatten_layers(LayerStream& layers, int file, const Extractio
   while (const auto form = layers.next_layer()) {
     TarLayer(layers, form->checksums, ring, unpacked).read_into(merged, writer);
   }
-  refuse_other_kinds(merged.tree());
+  refuse_environment(merged.tree());
   return writer.finish(merged.tree(), {});
 }
 

@@ -213,15 +213,28 @@ TEST(Flatten, RefusesArchiveCutOffBetweenTwoMembers) {
   EXPECT_EQ(refusal_of_tars({cut}, {}, Checksums::leave), "");
 }
 
+// At the first file where possible: what follows it is not even read.
 TEST(Flatten, RefusesArchiveOfImages) {
-  const std::string_view what = "it is an archive of images, not a root file system";
-  EXPECT_THAT(
-      refusal_of_tars({TarBuilder().file("oci-layout", "{}").file("index.json", "{}").finish()}),
-      HasSubstr(what));
-  EXPECT_THAT(refusal_of_tars(
-                  {TarBuilder().file("manifest.json", "[]").file("repositories", "{}").finish()}),
-              HasSubstr(what));
-  EXPECT_EQ(refusal_of_tars({TarBuilder().file("manifest.json", "[]").finish()}), "");
+  const std::string hex(64, 'a');
+  const auto blob_first = [&](const std::string& name) {
+    return TarBuilder().directory("blobs").file(name, "{}").unfinished() + "no header";
+  };
+  const std::string blob_last =
+      TarBuilder().file("manifest.json", "[]").file(hex + ".json", "{}").finish();
+  for (const std::string& tar :
+       {blob_first("blobs/sha256/" + hex), blob_first("./blobs/sha256/" + hex),
+        blob_first(hex + "/layer.tar"), blob_first("sha256:" + hex), blob_last}) {
+    EXPECT_THAT(refusal_of_tars({tar}), HasSubstr("it is an archive of images"));
+  }
+  EXPECT_EQ(refusal_of_tars({blob_last}, {}, Checksums::leave), "") << "a layer may hold one";
+}
+
+TEST(Flatten, TakesFilesOfArchiveOfImagesAmongOthers) {
+  const std::string blob = "blobs/sha256/" + std::string(64, 'a');
+  EXPECT_EQ(refusal_of_tars({TarBuilder().file("etc/a", "1").file(blob, "{}").finish()}), "");
+  EXPECT_EQ(
+      refusal_of_tars({TarBuilder().file("manifest.json", "[]").file("oci-layout", "{}").finish()}),
+      "");
 }
 
 TEST(Flatten, ErrorNamesThePath) {

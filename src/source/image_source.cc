@@ -149,10 +149,11 @@ void require_pinned(const std::optional<Digest>& pin, const ResolvedImage& image
 }
 
 std::optional<LayoutImage> image_in_archive(const std::filesystem::path& archive,
-                                            const Unpacking& unpacking) {
+                                            const Unpacking* unpacking) {
   Fd file;
   try {
-    file = unpack_archive(open_layout(archive), archive, unpacking);
+    file = open_layout(archive);
+    if (unpacking != nullptr) file = unpack_archive(std::move(file), archive, *unpacking);
     if (transport_in(TarIndex(file.get(), archive), file.get()).empty()) return std::nullopt;
   } catch (const Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;

@@ -97,10 +97,11 @@ struct LayoutImage {
   std::optional<Digest> digest = {};  ///< Of its manifest or index; takes precedence over the tag.
 };
 
-/// The image in an archive, opened; nothing when the archive holds no images or cannot be read.
+/// The image in an archive, opened; nothing when the archive holds no images or cannot be read, and
+/// for a compressed one without `unpacking`.
 /// @throws Error(integrity) for damaged images; (interrupted)
 [[nodiscard]] std::optional<LayoutImage> image_in_archive(const std::filesystem::path& archive,
-                                                          const Unpacking& unpacking);
+                                                          const Unpacking* unpacking);
 
 /// Unpacks a compressed layout.
 /// @throws Error as ImageLayout and unpack_archive()

@@ -218,21 +218,21 @@ class Pull {
     });
   }
 
-  /// An archive without artifacts may be an image layout. Not if the archive is pinned. Of a
-  /// container any other archive is the root file system itself.
+  /// An archive without artifacts, or without a root file system, may be an image layout. Not if
+  /// the archive is pinned. In a plain tar the names tell that at once; a compressed one is
+  /// unpacked for them when it is nothing else.
   InstalledEnvironment install_from(const PathSource& source) {
     std::optional<LayoutImage> image;
-    if (is_container() && !is_pinned(environment_)) {
-      image = image_in_archive(source.path, unpacking_);
-      if (image) return install_from(*image);
-    }
+    const bool may_be_image = !is_pinned(environment_);
+    if (is_container() && may_be_image) image = image_in_archive(source.path, nullptr);
+    if (image) return install_from(*image);
     try {
       return fetch([&](const FetchContext& context, SandboxedExtractor& extraction) {
         return fetch_from_archive(source, context, extraction);
       });
     } catch (const Error& error) {
-      if (error.code() == ErrorCode::integrity && !is_container() && !is_pinned(environment_)) {
-        image = image_in_archive(source.path, unpacking_);
+      if (error.code() == ErrorCode::integrity && may_be_image) {
+        image = image_in_archive(source.path, &unpacking_);
       }
       if (!image) throw;
     }

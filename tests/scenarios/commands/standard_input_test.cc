@@ -189,7 +189,7 @@ INSTANTIATE_TEST_SUITE_P(
                  {"archive standard input"}},
         BadInput{
             "ImageArchive",
-            [] { return TarBuilder().file("oci-layout", "{}").file("index.json", "{}").finish(); },
+            [] { return TarBuilder().file("blobs/sha256/" + std::string(64, 'a'), "{}").finish(); },
             {"--container"},
             5,
             {"it is an archive of images", "save it"}},

@@ -170,7 +170,9 @@ TEST_F(ContainerImageTest, EverySourceGivesTheSameBytes) {
   pyro_ok({"env", "add", "layout", "--container", from});
   pyro_ok({"env", "add", "archive", "--container", archive});
   pyro_ok({"env", "add", "docker", "--container", docker});
-  for (const char* const name : {"layout", "archive", "docker"}) {
+  write_file(dir_ / "docker.tar.gz", compress(read_file(dir_ / "docker.tar"), Compression::gzip));
+  pyro_ok({"env", "add", "packed", "--container", (dir_ / "docker.tar.gz").string()});
+  for (const char* const name : {"layout", "archive", "docker", "packed"}) {
     pyro_ok({"env", "pull", name});
     EXPECT_TRUE(holds(rootfs(std::string(name) + "-1.0.0"), expected)) << name;
   }
@@ -180,7 +182,8 @@ TEST_F(ContainerImageTest, InstallsRootFileSystemFromTar) {
   const std::string tar = TarBuilder().directory("etc").file("etc/a", "1").finish();
   write_file(dir_ / "rootfs.tar.zst", compress(tar, Compression::zstd));
   pyro_ok({"env", "add", "mine", "--container", (dir_ / "rootfs.tar.zst").string()});
-  pyro_ok({"env", "pull", "mine"});
+  EXPECT_THAT(pyro_ok({"-v", "env", "pull", "mine"}).err, ::testing::Not(HasSubstr("unpacking")))
+      << "it is read once";
   EXPECT_EQ(run({.argv = {"/sbin/debugfs", "-R", "cat /etc/a", rootfs("mine-1.0.0").string()}}).out,
             "1");
 }
