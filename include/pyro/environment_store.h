@@ -240,7 +240,8 @@ class EnvironmentStore {
   EnvironmentStatus pull(std::string_view name, const PullOptions& options = {});
 
   /// Installs the archive that comes out of `descriptor`, such as a pipe, and then adds the entry,
-  /// whose source is EnvironmentSource::parse("-"), to `catalog`. On failure neither is there.
+  /// whose source is EnvironmentSource::parse("-"), to `catalog`. On failure both are as they were;
+  /// only where another process takes the entry's place meanwhile, the install stays, for a prune.
   /// @throws Error as UserCatalog::add(), before anything is read; else as pull()
   Environment add_from(int descriptor, const NewEnvironment& environment,
                        const UserCatalog& catalog, const PullOptions& options = {});

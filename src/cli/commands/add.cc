@@ -38,7 +38,8 @@ class AddCommand : public Command {
     if (wanted_.base && !is_container_) {
       throw Error(ErrorCode::usage, "'--base' is for container images: add '--container'");
     }
-    wanted_.source = EnvironmentSource::parse(with_home(operands[1], context.variables));
+    const auto view = progress_.make_view(context);
+    wanted_.source = parse_source(with_home(operands[1], context.variables), view.get());
     if (wanted_.source_sha256 && !wanted_.source.source_url) {
       throw Error(ErrorCode::usage, "'--sha256' is for archives",
                   "pin an image by its digest: REFERENCE@sha256:...");
@@ -48,7 +49,7 @@ class AddCommand : public Command {
     const bool serves_on = before != nullptr && before->version == wanted_.version &&
                            EnvironmentStore(context.store).inspect(wanted_.name).installed;
     const bool is_stream = wanted_.source.source_url == kStandardInputUrl;
-    const Environment added = is_stream ? add_standard_input(context, catalog)
+    const Environment added = is_stream ? add_standard_input(context, catalog, view.get())
                                         : catalog.add(wanted_, context.store.catalog, context.stop);
     if (json()) {
       context.out.write(render_json(added_payload(added, before != nullptr)));
@@ -59,17 +60,26 @@ class AddCommand : public Command {
   }
 
  private:
+  /// The names in a large archive take a while to read.
+  static EnvironmentSource parse_source(const std::string& text, ProgressView* view) {
+    const bool is_on_disk = text != kStandardInputUrl && text.find("://") == text.npos;
+    const ClearAtEnd clear(view);
+    const RunningOperation operation(is_on_disk ? view : nullptr,
+                                     {.name = "looking at", .subject = text});
+    return EnvironmentSource::parse(text);
+  }
+
   /// Installs at once what cannot be read again.
-  Environment add_standard_input(Context& context, const UserCatalog& catalog) const {
+  Environment add_standard_input(Context& context, const UserCatalog& catalog,
+                                 ProgressView* view) const {
     if (is_terminal(STDIN_FILENO)) {
       throw Error(ErrorCode::usage, "standard input is a terminal, and not an archive",
                   "docker export CONTAINER | pyro env add " + wanted_.name + " - --container");
     }
     if (max_size_) context.store.limits.rootfs_bytes = *max_size_;
-    const auto view = progress_.make_view(context);
-    const ClearAtEnd clear(view.get());
+    const ClearAtEnd clear(view);
     return EnvironmentStore(context.store)
-        .add_from(STDIN_FILENO, wanted_, catalog, {.progress = view.get(), .stop = context.stop});
+        .add_from(STDIN_FILENO, wanted_, catalog, {.progress = view, .stop = context.stop});
   }
 
   static std::optional<Digest> parse_checksum(std::string_view text) {

@@ -115,6 +115,14 @@ TEST_F(ProgressLinesTest, ExportAndImportReportTheirOperations) {
               ElementsAre("unpacking " + exported + ".gz"));
 }
 
+TEST_F(ProgressLinesTest, AddReportsThatItLooksAtFiles) {
+  write_file(dir_ / "tool.tar", tar_of(sample()));
+  EXPECT_THAT(operations_of({"env", "add", "mine", file("tool.tar")}),
+              ElementsAre("looking at " + file("tool.tar")));
+  EXPECT_THAT(operations_of({"env", "add", "other", "https://robin:secret@host/tool.tar"}),
+              ElementsAre());
+}
+
 TEST_F(ProgressLinesTest, PullOfDirectoryReportsCopyAndHashOfEachFile) {
   fs::create_directory(dir_ / "environment");
   write_file(dir_ / "environment/vmlinux", sample().kernel);
