@@ -2,6 +2,7 @@
 
 import io
 import os
+import stat
 import struct
 import tarfile
 
@@ -167,3 +168,27 @@ def write_many(path, count, busybox):
             if number % 100 == 0:
                 layer.directory(folder)
             layer.file(f"{folder}/{number:07}", b"%d" % number if number % 10 == 0 else b"", uid=number)
+
+
+def make_tree(top):
+    """What archivers write in forms of their own: long names, holes, large numbers, attributes."""
+    folder = top / ("d" * 120)
+    folder.mkdir(parents=True)
+    for name in ("short", "f" * 101, "g" * 255, "\u00e4", os.fsdecode(b"\xff"), "line\nbreak"):
+        (folder / name).write_text(name.encode("utf-8", "surrogateescape").hex())
+    os.link(folder / "short", folder / ("l" * 150))
+    for length in (99, 100, 101, 300):
+        (folder / f"link-{length}").symlink_to("t" * length)
+    for blocks in ([], [0], [1], [0, 5, 9], list(range(0, 200, 2))):
+        with open(folder / f"holes-{len(blocks)}-{sum(blocks)}", "wb") as file:
+            for block in blocks:
+                file.seek(block * 65_536)
+                file.write(b"data" * 1024)
+            file.truncate(201 * 65_536 + 77)
+    os.mkfifo(folder / "fifo")
+    os.mknod(folder / "device", 0o600 | stat.S_IFBLK, os.makedev(259, 70_000))
+    os.setxattr(folder / "short", "user.text", b"a\0b\xff")
+    os.setxattr(folder / "short", "security.capability", capability(CAP_NET_RAW))
+    for number, name in enumerate(sorted(os.listdir(folder))):
+        os.chown(folder / name, 3_000_000 + number, 4_000_000_000 + number, follow_symlinks=False)
+        os.utime(folder / name, ns=(0, (number * 400_000_000 - 2**31) * 10**9 + number), follow_symlinks=False)
