@@ -1,14 +1,15 @@
 // The initramfs of a machine.
 #include "vm/initramfs.h"
 
-#include <fmt/format.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <iterator>
+#include <string>
 #include <utility>
+
+#include "base/cpio.h"
 
 asm(R"(
   .pushsection .rodata
@@ -62,10 +63,6 @@ std::string archive_of_init() {
   return std::move(archive).finish();
 }
 
-void pad(std::string& bytes) {
-  bytes.append((4 - bytes.size() % 4) % 4, '\0');
-}
-
 }  // namespace
 
 Fd make_initramfs(int initrd) {
@@ -81,24 +78,6 @@ std::string_view guest_program_digest() noexcept {
   return
 #include PYRO_GUEST_PROGRAM_DIGEST
       ;
-}
-
-void CpioArchive::add(std::string_view name, std::uint32_t mode, std::string_view content) {
-  constexpr int kLinks = 1;
-  fmt::format_to(std::back_inserter(bytes_),
-                 "070701{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}{:08X}"
-                 "{:08X}",
-                 ++inode_, mode, 0, 0, kLinks, 0, content.size(), 0, 0, 0, 0, name.size() + 1, 0);
-  bytes_ += name;
-  bytes_ += '\0';
-  pad(bytes_);
-  bytes_ += content;
-  pad(bytes_);
-}
-
-std::string CpioArchive::finish() && {
-  add("TRAILER!!!", 0);
-  return std::move(bytes_);
 }
 
 }  // namespace pyro

@@ -1,5 +1,5 @@
 // Tests of the archives that kernels unpack.
-#include "vm/initramfs.h"
+#include "base/cpio.h"
 
 #include <gtest/gtest.h>
 
