@@ -32,6 +32,11 @@ class Ext4Writer final : public FileSystemWriter {
   void drop(std::span<const FileId> files) override;
   FinishedFileSystem finish(const Tree& tree, const FinishOptions& options) override;
 
+  /// The bytes in front of the metadata so far.
+  [[nodiscard]] std::uint64_t size() const {
+    return std::uint64_t{blocks_.end()} * ext4::kBlockSize;
+  }
+
  private:
   void check_content(std::uint64_t offset, std::uint64_t size) const;
   [[nodiscard]] ext4::Run& run_of(std::uint32_t logical);

@@ -1,4 +1,4 @@
-// Flattens the layers of a container image.
+// Flattens layers.
 #include "image/flatten.h"
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "image/boot_files.h"
 #include "image/ext4_writer.h"
 #include "image/layers.h"
 #include "pyro/digest.h"
@@ -15,6 +16,7 @@
 #include "stream/artifacts.h"
 #include "stream/decompress.h"
 #include "stream/hole_finder.h"
+#include "stream/merged_view.h"
 #include "stream/output_ring.h"
 #include "stream/tar.h"
 
@@ -145,13 +147,15 @@ class TarLayer {
         is_archive_(checksums == Checksums::check),
         tar_([this] { return next_block(); }) {}
 
-  void read_into(Layers& layers, FileSystemWriter& writer) {
+  /// Members of `boot_files`, which may be null, go there.
+  void read_into(Layers& layers, FileSystemWriter& writer, BootFiles* boot_files) {
     layers.begin_layer();
     ImageArchiveCheck images;
     while (auto member = tar_.next()) {
       if (is_archive_) images.add(*member);
       const std::uint64_t size = member->size;
       const LayerEntry entry = entry_of(std::move(*member), tar_.attributes());
+      if (boot_files != nullptr && boot_files->take(entry, size, tar_)) continue;
       if (layers.add(entry)) write_content(entry.path, size, writer);
     }
     images.finish();
@@ -201,18 +205,60 @@ void refuse_environment(const Tree& tree) {
               "it has a kernel of its own: add it without --container");
 }
 
+/// The file system of all layers, up to its metadata.
+class Flattening {
+ public:
+  Flattening(int file, const ExtractionLimits& limits)
+      : writer_(file, limits.rootfs_bytes), merged_(writer_), unpacked_(limits) {}
+
+  void read(LayerStream& layers, BootFiles* boot_files) {
+    while (const auto form = layers.next_layer()) {
+      TarLayer(layers, form->checksums, ring_, unpacked_).read_into(merged_, writer_, boot_files);
+    }
+  }
+  [[nodiscard]] FinishedFileSystem finish(std::uint64_t min_size) {
+    return writer_.finish(merged_.tree(), {.min_size = min_size});
+  }
+
+  [[nodiscard]] const Tree& tree() const { return merged_.tree(); }
+  [[nodiscard]] std::uint64_t content_size() const { return writer_.size(); }
+  [[nodiscard]] OutputRing& ring() { return ring_; }
+
+ private:
+  Ext4Writer writer_;
+  Layers merged_;
+  OutputRing ring_;
+  UnpackedBytes unpacked_;
+};
+
 }  // namespace
 
 FinishedFileSystem flatten_layers(LayerStream& layers, int file, const ExtractionLimits& limits) {
-  Ext4Writer writer(file, limits.rootfs_bytes);
-  Layers merged(writer);
-  OutputRing ring;
-  UnpackedBytes unpacked(limits);
-  while (const auto form = layers.next_layer()) {
-    TarLayer(layers, form->checksums, ring, unpacked).read_into(merged, writer);
+  Flattening flattening(file, limits);
+  flattening.read(layers, nullptr);
+  refuse_environment(flattening.tree());
+  return flattening.finish(0);
+}
+
+std::vector<WrittenArtifact> flatten_distribution(LayerStream& layers,
+                                                  const std::vector<int>& files,
+                                                  const ExtractionLimits& limits,
+                                                  std::uint64_t size) {
+  constexpr std::size_t kRootfsFile = kRootfs * MergedView::kMaxCandidates;
+  Flattening flattening(files[kRootfsFile], limits);
+  BootFiles boot_files;
+  flattening.read(layers, &boot_files);
+  auto artifacts = std::move(boot_files).write(files, limits, flattening.ring());
+  const std::uint64_t content = flattening.content_size();
+  const auto [made, digest] = flattening.finish(size > 0 ? size : content + content / 4);
+  if (size > 0 && made - size >= ext4::kBlockSize) {
+    throw Error(
+        ErrorCode::failed,
+        "its file system takes " + mib(made) + ", more than the " + mib(size) + " asked for",
+        "ask for more, or for none to get a quarter of it as free space");
   }
-  refuse_environment(merged.tree());
-  return writer.finish(merged.tree(), {});
+  artifacts.push_back({.kind = kRootfs, .file = kRootfsFile, .size = made, .digest = digest});
+  return artifacts;
 }
 
 }  // namespace pyro::image

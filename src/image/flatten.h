@@ -1,4 +1,4 @@
-// Layers of a container image in, one file system out.
+// Layers of a container image, or the tree of a distribution, in; one file system out.
 //
 //   layers → [ decompress → tar → layers laid over each other → holes ] → [ file, fs-verity ]
 //            the caller's thread                                          two others
@@ -6,8 +6,12 @@
 // It gets descriptors and opens nothing, so that it can run in a process without access to files.
 #pragma once
 
+#include <cstdint>
+#include <vector>
+
 #include "image/file_system_writer.h"
 #include "pyro/limits.h"
+#include "stream/artifacts.h"
 #include "stream/extract.h"
 
 namespace pyro::image {
@@ -21,5 +25,15 @@ namespace pyro::image {
 /// @throws Error(integrity, filesystem), and whatever `layers` throws
 [[nodiscard]] FinishedFileSystem flatten_layers(LayerStream& layers, int file,
                                                 const ExtractionLimits& limits);
+
+/// Reads the tree of a distribution in the same way, and writes its kernel and initrd
+/// (image/boot_files.h) and a file system of the rest to `files`, which are numbered as in
+/// MergedView. Of the file system's `size`, what the content leaves is free; 0 stands for a quarter
+/// of the content.
+/// @throws Error(failed) when `size` is too small; else as flatten_layers()
+[[nodiscard]] std::vector<WrittenArtifact> flatten_distribution(LayerStream& layers,
+                                                                const std::vector<int>& files,
+                                                                const ExtractionLimits& limits,
+                                                                std::uint64_t size);
 
 }  // namespace pyro::image

@@ -5,10 +5,14 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
+#include <array>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 #include "image/test_image.h"
+#include "stream/merged_view.h"
+#include "support/artifacts.h"
 #include "support/compress.h"
 #include "support/tar_builder.h"
 #include "support/temp_dir.h"
@@ -242,6 +246,126 @@ TEST(Flatten, ErrorNamesThePath) {
               HasSubstr("cannot unpack 'usr/bin/a': it is a hard link to 'gone'"));
   EXPECT_THAT(refusal_of_tars({TarBuilder().file("../etc/passwd", "x").finish()}),
               HasSubstr("cannot unpack '../etc/passwd'"));
+}
+
+// --- the tree of a distribution ---
+
+/// Kernel, initrd and file system of a tree.
+struct Distribution {
+  explicit Distribution(std::string tar, std::uint64_t size = 0) {
+    std::vector<int> numbers;
+    for (Fd& file : files) {
+      file = make_memory_file("artifact");
+      numbers.push_back(file.get());
+    }
+    MemoryLayers layers({std::move(tar)});
+    for (const WrittenArtifact& artifact : flatten_distribution(layers, numbers, {}, size)) {
+      EXPECT_EQ(artifact.file, artifact.kind * MergedView::kMaxCandidates);
+      EXPECT_EQ(std::filesystem::file_size(path(artifact.kind)), artifact.size);
+    }
+  }
+
+  [[nodiscard]] std::string path(std::size_t kind) const {
+    return "/proc/" + std::to_string(::getpid()) + "/fd/" +
+           std::to_string(files[kind * MergedView::kMaxCandidates].get());
+  }
+  [[nodiscard]] testing::ProcessResult run_on_rootfs(std::vector<std::string> argv) const {
+    argv.push_back(path(kRootfs));
+    return testing::run({.argv = std::move(argv), .clean_env = true});
+  }
+
+  std::array<Fd, MergedView::kFiles> files;
+};
+
+/// As mmdebstrap writes it.
+TarBuilder distribution_tree() {
+  TarBuilder tar;
+  tar.directory("./").directory("./boot/").directory("./boot/pyro-initrd/");
+  tar.directory("./boot/pyro-initrd/lib/").file("./boot/pyro-initrd/lib/a.ko", "module");
+  tar.file("./boot/vmlinuz-6.1.0-cloud", testing::bz_image(compress("\x7f"
+                                                                    "ELF kernel",
+                                                                    Compression::gzip)));
+  tar.directory("./etc/").file("./etc/hostname", "localhost\n");
+  return tar;
+}
+
+std::string refusal_of_tree(const TarBuilder& tar, std::uint64_t size = 0) {
+  try {
+    static_cast<void>(Distribution(tar.finish(), size));
+    return "";
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+TEST(FlattenDistribution, TakesBootFilesOutOfTheTree) {
+  const Distribution made(distribution_tree().finish());
+  EXPECT_EQ(testing::read_file(made.path(kKernel)),
+            "\x7f"
+            "ELF kernel");
+  const auto initrd = testing::run({.argv = {"bsdtar", "-tf", made.path(kInitrd)}});
+  EXPECT_EQ(initrd.out, "lib\nlib/a.ko\n");
+  EXPECT_EQ(testing::run({.argv = {"bsdtar", "-xOf", made.path(kInitrd), "lib/a.ko"}}).out,
+            "module");
+  EXPECT_EQ(made.run_on_rootfs({"/sbin/e2fsck", "-fn"}).exit_code, 0);
+  EXPECT_THAT(listing(testing::Ext4Image(made.path(kRootfs)).files()),
+              ElementsAre("boot/", "etc/", "etc/hostname = localhost\n"));
+}
+
+TEST(FlattenDistribution, QuarterOfTheContentIsFreeUnlessSizeIsGiven) {
+  const std::string content(std::size_t{8} << 20, 'x');
+  const std::string tree = distribution_tree().file("./big", content).finish();
+  const auto size = std::filesystem::file_size(Distribution(tree).path(kRootfs));
+  EXPECT_GE(size, content.size() + content.size() / 4);
+  EXPECT_LT(size, content.size() + content.size() / 3);
+  constexpr std::uint64_t kSize = (std::uint64_t{300} << 20) + 1;  // not whole blocks
+  EXPECT_EQ(std::filesystem::file_size(Distribution(tree, kSize).path(kRootfs)), kSize + 4095);
+  EXPECT_THAT(refusal_of_tree(distribution_tree().file("./big", content), std::uint64_t{8} << 20),
+              HasSubstr("its file system takes 8 MiB, more than the 8 MiB asked for"));
+}
+
+TEST(FlattenDistribution, FreeSpaceTakesFiles) {
+  const Distribution made(distribution_tree().finish(), std::uint64_t{40} << 20);
+  const testing::TempDir dir;
+  const std::string content(std::size_t{30} << 20, 'n');
+  testing::write_file(dir / "new", content);
+  std::string commands;
+  for (int i = 0; i < 1000; ++i) commands += "mkdir d" + std::to_string(i) + "\n";
+  testing::write_file(dir / "commands", commands + "write " + (dir / "new").string() + " new\n");
+  const auto written =
+      made.run_on_rootfs({"/sbin/debugfs", "-w", "-f", (dir / "commands").string()});
+  EXPECT_THAT(written.err, Not(HasSubstr("Could not allocate"))) << written.err;
+  const auto check = made.run_on_rootfs({"/sbin/e2fsck", "-fn"});
+  EXPECT_EQ(check.exit_code, 0) << check.out;
+  const Files files = testing::Ext4Image(made.path(kRootfs)).files();
+  EXPECT_EQ(files.at("new").size, content.size());
+  EXPECT_EQ(files.at("d999").type, 'd');
+}
+
+TEST(FlattenDistribution, RefusesTreesWithoutOneGoodKernel) {
+  EXPECT_THAT(refusal_of_tree(TarBuilder().file("./etc/a", "x")),
+              HasSubstr("the tree has no kernel"));
+  EXPECT_THAT(refusal_of_tree(distribution_tree().file("./boot/vmlinuz-7", "x")),
+              HasSubstr("'./boot/vmlinuz-7' is a second kernel"));
+  EXPECT_THAT(refusal_of_tree(TarBuilder().file("./boot/vmlinuz-7", "x")),
+              HasSubstr("cannot unpack its kernel: it is not a bzImage"));
+  EXPECT_THAT(refusal_of_tree(TarBuilder().symlink("./boot/vmlinuz-7", "x")),
+              HasSubstr("is not a regular file"));
+  EXPECT_THAT(refusal_of_tree(distribution_tree().symlink("./boot/pyro-initrd/a", "b")),
+              HasSubstr("is neither a file nor a directory"));
+}
+
+TEST(FlattenDistribution, RefusesBootFilesOfMoreThan256MiB) {
+  const std::string tar = TarBuilder()
+                              .tweak({.claimed_size = std::uint64_t{257} << 20})
+                              .file("./boot/vmlinuz-7", "x")
+                              .finish();
+  try {
+    static_cast<void>(Distribution(tar));
+    ADD_FAILURE() << "was taken";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "kernel and initrd have more than 256 MiB");
+  }
 }
 
 TEST(Flatten, RefusesMoreThanTheLimits) {

@@ -153,14 +153,16 @@ void send_message(const Message& message) {
 Message outcome_of(SharedPipeReader& pipe, const Order& order, const Confinement& confinement) {
   FirstLayer layers(pipe, confinement.seccomp);
   try {
+    const ExtractionLimits& limits = order.hello.limits;
+    std::vector<int> files(order.descriptors.begin() + 1, order.descriptors.end());
     if (order.hello.product == ExtractionProduct::file_system) {
-      const auto [size, digest] =
-          image::flatten_layers(layers, order.descriptors[1 + kArchiveFile], order.hello.limits);
+      const auto [size, digest] = image::flatten_layers(layers, files[kArchiveFile], limits);
       return Unpacked{size, digest};
     }
-    Extracted extracted =
-        extract_layers(layers, {order.descriptors.begin() + 1, order.descriptors.end()},
-                       order.hello.limits, order.targets);
+    if (order.hello.product == ExtractionProduct::distribution) {
+      return Success{image::flatten_distribution(layers, files, limits, order.hello.size)};
+    }
+    Extracted extracted = extract_layers(layers, std::move(files), limits, order.targets);
     if (extracted.archive_size) return Unpacked{*extracted.archive_size};
     if (!extracted.missing.empty()) return Incomplete{std::move(extracted.missing)};
     return Success{std::move(extracted.artifacts)};

@@ -24,6 +24,7 @@ struct Hello {
   std::uint32_t protocol = 0;
   ExtractionProduct product = ExtractionProduct::artifacts;
   ExtractionLimits limits;
+  std::uint64_t size = 0;  ///< Of a distribution's file system (image/flatten.h).
 };
 // Padding would send bytes of the sender's memory.
 static_assert(std::has_unique_object_representations_v<Hello>);

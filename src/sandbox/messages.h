@@ -28,8 +28,9 @@ inline constexpr std::size_t kMaxMessage = std::size_t{64} << 10;
 
 /// What an extractor makes of layers.
 enum class ExtractionProduct : std::uint32_t {
-  artifacts,    ///< Those that the layers hold; or an archive, unpacked as a whole.
-  file_system,  ///< One of all that the layers of a container image hold, in kArchiveFile.
+  artifacts,     ///< Those that the layers hold; or an archive, unpacked as a whole.
+  file_system,   ///< One of all that the layers of a container image hold, in kArchiveFile.
+  distribution,  ///< Kernel, initrd and root file system, of the tree of a distribution.
 };
 
 /// The first message: the sandbox is in force. Its beginning is the same in every protocol.

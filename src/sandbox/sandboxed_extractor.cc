@@ -172,7 +172,8 @@ SandboxedExtractor::SandboxedExtractor(std::pair<Fd, Fd> sockets,
       watch_(child_.number(), stall_limit.checks) {
   std::vector<int> descriptors{pipe_.file()};
   descriptors.insert(descriptors.end(), files_.begin(), files_.end());
-  send_hello(socket_.get(), {kProtocol, product_, limits_}, request.targets, descriptors);
+  send_hello(socket_.get(), {kProtocol, product_, limits_, request.size}, request.targets,
+             descriptors);
 }
 
 void SandboxedExtractor::abort() noexcept {
@@ -326,7 +327,7 @@ bool SandboxedExtractor::may_be_done() const {
 
 void SandboxedExtractor::on_incomplete(const Incomplete& incomplete) {
   if (!may_be_done()) return protocol_error("it finished before all layers were sent");
-  if (product_ == ExtractionProduct::file_system) {
+  if (product_ != ExtractionProduct::artifacts) {
     return protocol_error("it looked for artifacts where there are none");
   }
   child_.kill();

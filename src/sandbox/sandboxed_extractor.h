@@ -48,6 +48,8 @@ struct ExtractionRequest {
   ExtractionProduct product = ExtractionProduct::artifacts;
   /// The TargetsMissing of earlier extractions of the same layers.
   std::vector<LinkTarget> targets = {};
+  /// Of a distribution's file system, in bytes; 0: a quarter of its content is free.
+  std::uint64_t size = 0;
 };
 
 /// When an extractor that sends nothing is given up.

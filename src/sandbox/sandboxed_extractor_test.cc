@@ -541,7 +541,7 @@ Error failure_with(const std::filesystem::path& program,
   try {
     Bench bench;
     bench.use(program);
-    if (product == ExtractionProduct::file_system) bench.make_file_system();
+    bench.make(product);
     bench.extract({both().finish(), both().finish()});
   } catch (const Error& error) {
     return error;
@@ -631,7 +631,7 @@ TEST(Extractor, RefusesArtifactsInPlaceOfFileSystem) {
 
 TEST(FileSystemExtraction, MakesOneFileSystemOfAllLayers) {
   Bench bench;
-  bench.make_file_system();
+  bench.make(ExtractionProduct::file_system);
   const auto made = bench.extract(
       {compress(TarBuilder().directory("bin").file("bin/a", "1").file("bin/b", "2").finish(),
                 Compression::gzip),
@@ -652,7 +652,7 @@ TEST(FileSystemExtraction, MakesOneFileSystemOfAllLayers) {
 
 TEST(FileSystemExtraction, FreesBlocksOfReplacedFilesInTheSandbox) {
   Bench bench;
-  bench.make_file_system();
+  bench.make(ExtractionProduct::file_system);
   const std::string big(std::size_t{8} << 20, 'x');
   static_cast<void>(bench.extract(
       {TarBuilder().file("big", big).finish(), TarBuilder().file("big", "small").finish()}));
@@ -661,7 +661,7 @@ TEST(FileSystemExtraction, FreesBlocksOfReplacedFilesInTheSandbox) {
 
 TEST(FileSystemExtraction, ErrorNamesLayerAndPath) {
   Bench bench;
-  bench.make_file_system();
+  bench.make(ExtractionProduct::file_system);
   try {
     static_cast<void>(bench.extract(
         {TarBuilder().file("a", "1").finish(), TarBuilder().file("b/../../c", "2").finish()}));
@@ -671,6 +671,48 @@ TEST(FileSystemExtraction, ErrorNamesLayerAndPath) {
     EXPECT_NE(std::string(error.what()).find("layer 2: cannot unpack 'b/../../c'"),
               std::string::npos)
         << error.what();
+  }
+}
+
+// --- distributions ---
+
+TEST(DistributionExtraction, MakesArtifactsOfATree) {
+  const std::string kernel = testing::kernel_with(std::string(300'000, 'k'));
+  const std::string size(reinterpret_cast<const char*>("\xe4\x93\x04\0"), 4);
+  for (const Compression compression : {Compression::gzip, Compression::xz, Compression::zstd}) {
+    Bench bench;
+    bench.make(ExtractionProduct::distribution);
+    const std::string packed = compress(kernel, compression);
+    const auto made = bench.extract(
+        {TarBuilder()
+             .directory("./boot/pyro-initrd/lib/")
+             .file("./boot/vmlinuz-6.1",
+                   testing::bz_image(compression == Compression::gzip ? packed : packed + size))
+             .file("./etc/hostname", "localhost")
+             .finish()});
+    ASSERT_EQ(made.size(), kArtifactKinds.size());
+    EXPECT_TRUE(made.at("vmlinux") == kernel);
+    EXPECT_EQ(made.at("initrd.img").substr(0, 6), "070701");
+  }
+}
+
+TEST(DistributionExtraction, ErrorSaysWhatIsMissing) {
+  Bench bench;
+  bench.make(ExtractionProduct::distribution);
+  try {
+    static_cast<void>(bench.extract({TarBuilder().file("./etc/hostname", "x").finish()}));
+    ADD_FAILURE() << "was extracted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::integrity);
+    EXPECT_NE(std::string(error.what()).find("the tree has no kernel"), std::string::npos);
+  }
+}
+
+TEST(Extractor, RefusesOtherProductsInPlaceOfDistribution) {
+  for (const char* lie : {"WroteNothing", "IncompleteAtTheEnd", "UnpackedWithoutAnArchive"}) {
+    const testing::TempDir dir;
+    const Error error = failure_with(make_liar(dir, lie), ExtractionProduct::distribution);
+    EXPECT_EQ(error.code(), ErrorCode::integrity) << lie << ": " << error.what();
   }
 }
 

@@ -9,6 +9,9 @@ namespace pyro::testing {
 /// A kernel as far as its first bytes go: `content` behind ELF's magic.
 std::string kernel_with(std::string_view content);
 
+/// A bzImage as far as boot protocol 2.08 goes, of a kernel that was compressed to `payload`.
+std::string bz_image(std::string_view payload);
+
 /// An ext4 file system as far as its magic goes, which is put over two bytes of `content`. At least
 /// 1082 bytes long.
 std::string file_system_with(std::string content);

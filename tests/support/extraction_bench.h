@@ -29,7 +29,7 @@ class Bench {
   }
 
   void use(const std::filesystem::path& extractor) { extractor_ = extractor; }
-  void make_file_system() { product_ = ExtractionProduct::file_system; }
+  void make(ExtractionProduct product) { product_ = product; }
 
   struct Layer {
     LayerForm form;

@@ -1,6 +1,7 @@
 // Seeds of layers, a line for each entry: its type, a character for its attributes, its path and
 // the target of a link. A line that begins with '-' is the next layer.
 #include "seeds/corpus.h"
+#include "support/artifacts.h"
 #include "support/compress.h"
 #include "support/tar_builder.h"
 
@@ -63,6 +64,20 @@ void write_layers(const std::filesystem::path& root) {
                                 .finish());
   tars.add_stream("opaque",
                   TarBuilder().file("d/a", "1").opaque_whiteout("d").file("d/b", "2").finish());
+
+  const Corpus kernels(root, "kernel_image");
+  const std::string kernel = kernel_with(std::string(5000, 'k'));
+  const std::string size("\x8c\x13\0\0", 4);
+  kernels.add("gzip", bz_image(compress(kernel, Compression::gzip)));
+  kernels.add("zstd", bz_image(compress(kernel, Compression::zstd) + size));
+  kernels.add("xz", bz_image(compress(kernel, Compression::xz) + size));
+  const std::string sequences(
+      "\x4f"
+      "abcd\2\0\1\x20xy",
+      11);
+  kernels.add("lz4", bz_image(std::string("\x02\x21\x4c\x18\x0b\0\0\0", 8) + sequences +
+                              std::string("\x1a\0\0\0", 4)));
+  kernels.add("unknown", bz_image("\x5d\x01 lzma 1234"));
 }
 
 }  // namespace pyro::testing
