@@ -106,6 +106,20 @@ struct PullOptions {
   std::stop_token stop;
 };
 
+struct BuildOptions {
+  std::string suite = "bookworm";  ///< Of Debian.
+  /// As apt names them. Empty: the `default_packages` of the catalog's entry, or else bash and
+  /// coreutils.
+  std::vector<std::string> packages = {};
+  /// The size of the root file system in bytes; 0: a quarter of its content is free.
+  std::uint64_t size = 0;
+  /// The catalog file that gets the entry.
+  std::filesystem::path user_catalog = {};
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null.
+  /// Ends the build with Error(interrupted), and leaves cache and catalog as they were.
+  std::stop_token stop = {};
+};
+
 /// The result of comparing files with their recorded sizes and digests.
 enum class Verdict {
   ok,
@@ -245,6 +259,14 @@ class EnvironmentStore {
   /// @throws Error as UserCatalog::add(), before anything is read; else as pull()
   Environment add_from(int descriptor, const NewEnvironment& environment,
                        const UserCatalog& catalog, const PullOptions& options = {});
+
+  /// Builds an environment of Debian's packages with mmdebstrap, which is looked for in $PATH,
+  /// installs it in place of an install of that name and version, and puts its entry, which has no
+  /// source, into `user_catalog`, in place of others of that name. Stores that load this file
+  /// afterwards have the entry.
+  /// @throws Error(usage) for a word that is no name, suite or package; (failed) for a file of
+  /// higher precedence with that name, without mmdebstrap, and when it failed; else as pull().
+  EnvironmentStatus build(const std::string& name, const BuildOptions& options);
 
   /// Reads the artifacts of `name` and the files of the caller's prepared states of it, and
   /// compares sizes and fs-verity digests with the recorded ones. Holes are not read. `progress`

@@ -90,9 +90,14 @@ class UserCatalog {
   [[nodiscard]] Environment check(const NewEnvironment& environment, const Catalog& others,
                                   const std::stop_token& stop = {}) const;
 
-  /// The same as add() for a complete entry. An entry of this name is an Error(failed).
+  /// The same as add() for a complete entry. An entry of this name is an Error(failed) unless
+  /// `replace` is set, as in NewEnvironment.
   Environment add_entry(const Environment& environment, const Catalog& others,
-                        const std::stop_token& stop = {}) const;
+                        const std::stop_token& stop = {}, bool replace = false) const;
+
+  /// Checks that add_entry() could put an entry of that name in the place of others.
+  /// @throws Error(usage) for a name that is none; (failed) when a file of higher precedence has it
+  void require_replaceable(const std::string& name, const Catalog& others) const;
 
   /// Removes the entry of that name; returns false where there is none.
   /// @throws Error as add() does.

@@ -215,8 +215,8 @@ void Subprocess::kill() noexcept {
 }
 
 // The number is the leader's as long as it was not reaped.
-void Subprocess::kill_group() noexcept {
-  if (!ended_) ::kill(-pid_, SIGKILL);
+void Subprocess::kill_group(int signal) noexcept {
+  if (!ended_) ::kill(-pid_, signal);
 }
 
 ProcessEnd Subprocess::wait() noexcept {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <csignal>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -68,8 +69,8 @@ class Subprocess {
 
   /// From any thread, any number of times.
   void kill() noexcept;
-  /// Kills its process group. Only before wait().
-  void kill_group() noexcept;
+  /// Sends a signal to its process group. Only before wait().
+  void kill_group(int signal = SIGKILL) noexcept;
 
   /// Waits for its end. Does not reap other children.
   ProcessEnd wait() noexcept;

@@ -32,13 +32,15 @@ constexpr std::chrono::seconds kCatalogLockTimeout{10};
 constexpr mode_t kPublicMode = 0644;
 constexpr mode_t kPrivateMode = 0600;
 
+void require_name(const std::string& name, EnvironmentKind kind) {
+  const bool is_image = kind == EnvironmentKind::container && is_image_name(name);
+  if (is_environment_name(name) || is_image) return;
+  throw Error(ErrorCode::usage, "'" + name + "' is not a name for an environment",
+              "a name looks like 'tool:1': a-z 0-9 . _ - and at most one ':' before a tag");
+}
+
 void require_names(const NewEnvironment& environment) {
-  const bool is_image =
-      environment.kind == EnvironmentKind::container && is_image_name(environment.name);
-  if (!is_environment_name(environment.name) && !is_image) {
-    throw Error(ErrorCode::usage, "'" + environment.name + "' is not a name for an environment",
-                "a name looks like 'tool:1': a-z 0-9 . _ - and at most one ':' before a tag");
-  }
+  require_name(environment.name, environment.kind);
   if (!is_version(environment.version)) {
     throw Error(ErrorCode::usage, "'" + environment.version + "' is not a version",
                 "a version looks like '1.0.0': letters, digits, . _ + -");
@@ -281,8 +283,13 @@ Environment UserCatalog::check(const NewEnvironment& environment, const Catalog&
 }
 
 Environment UserCatalog::add_entry(const Environment& environment, const Catalog& others,
-                                   const std::stop_token& stop) const {
-  return put_entry(file_, write_entry(environment), /*replace=*/false, others, stop);
+                                   const std::stop_token& stop, bool replace) const {
+  return put_entry(file_, write_entry(environment), replace, others, stop);
+}
+
+void UserCatalog::require_replaceable(const std::string& name, const Catalog& others) const {
+  require_name(name, EnvironmentKind::environment);
+  require_free(name, /*replace=*/true, /*is_own=*/false, stable_path(file_), others);
 }
 
 bool UserCatalog::remove(std::string_view name, const std::stop_token& stop) const {

@@ -10,6 +10,7 @@
 #include "source/archive_source.h"
 #include "source/directory_source.h"
 #include "source/image_source.h"
+#include "source/package_source.h"
 
 namespace pyro {
 
@@ -24,7 +25,7 @@ struct ArtifactDirectory {
 };
 
 using ChosenSource = std::variant<BundledProfile, RegistrySource, ArtifactDirectory, LayoutImage,
-                                  WebSource, PathSource, OpenStream>;
+                                  WebSource, PathSource, OpenStream, PackageSource>;
 
 /// The first source of `environment`: the runtime bundle, a registry, a URL or path. With a pin,
 /// the first source that can prove it: a bundle is skipped with a warning. Nothing without a

@@ -141,14 +141,6 @@ std::optional<Environment> imported_before(const ImportOptions& options, std::st
   return std::nullopt;
 }
 
-StoreOptions with_entry(const StoreOptions& options, const Environment& entry) {
-  CatalogBuilder catalog(options.catalog);
-  catalog.lay_over(entry);
-  StoreOptions result = options;
-  result.catalog = catalog.build();
-  return result;
-}
-
 void require_version(const Environment& environment, const LayoutEnvironment& image,
                      const ImageLayout& layout) {
   if (image.version == environment.version) return;

@@ -14,12 +14,14 @@
 #include "base/directories.h"
 #include "base/errors.h"
 #include "base/files.h"
+#include "catalog/catalog.h"
 #include "sandbox/sandboxed_extractor.h"
 #include "source/archive_source.h"
 #include "source/directory_source.h"
 #include "source/environment_source.h"
 #include "source/fetch.h"
 #include "source/image_source.h"
+#include "source/package_source.h"
 #include "store/install_record.h"
 #include "store/installation.h"
 #include "store/transaction.h"
@@ -113,7 +115,9 @@ class Pull {
         pull_(pull),
         source_(std::move(source)),
         progress_(pull.progress != nullptr ? *pull.progress : silence_),
-        unpacking_(unpacking_in(options, progress_, pull.stop)) {}
+        unpacking_(unpacking_in(options, progress_, pull.stop)) {
+    if (is_container()) request_.product = ExtractionProduct::file_system;
+  }
 
   InstalledEnvironment run() {
     if (!source_) source_ = choose_source(options_.runtime_dir, environment_, progress_);
@@ -137,11 +141,13 @@ class Pull {
                   "add it again: COMMAND | pyro env add " + environment_.name +
                       (is_container() ? " - --container --force" : " - --force"));
     }
-    if (find_installation(layout_, environment_)) {
+    if (const auto installation = find_installation(layout_, environment_)) {
+      const bool is_built = installation->record.source.starts_with(kPackageScheme);
       throw Error(ErrorCode::not_found,
                   "environment '" + environment_.name +
                       "' is installed, but has no source to pull it from again",
-                  "'pyro env import' brings it from a file");
+                  is_built ? "'pyro env build " + environment_.name + "' builds it anew"
+                           : "'pyro env import' brings it from a file");
     }
     throw Error(ErrorCode::not_found, "environment '" + environment_.name +
                                           "' is not installed and no downloadable source is "
@@ -218,6 +224,14 @@ class Pull {
     });
   }
 
+  InstalledEnvironment install_from(const PackageSource& source) {
+    request_.product = ExtractionProduct::distribution;
+    request_.size = source.size;
+    return fetch([&](const FetchContext& context, SandboxedExtractor& extraction) {
+      return fetch_from_packages(source, context, extraction);
+    });
+  }
+
   /// An archive without artifacts, or without a root file system, may be an image layout. Not if
   /// the archive is pinned. In a plain tar the names tell that at once; a compressed one is
   /// unpacked for them when it is nothing else.
@@ -277,7 +291,8 @@ class Pull {
                   "standard input can be read once only: save the archive in a file, and add that");
     }
     if (++rereads_ > kMaxRereads) throw missing;
-    targets_.insert(targets_.end(), missing.targets().begin(), missing.targets().end());
+    request_.targets.insert(request_.targets.end(), missing.targets().begin(),
+                            missing.targets().end());
     progress_.note("reading " + environment_.name + " once more: " +
                    std::string(kArtifactKinds[missing.targets().front().kind].name) +
                    " is a link to something in front of it");
@@ -298,8 +313,7 @@ class Pull {
                                ByteCount& bytes) {
     SandboxedExtractor extraction(
         extractor_of(options_), transaction.open_candidates(), options_.limits,
-        [&](std::string_view text) { progress_.note(text); },
-        {is_container() ? ExtractionProduct::file_system : ExtractionProduct::artifacts, targets_});
+        [&](std::string_view text) { progress_.note(text); }, request_);
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
     const FetchContext context{
         environment_.name, environment_.kind, options_.network, options_.limits, progress_,
@@ -335,7 +349,7 @@ class Pull {
   ProgressListener& progress_;
   const Unpacking unpacking_;
   PullSession session_;
-  std::vector<LinkTarget> targets_;
+  ExtractionRequest request_;
   int rereads_ = 0;
 };
 
@@ -355,6 +369,14 @@ Unpacking unpacking_in(const StoreOptions& options, ProgressListener& progress,
               },
           .progress = progress,
           .stop = stop};
+}
+
+StoreOptions with_entry(const StoreOptions& options, const Environment& entry) {
+  CatalogBuilder catalog(options.catalog);
+  catalog.lay_over(entry);
+  StoreOptions result = options;
+  result.catalog = catalog.build();
+  return result;
 }
 
 InstalledEnvironment install(const StoreOptions& options, const Environment& environment,

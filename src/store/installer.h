@@ -15,6 +15,10 @@ namespace pyro {
 [[nodiscard]] Unpacking unpacking_in(const StoreOptions& options, ProgressListener& progress,
                                      const std::stop_token& stop);
 
+/// `options` with `entry` in the catalog.
+/// @throws Error(failed) when another environment has its install directory
+[[nodiscard]] StoreOptions with_entry(const StoreOptions& options, const Environment& entry);
+
 /// Implements EnvironmentStore::ensure_installed(). `source` replaces the source of the entry and
 /// the runtime bundle; the pins of the entry still apply.
 InstalledEnvironment install(const StoreOptions& options, const Environment& environment,
