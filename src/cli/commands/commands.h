@@ -19,6 +19,7 @@ extern const CommandEntry kInspectCommand;
 extern const CommandEntry kPullCommand;
 extern const CommandEntry kVerifyCommand;
 extern const CommandEntry kAddCommand;
+extern const CommandEntry kBuildCommand;
 extern const CommandEntry kRemoveCommand;
 extern const CommandEntry kPruneCommand;
 extern const CommandEntry kDuCommand;
