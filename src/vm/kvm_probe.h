@@ -1,5 +1,5 @@
-// Whether KVM works: QEMU must have run the smallest kernel with it. That kernel writes one number
-// to one port, and halts.
+// Whether KVM works: QEMU must have run the smallest kernel with it, and fast. That kernel counts,
+// writes one number to one port, and halts.
 //
 // Source: the x86/HVM direct boot ABI (PVH) of Xen; System V ABI, ELF-64. probe_kvm() of a cache is
 // declared in pyro/machine.h.

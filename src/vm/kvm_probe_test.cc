@@ -86,7 +86,7 @@ TEST_F(KvmProbeTest, IsBrokenIfGuestFails) {
 TEST_F(KvmProbeTest, HungGuestTimesOut) {
   be("exec sleep 1000");
   probe_.timeout = 100ms;
-  EXPECT_THAT(probe_kvm(probe_).reason, HasSubstr("never does anything"));
+  EXPECT_THAT(probe_kvm(probe_).reason, HasSubstr("never end"));
 }
 
 TEST_F(KvmProbeTest, SignalsDoNotEndWait) {
@@ -137,6 +137,14 @@ TEST_F(KvmProbeTest, ProbesAgainAfterReboot) {
   testing::write_file(record(), text);
   EXPECT_FALSE(probe_kvm(probe_).remembered);
   EXPECT_EQ(runs(), 2u);
+}
+
+TEST_F(KvmProbeTest, ProbesAgainAfterAnEarlierKindOfProbe) {
+  static_cast<void>(probe_kvm(probe_));
+  std::string text = testing::read_file(record());
+  text.replace(text.find("\"probe\""), 7, "\"other\"");
+  testing::write_file(record(), text);
+  EXPECT_FALSE(probe_kvm(probe_).remembered);
 }
 
 TEST_F(KvmProbeTest, IgnoresInvalidRecords) {

@@ -25,7 +25,7 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 using Words = std::vector<std::string>;
 
-std::string tree() {
+std::string root_tree() {
   return TarBuilder().directory("etc").file("etc/a", "1").finish();
 }
 
@@ -82,7 +82,7 @@ class CompressedInput : public StandardInputTest,
                         public ::testing::WithParamInterface<Compression> {};
 
 TEST_P(CompressedInput, BecomesTheSameFileSystemAsFromFile) {
-  const std::string stream = compress(tree(), GetParam());
+  const std::string stream = compress(root_tree(), GetParam());
   add_ok(stream, {"--container"});
   EXPECT_EQ(file_in_container("/etc/a"), "1");
   write_file(dir_ / "tree", stream);
@@ -108,7 +108,7 @@ TEST_F(StandardInputTest, InstallsEnvironmentWithChecksum) {
 }
 
 TEST_F(StandardInputTest, IsNamedAsTheSourceEverywhere) {
-  add_ok(tree(), {"--container"});
+  add_ok(root_tree(), {"--container"});
   EXPECT_EQ(user_entries()[0]["source_url"], "-");
   EXPECT_THAT(pyro_ok({"env", "list"}).out, HasSubstr("from standard input"));
   EXPECT_EQ(pyro_json({"env", "list"})["environments"].back()["source"], "standard input");
@@ -120,7 +120,7 @@ TEST_F(StandardInputTest, IsNamedAsTheSourceEverywhere) {
 }
 
 TEST_F(StandardInputTest, IsNotReadAgain) {
-  add_ok(tree(), {"--container"});
+  add_ok(root_tree(), {"--container"});
   const Words says{"environment 'mine' was read from standard input",
                    "add it again: COMMAND | pyro env add mine - --container --force"};
   expect_unchanged([&] { return pyro({"env", "pull", "--force", "mine"}); }, 3, says);
@@ -130,7 +130,7 @@ TEST_F(StandardInputTest, IsNotReadAgain) {
 }
 
 TEST_F(StandardInputTest, ForceReplacesEntryAndInstall) {
-  add_ok(tree(), {"--container"});
+  add_ok(root_tree(), {"--container"});
   const std::string other = TarBuilder().directory("etc").file("etc/a", "2").finish();
   expect_unchanged([&] { return add(other, {"--container"}); }, 1, {"is there already", "--force"});
   expect_unchanged([&] { return add("no tar", {"--container", "--force"}); }, 5, {"not a tar"});
@@ -170,7 +170,7 @@ INSTANTIATE_TEST_SUITE_P(
                  5,
                  {"cannot install mine", "it is not a tar archive"}},
         BadInput{"CutOffInMember",
-                 [] { return tree().substr(0, 1100); },
+                 [] { return root_tree().substr(0, 1100); },
                  {"--container"},
                  5,
                  {"archive standard input"}},
@@ -181,7 +181,7 @@ INSTANTIATE_TEST_SUITE_P(
                  {"it is cut off"}},
         BadInput{"CutOffWhereCompressed",
                  [] {
-                   const std::string whole = compress(tree(), Compression::gzip);
+                   const std::string whole = compress(root_tree(), Compression::gzip);
                    return whole.substr(0, whole.size() - 9);
                  },
                  {"--container"},
@@ -198,8 +198,11 @@ INSTANTIATE_TEST_SUITE_P(
                  {"--container"},
                  5,
                  {"it is an environment, not a container image"}},
-        BadInput{
-            "ContainerAsEnvironment", [] { return tree(); }, {}, 5, {"did not contain vmlinux"}},
+        BadInput{"ContainerAsEnvironment",
+                 [] { return root_tree(); },
+                 {},
+                 5,
+                 {"did not contain vmlinux"}},
         BadInput{"LinkBehindItsTarget",
                  [] {
                    return TarBuilder()
@@ -254,7 +257,7 @@ TEST_F(StandardInputTest, InterruptWhileWriterStallsLeavesNothing) {
   const std::string pipe = (dir_ / "pipe").string();
   ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
   const FileDescriptor writer(::open(pipe.c_str(), O_RDWR | O_CLOEXEC));
-  const std::string half = tree().substr(0, 1024);
+  const std::string half = root_tree().substr(0, 1024);
   ASSERT_EQ(::write(writer.get(), half.data(), half.size()), ssize_t{1024});
   Command reading = command({"env", "add", "mine", "-", "--container"});
   reading.argv.insert(reading.argv.begin(), {"/bin/sh", "-c", R"(exec "$@" <"$0")", pipe});
@@ -291,7 +294,7 @@ TEST_F(StandardInputTest, ImportsExport) {
       5, {"standard input is empty"});
   expect_unchanged(
       [&] {
-        return pyro_with(tree(), {"env", "import", "-"});
+        return pyro_with(root_tree(), {"env", "import", "-"});
       },
       5, {"standard input is not an image layout"});
   expect_unchanged(
