@@ -17,7 +17,7 @@ class Installed:
             "TMPDIR": str(self.temporary),
             "LC_ALL": "C",
             "SSL_CERT_FILE": str(registry.authority),
-        }
+        } | {name: os.environ[name] for name in ("PYRO_KVM",) if name in os.environ}
         self.seconds(self.command("env", "pull", "-q", "debian:12"))
 
     def command(self, *arguments):

@@ -6,7 +6,8 @@ import platform
 import subprocess
 
 LIBRARIES = ("libcurl4", "libssl3", "libisal2", "libzstd1", "libarchive13")
-TOOLS = ("docker-registry", "curl", "isal", "zstd", "libarchive-tools", "tar", "skopeo", "umoci", "qemu-system-x86")
+TOOLS = ("docker-registry", "curl", "isal", "zstd", "libarchive-tools", "tar", "skopeo", "umoci", "podman",
+         "e2fsprogs", "qemu-system-x86")
 
 
 def output(*command, otherwise="unknown"):

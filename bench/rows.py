@@ -61,6 +61,24 @@ def machine_rows(figures):
     ]
 
 
+def container_rows(figures):
+    what = f"container image, {figures.layers} layers, {figures.tree / MIB:.0f} MiB, {figures.files} files"
+    memory = max(64 * MIB, 64 * MIB + 220 * (figures.files - 100_000))
+    disk = 1.02 * figures.tree + 256 * figures.files
+    podman = "podman pull ÷ pull of the same"
+    return [
+        at_most(f"{what}: pull ÷ igzip -dc of its layers", figures.over_igzip, 1.7, times),
+        at_least("skopeo + umoci + mke2fs -d ÷ pull of the same", figures.umoci, 7, times),
+        Row(podman, f"≥ {times(5)}", figures.why_no_podman, None) if figures.podman is None
+        else at_least(podman, figures.podman, 5, times),
+        at_most("pull of it with zstd ÷ zstd -dc of its layers", figures.over_zstd, 2.0, times),
+        at_most("peak memory of the pull", figures.memory, memory, mebibytes),
+        at_most("disk after the pull (du of the tree + 2 % + 256 B a file)", figures.disk, disk, mebibytes),
+        at_most("run of true in it ÷ in an environment, booted", figures.booted, 1.2, times),
+        at_most("run of true in it ÷ in an environment, prepared", figures.prepared, 1.2, times),
+    ]
+
+
 class Rows:
     def __init__(self, results, commands, data, layer_sizes):
         self.results, self.commands, self.data, self.layer_sizes = results, commands, data, layer_sizes
