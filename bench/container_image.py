@@ -2,7 +2,6 @@
 and changes what the first one brought. It is kept, as two image layouts: gzip and zstd."""
 import pathlib
 import re
-import shutil
 import subprocess
 import tempfile
 
