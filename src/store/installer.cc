@@ -115,9 +115,7 @@ class Pull {
         pull_(pull),
         source_(std::move(source)),
         progress_(pull.progress != nullptr ? *pull.progress : silence_),
-        unpacking_(unpacking_in(options, progress_, pull.stop)) {
-    if (is_container()) request_.product = ExtractionProduct::file_system;
-  }
+        unpacking_(unpacking_in(options, progress_, pull.stop)) {}
 
   InstalledEnvironment run() {
     if (!source_) source_ = choose_source(options_.runtime_dir, environment_, progress_);
@@ -349,7 +347,8 @@ class Pull {
   ProgressListener& progress_;
   const Unpacking unpacking_;
   PullSession session_;
-  ExtractionRequest request_;
+  ExtractionRequest request_{.product = is_container() ? ExtractionProduct::file_system
+                                                       : ExtractionProduct::artifacts};
   int rereads_ = 0;
 };
 
