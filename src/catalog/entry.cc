@@ -291,12 +291,13 @@ nlohmann::ordered_json write_entry(const Environment& environment) {
                                   {"default_packages", environment.default_packages},
                                   {"distribution", environment.distribution},
                                   {"distribution_version", environment.distribution_version},
-                                  {"source_profile", environment.source_profile},
-                                  {"platform", environment.platform},
-                                  {"compatibility", environment.compatibility}};
+                                  {"source_profile", environment.source_profile}};
   const auto put = [&](const char* field, const std::optional<std::string>& value) {
     if (value) entry[field] = *value;
   };
+  if (environment.compatibility != Environment().compatibility) {
+    entry["compatibility"] = environment.compatibility;
+  }
   if (environment.kind == EnvironmentKind::container) entry["kind"] = kContainer;
   put("base", environment.base);
   put("oci_registry", environment.oci_registry);

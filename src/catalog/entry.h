@@ -66,7 +66,8 @@ class FieldReader {
 [[nodiscard]] Environment read_entry(const nlohmann::json& entry, std::size_t index,
                                      const std::filesystem::path& file);
 
-/// The JSON that read_entry() reads as `environment`. Fields without a value are left out.
+/// The JSON that read_entry() reads as `environment`. Fields without a value, or with the default
+/// one, are left out: there is one platform.
 [[nodiscard]] nlohmann::ordered_json write_entry(const Environment& environment);
 
 /// The entry of `environment` as JSON for another machine, which goes along with an export. Of its

@@ -60,27 +60,23 @@ std::string description_of(const NewEnvironment& environment) {
   return std::string("Added with 'pyro env add'") + (is_stream ? " from standard input." : ".");
 }
 
-OrderedJson entry_of(const NewEnvironment& environment) {
-  const EnvironmentSource& source = environment.source;
-  OrderedJson entry = {{"name", environment.name},
-                       {"version", environment.version},
-                       {"description", description_of(environment)},
-                       {"default_packages", OrderedJson::array()},
-                       {"distribution", "unknown"},
-                       {"distribution_version", ""},
-                       {"source_profile", profile_for(environment.name)}};
-  const auto put = [&](const char* field, const std::optional<std::string>& value) {
-    if (value) entry[field] = *value;
-  };
-  if (environment.kind == EnvironmentKind::container) entry["kind"] = "container";
-  put("base", environment.base);
-  put("oci_registry", source.oci_registry);
-  put("oci_repository", source.oci_repository);
-  put("oci_reference", source.oci_reference);
-  if (source.oci_digest) entry["oci_digest"] = source.oci_digest->to_string();
-  put("source_url", source.source_url);
-  if (environment.source_sha256) entry["source_sha256"] = environment.source_sha256->hex();
-  return entry;
+/// Its fields are not validated yet.
+Environment environment_of(const NewEnvironment& wanted) {
+  Environment environment;
+  environment.name = wanted.name;
+  environment.version = wanted.version;
+  environment.description = description_of(wanted);
+  environment.kind = wanted.kind;
+  environment.base = wanted.base;
+  environment.distribution = "unknown";
+  environment.source_profile = profile_for(wanted.name);
+  environment.source_url = wanted.source.source_url;
+  environment.oci_registry = wanted.source.oci_registry;
+  environment.oci_repository = wanted.source.oci_repository;
+  environment.oci_reference = wanted.source.oci_reference;
+  environment.oci_digest = wanted.source.oci_digest;
+  environment.source_sha256 = wanted.source_sha256;
+  return environment;
 }
 
 /// Parses a new entry.
@@ -93,16 +89,10 @@ Environment read_new_entry(const OrderedJson& entry, const fs::path& file) {
   }
 }
 
-/// Validates before anything is created.
+/// Validates before anything is created, and takes the checksum out of the URL.
 OrderedJson checked_entry(const NewEnvironment& environment, const fs::path& file) {
   require_names(environment);
-  OrderedJson entry = entry_of(environment);
-  const Environment wanted = read_new_entry(entry, file);
-  if (wanted.source_sha256) {  // the checksum may have been part of the URL
-    entry["source_url"] = *wanted.source_url;
-    entry["source_sha256"] = wanted.source_sha256->hex();
-  }
-  return entry;
+  return write_entry(read_new_entry(write_entry(environment_of(environment)), file));
 }
 
 OrderedJson::iterator find_entry(OrderedJson& entries, std::string_view name) {
