@@ -54,6 +54,13 @@ struct StoreOptions {
   /// The pyro executable of this version, started for each pull to extract untrusted archives in a
   /// sandbox. Empty for the executable that was installed with this library.
   std::filesystem::path extractor = {};
+  /// The environment whose kernel container images boot that name no base of their own.
+  std::optional<std::string> base = {};
+  /// A directory with the kernel of container images without such a base: `vmlinux` and
+  /// `initrd.img`. It must belong to root or the caller, and no other user may write it. Empty for
+  /// `../lib/pyro/kernel` from the directory of the executable, where the package pyro-kernel has
+  /// it. Without such files the environment with an `initrd.img` that was used last is the base.
+  std::filesystem::path kernel_dir = {};
   /// Receives warnings of functions without a ProgressListener, in one line each: for example that
   /// write permission of other users was removed. Called on the thread that called the function.
   std::function<void(std::string_view)> on_warning = {};
@@ -87,6 +94,9 @@ struct EnvironmentStatus {
   /// Disk space of the artifacts in bytes, or of their targets where they are links. Set if
   /// installed.
   std::optional<std::uint64_t> installed_bytes = {};
+  /// Of a container: its base, which a machine boots unless told otherwise: the name of an
+  /// environment, installed or not, or the path of a directory with a kernel. Nothing without any.
+  std::optional<std::string> base = {};
   /// Installed, but not shown to be what the catalog pins: the next pull replaces it. For newer
   /// images of a reference that is not pinned, see updates().
   bool outdated = false;
@@ -134,7 +144,9 @@ enum class Verdict {
 
 /// The verification of one file.
 struct ArtifactReport {
-  std::string name;  ///< "rootfs.ext4"; of a prepared state "prepared/<network>/memory".
+  /// "rootfs.ext4"; of a prepared state "prepared/<network>/memory"; of the base of a container
+  /// "base/vmlinux".
+  std::string name;
   Verdict verdict = Verdict::ok;
   std::optional<std::uint64_t> size = {};  ///< In bytes, as found on disk.
   std::optional<Digest> digest = {};       ///< fs-verity digest, as found, if computed.
@@ -150,7 +162,8 @@ struct VerifyReport {
 
 /// The selection of a prune. By default it removes remains of interrupted pulls, broken installs,
 /// and installs of names and versions that the catalog does not have. An install is intact if the
-/// catalog has its name and version and its files are complete. Installs in use are never removed.
+/// catalog has its name and version and its files are complete. Installs in use are never removed,
+/// and neither is the base of a container image that stays.
 struct PruneOptions {
   bool dry_run = false;  ///< Remove nothing; only report.
   /// Also remove installs whose record names a catalog file that is not loaded.
@@ -176,6 +189,7 @@ struct PruneReport {
   std::uint64_t bytes_reclaimed = 0;                  ///< Disk space, not apparent sizes.
   std::vector<std::string> skipped_in_use;            ///< Kept, because in use.
   std::vector<std::string> skipped_other_catalog;     ///< Kept: their catalog file is not loaded.
+  std::vector<std::string> skipped_bases = {};        ///< Kept: container images boot their kernel.
   std::vector<Failure> failed;
   bool dry_run = false;
 };
@@ -187,6 +201,8 @@ struct InstallUsage {
   /// From its install record. Nothing without a readable record; the next prune removes it then.
   std::optional<std::string> name = {};
   std::optional<std::string> version = {};
+  /// Of a container: its base, as in EnvironmentStatus.
+  std::optional<std::string> base = {};
   std::uint64_t disk_bytes = 0;
   /// The disk space of its prepared states in bytes. If several versions are installed, only the
   /// first entry counts them.
@@ -268,9 +284,10 @@ class EnvironmentStore {
   /// higher precedence with that name, without mmdebstrap, and when it failed; else as pull().
   EnvironmentStatus build(const std::string& name, const BuildOptions& options);
 
-  /// Reads the artifacts of `name` and the files of the caller's prepared states of it, and
-  /// compares sizes and fs-verity digests with the recorded ones. Holes are not read. `progress`
-  /// may be null.
+  /// Reads the artifacts of `name`, the files of the caller's prepared states of it and, of a
+  /// container, the kernel and initrd of its base if that is an installed environment, and compares
+  /// sizes and fs-verity digests with the recorded ones. Holes are not read. `progress` may be
+  /// null.
   /// @throws Error(not_found) if the catalog does not have it; (filesystem) for a wrong owner or
   /// mode, or for read errors; (interrupted).
   [[nodiscard]] VerifyReport verify(std::string_view name, const std::stop_token& stop = {},
@@ -289,7 +306,7 @@ class EnvironmentStore {
   [[nodiscard]] CacheUsage usage() const;
 
   /// Removes every install of `name`, also of other versions, and its prepared states. Nothing to
-  /// remove is no error.
+  /// remove is no error. Container images that have no kernel to boot then are told in a warning.
   /// @throws Error(not_found) if the catalog does not have it; (busy) if one of the installs is in
   /// use or being pulled: then nothing is removed; (failed) if only a store has it, as stores are
   /// only read; (filesystem). `progress` may be null.
@@ -302,7 +319,9 @@ class EnvironmentStore {
   PruneReport prune(const PruneOptions& options = {});
 
   /// Writes installed environments into `file`, which is created or replaced once the export is
-  /// complete and on disk. The same installs give the same bytes, whatever the order of the names.
+  /// complete and on disk. The base of a container goes along, once for all of them; a warning says
+  /// when there is none that can. The same installs give the same bytes, whatever the order of the
+  /// names.
   /// @throws Error(not_found) for an environment that is unknown or not installed; (integrity) for
   /// one that differs from its install record; (filesystem), (interrupted). `file` is then as it
   /// was.
@@ -328,6 +347,8 @@ class EnvironmentStore {
   /// Installs the image of `layout` whose environment name, or else whose reference, is `name`.
   /// With `as`, `name` may be empty if there is one image only. An install of another image is
   /// replaced.
+  ///
+  /// In front of a container its base is imported, if the layout has it and it is not installed.
   ///
   /// Pins of the catalog apply: the image itself must be the pinned one; annotations about its
   /// origin are ignored. If neither the catalog nor the user's catalog file has the environment,

@@ -67,10 +67,8 @@ struct MachineOptions {
   /// The limit for booting, with all fallbacks together.
   std::chrono::milliseconds boot_timeout{60'000};
   /// The environment whose kernel a container boots; it is installed if needed. Without one, that
-  /// of the catalog entry, `default_base`, or the installed environment with an initrd that was
-  /// used last.
+  /// of the catalog entry, else what StoreOptions say.
   std::optional<std::string> base = {};
-  std::optional<std::string> default_base = {};
 };
 
 /// A copy between host and guest, with the rules of cp -r: if `to` is an existing directory or ends

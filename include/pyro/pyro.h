@@ -61,6 +61,8 @@ typedef struct pyro_store pyro_store;
  *   runtime_dir                     a runtime bundle
  *   extractor                       the pyro executable that unpacks downloads; by default the one
  *                                   that was installed with this library
+ *   base                            the environment whose kernel container images boot
+ *   kernel_dir                      a directory with a kernel for those without a base
  *   lock_timeout                    the longest wait for another process's pull of the same
  *                                   environment; no limit by default
  *   rootfs_bytes                    the largest rootfs.ext4 that is accepted

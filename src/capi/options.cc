@@ -154,6 +154,8 @@ StoreOptions parse_store_options(std::string_view text, const Variables& variabl
   StoreOptions store = store_options(read_places(fields), variables);
   store.extractor.clear();  // this process is no pyro
   fields.read("extractor", store.extractor);
+  fields.read("base", store.base);
+  fields.read("kernel_dir", store.kernel_dir);
   fields.read("lock_timeout", store.lock_timeout);
   fields.read("rootfs_bytes", store.limits.rootfs_bytes);
   read_network(fields, store.network);

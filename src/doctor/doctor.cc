@@ -17,6 +17,7 @@
 #include "net/curl_client.h"
 #include "oci/mirrors.h"
 #include "pyro/error.h"
+#include "store/base_kernel.h"
 #include "store/layout.h"
 #include "vm/qemu.h"
 
@@ -111,6 +112,32 @@ void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool 
                       .message = "guests run under software emulation: slower, and by QEMU's own "
                                  "policy no security boundary",
                       .remedy = "do not run hostile code here without another boundary"});
+}
+
+/// The kernel of container images: of that which is asked about, or of any.
+Finding examine_base(const StoreOptions& options, const DoctorOptions& wanted) {
+  Finding finding{.name = "kernel", .health = Health::absent, .message = {}};
+  const Environment* const asked =
+      wanted.environment ? options.catalog.find(*wanted.environment) : nullptr;
+  try {
+    const Stores stores = Stores::as_they_are(options);
+    const Base base = Bases(options, stores)
+                          .choose(asked != nullptr ? *asked : Environment(), wanted.machine.base);
+    const bool is_there = base.environment == nullptr || stores.find(*base.environment);
+    if (is_there) finding.health = Health::ok;
+    finding.message = "container images boot that of " + base.name() +
+                      (is_there ? "" : ", which is not installed");
+    if (!is_there) finding.remedy = "pyro env pull " + base.name();
+  } catch (const NoKernel& error) {
+    finding.message = "there is none for container images";
+    finding.remedy = error.hint();
+  } catch (const Error& error) {
+    finding.health = Health::warning;
+    const std::string& cause = error.causes().empty() ? error.message() : error.causes().back();
+    finding.message = "container images have none: " + cause;
+    finding.remedy = error.hint();
+  }
+  return finding;
 }
 
 constexpr std::size_t kMaxAnswer = 64 << 10;
@@ -260,6 +287,7 @@ std::vector<Finding> examine_host(const EnvironmentStore& store, const DoctorOpt
                                      {.name = "checking", .subject = "the machine monitor"});
     check_machines(store.options(), options.machine, cache_is_fit, findings);
   }
+  findings.push_back(examine_base(store.options(), options));
   if (store.options().network.offline) {
     findings.push_back({.name = "network",
                         .health = Health::warning,

@@ -91,6 +91,10 @@ Json inspect_payload(const EnvironmentStatus& status) {
   Json payload = environment_payload(status.environment);
   payload["compatible"] = status.environment.compatible();
   payload["catalog_version"] = kCatalogVersion;
+  if (status.environment.kind == EnvironmentKind::container) {
+    payload["kind"] = "container";
+    payload["base"] = or_null(status.base);
+  }
   payload["installed"] = status.installed.has_value();
   payload["cache_dir"] = status.cache_dir.string();
   payload["install_dir"] = status.install_dir.string();
@@ -137,13 +141,15 @@ Json prune_payload(const PruneReport& report) {
   for (const PruneReport::Failure& failure : report.failed) {
     failed.push_back({{"name", failure.name}, {"error", failure.error}});
   }
-  return {{"deleted_environment_dirs", report.deleted_environment_dirs},
-          {"count", report.deleted_environment_dirs.size()},
-          {"bytes_reclaimed", report.bytes_reclaimed},
-          {"skipped_in_use", report.skipped_in_use},
-          {"skipped_other_catalog", report.skipped_other_catalog},
-          {"failed", std::move(failed)},
-          {"dry_run", report.dry_run}};
+  Json payload = {{"deleted_environment_dirs", report.deleted_environment_dirs},
+                  {"count", report.deleted_environment_dirs.size()},
+                  {"bytes_reclaimed", report.bytes_reclaimed},
+                  {"skipped_in_use", report.skipped_in_use},
+                  {"skipped_other_catalog", report.skipped_other_catalog},
+                  {"failed", std::move(failed)},
+                  {"dry_run", report.dry_run}};
+  if (!report.skipped_bases.empty()) payload["skipped_bases"] = report.skipped_bases;
+  return payload;
 }
 
 Json export_payload(const std::string& file, const ExportReport& report) {
@@ -181,6 +187,7 @@ Json usage_payload(const CacheUsage& usage, const std::string& cache_dir) {
                             {"disk_bytes", install.disk_bytes},
                             {"prepared_bytes", install.prepared_bytes},
                             {"last_used", last_used}});
+    if (install.base) environments.back()["base"] = *install.base;
   }
   return {{"cache_dir", cache_dir},
           {"environments", std::move(environments)},

@@ -306,6 +306,7 @@ StoreOptions store_options(const SettingOverrides& options, const Variables& var
   store.catalog = Catalog::load(catalog_files(options, variables));
   store.runtime_dir = runtime_directory(options, variables);
   store.network = network_options(options, variables);
+  store.base = variables("PYRO_BASE");
   store.extractor = "/proc/self/exe";  // this version, even after an upgrade
   return store;
 }

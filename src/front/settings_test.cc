@@ -56,6 +56,11 @@ TEST(Settings, OptionStoresPrecedeVariableStores) {
   EXPECT_TRUE(store_options({}, variables({{"HOME", "/h"}})).stores.empty());
 }
 
+TEST(Settings, BaseIsThatOfItsVariable) {
+  EXPECT_EQ(store_options({}, variables({{"HOME", "/h"}, {"PYRO_BASE", "tool:1"}})).base, "tool:1");
+  EXPECT_FALSE(store_options({}, variables({{"HOME", "/h"}})).base);
+}
+
 TEST(Settings, LibraryUsesVariablesOfExecutable) {
   ::setenv("PYRO_ENVIRONMENT_CACHE_DIR", "/of/the/environment", 1);
   ::setenv("PYRO_STORES", "/store", 1);

@@ -11,6 +11,7 @@
 #include "base/directories.h"
 #include "base/files.h"
 #include "pyro/environment_store.h"
+#include "store/base_kernel.h"
 #include "store/install_record.h"
 #include "store/installation.h"
 #include "store/locks.h"
@@ -23,7 +24,8 @@ namespace fs = std::filesystem;
 /// Counts disk space once.
 class UsageCounter {
  public:
-  explicit UsageCounter(const CacheLayout& layout) : layout_(layout) {}
+  UsageCounter(const StoreOptions& options, const Stores& stores)
+      : layout_(stores.cache()), catalog_(options.catalog), bases_(options, stores) {}
 
   CacheUsage run() {
     const Fd root = layout_.open(layout_.root());
@@ -70,6 +72,7 @@ class UsageCounter {
       usage.name = record->name;
       usage.version = record->version;
       usage.last_used = last_use(layout_, name, *record);
+      usage.base = base_of(*record);
       if (counted_.insert(CacheLayout::prepared_name(record->name)).second) {
         usage.prepared_bytes = prepared_bytes(layout_, *record);
       }
@@ -77,7 +80,17 @@ class UsageCounter {
     usage_.installs.push_back(std::move(usage));
   }
 
+  /// The recorded one where the catalog does not have the container.
+  std::optional<std::string> base_of(const InstallRecord& record) {
+    if (record.kind == EnvironmentKind::environment) return std::nullopt;
+    const Environment* const environment = catalog_.find(record.name);
+    if (environment != nullptr) return bases_.name_for(*environment);
+    return record.base ? std::optional(record.base->name) : std::nullopt;
+  }
+
   const CacheLayout& layout_;
+  const Catalog& catalog_;
+  Bases bases_;
   std::set<std::string> counted_;  // names of prepared states
   CacheUsage usage_;
 };
@@ -156,12 +169,33 @@ class EnvironmentRemoval {
   RemovalReport report_;
 };
 
+bool is_usable(const Environment& environment, const Stores& stores) try {
+  return stores.find(environment).has_value();
+} catch (const Error&) {  // wrong rights
+  return false;
+}
+
+/// The installed containers whose base is not installed, nor any other kernel in its place.
+std::string containers_without_kernel(const StoreOptions& options, const Stores& stores) {
+  Bases bases(options, stores);
+  std::string names;
+  for (const Environment& environment : options.catalog.environments()) {
+    if (environment.kind == EnvironmentKind::environment) continue;
+    if (!is_usable(environment, stores)) continue;
+    const auto base = bases.name_for(environment);
+    const Environment* const named = base ? options.catalog.find(*base) : nullptr;
+    const bool has_kernel = base && (named == nullptr || is_usable(*named, stores));
+    if (!has_kernel) (names += names.empty() ? "" : ", ") += environment.name;
+  }
+  return names;
+}
+
 }  // namespace
 
 CacheUsage EnvironmentStore::usage() const {
-  const CacheLayout layout(options_.cache_dir, options_.on_warning);
-  layout.check_root();
-  return UsageCounter(layout).run();
+  const Stores stores(options_);
+  stores.cache().check_root();
+  return UsageCounter(options_, stores).run();
 }
 
 RemovalReport EnvironmentStore::remove(std::string_view name, ProgressListener* progress) {
@@ -170,6 +204,14 @@ RemovalReport EnvironmentStore::remove(std::string_view name, ProgressListener* 
   stores.cache().check_root();
   RemovalReport report = EnvironmentRemoval(stores.cache(), environment).run(progress);
   const auto elsewhere = stores.find(environment);
+  const bool was_base =
+      environment.kind == EnvironmentKind::environment && !report.removed.empty() && !elsewhere;
+  const std::string containers =
+      was_base ? containers_without_kernel(options_, stores) : std::string();
+  if (!containers.empty()) {
+    stores.cache().rights().warn("no kernel is left for the container images " + containers +
+                                 ": install one, or name one with --base or PYRO_BASE");
+  }
   if (!elsewhere) return report;
   const std::string remains = "environment '" + environment.name + "' is in the store " +
                               elsewhere->layout.root().string() + " and is not removed from there";

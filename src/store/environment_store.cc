@@ -5,6 +5,7 @@
 
 #include "source/directory_source.h"
 #include "source/image_source.h"
+#include "store/base_kernel.h"
 #include "store/installation.h"
 #include "store/installer.h"
 
@@ -24,7 +25,7 @@ std::optional<Installation> find_usable(const Stores& stores, const Environment&
   return std::nullopt;
 }
 
-EnvironmentStatus status_of(const Environment& environment, const Stores& stores,
+EnvironmentStatus status_of(const Environment& environment, const Stores& stores, Bases& bases,
                             const std::optional<RuntimeBundle>& bundle) {
   EnvironmentStatus status{.environment = environment,
                            .cache_dir = stores.cache().root(),
@@ -32,6 +33,7 @@ EnvironmentStatus status_of(const Environment& environment, const Stores& stores
   if (bundle) {
     if (auto digest = bundle->digest_of(environment)) status.environment.source_digest = digest;
   }
+  if (environment.kind == EnvironmentKind::container) status.base = bases.name_for(environment);
   if (const auto installation = find_usable(stores, environment)) {
     status.install_dir = installation->directory;
     status.installed = installation->describe();
@@ -73,9 +75,10 @@ std::vector<EnvironmentStatus> EnvironmentStore::list() const {
   const Stores stores(options_);
   stores.check_roots();
   const auto bundle = RuntimeBundle::of(options_.runtime_dir);
+  Bases bases(options_, stores);
   std::vector<EnvironmentStatus> statuses;
   for (const Environment& environment : options_.catalog.environments()) {
-    statuses.push_back(status_of(environment, stores, bundle));
+    statuses.push_back(status_of(environment, stores, bases, bundle));
   }
   return statuses;
 }
@@ -84,7 +87,8 @@ EnvironmentStatus EnvironmentStore::inspect(std::string_view name) const {
   const Environment& environment = options_.catalog.require(name);
   const Stores stores(options_);
   stores.check_roots();
-  return status_of(environment, stores, RuntimeBundle::of(options_.runtime_dir));
+  Bases bases(options_, stores);
+  return status_of(environment, stores, bases, RuntimeBundle::of(options_.runtime_dir));
 }
 
 InstalledEnvironment EnvironmentStore::ensure_installed(std::string_view name,

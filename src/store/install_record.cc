@@ -40,6 +40,27 @@ std::map<std::string, InstallRecord::Artifact> artifacts_in(const json& object) 
   return artifacts;
 }
 
+std::optional<BaseRecord> base_in(const json& object) {
+  const auto base = object.find("base");
+  if (base == object.end() || !base->is_object()) return std::nullopt;
+  auto name = text_at(*base, "name");
+  if (!name) return std::nullopt;
+  BaseRecord record{.name = std::move(*name)};
+  const auto digests = base->find("digests");
+  if (digests == base->end() || !digests->is_object()) return record;
+  for (const auto& [file, value] : digests->items()) {
+    const auto digest = value.is_string() ? Digest::parse(value.get<std::string>()) : std::nullopt;
+    if (digest) record.digests.emplace(file, *digest);
+  }
+  return record;
+}
+
+json write_base(const BaseRecord& base) {
+  json digests = json::object();
+  for (const auto& [file, digest] : base.digests) digests[file] = digest.to_string();
+  return {{"name", base.name}, {"digests", std::move(digests)}};
+}
+
 }  // namespace
 
 std::optional<InstallRecord> InstallRecord::parse(std::string_view text) {
@@ -64,6 +85,7 @@ std::optional<InstallRecord> InstallRecord::parse(std::string_view text) {
   if (const auto config = object.find("config"); config != object.end()) {
     record.config = read_container_config(*config);
   }
+  record.base = base_in(object);
   return record;
 }
 
@@ -91,6 +113,7 @@ std::string InstallRecord::render() const {
   if (oci_digest) object["oci_digest"] = oci_digest->to_string();
   if (kind == EnvironmentKind::container) object["kind"] = kContainer;
   if (config) object["config"] = write_container_config(*config);
+  if (base) object["base"] = write_base(*base);
   for (const auto& [name_of, artifact] : artifacts) {
     object["artifacts"][name_of] = {{"size", artifact.size},
                                     {"digest", artifact.digest.to_string()}};

@@ -15,6 +15,15 @@
 
 namespace pyro {
 
+/// The base of a container image: where the kernel that it boots comes from.
+struct BaseRecord {
+  std::string name;  ///< Of an environment, or the path of a directory with a kernel.
+  /// fs-verity digests of `vmlinux` and `initrd.img`, as far as they are known.
+  std::map<std::string, Digest> digests = {};
+
+  friend bool operator==(const BaseRecord&, const BaseRecord&) = default;
+};
+
 struct InstallRecord {
   struct Artifact {
     std::uint64_t size = 0;  ///< In bytes, holes counted.
@@ -34,6 +43,8 @@ struct InstallRecord {
   std::map<std::string, Artifact> artifacts;          ///< Empty for installs out of a bundle.
   EnvironmentKind kind = EnvironmentKind::environment;
   std::optional<ContainerConfig> config = {};  ///< Of a container that was an image.
+  /// Of a container: its base when it was installed, if there was one.
+  std::optional<BaseRecord> base = {};
 
   /// Whether it has the name, version and kind of `environment`.
   [[nodiscard]] bool is_of(const Environment& environment) const {
@@ -61,6 +72,8 @@ inline constexpr std::string_view kEnvironmentVersion = "io.pyro.environment.ver
 /// Informational, and never compared with a pin.
 inline constexpr std::string_view kEnvironmentSource = "io.pyro.environment.source";
 inline constexpr std::string_view kEnvironmentSourceDigest = "io.pyro.environment.source-digest";
+/// Of a container: the environment in the same export whose kernel it boots.
+inline constexpr std::string_view kEnvironmentBase = "io.pyro.environment.base";
 /// The catalog entry as JSON, for catalogs without this environment.
 inline constexpr std::string_view kEnvironmentEntry = "io.pyro.environment.entry";
 

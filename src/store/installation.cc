@@ -74,19 +74,6 @@ bool was_hashed(const InstallRecord& record) {
 constexpr std::chrono::seconds kLeaseTimeout{1};
 constexpr std::chrono::milliseconds kLeaseRetry{10};
 
-/// Checks the rights of the file that is opened; links are followed.
-Fd open_artifact(const CacheLayout& layout, const InstallLease& lease, std::size_t kind) {
-  const std::string name(kArtifactKinds[kind].name);
-  const std::filesystem::path path = lease.installation.directory / name;
-  constexpr int kFlags = O_RDONLY | O_NONBLOCK;
-  Fd file(try_open(lease.directory.get(), name.c_str(), kFlags | O_NOFOLLOW));
-  const bool is_link = !file && errno == ELOOP;
-  if (!file) file = open_at(lease.directory.get(), name, kFlags, 0, path);
-  layout.rights().guard(file.get(), path,
-                        is_link ? Rights::Owner::any_for_root : Rights::Owner::user_or_root);
-  return file;
-}
-
 }  // namespace
 
 bool is_required(std::size_t artifact, EnvironmentKind kind) {
@@ -184,11 +171,13 @@ std::optional<InstallLease> acquire_lease(const CacheLayout& layout,
     if (!found) return std::nullopt;
     InstallLease lease{
         .installation = std::move(*found), .directory = std::move(fd), .use = std::move(*use)};
-    if (environment.kind == EnvironmentKind::environment) {
-      lease.kernel = open_artifact(layout, lease, kKernel);
-    }
-    lease.rootfs = open_artifact(layout, lease, kRootfs);
-    if (lease.installation.has_initrd) lease.initrd = open_artifact(layout, lease, kInitrd);
+    const auto open = [&](std::size_t kind) {
+      return layout.rights().open_file(lease.directory.get(),
+                                       directory / kArtifactKinds[kind].name);
+    };
+    if (environment.kind == EnvironmentKind::environment) lease.kernel = open(kKernel);
+    lease.rootfs = open(kRootfs);
+    if (lease.installation.has_initrd) lease.initrd = open(kInitrd);
     return lease;
   }
 }
@@ -198,6 +187,15 @@ Stores::Stores(const StoreOptions& options, const Rights::Warn& warn) {
   for (const std::filesystem::path& store : options.stores) {
     layouts_.emplace_back(store, Rights(Rights::Excess::refused, warn));
   }
+}
+
+Stores Stores::as_they_are(const StoreOptions& options) {
+  Stores stores;
+  stores.layouts_.emplace_back(options.cache_dir, Rights(Rights::Excess::tolerated));
+  for (const std::filesystem::path& store : options.stores) {
+    stores.layouts_.emplace_back(store, Rights(Rights::Excess::tolerated));
+  }
+  return stores;
 }
 
 void Stores::check_roots() const {

@@ -61,8 +61,10 @@ struct InstallLease {
   UseLock use = {};  ///< Shared.
   Fd kernel = {};    ///< Empty for a container.
   Fd rootfs = {};
-  Fd initrd = {};            ///< Empty where there is none.
-  UseLock use_of_base = {};  ///< Of a container's machine: the kernel and initrd are another's.
+  Fd initrd = {};  ///< Empty where there is none.
+  // Of a container's machine: the kernel and initrd are another's (store/base_kernel.h).
+  UseLock use_of_base = {};
+  std::optional<BaseRecord> base = {};
 };
 
 /// Nothing when it is not installed.
@@ -76,6 +78,8 @@ class Stores {
  public:
   explicit Stores(const StoreOptions& options) : Stores(options, options.on_warning) {}
   Stores(const StoreOptions& options, const Rights::Warn& warn);
+  /// For doctor, which changes nothing and complains of nothing here.
+  [[nodiscard]] static Stores as_they_are(const StoreOptions& options);
 
   [[nodiscard]] const CacheLayout& cache() const noexcept { return layouts_.front(); }
   /// Checks the rights of the cache and of all stores.
@@ -99,6 +103,8 @@ class Stores {
       const std::optional<std::filesystem::path>& directory = std::nullopt) const;
 
  private:
+  Stores() = default;
+
   std::vector<CacheLayout> layouts_;
 };
 

@@ -22,16 +22,13 @@
 #include "source/fetch.h"
 #include "source/image_source.h"
 #include "source/package_source.h"
+#include "store/base_kernel.h"
 #include "store/install_record.h"
 #include "store/installation.h"
 #include "store/transaction.h"
 
 namespace pyro {
 namespace {
-
-std::filesystem::path extractor_of(const StoreOptions& options) {
-  return options.extractor.empty() ? PYRO_INSTALLED_EXECUTABLE : options.extractor;
-}
 
 /// Warnings go to the listener of the pull where there is one.
 Rights::Warn warn_of(const StoreOptions& options, const PullOptions& pull) {
@@ -310,7 +307,7 @@ class Pull {
   InstalledEnvironment extract(const Stream& stream, Transaction& transaction, Partials& partials,
                                ByteCount& bytes) {
     SandboxedExtractor extraction(
-        extractor_of(options_), transaction.open_candidates(), options_.limits,
+        executable_of(options_), transaction.open_candidates(), options_.limits,
         [&](std::string_view text) { progress_.note(text); }, request_);
     const std::stop_callback give_up(pull_.stop, [&] { extraction.abort(); });
     const FetchContext context{
@@ -327,7 +324,9 @@ class Pull {
   InstalledEnvironment commit(Transaction& transaction, const Provenance& provenance,
                               const std::vector<WrittenArtifact>& artifacts) {
     progress_.committing();
-    transaction.commit(record_of(environment_, provenance, artifacts));
+    InstallRecord record = record_of(environment_, provenance, artifacts);
+    if (is_container()) record.base = record_of_base(environment_, options_, stores_, pull_.stop);
+    transaction.commit(record);
     const auto installation = find_installation(layout_, environment_);
     if (!installation) {
       throw Error(ErrorCode::failed, transaction.destination().string() +
@@ -354,9 +353,13 @@ class Pull {
 
 }  // namespace
 
+std::filesystem::path executable_of(const StoreOptions& options) {
+  return options.extractor.empty() ? PYRO_INSTALLED_EXECUTABLE : options.extractor;
+}
+
 Unpacking unpacking_in(const StoreOptions& options, ProgressListener& progress,
                        const std::stop_token& stop) {
-  return {.extractor = extractor_of(options),
+  return {.extractor = executable_of(options),
           .limits = options.limits,
           .make_file =
               [root = options.cache_dir] {

@@ -1,6 +1,7 @@
 // Installs an environment into the cache.
 #pragma once
 
+#include <filesystem>
 #include <optional>
 
 #include "pyro/catalog.h"
@@ -10,6 +11,9 @@
 #include "source/environment_source.h"
 
 namespace pyro {
+
+/// The pyro executable: that of the options, or the one that was installed with this library.
+[[nodiscard]] std::filesystem::path executable_of(const StoreOptions& options);
 
 /// How to unpack a compressed archive: into a nameless file in the staging directory of the cache.
 [[nodiscard]] Unpacking unpacking_in(const StoreOptions& options, ProgressListener& progress,

@@ -164,6 +164,18 @@ void Rights::guard(int fd, const std::filesystem::path& path, Owner owner) const
   judge(status, path, owner, [fd](mode_t mode) { return ::fchmod(fd, mode); });
 }
 
+Fd Rights::open_file(int directory, const std::filesystem::path& path) const {
+  const std::string name = path.filename().string();
+  constexpr int kFlags = O_RDONLY | O_NONBLOCK;
+  Fd file(try_open(directory, name.c_str(), kFlags | O_NOFOLLOW));
+  const bool is_link = !file && errno == ELOOP;
+  if (!file) file = pyro::open_at(directory, name, kFlags, 0, path);
+  guard(file.get(), path, is_link ? Owner::any_for_root : Owner::user_or_root);
+  struct stat status {};
+  if (::fstat(file.get(), &status) == 0 && S_ISREG(status.st_mode)) return file;
+  throw Error(ErrorCode::filesystem, path.string() + " is not a regular file");
+}
+
 void Rights::guard_at(int directory, const std::string& name,
                       const std::filesystem::path& path) const {
   struct stat entry {};

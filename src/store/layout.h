@@ -69,6 +69,11 @@ class Rights {
   /// missing.
   void guard_at(int directory, const std::string& name, const std::filesystem::path& path) const;
 
+  /// Opens the file `path` in such a directory for reading, and checks the file that was opened.
+  /// Links are followed.
+  /// @throws Error(filesystem) also when it is no regular file
+  [[nodiscard]] Fd open_file(int directory, const std::filesystem::path& path) const;
+
   void warn(std::string_view text) const {
     if (warn_) warn_(text);
   }

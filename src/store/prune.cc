@@ -7,12 +7,14 @@
 #include <cerrno>
 #include <chrono>
 #include <deque>
+#include <map>
 #include <optional>
 #include <tuple>
 
 #include "base/directories.h"
 #include "base/files.h"
 #include "pyro/environment_store.h"
+#include "store/base_kernel.h"
 #include "store/install_record.h"
 #include "store/installation.h"
 #include "store/locks.h"
@@ -32,8 +34,12 @@ bool is_loaded(const Catalog& catalog, const fs::path& file) {
 /// One run over a cache. Of the stores only the installs are read: their prepared states are kept.
 class Pruner {
  public:
-  Pruner(const Stores& stores, const Catalog& catalog, const PruneOptions& options)
-      : stores_(stores), layout_(stores.cache()), catalog_(catalog), options_(options) {
+  Pruner(const Stores& stores, const StoreOptions& store, const PruneOptions& options)
+      : stores_(stores),
+        layout_(stores.cache()),
+        catalog_(store.catalog),
+        options_(options),
+        bases_(store, stores) {
     report_.dry_run = options.dry_run;
   }
 
@@ -205,6 +211,7 @@ class Pruner {
       case Fate::other_catalog:
         report_.skipped_other_catalog.push_back(folder.label(name).string());
         kept_bytes_ += kept_install(folder, name, *record).bytes;
+        if (record->base) ++containers_of_[record->base->name];
         return;
       case Fate::remove:
         prune_install(folder, directory, name);
@@ -216,35 +223,73 @@ class Pruner {
   struct KeptInstall {
     const Folder* folder;
     std::string name;
+    std::string environment;
+    std::optional<std::string> base;  ///< Of a container.
     Clock::time_point last_use;
     std::uint64_t bytes = 0;  ///< With its prepared states.
   };
 
   [[nodiscard]] KeptInstall kept_install(const Folder& folder, const std::string& name,
-                                         const InstallRecord& record) const {
+                                         const InstallRecord& record) {
+    const Environment* const container =
+        record.kind == EnvironmentKind::container ? catalog_.find(record.name) : nullptr;
     return {.folder = &folder,
             .name = name,
+            .environment = record.name,
+            .base = container != nullptr ? bases_.name_for(*container) : std::nullopt,
             .last_use = last_use(layout_, name, record),
             .bytes = allocated_bytes_at(folder.installs.fd.get(), name) +
                      prepared_bytes(layout_, record)};
   }
 
-  // Removes good installs that the options select, least recently used first.
+  // Removes good installs that the options select, least recently used first. The use of a
+  // container is one of its base, which comes behind it and stays as long as one of them does.
   void prune_kept() {
-    for (const KeptInstall& install : kept_) kept_bytes_ += install.bytes;
-    std::ranges::sort(kept_, {}, [](const KeptInstall& install) {
-      return std::tie(install.last_use, install.name);
+    count_containers_of_stores();
+    std::map<std::string, Clock::time_point> used_as_base;
+    for (const KeptInstall& install : kept_) {
+      kept_bytes_ += install.bytes;
+      if (!install.base) continue;
+      ++containers_of_[*install.base];
+      Clock::time_point& time = used_as_base[*install.base];
+      time = std::max(time, install.last_use);
+    }
+    std::ranges::sort(kept_, {}, [&](const KeptInstall& install) {
+      const auto found = used_as_base.find(install.environment);
+      const bool is_base = found != used_as_base.end();
+      return std::tuple(is_base ? std::max(install.last_use, found->second) : install.last_use,
+                        is_base, install.name);
     });
     for (const KeptInstall& install : kept_) {
       if (!is_to_go(install)) continue;
       const Folder& folder = *install.folder;
+      if (containers_of_[install.environment] > 0) {
+        report_.skipped_bases.push_back(folder.label(install.name).string());
+        continue;
+      }
       const Fd directory = try_open_directory(folder.installs.fd.get(), install.name);
       if (!directory) {
         could_not_open(folder.label(install.name), errno);
       } else if (prune_install(folder, directory.get(), install.name)) {
         kept_bytes_ -= install.bytes;
+        if (install.base) --containers_of_[*install.base];
       }
     }
+  }
+
+  // The installs in stores stay, and boot kernels of the cache, too.
+  void count_containers_of_stores() {
+    for (const Environment& environment : catalog_.environments()) {
+      if (environment.kind == EnvironmentKind::environment || !is_in_store(environment)) continue;
+      if (const auto base = bases_.name_for(environment)) ++containers_of_[*base];
+    }
+  }
+
+  [[nodiscard]] bool is_in_store(const Environment& environment) const try {
+    const auto found = stores_.find(environment);
+    return found && &found->layout != &layout_;
+  } catch (const Error&) {  // wrong rights: nothing boots it
+    return false;
   }
 
   [[nodiscard]] bool is_to_go(const KeptInstall& install) const {
@@ -334,6 +379,8 @@ class Pruner {
   std::deque<Folder> folders_;  // their addresses stay
   std::vector<KeptInstall> kept_;
   std::uint64_t kept_bytes_ = 0;
+  Bases bases_;
+  std::map<std::string, int> containers_of_;  // installs that boot its kernel
   PruneReport report_;
 };
 
@@ -342,7 +389,7 @@ class Pruner {
 PruneReport EnvironmentStore::prune(const PruneOptions& options) {
   const Stores stores(options_);
   stores.cache().check_root();
-  return Pruner(stores, options_.catalog, options).run();
+  return Pruner(stores, options_, options).run();
 }
 
 }  // namespace pyro

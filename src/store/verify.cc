@@ -9,6 +9,7 @@
 #include "base/directories.h"
 #include "base/files.h"
 #include "base/fs_verity.h"
+#include "store/base_kernel.h"
 #include "store/install_record.h"
 #include "store/installation.h"
 #include "stream/artifacts.h"
@@ -151,6 +152,31 @@ bool is_mine(int fd) {
   return ::fstat(fd, &status) == 0 && status.st_uid == ::geteuid();
 }
 
+/// Adds the files of the base that have a recorded digest. What a package installed is the business
+/// of its own manager.
+void verify_base(const Environment& container, const StoreOptions& options, const Stores& stores,
+                 VerifyReport& report, const std::stop_token& stop, ProgressListener* progress) {
+  const auto name = Bases(options, stores).name_for(container);
+  const Environment* const base = name ? options.catalog.find(*name) : nullptr;
+  const auto lease = base != nullptr ? stores.acquire_lease(*base) : std::nullopt;
+  if (!lease) return;
+  auto recorded = lease->installation.record.artifacts;
+  recorded.erase(std::string(kArtifactKinds[kRootfs].name));
+  RunningOperation operation(progress, {.name = kVerifying,
+                                        .subject = container.name,
+                                        .detail = "its base",
+                                        .unit = ProgressUnit::bytes,
+                                        .total = bytes_to_read(lease->directory.get(), recorded)});
+  for (const auto& [file, expected] : recorded) {
+    ArtifactReport artifact = check_artifact(
+        lease->directory.get(), lease->installation.directory / file, expected, stop, &operation);
+    artifact.name = "base/" + file;
+    // A missing file does not make the container missing.
+    if (artifact.verdict != Verdict::ok) report.verdict = worse(report.verdict, Verdict::modified);
+    report.artifacts.push_back(std::move(artifact));
+  }
+}
+
 bool is_absent(const VerifyReport& report) {
   return report.verdict == Verdict::missing && report.artifacts.empty();
 }
@@ -245,7 +271,11 @@ VerifyReport EnvironmentStore::verify(std::string_view name, const std::stop_tok
     if (&layout == &stores.cache() || !is_absent(one)) report = std::move(one);
     if (!is_absent(report)) break;
   }
-  if (!report.artifacts.empty()) verify_states(stores.cache(), environment, report, stop, progress);
+  if (report.artifacts.empty()) return report;
+  verify_states(stores.cache(), environment, report, stop, progress);
+  if (environment.kind == EnvironmentKind::container) {
+    verify_base(environment, options_, stores, report, stop, progress);
+  }
   return report;
 }
 

@@ -17,6 +17,7 @@
 
 #include "base/files.h"
 #include "base/fs_verity.h"
+#include "store/base_kernel.h"
 #include "store/installation.h"
 #include "store/locks.h"
 #include "vm/initramfs.h"
@@ -66,48 +67,13 @@ std::string host_name_for(std::string_view environment) {
   return name;
 }
 
-/// The installed environment with an initrd that was used last; null without one.
-const Environment* last_used_base(const Catalog& catalog, const Stores& stores) {
-  const Environment* found = nullptr;
-  std::chrono::system_clock::time_point time;
-  for (const Environment& environment : catalog.environments()) {
-    if (environment.kind != EnvironmentKind::environment) continue;
-    const auto install = stores.find(environment);
-    if (!install || !install->installation.has_initrd) continue;
-    const auto used = last_use(install->layout, install->installation.directory.filename().string(),
-                               install->installation.record);
-    if (found != nullptr && used <= time) continue;
-    found = &environment;
-    time = used;
-  }
-  return found;
-}
-
-/// The environment whose kernel a container boots.
-/// @throws Error(not_found), with the ways to one
-const Environment& base_of(const Environment& container, const MachineOptions& options,
-                           const EnvironmentStore& store, const Stores& stores) {
-  const Catalog& catalog = store.options().catalog;
-  for (const auto* const name : {&options.base, &container.base, &options.default_base}) {
-    if (!*name) continue;
-    const Environment& base = catalog.require(**name);
-    if (base.kind == EnvironmentKind::environment) return base;
-    throw Error(ErrorCode::failed, "'" + base.name + "' is a container image, and has no kernel");
-  }
-  if (const Environment* const base = last_used_base(catalog, stores)) return *base;
-  throw Error(
-      ErrorCode::not_found,
-      "'" + container.name + "' is a container image, and there is no kernel to boot it with",
-      "'pyro env pull debian:12-base' installs an environment, which has one; '--base NAME' "
-      "names another, and so does PYRO_BASE");
-}
-
-/// The lease of a container with the kernel of its base, which stays in use as long.
-InstallLease with_kernel(InstallLease container, InstallLease base) {
-  container.kernel = std::move(base.kernel);
-  container.initrd = std::move(base.initrd);
-  container.use_of_base = std::move(base.use);
-  return container;
+/// Installs nothing.
+/// @throws Error(not_found)
+InstallLease lease_with_kernel(InstallLease container, Base base, const Stores& stores) {
+  if (base.environment == nullptr) return with_kernel(std::move(container), std::move(base));
+  auto of_base = stores.acquire_lease(*base.environment);
+  if (of_base) return with_kernel(std::move(container), std::move(*of_base));
+  throw Error(ErrorCode::not_found, "its base " + base.name() + " is not installed");
 }
 
 /// QEMU loads ELF kernels in another way, which is part of the state.
@@ -202,7 +168,9 @@ Launcher::Launcher(EnvironmentStore& store, std::string_view name, const Machine
 InstallLease Launcher::acquire_lease() {
   InstallLease lease = lease_of(environment_);
   if (environment_.kind == EnvironmentKind::environment) return lease;
-  return with_kernel(std::move(lease), lease_of(base_of(environment_, options_, store_, stores_)));
+  Base base = Bases(store_.options(), stores_).choose(environment_, options_.base);
+  if (base.environment == nullptr) return with_kernel(std::move(lease), std::move(base));
+  return with_kernel(std::move(lease), lease_of(*base.environment));
 }
 
 InstallLease Launcher::lease_of(const Environment& environment) {
@@ -336,11 +304,9 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
   MachineConfig config;
   try {
     if (environment.kind == EnvironmentKind::container) {
-      const Environment& base = base_of(environment, options, store, stores);
-      auto of_base = stores.acquire_lease(base);
-      if (!of_base)
-        throw Error(ErrorCode::not_found, "its base " + base.name + " is not installed");
-      lease = with_kernel(std::move(*lease), std::move(*of_base));
+      lease = lease_with_kernel(std::move(*lease),
+                                Bases(store.options(), stores).choose(environment, options.base),
+                                stores);
     }
     config = config_for(options, environment.kind, layout);
   } catch (const Error& error) {

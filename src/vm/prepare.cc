@@ -82,12 +82,11 @@ void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Dea
 /// @throws Error(failed) when it does not work; as run_command()
 void smoke_test(GuestLink& link) {
   const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
-  const RunOptions options{.machine = {},
-                           .command = {"true"},
-                           .output = null.get(),
-                           .error_output = null.get(),
-                           .timeout = std::chrono::milliseconds(kSmokeTestTimeout),
-                           .stop_timeout = {}};
+  RunOptions options;
+  options.command = {"true"};
+  options.output = options.error_output = null.get();
+  options.timeout = kSmokeTestTimeout;
+  options.stop_timeout = {};
   const CommandEnd end = run_command(link, options, {});
   if (end.interrupted) throw Error(ErrorCode::interrupted, "interrupted");
   if (end.code == 0 && end.signal == 0 && end.refused == 0 && !end.timed_out) return;

@@ -90,6 +90,12 @@ json digests_of(const InstallRecord& record) {
   return digests;
 }
 
+json base_conditions(const BaseRecord& base) {
+  json digests = json::object();
+  for (const auto& [name, digest] : base.digests) digests[name] = digest.to_string();
+  return {{"name", base.name}, {"digests", std::move(digests)}};
+}
+
 /// A condition in messages.
 std::string description_of(const std::string& key) {
   if (key == "monitor") return "the machine monitor was replaced";
@@ -100,6 +106,7 @@ std::string description_of(const std::string& key) {
   if (key == "host_kernel") return "this host runs another kernel";
   if (key == "catalog_version") return "this pyro has another catalog";
   if (key == "digests") return "another build of the environment is installed";
+  if (key == "base") return "another kernel boots it";
   if (key == "version") return "another version of the environment is installed";
   if (key == "name") return "it is of another environment";
   return key + " was changed or replaced";
@@ -208,6 +215,7 @@ json state_conditions(const StateKey& key, const MachineConfig& config) {
                      {"monitor", {{"path", monitor.string()}, {"file", identity_of_path(monitor)}}},
                      {"vmlinux", file_identity(lease.kernel.get())},
                      {"rootfs.ext4", file_identity(lease.rootfs.get())}};
+  if (lease.base) conditions["base"] = base_conditions(*lease.base);
   if (lease.initrd) conditions["initrd.img"] = file_identity(lease.initrd.get());
   if (config.accelerator == Accelerator::kvm) {
     conditions["processor"] = processor();

@@ -11,15 +11,15 @@ warnings.simplefilter("ignore", DeprecationWarning)
 import jsonschema  # noqa: E402
 
 # What documents may do without. Everything else is missed.
-ENVIRONMENT = {"outdated"}
+ENVIRONMENT = {"outdated", "kind", "base"}
 OPTIONAL = {
     "catalog": {"platform", "compatibility", "source_url", "source_digest", "oci_registry",
                 "oci_repository", "oci_reference", "oci_digest", "source_sha256", "kind", "base"},
     "environment": ENVIRONMENT, "list": ENVIRONMENT, "outdated": ENVIRONMENT, "pull": ENVIRONMENT,
-    "import": ENVIRONMENT,
+    "import": ENVIRONMENT, "prune": {"skipped_bases"}, "du": {"base"},
     "install-record": {"catalog_file", "oci_digest", "artifacts",
-                       "vmlinux", "rootfs.ext4", "initrd.img", "kind", "config", "Env",
-                       "Entrypoint", "Cmd", "WorkingDir", "User", "StopSignal"},
+                       "vmlinux", "rootfs.ext4", "initrd.img", "kind", "config", "base",
+                       "Env", "Entrypoint", "Cmd", "WorkingDir", "User", "StopSignal"},
     "run": {"error", "refusal", "stdout_truncated", "stderr_truncated"},
 }
 

@@ -10,7 +10,7 @@ bool same(const InstallRecord& one, const InstallRecord& other) {
   const auto fields = [](const InstallRecord& record) {
     return std::tie(record.catalog_version, record.name, record.version, record.source,
                     record.source_digest, record.installed_at, record.catalog_file,
-                    record.oci_digest);
+                    record.oci_digest, record.base);
   };
   const auto same_artifact = [](const auto& a, const auto& b) {
     return a.first == b.first && a.second.size == b.second.size &&

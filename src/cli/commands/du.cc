@@ -15,7 +15,7 @@ std::string shown_age(const std::optional<std::chrono::system_clock::time_point>
 
 /// A row for bytes that belong to no environment.
 void add_rest(Table& table, const char* what, std::uint64_t bytes) {
-  if (bytes > 0) table.add({{what}, {""}, {format_size(bytes)}, {""}, {""}});
+  if (bytes > 0) table.add({{what}, {""}, {format_size(bytes)}, {""}, {""}, {""}});
 }
 
 Table table_of(const CacheUsage& usage) {
@@ -23,18 +23,20 @@ Table table_of(const CacheUsage& usage) {
                {"VERSION"},
                {"SIZE", Table::Align::right},
                {"PREPARED", Table::Align::right},
-               {"LAST USED"}});
+               {"LAST USED"},
+               {"BASE"}});
   for (const InstallUsage& install : usage.installs) {
     table.add({{install.name.value_or(install.directory)},
                {install.version.value_or("broken")},
                {format_size(install.disk_bytes)},
                {install.prepared_bytes > 0 ? format_size(install.prepared_bytes) : "-"},
-               {shown_age(install.last_used)}});
+               {shown_age(install.last_used)},
+               {install.base.value_or("-")}});
   }
   add_rest(table, "(interrupted pulls)", usage.partial_bytes);
   add_rest(table, "(in the making)", usage.staging_bytes);
   add_rest(table, "(locks and others)", usage.other_bytes);
-  table.add({{"total"}, {""}, {format_size(usage.total_bytes)}, {""}, {""}});
+  table.add({{"total"}, {""}, {format_size(usage.total_bytes)}, {""}, {""}, {""}});
   return table;
 }
 
@@ -67,7 +69,9 @@ constinit const CommandEntry kDuCommand{
         "count.\n"
         "PREPARED is the saved state of its machines ('pyro prepare'). LAST USED is the "
         "installation or the\n"
-        "last boot, which 'pyro env prune' goes by. The total includes everything.\n",
+        "last boot, which 'pyro env prune' goes by. BASE is the environment whose kernel a "
+        "container image\n"
+        "boots, and takes its space in a line of its own. The total includes everything.\n",
     .examples =
         "  pyro env du\n"
         "  pyro env du --json | jq .total_bytes\n"

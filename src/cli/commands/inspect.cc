@@ -48,6 +48,9 @@ void add_description(Fields& fields, const EnvironmentStatus& status) {
       {"Distribution", {environment.distribution + (version.empty() ? "" : ' ' + version)}});
   fields.push_back({"Platform", {environment.platform}});
   fields.push_back({"Needs", {"catalog " + environment.compatibility}});
+  if (environment.kind == EnvironmentKind::container) {
+    fields.push_back({"Base", {status.base.value_or("none: there is no kernel to boot it with")}});
+  }
 }
 
 void add_origin(Fields& fields, const Environment& environment) {

@@ -100,7 +100,6 @@ void declare_machine(Arguments& arguments, MachineOptions& options) {
 
 void apply_variables(const Variables& variables, MachineOptions& options) {
   options.monitor = find_monitor(variables);
-  options.default_base = variables("PYRO_BASE");
   if (options.kvm == KvmUse::where_it_works) options.kvm = kvm_use(variables);
 }
 

