@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/strict_json.h"
 #include "base/tar_header.h"
+#include "oci/container_config.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -68,10 +69,10 @@ std::string render(const nlohmann::json& document) {
   return document.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
 }
 
-std::string config_of(const Digest& diff_id) {
+std::string config_of(const Digest& diff_id, const ContainerConfig& config) {
   return render({{"architecture", "amd64"},
                  {"os", "linux"},
-                 {"config", nlohmann::json::object()},
+                 {"config", write_container_config(config)},
                  {"rootfs", {{"type", "layers"}, {"diff_ids", {diff_id.to_string()}}}}});
 }
 
@@ -262,11 +263,12 @@ Descriptor LayoutWriter::end_blob(std::string media_type) {
 }
 
 Digest LayoutWriter::add_image(const Descriptor& layer, const Digest& diff_id,
-                               const Annotations& of_manifest, Annotations of_entry) {
-  const Descriptor config = add_blob(config_of(diff_id), kOciConfigType);
+                               const ContainerConfig& config, const Annotations& of_manifest,
+                               Annotations of_entry) {
+  const Descriptor config_blob = add_blob(config_of(diff_id, config), kOciConfigType);
   const nlohmann::json manifest = {{"schemaVersion", 2},
                                    {"mediaType", kOciManifestType},
-                                   {"config", to_json(config)},
+                                   {"config", to_json(config_blob)},
                                    {"layers", {to_json(layer)}},
                                    {"annotations", of_manifest}};
   Descriptor image = add_blob(render(manifest), kOciManifestType);

@@ -21,6 +21,7 @@
 #include "net/http.h"
 #include "oci/layout_files.h"
 #include "oci/manifest.h"
+#include "pyro/container_config.h"
 #include "pyro/digest.h"
 
 namespace pyro {
@@ -95,8 +96,8 @@ class LayoutWriter {
   /// layer. Annotations of the manifest stay with it wherever it is copied; those of the entry are
   /// in the index of the layout.
   /// @returns the digest of the manifest.
-  Digest add_image(const Descriptor& layer, const Digest& diff_id, const Annotations& of_manifest,
-                   Annotations of_entry);
+  Digest add_image(const Descriptor& layer, const Digest& diff_id, const ContainerConfig& config,
+                   const Annotations& of_manifest, Annotations of_entry);
 
   /// Writes the index and the end of the tar.
   /// @returns the size of the tar.

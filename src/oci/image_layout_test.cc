@@ -270,7 +270,7 @@ std::string write_layout(const std::filesystem::path& path) {
     writer.write(bytes("layer's "));
     writer.write(bytes("bytes"));
     const Descriptor layer = writer.end_blob("application/vnd.oci.image.layer.v1.tar");
-    writer.add_image(layer, sha256("tar"), {{"key", name}},
+    writer.add_image(layer, sha256("tar"), {}, {{"key", name}},
                      {{std::string(kRefName), name}, {"entry", "yes"}});
   }
   file.commit(writer.finish());

@@ -129,7 +129,12 @@ class FirstLayer final : public LayerStream {
 
   [[nodiscard]] std::optional<LayerForm> next_layer() override {
     if (std::exchange(filtered_, false)) forbid_threads();
-    return layers_.next_layer();
+    return peeked_ ? *std::exchange(peeked_, std::nullopt) : layers_.next_layer();
+  }
+  /// What next_layer() will return.
+  [[nodiscard]] std::optional<LayerForm> peek() {
+    if (!peeked_) peeked_ = layers_.next_layer();
+    return *peeked_;
   }
   [[nodiscard]] std::span<const std::byte> next() override { return layers_.next(); }
 
@@ -141,6 +146,7 @@ class FirstLayer final : public LayerStream {
   }
 
   LayerStream& layers_;
+  std::optional<std::optional<LayerForm>> peeked_ = {};
   bool filtered_;  // by the first filter; false once the second one is in force
 };
 
@@ -150,12 +156,17 @@ void send_message(const Message& message) {
   uninterrupted([&] { return ::write(kSocketOfChild, bytes.data(), bytes.size()); });
 }
 
+bool is_archive(const std::optional<LayerForm>& form) {
+  return form && form->shape == LayerForm::Shape::archive;
+}
+
 Message outcome_of(SharedPipeReader& pipe, const Order& order, const Confinement& confinement) {
   FirstLayer layers(pipe, confinement.seccomp);
   try {
     const ExtractionLimits& limits = order.hello.limits;
     std::vector<int> files(order.descriptors.begin() + 1, order.descriptors.end());
-    if (order.hello.product == ExtractionProduct::file_system) {
+    const bool makes_file_system = order.hello.product == ExtractionProduct::file_system;
+    if (makes_file_system && !is_archive(layers.peek())) {
       const auto [size, digest] = image::flatten_layers(layers, files[kArchiveFile], limits);
       return Unpacked{size, digest};
     }
@@ -163,7 +174,7 @@ Message outcome_of(SharedPipeReader& pipe, const Order& order, const Confinement
       return Success{image::flatten_distribution(layers, files, limits, order.hello.size)};
     }
     Extracted extracted = extract_layers(layers, std::move(files), limits, order.targets);
-    if (extracted.archive_size) return Unpacked{*extracted.archive_size};
+    if (const auto& archive = extracted.archive) return Unpacked{archive->size, archive->digest};
     if (!extracted.missing.empty()) return Incomplete{std::move(extracted.missing)};
     return Success{std::move(extracted.artifacts)};
   } catch (...) {

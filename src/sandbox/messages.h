@@ -28,8 +28,10 @@ inline constexpr std::size_t kMaxMessage = std::size_t{64} << 10;
 
 /// What an extractor makes of layers.
 enum class ExtractionProduct : std::uint32_t {
-  artifacts,     ///< Those that the layers hold; or an archive, unpacked as a whole.
-  file_system,   ///< One of all that the layers of a container image hold, in kArchiveFile.
+  artifacts,  ///< Those that the layers hold; or an archive, unpacked as a whole.
+  /// One of all that the layers of a container image hold, in kArchiveFile; or the only layer as it
+  /// is, where that is an archive to be unpacked as a whole.
+  file_system,
   distribution,  ///< Kernel, initrd and root file system, of the tree of a distribution.
 };
 
@@ -50,7 +52,7 @@ struct Success {
 /// The last message after unpacking an archive as a whole, or making a file system.
 struct Unpacked {
   std::uint64_t size = 0;
-  Digest digest = Digest({});  ///< fs-verity; of a file system only.
+  Digest digest = Digest({});  ///< fs-verity.
 };
 
 /// The last message when the layers have to be read again with these targets.

@@ -341,7 +341,8 @@ void SandboxedExtractor::on_unpacked(const Unpacked& unpacked) {
   const WrittenArtifact written{
       .kind = kRootfs, .file = kArchiveFile, .size = unpacked.size, .digest = unpacked.digest};
   const bool makes_file_system = product_ == ExtractionProduct::file_system;
-  if (is_archive_ == makes_file_system || !is_as_reported(written, files_[kArchiveFile], limits_)) {
+  if ((!is_archive_ && !makes_file_system) ||
+      !is_as_reported(written, files_[kArchiveFile], limits_)) {
     return protocol_error("it wrote something else than it reported");
   }
   artifacts_.emplace();

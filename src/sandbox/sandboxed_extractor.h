@@ -115,8 +115,8 @@ class SandboxedExtractor {
   void abort() noexcept;
 
   /// Waits for the last block to be written. The artifacts of all layers, merged; none for an
-  /// archive that was unpacked as a whole; the root file system for the layers of a container
-  /// image.
+  /// archive that was unpacked as a whole, unless it is the file system of a container image; else
+  /// that file system.
   /// @throws Error(integrity, filesystem); TargetsMissing
   [[nodiscard]] std::vector<WrittenArtifact> finish();
 

@@ -47,7 +47,8 @@ struct LayerPlan {
 /// title that leads elsewhere, as for a tar's members; for layers that are encrypted, or hold
 /// something else that registries hold: signatures, charts, modules; for more bytes than the limit.
 ///
-/// All layers of a container image are tars; foreign ones are refused.
+/// All layers of a container image are tars, and foreign ones are refused. But if it has one layer,
+/// and that is titled rootfs.ext4, this is its file system already.
 [[nodiscard]] LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits,
                                     EnvironmentKind kind = EnvironmentKind::environment);
 

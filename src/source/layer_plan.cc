@@ -107,6 +107,22 @@ std::vector<std::optional<LayerForm>> find_artifacts(const Manifest& manifest) {
   return forms;
 }
 
+/// Whether its only layer is a root file system, as an export of a container image has it.
+bool is_file_system(const Manifest& manifest) {
+  if (manifest.layers.size() != 1) return false;
+  const auto form = artifact_of(manifest.layers.front());
+  return form && form->artifact == kRootfs;
+}
+
+/// The forms of layers that are no tars.
+std::vector<std::optional<LayerForm>> forms_in_container(const Manifest& manifest) {
+  std::vector<std::optional<LayerForm>> forms(manifest.layers.size());
+  if (is_file_system(manifest)) {
+    forms.front() = LayerForm{.shape = LayerForm::Shape::archive, .checksums = Checksums::leave};
+  }
+  return forms;
+}
+
 bool is_other_file(const Descriptor& layer) {
   return !is_folder(layer) && !annotation(layer.annotations, kTitle).empty();
 }
@@ -122,9 +138,7 @@ bool is_compressed_layer(const Descriptor& layer) {
 LayerPlan plan_layers(const Manifest& manifest, const ExtractionLimits& limits,
                       EnvironmentKind kind) {
   const bool is_container = kind == EnvironmentKind::container;
-  const auto artifacts = is_container
-                             ? std::vector<std::optional<LayerForm>>(manifest.layers.size())
-                             : find_artifacts(manifest);
+  const auto artifacts = is_container ? forms_in_container(manifest) : find_artifacts(manifest);
   const bool has_artifacts = std::ranges::any_of(artifacts, &std::optional<LayerForm>::has_value);
   LayerPlan plan;
   for (std::size_t i = 0; i < manifest.layers.size(); ++i) {

@@ -104,6 +104,18 @@ TEST(LayerPlan, RejectsSignaturesChartsModulesAndEncryptedLayers) {
             "layer 1 of 2 (sha256:" + std::string(64, '0') + ") is encrypted");
 }
 
+TEST(LayerPlan, OnlyLayerOfContainerMayBeItsFileSystem) {
+  const auto shape = [](const std::vector<Descriptor>& layers) {
+    const Manifest manifest{.media_type = {}, .layers = layers};
+    return plan_layers(manifest, {}, EnvironmentKind::container).layers.front().form.shape;
+  };
+  EXPECT_EQ(shape({layer("rootfs.ext4")}), LayerForm::Shape::archive);
+  EXPECT_EQ(shape({layer("rootfs.ext4.zst")}), LayerForm::Shape::archive);
+  EXPECT_EQ(shape({layer("vmlinux")}), LayerForm::Shape::tar);
+  EXPECT_EQ(shape({layer("rootfs.ext4", kTarGzip, "true")}), LayerForm::Shape::tar);
+  EXPECT_EQ(shape({layer("rootfs.ext4"), layer("")}), LayerForm::Shape::tar);
+}
+
 TEST(LayerPlan, CountsBytesOfFetchedLayersOnly) {
   const Manifest manifest{.media_type = {}, .layers = {layer("vmlinux"), layer("a"), layer("")}};
   EXPECT_EQ(plan_layers(manifest, {}).compressed_bytes, 20U);

@@ -22,6 +22,7 @@
 #include "catalog/entry.h"
 #include "oci/image_layout.h"
 #include "pyro/environment_store.h"
+#include "store/base_kernel.h"
 #include "store/install_record.h"
 #include "store/installation.h"
 #include "store/transaction.h"
@@ -64,9 +65,9 @@ std::unique_ptr<Compressor> open_compressor(LayerCompression compression, std::u
   return compress_none(size, std::move(sink));
 }
 
-/// Writes a layer, the compressed tar of some members, as a blob of an image layout. The caller's
-/// thread hashes the tar; another one compresses, hashes and writes. Holes become zeros: not every
-/// tool reads sparse members, and readers find the holes again.
+/// Writes a compressed layer as a blob of an image layout. The caller's thread hashes the content;
+/// another one compresses, hashes and writes. Holes become zeros: not every tool reads sparse
+/// members, and readers find the holes again.
 class LayerWriter {
  public:
   struct Layer {
@@ -74,30 +75,16 @@ class LayerWriter {
     Digest diff_id;
   };
 
-  /// Begins a blob of `layout`, which must outlive this. `tar_size` is that of the whole tar.
-  LayerWriter(LayoutWriter& layout, LayerCompression compression, std::uint64_t tar_size)
+  /// Begins a blob of `layout`, which must outlive this, of a layer of that size.
+  LayerWriter(LayoutWriter& layout, LayerCompression compression, std::uint64_t size)
       : layout_(layout),
         compression_(compression),
-        compressor_(
-            open_compressor(compression, tar_size,
-                            [&](std::span<const std::byte> bytes) { layout_.write(bytes); })),
+        compressor_(open_compressor(
+            compression, size, [&](std::span<const std::byte> bytes) { layout_.write(bytes); })),
         worker_(kMaxQueuedPieces, [this](const std::vector<std::byte>& bytes) {
           compressor_->write(bytes.empty() ? zero_piece() : bytes);
         }) {
     layout_.begin_blob();
-  }
-
-  /// The size of a tar of members of these sizes.
-  [[nodiscard]] static std::uint64_t tar_size(std::span<const std::uint64_t> members) {
-    std::uint64_t total = kTarEnd;
-    for (const std::uint64_t size : members) total += kTarBlock + size + tar_padding(size);
-    return total;
-  }
-
-  /// Begins a member, whose content follows in data() and zeros(), up to end_member().
-  void begin_member(std::string_view name, std::uint64_t size) {
-    member_size_ = size;
-    data(make_tar_header(name, size));
   }
 
   /// The compressor gets pieces of one size: its output depends on how the input is cut.
@@ -125,10 +112,7 @@ class LayerWriter {
     }
   }
 
-  void end_member() { zeros(tar_padding(member_size_)); }
-
   [[nodiscard]] Layer finish() {
-    zeros(kTarEnd);
     if (!piece_.empty()) pass_on();
     worker_.drain();
     compressor_->finish();
@@ -143,7 +127,6 @@ class LayerWriter {
 
   LayoutWriter& layout_;
   const LayerCompression compression_;
-  std::uint64_t member_size_ = 0;
   Sha256 diff_;
   std::vector<std::byte> piece_;  // being filled
   std::unique_ptr<Compressor> compressor_;
@@ -206,9 +189,11 @@ std::vector<OpenArtifact> artifacts_of(const Environment& environment, const Ins
 }
 
 std::uint64_t tar_size_of(const std::vector<OpenArtifact>& artifacts) {
-  std::vector<std::uint64_t> sizes;
-  for (const OpenArtifact& artifact : artifacts) sizes.push_back(artifact.size);
-  return LayerWriter::tar_size(sizes);
+  std::uint64_t total = kTarEnd;
+  for (const OpenArtifact& artifact : artifacts) {
+    total += kTarBlock + artifact.size + tar_padding(artifact.size);
+  }
+  return total;
 }
 
 /// Paths on this machine, and names in its files, stay private.
@@ -216,18 +201,21 @@ bool is_public(std::string_view source) {
   return source.starts_with("oci://") || source.starts_with("https://");
 }
 
+/// The environments of an export by name; of a container also the base that goes along.
+using Contents = std::map<std::string, std::optional<std::string>>;
+
 /// Writes the layout.
 class Exporter {
  public:
   Exporter(const StoreOptions& store, OutputFile& file, const ExportOptions& options)
       : store_(store), options_(options), layout_(file) {}
 
-  void add(const std::string& name) {
+  void add(const std::string& name, const std::optional<std::string>& base) {
     const Environment& environment = store_.catalog.require(name);
     const InstallLease lease = lease_of(environment, store_);
     const auto artifacts = artifacts_of(environment, lease);
     const LayerWriter::Layer layer = write_layer(environment, artifacts);
-    add_image(environment, lease.installation.record, layer, artifacts);
+    add_image(environment, base, lease.installation.record, layer, artifacts);
   }
 
   ExportReport finish() {
@@ -236,24 +224,30 @@ class Exporter {
   }
 
  private:
+  /// A tar of the artifacts; of a container the file system alone, which its title tells.
   LayerWriter::Layer write_layer(const Environment& environment,
                                  const std::vector<OpenArtifact>& artifacts) {
-    const std::uint64_t size = tar_size_of(artifacts);
+    const bool is_tar = environment.kind == EnvironmentKind::environment;
+    const std::uint64_t size = is_tar ? tar_size_of(artifacts) : artifacts.front().size;
     RunningOperation operation(options_.progress, {.name = "exporting",
                                                    .subject = environment.name,
                                                    .unit = ProgressUnit::bytes,
                                                    .total = size});
     LayerWriter writer(layout_, options_.compression, size);
     for (const OpenArtifact& artifact : artifacts) {
+      if (is_tar) writer.data(make_tar_header(artifact.name, artifact.size));
       add_artifact(writer, environment, artifact, operation);
+      if (is_tar) writer.zeros(tar_padding(artifact.size));
     }
-    return writer.finish();
+    if (is_tar) writer.zeros(kTarEnd);
+    LayerWriter::Layer layer = writer.finish();
+    if (!is_tar) layer.descriptor.annotations.emplace(kTitle, artifacts.front().name);
+    return layer;
   }
 
   void add_artifact(LayerWriter& writer, const Environment& environment,
                     const OpenArtifact& artifact, RunningOperation& operation) {
     FsVerity verity;
-    writer.begin_member(artifact.name, artifact.size);
     read_sparse(artifact.file, artifact.size, artifact.name, options_.stop,
                 {.data =
                      [&](std::span<const std::byte> bytes) {
@@ -266,7 +260,6 @@ class Exporter {
                        verity.add_zero_blocks(blocks_in(size));
                        add_hole(writer, size, operation);
                      }});
-    writer.end_member();
     const Digest digest = verity.finish(artifact.size);
     if (artifact.expected && *artifact.expected != digest) {
       throw not_as_installed(environment, artifact.name + " was modified");
@@ -282,17 +275,20 @@ class Exporter {
     }
   }
 
-  void add_image(const Environment& environment, const InstallRecord& record,
-                 const LayerWriter::Layer& layer, const std::vector<OpenArtifact>& artifacts) {
+  void add_image(Environment environment, const std::optional<std::string>& base,
+                 const InstallRecord& record, const LayerWriter::Layer& layer,
+                 const std::vector<OpenArtifact>& artifacts) {
     Annotations of_entry{{std::string(kEnvironmentName), record.name},
                          {std::string(kEnvironmentVersion), record.version}};
     Annotations of_manifest = of_entry;
     if (is_public(record.source)) of_manifest.emplace(kEnvironmentSource, record.source);
     if (record.source_digest) of_manifest.emplace(kEnvironmentSourceDigest, *record.source_digest);
+    if (base) of_manifest.emplace(kEnvironmentBase, *(environment.base = base));
     of_manifest.emplace(kEnvironmentEntry, write_portable_entry(environment));
     of_entry.emplace(kRefName, record.name);
-    const Digest digest =
-        layout_.add_image(layer.descriptor, layer.diff_id, of_manifest, std::move(of_entry));
+    const Digest digest = layout_.add_image(layer.descriptor, layer.diff_id,
+                                            record.config.value_or(ContainerConfig()), of_manifest,
+                                            std::move(of_entry));
     const bool verified = std::ranges::all_of(
         artifacts, [](const OpenArtifact& artifact) { return artifact.expected.has_value(); });
     report_.environments.push_back({.name = record.name,
@@ -309,27 +305,46 @@ class Exporter {
   ExportReport report_;
 };
 
-ExportReport write_layout(const StoreOptions& store, std::span<const std::string> names,
-                          OutputFile& file, const ExportOptions& options) {
-  std::vector<std::string> sorted(names.begin(), names.end());
-  std::ranges::sort(sorted);
-  sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
+ExportReport write_layout(const StoreOptions& store, const Contents& contents, OutputFile& file,
+                          const ExportOptions& options) {
   Exporter exporter(store, file, options);
-  for (const std::string& name : sorted) exporter.add(name);
+  for (const auto& [name, base] : contents) exporter.add(name, base);
   return exporter.finish();
 }
 
+/// The installed environment whose kernel `container` boots. Nothing, and a warning, without one.
+std::optional<std::string> base_to_take(const Environment& container, Bases& bases,
+                                        const Stores& stores) {
+  std::string why;
+  try {
+    const Base base = bases.choose(container);
+    if (base.environment != nullptr && stores.find(*base.environment)) return base.name();
+    why = base.environment != nullptr ? "its base '" + base.name() + "' is not installed"
+                                      : "it boots the one in " + base.name() +
+                                            ", and PYRO_BASE names no environment instead";
+  } catch (const NoKernel&) {
+    why = "there is none";
+  } catch (const Error& error) {
+    why = error.what();
+  }
+  stores.cache().rights().warn("no kernel goes along with '" + container.name + "': " + why);
+  return std::nullopt;
+}
+
 /// Reports wrong names before anything is written.
-void require_installed(const StoreOptions& store, std::span<const std::string> names) {
+Contents contents_of(const StoreOptions& store, std::span<const std::string> names) {
+  const Stores stores(store);
+  Bases bases(store, stores);
+  Contents contents;
   for (const std::string& name : names) {
     const Environment& environment = store.catalog.require(name);
-    if (environment.kind == EnvironmentKind::container) {
-      throw Error(
-          ErrorCode::failed, "'" + name + "' is a container image: only environments are exported",
-          "'skopeo copy' brings an image into a file that 'pyro env add --container' takes");
-    }
     static_cast<void>(lease_of(environment, store));
+    auto& base = contents[name];
+    if (environment.kind == EnvironmentKind::environment || base) continue;
+    base = base_to_take(environment, bases, stores);
+    if (base) contents.try_emplace(*base);
   }
+  return contents;
 }
 
 /// Waits for a slow reader, and for requests to stop.
@@ -382,13 +397,13 @@ void copy(const OutputFile& file, std::uint64_t size, int descriptor,
 ExportReport EnvironmentStore::export_to(const std::filesystem::path& file,
                                          std::span<const std::string> names,
                                          const ExportOptions& options) const {
-  require_installed(options_, names);
   const Destination destination = open_destination(file);
   if (destination.stream) {
     return export_to(destination.stream.get(), names, options);
   }
+  const Contents contents = contents_of(options_, names);
   OutputFile output(destination.path);
-  ExportReport report = write_layout(options_, names, output, options);
+  ExportReport report = write_layout(options_, contents, output, options);
   const RunningOperation operation(
       options.progress, {.name = "writing", .subject = file.native(), .detail = "to disk"});
   output.commit(report.bytes);
@@ -397,10 +412,10 @@ ExportReport EnvironmentStore::export_to(const std::filesystem::path& file,
 
 ExportReport EnvironmentStore::export_to(int descriptor, std::span<const std::string> names,
                                          const ExportOptions& options) const {
-  require_installed(options_, names);
+  const Contents contents = contents_of(options_, names);
   const StagingDirectory staging{CacheLayout(options_.cache_dir)};
   OutputFile output(staging.path_of("export"));
-  ExportReport report = write_layout(options_, names, output, options);
+  ExportReport report = write_layout(options_, contents, output, options);
   copy(output, report.bytes, descriptor, options);
   return report;
 }

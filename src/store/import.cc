@@ -131,8 +131,10 @@ Environment brought_entry(const ResolvedImage& found, const LayoutEnvironment& i
   }
 }
 
-/// The entry that an earlier import added to the user's catalog file.
-std::optional<Environment> imported_before(const ImportOptions& options, std::string_view name) {
+/// The entry in the catalog, or the one that an earlier import added to the user's catalog file.
+std::optional<Environment> known_entry(const StoreOptions& store, const ImportOptions& options,
+                                       std::string_view name) {
+  if (const Environment* const entry = store.catalog.find(name)) return *entry;
   std::error_code none;
   if (!options.user_catalog || !std::filesystem::exists(*options.user_catalog, none)) return {};
   for (Environment& environment : read_catalog_file(stable_path(*options.user_catalog))) {
@@ -187,18 +189,85 @@ void refuse_pinned_archive(const Environment& environment) {
               "bring the archive itself, and point the entry's 'source_url' at it");
 }
 
-void import_as(const Environment& environment, const StoreOptions& stored,
-               const std::shared_ptr<const ImageLayout>& layout, const ResolvedImage& image,
-               const ImportOptions& options) {
-  require_pinned(environment.oci_digest, image, layout->path());
-  refuse_pinned_archive(environment);
-  if (!options.force && is_same_image(environment, stored, image)) return;
-  install(stored, environment,
-          {.mode = PullMode::force, .progress = options.progress, .stop = options.stop},
-          LayoutImage{.source = {.transport = {}, .path = layout->path()},
-                      .opened = layout,
-                      .digest = image.digest});
-}
+using Files = std::shared_ptr<const ImageLayout>;
+
+/// Imports of one layout. The result of each is a store whose catalog has the entry.
+class Import {
+ public:
+  Import(Files files, const ImportOptions& options)
+      : files_(std::move(files)), layout_(*files_), options_(options) {}
+
+  /// In front of a container its base, if the layout has it.
+  [[nodiscard]] StoreOptions with_base(const StoreOptions& store, std::string_view name) const {
+    return run(store, name, options_.as, options_.force,
+               [&](const Manifest& manifest) { return base(store, manifest); });
+  }
+
+ private:
+  using Before = std::function<StoreOptions(const Manifest& manifest)>;
+
+  /// `before` is called when nothing speaks against the import any more.
+  [[nodiscard]] StoreOptions run(const StoreOptions& store, std::string_view name,
+                                 const std::optional<std::string>& as, bool force,
+                                 const Before& before) const {
+    const std::string target = as.value_or(std::string(name));
+    const auto known = known_entry(store, options_, target);
+    const LayoutEnvironment image =
+        choose(layout_, name, known ? std::optional(known->version) : std::nullopt);
+    if (!known && !options_.user_catalog) refuse_unknown(target, layout_);
+    const ResolvedImage found = layout_.resolve(*layout_.find(image.digest));
+    require_agreement(image, found.manifest);
+    if (known) {
+      if (!as) require_version(*known, image, layout_);
+      const StoreOptions stored = with_entry(before(found.manifest), *known);
+      import_as(*known, stored, found, force);
+      return stored;
+    }
+    Environment entry = brought_entry(found, image, target, *options_.user_catalog, layout_);
+    make_directories(options_.user_catalog->parent_path());
+    const UserCatalog user(stable_path(*options_.user_catalog));
+    entry.catalog_file = user.file();
+    // Fails before anything is installed if the install directory is taken.
+    const StoreOptions stored = with_entry(before(found.manifest), entry);
+    import_as(entry, stored, found, force);
+    user.add_entry(entry, store.catalog, options_.stop);
+    if (options_.on_added) options_.on_added(entry);
+    return stored;
+  }
+
+  /// One that is installed stays, whatever it is: its kernel boots the container as well.
+  [[nodiscard]] StoreOptions base(const StoreOptions& store, const Manifest& manifest) const {
+    const auto name = text_of(manifest.annotations, kEnvironmentBase);
+    if (!name || called(*name, list_environments(layout_)).empty()) return store;
+    if (const auto known = known_entry(store, options_, *name)) {
+      StoreOptions stored = with_entry(store, *known);
+      if (EnvironmentStore(stored).inspect(*name).installed) return stored;
+    }
+    try {
+      return run(store, *name, /*as=*/std::nullopt, /*force=*/false,
+                 [&](const Manifest&) { return store; });
+    } catch (Error& error) {
+      error.add_context("cannot import " + in_quotes(*name) + ", whose kernel it boots");
+      throw;
+    }
+  }
+
+  void import_as(const Environment& environment, const StoreOptions& stored,
+                 const ResolvedImage& image, bool force) const {
+    require_pinned(environment.oci_digest, image, layout_.path());
+    refuse_pinned_archive(environment);
+    if (!force && is_same_image(environment, stored, image)) return;
+    install(stored, environment,
+            {.mode = PullMode::force, .progress = options_.progress, .stop = options_.stop},
+            LayoutImage{.source = {.transport = {}, .path = layout_.path()},
+                        .opened = files_,
+                        .digest = image.digest});
+  }
+
+  const Files files_;
+  const ImageLayout& layout_;
+  const ImportOptions& options_;
+};
 
 }  // namespace
 
@@ -227,34 +296,8 @@ std::vector<LayoutEnvironment> OpenLayout::environments() const {
 
 EnvironmentStatus EnvironmentStore::import_from(const OpenLayout& opened, std::string_view name,
                                                 const ImportOptions& options) {
-  const auto& files = opened.files();
-  const ImageLayout& layout = *files;
-  const std::string target = options.as.value_or(std::string(name));
-  const Environment* known = options_.catalog.find(target);
-  const auto imported =
-      known == nullptr ? imported_before(options, target) : std::optional<Environment>();
-  if (imported) known = &*imported;
-  const auto version = known != nullptr ? std::optional(known->version) : std::nullopt;
-  const LayoutEnvironment image = choose(layout, name, version);
-  if (known == nullptr && !options.user_catalog) refuse_unknown(target, layout);
-  const ResolvedImage found = layout.resolve(*layout.find(image.digest));
-  require_agreement(image, found.manifest);
-  if (known != nullptr) {
-    if (!options.as) require_version(*known, image, layout);
-    const StoreOptions stored = imported ? with_entry(options_, *imported) : options_;
-    import_as(*known, stored, files, found, options);
-    return EnvironmentStore(stored).inspect(target);
-  }
-  Environment entry = brought_entry(found, image, target, *options.user_catalog, layout);
-  make_directories(options.user_catalog->parent_path());
-  const UserCatalog user(stable_path(*options.user_catalog));
-  entry.catalog_file = user.file();
-  // Fails before anything is installed if the install directory is taken.
-  const StoreOptions stored = with_entry(options_, entry);
-  import_as(entry, stored, files, found, options);
-  user.add_entry(entry, options_.catalog, options.stop);
-  if (options.on_added) options.on_added(entry);
-  return EnvironmentStore(stored).inspect(target);
+  const StoreOptions stored = Import(opened.files(), options).with_base(options_, name);
+  return EnvironmentStore(stored).inspect(options.as.value_or(std::string(name)));
 }
 
 }  // namespace pyro

@@ -299,8 +299,8 @@ Extracted extract_layers(LayerStream& layers, ArtifactWriter& writer,
     }
   }
   if (archive_size) {
-    static_cast<void>(writer.finish());
-    return {.archive_size = archive_size};
+    const Digest digest = writer.finish()[kArchiveFile].value();
+    return {.archive = WrittenArtifact{kRootfs, kArchiveFile, *archive_size, digest}};
   }
   MergedView::Outcome outcome = view.choose();
   const auto digests = writer.finish();

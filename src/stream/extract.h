@@ -67,8 +67,8 @@ struct Extracted {
   std::vector<WrittenArtifact> artifacts = {};
   /// Unless this is empty: targets that another pass over the layers needs, in addition.
   std::vector<LinkTarget> missing = {};
-  /// Of the only layer, where that was an archive to be unpacked as a whole.
-  std::optional<std::uint64_t> archive_size = {};
+  /// The only layer, where that was an archive to be unpacked as a whole.
+  std::optional<WrittenArtifact> archive = {};
 };
 
 /// The artifacts of all layers, merged, once their last block is written. `files`:

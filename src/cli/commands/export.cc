@@ -87,8 +87,10 @@ constinit const CommandEntry kExportCommand{
         "For machines without a network, where 'pyro env import' reads the file. It is an OCI "
         "image layout\n"
         "in a tar, which skopeo and podman call oci-archive; each environment is an image in it. "
-        "The same\n"
-        "installs give the same bytes. Modified files are refused.\n",
+        "The\n"
+        "environment whose kernel a container image boots goes along. The same installs give the "
+        "same bytes.\n"
+        "Modified files are refused.\n",
     .examples =
         "  pyro env export debian:12 -o debian.tar\n"
         "  pyro env export debian:12 debian:12-build -o - | ssh host 'cat > pyro.tar'\n"

@@ -121,6 +121,8 @@ constinit const CommandEntry kImportCommand{
         "FILE was written by 'pyro env export' or 'skopeo copy ... oci-archive:FILE', or is a "
         "directory that\n"
         "'skopeo copy ... oci:DIR' wrote. Without a NAME, all environments in it are imported. "
+        "With a\n"
+        "container image comes the environment whose kernel it boots, unless that is installed. "
         "Files are\n"
         "verified and unpacked as by 'pyro env pull', and a pin of the catalog must match the "
         "image itself.\n"

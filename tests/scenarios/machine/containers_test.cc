@@ -164,5 +164,60 @@ TEST_F(ContainerTest, BootsTheKernelOfItsBase) {
               HasSubstr("'app' is a container image, and has no kernel"));
 }
 
+TEST_F(ContainerTest, BootsKernelThatIsInstalledBesideTheExecutable) {
+  add(distribution(), {{"Cmd", {"true"}}});
+  pyro_ok({"env", "pull", "app"});
+  fs::remove(install_dir() / "environment.json");
+  const fs::path kernel = dir_ / "prefix/lib/pyro/kernel";
+  fs::create_directories(kernel);
+  fs::create_directories(dir_ / "prefix/bin");
+  for (const char* const name : {kKernel, kInitrd}) {
+    fs::copy_file(environment_dir() / name, kernel / name);
+  }
+  Command installed = command({"run", "app", "--memory", "192"});
+  fs::copy_file(installed.argv[0], dir_ / "prefix/bin/pyro");
+  installed.argv[0] = (dir_ / "prefix/bin/pyro").string();
+  const ProcessResult result = run(installed);
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(run_app().exit_code, 125) << "another executable has no kernel beside it";
+}
+
+TEST_F(ContainerTest, StateIsForOneBase) {
+  add(distribution(), {{"Cmd", {"true"}}});
+  EXPECT_EQ(run(command({"prepare", "app", "--memory", "192"})).exit_code, 0);
+  EXPECT_EQ(parse_json(run_app({"--json"}).out)["started"], "warm");
+  const fs::path other = install_dir("tool:2");
+  fs::create_directories(other);
+  for (const char* const name : {kKernel, kRootfs, kInitrd}) {
+    fs::create_hard_link(install_dir() / name, other / name);
+  }
+  json record = parse_json(read_file(install_dir() / "environment.json"));
+  record["name"] = "tool:2";
+  write_file(other / "environment.json", reference_json(record));
+  pyro_ok({"env", "add", "tool:2", "r.example/tool:2"});
+  const ProcessResult stale = run_app({"--base", "tool:2"});
+  EXPECT_EQ(stale.exit_code, 0) << stale.err;
+  EXPECT_THAT(stale.err, HasSubstr("its prepared state is stale: another kernel boots it"));
+  EXPECT_EQ(run(command({"prepare", "app", "--memory", "192", "--base", "tool:2"})).exit_code, 0);
+  EXPECT_EQ(parse_json(run_app({"--json", "--base", "tool:2"}).out)["started"], "warm");
+}
+
+TEST_F(ContainerTest, ImportPreparesAndRunsWithoutNetwork) {
+  add(distribution(), {{"Cmd", {"echo", "imported"}}});
+  pyro_ok({"env", "pull", "app"});
+  const std::string file = (dir_ / "export.tar").string();
+  pyro_ok({"env", "export", "app", "-o", file});
+  const Variables there{{"XDG_CONFIG_HOME", (dir_ / "there").string()},
+                        {"PYRO_ENVIRONMENT_CACHE_DIR", (dir_ / "there/cache").string()},
+                        {"PYRO_OFFLINE", "1"}};
+  pyro_ok({"env", "import", file}, there);
+  fs::remove_all(cache());
+  EXPECT_EQ(run(command({"prepare", "app", "--memory", "192"}, there)).exit_code, 0);
+  const json warm =
+      parse_json(run(command({"run", "app", "--memory", "192", "--json"}, there)).out);
+  EXPECT_EQ(warm["started"], "warm") << warm;
+  EXPECT_EQ(warm["stdout"], "imported\n");
+}
+
 }  // namespace
 }  // namespace pyro::testing

@@ -149,12 +149,33 @@ TEST_F(ContainerImageTest, ShortNamesAndPathsAreNoNames) {
   }
 }
 
-TEST_F(ContainerImageTest, ExportSaysThatItIsForEnvironments) {
-  offer_container(three_layers().build());
+TEST_F(ContainerImageTest, NewImageIsFoundAndReplacesTheInstall) {
+  const auto with = [](const char* content) {
+    return ImageBuilder().layer(TarBuilder().file("etc/it", content).finish()).build();
+  };
+  registry_->put(kRepository, "1", with("old"));
+  const std::string name = registry_->host("localhost") + "/" + kRepository + ":1";
+  const std::string digest = with("old").digest();
+  const std::string pinned = registry_->host("localhost") + "/" + kRepository + "@" + digest;
+  use_catalog({container_entry(oci_entry(registry_->host("localhost")))});
+  pyro_ok({"env", "pull", "tool:1", name, pinned});
+  registry_->put(kRepository, "1", with("new"));
+  registry_->forget_requests();
+  const json updates = pyro_json({"env", "list", "--outdated"})["environments"];
+  ASSERT_EQ(updates.size(), 3U);
+  for (const json& update : updates) {
+    EXPECT_EQ(update["error"], nullptr) << update;
+    EXPECT_EQ(update["kind"], "container");
+    EXPECT_EQ(update["installed_digest"], digest);
+    const bool is_pinned = update["name"] == pinned;
+    EXPECT_EQ(update["newer_available"], !is_pinned) << update;
+    EXPECT_EQ(update["newest_digest"], is_pinned ? digest : with("new").digest());
+  }
+  EXPECT_EQ(registry_->count(RequestKind::blob), 0);
   pyro_ok({"env", "pull", "tool:1"});
-  const ProcessResult result = pyro({"env", "export", "tool:1", "-o", (dir_ / "x.tar").string()});
-  EXPECT_EQ(result.exit_code, 1);
-  expect_says(result.err, {"'tool:1' is a container image: only environments are exported"});
+  EXPECT_EQ(debugfs("cat /etc/it"), "old") << "what is installed stays";
+  pyro_ok({"env", "pull", "--force", "tool:1"});
+  EXPECT_EQ(debugfs("cat /etc/it"), "new");
 }
 
 TEST_F(ContainerImageTest, EverySourceGivesTheSameBytes) {
