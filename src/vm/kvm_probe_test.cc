@@ -213,8 +213,9 @@ TEST(StubKernelTest, NoteNamesEntryPoint) {
   EXPECT_EQ(kernel.substr(note.p_offset + sizeof(Elf64_Nhdr), 4), std::string("Xen\0", 4));
   const auto entry = at<std::uint64_t>(kernel, note.p_offset + sizeof(Elf64_Nhdr) + 4);
   EXPECT_EQ(entry, header.e_entry);
+  constexpr std::size_t kLoop = 8;
   // mov al, kStubNumber; out kStubPort, al
-  EXPECT_EQ(kernel.substr(entry - load.p_paddr, 4), "\xb0\x2a\xe6\xf4");
+  EXPECT_EQ(kernel.substr(entry - load.p_paddr + kLoop, 4), "\xb0\x2a\xe6\xf4");
 }
 
 }  // namespace

@@ -149,14 +149,10 @@ Words RunCommand::command_of(const Context& context) const {
   return context.guest_command.value_or(Words());
 }
 
-bool is_container(const Context& context, const std::string& name) {
-  const Environment* const environment = context.store.catalog.find(name);
-  return environment != nullptr && environment->kind == EnvironmentKind::container;
-}
-
 int RunCommand::run(Context& context, const Words& operands) {
   options_.command = command_of(context);
-  if (options_.command.empty() && !is_container(context, operands.front())) {
+  const EnvironmentKind kind = context.store.catalog.require(operands.front()).kind;
+  if (options_.command.empty() && kind != EnvironmentKind::container) {
     throw Error(ErrorCode::usage, "there is no command to run",
                 "put it after the name: pyro run debian:12 git --version");
   }
