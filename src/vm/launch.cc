@@ -76,7 +76,8 @@ InstallLease lease_with_kernel(InstallLease container, Base base, const Stores& 
   throw Error(ErrorCode::not_found, "its base " + base.name() + " is not installed");
 }
 
-/// QEMU loads ELF kernels in another way, which is part of the state.
+/// QEMU sets up a machine for an ELF kernel and for a bzImage in different ways, and a saved state
+/// fits one of them.
 bool is_elf(int kernel) {
   std::array<char, SELFMAG> magic{};
   return ::pread(kernel, magic.data(), magic.size(), 0) == SELFMAG &&
@@ -212,7 +213,7 @@ LiveMachine Launcher::boot(const MachineConfig& asked, const InstallLease& lease
         throw;
       }
       progress_.warning(std::string("the machine did not come up (") + lost.what() +
-                        "): trying another");
+                        "): trying another type of machine");
     }
   }
 }
@@ -238,6 +239,7 @@ LiveMachine Launcher::boot_once(const MachineConfig& config, const InstallLease&
 
 LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& state) {
   ::lseek(state.devices.get(), 0, SEEK_SET);  // QEMU reads it as a stream
+  // QEMU wants a kernel that nobody will run: the smallest of its kind saves loading the real one.
   const Fd stub = is_elf(lease.kernel.get()) ? make_stub_kernel() : Fd();
   const MachineFiles files{.kernel = stub ? stub.get() : lease.kernel.get(),
                            .rootfs = lease.rootfs.get()};
