@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstddef>
 #include <cstring>
 #include <fstream>
@@ -27,7 +28,7 @@ constexpr std::uint64_t kAddress = 0x100000;
 constexpr std::uint32_t kEntryNote = 18;  // XEN_ELFNOTE_PHYS32_ENTRY
 
 /// 32-bit code: mov ecx, 0x3000000; loop: dec ecx; jnz loop; mov al, 42; out 0xf4, al; halt: hlt;
-/// jmp halt. The loop takes some 20 ms, and longer than the probe waits where KVM emulates
+/// jmp halt. The loop takes some 20 ms, and more time than the probe has where KVM emulates
 /// instructions, as it does without the processor's help (PVM): QEMU alone is far faster then.
 constexpr std::array<std::uint8_t, 16> kCode = {
     0xb9, 0, 0, 0, 3, 0x49, 0x75, 0xfd, 0xb0, kStubNumber, 0xe6, kStubPort, 0xf4, 0xeb, 0xfd, 0x90};
@@ -59,8 +60,11 @@ KvmReport run_guest(const KvmProbe& probe) {
   const Fd kernel = make_stub_kernel();
   const MonitorAnswer answer =
       ask_monitor(probe.monitor, qemu_probe_arguments(), {kernel.get()}, probe.timeout);
-  if (!answer.end)
-    return broken("/dev/kvm opens, but its guests never end, or are slower than emulated ones");
+  if (!answer.end) return broken("/dev/kvm opens, but a guest that it runs never does anything");
+  // The limit of processor time, by which ask_monitor() ends it.
+  if (answer.end->signal == SIGKILL) {
+    return broken("/dev/kvm opens, but its guests are slower than emulated ones");
+  }
   // The exit code that isa-debug-exit makes of the number.
   if (answer.end->exit_code == kStubNumber * 2 + 1) return {};
   return broken("/dev/kvm opens, but runs no guest: " + answer.first_line);

@@ -86,7 +86,12 @@ TEST_F(KvmProbeTest, IsBrokenIfGuestFails) {
 TEST_F(KvmProbeTest, HungGuestTimesOut) {
   be("exec sleep 1000");
   probe_.timeout = 100ms;
-  EXPECT_THAT(probe_kvm(probe_).reason, HasSubstr("never end"));
+  EXPECT_THAT(probe_kvm(probe_).reason, HasSubstr("never does anything"));
+}
+
+TEST_F(KvmProbeTest, IsBrokenIfGuestTakesProcessorForSeconds) {
+  be("while :; do :; done");
+  EXPECT_THAT(probe_kvm(probe_).reason, HasSubstr("slower than emulated ones"));
 }
 
 TEST_F(KvmProbeTest, SignalsDoNotEndWait) {

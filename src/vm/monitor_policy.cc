@@ -128,7 +128,8 @@ Policy monitor_policy(const MonitorStart& start) {
                 .limits = {{RLIMIT_CORE, 0},
                            {RLIMIT_NOFILE, start.limits.descriptors},
                            {RLIMIT_FSIZE, start.limits.largest_file},
-                           {RLIMIT_AS, start.limits.address_space}}};
+                           {RLIMIT_AS, start.limits.address_space},
+                           {RLIMIT_CPU, start.limits.processor_seconds}}};
   for (const char* path : kPrograms) policy.paths.push_back({PathRights::read_and_execute, path});
   for (const char* path : kSettings) policy.paths.push_back({PathRights::read, path});
   for (const char* path : kDevices) policy.paths.push_back({PathRights::read_and_write, path});

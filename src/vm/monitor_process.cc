@@ -74,6 +74,9 @@ ProcessStart monitor_start(const MonitorStart& start) {
           .confine = [policy] { return policy->apply(); }};
 }
 
+// Many times what an answer takes.
+constexpr std::uint64_t kAnswerSeconds = 2;
+
 MonitorAnswer ask_monitor(const std::filesystem::path& program, std::vector<std::string> arguments,
                           std::vector<int> descriptors, std::chrono::milliseconds timeout) {
   SocketPair output = make_pipe();
@@ -82,7 +85,8 @@ MonitorAnswer ask_monitor(const std::filesystem::path& program, std::vector<std:
                                     .arguments = std::move(arguments),
                                     .descriptors = std::move(descriptors),
                                     .output = output.theirs.get(),
-                                    .limits = {.address_space = kMonitorOverhead}}),
+                                    .limits = {.address_space = kMonitorOverhead,
+                                               .processor_seconds = kAnswerSeconds}}),
                      kMonitorSubject);
   MonitorAnswer answer;
   if (wait_to_read(process.descriptor(), Clock::now() + timeout)) answer.end = process.wait();

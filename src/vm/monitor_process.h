@@ -1,6 +1,8 @@
 // The monitor process: started in a sandbox with the descriptors it is given, and its output kept.
 #pragma once
 
+#include <sys/resource.h>
+
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -45,9 +47,10 @@ struct SocketPair {
 [[nodiscard]] std::string failure_line_in(const std::string& text);
 
 struct MonitorLimits {
-  std::uint64_t address_space = 0;  ///< In bytes.
-  std::uint64_t largest_file = 0;   ///< In bytes.
-  std::uint64_t descriptors = 256;  ///< At most what this process may have.
+  std::uint64_t address_space = 0;                  ///< In bytes.
+  std::uint64_t largest_file = 0;                   ///< In bytes.
+  std::uint64_t descriptors = 256;                  ///< At most what this process may have.
+  std::uint64_t processor_seconds = RLIM_INFINITY;  ///< SIGKILL ends it then.
 };
 
 struct MonitorStart {
