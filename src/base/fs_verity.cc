@@ -158,7 +158,8 @@ void FsVerity::close_block(std::size_t index) {
 }
 
 const Digest& FsVerity::zero_hash(std::size_t level) {
-  static const std::vector<Digest> hashes = [] {
+  // Never destroyed: a thread that hashes may outlive main().
+  static const std::vector<Digest>& hashes = *new std::vector<Digest>([] {
     std::vector<Digest> made{
         sha256(std::span<const std::byte>(std::array<std::byte, kBlockSize>{}))};
     while (made.size() <= kMaxLevel) {
@@ -166,7 +167,7 @@ const Digest& FsVerity::zero_hash(std::size_t level) {
       made.push_back(hash_group(std::span<const Digest, kGroupBlocks>(group)));
     }
     return made;
-  }();
+  }());
   return hashes.at(level);
 }
 

@@ -122,16 +122,18 @@ class VerityHasher::Shared {
     GroupReader reader;
     std::unique_lock lock(mutex_);
     while (changed_.wait(lock, [&] { return is_over_ || next_ < complete_; }), !is_over_) {
+      is_hashing_ = true;
       static_cast<void>(hash_next(lock, reader));
+      is_hashing_ = false;
+      changed_.notify_one();
     }
   }
 
   void stop() {
-    {
-      const std::lock_guard lock(mutex_);
-      is_over_ = true;
-    }
+    std::unique_lock lock(mutex_);
+    is_over_ = true;
     changed_.notify_one();
+    changed_.wait(lock, [&] { return !is_hashing_; });
   }
 
  private:
@@ -179,6 +181,7 @@ class VerityHasher::Shared {
   std::uint64_t next_ = 0;      ///< The first group that nobody has begun.
   std::uint64_t complete_ = 0;  ///< So many groups are written to their end.
   std::uint64_t turn_ = 0;      ///< Raised with every file, so that no hash is another file's.
+  bool is_hashing_ = false;     ///< The thread.
   bool is_over_ = false;
 };
 

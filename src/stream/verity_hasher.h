@@ -24,13 +24,13 @@ namespace pyro {
 class VerityHasher {
  public:
   VerityHasher();
-  /// For a moment after it, the thread may still read from a file's descriptor, without effect.
+  /// Waits for the group that the thread has begun.
   ~VerityHasher();
   VerityHasher(const VerityHasher&) = delete;
   VerityHasher& operator=(const VerityHasher&) = delete;
 
-  /// Begins a file, which is open for reading and empty, or has only holes. Errors name it
-  /// `subject`.
+  /// Begins a file, which is open for reading and empty, or has only holes. The descriptor outlives
+  /// this object. Errors name the file `subject`.
   void begin(int file, std::string subject);
 
   /// This range holds data now, for the first time or again.

@@ -5,6 +5,7 @@
 
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/files.h"
 #include "base/fs_verity.h"
@@ -44,10 +45,11 @@ TEST(VerityHasher, HashesWrittenBlocksAndHoles) {
 }
 
 TEST(VerityHasher, HashesFilesOfAnySize) {
+  std::vector<Fd> files;
   VerityHasher hasher;
   for (const std::size_t size : {0U, 1U, 4096U, 4097U, 512U << 10U, (512U << 10U) + 1, 5U << 20U}) {
     const std::string content = testing::noise(size);
-    const Fd file = memory_file(content);
+    const Fd& file = files.emplace_back(memory_file(content));
     hasher.begin(file.get(), "a file");
     hasher.written(0, size);
     EXPECT_EQ(hasher.end(size), digest_of(content)) << size;
