@@ -306,7 +306,7 @@ class EnvironmentStore {
   [[nodiscard]] CacheUsage usage() const;
 
   /// Removes every install of `name`, also of other versions, and its prepared states. Nothing to
-  /// remove is no error. Container images that have no kernel to boot then are told in a warning.
+  /// remove is no error. A warning names container images that are left without a kernel.
   /// @throws Error(not_found) if the catalog does not have it; (busy) if one of the installs is in
   /// use or being pulled: then nothing is removed; (failed) if only a store has it, as stores are
   /// only read; (filesystem). `progress` may be null.

@@ -127,8 +127,8 @@ bool is_other_file(const Descriptor& layer) {
   return !is_folder(layer) && !annotation(layer.annotations, kTitle).empty();
 }
 
-/// According to its media type, which nobody has checked. Other layers may be full of zeros, which
-/// take no space.
+/// By its media type, which is only a claim. Other layers may be full of zeros, which take no
+/// space.
 bool is_compressed_layer(const Descriptor& layer) {
   return layer.media_type.ends_with("gzip") || layer.media_type.ends_with("zstd");
 }

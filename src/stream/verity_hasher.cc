@@ -178,7 +178,7 @@ class VerityHasher::Shared {
   int file_ = -1;
   std::string subject_;
   std::vector<Group> groups_;
-  std::uint64_t next_ = 0;      ///< The first group that nobody has begun.
+  std::uint64_t next_ = 0;      ///< The first group that no thread has begun.
   std::uint64_t complete_ = 0;  ///< So many groups are written to their end.
   std::uint64_t turn_ = 0;      ///< Raised with every file, so that no hash is another file's.
   bool is_hashing_ = false;     ///< The thread.

@@ -239,7 +239,7 @@ LiveMachine Launcher::boot_once(const MachineConfig& config, const InstallLease&
 
 LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& state) {
   ::lseek(state.devices.get(), 0, SEEK_SET);  // QEMU reads it as a stream
-  // QEMU wants a kernel that nobody will run: the smallest of its kind saves loading the real one.
+  // QEMU requires a kernel, and a resumed machine does not run it: the stub loads faster.
   const Fd stub = is_elf(lease.kernel.get()) ? make_stub_kernel() : Fd();
   const MachineFiles files{.kernel = stub ? stub.get() : lease.kernel.get(),
                            .rootfs = lease.rootfs.get()};
