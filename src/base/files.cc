@@ -2,6 +2,7 @@
 #include "base/files.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -90,6 +91,16 @@ Fd open_at(int directory, const std::string& name, int flags, mode_t mode,
   Fd fd(try_open(directory, name.c_str(), flags, mode));
   if (!fd) throw system_error("cannot open " + path.string(), errno);
   return fd;
+}
+
+void wait_for_event(int descriptor, short events, const std::stop_token& stop) {
+  constexpr int kMilliseconds = 200;
+  pollfd ready{.fd = descriptor, .events = events, .revents = 0};
+  int answer = 0;
+  do {
+    if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+    answer = ::poll(&ready, 1, kMilliseconds);
+  } while (answer == 0 || (answer < 0 && errno == EINTR));
 }
 
 Fd make_memory_file(const char* subject) {

@@ -60,6 +60,10 @@ auto uninterrupted(const Call& call) {
 /// An empty file in memory, without a name in any directory. Errors name it `subject`.
 [[nodiscard]] Fd make_memory_file(const char* subject);
 
+/// Waits until poll() reports `events`, such as POLLIN, or an error of the descriptor.
+/// @throws Error(interrupted) when `stop` is requested
+void wait_for_event(int descriptor, short events, const std::stop_token& stop);
+
 /// Whether `path`, a final symbolic link not followed, is the file that is open as `fd`.
 [[nodiscard]] bool is_still_at(const std::filesystem::path& path, int fd) noexcept;
 

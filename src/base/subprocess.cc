@@ -170,6 +170,13 @@ pid_t start_process(const ProcessStart& start, const std::string& what) {
 
 }  // namespace
 
+Pipe::Pipe() {
+  std::array<int, 2> ends{};
+  if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("cannot make a pipe", errno);
+  read = Fd(ends[0]);
+  write = Fd(ends[1]);
+}
+
 std::vector<std::string> own_variables() {
   std::vector<std::string> variables;
   for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {

@@ -13,6 +13,14 @@
 
 namespace pyro {
 
+/// A pipe that a child writes into. Both ends are closed on exec.
+struct Pipe {
+  /// @throws Error(filesystem)
+  Pipe();
+  Fd read;
+  Fd write;
+};
+
 /// A program and its initial state. The process ends with the thread that started it.
 struct ProcessStart {
   std::filesystem::path program = {};

@@ -25,18 +25,20 @@ std::string entry_name(const std::string& typed) {
   return image_name(typed);
 }
 
+UserCatalog user_catalog_of(const Context& context) {
+  if (const auto file = user_catalog_file(context.variables)) return UserCatalog(*file);
+  throw Error(ErrorCode::failed, "cannot tell where your catalog is: HOME is not set",
+              "set HOME or XDG_CONFIG_HOME");
+}
+
 void add_image(Context& context, const std::string& name, const std::function<Catalog()>& reload) {
   if (name.find('/') == name.npos || context.store.catalog.find(name) != nullptr) return;
-  const auto file = user_catalog_file(context.variables);
-  if (!file) {
-    throw Error(ErrorCode::failed, "cannot tell where your catalog is: HOME is not set",
-                "set HOME or XDG_CONFIG_HOME");
-  }
+  const UserCatalog own = user_catalog_of(context);
   NewEnvironment image{.name = name, .source = EnvironmentSource::parse(name)};
   image.kind = EnvironmentKind::container;
   image.description = "Container image, added on its first use.";
   try {
-    static_cast<void>(UserCatalog(*file).add(image, context.store.catalog, context.stop));
+    static_cast<void>(own.add(image, context.store.catalog, context.stop));
   } catch (const Error&) {
     // Another process may have added it meanwhile.
     context.store.catalog = reload();

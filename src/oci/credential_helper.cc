@@ -35,18 +35,6 @@ Fd input_of(const std::string& text) {
   return file;
 }
 
-struct Pipe {
-  Pipe() {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("cannot make a pipe", errno);
-    read = Fd(ends[0]);
-    write = Fd(ends[1]);
-    ::fcntl(read.get(), F_SETFL, O_NONBLOCK);
-  }
-  Fd read;
-  Fd write;
-};
-
 /// No cores: the memory of a helper holds secrets. No other confinement: it is the user's program,
 /// as trusted as the file that names it, needs agents, terminals and the files of a keyring, and
 /// may start a setgid program (ssh-agent), which no_new_privs would break.
@@ -126,6 +114,7 @@ HelperAnswer ask_helper(const std::filesystem::path& program, const std::string&
                         const std::string& input, const HelperLimits& limits) {
   const Fd question = input_of(input);
   Pipe pipe;
+  ::fcntl(pipe.read.get(), F_SETFL, O_NONBLOCK);
   Subprocess helper(start_of(program, verb, question.get(), pipe.write.get()), program.string());
   pipe.write.reset();
   // The reader wakes when the helper ends.

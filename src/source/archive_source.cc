@@ -92,23 +92,12 @@ void read_all(int file, const std::string& path, const std::stop_token& stop,
   }
 }
 
-/// Waits for what a pipe's writer sends, and for requests to stop.
-void wait_until_readable(int stream, const std::stop_token& stop) {
-  constexpr int kMilliseconds = 200;
-  pollfd ready{.fd = stream, .events = POLLIN, .revents = 0};
-  int answer = 0;
-  do {
-    if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-    answer = ::poll(&ready, 1, kMilliseconds);
-  } while (answer == 0 || (answer < 0 && errno == EINTR));
-}
-
 /// Sends what comes out of `stream` to `sink`.
 void read_stream(int stream, const std::stop_token& stop, const BodySink& sink) {
   const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kReadSize);
   bool is_empty = true;
   while (true) {
-    wait_until_readable(stream, stop);
+    wait_for_event(stream, POLLIN, stop);
     const ssize_t n = ::read(stream, buffer.get(), kReadSize);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < 0) throw system_error("cannot read " + std::string(kStandardInput), errno);

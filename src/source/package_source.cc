@@ -150,17 +150,6 @@ class Log {
   std::string unread_;
 };
 
-struct OutputPipe {
-  OutputPipe() {
-    std::array<int, 2> ends{};
-    if (::pipe2(ends.data(), O_CLOEXEC) != 0) throw system_error("cannot make a pipe", errno);
-    read = Fd(ends[0]);
-    write = Fd(ends[1]);
-  }
-  Fd read;
-  Fd write;
-};
-
 class Mmdebstrap {
  public:
   Mmdebstrap(const PackageSource& source, const FetchContext& context)
@@ -250,7 +239,7 @@ class Mmdebstrap {
   const FetchContext& context_;
   Log log_;
   std::vector<std::string> last_words_;
-  OutputPipe pipe_;
+  Pipe pipe_;
   Subprocess child_;  // last: it gets the others
 };
 

@@ -347,17 +347,6 @@ Contents contents_of(const StoreOptions& store, std::span<const std::string> nam
   return contents;
 }
 
-/// Waits for a slow reader, and for requests to stop.
-void wait_until_writable(int descriptor, const std::stop_token& stop) {
-  constexpr int kMilliseconds = 200;
-  pollfd ready{.fd = descriptor, .events = POLLOUT, .revents = 0};
-  int answer = 0;
-  do {
-    if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-    answer = ::poll(&ready, 1, kMilliseconds);
-  } while (answer == 0 || (answer < 0 && errno == EINTR));
-}
-
 bool is_regular(int descriptor) {
   struct stat status {};
   return ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
@@ -368,7 +357,7 @@ bool is_regular(int descriptor) {
 void write_when_ready(int descriptor, std::string_view bytes, std::size_t piece,
                       const std::stop_token& stop) {
   while (!bytes.empty()) {
-    wait_until_writable(descriptor, stop);
+    wait_for_event(descriptor, POLLOUT, stop);
     const ssize_t n = ::write(descriptor, bytes.data(), std::min(bytes.size(), piece));
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < 0) throw system_error("cannot write the output", errno);

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/commands/commands.h"
+#include "cli/image_names.h"
 #include "cli/progress.h"
 #include "front/text.h"
 #include "pyro/user_catalog.h"
@@ -44,7 +45,7 @@ class AddCommand : public Command {
       throw Error(ErrorCode::usage, "'--sha256' is for archives",
                   "pin an image by its digest: REFERENCE@sha256:...");
     }
-    const UserCatalog catalog = user_catalog(context);
+    const UserCatalog catalog = user_catalog_of(context);
     const Environment* const before = context.store.catalog.find(wanted_.name);
     const bool serves_on = before != nullptr && before->version == wanted_.version &&
                            EnvironmentStore(context.store).inspect(wanted_.name).installed;
@@ -84,12 +85,6 @@ class AddCommand : public Command {
 
   static std::optional<Digest> parse_checksum(std::string_view text) {
     return text.starts_with("sha256:") ? Digest::parse(text) : Digest::parse_hex(text);
-  }
-
-  static UserCatalog user_catalog(const Context& context) {
-    if (const auto file = user_catalog_file(context.variables)) return UserCatalog(*file);
-    throw Error(ErrorCode::failed, "cannot tell where your catalog is: HOME is not set",
-                "set HOME or XDG_CONFIG_HOME");
   }
 
   /// Expands ~, which a shell does only at the start of a word.

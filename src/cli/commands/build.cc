@@ -2,6 +2,7 @@
 #include <string>
 
 #include "cli/commands/commands.h"
+#include "cli/image_names.h"
 #include "cli/progress.h"
 #include "front/text.h"
 
@@ -23,12 +24,7 @@ class BuildCommand : public Command {
 
   int run(Context& context, const Words& operands) override {
     const std::string& name = operands[0];
-    const auto file = user_catalog_file(context.variables);
-    if (!file) {
-      throw Error(ErrorCode::failed, "cannot tell where your catalog is: HOME is not set",
-                  "set HOME or XDG_CONFIG_HOME");
-    }
-    options_.user_catalog = *file;
+    options_.user_catalog = user_catalog_of(context).file();
     const auto view = progress_.make_view(context);
     options_.progress = view.get();
     options_.stop = context.stop;
