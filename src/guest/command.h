@@ -11,6 +11,10 @@
 
 namespace pyro::guest {
 
+/// Unless a command's variables have another.
+inline constexpr const char* kDefaultPath =
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A command as the host describes it.
 struct CommandRequest {
   std::vector<std::string> arguments;
@@ -59,6 +63,10 @@ class WaitingProcess {
   Descriptor request_;
   Descriptor report_;
 };
+
+/// Reads the files that each of the arguments needs to run, a program on its own, into the page
+/// cache, and those that the user is looked up in.
+void read_programs(const CommandRequest& request);
 
 /// Runs a command to its end, or reports why it cannot start. Processes that it left are killed.
 void serve_command(Channel& channel, WaitingProcess& process, const CommandRequest& request,

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <csignal>
 #include <string>
+#include <utility>
 
 #include "guest/channel.h"
 #include "guest/command.h"
@@ -49,6 +50,7 @@ class Server {
         request_.user = payload;
         return;
       case FrameType::probe:
+        read_programs(std::exchange(request_, {}));
         return channel_.write(FrameType::done);
       case FrameType::run:
         return run_command(fixed_part<RunPayload>(payload));

@@ -19,8 +19,7 @@ namespace pyro::guest {
 namespace {
 
 constexpr const char* kHome = "/root";
-constexpr const char* kVariablesOfAll[] = {
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8"};
+constexpr const char* kVariablesOfAll[] = {kDefaultPath, "LANG=C.UTF-8"};
 constexpr const char* kVariableOfTerminals = "TERM=xterm";
 
 /// The head of a request to the waiting process. These strings follow, each with a NUL at its end:

@@ -15,7 +15,7 @@
 //                                                 rest of the tree is ignored
 //   get                                           a tree, then done, or refused
 //   reach                                         done or refused
-//   probe                                         done
+//   argument..., variable..., user, probe         done
 //
 // A tree is entry, data..., entry, data..., and last an empty frame `tree_end`.
 //
@@ -54,7 +54,7 @@ enum class FrameType : std::uint8_t {
   get,        ///< The path of a tree.
   reach,      ///< ReachPayload, then what to send to that address.
   user,       ///< "NAME[:GROUP]" of the command, names or numbers; by default root.
-  probe,      ///< Whether the guest answers.
+  probe,      ///< Whether the guest answers; each argument is a program to read into memory.
 
   // From either.
   entry =

@@ -94,6 +94,20 @@ void smoke_test(GuestLink& link) {
                                      (end.refusal.empty() ? "" : ": " + end.refusal));
 }
 
+/// Has the guest read the programs that its runs most likely begin with: those of the config, the
+/// shell, and what environments are tried with.
+void send_programs(GuestLink& link, const ContainerConfig& config) {
+  const auto send = [&link](guest::FrameType type, const std::string& word) {
+    if (word.size() < guest::kMaxPayload) link.send(type, word);
+  };
+  for (const auto* const words : {&config.entrypoint, &config.command}) {
+    if (!words->empty()) send(guest::FrameType::argument, words->front());
+  }
+  for (const char* const program : {"sh", "true"}) send(guest::FrameType::argument, program);
+  for (const std::string& variable : config.env) send(guest::FrameType::variable, variable);
+  if (!config.user.empty()) send(guest::FrameType::user, config.user);
+}
+
 /// Whether the guest answers: an image need not have any program.
 /// @throws Error(failed)
 void probe_guest(GuestLink& link) {
@@ -239,6 +253,9 @@ class Preparation {
         timed("boot", [&] { return launcher_.boot(asked_, lease, state.memory.get()); });
     state.config = live.config;
     timed("warm up", [&] {
+      if (asked_.is_container) {
+        send_programs(*live.link, lease.installation.record.config.value_or(ContainerConfig()));
+      }
       check_guest(*live.link);
       wait_until_idle(*live.link);
     });

@@ -1,6 +1,8 @@
 // Container images in machines: their config, their surroundings, the kernel of their base.
+#include <elf.h>
 #include <gmock/gmock.h>
 
+#include <cstring>
 #include <string>
 #include <vector>
 
@@ -140,6 +142,54 @@ TEST_F(ContainerTest, RunsAndPreparesImageOfOneProgram) {
   const json warm = parse_json(run_app({"--json"}).out);
   EXPECT_EQ(warm["started"], "warm") << warm;
   EXPECT_EQ(warm["stdout"], "alone\n");
+}
+
+/// An ELF file whose one segment says that the rest of the file is a table of `entries`.
+std::string dynamic_elf(const std::vector<Elf64_Dyn>& entries) {
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_phoff = sizeof header;
+  header.e_phnum = 1;
+  Elf64_Phdr segment{};
+  segment.p_type = PT_DYNAMIC;
+  segment.p_offset = sizeof header + sizeof segment;
+  std::string file(segment.p_offset + entries.size() * sizeof(Elf64_Dyn), '\0');
+  std::memcpy(file.data(), &header, sizeof header);
+  std::memcpy(file.data() + sizeof header, &segment, sizeof segment);
+  std::memcpy(file.data() + segment.p_offset, entries.data(), entries.size() * sizeof(Elf64_Dyn));
+  return file;
+}
+
+TEST_F(ContainerTest, PrepareReadsProgramsIntoMemory) {
+  constexpr std::size_t kSize = 12 << 20;
+  constexpr std::size_t kSector = 512;
+  std::string program = "#!/bin/app-interpreter -e\n";
+  program.resize(64, '#');
+  add(distribution()
+          .directory("opt")
+          .tweak({.mode = 0755})
+          .file("opt/app", program)
+          .tweak({.mode = 0755})
+          .file("bin/app-interpreter", std::string(kSize, 'i')),
+      {{"Entrypoint", {"app"}}, {"Env", {"PATH=/opt:/bin"}}});
+  ASSERT_EQ(run(command({"prepare", "app", "--memory", "192"})).exit_code, 0);
+  const json warm = parse_json(
+      run_app({"--json"},
+              {"sh", "-c", "read reads merged sectors rest </sys/block/vda/stat && echo $sectors"})
+          .out);
+  EXPECT_EQ(warm["started"], "warm") << warm;
+  EXPECT_GE(std::stoul(warm["stdout"].get<std::string>()), kSize / kSector)
+      << "nothing but the preparation reads the interpreter";
+}
+
+TEST_F(ContainerTest, PrepareSurvivesBrokenProgramsAndFifos) {
+  const Elf64_Dyn library_far_away{DT_NEEDED, {~Elf64_Xword{0}}};
+  TarBuilder layer = distribution();
+  layer.tweak({.mode = 0755}).file("bin/app", dynamic_elf(std::vector(4096, library_far_away)));
+  layer.tweak({.mode = 0755}).fifo("bin/fifo");
+  add(layer, {{"Entrypoint", {"/bin/app"}}, {"Cmd", {"/bin/fifo"}}});
+  EXPECT_EQ(run(command({"prepare", "app", "--memory", "192"})).exit_code, 0);
 }
 
 TEST_F(ContainerTest, ImageWithoutCommandNeedsOne) {
