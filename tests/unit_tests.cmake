@@ -6,7 +6,7 @@ target_link_libraries(pyro_sandbox_liar PRIVATE pyro pyro_options)
 # The forbidden operations, tried from within the sandbox. It has no sanitizers in any build, so
 # that every build tests the whole sandbox.
 set(probed_sources base/errors.cc base/files.cc sandbox/extractor_policy.cc sandbox/policy.cc
-                   sandbox/policy.cc sandbox/system_calls.cc)
+                   sandbox/policy.cc sandbox/seccomp_filter.cc)
 list(TRANSFORM probed_sources PREPEND ${PROJECT_SOURCE_DIR}/src/)
 add_executable(pyro_sandbox_probe sandbox/probe.cc ${probed_sources})
 target_include_directories(pyro_sandbox_probe PRIVATE ${PROJECT_SOURCE_DIR}/src

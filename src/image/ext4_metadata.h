@@ -50,14 +50,14 @@ class Metadata {
   void list_extents(const FileContent& file);
   [[nodiscard]] StoredXattrs xattrs_of(EntryId entry) const;
 
-  void plan(std::uint64_t min_size);
+  void plan(std::uint64_t min_size);  // in ext4_superblock.cc
   void write_inodes();
   void write_inode(std::uint32_t number, const DiskInode& inode);
   [[nodiscard]] DiskInode disk_inode(EntryId entry, std::uint32_t body, std::uint32_t body_end);
   [[nodiscard]] DiskInode lost_and_found_inode();
   void count_directory(std::uint32_t number);
   [[nodiscard]] std::uint16_t links_of(EntryId directory) const;
-  void write_groups();
+  void write_groups();  // in ext4_superblock.cc
   void write_inode_bitmap(std::uint32_t group);
 
   const Tree& tree_;

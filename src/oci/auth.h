@@ -11,8 +11,8 @@
 
 #include "net/http.h"
 #include "net/url.h"
+#include "oci/challenge.h"
 #include "oci/credentials.h"
-#include "oci/registry_error.h"
 #include "pyro/error.h"
 #include "pyro/network_options.h"
 

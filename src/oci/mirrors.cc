@@ -27,6 +27,7 @@ constexpr void check_assumption(bool holds) {
 #include "base/files.h"
 #include "base/reference.h"
 #include "base/text.h"
+#include "oci/registry_error.h"
 #include "pyro/error.h"
 
 namespace pyro {

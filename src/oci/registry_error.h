@@ -1,12 +1,9 @@
-// The answers of a registry or token server that refuses: status, errors, challenges.
+// The answers of a registry or token server that refuses: status and errors.
 //
-// Source: OCI distribution specification, "Error Codes"; RFC 9110 sections 11.2, 11.3 and 11.6.1
-// for challenges, section 5.6.1.2 for lists with empty elements.
+// Source: OCI distribution specification, "Error Codes".
 #pragma once
 
-#include <map>
 #include <string>
-#include <vector>
 
 #include "net/http.h"
 #include "pyro/error.h"
@@ -33,16 +30,5 @@ class NotThere : public Error {
 /// A HeadCheck for responses of a registry.
 /// @throws Error(network) for a web page.
 void refuse_page_of_registry(const HttpResponse& response);
-
-/// A way to authenticate that a server offers.
-struct Challenge {
-  std::string scheme;                             ///< In lower case: "bearer".
-  std::string token68;                            ///< For Negotiate and NTLM.
-  std::map<std::string, std::string> parameters;  ///< Names in lower case, values unquoted.
-};
-
-/// The challenges of all WWW-Authenticate fields of one response, in order. A field is read up to
-/// its first error; the challenge with the error is left out.
-[[nodiscard]] std::vector<Challenge> parse_challenges(const std::vector<std::string>& fields);
 
 }  // namespace pyro

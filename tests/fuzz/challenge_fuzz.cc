@@ -1,7 +1,7 @@
 // WWW-Authenticate, one field a line.
 #include <string>
 
-#include "oci/registry_error.h"
+#include "oci/challenge.h"
 #include "oracle.h"
 
 namespace pyro::fuzz {

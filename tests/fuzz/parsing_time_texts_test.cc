@@ -9,6 +9,7 @@
 #include "net/transport.h"
 #include "net/url.h"
 #include "oci/auth.h"
+#include "oci/challenge.h"
 #include "oci/registry_error.h"
 #include "support/fake_http_client.h"
 #include "worst_input.h"
