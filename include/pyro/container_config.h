@@ -8,7 +8,8 @@
 
 namespace pyro {
 
-/// All texts are the image's own: untrusted.
+/// Runs apply it, unless their options say something else (pyro/machine.h). All texts are the
+/// image's own: untrusted.
 struct ContainerConfig {
   std::vector<std::string> env = {};         ///< "NAME=VALUE"
   std::vector<std::string> entrypoint = {};  ///< In front of `command`.

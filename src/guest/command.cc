@@ -43,9 +43,9 @@ bool all_others_wait() {
 
 /// The end of a terminal's input.
 ///
-/// A process that reads the terminal while it is empty finds an end of file, every time. The end of
-/// file is a key, typed when a process seems to wait for input. A key that stays unread is removed
-/// again: the program would misread it if it changed the mode of the terminal later.
+/// After it, every read of the empty terminal returns an end of file. When a process seems to wait
+/// for input, init types the key that means end of file. A key that nobody reads is removed again:
+/// a program that changes the mode of the terminal later would misread it.
 class EndOfInput {
  public:
   static constexpr int kLookInterval = 50;  ///< In milliseconds.

@@ -18,8 +18,9 @@ std::uint32_t descriptor_blocks_for(std::uint64_t max_size) {
   return static_cast<std::uint32_t>(ext4::blocks_for(groups * sizeof(ext4::GroupDescriptor)));
 }
 
-/// The least hole in blocks, behind so many. It doubles every 48 holes: after 672 it is 1 GiB, of
-/// which kMaxFileSize has 64. With the 512 extents that its data may take, ExtentTree has room.
+/// The shortest gap, in blocks, that becomes a hole of a file that has `holes` already. It doubles
+/// every 48 holes, up to 1 GiB after 672. A file of kMaxFileSize then has at most 64 more holes;
+/// with the 512 extents that its data may take, ExtentTree has room for all.
 std::uint32_t min_hole(std::uint32_t holes) {
   constexpr std::uint32_t kHolesPerSize = 48;
   constexpr std::uint32_t kMaxDoublings = 14;

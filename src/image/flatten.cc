@@ -244,8 +244,7 @@ std::vector<WrittenArtifact> flatten_distribution(LayerStream& layers,
                                                   const std::vector<int>& files,
                                                   const ExtractionLimits& limits,
                                                   std::uint64_t size) {
-  constexpr std::size_t kRootfsFile = kRootfs * MergedView::kMaxCandidates;
-  Flattening flattening(files[kRootfsFile], limits);
+  Flattening flattening(files[kArchiveFile], limits);
   BootFiles boot_files;
   flattening.read(layers, &boot_files);
   auto artifacts = std::move(boot_files).write(files, limits, flattening.ring());
@@ -257,7 +256,7 @@ std::vector<WrittenArtifact> flatten_distribution(LayerStream& layers,
         "its file system takes " + mib(made) + ", more than the " + mib(size) + " asked for",
         "ask for more, or for none to get a quarter of it as free space");
   }
-  artifacts.push_back({.kind = kRootfs, .file = kRootfsFile, .size = made, .digest = digest});
+  artifacts.push_back({.kind = kRootfs, .file = kArchiveFile, .size = made, .digest = digest});
   return artifacts;
 }
 

@@ -28,8 +28,8 @@ namespace pyro::image {
 
 /// Reads the tree of a distribution in the same way, and writes its kernel and initrd
 /// (image/boot_files.h) and a file system of the rest to `files`, which are numbered as in
-/// MergedView. Of the file system's `size`, what the content leaves is free; 0 stands for a quarter
-/// of the content.
+/// MergedView. The file system has `size` bytes; those that the content does not need are free. If
+/// `size` is 0, a quarter of the content's size is free.
 /// @throws Error(failed) when `size` is too small; else as flatten_layers()
 [[nodiscard]] std::vector<WrittenArtifact> flatten_distribution(LayerStream& layers,
                                                                 const std::vector<int>& files,

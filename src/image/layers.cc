@@ -130,6 +130,7 @@ bool Layers::apply(const LayerEntry& entry) {
   return add_node(entry, place);
 }
 
+// Those of environments: stream/extract.
 void Layers::add_whiteout(const LayerEntry& entry, const Place& place) {
   const bool is_opaque = place.name == kOpaqueMarker;
   if (!is_opaque && place.name.starts_with(kAufsMarker)) return;

@@ -32,8 +32,8 @@ class PullSession {
 
   /// The bytes of this attempt are wrong, and another attempt may get the right ones.
   void request_restart() noexcept { restart_requested_ = true; }
-  /// Whether to make another attempt: a restart was requested, and a mirror failed in this attempt.
-  /// Without a failed mirror, true only once.
+  /// True if a restart was requested and a mirror failed in this attempt. If no mirror failed, true
+  /// for the first request only.
   [[nodiscard]] bool take_restart() noexcept;
 
  private:

@@ -25,7 +25,8 @@ struct NamedImage {
   bool is_index = false;  ///< The digest covers more than the image for this platform.
 };
 
-/// Bytes of a blob that an earlier pull kept.
+/// Bytes of a blob that an earlier pull kept. Those before `begin` were not kept, and are requested
+/// first.
 struct Replay {
   std::uint64_t begin = 0;  ///< Their place in the blob.
   std::function<void(const BodySink&)> run = {};
@@ -55,10 +56,11 @@ class RegistryClient final : private DocumentSource {
   /// Sends the bytes of a blob to `sink` as they come, not verified; returning means that they
   /// have the size and digest of the descriptor. Requests only the bytes that `replay` does not
   /// have. When one host fails, the next continues where it stopped.
-  /// @throws Error(integrity) for wrong bytes, as soon as that is certain; with a restart requested
-  /// from the session when they came in parts, or from mirrors, which are marked as failed;
-  /// (network); exceptions of `sink`, unchanged.
   /// Errors call it `what`.
+  /// @throws Error(integrity) as soon as bytes are certainly wrong. Mirrors that sent some of them
+  /// are marked as failed; if there are such, or if the bytes came in parts, a restart is requested
+  /// from the session.
+  /// @throws Error(network); exceptions of `sink`, unchanged.
   void fetch_blob(const std::string& what, const Descriptor& blob, const BodySink& sink,
                   const Replay& replay = {});
 

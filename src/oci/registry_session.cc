@@ -54,8 +54,8 @@ HttpResponse RegistrySession::get(const std::string& path, const HttpRequest& re
   return response;
 }
 
-/// The first request finds the scheme. Any outcome but a transient failure decides it: after an
-/// untrusted certificate, no later request may fall back to plain http.
+/// The first request decides the scheme, unless it fails transiently. An untrusted certificate
+/// decides for https: no later request falls back to plain http.
 ///
 /// Only a peer that does not speak TLS at all is asked over plain http, and only on this machine or
 /// when registries.conf calls it insecure.

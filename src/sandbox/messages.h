@@ -29,8 +29,8 @@ inline constexpr std::size_t kMaxMessage = std::size_t{64} << 10;
 /// What an extractor makes of layers.
 enum class ExtractionProduct : std::uint32_t {
   artifacts,  ///< Those that the layers hold; or an archive, unpacked as a whole.
-  /// One of all that the layers of a container image hold, in kArchiveFile; or the only layer as it
-  /// is, where that is an archive to be unpacked as a whole.
+  /// A file system with everything in the layers of a container image, in kArchiveFile. If the only
+  /// layer is an archive to be unpacked as a whole, its content is that file system.
   file_system,
   distribution,  ///< Kernel, initrd and root file system, of the tree of a distribution.
 };

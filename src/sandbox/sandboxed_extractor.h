@@ -114,9 +114,9 @@ class SandboxedExtractor {
   /// thread.
   void abort() noexcept;
 
-  /// Waits for the last block to be written. The artifacts of all layers, merged; none for an
-  /// archive that was unpacked as a whole, unless it is the file system of a container image; else
-  /// that file system.
+  /// Waits for the last block to be written. Returns the merged artifacts of all layers; for a
+  /// container image its file system alone; for another archive that was unpacked as a whole,
+  /// nothing.
   /// @throws Error(integrity, filesystem); TargetsMissing
   [[nodiscard]] std::vector<WrittenArtifact> finish();
 

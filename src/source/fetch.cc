@@ -129,8 +129,8 @@ void FetchContext::received(std::uint64_t compressed_bytes) const {
   progress.received(compressed_bytes);
 }
 
-void FetchContext::require_free_space(std::uint64_t compressed_bytes) const {
-  pyro::require_free_space(target_dir, compressed_bytes);
+void FetchContext::require_free_space(std::uint64_t min_unpacked_bytes) const {
+  pyro::require_free_space(target_dir, min_unpacked_bytes);
 }
 
 CurlOptions client_options(const FetchContext& context) {

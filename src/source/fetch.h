@@ -105,10 +105,8 @@ struct FetchContext {
 
   void expecting(std::uint64_t compressed_bytes) const;
   void received(std::uint64_t compressed_bytes) const;
-  /// Compressed bytes are a lower bound: unpacked they take more, except for bytes that belong to
-  /// no artifact.
-  /// @throws Error(filesystem) when there is less free space
-  void require_free_space(std::uint64_t compressed_bytes) const;
+  /// @throws Error(filesystem) when there are fewer free bytes
+  void require_free_space(std::uint64_t min_unpacked_bytes) const;
 };
 
 /// The options of the HTTP client of a fetch.

@@ -35,7 +35,8 @@ struct PlannedLayer {
 struct LayerPlan {
   std::vector<PlannedLayer> layers;  ///< In the manifest's order.
   std::uint64_t compressed_bytes = 0;
-  /// A lower bound: the sizes of layers with the media type of a compressed one.
+  /// The compressed sizes of all layers with the media type of a compressed one: unpacked they take
+  /// at least as much.
   std::uint64_t min_unpacked_bytes = 0;
 };
 

@@ -227,9 +227,9 @@ class Pull {
     });
   }
 
-  /// An archive without artifacts, or without a root file system, may be an image layout. Not if
-  /// the archive is pinned. In a plain tar the names tell that at once; a compressed one is
-  /// unpacked for them when it is nothing else.
+  /// An archive that is not pinned and has no artifacts, or no root file system, may be an image
+  /// layout. The names in a plain tar show that at once. A compressed archive is unpacked to see
+  /// its names, but only after it failed as an ordinary archive.
   InstalledEnvironment install_from(const PathSource& source) {
     std::optional<LayoutImage> image;
     const bool may_be_image = !is_pinned(environment_);

@@ -58,8 +58,8 @@ class CodecLoop : public Decompressor {
  public:
   CodecLoop(Input input, OutputRing& ring) : ring_(ring), input_(std::move(input)) {}
 
-  std::span<const std::byte> next(std::size_t misalignment) override {
-    const auto piece = ring_.acquire(kPieceSize).first(kPieceSize - misalignment % kBlockSize);
+  std::span<const std::byte> next(std::size_t position) override {
+    const auto piece = ring_.acquire(kPieceSize).first(kPieceSize - position % kBlockSize);
     std::span<std::byte> out = piece;
     while (!out.empty() && !finished_) {
       if (in_.empty() && !drained_) {

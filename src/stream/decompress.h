@@ -22,12 +22,12 @@ class Decompressor {
  public:
   virtual ~Decompressor() = default;
 
-  /// The next piece, in the ring's memory and valid until the next call; empty at the end of the
-  /// stream, which is reached only when the format's own checks agree and the source has nothing
-  /// but zero padding left. `misalignment` is the place of the piece in a block of the file that it
-  /// is written to. Where the format allows it, the piece ends at the end of a block.
+  /// Returns the next piece, in the ring's memory and valid until the next call. It is empty at the
+  /// end of the stream, which is reached only if the format's checks agree and only zero padding
+  /// follows. `position` is where the piece goes in its file: where the format allows it, the piece
+  /// ends at the end of a block of that file.
   /// @throws Error(integrity) when the bytes violate their format; whatever the source throws.
-  [[nodiscard]] virtual std::span<const std::byte> next(std::size_t misalignment) = 0;
+  [[nodiscard]] virtual std::span<const std::byte> next(std::size_t position) = 0;
 
   /// "gzip", "zstd", "xz", "bzip2", "none".
   [[nodiscard]] virtual std::string_view name() const noexcept = 0;

@@ -1,4 +1,5 @@
-// Holes: blocks of zeros in the content of a file are not written.
+// Holes: blocks of zeros in the content of a file are not written. Holes for what a later layer
+// replaces are punched by image/ext4_blocks.
 #pragma once
 
 #include <array>

@@ -33,9 +33,9 @@ bool is_null_device(int fd) {
   return ::fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && status.st_rdev == null_device;
 }
 
-class CommandRun {
+class CommandSession {
  public:
-  CommandRun(GuestLink& link, const RunOptions& options, std::chrono::milliseconds kill_timeout)
+  CommandSession(GuestLink& link, const RunOptions& options, std::chrono::milliseconds kill_timeout)
       : link_(link),
         options_(options),
         kill_timeout_(kill_timeout),
@@ -268,7 +268,7 @@ class CommandRun {
 
 CommandEnd run_command(GuestLink& link, const RunOptions& options,
                        std::chrono::milliseconds kill_timeout) {
-  return CommandRun(link, options, kill_timeout).run();
+  return CommandSession(link, options, kill_timeout).run();
 }
 
 }  // namespace pyro

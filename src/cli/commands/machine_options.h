@@ -12,7 +12,7 @@
 
 namespace pyro::cli {
 
-/// --cpus, --memory and --network.
+/// Declares --cpus, --memory, --base and --network.
 void declare_machine(Arguments& arguments, MachineOptions& options);
 
 /// Sets the monitor by find_monitor(), and the use of KVM from PYRO_KVM unless the options restrict
