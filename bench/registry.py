@@ -61,7 +61,7 @@ class Registry:
         layer = self.environment / f"environment.tar.{SUFFIXES[compression]}"
         diff_id = "sha256:" + (self.environment / "environment.tar.sha256").read_text().split()[0]
         name = f"{REPOSITORY}:{compression}"
-        digest = self._tool("push", layer, diff_id, name).strip()
+        digest = self._tool("push", name, layer, diff_id).strip()
         catalog = self.directory / f"{compression}.json"
         catalog.write_text(self._tool("catalog", name, digest))
         with open(layer, "rb") as file:
