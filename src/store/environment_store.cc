@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "pyro/user_catalog.h"
 #include "source/directory_source.h"
 #include "source/image_source.h"
 #include "store/base_kernel.h"
