@@ -134,7 +134,8 @@ class Batch:
                 left.pop(name, None)
 
     def run_process(self, tests, environment, told):
-        command = list(self.program.command)
+        # A caller in the background or under nohup ignores signals, and its children would, too.
+        command = ["env", "--default-signal", *self.program.command]
         if self.program.is_googletest:
             command += ["--gtest_color=no", "--gtest_filter=" + ":".join(test.filter for test in tests)]
         self.process = subprocess.Popen(
