@@ -66,6 +66,9 @@ struct MachineOptions {
   KvmUse kvm = KvmUse::where_it_works;
   /// The limit for booting, with all fallbacks together.
   std::chrono::milliseconds boot_timeout{60'000};
+  /// Whether a boot may leave the state of its kernel in the cache, for all that boot the same
+  /// kernel.
+  bool saves_kernel = true;
   /// The environment whose kernel a container boots; it is installed if needed. Without one, that
   /// of the catalog entry, else what StoreOptions say.
   std::optional<std::string> base = {};
@@ -126,7 +129,7 @@ struct RunOptions {
   std::optional<std::chrono::milliseconds> timeout = {};
   /// The time from the signal that is to end the command to SIGKILL.
   std::chrono::milliseconds stop_timeout{10'000};
-  /// Boot even if there is a prepared state.
+  /// Boot even if there is a state to go on from, and leave none.
   bool cold = false;
   ProgressListener* progress = nullptr;  ///< Not owned; may be null.
   /// A stop request before the command ends the run with Error(interrupted). During the command it
@@ -139,6 +142,16 @@ struct RunOptions {
   int signals = -1;
 };
 
+/// How a machine was started.
+enum class MachineStart {
+  boot,
+  kernel_state,    ///< From the state that the first boot of its kernel left.
+  prepared_state,  ///< From that of prepare_machine().
+};
+
+/// "cold", "kernel", "warm".
+[[nodiscard]] std::string_view to_string(MachineStart start) noexcept;
+
 /// The result of a run.
 struct RunReport {
   /// As in a shell: 128 + n for a signal, 124 timed out, 126 not executable, 127 not found.
@@ -150,7 +163,7 @@ struct RunReport {
   /// The error of the first copy that failed after the command, or was incomplete before it.
   /// Further ones are warnings.
   std::optional<Error> copy_failure = {};
-  bool warm = false;  ///< Whether the machine resumed from a prepared state.
+  MachineStart start = MachineStart::boot;
   Accelerator accelerator = Accelerator::tcg;
   std::chrono::microseconds ready_after{};   ///< From the call until the guest accepted commands.
   std::chrono::microseconds command_time{};  ///< From then until the end of the command.

@@ -97,6 +97,17 @@ class Server {
   CommandRequest request_;
 };
 
+/// Waits before the disk is touched: the state of the machine may be saved here.
+RootPayload wait_for_root(Channel& channel, bool disk_is_free) {
+  const WaitingPayload waiting{
+      kProtocolVersion, static_cast<std::uint8_t>(disk_is_free ? 1 : 0), {}};
+  channel.write_fixed(FrameType::waiting, waiting);
+  const Frame frame = channel.read();
+  if (frame.type != FrameType::root) give_up("the host speaks another protocol");
+  std::string_view payload = frame.payload;
+  return fixed_part<RootPayload>(payload);
+}
+
 // A kernel without a console starts init without standard streams.
 void fill_standard_streams() {
   for (;;) {
@@ -116,11 +127,13 @@ int main() {
   ::signal(SIGPIPE, SIG_IGN);
   mount_kernel_file_systems();
   fill_standard_streams();
-  load_modules();
+  const bool disk_is_free = load_modules();
   channel.open();
   report_to(channel);
+  const bool is_container = wait_for_root(channel, disk_is_free).is_container != 0;
+  release_disk();
   enter_root_file_system();
-  complete_system();
-  set_up_network();
+  complete_system(is_container);
+  set_up_network(is_container);
   Server(channel).run();
 }

@@ -26,10 +26,13 @@ struct Driver {
   std::string_view name;
   std::string_view device;
 };
-constexpr Driver kDrivers[] = {{"virtio_net", "0x0001"},
-                               {"virtio_blk", "0x0002"},
-                               {"virtio_console", "0x0003"},
-                               {"virtio_rng", "0x0004"}};
+constexpr Driver kDisk = {"virtio_blk", "0x0002"};
+constexpr Driver kDrivers[] = {
+    {"virtio_net", "0x0001"}, {"virtio_console", "0x0003"}, {"virtio_rng", "0x0004"}};
+
+constexpr const char* kDevices = "/sys/bus/virtio/devices/";
+constexpr const char* kProbesDevices = "/sys/bus/virtio/drivers_autoprobe";
+constexpr const char* kDiskDriver = "/sys/bus/virtio/drivers/virtio_blk";
 
 /// "kernel/drivers/char/hw_random/virtio-rng.ko.xz" to "virtio_rng".
 std::string module_name(std::string_view path) {
@@ -41,19 +44,28 @@ std::string module_name(std::string_view path) {
   return name;
 }
 
-/// The ids of the devices on the virtio bus. They appear when the module of the bus is loaded.
-std::vector<std::string> virtio_devices() {
-  const std::string folder = "/sys/bus/virtio/devices/";
-  std::vector<std::string> found;
+struct Device {
+  std::string name;
+  std::string id;
+};
+
+/// The devices on the virtio bus. They appear when the module of the bus is loaded.
+std::vector<Device> virtio_devices() {
+  const std::string folder = kDevices;
+  std::vector<Device> found;
   DIR* const devices = ::opendir(folder.c_str());
   if (devices == nullptr) return found;
   while (const dirent* const entry = ::readdir(devices)) {
     if (entry->d_name[0] == '.') continue;
-    std::string device = read_file(folder + entry->d_name + "/device");
-    found.push_back(device.substr(0, device.find('\n')));
+    const std::string id = read_file(folder + entry->d_name + "/device");
+    found.push_back({entry->d_name, id.substr(0, id.find('\n'))});
   }
   ::closedir(devices);
   return found;
+}
+
+bool has_disk_driver() {
+  return ::access(kDiskDriver, F_OK) == 0;
 }
 
 class Loader {
@@ -104,18 +116,30 @@ class Loader {
 }  // namespace
 
 // Each module costs milliseconds of the boot, so only those of present devices are loaded.
-void load_modules() {
+bool load_modules() {
   Loader loader;
-  std::vector<std::string> devices = virtio_devices();
+  std::vector<Device> devices = virtio_devices();
   for (const std::string_view bus : kBuses) {
     if (!devices.empty()) break;
     loader.load(bus);
     devices = virtio_devices();
   }
   for (const Driver& driver : kDrivers) {
-    if (std::ranges::find(devices, driver.device) != devices.end()) loader.load(driver.name);
+    const bool is_needed = std::ranges::find(devices, driver.device, &Device::id) != devices.end();
+    if (is_needed) loader.load(driver.name);
   }
   for (const std::string_view name : kFileSystems) loader.load(name);
+  const bool is_built_in = has_disk_driver();
+  write_setting(kProbesDevices, "0");
+  loader.load(kDisk.name);
+  return !is_built_in && has_disk_driver();
+}
+
+void release_disk() {
+  write_setting(kProbesDevices, "1");
+  for (const Device& device : virtio_devices()) {
+    if (device.id == kDisk.device) write_setting(std::string(kDiskDriver) + "/bind", device.name);
+  }
 }
 
 }  // namespace pyro::guest

@@ -91,11 +91,6 @@ void make_static_nodes() {
   }
 }
 
-void write_setting(const char* path, std::string_view value) {
-  const Descriptor file(::open(path, O_WRONLY | O_CLOEXEC));
-  static_cast<void>(!::write(file.get(), value.data(), value.size()));
-}
-
 /// The values of systemd and of distributions for servers. The defaults of the kernel are for the
 /// smallest machines, and allow ping to root only.
 void raise_limits() {
@@ -128,18 +123,13 @@ void enter_root_file_system() {
   change_root();
 }
 
-bool is_container() {
-  return read_file("/proc/cmdline").find(kContainerWord) != std::string::npos;
-}
-
-void complete_system() {
-  const bool container = is_container();
-  mount_what_is_usual(container);
+void complete_system(bool is_container) {
+  mount_what_is_usual(is_container);
   link_descriptors();
   make_static_nodes();
   raise_limits();
   if (::mkdir("/tmp", 01777) == 0) ::chmod("/tmp", 01777);
-  if (container) {
+  if (is_container) {
     ::mkdir("/etc", 0755);
     ::symlink("/proc/mounts", "/etc/mtab");
   }

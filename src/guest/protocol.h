@@ -3,8 +3,11 @@
 // Both send frames: a header of eight bytes, then `size` bytes of payload. Numbers are little
 // endian, texts are bytes without a terminator. Whatever comes from the guest is untrusted.
 //
-// A session begins with `start`, after booting and after each resume from a saved state. It
-// consists of any number of these requests, one after the other:
+// A machine that has booted says `waiting` before it touches its disk, and goes on when it gets
+// `root`. What is saved in between is the state of a kernel, which fits any disk.
+//
+// A session begins with `start`, behind `root` and after each resume from a state that was saved
+// later. It consists of any number of these requests, one after the other:
 //
 //   host                                          guest
 //   start                                         ready
@@ -28,7 +31,7 @@
 
 namespace pyro::guest {
 
-inline constexpr std::uint32_t kProtocolVersion = 2;
+inline constexpr std::uint32_t kProtocolVersion = 3;
 /// The name of the port in QEMU's arguments and in /sys/class/virtio-ports of the guest.
 inline constexpr const char* kPortName = "pyro.guest";
 
@@ -54,6 +57,7 @@ enum class FrameType : std::uint8_t {
   get,        ///< The path of a tree.
   reach,      ///< ReachPayload, then what to send to that address.
   user,       ///< "NAME[:GROUP]" of the command, names or numbers; by default root.
+  root,       ///< RootPayload: mount the disk.
   probe,      ///< Whether the guest answers; each argument is a program to read into memory.
 
   // From either.
@@ -71,6 +75,7 @@ enum class FrameType : std::uint8_t {
   refused,       ///< RefusalPayload, then the operation that failed.
   left_out,      ///< The path of a file that is not copied: a device, a socket.
   done,
+  waiting,      ///< WaitingPayload: the kernel has booted.
   fatal_error,  ///< Why the machine cannot be used; it ends.
 };
 
@@ -80,6 +85,17 @@ struct FrameHeader {
   std::uint8_t reserved[3] = {};
 };
 static_assert(sizeof(FrameHeader) == 8);
+
+struct WaitingPayload {
+  std::uint32_t version = 0;      ///< kProtocolVersion
+  std::uint8_t disk_is_free = 0;  ///< No driver has looked at the disk yet.
+  std::uint8_t reserved[3] = {};
+};
+
+struct RootPayload {
+  std::uint8_t is_container = 0;  ///< Whether the root file system is a container image's.
+  std::uint8_t reserved[3] = {};
+};
 
 struct StartPayload {
   std::int64_t nanoseconds_since_1970 = 0;
@@ -98,9 +114,6 @@ struct RunPayload {
   std::uint8_t make_directory = 0;  ///< The working directory, where it is missing.
   std::uint8_t reserved = 0;
 };
-
-/// In the kernel's command line of a container's machine.
-inline constexpr const char* kContainerWord = "pyro.container";
 
 /// The error number of a user or group that the image does not have.
 inline constexpr int kNoSuchUser = 87;  // EUSERS

@@ -136,7 +136,7 @@ void begin_session(const StartPayload& start, const std::string& host_name) {
   set_name(host_name);
 }
 
-void set_up_network() {
+void set_up_network(bool is_container) {
   const Descriptor owner(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   const int socket = owner.get();
   bring_up(socket, "lo");
@@ -148,7 +148,7 @@ void set_up_network() {
     set_address(socket, "eth0", SIOCSIFNETMASK, kNetmask);
     set_default_route(socket);
     write_own_file("/etc/resolv.conf", kNameServers);
-  } else if (is_container()) {
+  } else if (is_container) {
     // The image may have that of the machine which it was built on.
     write_own_file("/etc/resolv.conf", "");
   }

@@ -36,19 +36,19 @@ bool wait_for(Condition condition) {
 void mount_kernel_file_systems();
 
 /// Loads the drivers in the initrd that the machine needs. A missing one may be built into the
-/// kernel, and is no error.
-void load_modules();
+/// kernel, and is no error. The driver of the disk stays away from it.
+/// @return whether no driver has looked at the disk
+[[nodiscard]] bool load_modules();
+/// Lets the driver have the disk.
+void release_disk();
 
 /// Mounts the disk read-only with an overlay in memory, and makes that the root.
 void enter_root_file_system();
 
-/// Whether the root file system is a container image's.
-[[nodiscard]] bool is_container();
-
 /// Sets up the file systems, devices and limits that programs expect of a running system. Done
-/// while booting, so that a resumed machine has it. Failures are ignored: few programs need all of
-/// it.
-void complete_system();
+/// before the first session, so that a resumed machine has it. Failures are ignored: few programs
+/// need all of it.
+void complete_system(bool is_container);
 
 /// Makes `target` if needed, and mounts. Returns errno, or 0.
 int mount_at(const char* source, const char* target, const char* type, unsigned long flags,
@@ -61,7 +61,7 @@ void write_own_file(const char* path, std::string_view content);
 void write_names(const std::string& name);
 
 /// Configures the loopback interface, and the network card, if any, for QEMU's user network.
-void set_up_network();
+void set_up_network(bool is_container);
 
 /// Sets the properties in which machines that resume from one prepared state must differ: clock,
 /// random numbers, name.

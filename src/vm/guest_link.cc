@@ -20,6 +20,11 @@ constexpr std::size_t kBacklog = 512 << 10;
 constexpr std::size_t kPiece = 256 << 10;
 static_assert(kBacklog > kHeader + guest::kMaxPayload);
 
+void require_version(std::uint32_t version) {
+  if (version == guest::kProtocolVersion) return;
+  throw Error(ErrorCode::failed, "the guest speaks another version of the protocol");
+}
+
 }  // namespace
 
 void refuse_frame(std::string_view what) {
@@ -172,6 +177,14 @@ void GuestLink::lost(const std::string& what) {
   throw error;
 }
 
+bool wait_for_kernel(GuestLink& link, Deadline deadline) {
+  GuestFrame frame = link.next(deadline);
+  if (frame.type != guest::FrameType::waiting) refuse_frame();
+  const auto waiting = fixed_part<guest::WaitingPayload>(frame.payload);
+  require_version(waiting.version);
+  return waiting.disk_is_free != 0;
+}
+
 void handshake(GuestLink& link, std::string_view host_name, Deadline deadline) {
   guest::StartPayload start;
   start.nanoseconds_since_1970 = std::chrono::duration_cast<std::chrono::nanoseconds>(
@@ -185,8 +198,7 @@ void handshake(GuestLink& link, std::string_view host_name, Deadline deadline) {
     GuestFrame frame = link.next(deadline);
     // A resumed machine may have had frames left to send.
     if (frame.type != guest::FrameType::ready) continue;
-    if (fixed_part<guest::NumberPayload>(frame.payload).number == guest::kProtocolVersion) return;
-    throw Error(ErrorCode::failed, "the guest speaks another version of the protocol");
+    return require_version(fixed_part<guest::NumberPayload>(frame.payload).number);
   }
 }
 

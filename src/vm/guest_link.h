@@ -103,6 +103,10 @@ void require_no_zero_byte(std::string_view text);
 /// A path or a text of the guest for messages: of a long one the beginning and the end.
 [[nodiscard]] std::string shortened(std::string_view text);
 
+/// Waits until a kernel has booted. Returns whether its machine can be saved as a kernel state.
+/// @throws Error(failed) for another version of the protocol; as GuestLink::next()
+[[nodiscard]] bool wait_for_kernel(GuestLink& link, Deadline deadline);
+
 /// Starts a session: sets the clock, random numbers and host name of the guest.
 /// @throws Error(failed) for another version of the protocol; as GuestLink::next()
 void handshake(GuestLink& link, std::string_view host_name, Deadline deadline);

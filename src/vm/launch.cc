@@ -13,7 +13,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 #include "base/files.h"
 #include "base/fs_verity.h"
@@ -21,6 +20,7 @@
 #include "store/installation.h"
 #include "store/locks.h"
 #include "vm/initramfs.h"
+#include "vm/kernel_state.h"
 #include "vm/kvm_probe.h"
 #include "vm/prepared_state.h"
 #include "vm/qemu.h"
@@ -29,6 +29,7 @@ namespace pyro {
 namespace {
 
 constexpr std::chrono::seconds kResumeTimeout{15};
+constexpr std::chrono::seconds kSaveTimeout{60};  // it usually takes half a second
 
 constexpr unsigned kEnvironmentMemoryMib = 512;
 constexpr unsigned kContainerMemoryMib = 2048;
@@ -103,18 +104,8 @@ bool can_be_opened_for_writing(int file) {
 }
 
 Fd copy_in_memory(int file, const std::stop_token& stop) {
-  constexpr const char* kCopiedMemory = "the memory of the machine";
-  Fd copy = make_memory_file(kCopiedMemory);
-  struct stat status {};
-  if (::fstat(file, &status) != 0) throw system_error(kCopiedMemory, errno);
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  make_empty(copy.get(), size);
-  std::uint64_t at = 0;
-  const auto write = [&](std::span<const std::byte> bytes) {
-    pwrite_all(copy.get(), bytes, at, kCopiedMemory);
-    at += bytes.size();
-  };
-  read_sparse(file, size, kCopiedMemory, stop, {write, [&](std::uint64_t hole) { at += hole; }});
+  Fd copy = make_memory_file("the memory of the machine");
+  copy_sparse(file, copy.get(), stop);
   return copy;
 }
 
@@ -166,6 +157,8 @@ Launcher::Launcher(EnvironmentStore& store, std::string_view name, const Machine
   require_possible(options_);
 }
 
+Launcher::~Launcher() = default;
+
 InstallLease Launcher::acquire_lease() {
   InstallLease lease = lease_of(environment_);
   if (environment_.kind == EnvironmentKind::environment) return lease;
@@ -199,14 +192,66 @@ MachineConfig Launcher::config() {
   return config;
 }
 
+LiveMachine Launcher::start(const MachineConfig& asked, const InstallLease& lease) {
+  const StateKey key{lease, asked, options_.monitor, StateKind::kernel};
+  const StateLookup lookup = find_state(layout(), kernel_state_dir(layout(), lease, asked), key);
+  if (lookup.state) {
+    if (auto live = try_resume(lease, *lookup.state, MachineStart::kernel_state)) {
+      return std::move(*live);
+    }
+  }
+  if (lookup.is_impossible || !options_.saves_kernel) return boot(asked, lease);
+  try {
+    kernel_state_ = std::make_unique<KernelStateSave>(layout(), key);
+  } catch (const Error& error) {
+    report_unsaved_kernel(error);
+    return boot(asked, lease);
+  }
+  return boot_and_save_kernel(key);
+}
+
+LiveMachine Launcher::boot_and_save_kernel(const StateKey& key) {
+  LiveMachine live = try_configs(key.asked, [&](const MachineConfig& config, Deadline deadline) {
+    return boot_kernel(config, key.lease, kernel_state_->memory(), deadline);
+  });
+  try {
+    save_kernel(live, key);
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::interrupted) throw;
+    progress_.warning(std::string("the state of the kernel is not saved (") + error.what() +
+                      "): booting once more");
+    return boot(key.asked, key.lease);
+  }
+  enter_root(live, Clock::now() + options_.boot_timeout);
+  return live;
+}
+
+void Launcher::save_kernel(const LiveMachine& live, const StateKey& key) {
+  if (!live.can_be_saved) return kernel_state_->note_impossible(live.config, key);
+  const auto failure = kernel_state_->save(live, key, {Clock::now() + kSaveTimeout, stop_});
+  if (failure) report_unsaved_kernel(*failure);
+}
+
+void Launcher::report_unsaved_kernel(const Error& why) {
+  progress_.note(std::string("the state of the kernel is not saved: ") + why.what());
+}
+
 LiveMachine Launcher::boot(const MachineConfig& asked, const InstallLease& lease,
                            std::optional<int> memory) {
+  return try_configs(asked, [&](const MachineConfig& config, Deadline deadline) {
+    LiveMachine live = boot_kernel(config, lease, memory, deadline);
+    enter_root(live, deadline);
+    return live;
+  });
+}
+
+LiveMachine Launcher::try_configs(const MachineConfig& asked, const BootOne& boot_one) {
   const std::vector<MachineConfig> configs = fallback_configs(asked);
   const auto end = Clock::now() + options_.boot_timeout;
   for (auto config = configs.begin();; ++config) {
     const auto tries = configs.end() - config;
     try {
-      return boot_once(*config, lease, memory, Clock::now() + (end - Clock::now()) / tries);
+      return boot_one(*config, Clock::now() + (end - Clock::now()) / tries);
     } catch (MachineLost& lost) {
       if (tries == 1) {
         explain(lost, *config);
@@ -229,15 +274,18 @@ void Launcher::explain(MachineLost& lost, const MachineConfig& config) const {
   }
 }
 
-LiveMachine Launcher::boot_once(const MachineConfig& config, const InstallLease& lease,
-                                std::optional<int> memory, Deadline deadline) {
+LiveMachine Launcher::boot_kernel(const MachineConfig& config, const InstallLease& lease,
+                                  std::optional<int> memory, Deadline deadline) {
   if (memory) make_empty(*memory, config.memory_bytes());
   const Fd initramfs = make_initramfs(lease.initrd.get());
   const MachineFiles files{lease.kernel.get(), initramfs.get(), lease.rootfs.get()};
-  return wait_for_guest(config, monitor_->boot(config, files, memory), deadline);
+  LiveMachine live = connect(config, monitor_->boot(config, files, memory));
+  live.can_be_saved = wait_for_kernel(*live.link, deadline);
+  return live;
 }
 
-LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& state) {
+LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& state,
+                             MachineStart start) {
   ::lseek(state.devices.get(), 0, SEEK_SET);  // QEMU reads it as a stream
   // QEMU requires a kernel, and a resumed machine does not run it: the stub loads faster.
   const Fd stub = is_elf(lease.kernel.get()) ? make_stub_kernel() : Fd();
@@ -247,35 +295,51 @@ LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& sta
   const int memory = state.memory.get();
   const Fd copy = can_be_opened_for_writing(memory) ? Fd() : copy_in_memory(memory, stop_);
   const auto deadline = Clock::now() + kResumeTimeout;
-  return wait_for_guest(
-      state.config,
-      monitor_->resume(state.config, files, {copy ? copy.get() : memory, state.devices.get()},
-                       {deadline, stop_}),
-      deadline);
+  LiveMachine live =
+      connect(state.config, monitor_->resume(state.config, files,
+                                             {copy ? copy.get() : memory, state.devices.get()},
+                                             {deadline, stop_}));
+  live.start = start;
+  if (start == MachineStart::kernel_state)
+    enter_root(live, deadline);
+  else
+    begin_session(live, deadline);
+  return live;
 }
 
 std::optional<LiveMachine> Launcher::try_resume(const InstallLease& lease,
-                                                const PreparedState& state) {
+                                                const PreparedState& state, MachineStart start) {
   try {
-    return resume(lease, state);
+    return resume(lease, state, start);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;
-    progress_.warning(std::string("the prepared state does not work (") + error.what() +
-                      "): booting; make it anew with 'pyro prepare --force'");
+    const bool is_kernel = start == MachineStart::kernel_state;
+    progress_.warning(std::string(is_kernel ? "the kernel's state" : "the prepared state") +
+                      " does not work (" + error.what() + "): booting" +
+                      (is_kernel ? "" : "; make it anew with 'pyro prepare --force'"));
     return std::nullopt;
   }
 }
 
-LiveMachine Launcher::wait_for_guest(const MachineConfig& config, std::unique_ptr<Machine> machine,
-                                     Deadline deadline) {
+LiveMachine Launcher::connect(const MachineConfig& config, std::unique_ptr<Machine> machine) {
   if (const std::string gaps = monitor_->gaps(); !gaps.empty()) {
     progress_.note("the machine monitor runs without " + gaps +
                    ", which this system does not have");
   }
   LiveMachine live{config, std::move(machine), nullptr};
   live.link = std::make_unique<GuestLink>(*live.machine, stop_);
-  handshake(*live.link, host_name_for(environment_.name), deadline);
   return live;
+}
+
+void Launcher::enter_root(LiveMachine& live, Deadline deadline) const {
+  const bool is_container = environment_.kind == EnvironmentKind::container;
+  live.link->send_fixed(guest::FrameType::root,
+                        guest::RootPayload{static_cast<std::uint8_t>(is_container ? 1 : 0)});
+  begin_session(live, deadline);
+}
+
+void Launcher::begin_session(LiveMachine& live, Deadline deadline) const {
+  handshake(*live.link, host_name_for(environment_.name), deadline);
 }
 
 std::string_view to_string(Readiness readiness) noexcept {
@@ -315,7 +379,7 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
     report.reasons.emplace_back(error.what());
     return report;
   }
-  StateLookup lookup = find_prepared_state(layout, directory, {*lease, config, options.monitor});
+  StateLookup lookup = find_state(layout, directory, {*lease, config, options.monitor});
   if (lookup.state) {
     report.readiness = Readiness::warm;
   } else if (lookup.exists) {
@@ -323,6 +387,14 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
     report.reasons = std::move(lookup.differences);
   } else {
     report.reasons.emplace_back("no machine was prepared");
+  }
+  if (lookup.state) return report;
+  const StateLookup kernel = find_state(layout, kernel_state_dir(layout, *lease, config),
+                                        {*lease, config, options.monitor, StateKind::kernel});
+  if (kernel.state) report.reasons.emplace_back("a run goes on from the state of its kernel");
+  if (kernel.is_impossible) {
+    report.reasons.emplace_back(
+        "its kernel has the driver of disks built in, so each run boots it");
   }
   return report;
 }

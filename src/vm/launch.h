@@ -1,6 +1,7 @@
 // From an environment to a machine that takes commands, for runs and preparations.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <stop_token>
 #include <string>
@@ -13,11 +14,15 @@
 
 namespace pyro {
 
+class KernelStateSave;
+
 /// A machine that takes commands.
 struct LiveMachine {
   MachineConfig config;
   std::unique_ptr<Machine> machine;
   std::unique_ptr<GuestLink> link;
+  MachineStart start = MachineStart::boot;
+  bool can_be_saved = false;  ///< As a kernel state, while it waits for its root file system.
 };
 
 class Launcher {
@@ -30,6 +35,8 @@ class Launcher {
   Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
            ProgressListener* progress, std::stop_token stop,
            std::unique_ptr<MachineMonitor> monitor);
+  /// Waits until a kernel state that it made is published.
+  ~Launcher();
 
   [[nodiscard]] const Environment& environment() const noexcept { return environment_; }
   [[nodiscard]] const CacheLayout& layout() const noexcept { return stores_.cache(); }
@@ -42,27 +49,42 @@ class Launcher {
   /// config_for() its options, with a warning when the host has too few processors.
   [[nodiscard]] MachineConfig config();
 
+  /// Starts a machine for which there is no prepared state: from the state of its kernel. Where
+  /// there is none, it boots, and makes one in passing.
+  [[nodiscard]] LiveMachine start(const MachineConfig& asked, const InstallLease& lease);
+
   /// Boots with the first of fallback_configs(`asked`) that works, with a warning for each other,
   /// within the boot timeout. `memory`: the file for the memory of a machine that is to be saved;
   /// its content is removed.
   [[nodiscard]] LiveMachine boot(const MachineConfig& asked, const InstallLease& lease,
                                  std::optional<int> memory = std::nullopt);
 
-  /// Resumes from a state that matches.
+  /// Resumes from a state that matches, of the kind that `start` says.
   /// @throws Error when that fails
-  [[nodiscard]] LiveMachine resume(const InstallLease& lease, const PreparedState& state);
+  [[nodiscard]] LiveMachine resume(const InstallLease& lease, const PreparedState& state,
+                                   MachineStart start = MachineStart::prepared_state);
 
   /// The same; nothing, and a warning, when it fails.
   /// @throws Error(interrupted)
-  [[nodiscard]] std::optional<LiveMachine> try_resume(const InstallLease& lease,
-                                                      const PreparedState& state);
+  [[nodiscard]] std::optional<LiveMachine> try_resume(
+      const InstallLease& lease, const PreparedState& state,
+      MachineStart start = MachineStart::prepared_state);
 
  private:
   [[nodiscard]] InstallLease lease_of(const Environment& environment);
-  [[nodiscard]] LiveMachine boot_once(const MachineConfig& config, const InstallLease& lease,
-                                      std::optional<int> memory, Deadline deadline);
-  [[nodiscard]] LiveMachine wait_for_guest(const MachineConfig& config,
-                                           std::unique_ptr<Machine> machine, Deadline deadline);
+  /// Calls `boot_one` with one config after the other, until one comes up.
+  using BootOne = std::function<LiveMachine(const MachineConfig& config, Deadline deadline)>;
+  [[nodiscard]] LiveMachine try_configs(const MachineConfig& asked, const BootOne& boot_one);
+  /// Boots to where the machine waits for its root file system.
+  [[nodiscard]] LiveMachine boot_kernel(const MachineConfig& config, const InstallLease& lease,
+                                        std::optional<int> memory, Deadline deadline);
+  [[nodiscard]] LiveMachine boot_and_save_kernel(const StateKey& key);
+  void save_kernel(const LiveMachine& live, const StateKey& key);
+  void report_unsaved_kernel(const Error& why);
+  [[nodiscard]] LiveMachine connect(const MachineConfig& config, std::unique_ptr<Machine> machine);
+  /// From the root file system on.
+  void enter_root(LiveMachine& live, Deadline deadline) const;
+  void begin_session(LiveMachine& live, Deadline deadline) const;
   /// Adds hints to the error of the last machine that was tried.
   void explain(MachineLost& lost, const MachineConfig& config) const;
 
@@ -74,6 +96,7 @@ class Launcher {
   ProgressListener& progress_;
   const std::stop_token stop_;
   const std::unique_ptr<MachineMonitor> monitor_;
+  std::unique_ptr<KernelStateSave> kernel_state_;
 };
 
 /// The configs to try, in order: `asked`, then q35 with the same accelerator, which every kernel

@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <map>
+#include <thread>
 
 #include "support/process.h"
 #include "support/temp_dir.h"
@@ -27,6 +28,8 @@ constexpr MachineConfig kKvm{.accelerator = Accelerator::kvm};
 constexpr MachineConfig kMicro{.accelerator = Accelerator::kvm, .type = MachineType::microvm};
 
 void come_up(FakeGuest& guest) {
+  guest.say_fixed(guest::FrameType::waiting,
+                  guest::WaitingPayload{.version = guest::kProtocolVersion, .disk_is_free = 1});
   guest.say_fixed(guest::FrameType::ready, guest::NumberPayload{guest::kProtocolVersion});
 }
 void keep_still(FakeGuest&) {}
@@ -295,6 +298,122 @@ TEST_F(LaunchTest, ResumesOnConfigOfState) {
   const PreparedState state{.config = kKvm, .memory = make_memory_file("test"), .devices = {}};
   EXPECT_EQ(launcher({come_up}).resume(lease_, state).config, kKvm);
   EXPECT_THAT(tried_, ElementsAre(kKvm));
+}
+
+// --- kernel states ---
+
+void come_up_with_built_in_driver(FakeGuest& guest) {
+  guest.say_fixed(guest::FrameType::waiting,
+                  guest::WaitingPayload{.version = guest::kProtocolVersion});
+  guest.say_fixed(guest::FrameType::ready, guest::NumberPayload{guest::kProtocolVersion});
+}
+void come_up_unsavable(FakeGuest& guest) {
+  guest.fail_saves();
+  come_up(guest);
+}
+void come_up_in_version_2(FakeGuest& guest) {
+  guest.say_fixed(guest::FrameType::waiting, guest::WaitingPayload{.version = 2});
+}
+void resume(FakeGuest& guest) {
+  guest.say_fixed(guest::FrameType::ready, guest::NumberPayload{guest::kProtocolVersion});
+}
+
+class KernelStateTest : public LaunchTest {
+ protected:
+  KernelStateTest() {
+    replace_kernel("a kernel");
+    lease_.installation.record.name = "debian:12";
+  }
+
+  void replace_kernel(std::string_view content) {
+    fs::remove(dir_ / "vmlinux");
+    testing::write_file(dir_ / "vmlinux", content);
+    lease_.kernel = Fd(::open((dir_ / "vmlinux").c_str(), O_RDONLY | O_CLOEXEC));
+  }
+  /// How the machine of a run starts.
+  MachineStart start(std::vector<Behaviour> tries) {
+    tried_.clear();
+    return launcher(std::move(tries)).start(kTcg, lease_).start;
+  }
+  [[nodiscard]] fs::path state() const {
+    return dir_ / "cache/prepared/debian_12/kernel-1-512-none";
+  }
+};
+
+TEST_F(KernelStateTest, FirstBootLeavesStateForAllThatBootTheKernel) {
+  EXPECT_EQ(start({come_up}), MachineStart::boot);
+  EXPECT_EQ(tried_.size(), 1u) << "the machine that was saved goes on";
+  lease_.rootfs = Fd(::open("/dev/zero", O_RDONLY | O_CLOEXEC));
+  lease_.installation.record.name = "another:1";
+  lease_.base = BaseRecord{.name = "debian:12"};
+  EXPECT_EQ(start({resume}), MachineStart::kernel_state);
+  EXPECT_THAT(warnings_.heard(), IsEmpty());
+}
+
+TEST_F(KernelStateTest, OtherKernelShapeOrChangedFileBootsAgain) {
+  start({come_up});
+  replace_kernel("another kernel");
+  EXPECT_EQ(start({come_up}), MachineStart::boot);
+  EXPECT_EQ(start({resume}), MachineStart::kernel_state);
+  testing::write_file(state() / "memory", "another memory");
+  EXPECT_EQ(start({come_up}), MachineStart::boot);
+  EXPECT_EQ(start({resume}), MachineStart::kernel_state);
+  MachineConfig larger = kTcg;
+  larger.memory_mib = 1024;
+  tried_.clear();
+  EXPECT_EQ(launcher({come_up}).start(larger, lease_).start, MachineStart::boot);
+}
+
+TEST_F(KernelStateTest, StateThatDoesNotResumeIsReplaced) {
+  start({come_up});
+  EXPECT_EQ(start({panic, come_up}), MachineStart::boot);
+  EXPECT_THAT(warnings_.heard(), ElementsAre(HasSubstr("the kernel's state does not work")));
+}
+
+TEST_F(KernelStateTest, SaveThatFailsIsWarningAndBoot) {
+  EXPECT_EQ(start({come_up_unsavable, come_up}), MachineStart::boot);
+  EXPECT_THAT(warnings_.heard(),
+              ElementsAre(HasSubstr("the state of the kernel is not saved (no state for you)")));
+}
+
+TEST_F(KernelStateTest, BootThatFailsIsNotTriedAgain) {
+  EXPECT_THROW(start({panic, come_up}), MachineLost);
+  EXPECT_THAT(tried_, ElementsAre(kTcg));
+  EXPECT_THROW(start({come_up_in_version_2}), Error);
+  EXPECT_FALSE(fs::exists(state()));
+}
+
+TEST_F(KernelStateTest, KernelWithBuiltInDriverGetsNone) {
+  EXPECT_EQ(start({come_up_with_built_in_driver}), MachineStart::boot);
+  EXPECT_EQ(fs::file_size(state() / "memory"), 0u);
+  EXPECT_EQ(start({come_up_with_built_in_driver}), MachineStart::boot);
+  EXPECT_EQ(tried_.size(), 1u);
+}
+
+TEST_F(KernelStateTest, NoneIsLeftWhereItIsNotWantedOrCannotBe) {
+  options_.saves_kernel = false;
+  EXPECT_EQ(start({come_up}), MachineStart::boot);
+  EXPECT_FALSE(fs::exists(dir_ / "cache/prepared"));
+  options_.saves_kernel = true;
+  testing::write_file(dir_ / "cache/prepared", "");
+  EXPECT_EQ(start({come_up}), MachineStart::boot);
+  EXPECT_THAT(warnings_.heard(), IsEmpty());
+}
+
+TEST_F(KernelStateTest, TwoFirstBootsAtOnceLeaveOneState) {
+  const auto boot_by_itself = [&] {
+    std::vector<MachineConfig> tried;
+    Launcher launcher{
+        store_,   "debian:12",
+        options_, nullptr,
+        {},       std::make_unique<FakeMonitor>(std::vector<Behaviour>{come_up}, tried)};
+    EXPECT_NO_THROW(static_cast<void>(launcher.start(kTcg, lease_)));
+  };
+  std::thread other(boot_by_itself);
+  boot_by_itself();
+  other.join();
+  EXPECT_EQ(start({resume}), MachineStart::kernel_state);
+  EXPECT_TRUE(fs::is_empty(dir_ / "cache/staging"));
 }
 
 }  // namespace

@@ -98,6 +98,9 @@ class Machine {
   /// memory file.
   /// @throws Error(failed), also after the deadline; Error(interrupted)
   virtual void save(int devices, const ControlTimeout& timeout) = 0;
+  /// Lets a machine that was saved go on.
+  /// @throws as save()
+  virtual void go_on(const ControlTimeout& timeout) = 0;
 
   virtual void kill() noexcept = 0;
 };

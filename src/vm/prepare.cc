@@ -193,7 +193,7 @@ class Preparation {
   }
 
   bool is_prepared(const InstallLease& lease) {
-    const auto lookup = find_prepared_state(layout_, directory_, key(lease));
+    const auto lookup = find_state(layout_, directory_, key(lease));
     if (!lookup.state) return false;
     describe(*lookup.state);
     report_.prepared_before = true;
@@ -213,8 +213,8 @@ class Preparation {
     StagingDirectory staging(layout_);
     require_free_space(layout_.staging_dir(), kMinStateBytes);
     PreparedState state{.config = asked_,
-                        .memory = make_file(staging, kMemoryName),
-                        .devices = make_file(staging, kDevicesName)};
+                        .memory = make_state_file(staging, kMemoryName),
+                        .devices = make_state_file(staging, kDevicesName)};
     with_disk_full_details(state, [&] { save(lease, state); });
     // Before the smoke test: if the monitor is replaced meanwhile, the state is stale, and not
     // wrong.
@@ -239,13 +239,6 @@ class Preparation {
       Error full = system_error("cannot save a machine of " + report_.name, ENOSPC);
       throw full.add_context(why);
     }
-  }
-
-  // QEMU opens the memory file for writing even when it maps it privately, so it is for the caller
-  // only.
-  static Fd make_file(const StagingDirectory& staging, const char* name) {
-    return open_at(staging.descriptor(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
-                   staging.path_of(name));
   }
 
   void save(const InstallLease& lease, PreparedState& state) {
@@ -292,13 +285,8 @@ class Preparation {
     json manifest =
         timed("digest", [&] { return state_manifest(conditions, state, options_.stop); });
     add_history(manifest);
-    const auto path = staging.path_of(kManifestName);
-    const Fd file = open_at(staging.descriptor(), kManifestName,
-                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, path);
-    write_all(file.get(), manifest.dump(2) + '\n', path);
-    sync_file(file.get(), path);
     const Fd parent = layout_.make(directory_.parent_path());
-    staging.publish(parent.get(), directory_);
+    publish_state(staging, manifest, parent.get(), directory_);
   }
 
   // For people: when and how long it was prepared.

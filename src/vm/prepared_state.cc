@@ -1,7 +1,8 @@
-// The prepared state of a machine in the cache.
+// The saved states of machines in the cache.
 #include "vm/prepared_state.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -11,6 +12,7 @@
 #include <cerrno>
 #include <fstream>
 #include <functional>
+#include <span>
 
 #include "base/files.h"
 #include "base/fs_verity.h"
@@ -94,6 +96,16 @@ json base_conditions(const BaseRecord& base) {
   json digests = json::object();
   for (const auto& [name, digest] : base.digests) digests[name] = digest.to_string();
   return {{"name", base.name}, {"digests", std::move(digests)}};
+}
+
+void add_install_conditions(const InstallLease& lease, json& conditions) {
+  const InstallRecord& record = lease.installation.record;
+  conditions["name"] = record.name;
+  conditions["version"] = record.version;
+  conditions["digests"] = digests_of(record);
+  conditions["catalog_version"] = std::string(kCatalogVersion);
+  conditions["rootfs.ext4"] = file_identity(lease.rootfs.get());
+  if (lease.base) conditions["base"] = base_conditions(*lease.base);
 }
 
 /// A condition in messages.
@@ -203,20 +215,15 @@ std::vector<std::string> differences_between(const json& before, const json& now
 }
 
 json state_conditions(const StateKey& key, const MachineConfig& config) {
-  const auto& [lease, asked, monitor] = key;
-  const InstallRecord& record = lease.installation.record;
-  json conditions = {{"name", record.name},
-                     {"version", record.version},
-                     {"digests", digests_of(record)},
-                     {"catalog_version", std::string(kCatalogVersion)},
-                     {"guest_program", std::string(guest_program_digest())},
-                     {"machine", machine_conditions(asked)},
-                     {"options", digest_of_options()},
-                     {"monitor", {{"path", monitor.string()}, {"file", identity_of_path(monitor)}}},
-                     {"vmlinux", file_identity(lease.kernel.get())},
-                     {"rootfs.ext4", file_identity(lease.rootfs.get())}};
-  if (lease.base) conditions["base"] = base_conditions(*lease.base);
+  const InstallLease& lease = key.lease;
+  json conditions = {
+      {"guest_program", std::string(guest_program_digest())},
+      {"machine", machine_conditions(key.asked)},
+      {"options", digest_of_options()},
+      {"monitor", {{"path", key.monitor.string()}, {"file", identity_of_path(key.monitor)}}},
+      {"vmlinux", file_identity(lease.kernel.get())}};
   if (lease.initrd) conditions["initrd.img"] = file_identity(lease.initrd.get());
+  if (key.kind == StateKind::prepared) add_install_conditions(lease, conditions);
   if (config.accelerator == Accelerator::kvm) {
     conditions["processor"] = processor();
     conditions["host_kernel"] = host_kernel();
@@ -241,8 +248,47 @@ std::filesystem::path prepared_state_dir(const CacheLayout& layout, const std::s
   return layout.prepared_state_dir(environment, name_of(network));
 }
 
-StateLookup find_prepared_state(const CacheLayout& layout, const std::filesystem::path& directory,
-                                const StateKey& key) {
+// A base that is a directory has no name of an environment.
+std::filesystem::path kernel_state_dir(const CacheLayout& layout, const InstallLease& lease,
+                                       const MachineConfig& config) {
+  const std::string shape =
+      fmt::format("kernel-{}-{}-{}", config.cpus, config.memory_mib, name_of(config.network));
+  const std::string name = lease.base ? lease.base->name : lease.installation.record.name;
+  if (name.starts_with('/')) return layout.prepared_dir() / kInstalledKernelName / shape;
+  return layout.prepared_state_dir(name, shape);
+}
+
+void copy_sparse(int from, int to, const std::stop_token& stop) {
+  constexpr const char* kCopied = "the memory of the machine";
+  struct stat status {};
+  if (::fstat(from, &status) != 0) throw system_error(kCopied, errno);
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (!set_size(to, size)) throw system_error("cannot make the memory file", errno);
+  std::uint64_t at = 0;
+  const auto write = [&](std::span<const std::byte> bytes) {
+    pwrite_all(to, bytes, at, kCopied);
+    at += bytes.size();
+  };
+  read_sparse(from, size, kCopied, stop, {write, [&](std::uint64_t hole) { at += hole; }});
+}
+
+Fd make_state_file(const StagingDirectory& staging, const char* name) {
+  return open_at(staging.descriptor(), name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600,
+                 staging.path_of(name));
+}
+
+void publish_state(StagingDirectory& staging, const json& manifest, int parent,
+                   const std::filesystem::path& directory) {
+  const auto path = staging.path_of(kManifestName);
+  const Fd file = open_at(staging.descriptor(), kManifestName,
+                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644, path);
+  write_all(file.get(), manifest.dump(2) + '\n', path);
+  sync_file(file.get(), path);
+  staging.publish(parent, directory);
+}
+
+StateLookup find_state(const CacheLayout& layout, const std::filesystem::path& directory,
+                       const StateKey& key) {
   StateLookup lookup;
   Fd folder;
   try {
@@ -265,6 +311,7 @@ StateLookup find_prepared_state(const CacheLayout& layout, const std::filesystem
                       .devices = open_state_file(folder.get(), kDevicesName)};
   lookup.differences = differences_between(manifest.value("conditions", json::object()),
                                            state_conditions(key, state.config));
+  const bool is_impossible = manifest.contains(kImpossible);
   if (foreign) {
     lookup.differences.push_back(*foreign);
   } else if (!is_whole(state, manifest)) {
@@ -273,7 +320,8 @@ StateLookup find_prepared_state(const CacheLayout& layout, const std::filesystem
   if (!config && lookup.differences.empty()) {
     lookup.differences.emplace_back("it does not say which machine it is of");
   }
-  if (lookup.differences.empty()) lookup.state = std::move(state);
+  lookup.is_impossible = is_impossible && lookup.differences.empty();
+  if (!is_impossible && lookup.differences.empty()) lookup.state = std::move(state);
   return lookup;
 }
 

@@ -66,7 +66,7 @@ class PreparedStateTest : public ::testing::Test {
                state_manifest(state_conditions(key(), config), saved).dump());
   }
 
-  [[nodiscard]] StateLookup find() const { return find_prepared_state(layout_, state(), key()); }
+  [[nodiscard]] StateLookup find() const { return find_state(layout_, state(), key()); }
 
   /// One condition in the manifest, as if it had been another when the state was made.
   void change_condition(const char* key) const {

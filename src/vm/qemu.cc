@@ -82,6 +82,7 @@ class QemuMachine : public Machine {
   void save(int devices, const ControlTimeout& timeout) override {
     control_.save(devices, timeout);
   }
+  void go_on(const ControlTimeout& timeout) override { control_.go_on(timeout); }
 
   void resume(const ControlTimeout& timeout) {
     constexpr std::chrono::milliseconds kExitTimeout{100};

@@ -63,6 +63,10 @@ class QemuControl {
   /// @throws Error(failed) when QEMU fails or does not answer in time; Error(interrupted)
   void save(int devices, const ControlTimeout& timeout);
 
+  /// Lets a machine that was saved go on.
+  /// @throws as save()
+  void go_on(const ControlTimeout& timeout);
+
   /// Resumes a machine that was started with QemuStart::resume.
   /// @throws as save()
   void resume(const ControlTimeout& timeout);

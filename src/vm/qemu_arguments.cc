@@ -106,7 +106,6 @@ class Builder {
     if (start_ != QemuStart::resume) add("-initrd", path_of(QemuDescriptor::initramfs));
     std::string words = kKernelWords;
     if (config_.accelerator == Accelerator::tcg) words += kEmulatedKernelWords;
-    if (config_.is_container) words += fmt::format(" {}", guest::kContainerWord);
     add("-append", std::move(words));
   }
 

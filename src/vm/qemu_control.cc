@@ -125,6 +125,10 @@ void QemuControl::save(int devices, const ControlTimeout& timeout) {
   wait_until_saved(timeout);
 }
 
+void QemuControl::go_on(const ControlTimeout& timeout) {
+  call({{"execute", "cont"}}, timeout);
+}
+
 void QemuControl::resume(const ControlTimeout& timeout) {
   send(qemu_resume_commands());  // they wait in the socket until QEMU reads
   for (int i = 0; i < kQemuResumeCommands; ++i) answer(timeout);

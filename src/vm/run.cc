@@ -78,6 +78,7 @@ class MachineRun {
     options_ = with_config(std::move(options_), launcher_.environment(), lease.installation.record);
     LiveMachine live = start(lease);
     report_.accelerator = live.config.accelerator;
+    report_.start = live.start;
     report_.ready_after = since(begin);
     run_session(*live.link);
     // The guest has nothing to save.
@@ -97,35 +98,33 @@ class MachineRun {
         {.name = "booting",
          .subject = launcher_.environment().name,
          .detail = config.accelerator == Accelerator::tcg ? kEmulated : std::string_view()});
-    return launcher_.boot(config, lease);
+    return options_.cold ? launcher_.boot(config, lease) : launcher_.start(config, lease);
   }
 
   std::optional<LiveMachine> try_resume(const InstallLease& lease, const MachineConfig& config) {
     const auto directory =
         prepared_state_dir(launcher_.layout(), launcher_.environment().name, config.network);
-    const StateLookup lookup = find_prepared_state(launcher_.layout(), directory,
-                                                   {lease, config, options_.machine.monitor});
+    const StateLookup lookup =
+        find_state(launcher_.layout(), directory, {lease, config, options_.machine.monitor});
     if (!lookup.state) {
       report_cold_start(lookup);
       return std::nullopt;
     }
     const RunningOperation operation(options_.progress,
                                      {.name = "resuming", .subject = launcher_.environment().name});
-    auto live = launcher_.try_resume(lease, *lookup.state);
-    report_.warm = live.has_value();
-    return live;
+    return launcher_.try_resume(lease, *lookup.state);
   }
 
   /// A state that does not match is a warning: its user expects a fast start.
   void report_cold_start(const StateLookup& lookup) {
     const std::string& name = launcher_.environment().name;
     if (!lookup.exists) {
-      launcher_.progress().note("booting " + name + ": no state of it was prepared");
+      launcher_.progress().note("no state of " + name + " was prepared");
       return;
     }
     launcher_.progress().warning(
-        fmt::format("booting {}: its prepared state is stale: {}; 'pyro prepare {}' makes it again",
-                    name, fmt::join(lookup.differences, "; "), name));
+        fmt::format("{}: its prepared state is stale: {}; 'pyro prepare {}' makes it again", name,
+                    fmt::join(lookup.differences, "; "), name));
   }
 
   void run_session(GuestLink& link) {
@@ -204,6 +203,18 @@ class MachineRun {
 };
 
 }  // namespace
+
+std::string_view to_string(MachineStart start) noexcept {
+  switch (start) {
+    case MachineStart::boot:
+      return "cold";
+    case MachineStart::kernel_state:
+      return "kernel";
+    case MachineStart::prepared_state:
+      return "warm";
+  }
+  return "cold";
+}
 
 std::string_view to_string(Accelerator accelerator) noexcept {
   return accelerator == Accelerator::kvm ? "kvm" : "tcg";

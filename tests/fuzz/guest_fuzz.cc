@@ -155,6 +155,7 @@ void run(std::string_view frames) {
 
 void begin(std::string_view frames) {
   attempt(frames, [](GuestLink& link) { handshake(link, "host", {}); });
+  attempt(frames, [](GuestLink& link) { static_cast<void>(wait_for_kernel(link, {})); });
 }
 
 }  // namespace

@@ -68,9 +68,9 @@ class Place {
 
   void check(const std::string& manifest) const {
     write(directory() / kManifestName, manifest);
-    const StateLookup found = find_prepared_state(layout_, directory(), key());
+    const StateLookup found = find_state(layout_, directory(), key());
     require(found.exists, "a state with any manifest is there");
-    require(found.state.has_value() == found.differences.empty(),
+    require((found.state.has_value() || found.is_impossible) == found.differences.empty(),
             "a state is used, or said why not");
     // Only a manifest with all conditions of the state is accepted.
     const json document = json::parse(manifest, nullptr, false);

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 
 #include "support/file_descriptor.h"
 
@@ -88,6 +89,13 @@ json identity_of(const fs::path& file) {
 const fs::path& environment_dir() {
   static const fs::path directory = PYRO_TEST_ENVIRONMENT;
   return directory;
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
 }
 
 fs::path MachineHarness::shared_cache() {

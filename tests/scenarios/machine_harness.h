@@ -15,6 +15,9 @@ inline constexpr const char* kInitrd = "initrd.img";
 /// The directory with these files.
 const std::filesystem::path& environment_dir();
 
+/// Output cut at its newlines.
+std::vector<std::string> lines_of(const std::string& text);
+
 /// Every run is under emulation, of "tool:1". Skipped where there is no QEMU, or no environment to
 /// boot (CONTRIBUTING.md).
 class MachineHarness : public PyroHarness {

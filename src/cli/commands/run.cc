@@ -28,8 +28,20 @@ void tell(const Context& context, const Error& error) {
   context.err.try_write(render_error(error, context.err));
 }
 
+std::string_view description_of(MachineStart start) {
+  switch (start) {
+    case MachineStart::boot:
+      return "booted";
+    case MachineStart::kernel_state:
+      return "started from the state of its kernel";
+    case MachineStart::prepared_state:
+      return "started from the prepared state";
+  }
+  return "started";
+}
+
 std::string summary(const RunReport& report) {
-  return std::string(report.warm ? "started from the prepared state" : "booted") + " with " +
+  return std::string(description_of(report.start)) + " with " +
          std::string(to_string(report.accelerator)) + ", ready after " +
          format_duration(report.ready_after) + ", command took " +
          format_duration(report.command_time);
@@ -58,7 +70,7 @@ Json report_payload(const std::string& name, const RunReport& report) {
 }
 
 void add_circumstances(Json& document, const RunReport& report) {
-  document["started"] = report.warm ? "warm" : "cold";
+  document["started"] = to_string(report.start);
   document["accelerator"] = to_string(report.accelerator);
   document["seconds"] = {{"ready", seconds(report.ready_after)},
                          {"command", seconds(report.command_time)},

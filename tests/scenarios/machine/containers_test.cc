@@ -161,6 +161,20 @@ std::string dynamic_elf(const std::vector<Elf64_Dyn>& entries) {
   return file;
 }
 
+TEST_F(ContainerTest, ImageThatNeverRanStartsWithoutBoot) {
+  const json config = {
+      {"Cmd", {"sh", "-c", "cat /sys/block/vda/size; df / | tail -n 1; hostname"}}};
+  add(distribution(), config);
+  EXPECT_EQ(parse_json(run_app({"--json"}).out)["started"], "cold");
+  add(distribution().file("large", std::string(3 << 20, 'x')), config);
+  pyro_ok({"env", "pull", "app"});
+  const json second = parse_json(run_app({"--json"}).out);
+  EXPECT_EQ(second["started"], "kernel") << second;
+  const auto disk = fs::file_size(cache() / "containers/app-1.0.0/rootfs.ext4");
+  EXPECT_THAT(second["stdout"].get<std::string>(), StartsWith(std::to_string(disk / 512) + "\n"));
+  EXPECT_THAT(second["stdout"].get<std::string>(), ::testing::EndsWith("\napp\n"));
+}
+
 TEST_F(ContainerTest, PrepareReadsProgramsIntoMemory) {
   constexpr std::size_t kSize = 12 << 20;
   constexpr std::size_t kSector = 512;
