@@ -20,7 +20,7 @@ constexpr const char* kMemory = "the memory of the machine";
 }  // namespace
 
 KernelStateSave::KernelStateSave(const CacheLayout& layout, const StateKey& key)
-    : directory_(kernel_state_dir(layout, key.lease, key.asked)),
+    : directory_(state_dir(layout, key)),
       parent_(layout.make(directory_.parent_path())),
       staging_(layout),
       memory_(make_memory_file(kMemory)) {

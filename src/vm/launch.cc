@@ -194,7 +194,7 @@ MachineConfig Launcher::config() {
 
 LiveMachine Launcher::start(const MachineConfig& asked, const InstallLease& lease) {
   const StateKey key{lease, asked, options_.monitor, StateKind::kernel};
-  const StateLookup lookup = find_state(layout(), kernel_state_dir(layout(), lease, asked), key);
+  const StateLookup lookup = find_state(layout(), key);
   if (lookup.state) {
     if (auto live = try_resume(lease, *lookup.state, MachineStart::kernel_state)) {
       return std::move(*live);
@@ -362,7 +362,6 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
   ReadinessReport report;
   auto lease = stores.acquire_lease(environment);
   report.installed = lease.has_value();
-  const auto directory = prepared_state_dir(layout, environment.name, options.network);
   if (!lease) {
     report.reasons.emplace_back("it is not installed");
     return report;
@@ -379,7 +378,8 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
     report.reasons.emplace_back(error.what());
     return report;
   }
-  StateLookup lookup = find_state(layout, directory, {*lease, config, options.monitor});
+  StateKey key{*lease, config, options.monitor};
+  StateLookup lookup = find_state(layout, key);
   if (lookup.state) {
     report.readiness = Readiness::warm;
   } else if (lookup.exists) {
@@ -389,8 +389,8 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
     report.reasons.emplace_back("no machine was prepared");
   }
   if (lookup.state) return report;
-  const StateLookup kernel = find_state(layout, kernel_state_dir(layout, *lease, config),
-                                        {*lease, config, options.monitor, StateKind::kernel});
+  key.kind = StateKind::kernel;
+  const StateLookup kernel = find_state(layout, key);
   if (kernel.state) report.reasons.emplace_back("a run goes on from the state of its kernel");
   if (kernel.is_impossible) {
     report.reasons.emplace_back(

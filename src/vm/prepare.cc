@@ -156,7 +156,7 @@ class Preparation {
   PrepareReport run() {
     const InstallLease lease = timed("install", [&] { return launcher_.acquire_lease(); });
     asked_ = launcher_.config();
-    directory_ = prepared_state_dir(layout_, report_.name, asked_.network);
+    directory_ = state_dir(layout_, key(lease));
     const FileLock lock = acquire_lock();
     if (!options_.force && is_prepared(lease)) return std::move(report_);
     create(lease);

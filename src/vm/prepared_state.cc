@@ -108,6 +108,11 @@ void add_install_conditions(const InstallLease& lease, json& conditions) {
   if (lease.base) conditions["base"] = base_conditions(*lease.base);
 }
 
+/// A base that is a directory has no name of an environment.
+std::string name_of_base(const BaseRecord& base) {
+  return base.name.starts_with('/') ? kInstalledKernelName : base.name;
+}
+
 /// A condition in messages.
 std::string description_of(const std::string& key) {
   if (key == "monitor") return "the machine monitor was replaced";
@@ -243,19 +248,16 @@ json state_manifest(const json& conditions, const PreparedState& state,
             {kDevicesName, content_of(state.devices.get(), kDevicesName, stop)}}}};
 }
 
-std::filesystem::path prepared_state_dir(const CacheLayout& layout, const std::string& environment,
-                                         GuestNetwork network) {
-  return layout.prepared_state_dir(environment, name_of(network));
-}
-
-// A base that is a directory has no name of an environment.
-std::filesystem::path kernel_state_dir(const CacheLayout& layout, const InstallLease& lease,
-                                       const MachineConfig& config) {
+std::filesystem::path state_dir(const CacheLayout& layout, const StateKey& key) {
   const std::string shape =
-      fmt::format("kernel-{}-{}-{}", config.cpus, config.memory_mib, name_of(config.network));
-  const std::string name = lease.base ? lease.base->name : lease.installation.record.name;
-  if (name.starts_with('/')) return layout.prepared_dir() / kInstalledKernelName / shape;
-  return layout.prepared_state_dir(name, shape);
+      fmt::format("{}-{}-{}", key.asked.cpus, key.asked.memory_mib, name_of(key.asked.network));
+  const std::string& name = key.lease.installation.record.name;
+  const std::string base = key.lease.base ? name_of_base(*key.lease.base) : "";
+  if (key.kind == StateKind::kernel) {
+    return layout.prepared_state_dir(base.empty() ? name : base, "kernel-" + shape);
+  }
+  return layout.prepared_state_dir(
+      name, base.empty() ? shape : shape + '-' + CacheLayout::prepared_name(base));
 }
 
 void copy_sparse(int from, int to, const std::stop_token& stop) {
@@ -285,6 +287,10 @@ void publish_state(StagingDirectory& staging, const json& manifest, int parent,
   write_all(file.get(), manifest.dump(2) + '\n', path);
   sync_file(file.get(), path);
   staging.publish(parent, directory);
+}
+
+StateLookup find_state(const CacheLayout& layout, const StateKey& key) {
+  return find_state(layout, state_dir(layout, key), key);
 }
 
 StateLookup find_state(const CacheLayout& layout, const std::filesystem::path& directory,

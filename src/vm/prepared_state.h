@@ -2,7 +2,7 @@
 // machine that takes commands, a kernel state (vm/kernel_state.h) of one that has not touched its
 // disk.
 //
-//   <cache>/prepared/<name>/<network>/                            prepared states
+//   <cache>/prepared/<name>/<cpus>-<memory>-<network>[-<base>]/   prepared states
 //   <cache>/prepared/<base>/kernel-<cpus>-<memory>-<network>/     kernel states
 //       memory          the memory of the guest, mapped by every machine that resumes from it
 //       devices         the state of its devices
@@ -59,13 +59,8 @@ inline constexpr const char* kImpossible = "impossible";
 /// "none", "user".
 [[nodiscard]] std::string_view name_of(GuestNetwork network) noexcept;
 
-[[nodiscard]] std::filesystem::path prepared_state_dir(const CacheLayout& layout,
-                                                       const std::string& environment,
-                                                       GuestNetwork network);
-
-[[nodiscard]] std::filesystem::path kernel_state_dir(const CacheLayout& layout,
-                                                     const InstallLease& lease,
-                                                     const MachineConfig& config);
+/// Its folder: one for each shape of machine, and for each base.
+[[nodiscard]] std::filesystem::path state_dir(const CacheLayout& layout, const StateKey& key);
 
 struct PreparedState {
   MachineConfig config;
@@ -101,8 +96,10 @@ struct StateLookup {
   bool is_impossible = false;
 };
 
-/// The state in `directory`, if it belongs to the caller. One that other users could write is
+/// The state that a key has, if it belongs to the caller. One that other users could write is
 /// verified first.
+[[nodiscard]] StateLookup find_state(const CacheLayout& layout, const StateKey& key);
+/// The same for the state in `directory`.
 [[nodiscard]] StateLookup find_state(const CacheLayout& layout,
                                      const std::filesystem::path& directory, const StateKey& key);
 

@@ -45,7 +45,7 @@ class PreparedStateTest : public ::testing::Test {
   }
 
   [[nodiscard]] fs::path state() const {
-    return prepared_state_dir(layout_, "tool:1", GuestNetwork::none);
+    return layout_.prepared_state_dir("tool:1", "1-512-none");
   }
   [[nodiscard]] fs::path monitor() const { return dir_ / "monitor"; }
 
@@ -302,9 +302,18 @@ TEST_F(PreparedStateTest, StateChangedByOthersIsRejected) {
   EXPECT_FALSE(find().state);
 }
 
-TEST_F(PreparedStateTest, NetworkMachineHasItsOwnState) {
-  EXPECT_NE(prepared_state_dir(layout_, "tool:1", GuestNetwork::none),
-            prepared_state_dir(layout_, "tool:1", GuestNetwork::user));
+TEST_F(PreparedStateTest, EachShapeAndBaseHasItsOwnState) {
+  EXPECT_EQ(state_dir(layout_, key()), state());
+  config_ = {.cpus = 2, .memory_mib = 1024, .network = GuestNetwork::user};
+  EXPECT_EQ(state_dir(layout_, key()).filename(), "2-1024-user");
+  lease_.base = BaseRecord{.name = "debian:12"};
+  EXPECT_EQ(state_dir(layout_, key()).filename(), "2-1024-user-debian_12");
+  StateKey kernel = key();
+  kernel.kind = StateKind::kernel;
+  EXPECT_EQ(state_dir(layout_, kernel),
+            layout_.prepared_state_dir("debian:12", "kernel-2-1024-user"));
+  lease_.base = BaseRecord{.name = "/usr/lib/pyro/kernel"};
+  EXPECT_EQ(state_dir(layout_, kernel), layout_.prepared_dir() / "@kernel/kernel-2-1024-user");
 }
 
 }  // namespace

@@ -102,10 +102,8 @@ class MachineRun {
   }
 
   std::optional<LiveMachine> try_resume(const InstallLease& lease, const MachineConfig& config) {
-    const auto directory =
-        prepared_state_dir(launcher_.layout(), launcher_.environment().name, config.network);
     const StateLookup lookup =
-        find_state(launcher_.layout(), directory, {lease, config, options_.machine.monitor});
+        find_state(launcher_.layout(), {lease, config, options_.machine.monitor});
     if (!lookup.state) {
       report_cold_start(lookup);
       return std::nullopt;
@@ -119,7 +117,7 @@ class MachineRun {
   void report_cold_start(const StateLookup& lookup) {
     const std::string& name = launcher_.environment().name;
     if (!lookup.exists) {
-      launcher_.progress().note("no state of " + name + " was prepared");
+      launcher_.progress().note("no state of " + name + " was prepared for this shape of machine");
       return;
     }
     launcher_.progress().warning(

@@ -108,7 +108,7 @@ class Place {
   static Fd open(const fs::path& file) { return open_at(AT_FDCWD, file, O_RDONLY, 0, file); }
 
   [[nodiscard]] fs::path directory() const {
-    return prepared_state_dir(layout_, "tool:1", GuestNetwork::none);
+    return layout_.prepared_state_dir("tool:1", "1-512-none");
   }
   [[nodiscard]] StateKey key() const { return {lease_, config_, path_ / "monitor"}; }
 

@@ -107,7 +107,7 @@ fs::path MachineHarness::shared_install() {
 }
 
 fs::path MachineHarness::shared_state() {
-  return shared_cache() / "prepared/tool_1/none";
+  return shared_cache() / "prepared/tool_1/1-192-none";
 }
 
 // Each test is a process: the first one makes it, the others wait.
@@ -183,7 +183,7 @@ void MachineHarness::use_own_cache() {
 }
 
 void MachineHarness::take_state(const std::function<void(const fs::path& state)>& spoil) {
-  const fs::path state = cache() / "prepared/tool_1/none";
+  const fs::path state = cache() / "prepared/tool_1/1-192-none";
   fs::create_directories(state.parent_path());
   copy_sparse(shared_state(), state);
   spoil(state);

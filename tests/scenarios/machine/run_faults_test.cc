@@ -178,7 +178,7 @@ TEST_P(BadArtifactTest, ErrorNamesTheCauseAndNothingIsLeft) {
   const ProcessResult prepared = run(command({"prepare", "--memory", "192", "tool:1"}));
   EXPECT_EQ(prepared.exit_code, 1) << prepared.err;
   EXPECT_THAT(prepared.err, HasSubstr(GetParam().told));
-  EXPECT_FALSE(fs::exists(cache() / "prepared/tool_1/none"));
+  EXPECT_FALSE(fs::exists(cache() / "prepared/tool_1/1-192-none"));
   EXPECT_EQ(tree(install_dir()), before);
   expect_no_litter();
 }
@@ -233,7 +233,7 @@ TEST_F(RunFaultsTest, BootsAfterStateWasTruncated) {
   use_own_cache();
   take_state([](const fs::path&) {});
   EXPECT_EQ(parse_json(run_in_guest({"true"}, {"--json"}).out)["started"], "warm");
-  fs::resize_file(cache() / "prepared/tool_1/none/memory", 1 << 20);
+  fs::resize_file(cache() / "prepared/tool_1/1-192-none/memory", 1 << 20);
   EXPECT_EQ(parse_json(run_in_guest({"true"}, {"--json"}).out)["started"], "cold");
 }
 
@@ -251,7 +251,7 @@ class SmallDiskTest : public RunFaultsTest {
     const ProcessResult result = run(command({"prepare", "--memory", "192", "tool:1"}));
     EXPECT_EQ(result.exit_code, 6) << result.err;
     expect_says(result.err, words);
-    EXPECT_FALSE(fs::exists(cache() / "prepared/tool_1/none"));
+    EXPECT_FALSE(fs::exists(cache() / "prepared/tool_1/1-192-none"));
     expect_no_litter();
   }
 

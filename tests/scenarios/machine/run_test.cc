@@ -379,17 +379,17 @@ TEST_F(RunTest, MachinesWithSeveralProcessorsDiffer) {
   use_own_cache();
   const std::vector<std::string> two{"--cpus", "2"};
   prepare(two);
-  const std::string before = digests(cache() / "prepared/tool_1/none");
+  const std::string before = digests(cache() / "prepared/tool_1/2-192-none");
   expect_different_machines(two);
   EXPECT_EQ(run_warm("nproc", two), "2\n");
-  EXPECT_EQ(digests(cache() / "prepared/tool_1/none"), before);
+  EXPECT_EQ(digests(cache() / "prepared/tool_1/2-192-none"), before);
 }
 
 TEST_F(RunTest, PrepareForceReplacesState) {
   use_own_cache();
   take_state([](const fs::path&) {});
   const auto files_of_state = [&] {
-    return parse_json(read_file(cache() / "prepared/tool_1/none/manifest.json"))["state"];
+    return parse_json(read_file(cache() / "prepared/tool_1/1-192-none/manifest.json"))["state"];
   };
   const json before = files_of_state();
   prepare();
@@ -422,16 +422,16 @@ TEST_F(RunTest, VerifyFindsFlippedByteInState) {
     return found;
   };
   json before = states(0);
-  EXPECT_EQ(before["prepared/none/memory"], "ok");
-  EXPECT_EQ(before["prepared/none/devices"], "ok");
-  const fs::path devices = cache() / "prepared/tool_1/none/devices";
+  EXPECT_EQ(before["prepared/1-192-none/memory"], "ok");
+  EXPECT_EQ(before["prepared/1-192-none/devices"], "ok");
+  const fs::path devices = cache() / "prepared/tool_1/1-192-none/devices";
   std::string bytes = read_file(devices);
   bytes.back() ^= 1;
   write_file(devices, bytes);
-  before["prepared/none/devices"] = "modified";
+  before["prepared/1-192-none/devices"] = "modified";
   EXPECT_EQ(states(5), before);
   const ProcessResult told = pyro({"env", "verify", "tool:1"});
-  EXPECT_THAT(told.out, HasSubstr("prepared/none/devices"));
+  EXPECT_THAT(told.out, HasSubstr("prepared/1-192-none/devices"));
   EXPECT_THAT(told.err, HasSubstr("'pyro prepare --force tool:1'"));
 }
 
@@ -494,12 +494,16 @@ TEST_F(RunTest, ColdOptionBootsMachine) {
   EXPECT_EQ(report["started"], "cold");
 }
 
-TEST_F(RunTest, BootsWhenMemoryAndProcessorsDiffer) {
+TEST_F(RunTest, MachineOfAnotherShapeHasAnotherState) {
+  use_own_cache();
+  take_state([](const fs::path&) {});
   const ProcessResult result =
-      run(command({"run", "--memory", "256", "--cpus", "2", "tool:1", "--", "nproc"}));
-  EXPECT_EQ(result.out, "2\n");
-  EXPECT_THAT(result.err, HasSubstr("its prepared state is stale: a machine of another shape"));
-  EXPECT_THAT(result.err, HasSubstr("'pyro prepare tool:1' makes it again"));
+      run(command({"run", "--json", "--memory", "256", "--cpus", "2", "tool:1", "--", "nproc"}));
+  const json report = parse_json(result.out);
+  EXPECT_EQ(report["stdout"], "2\n");
+  EXPECT_EQ(report["started"], "cold");
+  EXPECT_EQ(result.err, "");
+  run_warm("true");
 }
 
 TEST_F(RunTest, PrepareSkipsExistingState) {
