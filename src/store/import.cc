@@ -219,7 +219,7 @@ class Import {
     require_agreement(image, found.manifest);
     if (known) {
       if (!as) require_version(*known, image, layout_);
-      const StoreOptions stored = with_entry(before(found.manifest), *known);
+      StoreOptions stored = with_entry(before(found.manifest), *known);
       import_as(*known, stored, found, force);
       return stored;
     }
@@ -228,7 +228,7 @@ class Import {
     const UserCatalog user(stable_path(*options_.user_catalog));
     entry.catalog_file = user.file();
     // Fails before anything is installed if the install directory is taken.
-    const StoreOptions stored = with_entry(before(found.manifest), entry);
+    StoreOptions stored = with_entry(before(found.manifest), entry);
     import_as(entry, stored, found, force);
     user.add_entry(entry, store.catalog, options_.stop);
     if (options_.on_added) options_.on_added(entry);

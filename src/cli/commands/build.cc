@@ -51,7 +51,7 @@ class BuildCommand : public Command {
   }
 
   static std::string added_text(const Environment& added, const Environment* before) {
-    const std::string text = "added to " + printable(added.catalog_file->string());
+    std::string text = "added to " + printable(added.catalog_file->string());
     if (before == nullptr) return text;
     return text + (before->catalog_file ? ", in place of an earlier entry"
                                         : ", in place of the built-in entry");
