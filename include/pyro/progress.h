@@ -71,6 +71,9 @@ class ProgressListener {
   /// The operation has ended, with or without success.
   virtual void operation_finished() noexcept {}
 
+  /// A run has left a prepared state of `environment`: its next runs resume.
+  virtual void prepared(std::string_view /*environment*/) noexcept {}
+
   /// A problem that the user can act on.
   virtual void warning(std::string_view /*text*/) noexcept {}
 

@@ -36,7 +36,7 @@ constexpr Meaning kVariables[] = {
     {"PYRO_BASE",
      "the environment whose kernel container images boot, else that\nof the package pyro-kernel"},
     {"PYRO_KVM", "off: /dev/kvm is not used; require: no machine without it"},
-    {"PYRO_PREPARE", "never: a boot leaves no state of its kernel in the cache"},
+    {"PYRO_PREPARE", "never: runs leave no states of machines in the cache"},
     {"CONTAINERS_REGISTRIES_CONF", "mirrors; else containers/registries.conf and .d"},
     {"SSL_CERT_FILE, SSL_CERT_DIR", "certificates to trust instead of the system's"},
     {"https_proxy, HTTPS_PROXY", "the proxy for https"},

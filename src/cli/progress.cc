@@ -94,12 +94,12 @@ class WarningView : public ProgressView {
   /// With the mutex held: takes the drawn line from the screen.
   virtual void erase() noexcept {}
 
+  void show_note(std::string_view text) noexcept override { write_line(render_note(text)); }
+
   const Terminal& terminal_;
   std::mutex mutex_;  ///< Of the terminal, and of what tick() uses.
 
  private:
-  void show_note(std::string_view text) noexcept override { write_line(render_note(text)); }
-
   void write_line(const std::string& line) noexcept {
     const std::lock_guard lock(mutex_);
     erase();
@@ -131,6 +131,10 @@ class LiveView : public WarningView {
 
   void expecting(std::uint64_t compressed_bytes) noexcept override {
     transfer_.expect(compressed_bytes);
+  }
+
+  void prepared(std::string_view environment) noexcept override {
+    show_note(fmt::format("{} is prepared: its next runs resume", environment));
   }
 
   void operation_started(const Operation& operation) noexcept final {

@@ -315,6 +315,10 @@ void ProgressEvents::waiting(std::string_view environment, std::optional<int> ho
   });
 }
 
+void ProgressEvents::prepared(std::string_view environment) noexcept {
+  attempt([&] { sink_({{"event", "prepared"}, {"environment", environment}}); });
+}
+
 void ProgressEvents::operation_started(const Operation& operation) noexcept {
   attempt([&] {
     operation_ = {.name = std::string(operation.name),

@@ -116,7 +116,7 @@ using EventSink = std::function<void(const Json& event)>;
 /// Progress as JSON objects. The events of a pull have "event" and "environment": "started" with
 /// "source", "progress" with "received_bytes" and "total_bytes" (null while unknown) at most ten
 /// times a second, "committing", "finished" with "received_bytes" and "installed_bytes", "retrying"
-/// with "message" and "pause_seconds", "waiting" with "holder" (a process id or null).
+/// with "message" and "pause_seconds", "waiting" with "holder" (a process id or null), "prepared".
 ///
 /// Those of other operations are "operation_started", "operation_progress", at most ten times a
 /// second and for each new detail, and "operation_finished". They have "operation", "subject",
@@ -135,6 +135,7 @@ class ProgressEvents final : public ProgressView {
   void retrying(std::string_view environment, std::string_view why,
                 std::chrono::milliseconds pause) noexcept override;
   void waiting(std::string_view environment, std::optional<int> holder) noexcept override;
+  void prepared(std::string_view environment) noexcept override;
   void operation_started(const Operation& operation) noexcept override;
   void operation_detail(std::string_view detail) noexcept override;
   void operation_advanced(std::uint64_t done) noexcept override;

@@ -20,10 +20,11 @@
 #include "store/installation.h"
 #include "store/locks.h"
 #include "vm/initramfs.h"
-#include "vm/kernel_state.h"
 #include "vm/kvm_probe.h"
 #include "vm/prepared_state.h"
 #include "vm/qemu.h"
+#include "vm/state_save.h"
+#include "vm/warm_up.h"
 
 namespace pyro {
 namespace {
@@ -101,12 +102,6 @@ void make_empty(int memory, std::uint64_t size) {
 bool can_be_opened_for_writing(int file) {
   const std::string path = "/proc/self/fd/" + std::to_string(file);
   return Fd(::open(path.c_str(), O_RDWR | O_CLOEXEC)).get() >= 0;
-}
-
-Fd copy_in_memory(int file, const std::stop_token& stop) {
-  Fd copy = make_memory_file("the memory of the machine");
-  copy_sparse(file, copy.get(), stop);
-  return copy;
 }
 
 }  // namespace
@@ -192,30 +187,35 @@ MachineConfig Launcher::config() {
   return config;
 }
 
-LiveMachine Launcher::start(const MachineConfig& asked, const InstallLease& lease) {
+StateSave* Launcher::begin_save(const StateKey& key) {
+  try {
+    return saves_.emplace_back(std::make_unique<StateSave>(layout(), key)).get();
+  } catch (const Error& error) {
+    progress_.note(std::string("the state of the machine is not saved: ") + error.what());
+    return nullptr;
+  }
+}
+
+LiveMachine Launcher::start(const MachineConfig& asked, const InstallLease& lease,
+                            std::optional<int> memory) {
   const StateKey key{lease, asked, options_.monitor, StateKind::kernel};
   const StateLookup lookup = find_state(layout(), key);
   if (lookup.state) {
-    if (auto live = try_resume(lease, *lookup.state, MachineStart::kernel_state)) {
+    if (auto live = try_resume(lease, *lookup.state, MachineStart::kernel_state, memory)) {
       return std::move(*live);
     }
   }
-  if (lookup.is_impossible || !options_.saves_kernel) return boot(asked, lease);
-  try {
-    kernel_state_ = std::make_unique<KernelStateSave>(layout(), key);
-  } catch (const Error& error) {
-    report_unsaved_kernel(error);
-    return boot(asked, lease);
-  }
-  return boot_and_save_kernel(key);
+  const bool is_to_be_saved = !memory && !lookup.is_impossible && options_.saves_states;
+  StateSave* const save = is_to_be_saved ? begin_save(key) : nullptr;
+  return save != nullptr ? boot_and_save_kernel(key, *save) : boot(asked, lease, memory);
 }
 
-LiveMachine Launcher::boot_and_save_kernel(const StateKey& key) {
+LiveMachine Launcher::boot_and_save_kernel(const StateKey& key, StateSave& save) {
   LiveMachine live = try_configs(key.asked, [&](const MachineConfig& config, Deadline deadline) {
-    return boot_kernel(config, key.lease, kernel_state_->memory(), deadline);
+    return boot_kernel(config, key.lease, save.memory(), deadline);
   });
   try {
-    save_kernel(live, key);
+    save_kernel(live, key, save);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;
     progress_.warning(std::string("the state of the kernel is not saved (") + error.what() +
@@ -226,14 +226,44 @@ LiveMachine Launcher::boot_and_save_kernel(const StateKey& key) {
   return live;
 }
 
-void Launcher::save_kernel(const LiveMachine& live, const StateKey& key) {
-  if (!live.can_be_saved) return kernel_state_->note_impossible(live.config, key);
-  const auto failure = kernel_state_->save(live, key, {Clock::now() + kSaveTimeout, stop_});
-  if (failure) report_unsaved_kernel(*failure);
+void Launcher::save_kernel(const LiveMachine& live, const StateKey& key, StateSave& save) {
+  if (!live.waits_without_disk) return save.note_impossible(live.config, key);
+  const auto failure = save.save(live, key, {Clock::now() + kSaveTimeout, stop_});
+  if (failure) progress_.note(std::string("the kernel's state is not saved: ") + failure->what());
 }
 
-void Launcher::report_unsaved_kernel(const Error& why) {
-  progress_.note(std::string("the state of the kernel is not saved: ") + why.what());
+LiveMachine Launcher::start_and_prepare(const StateKey& key) {
+  StateKey kernel = key;
+  kernel.kind = StateKind::kernel;
+  const StateLookup lookup = find_state(layout(), kernel);
+  // That of the kernel comes first: more machines need it.
+  const bool needs_kernel = !lookup.state && !lookup.is_impossible;
+  StateSave* const save = needs_kernel ? nullptr : begin_save(key);
+  if (save == nullptr) return start(key.asked, key.lease);
+  LiveMachine live = start(key.asked, key.lease, save->memory());
+  try {
+    prepare_in_passing(live, key, *save);
+    return live;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::interrupted) throw;
+    progress_.warning(std::string("the machine is not saved (") + error.what() +
+                      "): starting another");
+  }
+  return start(key.asked, key.lease);
+}
+
+void Launcher::prepare_in_passing(LiveMachine& live, const StateKey& key, StateSave& save) {
+  try {
+    warm_up(*live.link, key.lease.installation.record);
+  } catch (const MachineLost&) {
+    throw;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::interrupted) throw;
+    return progress_.note(std::string("the machine is not saved: ") + error.what());
+  }
+  const auto failure = save.save(live, key, {Clock::now() + kSaveTimeout, stop_});
+  if (!failure) return progress_.prepared(environment_.name);
+  progress_.note(std::string("the machine is not saved: ") + failure->what());
 }
 
 LiveMachine Launcher::boot(const MachineConfig& asked, const InstallLease& lease,
@@ -280,25 +310,30 @@ LiveMachine Launcher::boot_kernel(const MachineConfig& config, const InstallLeas
   const Fd initramfs = make_initramfs(lease.initrd.get());
   const MachineFiles files{lease.kernel.get(), initramfs.get(), lease.rootfs.get()};
   LiveMachine live = connect(config, monitor_->boot(config, files, memory));
-  live.can_be_saved = wait_for_kernel(*live.link, deadline);
+  live.waits_without_disk = wait_for_kernel(*live.link, deadline);
   return live;
 }
 
 LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& state,
-                             MachineStart start) {
+                             MachineStart start, std::optional<int> memory) {
   ::lseek(state.devices.get(), 0, SEEK_SET);  // QEMU reads it as a stream
   // QEMU requires a kernel, and a resumed machine does not run it: the stub loads faster.
   const Fd stub = is_elf(lease.kernel.get()) ? make_stub_kernel() : Fd();
   const MachineFiles files{.kernel = stub ? stub.get() : lease.kernel.get(),
                            .rootfs = lease.rootfs.get()};
   // QEMU opens it for writing even when it maps it privately, but a cache may be read-only.
-  const int memory = state.memory.get();
-  const Fd copy = can_be_opened_for_writing(memory) ? Fd() : copy_in_memory(memory, stop_);
+  Fd copy;
+  if (memory) {
+    copy_sparse(state.memory.get(), *memory, stop_);
+  } else if (!can_be_opened_for_writing(state.memory.get())) {
+    copy = make_memory_file("the memory of the machine");
+    copy_sparse(state.memory.get(), copy.get(), stop_);
+  }
+  const StateFiles from{memory.value_or(copy ? copy.get() : state.memory.get()),
+                        state.devices.get()};
   const auto deadline = Clock::now() + kResumeTimeout;
-  LiveMachine live =
-      connect(state.config, monitor_->resume(state.config, files,
-                                             {copy ? copy.get() : memory, state.devices.get()},
-                                             {deadline, stop_}));
+  LiveMachine live = connect(state.config, monitor_->resume(state.config, files, from,
+                                                            memory.has_value(), {deadline, stop_}));
   live.start = start;
   if (start == MachineStart::kernel_state)
     enter_root(live, deadline);
@@ -308,9 +343,10 @@ LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& sta
 }
 
 std::optional<LiveMachine> Launcher::try_resume(const InstallLease& lease,
-                                                const PreparedState& state, MachineStart start) {
+                                                const PreparedState& state, MachineStart start,
+                                                std::optional<int> memory) {
   try {
-    return resume(lease, state, start);
+    return resume(lease, state, start, memory);
   } catch (const Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;
     const bool is_kernel = start == MachineStart::kernel_state;

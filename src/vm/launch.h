@@ -14,7 +14,7 @@
 
 namespace pyro {
 
-class KernelStateSave;
+class StateSave;
 
 /// A machine that takes commands.
 struct LiveMachine {
@@ -22,7 +22,7 @@ struct LiveMachine {
   std::unique_ptr<Machine> machine;
   std::unique_ptr<GuestLink> link;
   MachineStart start = MachineStart::boot;
-  bool can_be_saved = false;  ///< As a kernel state, while it waits for its root file system.
+  bool waits_without_disk = false;  ///< It has booted, and can be saved as a kernel state.
 };
 
 class Launcher {
@@ -35,7 +35,7 @@ class Launcher {
   Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
            ProgressListener* progress, std::stop_token stop,
            std::unique_ptr<MachineMonitor> monitor);
-  /// Waits until a kernel state that it made is published.
+  /// Waits until the states that it made are published.
   ~Launcher();
 
   [[nodiscard]] const Environment& environment() const noexcept { return environment_; }
@@ -50,25 +50,29 @@ class Launcher {
   [[nodiscard]] MachineConfig config();
 
   /// Starts a machine for which there is no prepared state: from the state of its kernel. Where
-  /// there is none, it boots, and makes one in passing.
-  [[nodiscard]] LiveMachine start(const MachineConfig& asked, const InstallLease& lease);
+  /// there is none, it boots, and makes one in passing. `memory`: as for boot().
+  [[nodiscard]] LiveMachine start(const MachineConfig& asked, const InstallLease& lease,
+                                  std::optional<int> memory = std::nullopt);
+
+  /// The same, and leaves a prepared state.
+  [[nodiscard]] LiveMachine start_and_prepare(const StateKey& key);
 
   /// Boots with the first of fallback_configs(`asked`) that works, with a warning for each other,
-  /// within the boot timeout. `memory`: the file for the memory of a machine that is to be saved;
-  /// its content is removed.
+  /// within the boot timeout. `memory`: the file for the memory of a machine that is to be saved.
   [[nodiscard]] LiveMachine boot(const MachineConfig& asked, const InstallLease& lease,
                                  std::optional<int> memory = std::nullopt);
 
-  /// Resumes from a state that matches, of the kind that `start` says.
+  /// Resumes from a state that matches, of the kind that `start` says. `memory`: as for boot().
   /// @throws Error when that fails
   [[nodiscard]] LiveMachine resume(const InstallLease& lease, const PreparedState& state,
-                                   MachineStart start = MachineStart::prepared_state);
+                                   MachineStart start = MachineStart::prepared_state,
+                                   std::optional<int> memory = std::nullopt);
 
   /// The same; nothing, and a warning, when it fails.
   /// @throws Error(interrupted)
   [[nodiscard]] std::optional<LiveMachine> try_resume(
       const InstallLease& lease, const PreparedState& state,
-      MachineStart start = MachineStart::prepared_state);
+      MachineStart start = MachineStart::prepared_state, std::optional<int> memory = std::nullopt);
 
  private:
   [[nodiscard]] InstallLease lease_of(const Environment& environment);
@@ -78,9 +82,12 @@ class Launcher {
   /// Boots to where the machine waits for its root file system.
   [[nodiscard]] LiveMachine boot_kernel(const MachineConfig& config, const InstallLease& lease,
                                         std::optional<int> memory, Deadline deadline);
-  [[nodiscard]] LiveMachine boot_and_save_kernel(const StateKey& key);
-  void save_kernel(const LiveMachine& live, const StateKey& key);
-  void report_unsaved_kernel(const Error& why);
+  [[nodiscard]] LiveMachine boot_and_save_kernel(const StateKey& key, StateSave& save);
+  void save_kernel(const LiveMachine& live, const StateKey& key, StateSave& save);
+  /// Nothing, and a note, where the cache cannot take one.
+  [[nodiscard]] StateSave* begin_save(const StateKey& key);
+  /// Saves a machine that takes commands, if that is possible.
+  void prepare_in_passing(LiveMachine& live, const StateKey& key, StateSave& save);
   [[nodiscard]] LiveMachine connect(const MachineConfig& config, std::unique_ptr<Machine> machine);
   /// From the root file system on.
   void enter_root(LiveMachine& live, Deadline deadline) const;
@@ -96,7 +103,7 @@ class Launcher {
   ProgressListener& progress_;
   const std::stop_token stop_;
   const std::unique_ptr<MachineMonitor> monitor_;
-  std::unique_ptr<KernelStateSave> kernel_state_;
+  std::vector<std::unique_ptr<StateSave>> saves_;  ///< That are being published.
 };
 
 /// The configs to try, in order: `asked`, then q35 with the same accelerator, which every kernel

@@ -13,6 +13,7 @@
 #include "support/temp_dir.h"
 #include "vm/fake_guest.h"
 #include "vm/guest_requests.h"
+#include "vm/state_save.h"
 
 namespace pyro {
 namespace {
@@ -63,7 +64,7 @@ class FakeMonitor : public MachineMonitor {
     return next(config);
   }
   std::unique_ptr<Machine> resume(const MachineConfig& config, const MachineFiles&,
-                                  const StateFiles&, const ControlTimeout&) override {
+                                  const StateFiles&, bool, const ControlTimeout&) override {
     return next(config);
   }
 
@@ -318,6 +319,11 @@ void resume(FakeGuest& guest) {
   guest.say_fixed(guest::FrameType::ready, guest::NumberPayload{guest::kProtocolVersion});
 }
 
+void answer_something_else(FakeGuest& guest) {
+  resume(guest);
+  guest.say(guest::FrameType::exited);
+}
+
 class KernelStateTest : public LaunchTest {
  protected:
   KernelStateTest() {
@@ -370,6 +376,53 @@ TEST_F(KernelStateTest, StateThatDoesNotResumeIsReplaced) {
   EXPECT_THAT(warnings_.heard(), ElementsAre(HasSubstr("the kernel's state does not work")));
 }
 
+void come_up_and_answer(FakeGuest& guest) {
+  come_up(guest);
+  guest.say(guest::FrameType::done);
+}
+
+TEST_F(KernelStateTest, SecondRunLeavesPreparedState) {
+  lease_.installation.record.kind = EnvironmentKind::container;
+  const StateKey key{lease_, kTcg, options_.monitor};
+  const CacheLayout layout(dir_ / "cache");
+  EXPECT_FALSE(was_started_before(layout, key));
+  EXPECT_TRUE(was_started_before(layout, key));
+  EXPECT_EQ(launcher({come_up}).start_and_prepare(key).start, MachineStart::boot)
+      << "the state of the kernel comes first";
+  EXPECT_FALSE(find_state(layout, key).exists);
+  tried_.clear();
+  EXPECT_EQ(launcher({come_up_and_answer}).start_and_prepare(key).start,
+            MachineStart::kernel_state);
+  EXPECT_TRUE(find_state(layout, key).state);
+  EXPECT_THAT(warnings_.heard(), IsEmpty());
+}
+
+TEST_F(KernelStateTest, MachineThatCannotBePreparedIsReplaced) {
+  lease_.installation.record.kind = EnvironmentKind::container;
+  start({come_up});
+  const StateKey key{lease_, kTcg, options_.monitor};
+  const auto fail = [](FakeGuest& guest) {
+    guest.fail_saves();
+    come_up_and_answer(guest);
+  };
+  tried_.clear();
+  EXPECT_EQ(launcher({fail, come_up}).start_and_prepare(key).start, MachineStart::kernel_state);
+  EXPECT_EQ(tried_.size(), 2u);
+  EXPECT_THAT(warnings_.heard(), ElementsAre(HasSubstr("the machine is not saved (no state")));
+  EXPECT_FALSE(find_state(CacheLayout(dir_ / "cache"), key).exists);
+}
+
+TEST_F(KernelStateTest, MachineThatFailsItsWarmUpIsUsedAndNotSaved) {
+  lease_.installation.record.kind = EnvironmentKind::container;
+  start({come_up});
+  const StateKey key{lease_, kTcg, options_.monitor};
+  tried_.clear();
+  EXPECT_EQ(launcher({answer_something_else}).start_and_prepare(key).start,
+            MachineStart::kernel_state);
+  EXPECT_EQ(tried_.size(), 1u);
+  EXPECT_FALSE(find_state(CacheLayout(dir_ / "cache"), key).exists);
+}
+
 TEST_F(KernelStateTest, SaveThatFailsIsWarningAndBoot) {
   EXPECT_EQ(start({come_up_unsavable, come_up}), MachineStart::boot);
   EXPECT_THAT(warnings_.heard(),
@@ -391,10 +444,10 @@ TEST_F(KernelStateTest, KernelWithBuiltInDriverGetsNone) {
 }
 
 TEST_F(KernelStateTest, NoneIsLeftWhereItIsNotWantedOrCannotBe) {
-  options_.saves_kernel = false;
+  options_.saves_states = false;
   EXPECT_EQ(start({come_up}), MachineStart::boot);
   EXPECT_FALSE(fs::exists(dir_ / "cache/prepared"));
-  options_.saves_kernel = true;
+  options_.saves_states = true;
   testing::write_file(dir_ / "cache/prepared", "");
   EXPECT_EQ(start({come_up}), MachineStart::boot);
   EXPECT_THAT(warnings_.heard(), IsEmpty());

@@ -117,12 +117,13 @@ class MachineMonitor {
                                                       const MachineFiles& files,
                                                       std::optional<int> memory) = 0;
 
-  /// Resumes from a state, which is not changed. The guest has loaded kernel and initramfs
-  /// already: the initramfs may be missing, and any kernel of the same format will do.
+  /// Resumes from a state. The guest has loaded kernel and initramfs already: the initramfs may be
+  /// missing, and any kernel of the same format will do. The state is not changed, unless the
+  /// machine is to be saved again: then the file of its memory is its own.
   /// @throws Error(failed) when the monitor fails, or does not answer in time; Error(interrupted)
   [[nodiscard]] virtual std::unique_ptr<Machine> resume(const MachineConfig& config,
                                                         const MachineFiles& files,
-                                                        const StateFiles& state,
+                                                        const StateFiles& state, bool can_be_saved,
                                                         const ControlTimeout& timeout) = 0;
 };
 

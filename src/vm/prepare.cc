@@ -19,6 +19,7 @@
 #include "vm/launch.h"
 #include "vm/prepared_state.h"
 #include "vm/qemu.h"
+#include "vm/warm_up.h"
 
 namespace pyro {
 namespace {
@@ -78,44 +79,6 @@ void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Dea
                   std::string(system_error(shortened(frame.payload), error).what()));
 }
 
-/// Runs a program that every environment has, and that changes nothing.
-/// @throws Error(failed) when it does not work; as run_command()
-void smoke_test(GuestLink& link) {
-  const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
-  RunOptions options;
-  options.command = {"true"};
-  options.output = options.error_output = null.get();
-  options.timeout = kSmokeTestTimeout;
-  options.stop_timeout = {};
-  const CommandEnd end = run_command(link, options, {});
-  if (end.interrupted) throw Error(ErrorCode::interrupted, "interrupted");
-  if (end.code == 0 && end.signal == 0 && end.refused == 0 && !end.timed_out) return;
-  throw Error(ErrorCode::failed, "'true' does not work in the guest" +
-                                     (end.refusal.empty() ? "" : ": " + end.refusal));
-}
-
-/// Has the guest read the programs that its runs most likely begin with: those of the config, the
-/// shell, and what environments are tried with.
-void send_programs(GuestLink& link, const ContainerConfig& config) {
-  const auto send = [&link](guest::FrameType type, const std::string& word) {
-    if (word.size() < guest::kMaxPayload) link.send(type, word);
-  };
-  for (const auto* const words : {&config.entrypoint, &config.command}) {
-    if (!words->empty()) send(guest::FrameType::argument, words->front());
-  }
-  for (const char* const program : {"sh", "true"}) send(guest::FrameType::argument, program);
-  for (const std::string& variable : config.env) send(guest::FrameType::variable, variable);
-  if (!config.user.empty()) send(guest::FrameType::user, config.user);
-}
-
-/// Whether the guest answers: an image need not have any program.
-/// @throws Error(failed)
-void probe_guest(GuestLink& link) {
-  link.send(guest::FrameType::probe, {});
-  const GuestFrame frame = link.next(Clock::now() + kSmokeTestTimeout);
-  if (frame.type != guest::FrameType::done) refuse_frame();
-}
-
 /// Has a guest on the user network connect to a port of this host.
 /// @throws Error(failed)
 void check_network(GuestLink& link) {
@@ -128,7 +91,6 @@ void check_network(GuestLink& link) {
 
 /// boot, warm up, save, prove, sync, digest
 constexpr std::uint64_t kStepsOfCreation = 6;
-constexpr std::chrono::milliseconds kIdleTime{200};
 constexpr std::chrono::seconds kSaveTimeout{60};  // it usually takes half a second
 /// Every guest touches at least so much of its memory.
 constexpr std::uint64_t kMinStateBytes = std::uint64_t{16} << 20;
@@ -243,37 +205,17 @@ class Preparation {
 
   void save(const InstallLease& lease, PreparedState& state) {
     LiveMachine live =
-        timed("boot", [&] { return launcher_.boot(asked_, lease, state.memory.get()); });
+        timed("boot", [&] { return launcher_.start(asked_, lease, state.memory.get()); });
     state.config = live.config;
-    timed("warm up", [&] {
-      if (asked_.is_container) {
-        send_programs(*live.link, lease.installation.record.config.value_or(ContainerConfig()));
-      }
-      check_guest(*live.link);
-      wait_until_idle(*live.link);
-    });
+    timed("warm up", [&] { warm_up(*live.link, lease.installation.record); });
     timed("save", [&] {
       live.machine->save(state.devices.get(), {Clock::now() + kSaveTimeout, options_.stop});
     });
   }
 
-  void check_guest(GuestLink& link) const {
-    if (asked_.is_container) return probe_guest(link);
-    smoke_test(link);
-  }
-
-  // Otherwise background work of the boot would go on in each machine that resumes.
-  static void wait_until_idle(GuestLink& link) {
-    const auto end = Clock::now() + kIdleTime;
-    while (!link.stop_requested() && link.wait({}, end)) {
-      while (link.try_next()) {
-      }
-    }
-  }
-
   void smoke_test_state(const InstallLease& lease, const PreparedState& state) {
     LiveMachine live = launcher_.resume(lease, state);
-    check_guest(*live.link);
+    check_guest(*live.link, asked_.is_container);
     if (asked_.network == GuestNetwork::user) check_network(*live.link);
   }
 

@@ -117,7 +117,7 @@ class QemuMachine : public Machine {
                  kMonitorSubject) {}
 
   static MonitorLimits limits(const MachineConfig& config, QemuStart start) {
-    const bool writes = start == QemuStart::boot_to_save;
+    const bool writes = start == QemuStart::boot_to_save || start == QemuStart::resume_to_save;
     return {.address_space = config.memory_bytes() + kMonitorOverhead,
             .largest_file = writes ? std::max(config.memory_bytes(), kMaxDeviceState) : 0,
             .descriptors = config.network == GuestNetwork::user ? kDescriptorsWithConnections
@@ -167,8 +167,10 @@ std::unique_ptr<Machine> Qemu::boot(const MachineConfig& config, const MachineFi
 }
 
 std::unique_ptr<Machine> Qemu::resume(const MachineConfig& config, const MachineFiles& files,
-                                      const StateFiles& state, const ControlTimeout& timeout) {
-  auto machine = std::make_unique<QemuMachine>(program_, config, QemuStart::resume, files, state);
+                                      const StateFiles& state, bool can_be_saved,
+                                      const ControlTimeout& timeout) {
+  const QemuStart start = can_be_saved ? QemuStart::resume_to_save : QemuStart::resume;
+  auto machine = std::make_unique<QemuMachine>(program_, config, start, files, state);
   machine->resume(timeout);
   return machine;
 }

@@ -20,6 +20,7 @@ enum class QemuStart {
   boot,
   boot_to_save,  ///< The memory is in a file that is written to.
   resume,        ///< The memory is in a file that is mapped privately.
+  resume_to_save,
 };
 
 [[nodiscard]] std::vector<std::string> qemu_arguments(const MachineConfig& config, QemuStart start);
@@ -79,8 +80,11 @@ class QemuControl {
   nlohmann::json answer(const ControlTimeout& timeout);
   void wait_until_saved(const ControlTimeout& timeout);
 
+  void negotiate(const ControlTimeout& timeout);
+
   Fd socket_;
   QemuAnswers answers_;
+  bool is_negotiated_ = false;
 };
 
 class Qemu : public MachineMonitor {
@@ -92,6 +96,7 @@ class Qemu : public MachineMonitor {
                                               std::optional<int> memory) override;
   [[nodiscard]] std::unique_ptr<Machine> resume(const MachineConfig& config,
                                                 const MachineFiles& files, const StateFiles& state,
+                                                bool can_be_saved,
                                                 const ControlTimeout& timeout) override;
 
   [[nodiscard]] std::string gaps() const override;

@@ -103,7 +103,7 @@ class Builder {
 
   void add_kernel() {
     add("-kernel", path_of(QemuDescriptor::kernel));
-    if (start_ != QemuStart::resume) add("-initrd", path_of(QemuDescriptor::initramfs));
+    if (!resumes()) add("-initrd", path_of(QemuDescriptor::initramfs));
     std::string words = kKernelWords;
     if (config_.accelerator == Accelerator::tcg) words += kEmulatedKernelWords;
     add("-append", std::move(words));
@@ -139,7 +139,11 @@ class Builder {
     if (start_ == QemuStart::boot) return;
     add("-chardev", fmt::format("socket,id=control,fd={}", number_of(QemuDescriptor::control)));
     add("-mon", "chardev=control,mode=control");
-    if (start_ == QemuStart::resume) add("-incoming", "defer");
+    if (resumes()) add("-incoming", "defer");
+  }
+
+  [[nodiscard]] bool resumes() const {
+    return start_ == QemuStart::resume || start_ == QemuStart::resume_to_save;
   }
 
   const MachineConfig& config_;

@@ -102,7 +102,7 @@ INSTANTIATE_TEST_SUITE_P(
                        ::testing::Values(MachineType::q35, MachineType::microvm),
                        ::testing::Values(GuestNetwork::none, GuestNetwork::user),
                        ::testing::Values(QemuStart::boot, QemuStart::boot_to_save,
-                                         QemuStart::resume)));
+                                         QemuStart::resume, QemuStart::resume_to_save)));
 
 TEST(QemuCommandLineTest, PortHasNameThatGuestExpects) {
   EXPECT_THAT(qemu_arguments({}, QemuStart::boot),

@@ -115,11 +115,17 @@ void QemuControl::send(const std::string& commands, int descriptor) {
   if (sent < 0) fail("it does not listen");
 }
 
-void QemuControl::save(int devices, const ControlTimeout& timeout) {
+// The memory, which is in a file, is left out of the stream.
+void QemuControl::negotiate(const ControlTimeout& timeout) {
+  if (std::exchange(is_negotiated_, true)) return;
   call({{"execute", "qmp_capabilities"}}, timeout);
   call({{"execute", "migrate-set-capabilities"},
         {"arguments", {{"capabilities", {{{"capability", "x-ignore-shared"}, {"state", true}}}}}}},
        timeout);
+}
+
+void QemuControl::save(int devices, const ControlTimeout& timeout) {
+  negotiate(timeout);
   call({{"execute", "getfd"}, {"arguments", {{"fdname", "devices"}}}}, timeout, devices);
   call({{"execute", "migrate"}, {"arguments", {{"uri", "fd:devices"}}}}, timeout);
   wait_until_saved(timeout);
@@ -132,6 +138,7 @@ void QemuControl::go_on(const ControlTimeout& timeout) {
 void QemuControl::resume(const ControlTimeout& timeout) {
   send(qemu_resume_commands());  // they wait in the socket until QEMU reads
   for (int i = 0; i < kQemuResumeCommands; ++i) answer(timeout);
+  is_negotiated_ = true;
 }
 
 nlohmann::json QemuControl::answer(const ControlTimeout& timeout) {

@@ -8,6 +8,7 @@
 
 #include "vm/guest_requests.h"
 #include "vm/launch.h"
+#include "vm/state_save.h"
 
 namespace pyro {
 namespace {
@@ -98,12 +99,17 @@ class MachineRun {
         {.name = "booting",
          .subject = launcher_.environment().name,
          .detail = config.accelerator == Accelerator::tcg ? kEmulated : std::string_view()});
-    return options_.cold ? launcher_.boot(config, lease) : launcher_.start(config, lease);
+    if (options_.cold) return launcher_.boot(config, lease);
+    const StateKey key{lease, config, options_.machine.monitor};
+    const bool prepares = options_.machine.saves_states &&
+                          (had_state_ || was_started_before(launcher_.layout(), key));
+    return prepares ? launcher_.start_and_prepare(key) : launcher_.start(config, lease);
   }
 
   std::optional<LiveMachine> try_resume(const InstallLease& lease, const MachineConfig& config) {
     const StateLookup lookup =
         find_state(launcher_.layout(), {lease, config, options_.machine.monitor});
+    had_state_ = lookup.exists;
     if (!lookup.state) {
       report_cold_start(lookup);
       return std::nullopt;
@@ -120,9 +126,9 @@ class MachineRun {
       launcher_.progress().note("no state of " + name + " was prepared for this shape of machine");
       return;
     }
-    launcher_.progress().warning(
-        fmt::format("{}: its prepared state is stale: {}; 'pyro prepare {}' makes it again", name,
-                    fmt::join(lookup.differences, "; "), name));
+    launcher_.progress().warning(fmt::format(
+        "{}: its prepared state is stale: {}{}", name, fmt::join(lookup.differences, "; "),
+        options_.machine.saves_states ? "" : "; 'pyro prepare " + name + "' makes it again"));
   }
 
   void run_session(GuestLink& link) {
@@ -198,6 +204,7 @@ class MachineRun {
   Launcher launcher_;
   const Note warn_ = [this](std::string_view text) { launcher_.progress().warning(text); };
   RunReport report_;
+  bool had_state_ = false;  ///< There is one, whether or not it matches.
 };
 
 }  // namespace

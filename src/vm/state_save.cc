@@ -1,9 +1,11 @@
-// Kernel states.
-#include "vm/kernel_state.h"
+// States that are made in passing.
+#include "vm/state_save.h"
 
 #include <fcntl.h>
 
+#include <cerrno>
 #include <cstdint>
+#include <string>
 #include <utility>
 
 #include "pyro/error.h"
@@ -12,14 +14,14 @@
 namespace pyro {
 namespace {
 
-/// More than a kernel and the init take.
+/// More than a guest without work takes.
 constexpr std::uint64_t kRoom = std::uint64_t{256} << 20;
 
 constexpr const char* kMemory = "the memory of the machine";
 
 }  // namespace
 
-KernelStateSave::KernelStateSave(const CacheLayout& layout, const StateKey& key)
+StateSave::StateSave(const CacheLayout& layout, const StateKey& key)
     : directory_(state_dir(layout, key)),
       parent_(layout.make(directory_.parent_path())),
       staging_(layout),
@@ -27,12 +29,12 @@ KernelStateSave::KernelStateSave(const CacheLayout& layout, const StateKey& key)
   require_free_space(layout.staging_dir(), kRoom);
 }
 
-KernelStateSave::~KernelStateSave() {
+StateSave::~StateSave() {
   if (publisher_.joinable()) publisher_.join();
 }
 
-std::optional<Error> KernelStateSave::save(const LiveMachine& live, const StateKey& key,
-                                           const ControlTimeout& timeout) {
+std::optional<Error> StateSave::save(const LiveMachine& live, const StateKey& key,
+                                     const ControlTimeout& timeout) {
   state_ = {.config = live.config,
             .memory = make_state_file(staging_, kMemoryName),
             .devices = make_state_file(staging_, kDevicesName)};
@@ -58,13 +60,24 @@ std::optional<Error> KernelStateSave::save(const LiveMachine& live, const StateK
   return std::nullopt;
 }
 
-void KernelStateSave::note_impossible(const MachineConfig& config, const StateKey& key) {
+void StateSave::note_impossible(const MachineConfig& config, const StateKey& key) {
   const PreparedState none{.config = config,
                            .memory = make_state_file(staging_, kMemoryName),
                            .devices = make_state_file(staging_, kDevicesName)};
   nlohmann::json manifest = state_manifest(state_conditions(key, config), none);
   manifest[kImpossible] = "the kernel has its driver of disks built in";
   publish_state(staging_, manifest, parent_.get(), directory_);
+}
+
+bool was_started_before(const CacheLayout& layout, const StateKey& key) try {
+  const std::filesystem::path directory = state_dir(layout, key);
+  const Fd parent = layout.make(directory.parent_path());
+  const std::string name = "." + directory.filename().string();
+  const Fd mark(::openat(parent.get(), name.c_str(),
+                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  return !mark && errno == EEXIST;
+} catch (const Error&) {
+  return false;
 }
 
 }  // namespace pyro

@@ -1,5 +1,8 @@
-// Kernel states: a machine whose kernel has booted, saved before it touches its disk. Every image
-// that boots the same kernel goes on from there, and none but the first has to boot.
+// States that are made in passing, by a machine that runs for something else.
+//
+// A kernel state is of a machine that has booted and has not touched its disk: every image that
+// boots the same kernel goes on from there, and none but the first has to boot. A prepared state is
+// of a machine that takes commands.
 #pragma once
 
 #include <filesystem>
@@ -8,22 +11,21 @@
 
 #include "pyro/error.h"
 #include "store/transaction.h"
-#include "vm/launch.h"
 #include "vm/prepared_state.h"
 
 namespace pyro {
 
-/// A kernel state that is made in passing, by a machine that is booted for something else. It is
-/// published on a thread of its own, which the destructor waits for. Two that are made at the same
+struct LiveMachine;
+
+/// Published on a thread of its own, which the destructor waits for. Two that are made at the same
 /// time do not disturb each other: the later one stays.
-class KernelStateSave {
+class StateSave {
  public:
-  /// `key` is that of a kernel state.
   /// @throws Error(filesystem) without room for the state, or where the cache cannot be written
-  KernelStateSave(const CacheLayout& layout, const StateKey& key);
-  ~KernelStateSave();
-  KernelStateSave(const KernelStateSave&) = delete;
-  KernelStateSave& operator=(const KernelStateSave&) = delete;
+  StateSave(const CacheLayout& layout, const StateKey& key);
+  ~StateSave();
+  StateSave(const StateSave&) = delete;
+  StateSave& operator=(const StateSave&) = delete;
 
   /// For the memory of the machine. It is on no disk, as the machine goes on with it.
   [[nodiscard]] int memory() const noexcept { return memory_.get(); }
@@ -34,7 +36,7 @@ class KernelStateSave {
   [[nodiscard]] std::optional<Error> save(const LiveMachine& live, const StateKey& key,
                                           const ControlTimeout& timeout);
 
-  /// Publishes that machines with this kernel cannot be saved.
+  /// Publishes that such machines cannot be saved.
   void note_impossible(const MachineConfig& config, const StateKey& key);
 
  private:
@@ -45,5 +47,9 @@ class KernelStateSave {
   PreparedState state_;
   std::thread publisher_;
 };
+
+/// Whether a machine of this kind was started before; from now on one was. False where the cache
+/// cannot be written.
+[[nodiscard]] bool was_started_before(const CacheLayout& layout, const StateKey& key);
 
 }  // namespace pyro

@@ -131,6 +131,7 @@ void MachineHarness::SetUp() {
 MachineHarness::MachineHarness() {
   variables_["PYRO_QEMU"] = monitor();
   variables_["PYRO_KVM"] = "off";
+  variables_["PYRO_PREPARE"] = "never";
   variables_["XDG_CACHE_HOME"] = (shared_home() / ".cache").string();
   variables_["XDG_CONFIG_HOME"] = (shared_home() / ".config").string();
 }
@@ -172,6 +173,7 @@ ProcessResult MachineHarness::run_script(const std::string& script,
 void MachineHarness::use_own_cache() {
   variables_.erase("XDG_CACHE_HOME");
   variables_.erase("XDG_CONFIG_HOME");
+  variables_.erase("PYRO_PREPARE");
   use_catalog({machine_entry()});
   fs::create_directories(install_dir());
   for (const char* const name : {kKernel, kRootfs, kInitrd}) {

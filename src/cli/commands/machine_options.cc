@@ -37,7 +37,7 @@ KvmUse kvm_use(const Variables& variables) {
   throw Error(ErrorCode::usage, "PYRO_KVM is 'off', 'require' or not set, but not '" + text + "'");
 }
 
-bool saves_kernel(const Variables& variables) {
+bool saves_states(const Variables& variables) {
   const std::string text = variables("PYRO_PREPARE").value_or("");
   if (text.empty()) return true;
   if (text == "never") return false;
@@ -108,7 +108,7 @@ void declare_machine(Arguments& arguments, MachineOptions& options) {
 void apply_variables(const Variables& variables, MachineOptions& options) {
   options.monitor = find_monitor(variables);
   if (options.kvm == KvmUse::where_it_works) options.kvm = kvm_use(variables);
-  options.saves_kernel = saves_kernel(variables);
+  options.saves_states = saves_states(variables);
 }
 
 void GuestVariables::add(const std::string& text) {

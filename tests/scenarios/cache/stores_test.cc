@@ -150,14 +150,14 @@ TEST_F(StoreRunTest, PreparesStateInOwnCache) {
   variables_["PYRO_STORES"] = store.string();
   const auto before = snapshot(store);
   prepare();
-  EXPECT_TRUE(fs::exists(cache() / "prepared/tool_1/none/memory"));
+  EXPECT_TRUE(fs::exists(cache() / "prepared/tool_1/1-192-none/memory"));
   const ProcessResult result = run_in_guest({"true"}, {"--json"});
   EXPECT_EQ(parse_json(result.out)["started"], "warm") << result.err;
   EXPECT_EQ(snapshot(store), before);
   EXPECT_FALSE(fs::exists(platform_dir()));
   EXPECT_FALSE(fs::exists(cache() / "used"));
   pyro_ok({"env", "prune"});
-  EXPECT_TRUE(fs::exists(cache() / "prepared/tool_1/none/memory"));
+  EXPECT_TRUE(fs::exists(cache() / "prepared/tool_1/1-192-none/memory"));
 }
 
 }  // namespace

@@ -1,0 +1,19 @@
+// Warm-up: what a machine does before its state is saved, so that no run has to do it.
+#pragma once
+
+#include "store/installation.h"
+#include "vm/guest_link.h"
+
+namespace pyro {
+
+/// Whether the guest runs commands; of a container image, which need not have any program, whether
+/// it answers.
+/// @throws Error(failed) when it does not; as GuestLink::next()
+void check_guest(GuestLink& link, bool is_container);
+
+/// Has the guest read its programs into memory, checks it, and waits until it rests: background
+/// work of the boot would go on in each machine that resumes.
+/// @throws as check_guest()
+void warm_up(GuestLink& link, const InstallRecord& record);
+
+}  // namespace pyro
