@@ -24,11 +24,11 @@ class Installed:
         catalog = self.registry.images["zstd"].catalog
         return [self.pyro, "--cache-dir", self.cache, "--catalog", catalog, *arguments]
 
-    def seconds(self, command):
+    def seconds(self, command, **variables):
         """How long a command takes, which must end well."""
         with open(self.log, "wb") as log:
             try:
-                return measure.run(command, self.environment, log).seconds
+                return measure.run(command, self.environment | variables, log).seconds
             except measure.CommandFailed as failure:
                 tail = self.log.read_text(errors="replace")[-2000:]
                 raise SystemExit(f"bench: {failure}\n{tail}") from None

@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -39,6 +40,9 @@ class MachineFigures:
     cold: float
     warm: float
     git: float
+    kernel: float  # from the state of the kernel ÷ prepared
+    kernel_boot: float  # booted ÷ from the state of the kernel
+    first_boot: float  # the boot that leaves it ÷ booted
     translated: int | None  # blocks of guest code for a prepared run of true, where it is emulated
     idle_cold: int
     idle_warm: int
@@ -72,12 +76,13 @@ class Machines:
         if self._started()["started"] != "warm":
             raise SystemExit("bench: a run did not start from the state that was prepared for it")
         cold, warm, git = self._times(3 if self.quick else 11)
+        kernel = self._kernel_ratios(3 if self.quick else 9)
         idle_warm = self._idle_memory("prepared")
         output = self._output()
         many = self._many_runs(24 if self.quick else 200)
         translated = self._translated() if accelerator == "tcg" else None
         return MachineFigures(
-            accelerator, cold, warm, git, translated, idle_cold, idle_warm, output.rate, output.identical,
+            accelerator, cold, warm, git, *kernel, translated, idle_cold, idle_warm, output.rate, output.identical,
             output.memory, **many,
         )
 
@@ -96,6 +101,25 @@ class Machines:
         for what, taken in seconds.items():
             self._say(what, f"{median(taken):.3f} s, {min(taken):.3f} to {max(taken):.3f}, {len(taken)} runs")
         return (median(taken) for taken in seconds.values())
+
+    def _kernel_ratios(self, rounds):
+        """Medians of the ratios of each round. What was prepared is out of the way meanwhile: its environment
+        was only pulled."""
+        states, aside = self.installed.cache / "prepared" / NAME.replace(":", "_"), self.work / "aside"
+        true, seconds = self._command("--", "true"), self.installed.seconds
+        ratios = []
+        for _ in range(rounds):
+            prepared = median(seconds(true) for _ in range(3))
+            states.rename(aside)
+            first = seconds(true)
+            booted = seconds(self._command("--cold", "--", "true"))
+            kernel = median(seconds(true, PYRO_PREPARE="never") for _ in range(3))
+            shutil.rmtree(states)
+            aside.rename(states)
+            ratios.append((kernel / prepared, booted / kernel, first / booted))
+            self._say("from the kernel", f"{kernel:.3f} s, prepared {prepared:.3f} s, booted {booted:.3f} s, "
+                                         f"first boot {first:.3f} s")
+        return (median(each) for each in zip(*ratios))
 
     def _translated(self):
         """The last of all: its monitor is another, and takes a state of its own."""

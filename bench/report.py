@@ -102,7 +102,8 @@ from the page cache into new files with the same holes, synced.
 **Machines** are `pyro run` from that environment, with one processor, 512 MiB and the accelerator that pyro
 chooses. A time is that of the whole process, the median of many runs, alternating between booted and
 prepared ones (after `pyro prepare`). A block of guest code is translated once in a run, before its first
-execution. Idle guests run `sleep`; their memory is the sum of `Pss` of their QEMUs. A run fails if its exit code is
+execution. A run from the state of its kernel finds no prepared one, as the first run of an image after its pull.
+Idle guests run `sleep`; their memory is the sum of `Pss` of their QEMUs. A run fails if its exit code is
 not 0 or if it prints anything. It leaves something if a process outlives it, or if the cache, the home or the
 temporary directory has changed.
 
