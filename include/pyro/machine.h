@@ -211,6 +211,21 @@ struct PrepareReport {
 PrepareReport prepare_machine(EnvironmentStore& store, std::string_view name,
                               const PrepareOptions& options);
 
+/// A machine that runs on this host.
+struct RunningMachine {
+  std::string environment;  ///< Untrusted: as its process says.
+  MachineStart start = MachineStart::boot;
+  std::chrono::system_clock::time_point since;
+  /// What it holds now, with its share of what machines have in common.
+  std::uint64_t memory_bytes = 0;
+  std::string user;  ///< Its name, or the number of a user without one.
+  int process = 0;   ///< That runs it: its monitor's parent.
+  int monitor = 0;   ///< QEMU.
+};
+
+/// The machines of all users that /proc shows, the oldest first. Thread-safe.
+[[nodiscard]] std::vector<RunningMachine> running_machines();
+
 /// The way in which a run of an environment would start.
 enum class Readiness {
   cold,   ///< By booting: not installed, or never prepared.

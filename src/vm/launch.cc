@@ -308,7 +308,8 @@ LiveMachine Launcher::boot_kernel(const MachineConfig& config, const InstallLeas
                                   std::optional<int> memory, Deadline deadline) {
   if (memory) make_empty(*memory, config.memory_bytes());
   const Fd initramfs = make_initramfs(lease.initrd.get());
-  const MachineFiles files{lease.kernel.get(), initramfs.get(), lease.rootfs.get()};
+  const MachineFiles files{lease.kernel.get(), initramfs.get(), lease.rootfs.get(),
+                           machine_label(environment_.name, MachineStart::boot)};
   LiveMachine live = connect(config, monitor_->boot(config, files, memory));
   live.waits_without_disk = wait_for_kernel(*live.link, deadline);
   return live;
@@ -320,7 +321,8 @@ LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& sta
   // QEMU requires a kernel, and a resumed machine does not run it: the stub loads faster.
   const Fd stub = is_elf(lease.kernel.get()) ? make_stub_kernel() : Fd();
   const MachineFiles files{.kernel = stub ? stub.get() : lease.kernel.get(),
-                           .rootfs = lease.rootfs.get()};
+                           .rootfs = lease.rootfs.get(),
+                           .label = machine_label(environment_.name, start)};
   // QEMU opens it for writing even when it maps it privately, but a cache may be read-only.
   Fd copy;
   if (memory) {

@@ -51,11 +51,15 @@ struct MachineConfig {
   bool operator==(const MachineConfig&) const = default;
 };
 
-/// Open descriptors, for reading. A monitor gets no paths.
+/// What `pyro ps` finds in the arguments of a machine's process.
+[[nodiscard]] std::string machine_label(std::string_view environment, MachineStart start);
+
+/// What a machine is made of: open descriptors, for reading, as a monitor gets no paths.
 struct MachineFiles {
   int kernel = -1;
   int initramfs = -1;
   int rootfs = -1;
+  std::string label = {};  ///< machine_label()
 };
 
 /// A saved state: the memory of a machine, and the state of its devices.

@@ -105,7 +105,7 @@ class QemuMachine : public Machine {
         stderr_(std::move(errors.ours)),
         control_(std::move(control.ours)),
         process_(monitor_start({.program = program,
-                                .arguments = qemu_arguments(config, start),
+                                .arguments = qemu_arguments(config, start, files.label),
                                 // In the order of QemuDescriptor; -1 is left out.
                                 .descriptors = {channel.theirs.get(), console.theirs.get(),
                                                 control.theirs.get(), files.kernel, files.initramfs,

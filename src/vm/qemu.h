@@ -23,7 +23,8 @@ enum class QemuStart {
   resume_to_save,
 };
 
-[[nodiscard]] std::vector<std::string> qemu_arguments(const MachineConfig& config, QemuStart start);
+[[nodiscard]] std::vector<std::string> qemu_arguments(const MachineConfig& config, QemuStart start,
+                                                      std::string_view label = "pyro");
 
 /// For a small KVM machine that runs the stub kernel of vm/kvm_probe.h, which is its only
 /// descriptor.

@@ -36,9 +36,17 @@ const char* bus_of(const MachineConfig& config) {
   return config.type == MachineType::microvm ? "device" : "pci";
 }
 
+/// QEMU takes a comma for the end of the value.
+std::string with_commas_doubled(std::string_view text) {
+  std::string result;
+  for (const char c : text) result.append(c == ',' ? 2 : 1, c);
+  return result;
+}
+
 class Builder {
  public:
-  Builder(const MachineConfig& config, QemuStart start) : config_(config), start_(start) {}
+  Builder(const MachineConfig& config, QemuStart start, std::string_view label)
+      : config_(config), start_(start), label_(label) {}
 
   std::vector<std::string> build() && {
     add_surroundings();
@@ -73,7 +81,7 @@ class Builder {
     words_.insert(words_.end(), {"-nodefaults", "-no-user-config", "-no-reboot"});
     add("-display", "none");
     add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-    add("-name", "pyro");
+    add("-name", with_commas_doubled(label_));
   }
 
   void add_machine() {
@@ -148,19 +156,21 @@ class Builder {
 
   const MachineConfig& config_;
   const QemuStart start_;
+  const std::string_view label_;
   std::vector<std::string> words_;
 };
 
 }  // namespace
 
-std::vector<std::string> qemu_arguments(const MachineConfig& config, QemuStart start) {
-  return Builder(config, start).build();
+std::vector<std::string> qemu_arguments(const MachineConfig& config, QemuStart start,
+                                        std::string_view label) {
+  return Builder(config, start, label).build();
 }
 
 std::vector<std::string> qemu_probe_arguments() {
   const MachineConfig config{
       .accelerator = Accelerator::kvm, .type = MachineType::microvm, .memory_mib = 64};
-  return Builder(config, QemuStart::boot).build_probe();
+  return Builder(config, QemuStart::boot, "pyro").build_probe();
 }
 
 // x-ignore-shared leaves the memory, which is mapped, out of the stream.

@@ -142,5 +142,12 @@ TEST(QemuCommandLineTest, ReadsStateFromDescriptor) {
   EXPECT_THAT(qemu_resume_commands(), Not(HasSubstr("/")));
 }
 
+TEST(QemuLabel, CommasAreDoubled) {
+  const std::string label = machine_label("r.example/a,b:1", MachineStart::kernel_state);
+  EXPECT_EQ(label, "pyro/kernel/r.example/a,b:1");
+  EXPECT_EQ(value_of(qemu_arguments({}, QemuStart::boot, label), "-name"),
+            "pyro/kernel/r.example/a,,b:1");
+}
+
 }  // namespace
 }  // namespace pyro

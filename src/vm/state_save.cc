@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 
+#include "base/directories.h"
 #include "pyro/error.h"
 #include "vm/launch.h"
 

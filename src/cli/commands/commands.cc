@@ -7,10 +7,10 @@ namespace pyro::cli {
 namespace {
 
 constexpr const CommandEntry* kCommands[] = {
-    &kListCommand,   &kInspectCommand, &kPullCommand,       &kVerifyCommand, &kAddCommand,
-    &kBuildCommand,  &kRemoveCommand,  &kPruneCommand,      &kDuCommand,     &kExportCommand,
-    &kImportCommand, &kPrepareCommand, &kRunCommand,        &kShellCommand,  &kDoctorCommand,
-    &kLoginCommand,  &kLogoutCommand,  &kCompletionCommand,
+    &kListCommand,   &kInspectCommand, &kPullCommand,   &kVerifyCommand,     &kAddCommand,
+    &kBuildCommand,  &kRemoveCommand,  &kPruneCommand,  &kDuCommand,         &kExportCommand,
+    &kImportCommand, &kPrepareCommand, &kRunCommand,    &kShellCommand,      &kPsCommand,
+    &kDoctorCommand, &kLoginCommand,   &kLogoutCommand, &kCompletionCommand,
 };
 
 }  // namespace

@@ -28,6 +28,7 @@ extern const CommandEntry kImportCommand;
 extern const CommandEntry kPrepareCommand;
 extern const CommandEntry kRunCommand;
 extern const CommandEntry kShellCommand;
+extern const CommandEntry kPsCommand;
 extern const CommandEntry kDoctorCommand;
 extern const CommandEntry kLoginCommand;
 extern const CommandEntry kLogoutCommand;

@@ -449,6 +449,26 @@ TEST_F(RunTest, RunsEightMachinesAtOnce) {
   }
 }
 
+TEST_F(RunTest, PsShowsMachineWhileItRuns) {
+  auto endless = start_endless();
+  const auto found = [&]() -> json {
+    const json machines = pyro_json({"ps"})["machines"];
+    for (const json& machine : machines) {
+      if (machine["pid"] == endless->pid()) return machine;
+    }
+    return nullptr;
+  };
+  const json machine = found();
+  ASSERT_TRUE(machine.is_object());
+  EXPECT_EQ(machine["environment"], "tool:1");
+  EXPECT_EQ(machine["started"], "warm");
+  EXPECT_GT(machine["memory_bytes"], 1 << 20);
+  EXPECT_THAT(pyro_ok({"ps"}).out, HasSubstr("tool:1"));
+  endless->send_signal(SIGINT);
+  endless->wait();
+  EXPECT_TRUE(found().is_null());
+}
+
 TEST_F(RunTest, PruneSkipsEnvironmentInUse) {
   use_own_cache();
   auto endless = start_endless();
