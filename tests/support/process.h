@@ -15,7 +15,11 @@ using Milliseconds = std::chrono::milliseconds;
 
 /// What takes longer hangs. It ends a test that is broken, and no test leans on it: how long a step
 /// takes is up to the host.
+#ifdef PYRO_SANITIZED
+inline constexpr Milliseconds kHang{1'200'000};  // as 16 GiB of zeros are unpacked slowly
+#else
 inline constexpr Milliseconds kHang{240'000};
+#endif
 
 struct Command {
   std::vector<std::string> argv;  ///< The program is looked up in PATH.
