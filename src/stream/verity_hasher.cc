@@ -10,12 +10,14 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "base/files.h"
 #include "base/fs_verity.h"
+#include "base/hash.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -186,6 +188,8 @@ class VerityHasher::Shared {
 };
 
 VerityHasher::VerityHasher() : shared_(std::make_shared<Shared>()) {
+  // OpenSSL does not free what it makes for the thread that sets it up, unless that is the main one.
+  static_cast<void>(sha256(std::string_view()));
   // Joining it would be waiting for it.
   std::thread([shared = shared_] { shared->hash_when_idle(); }).detach();
 }

@@ -8,7 +8,7 @@ namespace pyro::fuzz {
 
 /// How much slower the code is under the sanitizers.
 #ifdef PYRO_SANITIZED
-inline constexpr int kSlowdown = 10;
+inline constexpr int kSlowdown = 30;
 #else
 inline constexpr int kSlowdown = 1;
 #endif
