@@ -198,16 +198,21 @@ StateSave* Launcher::begin_save(const StateKey& key) {
 
 LiveMachine Launcher::start(const MachineConfig& asked, const InstallLease& lease,
                             std::optional<int> memory) {
-  const StateKey key{lease, asked, options_.monitor, StateKind::kernel};
-  const StateLookup lookup = find_state(layout(), key);
+  const StateKey kernel{lease, asked, options_.monitor, StateKind::kernel};
+  return start_from(kernel, find_state(layout(), kernel), memory);
+}
+
+LiveMachine Launcher::start_from(const StateKey& kernel, const StateLookup& lookup,
+                                 std::optional<int> memory) {
   if (lookup.state) {
-    if (auto live = try_resume(lease, *lookup.state, MachineStart::kernel_state, memory)) {
+    if (auto live = try_resume(kernel.lease, *lookup.state, MachineStart::kernel_state, memory)) {
       return std::move(*live);
     }
   }
   const bool is_to_be_saved = !memory && !lookup.is_impossible && options_.saves_states;
-  StateSave* const save = is_to_be_saved ? begin_save(key) : nullptr;
-  return save != nullptr ? boot_and_save_kernel(key, *save) : boot(asked, lease, memory);
+  StateSave* const save = is_to_be_saved ? begin_save(kernel) : nullptr;
+  return save != nullptr ? boot_and_save_kernel(kernel, *save)
+                         : boot(kernel.asked, kernel.lease, memory);
 }
 
 LiveMachine Launcher::boot_and_save_kernel(const StateKey& key, StateSave& save) {
@@ -239,8 +244,8 @@ LiveMachine Launcher::start_and_prepare(const StateKey& key) {
   // That of the kernel comes first: more machines need it.
   const bool needs_kernel = !lookup.state && !lookup.is_impossible;
   StateSave* const save = needs_kernel ? nullptr : begin_save(key);
-  if (save == nullptr) return start(key.asked, key.lease);
-  LiveMachine live = start(key.asked, key.lease, save->memory());
+  if (save == nullptr) return start_from(kernel, lookup, std::nullopt);
+  LiveMachine live = start_from(kernel, lookup, save->memory());
   try {
     prepare_in_passing(live, key, *save);
     return live;

@@ -82,6 +82,9 @@ class Launcher {
   /// Boots to where the machine waits for its root file system.
   [[nodiscard]] LiveMachine boot_kernel(const MachineConfig& config, const InstallLease& lease,
                                         std::optional<int> memory, Deadline deadline);
+  /// As start(), with what is known of the kernel's state.
+  [[nodiscard]] LiveMachine start_from(const StateKey& kernel, const StateLookup& lookup,
+                                       std::optional<int> memory);
   [[nodiscard]] LiveMachine boot_and_save_kernel(const StateKey& key, StateSave& save);
   void save_kernel(const LiveMachine& live, const StateKey& key, StateSave& save);
   /// Nothing, and a note, where the cache cannot take one.
