@@ -39,11 +39,12 @@ constexpr const char* kLibraryDirectories[] = {"/lib", "/usr/lib", "/lib64", "/u
 /// A regular file, all of which is in memory: it is mapped, and the kernel has read it.
 class MappedFile {
  public:
-  explicit MappedFile(const std::string& path) {
+  /// Empty for a file of more than `max_size` bytes.
+  MappedFile(const std::string& path, std::size_t max_size) {
     const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
     if (!file.is_open() || ::fstat(file.get(), &status_) != 0 || !S_ISREG(status_.st_mode)) return;
     const auto size = static_cast<std::size_t>(status_.st_size);
-    if (size == 0 || size > kMaxFile) return;
+    if (size == 0 || size > max_size) return;
     void* const start = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE | MAP_POPULATE, file.get(), 0);
     if (start != MAP_FAILED) bytes_ = {static_cast<const char*>(start), size};
   }
@@ -147,10 +148,10 @@ class ProgramReader {
 
  private:
   void read(const std::string& path) {
-    const MappedFile file(path);
+    if (read_.size() >= kMaxFiles) return;
+    const MappedFile file(path, std::min(kMaxFile, kMaxTotal - total_));
     const std::string_view bytes = file.bytes();
-    const bool is_allowed = read_.size() < kMaxFiles && total_ + bytes.size() <= kMaxTotal;
-    if (bytes.empty() || !is_allowed || !read_.insert(file.inode()).second) return;
+    if (bytes.empty() || !read_.insert(file.inode()).second) return;
     total_ += bytes.size();
     if (bytes.starts_with("#!")) return read_interpreter(bytes.substr(2, PATH_MAX));
     const Elf elf(bytes);
