@@ -66,8 +66,9 @@ struct MachineOptions {
   KvmUse kvm = KvmUse::where_it_works;
   /// The limit for booting, with all fallbacks together.
   std::chrono::milliseconds boot_timeout{60'000};
-  /// Whether runs may leave states in the cache: the first boot of a kernel that of the kernel, for
-  /// all that boot the same one, and the second run of an image and shape a prepared state.
+  /// Whether runs may leave states in the cache: the first boot of a kernel leaves one for all
+  /// images that boot it, the second run of an image with one shape of machine leaves its prepared
+  /// state.
   bool saves_states = true;
   /// The environment whose kernel a container boots; it is installed if needed. Without one, that
   /// of the catalog entry, else what StoreOptions say.

@@ -44,8 +44,8 @@ bool all_others_wait() {
 /// The end of a terminal's input.
 ///
 /// After it, every read of the empty terminal returns an end of file. When a process seems to wait
-/// for input, init types the key that means end of file. A key that nobody reads is removed again:
-/// a program that changes the mode of the terminal later would misread it.
+/// for input, init types the end-of-file key. Init removes a key that nobody reads, because a
+/// program that changes the mode of the terminal later would misread it.
 class EndOfInput {
  public:
   static constexpr int kLookInterval = 50;  ///< In milliseconds.

@@ -188,7 +188,8 @@ class VerityHasher::Shared {
 };
 
 VerityHasher::VerityHasher() : shared_(std::make_shared<Shared>()) {
-  // OpenSSL does not free what it makes for the thread that sets it up, unless that is the main one.
+  // OpenSSL does not free what it makes for the thread that sets it up, unless that is the main
+  // one.
   static_cast<void>(sha256(std::string_view()));
   // Joining it would be waiting for it.
   std::thread([shared = shared_] { shared->hash_when_idle(); }).detach();
