@@ -1,5 +1,5 @@
-// Machines: runs one command in a virtual machine that is booted from an environment (`pyro run`),
-// and prepares its next runs (`pyro prepare`).
+// Machines: runs commands in virtual machines that are made from environments (`pyro run`), and
+// prepares their next start (`pyro prepare`).
 #pragma once
 
 #include <chrono>
@@ -84,9 +84,8 @@ struct Copy {
   std::string to;
 };
 
-/// A command, its environment and its machine.
-struct RunOptions {
-  MachineOptions machine;
+/// A command of a machine, with its streams.
+struct CommandOptions {
   /// The program, searched in the guest's PATH, and its arguments, byte for byte. Of a container
   /// image it may be empty: then the image's entrypoint and command are run.
   std::vector<std::string> command;
@@ -120,27 +119,34 @@ struct RunOptions {
   /// when the command has ended: a guard, for example one that puts a terminal into raw mode.
   std::function<std::shared_ptr<void>()> before_command = {};
 
-  std::vector<Copy> copy_in = {};  ///< From the host to the guest, before the command.
-  /// From the guest to the host, after the command, however it ended. Nothing is copied if the
-  /// guest failed to kill the command.
-  std::vector<Copy> copy_out = {};
-
-  /// The limit for the command, after which it gets SIGTERM. All copies before it together, and all
-  /// copies after it together, have the same limit, or a minute if that is more.
+  /// The limit for the command, after which it gets SIGTERM.
   std::optional<std::chrono::milliseconds> timeout = {};
   /// The time from the signal that is to end the command to SIGKILL.
   std::chrono::milliseconds stop_timeout{10'000};
-  /// Boot even if there is a state to go on from, and leave none.
-  bool cold = false;
-  ProgressListener* progress = nullptr;  ///< Not owned; may be null.
-  /// A stop request before the command ends the run with Error(interrupted). During the command it
-  /// sends `stop_signal`, and the report is returned as usual. After it, it ends the copies.
+  /// A stop request sends `stop_signal` to the command, and the report is returned as usual.
   std::stop_token stop = {};
   /// Called on a stop request: the signal for the command. Empty for SIGINT.
   std::function<int()> stop_signal = {};
   /// A non-blocking descriptor with further signals for the command, a byte with the number for
   /// each. Not owned; -1 for none.
   int signals = -1;
+  /// Kill all other processes of the machine when the command ends. Otherwise those that it left
+  /// go on.
+  bool ends_all_processes = false;
+};
+
+/// How a command ended.
+struct CommandReport {
+  /// As in a shell: 128 + n for a signal, 124 timed out, 126 not executable, 127 not found.
+  int exit_code = 0;
+  int signal = 0;  ///< The signal that ended the command, or 0.
+  bool timed_out = false;
+  bool interrupted = false;  ///< By a stop request.
+  /// The guest failed to kill it, and takes no further requests.
+  bool is_stuck = false;
+  /// Why the command could not be started, in one line; empty if it was.
+  std::string refusal = {};
+  std::chrono::microseconds command_time{};  ///< From its request until its end.
 };
 
 /// How a machine was started.
@@ -153,32 +159,129 @@ enum class MachineStart {
 /// "cold", "kernel", "warm".
 [[nodiscard]] std::string_view to_string(MachineStart start) noexcept;
 
+struct StartOptions {
+  bool cold = false;                     ///< Boot even if there is a state to go on from.
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null. Used until it has started.
+  /// Ends the start with Error(interrupted).
+  std::stop_token stop = {};
+};
+
+/// What a machine is.
+struct MachineInfo {
+  std::string environment;
+  std::string version;
+  MachineStart start = MachineStart::boot;
+  Accelerator accelerator = Accelerator::tcg;
+  unsigned cpus = 1;
+  unsigned memory_mib = 0;
+  std::chrono::microseconds ready_after{};  ///< From the call until the guest accepted commands.
+};
+
+struct CopyOptions {
+  /// The limit for the whole copy. A guest that gives no sign for a minute fails it in any case.
+  std::optional<std::chrono::milliseconds> timeout = {};
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null.
+  /// Ends the copy with Error(interrupted).
+  std::stop_token stop = {};
+};
+
+/// A command that goes on beside the thread that started it.
+///
+/// Thread-safety: wait() from one thread at a time, signal() from any.
+class RunningCommand {
+ public:
+  /// Kills the command if it has not ended, and waits for its end.
+  ~RunningCommand();
+  RunningCommand(RunningCommand&&) noexcept;
+  RunningCommand& operator=(RunningCommand&&) noexcept;
+
+  /// Sends a signal to its process group. Ignored when it has ended.
+  void signal(int number);
+  /// Waits for its end. Further calls return the same.
+  /// @throws Error as Machine::run()
+  CommandReport wait();
+
+ private:
+  friend class Machine;
+  class Thread;
+  explicit RunningCommand(std::unique_ptr<Thread> thread);
+  std::unique_ptr<Thread> thread_;
+};
+
+/// A virtual machine that runs an environment, from the constructor until it is stopped. Its
+/// environment cannot be pruned meanwhile. Changes in the guest are lost.
+///
+/// Thread-safety: any number of threads may run commands and copies at the same time. A program
+/// whose outputs are pipes must ignore SIGPIPE; the command then gets a closed pipe. A machine ends
+/// with its process, however that ends.
+class Machine {
+ public:
+  /// Installs `name` if needed, and starts a machine from the best state there is.
+  /// @throws Error: as ensure_installed(); usage for options out of bounds; failed if the machine
+  /// does not come up; interrupted.
+  Machine(EnvironmentStore& store, std::string_view name, const MachineOptions& options = {},
+          const StartOptions& start = {});
+  /// Stops it.
+  ~Machine();
+  Machine(Machine&&) noexcept;
+  Machine& operator=(Machine&&) noexcept;
+
+  [[nodiscard]] const MachineInfo& info() const noexcept;
+
+  /// Runs a command to its end.
+  /// @throws Error: usage for an impossible command; failed if the machine ended meanwhile, or the
+  /// image has no such user; filesystem if an output cannot be written
+  CommandReport run(const CommandOptions& command);
+  /// Starts a command. Its descriptors must stay open until it has ended, and its callbacks are
+  /// called on another thread; `signals` is not used. The command must end before the machine is
+  /// destroyed.
+  [[nodiscard]] RunningCommand spawn(CommandOptions command);
+
+  /// Copies from the host to the guest.
+  /// @return the number of files that could not be read and were left out
+  /// @throws Error naming the path that failed
+  std::size_t copy_in(const Copy& copy, const CopyOptions& options = {});
+  /// Copies from the guest to the host. Nothing is written outside of `copy.to`.
+  void copy_out(const Copy& copy, const CopyOptions& options = {});
+
+  /// Kills it; its commands and copies fail from then on. Changes are lost.
+  void stop() noexcept;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// A command with its machine.
+struct RunOptions : CommandOptions {
+  MachineOptions machine;
+  std::vector<Copy> copy_in = {};  ///< From the host to the guest, before the command.
+  /// From the guest to the host, after the command, however it ended. Nothing is copied if the
+  /// guest failed to kill the command.
+  std::vector<Copy> copy_out = {};
+  /// Boot even if there is a state to go on from, and leave none.
+  bool cold = false;
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null.
+};
+
 /// The result of a run.
-struct RunReport {
-  /// As in a shell: 128 + n for a signal, 124 timed out, 126 not executable, 127 not found.
-  int exit_code = 0;
-  int signal = 0;  ///< The signal that ended the command, or 0.
-  bool timed_out = false;
-  /// Why the command could not be started, in one line; empty if it was.
-  std::string refusal = {};
+struct RunReport : CommandReport {
   /// The error of the first copy that failed after the command, or was incomplete before it.
   /// Further ones are warnings.
   std::optional<Error> copy_failure = {};
   MachineStart start = MachineStart::boot;
   Accelerator accelerator = Accelerator::tcg;
-  std::chrono::microseconds ready_after{};   ///< From the call until the guest accepted commands.
-  std::chrono::microseconds command_time{};  ///< From then until the end of the command.
-  std::chrono::microseconds total_time{};    ///< From the call to the end of the run.
+  std::chrono::microseconds ready_after{};  ///< From the call until the guest accepted commands.
+  std::chrono::microseconds total_time{};   ///< From the call to the end of the run.
 };
 
-/// Installs `name` if needed, boots it, runs the command and kills the machine. Changes in the
-/// guest are lost. The environment cannot be pruned meanwhile.
+/// Runs one command in a machine of its own, with copies before and after it. All other processes
+/// of the machine are killed when the command ends. All copies before it together, and all copies
+/// after it together, have the timeout of the command, or a minute if that is more. A stop request
+/// before the command ends the run with Error(interrupted), and after it the copies.
 ///
-/// Thread-safety: any number of runs at the same time. The machine is killed when the calling
-/// thread ends. A program whose outputs are pipes must ignore SIGPIPE; the command then gets a
-/// closed pipe.
-/// @throws Error: as ensure_installed(); usage for options out of bounds; failed if the machine or
-/// a copy before the command failed; interrupted by a stop request before the command ran.
+/// Thread-safety: any number of runs at the same time.
+/// @throws Error: as Machine and Machine::run(), and for a copy before the command that failed
 RunReport run_in_machine(EnvironmentStore& store, std::string_view name, const RunOptions& options);
 
 struct PrepareOptions {

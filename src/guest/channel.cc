@@ -5,6 +5,10 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
 #include "guest/descriptor.h"
 #include "guest/system.h"
 
@@ -47,47 +51,80 @@ void Channel::open() {
   }
 }
 
-void Channel::read_all(void* bytes, std::size_t size) {
-  if (!guest::read_all(port_, bytes, size)) power_off();
+// Reads until so many bytes are there.
+void Channel::fill(std::size_t size) {
+  if (unread() >= size) return;
+  std::memmove(in_, in_ + in_begin_, unread());
+  in_end_ -= std::exchange(in_begin_, 0);
+  while (in_end_ < size) {
+    const long got = ::read(port_, in_ + in_end_, sizeof in_ - in_end_);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) power_off();
+    in_end_ += static_cast<std::size_t>(got);
+  }
+}
+
+bool Channel::has_frame() const {
+  FrameHeader header;
+  if (unread() < sizeof header) return false;
+  std::memcpy(&header, in_ + in_begin_, sizeof header);
+  return unread() - sizeof header >= header.size;
 }
 
 Frame Channel::read() {
   FrameHeader header;
-  read_all(&header, sizeof header);
+  fill(sizeof header);
+  std::memcpy(&header, in_ + in_begin_, sizeof header);
   if (header.size > kMaxPayload) give_up("a frame is too large");
-  read_all(in_, header.size);
-  in_[header.size] = '\0';
-  return {header.type, {in_, header.size}};
+  fill(sizeof header + header.size);
+  const char* const payload = in_ + in_begin_ + sizeof header;
+  in_begin_ += sizeof header + header.size;
+  return {header.type, header.session, {payload, header.size}};
 }
 
-void Channel::write_all(const char* bytes, std::size_t size) {
-  if (!guest::write_all(port_, {bytes, size})) power_off();
+void Channel::flush() {
+  if (!write_all(port_, {out_, std::exchange(out_size_, 0)})) power_off();
 }
 
-void Channel::write(FrameType type, std::string_view payload) {
-  write(type, nullptr, 0, payload);
+void Channel::reserve(std::size_t size) {
+  if (out_size_ + size > sizeof out_) flush();
 }
 
-// In one piece: each write(2) is a message to the host, and a wait for it.
-void Channel::write(FrameType type, const void* fixed, std::size_t fixed_size,
-                    std::string_view rest) {
-  if (fixed_size + rest.size() > kMaxPayload) {
-    rest = rest.substr(0, kMaxPayload - fixed_size);
-  }
-  const FrameHeader header{static_cast<std::uint32_t>(fixed_size + rest.size()), type, {}};
-  std::memcpy(out_, &header, sizeof header);
-  if (fixed_size > 0) std::memcpy(out_ + sizeof header, fixed, fixed_size);
-  if (!rest.empty()) std::memcpy(out_ + sizeof header + fixed_size, rest.data(), rest.size());
-  write_all(out_, sizeof header + header.size);
+void Channel::write(std::uint16_t session, FrameType type, std::string_view payload) {
+  write(session, type, nullptr, 0, payload);
 }
 
-long Channel::forward(FrameType type, int fd) {
-  const long got = ::read(fd, out_ + sizeof(FrameHeader), kStreamPiece);
+void Channel::write(std::uint16_t session, FrameType type, const void* fixed,
+                    std::size_t fixed_size, std::string_view rest) {
+  rest = rest.substr(0, kStreamPiece - fixed_size);
+  const FrameHeader header{static_cast<std::uint32_t>(fixed_size + rest.size()), type, 0, session};
+  reserve(sizeof header + header.size);
+  const auto add = [this](const void* bytes, std::size_t size) {
+    if (size > 0) std::memcpy(out_ + std::exchange(out_size_, out_size_ + size), bytes, size);
+  };
+  add(&header, sizeof header);
+  add(fixed, fixed_size);
+  add(rest.data(), rest.size());
+}
+
+long Channel::forward(std::uint16_t session, FrameType type, int fd, std::size_t most,
+                      bool reads_often) {
+  // A short frame behind others would be followed by another.
+  constexpr std::size_t kLeast = 8 << 10;
+  reserve(kHeaderSize + kLeast);
+  char* const frame = out_ + out_size_;
+  char* const payload = frame + kHeaderSize;
+  const std::size_t room = std::min(most, sizeof out_ - out_size_ - kHeaderSize);
+  long got = ::read(fd, payload, room);
   if (got <= 0) return got;
-  const FrameHeader header{static_cast<std::uint32_t>(got), type, {}};
-  std::memcpy(out_, &header, sizeof header);
-  write_all(out_, sizeof header + header.size);
-  return got;
+  auto size = static_cast<std::size_t>(got);
+  while (reads_often && size < room && (got = ::read(fd, payload + size, room - size)) > 0) {
+    size += static_cast<std::size_t>(got);
+  }
+  const FrameHeader header{static_cast<std::uint32_t>(size), type, 0, session};
+  std::memcpy(frame, &header, sizeof header);
+  out_size_ += sizeof header + size;
+  return static_cast<long>(size);
 }
 
 }  // namespace pyro::guest

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -97,47 +96,85 @@ class EndOfInput {
 
 constexpr int kLargePipe = 256 << 10;
 
-/// Readable when a child has ended. Made once: a resumed machine has it.
-int child_signal() {
-  static const Descriptor signal([] {
-    sigset_t signals;
-    ::sigemptyset(&signals);
-    ::sigaddset(&signals, SIGCHLD);
-    ::sigprocmask(SIG_BLOCK, &signals, nullptr);
-    return ::signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-  }());
-  return signal.get();
-}
-
-class CommandServer {
+class CommandTask : public Task {
  public:
-  CommandServer(Channel& channel, WaitingProcess& process, const CommandRequest& request,
-                const RunPayload& run)
-      : channel_(channel), process_(process), request_(request), run_(run) {}
+  CommandTask(Channel& channel, std::uint16_t session, WaitingProcess& process,
+              const CommandRequest& request, const RunPayload& run)
+      : Task(channel, session), run_(run) {
+    const StartFailure failure = start_process(process, request);
+    if (failure.error_number == 0) return;
+    writer_.write_fixed(FrameType::refused, RefusalPayload{failure.error_number}, failure.what);
+    end();
+  }
 
-  void serve() {
-    if (!start()) return;
-    while (!ended_) wait_once();
-    drain();
-    channel_.write_fixed(FrameType::exited, exit_);
+  void obey(FrameType type, std::string_view payload) override {
+    switch (type) {
+      case FrameType::input:
+        return add_input(payload);
+      case FrameType::closed:
+        return stop_listening(fixed_part<StreamPayload>(payload).stream);
+      case FrameType::resize:
+        return resize(fixed_part<WindowPayload>(payload));
+      case FrameType::signal:
+        if (process_ > 0)
+          ::kill(-process_, static_cast<int>(fixed_part<NumberPayload>(payload).number));
+        return;
+      default:
+        return;
+    }
+  }
+
+  void watch(pollfd (&fds)[kMaxWatched]) const override {
+    const bool listens = writer_.has_window() && !has_exited_;
+    fds[kOutput] = {listens ? output_.get() : -1, POLLIN, 0};
+    fds[kErrorOutput] = {listens ? error_output_.get() : -1, POLLIN, 0};
+    fds[kInput] = {pending_.empty() ? -1 : input_.get(), POLLOUT, 0};
+  }
+
+  [[nodiscard]] int patience() const override {
+    if (has_exited_ && writer_.has_window()) return 0;
+    return is_at_its_end() ? EndOfInput::kLookInterval : -1;
+  }
+
+  void go_on(const pollfd (&fds)[kMaxWatched]) override {
+    if (fds[kOutput].revents != 0) forward(output_, FrameType::output);
+    if (fds[kErrorOutput].revents != 0 && writer_.has_window()) {
+      forward(error_output_, FrameType::error_output);
+    }
+    if (fds[kInput].revents != 0) feed();
+    if (is_at_its_end()) end_of_input_.look(input_.get(), terminal_.get());
+    if (has_exited_) drain();
+  }
+
+  [[nodiscard]] pid_t process() const override { return process_; }
+  [[nodiscard]] bool ends_all() const override { return run_.ends_all != 0; }
+
+  void note_end(int status) override {
+    process_ = -1;
+    has_exited_ = true;
+    if (WIFSIGNALED(status))
+      exit_.signal = static_cast<std::uint32_t>(WTERMSIG(status));
+    else
+      exit_.code = static_cast<std::uint32_t>(WEXITSTATUS(status));
+    // The output of a terminal is complete when no process has it open.
+    terminal_.close();
+    close_input();
   }
 
  private:
-  bool start() {
-    StartFailure failure = start_process();
-    if (failure.error_number == 0) return true;
-    channel_.write_fixed(FrameType::refused, RefusalPayload{failure.error_number}, failure.what);
-    return false;
-  }
+  enum Watched { kOutput, kErrorOutput, kInput };
 
-  StartFailure start_process() {
+  StartFailure start_process(WaitingProcess& process, const CommandRequest& request) {
     StreamChoice streams{{}, run_.input != 0};
-    if (!process_.make()) return {errno, "cannot start a process"};
+    if (!process.make()) return {errno, "cannot start a process"};
     if (run_.terminal == 0)
-      use_pipes();
+      use_pipes(process.pipes);
     else if (!open_terminal(streams.terminal))
       return {errno, "cannot make the terminal of the command"};
-    return process_.become(request_, streams);
+    const pid_t pid = process.pid();
+    StartFailure failure = process.become(request, streams);
+    if (failure.error_number == 0) process_ = pid;
+    return failure;
   }
 
   bool open_terminal(std::string& path) {
@@ -156,55 +193,37 @@ class CommandServer {
     return terminal_.is_open() && input_.is_open();
   }
 
-  void use_pipes() {
-    output_ = std::move(process_.pipes.output);
-    error_output_ = std::move(process_.pipes.error_output);
-    if (run_.input != 0) input_ = std::move(process_.pipes.input);
+  void use_pipes(WaitingProcess::Pipes& pipes) {
+    output_ = std::move(pipes.output);
+    error_output_ = std::move(pipes.error_output);
+    input_ = std::move(pipes.input);
+    if (run_.input == 0) input_.close();
   }
 
-  void wait_once() {
-    enum { kChannel, kChildren, kOutput, kErrorOutput, kInput, kCount };
-    pollfd fds[kCount] = {{channel_.descriptor(), POLLIN, 0},
-                          {children_, POLLIN, 0},
-                          {output_.get(), POLLIN, 0},
-                          {error_output_.get(), POLLIN, 0},
-                          {pending_.empty() ? -1 : input_.get(), POLLOUT, 0}};
-    const bool is_at_its_end = terminal_.is_open() && input_.is_open() && has_no_more_input();
-    if (::poll(fds, kCount, is_at_its_end ? EndOfInput::kLookInterval : -1) < 0) return;
-    if (fds[kOutput].revents != 0) forward(output_, FrameType::output);
-    if (fds[kErrorOutput].revents != 0) forward(error_output_, FrameType::error_output);
-    if (fds[kInput].revents != 0) feed();
-    if (fds[kChannel].revents != 0) obey(channel_.read());
-    if (fds[kChildren].revents != 0) reap();
-    if (is_at_its_end && input_.is_open()) end_of_input_.look(input_.get(), terminal_.get());
-  }
-
-  void forward(Descriptor& stream, FrameType type) {
-    if (!stream.is_open()) return;
-    const long got = channel_.forward(type, stream.get());
+  /// @return the bytes, or 0 when there are none now or any more
+  std::size_t forward(Descriptor& stream, FrameType type) {
+    if (!stream.is_open()) return 0;
+    const bool is_terminal = run_.terminal != 0;
+    const long got = writer_.forward(type, stream.get(), kStreamPiece, is_terminal);
     // Growing the pipe takes time, so only for much output.
-    if (got == kStreamPiece && run_.terminal == 0) {
-      ::fcntl(stream.get(), F_SETPIPE_SZ, kLargePipe);
-    }
-    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
-    stream.close();
+    if (got == kStreamPiece && !is_terminal) ::fcntl(stream.get(), F_SETPIPE_SZ, kLargePipe);
+    if (got > 0) return static_cast<std::size_t>(got);
+    if (got == 0 || (errno != EAGAIN && errno != EINTR)) stream.close();
+    return 0;
   }
 
-  void obey(const Frame& frame) {
-    std::string_view payload = frame.payload;
-    switch (frame.type) {
-      case FrameType::input:
-        return add_input(payload);
-      case FrameType::closed:
-        return stop_listening(fixed_part<StreamPayload>(payload).stream);
-      case FrameType::resize:
-        return resize(fixed_part<WindowPayload>(payload));
-      case FrameType::signal:
-        ::kill(-process_.pid(), static_cast<int>(fixed_part<NumberPayload>(payload).number));
-        return;
-      default:
-        return;
+  // Processes that the command left may hold its streams, and write for ever. What the command
+  // itself wrote is at most what a pipe holds.
+  void drain() {
+    while (writer_.has_window() && to_drain_ > 0) {
+      std::size_t got = forward(output_, FrameType::output);
+      if (writer_.has_window()) got += forward(error_output_, FrameType::error_output);
+      if (got == 0) to_drain_ = 0;
+      to_drain_ -= std::min(got, to_drain_);
     }
+    if (to_drain_ > 0) return;
+    writer_.write_fixed(FrameType::exited, exit_);
+    end();
   }
 
   void add_input(std::string_view bytes) {
@@ -219,7 +238,9 @@ class CommandServer {
     feed();
   }
 
-  [[nodiscard]] bool has_no_more_input() const { return input_ended_ && pending_.empty(); }
+  [[nodiscard]] bool is_at_its_end() const {
+    return terminal_.is_open() && input_.is_open() && input_ended_ && pending_.empty();
+  }
 
   void feed() {
     while (input_.is_open() && !pending_.empty()) {
@@ -231,11 +252,11 @@ class CommandServer {
       give_back(gone);
       if (put < 0) input_.close();  // its reader is gone
     }
-    if (has_no_more_input() && run_.terminal == 0) input_.close();
+    if (input_ended_ && pending_.empty() && run_.terminal == 0) input_.close();
   }
 
   void give_back(std::size_t bytes) {
-    channel_.write_fixed(FrameType::taken, NumberPayload{static_cast<std::uint32_t>(bytes)});
+    writer_.write_fixed(FrameType::taken, NumberPayload{static_cast<std::uint32_t>(bytes)});
   }
 
   void stop_listening(Stream stream) {
@@ -259,42 +280,8 @@ class CommandServer {
     ::ioctl(output_.get(), TIOCSWINSZ, &size);
   }
 
-  // Init is the parent of all orphans.
-  void reap() {
-    signalfd_siginfo ignored;
-    while (::read(children_, &ignored, sizeof ignored) > 0) {
-    }
-    int status = 0;
-    for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
-      if (pid == process_.pid()) note_end(status);
-    }
-  }
-
-  void note_end(int status) {
-    ended_ = true;
-    if (WIFSIGNALED(status))
-      exit_.signal = static_cast<std::uint32_t>(WTERMSIG(status));
-    else
-      exit_.code = static_cast<std::uint32_t>(WEXITSTATUS(status));
-    ::kill(-1, SIGKILL);
-    while (::waitpid(-1, nullptr, 0) > 0) {
-    }
-  }
-
-  // All writers are dead, so this ends.
-  void drain() {
-    while (output_.is_open() && channel_.forward(FrameType::output, output_.get()) > 0) {
-    }
-    while (error_output_.is_open() &&
-           channel_.forward(FrameType::error_output, error_output_.get()) > 0) {
-    }
-  }
-
-  Channel& channel_;
-  WaitingProcess& process_;
-  const CommandRequest& request_;
   const RunPayload run_;
-  const int children_ = child_signal();
+  pid_t process_ = -1;
   Descriptor input_;
   Descriptor output_;
   Descriptor error_output_;
@@ -304,15 +291,17 @@ class CommandServer {
   std::string pending_;
   bool input_ended_ = false;
   EndOfInput end_of_input_;
-  bool ended_ = false;
+  bool has_exited_ = false;
+  std::size_t to_drain_ = 2 * kLargePipe;
   ExitPayload exit_;
 };
 
 }  // namespace
 
-void serve_command(Channel& channel, WaitingProcess& process, const CommandRequest& request,
-                   const RunPayload& run) {
-  CommandServer(channel, process, request, run).serve();
+std::unique_ptr<Task> start_command(Channel& channel, std::uint16_t session,
+                                    WaitingProcess& process, const CommandRequest& request,
+                                    const RunPayload& run) {
+  return std::make_unique<CommandTask>(channel, session, process, request, run);
 }
 
 }  // namespace pyro::guest

@@ -3,11 +3,14 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "guest/channel.h"
 #include "guest/descriptor.h"
+#include "guest/session.h"
 
 namespace pyro::guest {
 
@@ -55,6 +58,10 @@ class WaitingProcess {
   StartFailure become(const CommandRequest& request, const StreamChoice& streams);
 
   [[nodiscard]] pid_t pid() const { return pid_; }
+  /// Whether there is one.
+  [[nodiscard]] bool waits() const { return waits_; }
+  /// It was killed.
+  void forget() { waits_ = false; }
   Pipes pipes;
 
  private:
@@ -68,8 +75,11 @@ class WaitingProcess {
 /// cache, and those that the user is looked up in.
 void read_programs(const CommandRequest& request);
 
-/// Runs a command to its end, or reports why it cannot start. Processes that it left are killed.
-void serve_command(Channel& channel, WaitingProcess& process, const CommandRequest& request,
-                   const RunPayload& run);
+/// Starts a command, or reports why it cannot start. What it leaves of its processes goes on,
+/// unless `run` says otherwise.
+[[nodiscard]] std::unique_ptr<Task> start_command(Channel& channel, std::uint16_t session,
+                                                  WaitingProcess& process,
+                                                  const CommandRequest& request,
+                                                  const RunPayload& run);
 
 }  // namespace pyro::guest

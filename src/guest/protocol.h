@@ -6,11 +6,11 @@
 // A machine that has booted says `waiting` before it touches its disk, and goes on when it gets
 // `root`. What is saved in between is the state of a kernel, which fits any disk.
 //
-// A session begins with `start`, behind `root` and after each resume from a state that was saved
-// later. It consists of any number of these requests, one after the other:
+// The frames of session 0 are about the machine: `waiting` and `root`, then `start` and `ready`,
+// also after each resume from a state that was saved later. Any other session is one request, in a
+// number that the host chose, and any number of them go on at the same time:
 //
 //   host                                          guest
-//   start                                         ready
 //   argument..., variable..., directory, user,    output..., error_output..., taken...,
 //     run, and meanwhile input, closed, resize,     then exited; or refused if it cannot run
 //     signal
@@ -20,10 +20,15 @@
 //   reach                                         done or refused
 //   argument..., variable..., user, probe         done
 //
-// A tree is entry, data..., entry, data..., and last an empty frame `tree_end`.
+// exited, done and refused end a session. After `abandon` the guest kills its command, and ends it
+// with done. Frames for a session that has ended are ignored.
 //
-// Flow control: at most kInputWindow bytes of `input` may be sent beyond those that the guest has
-// reported as `taken`. Everything else relies on the flow control of the port.
+// A tree is entry, data or hole..., entry, data or hole..., and last an empty frame `tree_end`.
+//
+// Flow control: in each session at most kInputWindow bytes of `input` may be sent beyond those that
+// the guest has reported as `taken`, and the guest may send kOutputWindow bytes of output and
+// trees, with their headers, beyond those that the host has `granted`. So a session that nobody
+// reads stops none but itself. What the host sends else relies on the flow control of the port.
 #pragma once
 
 #include <cstddef>
@@ -31,7 +36,7 @@
 
 namespace pyro::guest {
 
-inline constexpr std::uint32_t kProtocolVersion = 3;
+inline constexpr std::uint32_t kProtocolVersion = 4;
 /// The name of the port in QEMU's arguments and in /sys/class/virtio-ports of the guest.
 inline constexpr const char* kPortName = "pyro.guest";
 
@@ -40,6 +45,7 @@ inline constexpr std::uint32_t kMaxPayload = 128 << 10;
 /// Bytes of a stream in one frame. With its header it fills one of the buffers of the port.
 inline constexpr std::size_t kStreamPiece = (32 << 10) - 8;
 inline constexpr std::uint32_t kInputWindow = 256 << 10;
+inline constexpr std::uint32_t kOutputWindow = 1 << 20;
 inline constexpr std::size_t kSeedBytes = 64;
 
 enum class FrameType : std::uint8_t {
@@ -59,12 +65,15 @@ enum class FrameType : std::uint8_t {
   user,       ///< "NAME[:GROUP]" of the command, names or numbers; by default root.
   root,       ///< RootPayload: mount the disk.
   probe,      ///< Whether the guest answers; each argument is a program to read into memory.
+  granted,    ///< NumberPayload: further bytes that the guest may send.
+  abandon,    ///< Nobody waits for the end of this session.
 
   // From either.
   entry =
       64,  ///< EntryPayload, then its path below the tree's root; of a link also NUL and target.
   data,    ///< Bytes of the file that the last entry is.
   tree_end,
+  hole,  ///< HolePayload: zeros of that file.
 
   // From the guest.
   ready = 128,   ///< NumberPayload: kProtocolVersion.
@@ -82,9 +91,25 @@ enum class FrameType : std::uint8_t {
 struct FrameHeader {
   std::uint32_t size = 0;
   FrameType type{};
-  std::uint8_t reserved[3] = {};
+  std::uint8_t reserved = 0;
+  std::uint16_t session = 0;
 };
 static_assert(sizeof(FrameHeader) == 8);
+inline constexpr std::size_t kHeaderSize = sizeof(FrameHeader);
+
+/// The session whose frames are about the machine.
+inline constexpr std::uint16_t kControlSession = 0;
+
+/// Whether frames of this type from the guest take from its window.
+inline constexpr bool takes_window(FrameType type) {
+  return type == FrameType::output || type == FrameType::error_output || type == FrameType::entry ||
+         type == FrameType::data || type == FrameType::hole || type == FrameType::left_out;
+}
+
+/// Whether it is the last frame of the guest in its session.
+inline constexpr bool ends_session(FrameType type) {
+  return type == FrameType::exited || type == FrameType::done || type == FrameType::refused;
+}
 
 struct WaitingPayload {
   std::uint32_t version = 0;      ///< kProtocolVersion
@@ -112,7 +137,7 @@ struct RunPayload {
   std::uint8_t terminal = 0;        ///< Standard streams are a terminal.
   std::uint8_t input = 0;           ///< Standard input will be sent; otherwise it is /dev/null.
   std::uint8_t make_directory = 0;  ///< The working directory, where it is missing.
-  std::uint8_t reserved = 0;
+  std::uint8_t ends_all = 0;        ///< All other processes are killed when it ends.
 };
 
 /// The error number of a user or group that the image does not have.
@@ -141,6 +166,13 @@ struct ExitPayload {
 
 struct RefusalPayload {
   std::int32_t error_number = 0;
+};
+
+/// A larger hole is several frames.
+inline constexpr std::uint64_t kMaxHole = std::uint64_t{1} << 30;
+
+struct HolePayload {
+  std::uint64_t size = 0;  ///< In bytes, at most kMaxHole.
 };
 
 enum class EntryKind : std::uint8_t { file = 1, directory, link };

@@ -121,7 +121,8 @@ void give_up(std::string_view why) {
   say_on_console(why);
   if (Channel* const channel = listener) {
     listener = nullptr;
-    channel->write(FrameType::fatal_error, why);
+    channel->write(kControlSession, FrameType::fatal_error, why);
+    channel->flush();
   }
   power_off();
 }

@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdint>
+#include <limits>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,43 +20,57 @@
 namespace pyro::guest {
 namespace {
 
-/// Sends entries below a root.
-class TreeReader {
+/// Sends entries below a root, within the window of the host.
+class GetTask : public Task {
  public:
-  TreeReader(Channel& channel, std::string_view root) : channel_(channel), root_(root) {}
-
-  /// Returns the first error, which is of path().
-  int read() {
-    struct stat root {};
-    if (::stat(root_.c_str(), &root) != 0) return errno;
-    int error = visit("", root);
-    while (error == 0 && !ahead_.empty()) {
-      const std::string path = std::move(ahead_.back());
-      ahead_.pop_back();
-      error = visit(path);
-    }
-    channel_.write(FrameType::tree_end);
-    return error;
+  GetTask(Channel& channel, std::uint16_t session, std::string_view root)
+      : Task(channel, session), root_(root) {
+    struct stat found {};
+    if (::stat(root_.c_str(), &found) == 0)
+      visit("", found);
+    else
+      fail("", errno);
   }
 
-  [[nodiscard]] const std::string& path() const { return failed_; }
+  void obey(FrameType /*type*/, std::string_view /*payload*/) override {}
+
+  [[nodiscard]] int patience() const override { return writer_.has_window() ? 0 : -1; }
+
+  void go_on(const pollfd (&)[kMaxWatched]) override {
+    // So that other sessions have their turn.
+    constexpr int kMostSteps = 64;
+    for (int i = 0; i < kMostSteps && writer_.has_window() && !has_ended(); ++i) step();
+  }
 
  private:
   [[nodiscard]] std::string absolute(const std::string& path) const {
     return path.empty() ? root_ : root_ + '/' + path;
   }
 
-  int fail(const std::string& path, int error) {
-    failed_ = absolute(path);
-    return error;
+  void fail(const std::string& path, int error) {
+    writer_.write_fixed(FrameType::refused, RefusalPayload{error}, absolute(path));
+    end();
   }
 
-  int visit(const std::string& path, const struct stat& found) {
+  void step() {
+    if (file_.is_open()) return send_piece();
+    if (ahead_.empty()) {
+      writer_.write(FrameType::tree_end);
+      writer_.write(FrameType::done);
+      return end();
+    }
+    const std::string path = std::move(ahead_.back());
+    ahead_.pop_back();
+    struct stat found {};
+    if (::lstat(absolute(path).c_str(), &found) != 0) return fail(path, errno);
+    visit(path, found);
+  }
+
+  void visit(const std::string& path, const struct stat& found) {
     if (S_ISREG(found.st_mode)) return send_file(path, found);
     if (S_ISDIR(found.st_mode)) return send_directory(path, found);
     if (S_ISLNK(found.st_mode)) return send_link(path, found);
-    channel_.write(FrameType::left_out, absolute(path));
-    return 0;
+    writer_.write(FrameType::left_out, absolute(path));
   }
 
   void send_entry(EntryKind kind, const std::string& path, const struct stat& found,
@@ -63,29 +80,58 @@ class TreeReader {
     entry.nanoseconds = static_cast<std::uint32_t>(found.st_mtim.tv_nsec);
     entry.mode = static_cast<std::uint16_t>(found.st_mode & kPermissions);
     entry.kind = kind;
-    channel_.write_fixed(FrameType::entry, entry, path + rest);
+    writer_.write_fixed(FrameType::entry, entry, path + rest);
   }
 
-  int send_file(const std::string& path, const struct stat& found) {
-    const Descriptor file(::open(absolute(path).c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file.is_open()) return fail(path, errno);
+  void send_file(const std::string& path, const struct stat& found) {
+    file_.set(::open(absolute(path).c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file_.is_open()) return fail(path, errno);
+    file_path_ = path;
+    position_ = 0;
+    const bool may_have_holes = found.st_blocks * 512 < found.st_size;
+    data_end_ = may_have_holes ? 0 : kUnknownEnd;
     send_entry(EntryKind::file, path, found);
-    long got = 0;
-    while ((got = channel_.forward(FrameType::data, file.get())) > 0) {
-    }
-    return got < 0 ? fail(path, errno) : 0;
   }
 
-  int send_link(const std::string& path, const struct stat& found) {
+  void send_piece() {
+    if (position_ == data_end_) {
+      skip_hole();
+      if (position_ == data_end_) return;  // there is more of it
+    }
+    const auto most = std::min<off_t>(kStreamPiece, data_end_ - position_);
+    const long got = writer_.forward(FrameType::data, file_.get(), static_cast<std::size_t>(most));
+    if (got > 0) {
+      position_ += got;
+      return;
+    }
+    const int error = errno;
+    file_.close();
+    if (got < 0) fail(file_path_, error);
+  }
+
+  void skip_hole() {
+    off_t data = ::lseek(file_.get(), position_, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) data = ::lseek(file_.get(), 0, SEEK_END);  // no more data
+    if (data > position_) {
+      const auto size = std::min(static_cast<std::uint64_t>(data - position_), kMaxHole);
+      writer_.write_fixed(FrameType::hole, HolePayload{size});
+      data_end_ = position_ += static_cast<off_t>(size);
+      return;
+    }
+    const off_t hole = ::lseek(file_.get(), position_, SEEK_HOLE);
+    data_end_ = hole > position_ ? hole : kUnknownEnd;
+    ::lseek(file_.get(), position_, SEEK_SET);
+  }
+
+  void send_link(const std::string& path, const struct stat& found) {
     char target[4096];
     const long size = ::readlink(absolute(path).c_str(), target, sizeof target);
     if (size < 0) return fail(path, errno);
     send_entry(EntryKind::link, path, found,
                '\0' + std::string(target, static_cast<std::size_t>(size)));
-    return 0;
   }
 
-  int send_directory(const std::string& path, const struct stat& found) {
+  void send_directory(const std::string& path, const struct stat& found) {
     send_entry(EntryKind::directory, path, found);
     DIR* const directory = ::opendir(absolute(path).c_str());
     if (directory == nullptr) return fail(path, errno);
@@ -94,21 +140,18 @@ class TreeReader {
       if (name != "." && name != "..") ahead_.push_back(path.empty() ? name : path + '/' + name);
     }
     ::closedir(directory);
-    return 0;
   }
 
-  int visit(const std::string& path) {
-    struct stat found {};
-    if (::lstat(absolute(path).c_str(), &found) != 0) return fail(path, errno);
-    return visit(path, found);
-  }
+  static constexpr off_t kUnknownEnd = std::numeric_limits<off_t>::max();
 
-  Channel& channel_;
   const std::string root_;
-  std::string failed_ = root_;
   /// Paths to visit, the next one last: the content of a directory comes before its siblings,
   /// on a stack and with descriptors that do not grow with the depth.
   std::vector<std::string> ahead_;
+  Descriptor file_;  ///< That is being sent.
+  std::string file_path_;
+  off_t position_ = 0;
+  off_t data_end_ = 0;  ///< The start of its next hole.
 };
 
 bool is_directory(const std::string& path) {
@@ -145,7 +188,14 @@ class TreeWriter {
       const long put = ::write(file_.get(), bytes.data(), bytes.size());
       if (put < 0 && errno != EINTR) error_ = errno;
       if (put > 0) bytes.remove_prefix(static_cast<std::size_t>(put));
+      ends_with_hole_ = false;
     }
+  }
+
+  void hole(std::uint64_t size) {
+    if (error_ != 0 || !file_.is_open()) return;
+    if (::lseek(file_.get(), static_cast<off_t>(size), SEEK_CUR) < 0) error_ = errno;
+    ends_with_hole_ = true;
   }
 
   // The innermost first, as creating a file changes the time of its directory.
@@ -187,9 +237,12 @@ class TreeWriter {
     return true;
   }
 
+  // Most modes pass the umask as they are, and save a system call.
   bool make_file() {
-    file_.set(::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    file_.set(
+        ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, entry_.mode & kPermissions));
     is_new_ = file_.is_open();
+    ends_with_hole_ = false;
     if (!is_new_ && errno == EEXIST) {
       file_.set(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     }
@@ -198,17 +251,29 @@ class TreeWriter {
 
   void finish_file() {
     if (!file_.is_open()) return;
-    if (is_new_) ::fchmod(file_.get(), entry_.mode & kPermissions);
+    if (ends_with_hole_ && error_ == 0 &&
+        ::ftruncate(file_.get(), ::lseek(file_.get(), 0, SEEK_CUR)) != 0) {
+      error_ = errno;
+    }
+    constexpr mode_t kMasked = 07022;
+    if (is_new_ && (entry_.mode & kMasked) != 0) ::fchmod(file_.get(), entry_.mode & kPermissions);
+    const Times times(entry_);
+    ::futimens(file_.get(), times.values);
     file_.close();
-    set_time(path_, entry_);
   }
 
+  struct Times {
+    explicit Times(const EntryPayload& entry) {
+      values[0].tv_nsec = UTIME_OMIT;
+      values[1].tv_sec = entry.modified;
+      values[1].tv_nsec = static_cast<long>(entry.nanoseconds);
+    }
+    timespec values[2] = {};
+  };
+
   static void set_time(const std::string& path, const EntryPayload& entry) {
-    timespec times[2] = {};
-    times[0].tv_nsec = UTIME_OMIT;
-    times[1].tv_sec = entry.modified;
-    times[1].tv_nsec = static_cast<long>(entry.nanoseconds);
-    ::utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW);
+    const Times times(entry);
+    ::utimensat(AT_FDCWD, path.c_str(), times.values, AT_SYMLINK_NOFOLLOW);
   }
 
   std::string root_;
@@ -216,37 +281,47 @@ class TreeWriter {
   EntryPayload entry_;
   Descriptor file_;
   bool is_new_ = false;
+  bool ends_with_hole_ = false;
   int error_ = 0;
   std::vector<Directory> directories_;
 };
 
+class PutTask : public Task {
+ public:
+  PutTask(Channel& channel, std::uint16_t session, std::string root)
+      : Task(channel, session), tree_(std::move(root)) {}
+
+  void obey(FrameType type, std::string_view payload) override {
+    if (type == FrameType::entry) tree_.entry(payload);
+    if (type == FrameType::data) tree_.data(payload);
+    if (type == FrameType::hole) tree_.hole(fixed_part<HolePayload>(payload).size);
+    if (type == FrameType::tree_end) tree_.finish();
+    if (tree_.error() != 0) {
+      // At once, as the rest may be long.
+      writer_.write_fixed(FrameType::refused, RefusalPayload{tree_.error()}, tree_.path());
+      end();
+    } else if (type == FrameType::tree_end) {
+      writer_.write(FrameType::done);
+      end();
+    }
+  }
+
+ private:
+  TreeWriter tree_;
+};
+
 }  // namespace
 
-void get_tree(Channel& channel, std::string_view path) {
-  TreeReader reader(channel, path);
-  if (const int error = reader.read()) {
-    return channel.write_fixed(FrameType::refused, RefusalPayload{error}, reader.path());
-  }
-  channel.write(FrameType::done);
+std::unique_ptr<Task> start_get(Channel& channel, std::uint16_t session, std::string_view path) {
+  return std::make_unique<GetTask>(channel, session, path);
 }
 
-void put_tree(Channel& channel, std::string_view payload) {
+std::unique_ptr<Task> start_put(Channel& channel, std::uint16_t session, std::string_view payload) {
   const std::size_t end = payload.find('\0');
   std::string root(payload.substr(0, end));
   const std::string name(end == payload.npos ? "" : payload.substr(end + 1));
   if (is_directory(root) || root.ends_with('/')) root += '/' + name;
-  TreeWriter writer(root);
-  bool refused = false;
-  for (Frame frame = channel.read(); frame.type != FrameType::tree_end; frame = channel.read()) {
-    if (frame.type == FrameType::entry) writer.entry(frame.payload);
-    if (frame.type == FrameType::data) writer.data(frame.payload);
-    if (writer.error() == 0 || refused) continue;
-    // At once, as the rest may be long.
-    channel.write_fixed(FrameType::refused, RefusalPayload{writer.error()}, writer.path());
-    refused = true;
-  }
-  writer.finish();
-  if (!refused) channel.write(FrameType::done);
+  return std::make_unique<PutTask>(channel, session, std::move(root));
 }
 
 }  // namespace pyro::guest

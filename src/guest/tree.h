@@ -3,9 +3,11 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <memory>
 #include <string_view>
 
-#include "guest/channel.h"
+#include "guest/session.h"
 
 namespace pyro::guest {
 
@@ -14,9 +16,11 @@ constexpr mode_t kPermissions = 07777;
 
 /// Receives the tree that follows, and reports the first failure at once. `payload` is the
 /// destination, NUL, and the name of the copy if that is a directory, as with cp(1).
-void put_tree(Channel& channel, std::string_view payload);
+[[nodiscard]] std::unique_ptr<Task> start_put(Channel& channel, std::uint16_t session,
+                                              std::string_view payload);
 
 /// Sends the file or tree at `path`, without devices, pipes and sockets.
-void get_tree(Channel& channel, std::string_view path);
+[[nodiscard]] std::unique_ptr<Task> start_get(Channel& channel, std::uint16_t session,
+                                              std::string_view path);
 
 }  // namespace pyro::guest

@@ -66,10 +66,10 @@ class NoOverride {
 class CopiesTest : public ::testing::Test {
  protected:
   /// The error; empty on success.
-  std::string failure(const std::function<void(GuestLink&)>& copy) {
-    GuestLink link(guest_, stop_.get_token());
+  std::string failure(const std::function<void(GuestSession&)>& copy) {
+    FakeHost host(guest_, stop_.get_token());
     try {
-      copy(link);
+      copy(host.session);
     } catch (const Error& error) {
       return error.what();
     }
@@ -77,14 +77,14 @@ class CopiesTest : public ::testing::Test {
   }
 
   std::string copy_out() {
-    return failure([&](GuestLink& link) {
-      pyro::copy_out(link, {"/in/guest", to().string()}, hear_);
+    return failure([&](GuestSession& session) {
+      pyro::copy_out(session, {"/in/guest", to().string()}, hear_);
     });
   }
   std::string copy_in() {
     testing::write_file(dir_ / "from", "content");
-    return failure([&](GuestLink& link) {
-      pyro::copy_in(link, {(dir_ / "from").string(), "/in/guest"}, hear_);
+    return failure([&](GuestSession& session) {
+      pyro::copy_in(session, {(dir_ / "from").string(), "/in/guest"}, hear_);
     });
   }
 
@@ -119,8 +119,8 @@ TEST_F(CopiesTest, CopyInOf3000LevelsLeavesOutTooLongPaths) {
     static_cast<void>(guest_.hear_of(FrameType::tree_end));
     guest_.say(FrameType::done);
   });
-  EXPECT_EQ(failure([&](GuestLink& link) {
-              EXPECT_EQ(pyro::copy_in(link, {deep.string(), "/in/guest"}, hear_), 1U);
+  EXPECT_EQ(failure([&](GuestSession& session) {
+              EXPECT_EQ(pyro::copy_in(session, {deep.string(), "/in/guest"}, hear_), 1U);
             }),
             "");
   ASSERT_THAT(notes_, SizeIs(1));
@@ -227,12 +227,12 @@ TEST_F(CopiesTest, StopEndsCopyWithSilentGuest) {
 
 TEST_F(CopiesTest, SilentGuestTimesOut) {
   const Copy out{"/in/guest", to().string()};
-  EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_out(link, out, hear_, {20ms}); }),
+  EXPECT_THAT(failure([&](GuestSession& session) { pyro::copy_out(session, out, hear_, {20ms}); }),
               HasSubstr(kNoSign));
   for (const std::size_t size : {std::size_t{1}, std::size_t{4} << 20}) {
     testing::write_file(dir_ / "from", std::string(size, 'x'));
     const Copy in{(dir_ / "from").string(), "/in/guest"};
-    EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_, {20ms}); }),
+    EXPECT_THAT(failure([&](GuestSession& session) { pyro::copy_in(session, in, hear_, {20ms}); }),
                 HasSubstr(kNoSign));
   }
 }
@@ -246,8 +246,8 @@ TEST_F(CopiesTest, SlowGuestFailsAtTotalTimeout) {
     if (!over.stop_requested()) guest_.say_bytes(kEnd + kDone);
   });
   const Copy out{"/in/guest", to().string()};
-  EXPECT_THAT(failure([&](GuestLink& link) {
-                pyro::copy_out(link, out, hear_, {10s, Clock::now() + 100ms});
+  EXPECT_THAT(failure([&](GuestSession& session) {
+                pyro::copy_out(session, out, hear_, {10s, Clock::now() + 100ms});
               }),
               HasSubstr(kNoSign));
 }
@@ -281,8 +281,9 @@ TEST_F(CopiesTest, StopsSendingOnRefusal) {
   guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ENOSPC}, "/in/guest");
   const Copy in{(dir_ / "from").string(), "/in/guest"};
   // The guest reads nothing: sending all of the file first would block.
-  EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_, {testing::kHang}); }),
-              HasSubstr("No space left"));
+  EXPECT_THAT(
+      failure([&](GuestSession& session) { pyro::copy_in(session, in, hear_, {testing::kHang}); }),
+      HasSubstr("No space left"));
 }
 
 TEST_F(CopiesTest, NotesFilesLeftOutOfCopyIn) {
@@ -293,16 +294,16 @@ TEST_F(CopiesTest, NotesFilesLeftOutOfCopyIn) {
     guest_.say(FrameType::done);
   });
   const Copy in{(dir_ / "tree").string(), "/in/guest"};
-  EXPECT_EQ(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_); }), "");
+  EXPECT_EQ(failure([&](GuestSession& session) { pyro::copy_in(session, in, hear_); }), "");
   EXPECT_THAT(notes_, ElementsAre(HasSubstr("tree/pipe is no file, directory or link: left out")));
 }
 
 TEST_F(CopiesTest, RejectsPathsWithZeroBytes) {
   const std::string path("/a\0b", 4);
   for (const Copy& copy : {Copy{path, "/to"}, Copy{"/from", path}}) {
-    EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, copy, hear_); }),
+    EXPECT_THAT(failure([&](GuestSession& session) { pyro::copy_in(session, copy, hear_); }),
                 HasSubstr("a zero byte"));
-    EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_out(link, copy, hear_); }),
+    EXPECT_THAT(failure([&](GuestSession& session) { pyro::copy_out(session, copy, hear_); }),
                 HasSubstr("a zero byte"));
   }
 }
@@ -321,7 +322,8 @@ TEST_F(CopiesTest, LeavesOutUnreadableEntries) {
   });
   const Copy in{tree.string(), "/in/guest"};
   const NoOverride no_override;
-  EXPECT_EQ(failure([&](GuestLink& link) { unreadable = pyro::copy_in(link, in, hear_); }), "");
+  EXPECT_EQ(failure([&](GuestSession& session) { unreadable = pyro::copy_in(session, in, hear_); }),
+            "");
   EXPECT_EQ(unreadable, 1u);
   EXPECT_THAT(notes_, ElementsAre(HasSubstr("tree/b: Permission denied: left out")));
 }
@@ -344,7 +346,7 @@ TEST_F(CopiesTest, CopiesPipeToItsEnd) {
     guest_.say(FrameType::done);
   });
   const Copy in{"/dev/fd/" + std::to_string(ends[0]), "/x"};
-  EXPECT_EQ(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_); }), "");
+  EXPECT_EQ(failure([&](GuestSession& session) { pyro::copy_in(session, in, hear_); }), "");
 }
 
 TEST_F(CopiesTest, StopEndsWaitForPipe) {
@@ -354,14 +356,14 @@ TEST_F(CopiesTest, StopEndsWaitForPipe) {
   const Fd writer(ends[1]);
   stop_.request_stop();
   const Copy in{"/dev/fd/" + std::to_string(ends[0]), "/x"};
-  EXPECT_THAT(failure([&](GuestLink& link) { pyro::copy_in(link, in, hear_); }),
+  EXPECT_THAT(failure([&](GuestSession& session) { pyro::copy_in(session, in, hear_); }),
               HasSubstr("interrupted"));
 }
 
 TEST_F(CopiesTest, RejectsInvalidAnswerToCopyIn) {
   for (const std::string& bytes :
        {frame_bytes(FrameType::exited, payload_bytes(guest::ExitPayload{})),
-        frame_bytes(FrameType{77}), frame_bytes(FrameType::refused, "x"), kData, kDone}) {
+        frame_bytes(FrameType{77}), frame_bytes(FrameType::refused, "x"), kData}) {
     guest_.say_bytes(bytes);
     EXPECT_THAT(copy_in(), HasSubstr(kProtocolError));
   }

@@ -4,9 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
@@ -41,9 +44,9 @@ std::optional<std::uint64_t> file_size_of(const std::string& path) {
 /// Sends a file or the content of a directory. Links are sent as links.
 class TreeSender {
  public:
-  TreeSender(GuestLink& link, std::string root, const Note& note, const Timeout& timeout,
+  TreeSender(GuestSession& session, std::string root, const Note& note, const Timeout& timeout,
              RunningOperation& operation)
-      : link_(link),
+      : session_(session),
         root_(std::move(root)),
         note_(note),
         timeout_(timeout),
@@ -63,6 +66,9 @@ class TreeSender {
   [[nodiscard]] std::size_t unreadable() const noexcept { return unreadable_; }
 
  private:
+  using Piece = std::array<char, guest::kStreamPiece>;
+  static constexpr std::size_t kWorthSending = guest::kStreamPiece;
+
   [[nodiscard]] Fd open_root() const {
     Fd root(try_open(AT_FDCWD, root_.c_str(), O_RDONLY | O_NONBLOCK));
     const int error = errno;
@@ -89,29 +95,71 @@ class TreeSender {
     entry.nanoseconds = static_cast<std::uint32_t>(status.st_mtim.tv_nsec);
     entry.mode = static_cast<std::uint16_t>(status.st_mode & kPermissions);
     entry.kind = kind;
-    link_.send_fixed(FrameType::entry, entry, text);
+    session_.send_fixed(FrameType::entry, entry, text);
     pass_on();
   }
 
-  // The guest reports a failure, as a full disk, at once.
+  // Small files go together. The guest reports a failure, as a full disk, at once.
   void pass_on() {
-    link_.send_all(timeout_);
-    link_.wait({}, Clock::now());
-    if (const auto frame = link_.try_next()) fail(*frame);
+    if (session_.collected() < kWorthSending) return;
+    session_.send_all(timeout_);
+    if (const auto frame = session_.try_next()) fail(*frame);
   }
 
   // An unreadable file is not sent at all.
   void send_file(int file, const std::string& path, const struct stat& status) {
-    std::array<char, guest::kStreamPiece> piece;
-    ssize_t got = read_piece(file, piece);
+    const bool has_holes = !is_stream_ && status.st_blocks * 512 < status.st_size;
+    Piece piece;
+    const ssize_t got = has_holes ? ::pread(file, piece.data(), 1, 0) : read_piece(file, piece);
     if (got < 0) return leave_out(path, errno);
     send_entry(EntryKind::file, path, status);
-    for (; got > 0; got = read_piece(file, piece)) {
-      link_.send(FrameType::data, {piece.data(), static_cast<std::size_t>(got)});
-      pass_on();
-      operation_.add(static_cast<std::uint64_t>(got));
+    if (has_holes) return send_extents(file, path, status.st_size);
+    send_data(path, piece, got);
+    if (got > 0) send_data(file, path);
+  }
+
+  void send_extents(int file, const std::string& path, off_t size) {
+    for (off_t at = 0; at < size;) {
+      off_t data = ::lseek(file, at, SEEK_DATA);
+      if (data < 0 && errno == ENXIO) data = size;
+      const off_t end = data < size ? ::lseek(file, data, SEEK_HOLE) : size;
+      if (data < at || end < data) throw system_error("cannot read " + full(path), errno);
+      send_hole(static_cast<std::uint64_t>(data - at));
+      ::lseek(file, data, SEEK_SET);
+      if (!send_data(file, path, end - data)) return;  // it was cut meanwhile
+      at = end;
     }
-    if (got < 0) throw system_error("cannot read " + full(path), errno);
+  }
+
+  void send_hole(std::uint64_t size) {
+    while (size > 0) {
+      const std::uint64_t piece = std::min(size, guest::kMaxHole);
+      session_.send_fixed(FrameType::hole, guest::HolePayload{piece});
+      size -= piece;
+    }
+    pass_on();
+  }
+
+  /// Sends so many bytes; false when there are fewer.
+  bool send_data(int file, const std::string& path,
+                 off_t left = std::numeric_limits<off_t>::max()) {
+    Piece piece;
+    while (left > 0) {
+      const auto most = static_cast<std::size_t>(std::min<off_t>(left, piece.size()));
+      const ssize_t got = read_piece(file, std::span(piece).first(most));
+      send_data(path, piece, got);
+      if (got == 0) return false;
+      left -= got;
+    }
+    return true;
+  }
+
+  void send_data(const std::string& path, const Piece& piece, ssize_t size) {
+    if (size < 0) throw system_error("cannot read " + full(path), errno);
+    if (size == 0) return;
+    session_.send(FrameType::data, {piece.data(), static_cast<std::size_t>(size)});
+    pass_on();
+    operation_.add(static_cast<std::uint64_t>(size));
   }
 
   [[nodiscard]] ssize_t read_piece(int file, std::span<char> piece) {
@@ -126,11 +174,11 @@ class TreeSender {
   void wait_until_readable(int stream) {
     pollfd ready{stream, POLLIN, 0};
     while (ready.revents == 0) {
-      if (link_.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-      if (!link_.wait({&ready, 1}, timeout_.end)) {
+      if (session_.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+      if (!session_.wait({&ready, 1}, timeout_.end)) {
         throw Error(ErrorCode::failed, "nothing more came from " + full("") + " in time");
       }
-      if (const auto frame = link_.try_next()) fail(*frame);
+      if (const auto frame = session_.try_next()) fail(*frame);
     }
   }
 
@@ -174,7 +222,7 @@ class TreeSender {
                path + '\0' + std::string(target.data(), static_cast<std::size_t>(size)), status);
   }
 
-  GuestLink& link_;
+  GuestSession& session_;
   const std::string root_;
   const Note& note_;
   const Timeout& timeout_;
@@ -185,8 +233,8 @@ class TreeSender {
 
 }  // namespace
 
-std::size_t copy_in(GuestLink& link, const Copy& copy, const Note& note, const Timeout& timeout,
-                    ProgressListener* progress) {
+std::size_t copy_in(GuestSession& session, const Copy& copy, const Note& note,
+                    const Timeout& timeout, ProgressListener* progress) {
   RunningOperation operation(progress, {.name = "copying in",
                                         .subject = copy.from,
                                         .unit = ProgressUnit::bytes,
@@ -194,11 +242,11 @@ std::size_t copy_in(GuestLink& link, const Copy& copy, const Note& note, const T
   for (const std::string& path : {copy.from, copy.to}) require_no_zero_byte(path);
   try {
     const Note tell = limit_notes(note);
-    TreeSender sender(link, copy.from, tell, timeout, operation);
-    link.send(FrameType::put, copy.to + '\0' + copied_name(copy.from));
+    TreeSender sender(session, copy.from, tell, timeout, operation);
+    session.send(FrameType::put, copy.to + '\0' + copied_name(copy.from));
     sender.send();
-    link.send(FrameType::tree_end);
-    const GuestFrame answer = link.next(timeout.from_now());
+    session.send(FrameType::tree_end);
+    const GuestFrame answer = session.next(timeout.from_now());
     if (answer.type != FrameType::done) fail(answer);
     return sender.unreadable();
   } catch (Error& error) {

@@ -31,18 +31,18 @@ Note limit_notes(const Note& note) {
   };
 }
 
-void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Timeout& timeout,
+void copy_out(GuestSession& session, const Copy& copy, const Note& note, const Timeout& timeout,
               ProgressListener* progress) {
   RunningOperation operation(
       progress, {.name = "copying out", .subject = copy.from, .unit = ProgressUnit::bytes});
   const Note tell = limit_notes(note);
   for (const std::string& path : {copy.from, copy.to}) require_no_zero_byte(path);
   try {
-    link.send(FrameType::get, copy.from);
+    session.send(FrameType::get, copy.from);
     std::optional<TreeReceiver> tree;
     bool ended = false;
     while (true) {
-      const GuestFrame frame = link.next(timeout.from_now());
+      const GuestFrame frame = session.next(timeout.from_now());
       if (frame.type == FrameType::refused) fail(frame.payload);
       // A tree ends with tree_end, and only done follows.
       if (ended != (frame.type == FrameType::done)) refuse_frame();
@@ -56,6 +56,10 @@ void copy_out(GuestLink& link, const Copy& copy, const Note& note, const Timeout
           if (!tree) refuse_frame();
           tree->data(frame.payload);
           operation.add(frame.payload.size());
+          break;
+        case FrameType::hole:
+          if (!tree) refuse_frame();
+          tree->hole(frame.payload);
           break;
         case FrameType::tree_end:
           if (tree) tree->finish();

@@ -17,6 +17,10 @@ namespace pyro {
 using Clock = std::chrono::steady_clock;
 using Deadline = std::optional<Clock::time_point>;
 
+[[nodiscard]] inline std::chrono::microseconds elapsed_since(Clock::time_point begin) {
+  return std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
+}
+
 /// How long a transfer may take.
 struct Timeout {
   std::chrono::milliseconds idle{};  ///< The longest time without progress.

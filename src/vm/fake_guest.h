@@ -16,17 +16,20 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 
 #include "base/files.h"
 #include "guest/protocol.h"
+#include "vm/guest_session.h"
 #include "vm/monitor.h"
 
 namespace pyro {
 
 /// A frame as it goes over the port.
-inline std::string frame_bytes(guest::FrameType type, std::string_view payload = {}) {
-  const guest::FrameHeader header{static_cast<std::uint32_t>(payload.size()), type, {}};
+inline std::string frame_bytes(guest::FrameType type, std::string_view payload = {},
+                               std::uint16_t session = guest::kControlSession) {
+  const guest::FrameHeader header{static_cast<std::uint32_t>(payload.size()), type, 0, session};
   std::string bytes(sizeof header, '\0');
   std::memcpy(bytes.data(), &header, sizeof header);
   return bytes.append(payload);
@@ -40,7 +43,7 @@ std::string payload_bytes(const Payload& fixed, std::string_view rest = {}) {
   return bytes.append(rest);
 }
 
-class FakeGuest : public Machine {
+class FakeGuest : public VirtualMachine {
  public:
   FakeGuest() {
     int ends[2];
@@ -55,6 +58,13 @@ class FakeGuest : public Machine {
     ended_ = Fd(::eventfd(0, EFD_CLOEXEC));
     console_ = Fd(::eventfd(0, EFD_CLOEXEC));
   }
+
+  ~FakeGuest() override {
+    ::shutdown(host_.get(), SHUT_RDWR);  // what it hears ends
+    if (life_.joinable()) life_.join();
+  }
+  FakeGuest(const FakeGuest&) = delete;
+  FakeGuest& operator=(const FakeGuest&) = delete;
 
   // The host's view.
   [[nodiscard]] int channel() const noexcept override { return host_.get(); }
@@ -77,6 +87,7 @@ class FakeGuest : public Machine {
   void kill() noexcept override {}
 
   // The guest's.
+  [[nodiscard]] int port() const noexcept { return guest_.get(); }
   void say_bytes(std::string_view bytes) {
     while (!bytes.empty()) {
       const ssize_t put = ::send(guest_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -84,12 +95,20 @@ class FakeGuest : public Machine {
       bytes.remove_prefix(static_cast<std::size_t>(put));
     }
   }
-  void say(guest::FrameType type, std::string_view payload = {}) {
-    say_bytes(frame_bytes(type, payload));
+  void say(guest::FrameType type, std::string_view payload = {},
+           std::uint16_t session = guest::kControlSession) {
+    say_bytes(frame_bytes(type, payload, session));
   }
   template <typename Payload>
   void say_fixed(guest::FrameType type, const Payload& fixed, std::string_view rest = {}) {
     say(type, payload_bytes(fixed, rest));
+  }
+
+  /// Answers the next request of this type, whenever it comes.
+  void answer(guest::FrameType request, guest::FrameType answer) {
+    life_ = std::thread([this, request, answer] {
+      if (const auto heard = hear_of(request)) say(answer, {}, heard->session);
+    });
   }
 
   /// How many of `bytes` the port takes without a wait.
@@ -99,14 +118,20 @@ class FakeGuest : public Machine {
     return put < 0 ? 0 : static_cast<std::size_t>(put);
   }
 
-  /// Says it again and again, at the pace at which it is taken.
-  void flood(std::string_view bytes, const std::stop_token& over) {
+  /// Says whole frames again and again, at the pace at which they are taken and granted.
+  void flood(std::string_view frames, const std::stop_token& over) {
     constexpr int kPollInterval = 10;  // ms
-    std::size_t at = 0;
+    std::size_t window = guest::kOutputWindow;
     while (!over.stop_requested()) {
-      pollfd room{guest_.get(), POLLOUT, 0};
-      ::poll(&room, 1, kPollInterval);
-      at = (at + say_what_fits(bytes.substr(at))) % bytes.size();
+      if (window >= frames.size()) {
+        say_bytes(frames);
+        window -= frames.size();
+      }
+      const auto heard = hear(window < frames.size() ? kPollInterval : 0);
+      if (!heard || heard->type != guest::FrameType::granted) continue;
+      guest::NumberPayload granted;
+      std::memcpy(&granted, heard->payload.data(), sizeof granted);
+      window += granted.number;
     }
   }
 
@@ -118,6 +143,7 @@ class FakeGuest : public Machine {
   struct Heard {
     guest::FrameType type{};
     std::string payload;
+    std::uint16_t session = guest::kControlSession;
   };
 
   /// Until the host has read all that was said.
@@ -133,7 +159,7 @@ class FakeGuest : public Machine {
     if (::poll(&ready, 1, timeout) != 1) return std::nullopt;
     guest::FrameHeader header;
     if (!read_all(&header, sizeof header)) return std::nullopt;
-    Heard heard{header.type, std::string(header.size, '\0')};
+    Heard heard{header.type, std::string(header.size, '\0'), header.session};
     if (!read_all(heard.payload.data(), header.size)) return std::nullopt;
     return heard;
   }
@@ -167,6 +193,17 @@ class FakeGuest : public Machine {
   std::string words_;
   MachineEnd end_;
   bool save_fails_ = false;
+  std::thread life_;
+};
+
+/// The host of a fake guest, and the session of the machine: its frames are kept from the start, so
+/// that a guest may say all that it has to say beforehand.
+struct FakeHost {
+  FakeHost(FakeGuest& guest, const std::stop_token& stop)
+      : connection(guest), session(connection, stop, GuestSession::Control()) {}
+
+  GuestConnection connection;
+  GuestSession session;
 };
 
 }  // namespace pyro

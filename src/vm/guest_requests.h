@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include "vm/guest_link.h"
+#include "vm/guest_session.h"
 
 namespace pyro {
 
@@ -25,8 +25,8 @@ struct CommandEnd {
 inline constexpr std::chrono::seconds kKillTimeout{5};
 
 /// Runs the command of `options` to its end. A stop request ends it as a timeout does, and is
-/// cleared from the link, so that copies can follow.
-[[nodiscard]] CommandEnd run_command(GuestLink& link, const RunOptions& options,
+/// cleared from the session, so that copies can follow.
+[[nodiscard]] CommandEnd run_command(GuestSession& session, const CommandOptions& options,
                                      std::chrono::milliseconds kill_timeout = kKillTimeout);
 
 /// The name of a copy of `path` in a directory. Empty when `path` ends with "/.": then the content
@@ -46,13 +46,13 @@ using Note = std::function<void(std::string_view)>;
 /// `progress` may be null.
 /// @return the number of entries of a tree that could not be read
 /// @throws Error naming the path that failed.
-std::size_t copy_in(GuestLink& link, const Copy& copy, const Note& note,
+std::size_t copy_in(GuestSession& session, const Copy& copy, const Note& note,
                     const Timeout& timeout = {kCopyIdleTimeout},
                     ProgressListener* progress = nullptr);
 
 /// Copies from the guest to the host. Nothing is written outside of `copy.to`, whatever the guest
 /// sends.
-void copy_out(GuestLink& link, const Copy& copy, const Note& note,
+void copy_out(GuestSession& session, const Copy& copy, const Note& note,
               const Timeout& timeout = {kCopyIdleTimeout}, ProgressListener* progress = nullptr);
 
 }  // namespace pyro

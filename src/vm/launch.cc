@@ -259,7 +259,7 @@ LiveMachine Launcher::start_and_prepare(const StateKey& key) {
 
 void Launcher::prepare_in_passing(LiveMachine& live, const StateKey& key, StateSave& save) {
   try {
-    warm_up(*live.link, key.lease.installation.record);
+    warm_up(*live.guest, key.lease.installation.record, stop_);
   } catch (const MachineLost&) {
     throw;
   } catch (const Error& error) {
@@ -315,8 +315,8 @@ LiveMachine Launcher::boot_kernel(const MachineConfig& config, const InstallLeas
   const Fd initramfs = make_initramfs(lease.initrd.get());
   const MachineFiles files{lease.kernel.get(), initramfs.get(), lease.rootfs.get(),
                            machine_label(environment_.name, MachineStart::boot)};
-  LiveMachine live = connect(config, monitor_->boot(config, files, memory));
-  live.waits_without_disk = wait_for_kernel(*live.link, deadline);
+  LiveMachine live = connect(config, [&] { return monitor_->boot(config, files, memory); });
+  live.waits_without_disk = wait_for_kernel(*live.control, deadline);
   return live;
 }
 
@@ -339,8 +339,9 @@ LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& sta
   const StateFiles from{memory.value_or(copy ? copy.get() : state.memory.get()),
                         state.devices.get()};
   const auto deadline = Clock::now() + kResumeTimeout;
-  LiveMachine live = connect(state.config, monitor_->resume(state.config, files, from,
-                                                            memory.has_value(), {deadline, stop_}));
+  LiveMachine live = connect(state.config, [&] {
+    return monitor_->resume(state.config, files, from, memory.has_value(), {deadline, stop_});
+  });
   live.start = start;
   if (start == MachineStart::kernel_state)
     enter_root(live, deadline);
@@ -364,25 +365,26 @@ std::optional<LiveMachine> Launcher::try_resume(const InstallLease& lease,
   }
 }
 
-LiveMachine Launcher::connect(const MachineConfig& config, std::unique_ptr<Machine> machine) {
+LiveMachine Launcher::connect(const MachineConfig& config,
+                              const GuestConnection::StartMachine& start) {
   if (const std::string gaps = monitor_->gaps(); !gaps.empty()) {
     progress_.note("the machine monitor runs without " + gaps +
                    ", which this system does not have");
   }
-  LiveMachine live{config, std::move(machine), nullptr};
-  live.link = std::make_unique<GuestLink>(*live.machine, stop_);
+  LiveMachine live{.config = config, .guest = std::make_unique<GuestConnection>(start)};
+  live.control = std::make_unique<GuestSession>(*live.guest, stop_, GuestSession::Control());
   return live;
 }
 
 void Launcher::enter_root(LiveMachine& live, Deadline deadline) const {
   const bool is_container = environment_.kind == EnvironmentKind::container;
-  live.link->send_fixed(guest::FrameType::root,
-                        guest::RootPayload{static_cast<std::uint8_t>(is_container ? 1 : 0)});
-  begin_session(live, deadline);
+  live.control->send_fixed(guest::FrameType::root,
+                           guest::RootPayload{static_cast<std::uint8_t>(is_container ? 1 : 0)});
+  handshake(*live.control, host_name_for(environment_.name), deadline);
 }
 
 void Launcher::begin_session(LiveMachine& live, Deadline deadline) const {
-  handshake(*live.link, host_name_for(environment_.name), deadline);
+  handshake(*live.control, host_name_for(environment_.name), deadline);
 }
 
 std::string_view to_string(Readiness readiness) noexcept {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "store/installation.h"
-#include "vm/guest_link.h"
+#include "vm/guest_session.h"
 #include "vm/prepared_state.h"
 
 namespace pyro {
@@ -19,8 +19,8 @@ class StateSave;
 /// A machine that takes commands.
 struct LiveMachine {
   MachineConfig config;
-  std::unique_ptr<Machine> machine;
-  std::unique_ptr<GuestLink> link;
+  std::unique_ptr<GuestConnection> guest;
+  std::unique_ptr<GuestSession> control = {};
   MachineStart start = MachineStart::boot;
   bool waits_without_disk = false;  ///< It has booted, and can be saved as a kernel state.
 };
@@ -91,7 +91,8 @@ class Launcher {
   [[nodiscard]] StateSave* begin_save(const StateKey& key);
   /// Saves a machine that takes commands, if that is possible.
   void prepare_in_passing(LiveMachine& live, const StateKey& key, StateSave& save);
-  [[nodiscard]] LiveMachine connect(const MachineConfig& config, std::unique_ptr<Machine> machine);
+  [[nodiscard]] LiveMachine connect(const MachineConfig& config,
+                                    const GuestConnection::StartMachine& start);
   /// From the root file system on.
   void enter_root(LiveMachine& live, Deadline deadline) const;
   void begin_session(LiveMachine& live, Deadline deadline) const;

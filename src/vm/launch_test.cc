@@ -52,8 +52,8 @@ class FakeMonitor : public MachineMonitor {
   FakeMonitor(std::vector<Behaviour> tries, std::vector<MachineConfig>& tried)
       : tries_(std::move(tries)), tried_(tried) {}
 
-  std::unique_ptr<Machine> boot(const MachineConfig& config, const MachineFiles&,
-                                std::optional<int> memory) override {
+  std::unique_ptr<VirtualMachine> boot(const MachineConfig& config, const MachineFiles&,
+                                       std::optional<int> memory) override {
     if (memory) {
       char byte = 0;
       EXPECT_EQ(::lseek(*memory, 0, SEEK_END), static_cast<off_t>(config.memory_bytes()));
@@ -63,13 +63,13 @@ class FakeMonitor : public MachineMonitor {
     }
     return next(config);
   }
-  std::unique_ptr<Machine> resume(const MachineConfig& config, const MachineFiles&,
-                                  const StateFiles&, bool, const ControlTimeout&) override {
+  std::unique_ptr<VirtualMachine> resume(const MachineConfig& config, const MachineFiles&,
+                                         const StateFiles&, bool, const ControlTimeout&) override {
     return next(config);
   }
 
  private:
-  std::unique_ptr<Machine> next(const MachineConfig& config) {
+  std::unique_ptr<VirtualMachine> next(const MachineConfig& config) {
     auto guest = std::make_unique<FakeGuest>();
     tries_.at(tried_.size())(*guest);
     tried_.push_back(config);
@@ -321,7 +321,7 @@ void resume(FakeGuest& guest) {
 
 void answer_something_else(FakeGuest& guest) {
   resume(guest);
-  guest.say(guest::FrameType::exited);
+  guest.answer(guest::FrameType::probe, guest::FrameType::exited);
 }
 
 class KernelStateTest : public LaunchTest {
@@ -378,7 +378,7 @@ TEST_F(KernelStateTest, StateThatDoesNotResumeIsReplaced) {
 
 void come_up_and_answer(FakeGuest& guest) {
   come_up(guest);
-  guest.say(guest::FrameType::done);
+  guest.answer(guest::FrameType::probe, guest::FrameType::done);
 }
 
 TEST_F(KernelStateTest, SecondRunLeavesPreparedState) {

@@ -76,9 +76,9 @@ struct MachineEnd {
 };
 
 /// A running machine. It is killed by the destructor, and when the thread that made it ends.
-class Machine {
+class VirtualMachine {
  public:
-  virtual ~Machine() = default;
+  virtual ~VirtualMachine() = default;
 
   /// The host's end of the guest's port: a non-blocking stream socket.
   [[nodiscard]] virtual int channel() const noexcept = 0;
@@ -117,18 +117,19 @@ class MachineMonitor {
   [[nodiscard]] virtual std::string gaps() const { return {}; }
 
   /// `memory`: a file of the size of the guest's memory, which is kept in it.
-  [[nodiscard]] virtual std::unique_ptr<Machine> boot(const MachineConfig& config,
-                                                      const MachineFiles& files,
-                                                      std::optional<int> memory) = 0;
+  [[nodiscard]] virtual std::unique_ptr<VirtualMachine> boot(const MachineConfig& config,
+                                                             const MachineFiles& files,
+                                                             std::optional<int> memory) = 0;
 
   /// Resumes from a state. The guest has loaded kernel and initramfs already: the initramfs may be
   /// missing, and any kernel of the same format will do. The state is not changed, unless the
   /// machine is to be saved again: then the file of its memory is its own.
   /// @throws Error(failed) when the monitor fails, or does not answer in time; Error(interrupted)
-  [[nodiscard]] virtual std::unique_ptr<Machine> resume(const MachineConfig& config,
-                                                        const MachineFiles& files,
-                                                        const StateFiles& state, bool can_be_saved,
-                                                        const ControlTimeout& timeout) = 0;
+  [[nodiscard]] virtual std::unique_ptr<VirtualMachine> resume(const MachineConfig& config,
+                                                               const MachineFiles& files,
+                                                               const StateFiles& state,
+                                                               bool can_be_saved,
+                                                               const ControlTimeout& timeout) = 0;
 };
 
 }  // namespace pyro

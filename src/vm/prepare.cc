@@ -64,13 +64,14 @@ class Listener {
 };
 
 /// Has the guest connect to a loopback port of the host over the user network, and send `words`.
-void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Deadline deadline) {
+void reach_host(GuestSession& session, std::uint16_t port, std::string_view words,
+                Deadline deadline) {
   constexpr const char* kHostOnUserNetwork = "10.0.2.2";
   guest::ReachPayload host;
   ::inet_pton(AF_INET, kHostOnUserNetwork, &host.address);
   host.port = htons(port);
-  link.send_fixed(guest::FrameType::reach, host, words);
-  GuestFrame frame = link.next(deadline);
+  session.send_fixed(guest::FrameType::reach, host, words);
+  GuestFrame frame = session.next(deadline);
   if (frame.type == guest::FrameType::done) return;
   if (frame.type != guest::FrameType::refused) refuse_frame();
   const int error = fixed_part<guest::RefusalPayload>(frame.payload).error_number;
@@ -81,10 +82,11 @@ void reach_host(GuestLink& link, std::uint16_t port, std::string_view words, Dea
 
 /// Has a guest on the user network connect to a port of this host.
 /// @throws Error(failed)
-void check_network(GuestLink& link) {
+void check_network(GuestConnection& guest, const std::stop_token& stop) {
   constexpr std::string_view kWords = "pyro";
   const Listener listener;
-  reach_host(link, listener.port(), kWords, Clock::now() + kSmokeTestTimeout);
+  GuestSession session(guest, stop);
+  reach_host(session, listener.port(), kWords, Clock::now() + kSmokeTestTimeout);
   if (listener.receive() == kWords) return;
   throw Error(ErrorCode::failed, "the guest's network does not work");
 }
@@ -135,8 +137,7 @@ class Preparation {
       const char* step;
       Clock::time_point begin;
       ~Note() {
-        self.report_.steps.push_back(
-            {step, std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin)});
+        self.report_.steps.push_back({step, elapsed_since(begin)});
         if (self.operation_) self.operation_->add(1);
       }
     } note{*this, step, begin};
@@ -207,16 +208,16 @@ class Preparation {
     LiveMachine live =
         timed("boot", [&] { return launcher_.start(asked_, lease, state.memory.get()); });
     state.config = live.config;
-    timed("warm up", [&] { warm_up(*live.link, lease.installation.record); });
+    timed("warm up", [&] { warm_up(*live.guest, lease.installation.record, options_.stop); });
     timed("save", [&] {
-      live.machine->save(state.devices.get(), {Clock::now() + kSaveTimeout, options_.stop});
+      live.guest->machine().save(state.devices.get(), {Clock::now() + kSaveTimeout, options_.stop});
     });
   }
 
   void smoke_test_state(const InstallLease& lease, const PreparedState& state) {
     LiveMachine live = launcher_.resume(lease, state);
-    check_guest(*live.link, asked_.is_container);
-    if (asked_.network == GuestNetwork::user) check_network(*live.link);
+    check_guest(*live.guest, asked_.is_container, options_.stop);
+    if (asked_.network == GuestNetwork::user) check_network(*live.guest, options_.stop);
   }
 
   void publish(const json& conditions, StagingDirectory& staging, const PreparedState& state) {

@@ -53,7 +53,7 @@ MachineEnd describe(const ProcessEnd& end) {
                       end.exit_code == 0 ? ", as when its guest turns itself off" : "")};
 }
 
-class QemuMachine : public Machine {
+class QemuMachine : public VirtualMachine {
  public:
   QemuMachine(const std::filesystem::path& program, const MachineConfig& config, QemuStart start,
               const MachineFiles& files, const StateFiles& state)
@@ -159,16 +159,16 @@ std::filesystem::path find_monitor(
   return find_program(variables("PATH").value_or(""), "qemu-system-x86_64");
 }
 
-std::unique_ptr<Machine> Qemu::boot(const MachineConfig& config, const MachineFiles& files,
-                                    std::optional<int> memory) {
+std::unique_ptr<VirtualMachine> Qemu::boot(const MachineConfig& config, const MachineFiles& files,
+                                           std::optional<int> memory) {
   const QemuStart start = memory ? QemuStart::boot_to_save : QemuStart::boot;
   return std::make_unique<QemuMachine>(program_, config, start, files,
                                        StateFiles{.memory = memory.value_or(-1)});
 }
 
-std::unique_ptr<Machine> Qemu::resume(const MachineConfig& config, const MachineFiles& files,
-                                      const StateFiles& state, bool can_be_saved,
-                                      const ControlTimeout& timeout) {
+std::unique_ptr<VirtualMachine> Qemu::resume(const MachineConfig& config, const MachineFiles& files,
+                                             const StateFiles& state, bool can_be_saved,
+                                             const ControlTimeout& timeout) {
   const QemuStart start = can_be_saved ? QemuStart::resume_to_save : QemuStart::resume;
   auto machine = std::make_unique<QemuMachine>(program_, config, start, files, state);
   machine->resume(timeout);

@@ -92,13 +92,13 @@ class Qemu : public MachineMonitor {
  public:
   explicit Qemu(std::filesystem::path program) : program_(std::move(program)) {}
 
-  [[nodiscard]] std::unique_ptr<Machine> boot(const MachineConfig& config,
-                                              const MachineFiles& files,
-                                              std::optional<int> memory) override;
-  [[nodiscard]] std::unique_ptr<Machine> resume(const MachineConfig& config,
-                                                const MachineFiles& files, const StateFiles& state,
-                                                bool can_be_saved,
-                                                const ControlTimeout& timeout) override;
+  [[nodiscard]] std::unique_ptr<VirtualMachine> boot(const MachineConfig& config,
+                                                     const MachineFiles& files,
+                                                     std::optional<int> memory) override;
+  [[nodiscard]] std::unique_ptr<VirtualMachine> resume(const MachineConfig& config,
+                                                       const MachineFiles& files,
+                                                       const StateFiles& state, bool can_be_saved,
+                                                       const ControlTimeout& timeout) override;
 
   [[nodiscard]] std::string gaps() const override;
 

@@ -35,8 +35,9 @@ bool is_null_device(int fd) {
 
 class CommandSession {
  public:
-  CommandSession(GuestLink& link, const RunOptions& options, std::chrono::milliseconds kill_timeout)
-      : link_(link),
+  CommandSession(GuestSession& session, const CommandOptions& options,
+                 std::chrono::milliseconds kill_timeout)
+      : session_(session),
         options_(options),
         kill_timeout_(kill_timeout),
         output_(options.output, options.output_limit),
@@ -76,8 +77,9 @@ class CommandSession {
     run.terminal = options_.terminal ? 1 : 0;
     run.input = input_open_ ? 1 : 0;
     run.make_directory = options_.make_directory ? 1 : 0;
+    run.ends_all = options_.ends_all_processes ? 1 : 0;
     run.window = window_ = current_window();
-    link_.send_fixed(FrameType::run, run);
+    session_.send_fixed(FrameType::run, run);
   }
 
   void send_word(FrameType type, const std::string& word) {
@@ -85,16 +87,22 @@ class CommandSession {
     if (word.size() >= guest::kMaxPayload) {
       throw Error(ErrorCode::usage, "a word of the command is longer than Linux allows");
     }
-    link_.send(type, word);
+    session_.send(type, word);
   }
 
   // Frames are read when earlier output has been written, so that a slow reader slows the guest
   // down. For a command that is being ended, its exit is looked for ahead of the reader.
   void handle_frames() { handle_frames(stage_ == Stage::running ? 0 : kMaxAhead); }
 
+  // In turns, as a flood must not delay the timeout.
   void handle_frames(std::size_t ahead) {
-    while (!ended_ && output_.pending() <= ahead && error_output_.pending() <= ahead) {
-      const auto frame = link_.try_next();
+    constexpr int kTurn = 256;
+    has_more_ = false;
+    for (int i = 0; !ended_ && output_.pending() <= ahead && error_output_.pending() <= ahead;
+         ++i) {
+      has_more_ = i == kTurn;
+      if (has_more_) return;
+      const auto frame = session_.try_next();
       if (!frame) return;
       handle(*frame);
     }
@@ -141,7 +149,7 @@ class CommandSession {
                                        {output_.poll_fd(), POLLOUT, 0},
                                        {error_output_.poll_fd(), POLLOUT, 0},
                                        {signals_, POLLIN, 0}}};
-    link_.wait(fds, next_deadline());
+    session_.wait(fds, next_deadline());
     if (fds[kInput].revents != 0) forward_input();
     if (fds[kOutput].revents != 0) output_.flush();
     if (fds[kErrorOutput].revents != 0) error_output_.flush();
@@ -153,7 +161,8 @@ class CommandSession {
   }
 
   void report_closed_reader(NonBlockingWriter& writer, guest::Stream stream) {
-    if (writer.consume_closed()) link_.send_fixed(FrameType::closed, guest::StreamPayload{stream});
+    if (writer.consume_closed())
+      session_.send_fixed(FrameType::closed, guest::StreamPayload{stream});
   }
 
   void forward_input() {
@@ -162,7 +171,7 @@ class CommandSession {
     const ssize_t got = ::read(options_.input, piece.data(), std::min(piece.size(), room));
     if (got < 0 && (errno == EINTR || errno == EAGAIN)) return;
     const auto size = static_cast<std::size_t>(std::max<ssize_t>(got, 0));
-    link_.send(FrameType::input, {piece.data(), size});
+    session_.send(FrameType::input, {piece.data(), size});
     unanswered_ += size;
     if (size == 0) input_open_ = false;
   }
@@ -176,7 +185,8 @@ class CommandSession {
   }
 
   void send_signal(int number) {
-    link_.send_fixed(FrameType::signal, guest::NumberPayload{static_cast<std::uint32_t>(number)});
+    session_.send_fixed(FrameType::signal,
+                        guest::NumberPayload{static_cast<std::uint32_t>(number)});
   }
 
   [[nodiscard]] guest::WindowPayload current_window() const {
@@ -191,10 +201,11 @@ class CommandSession {
     const guest::WindowPayload now = current_window();
     if (now.rows == window_.rows && now.columns == window_.columns) return;
     window_ = now;
-    link_.send_fixed(FrameType::resize, now);
+    session_.send_fixed(FrameType::resize, now);
   }
 
   [[nodiscard]] Deadline next_deadline() const {
+    if (has_more_) return Clock::now();
     if (options_.window < 0) return deadline_;
     const auto look = Clock::now() + kWindowInterval;
     return deadline_ ? std::min(*deadline_, look) : look;
@@ -202,7 +213,7 @@ class CommandSession {
 
   // A command gets a signal, is then killed, and at last abandoned with its machine.
   void keep_time() {
-    if (link_.consume_stop()) return stop();
+    if (session_.consume_stop()) return stop();
     if (!deadline_ || Clock::now() < *deadline_) return;
     if (ended_) return finish();
     switch (stage_) {
@@ -249,8 +260,8 @@ class CommandSession {
     end_.signal = SIGKILL;
   }
 
-  GuestLink& link_;
-  const RunOptions& options_;
+  GuestSession& session_;
+  const CommandOptions& options_;
   const std::chrono::milliseconds kill_timeout_;
   NonBlockingWriter output_;
   NonBlockingWriter error_output_;
@@ -261,14 +272,15 @@ class CommandSession {
   Stage stage_ = Stage::running;
   Deadline deadline_;  ///< Of the stage.
   bool ended_ = false;
+  bool has_more_ = false;  ///< Frames that have arrived.
   CommandEnd end_;
 };
 
 }  // namespace
 
-CommandEnd run_command(GuestLink& link, const RunOptions& options,
+CommandEnd run_command(GuestSession& session, const CommandOptions& options,
                        std::chrono::milliseconds kill_timeout) {
-  return CommandSession(link, options, kill_timeout).run();
+  return CommandSession(session, options, kill_timeout).run();
 }
 
 }  // namespace pyro

@@ -39,7 +39,7 @@ std::optional<Error> StateSave::save(const LiveMachine& live, const StateKey& ke
   state_ = {.config = live.config,
             .memory = make_state_file(staging_, kMemoryName),
             .devices = make_state_file(staging_, kDevicesName)};
-  live.machine->save(state_.devices.get(), timeout);
+  live.guest->machine().save(state_.devices.get(), timeout);
   std::optional<Error> failure;
   try {
     copy_sparse(memory_.get(), state_.memory.get(), timeout.stop);
@@ -47,7 +47,7 @@ std::optional<Error> StateSave::save(const LiveMachine& live, const StateKey& ke
     if (error.code() == ErrorCode::interrupted) throw;
     failure = error;
   }
-  live.machine->go_on(timeout);
+  live.guest->machine().go_on(timeout);
   if (failure) return failure;
   const nlohmann::json conditions = state_conditions(key, state_.config);
   publisher_ = std::thread([this, conditions] {

@@ -32,7 +32,7 @@ class StateSave {
 
   /// Saves the machine while it stands still, lets it go on, and begins to publish. Returns why it
   /// was not saved, if it goes on all the same.
-  /// @throws Error, as Machine::save(), when it does not go on
+  /// @throws Error, as VirtualMachine::save(), when it does not go on
   [[nodiscard]] std::optional<Error> save(const LiveMachine& live, const StateKey& key,
                                           const ControlTimeout& timeout);
 

@@ -16,7 +16,7 @@
 
 #include "base/directories.h"
 #include "base/files.h"
-#include "vm/guest_link.h"
+#include "vm/guest_session.h"
 
 namespace pyro {
 namespace {
@@ -27,6 +27,7 @@ constexpr mode_t kPermissions = 0777;
 constexpr std::uint32_t kMaxNanoseconds = 999'999'999;
 constexpr std::uint64_t kMaxEntries = 4'000'000;
 constexpr std::uint64_t kMaxBytes = std::uint64_t{256} << 30;
+constexpr std::uint64_t kMaxFileSize = std::numeric_limits<std::int64_t>::max();
 
 [[noreturn]] void refuse(const std::string& what) {
   throw Error(ErrorCode::failed, "the guest sent " + what + ": nothing more is taken from it");
@@ -109,18 +110,29 @@ Fd open_beneath(int directory, const std::string& path, int flags) {
 }  // namespace
 
 ReceivedFile::ReceivedFile(Fd directory, std::string name, mode_t mode, std::string shown)
-    : shown_(shown), holes_(*this, std::numeric_limits<std::int64_t>::max()) {
+    : shown_(shown), holes_(*this, kMaxFileSize) {
   file_.emplace(std::move(directory), std::move(name), mode, std::move(shown));
 }
 
 ReceivedFile::ReceivedFile(Fd stream, std::string shown)
-    : shown_(std::move(shown)),
-      stream_(std::move(stream)),
-      holes_(*this, std::numeric_limits<std::int64_t>::max()) {}
+    : shown_(std::move(shown)), stream_(std::move(stream)), holes_(*this, kMaxFileSize) {}
 
 void ReceivedFile::write(std::string_view bytes) {
   if (stream_) return write_all(stream_.get(), bytes, shown_);
   holes_.feed(holes_.position(), std::as_bytes(std::span(bytes)), Lifetime::call);
+}
+
+void ReceivedFile::write_hole(std::uint64_t size) {
+  if (!stream_) {
+    if (size > kMaxFileSize - holes_.position()) refuse("a file of more than 8 EiB");
+    return holes_.feed(holes_.position() + size, {}, Lifetime::call);
+  }
+  constexpr std::array<char, 64 << 10> kZeros{};
+  for (std::uint64_t left = size; left > 0;) {
+    const auto piece = std::min<std::uint64_t>(left, kZeros.size());
+    write_all(stream_.get(), {kZeros.data(), piece}, shown_);
+    left -= piece;
+  }
 }
 
 void ReceivedFile::data(std::uint64_t offset, std::span<const std::byte> bytes, Lifetime) {
@@ -227,11 +239,22 @@ void TreeReceiver::make_link(const std::string& path, const std::string& target)
   }
 }
 
-void TreeReceiver::data(std::string_view bytes) {
+void TreeReceiver::require_file_for(std::uint64_t bytes) {
   if (!file_) refuse("data that belongs to no file");
-  bytes_ += bytes.size();
+  bytes_ += bytes;
   if (bytes_ > kMaxBytes) refuse("more than 256 GiB");
+}
+
+void TreeReceiver::data(std::string_view bytes) {
+  require_file_for(bytes.size());
   file_->write(bytes);
+}
+
+void TreeReceiver::hole(std::string_view payload) {
+  const std::uint64_t size = fixed_part<guest::HolePayload>(payload).size;
+  if (size > guest::kMaxHole) refuse_frame("it sent a hole that is too large");
+  require_file_for(0);
+  file_->write_hole(size);
 }
 
 void TreeReceiver::finish_file() {

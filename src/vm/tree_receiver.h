@@ -29,6 +29,8 @@ class ReceivedFile : private DataSink {
   ReceivedFile& operator=(const ReceivedFile&) = delete;
 
   void write(std::string_view bytes);
+  /// Zeros, at most kMaxHole.
+  void write_hole(std::uint64_t size);
 
   void commit(const timespec& modified);
 
@@ -57,6 +59,7 @@ class TreeReceiver {
   /// @throws Error(failed) for an invalid tree; Error(filesystem).
   void entry(std::string_view payload);
   void data(std::string_view bytes);
+  void hole(std::string_view payload);
   void finish();
 
  private:
@@ -77,6 +80,7 @@ class TreeReceiver {
   void make_file(const std::string& path, const guest::EntryPayload& entry);
   void make_link(const std::string& path, const std::string& target);
   static void remove_link_or_file(const Place& place);
+  void require_file_for(std::uint64_t bytes);
   void finish_file();
   void finish_directory(const OpenDirectory& directory);
   void leave_directories(const std::string& path);

@@ -332,6 +332,44 @@ TEST_F(TreeReceiverTest, WritesZerosAsHoles) {
   EXPECT_LE(status_of(to()).st_blocks * 512, 16 << 10);
 }
 
+TEST_F(TreeReceiverTest, KeepsHolesWithinAndAtTheEnd) {
+  TreeReceiver receiver(to().string(), "name", {});
+  receiver.entry(Sent{"", kFile}.payload());
+  receiver.hole(payload_bytes(guest::HolePayload{guest::kMaxHole}));
+  receiver.data("middle");
+  receiver.hole(payload_bytes(guest::HolePayload{3}));
+  receiver.finish();
+  const struct stat status = status_of(to());
+  EXPECT_EQ(status.st_size, static_cast<off_t>(guest::kMaxHole) + 9);
+  EXPECT_LE(status.st_blocks, 16);
+  const Fd file(::open(to().c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 9> end{};
+  EXPECT_EQ(::pread(file.get(), end.data(), end.size(), guest::kMaxHole), 9);
+  EXPECT_EQ(std::string_view(end.data(), end.size()), "middle\0\0\0"s);
+}
+
+TEST_F(TreeReceiverTest, RejectsHolesBeyondBounds) {
+  TreeReceiver without_file(to().string(), "name", {});
+  EXPECT_THROW(without_file.hole(payload_bytes(guest::HolePayload{1})), Error);
+  TreeReceiver receiver(to().string(), "name", {});
+  receiver.entry(Sent{"", kFile}.payload());
+  EXPECT_THROW(receiver.hole(payload_bytes(guest::HolePayload{guest::kMaxHole + 1})), Error);
+  EXPECT_THROW(receiver.hole("short"), Error);
+}
+
+TEST_F(TreeReceiverTest, WritesHoleIntoPipeAsZeros) {
+  ASSERT_EQ(::mkfifo(to().c_str(), 0600), 0);
+  const Fd reader(::open(to().c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  TreeReceiver receiver(to().string(), "name", {});
+  receiver.entry(Sent{"", kFile}.payload());
+  receiver.hole(payload_bytes(guest::HolePayload{3}));
+  receiver.data("x");
+  receiver.finish();
+  std::array<char, 8> got{};
+  EXPECT_EQ(::read(reader.get(), got.data(), got.size()), 4);
+  EXPECT_EQ(std::string_view(got.data(), 4), "\0\0\0x"s);
+}
+
 TEST_F(TreeReceiverTest, KeepsOldFileUntilNewOneIsComplete) {
   write_file(to(), "old");
   {

@@ -119,9 +119,9 @@ void attempt(std::string_view frames, const Function& function) {
     put = guest.say_what_fits(frames);
   }
   guest.end();
-  GuestLink link(guest, std::stop_token());
+  FakeHost host(guest, std::stop_token());
   try {
-    function(link);
+    function(host.session);
   } catch (const Error& error) {
     require(!error.message().empty(), "a refusal says why");
   }
@@ -132,30 +132,30 @@ void copy_tree_out(std::string_view frames) {
   place.empty();
   // Twice: links of the first copy must not redirect the second.
   for (int i = 0; i < 2; ++i) {
-    attempt(frames, [](GuestLink& link) {
-      copy_out(link, {"/in/guest", place.destination().string()}, [](std::string_view) {});
+    attempt(frames, [](GuestSession& session) {
+      copy_out(session, {"/in/guest", place.destination().string()}, [](std::string_view) {});
     });
     place.check();
   }
 }
 
 void copy_file_in(std::string_view frames) {
-  attempt(frames, [](GuestLink& link) {
-    static_cast<void>(copy_in(link, {"/etc/hostname", "/in/guest"}, [](std::string_view) {}));
+  attempt(frames, [](GuestSession& session) {
+    static_cast<void>(copy_in(session, {"/etc/hostname", "/in/guest"}, [](std::string_view) {}));
   });
 }
 
 void run(std::string_view frames) {
   static const Fd sink = open_at(AT_FDCWD, "/dev/null", O_WRONLY, 0, "/dev/null");
-  RunOptions options;
+  CommandOptions options;
   options.command = {"command"};
   options.output = options.error_output = sink.get();
-  attempt(frames, [&](GuestLink& link) { static_cast<void>(run_command(link, options)); });
+  attempt(frames, [&](GuestSession& session) { static_cast<void>(run_command(session, options)); });
 }
 
 void begin(std::string_view frames) {
-  attempt(frames, [](GuestLink& link) { handshake(link, "host", {}); });
-  attempt(frames, [](GuestLink& link) { static_cast<void>(wait_for_kernel(link, {})); });
+  attempt(frames, [](GuestSession& session) { handshake(session, "host", {}); });
+  attempt(frames, [](GuestSession& session) { static_cast<void>(wait_for_kernel(session, {})); });
 }
 
 }  // namespace

@@ -106,6 +106,10 @@ fs::path MachineHarness::shared_install() {
   return shared_cache() / "linux-x86_64/tool_1-1.0.0";
 }
 
+fs::path MachineHarness::shared_catalog() {
+  return shared_home() / ".config/pyro/catalog.d/test.json";
+}
+
 fs::path MachineHarness::shared_state() {
   return shared_cache() / "prepared/tool_1/1-192-none";
 }

@@ -42,6 +42,7 @@ class MachineHarness : public PyroHarness {
   /// Shared by all tests, which must not change it.
   static std::filesystem::path shared_cache();
   static std::filesystem::path shared_install();
+  static std::filesystem::path shared_catalog();
   static std::filesystem::path shared_state();
 
   /// From here on in cache(), with an install of its own: where links are possible its files are

@@ -128,11 +128,37 @@ TEST_F(RunCopyTest, SkipsPipesAndOutwardLinksWhenCopyingOut) {
 }
 
 TEST_F(RunCopyTest, ReportsFullGuestDisk) {
-  const FileDescriptor file(::open(path("huge").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  ASSERT_EQ(::ftruncate(file.get(), 200 << 20), 0);
+  testing::write_file(path("huge"), std::string(120 << 20, 'x'));
   const ProcessResult result = run_in_guest({"true"}, {"--copy-in", path("huge") + ":/huge"});
   EXPECT_EQ(result.exit_code, 125);
   EXPECT_THAT(result.err, HasSubstr("No space left on device"));
+}
+
+// Larger than the guest's memory, and than the time for so many zeros.
+TEST_F(RunCopyTest, HolesStayHolesBothWays) {
+  constexpr off_t kGap = off_t{3} << 30;
+  {
+    const FileDescriptor file(::open(path("sparse").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    ASSERT_EQ(::pwrite(file.get(), "middle", 6, kGap), 6);
+    ASSERT_EQ(::ftruncate(file.get(), 2 * kGap + 5), 0);
+  }
+  const ProcessResult result = run_script(
+      "stat -c %s /sparse; dd if=/sparse bs=1M skip=3072 count=1 2>/dev/null | head -c 6; echo end "
+      ">> /sparse",
+      {"--copy-in", path("sparse") + ":/sparse", "--copy-out", "/sparse:" + path("back")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, std::to_string(2 * kGap + 5) + "\nmiddle");
+  struct stat status {};
+  ASSERT_EQ(::stat(path("back").c_str(), &status), 0);
+  EXPECT_EQ(status.st_size, 2 * kGap + 9);
+  EXPECT_LT(status.st_blocks * 512, 1 << 20);
+  const FileDescriptor back(::open(path("back").c_str(), O_RDONLY | O_CLOEXEC));
+  std::array<char, 6> middle{};
+  ASSERT_EQ(::pread(back.get(), middle.data(), middle.size(), kGap), 6);
+  EXPECT_EQ(std::string_view(middle.data(), middle.size()), "middle");
+  std::array<char, 6> end{};
+  ASSERT_EQ(::pread(back.get(), end.data(), end.size(), 2 * kGap + 3), 6);
+  EXPECT_EQ(std::string_view(end.data(), end.size()), std::string_view("\0\0end\n", 6));
 }
 
 // --- as cp -r ---

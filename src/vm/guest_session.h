@@ -1,5 +1,4 @@
-// The host's end of the channel to a guest (guest/protocol.h). Everything from a guest is
-// untrusted.
+// Sessions with a guest (guest/protocol.h): each is one request, and one is about the machine.
 #pragma once
 
 #include <poll.h>
@@ -16,10 +15,9 @@
 #include <string_view>
 #include <vector>
 
-#include "base/files.h"
 #include "guest/protocol.h"
 #include "vm/deadline.h"
-#include "vm/monitor.h"
+#include "vm/guest_connection.h"
 
 namespace pyro {
 
@@ -28,14 +26,19 @@ struct GuestFrame {
   std::string_view payload;  ///< Valid until the next wait.
 };
 
-/// The message of a MachineLost after a deadline.
-inline constexpr const char* kNoSign = "the guest gave no sign in time";
-
-class GuestLink {
+/// One session of a connection: frames, sent and received by the thread that has it.
+class GuestSession {
  public:
   static constexpr std::size_t kMaxOthers = 4;
 
-  GuestLink(Machine& machine, const std::stop_token& stop);
+  /// A new one for a request, which the guest ends when this is destroyed.
+  GuestSession(GuestConnection& connection, const std::stop_token& stop);
+  /// That of the machine.
+  struct Control {};
+  GuestSession(GuestConnection& connection, const std::stop_token& stop, Control);
+  ~GuestSession();
+  GuestSession(const GuestSession&) = delete;
+  GuestSession& operator=(const GuestSession&) = delete;
 
   void send(guest::FrameType type, std::string_view payload = {});
 
@@ -47,10 +50,12 @@ class GuestLink {
     send(type, payload);
   }
 
+  /// Bytes that go with the next send_all(), wait() or next().
+  [[nodiscard]] std::size_t collected() const noexcept { return out_.size(); }
   /// Bytes that are not sent yet.
-  [[nodiscard]] std::size_t unsent() const noexcept { return out_.size() - sent_; }
-  /// Waits until few bytes are unsent.
-  /// @throws Error(interrupted); MachineLost after the timeout
+  [[nodiscard]] std::size_t unsent() const;
+  /// Waits until few bytes are unsent, or there is a frame.
+  /// @throws Error(interrupted); MachineLost after the timeout; as try_next()
   void send_all(const Timeout& timeout);
 
   /// The next frame, if it has arrived.
@@ -74,42 +79,37 @@ class GuestLink {
   }
 
  private:
+  GuestSession(GuestConnection& connection, const std::stop_token& stop,
+               std::shared_ptr<SessionQueues> queues);
   void flush();
   bool wait_flushed(std::span<pollfd> others, Deadline deadline);
-  [[nodiscard]] std::size_t untaken() const noexcept { return received_ - taken_; }
-  void receive();
-  [[noreturn]] void lost(const std::string& what);
+  void grant(std::size_t bytes);
+  void note_end();
+  [[nodiscard]] bool has_frame();
 
-  Machine& machine_;
+  GuestConnection& connection_;
+  const std::shared_ptr<SessionQueues> queues_;
   std::stop_token stop_;
-  Fd wake_up_;
   std::stop_callback<std::function<void()>> on_stop_;
   std::string out_;
-  std::size_t sent_ = 0;
-  std::unique_ptr<char[]> in_;
-  std::size_t received_ = 0;  ///< Bytes in `in_`.
-  std::size_t taken_ = 0;     ///< Bytes at its start that were consumed.
-  bool ended_ = false;
+  std::string in_;
+  std::size_t taken_ = 0;      ///< Bytes of `in_` that were consumed.
+  std::size_t to_grant_ = 0;   ///< Bytes of the window that were consumed.
+  bool is_requested_ = false;  ///< The guest has something to do for it.
+  bool has_ended_ = false;     ///< The guest takes no more frames for it.
 };
-
-/// Reports a violation of the protocol.
-/// @throws Error(failed)
-[[noreturn]] void refuse_frame(std::string_view what = {});
 
 /// For texts that the guest uses as C strings.
 /// @throws Error(usage) for a text with a zero byte
 void require_no_zero_byte(std::string_view text);
 
-/// A path or a text of the guest for messages: of a long one the beginning and the end.
-[[nodiscard]] std::string shortened(std::string_view text);
-
 /// Waits until a kernel has booted. Returns whether its machine can be saved as a kernel state.
-/// @throws Error(failed) for another version of the protocol; as GuestLink::next()
-[[nodiscard]] bool wait_for_kernel(GuestLink& link, Deadline deadline);
+/// @throws Error(failed) for another version of the protocol; as GuestSession::next()
+[[nodiscard]] bool wait_for_kernel(GuestSession& link, Deadline deadline);
 
 /// Starts a session: sets the clock, random numbers and host name of the guest.
-/// @throws Error(failed) for another version of the protocol; as GuestLink::next()
-void handshake(GuestLink& link, std::string_view host_name, Deadline deadline);
+/// @throws Error(failed) for another version of the protocol; as GuestSession::next()
+void handshake(GuestSession& link, std::string_view host_name, Deadline deadline);
 
 /// The fixed part of a payload; the rest stays in `payload`.
 /// @throws Error(failed) when it is shorter

@@ -1,0 +1,226 @@
+// Machines that a program holds: several commands and copies at the same time.
+#include "pyro/machine.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <future>
+#include <memory>
+#include <thread>
+
+#include "pyro/environment_store.h"
+#include "scenarios/machine_harness.h"
+#include "support/file_descriptor.h"
+#include "support/hash.h"
+
+namespace pyro::testing {
+namespace {
+
+using ::testing::Ge;
+using ::testing::HasSubstr;
+using namespace std::chrono_literals;
+
+/// A file without a name.
+class Memory {
+ public:
+  explicit Memory(std::string_view content = {}) : file_(::memfd_create("test", MFD_CLOEXEC)) {
+    EXPECT_EQ(::pwrite(file_.get(), content.data(), content.size(), 0),
+              static_cast<ssize_t>(content.size()));
+  }
+
+  [[nodiscard]] int descriptor() const { return file_.get(); }
+  [[nodiscard]] std::string content() const {
+    std::string bytes(static_cast<std::size_t>(::lseek(file_.get(), 0, SEEK_END)), '\0');
+    EXPECT_EQ(::pread(file_.get(), bytes.data(), bytes.size(), 0),
+              static_cast<ssize_t>(bytes.size()));
+    return bytes;
+  }
+
+ private:
+  FileDescriptor file_;
+};
+
+class SessionsTest : public MachineHarness {
+ protected:
+  SessionsTest() { std::signal(SIGPIPE, SIG_IGN); }
+
+  void SetUp() override {
+    MachineHarness::SetUp();
+    if (!IsSkipped()) machine_ = start();
+  }
+
+  static std::unique_ptr<Machine> start() {
+    StoreOptions options;
+    options.cache_dir = shared_cache();
+    const std::array files{shared_catalog()};
+    options.catalog = Catalog::load(files);
+    EnvironmentStore store(options);
+    MachineOptions machine{.memory_mib = 192, .monitor = find_monitor(), .kvm = KvmUse::never};
+    return std::make_unique<Machine>(store, "tool:1", machine);
+  }
+
+  static CommandOptions script(const std::string& text) {
+    CommandOptions options;
+    options.command = {"sh", "-c", text};
+    options.output = options.error_output = null();
+    options.timeout = 200s;
+    return options;
+  }
+  static int null() {
+    static const FileDescriptor file(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    return file.get();
+  }
+
+  std::string output_of(const std::string& text) const {
+    const Memory output;
+    CommandOptions options = script(text);
+    options.output = output.descriptor();
+    machine_->run(options);
+    return output.content();
+  }
+
+  std::unique_ptr<Machine> machine_;
+};
+
+TEST_F(SessionsTest, MachineStartsWarmAndRunsOneCommandAfterTheOther) {
+  EXPECT_EQ(machine_->info().start, MachineStart::prepared_state);
+  EXPECT_EQ(machine_->info().environment, "tool:1");
+  EXPECT_EQ(output_of("echo one > /tmp/file; cat /tmp/file"), "one\n");
+  EXPECT_EQ(output_of("cat /tmp/file"), "one\n");
+  EXPECT_EQ(machine_->run(script("exit 3")).exit_code, 3);
+  EXPECT_EQ(machine_->run(script("kill -9 $$")).signal, SIGKILL);
+}
+
+TEST_F(SessionsTest, StreamsOfCommandsAtTheSameTimeStayApart) {
+  constexpr int kCommands = 4;
+  std::vector<std::string> bytes;
+  std::vector<std::unique_ptr<Memory>> inputs, outputs;
+  std::vector<RunningCommand> running;
+  for (int i = 0; i < kCommands; ++i) {
+    bytes.push_back(noise(1 << 20, static_cast<std::uint64_t>(i)));
+    inputs.push_back(std::make_unique<Memory>(bytes.back()));
+    outputs.push_back(std::make_unique<Memory>());
+    CommandOptions options = script("cat");
+    options.input = inputs.back()->descriptor();
+    options.output = outputs.back()->descriptor();
+    running.push_back(machine_->spawn(options));
+  }
+  for (int i = 0; i < kCommands; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    EXPECT_EQ(running[at].wait().exit_code, 0);
+    EXPECT_TRUE(outputs[at]->content() == bytes[at]) << i;
+  }
+}
+
+TEST_F(SessionsTest, OutputThatNobodyReadsStopsNoOtherCommand) {
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  const FileDescriptor reader(ends[0]);
+  FileDescriptor writer(ends[1]);
+  CommandOptions flood = script("yes");
+  flood.output = writer.get();
+  flood.timeout.reset();
+  RunningCommand running = machine_->spawn(flood);
+  EXPECT_EQ(output_of("seq 100000 | tail -n 1"), "100000\n");
+  running.signal(SIGTERM);
+  std::string rest(1 << 16, '\0');
+  writer = FileDescriptor();
+  std::future<CommandReport> end = std::async([&] { return running.wait(); });
+  while (end.wait_for(0s) != std::future_status::ready) {
+    static_cast<void>(!::read(reader.get(), rest.data(), rest.size()));
+  }
+  EXPECT_EQ(end.get().signal, SIGTERM);
+}
+
+TEST_F(SessionsTest, CommandEndsBeforeProcessesThatItLeft) {
+  EXPECT_EQ(output_of("sleep 1000 & echo started"), "started\n");
+  EXPECT_EQ(output_of("ps | grep -c '[s]leep 1000'"), "1\n");
+  CommandOptions last = script("true");
+  last.ends_all_processes = true;
+  EXPECT_EQ(machine_->run(last).exit_code, 0);
+  EXPECT_EQ(output_of("ps | grep -c '[s]leep 1000'"), "0\n");
+}
+
+TEST_F(SessionsTest, TimeoutAndStopEndTheirCommandOnly) {
+  std::stop_source stop;
+  CommandOptions stopped = script("sleep 1000");
+  stopped.stop = stop.get_token();
+  CommandOptions late = script("sleep 1000");
+  late.timeout = 300ms;
+  const Memory input("still here\n"), output;
+  RunningCommand first = machine_->spawn(stopped);
+  RunningCommand second = machine_->spawn(late);
+  EXPECT_TRUE(second.wait().timed_out);
+  stop.request_stop();
+  const CommandReport end = first.wait();
+  EXPECT_TRUE(end.interrupted);
+  EXPECT_EQ(end.signal, SIGINT);
+  EXPECT_EQ(output_of("echo on"), "on\n");
+}
+
+TEST_F(SessionsTest, ForgottenCommandIsKilled) {
+  { const RunningCommand forgotten = machine_->spawn(script("trap '' INT TERM; sleep 1000")); }
+  EXPECT_EQ(output_of("ps | grep -c '[s]leep 1000'"), "0\n");
+}
+
+TEST_F(SessionsTest, CopiesGoOnBesideCommands) {
+  RunningCommand busy = machine_->spawn(script("seq 1000000 > /dev/null"));
+  const std::string bytes = noise(2 << 20, 9);
+  write_file(dir_ / "in", bytes);
+  EXPECT_EQ(machine_->copy_in({(dir_ / "in").string(), "/work/in"}), 0u);
+  std::thread other([&] { machine_->copy_out({"/work/in", (dir_ / "other").string()}); });
+  machine_->copy_out({"/work/in", (dir_ / "out").string()});
+  other.join();
+  EXPECT_TRUE(read_file(dir_ / "out") == bytes);
+  EXPECT_TRUE(read_file(dir_ / "other") == bytes);
+  EXPECT_EQ(busy.wait().exit_code, 0);
+}
+
+TEST_F(SessionsTest, FailedCopyLeavesMachineUsable) {
+  EXPECT_THAT(
+      [&] {
+        machine_->copy_out({"/nowhere", (dir_ / "x").string()});
+      },
+      ::testing::ThrowsMessage<Error>(HasSubstr("No such file")));
+  EXPECT_THAT(
+      [&] {
+        machine_->copy_in({(dir_ / "nothing").string(), "/x"});
+      },
+      ::testing::ThrowsMessage<Error>(HasSubstr("No such file")));
+  EXPECT_EQ(machine_->run(script("exit 5")).exit_code, 5);
+}
+
+TEST_F(SessionsTest, StopFailsWhatGoesOn) {
+  RunningCommand running = machine_->spawn(script("sleep 1000"));
+  machine_->stop();
+  EXPECT_THAT([&] { running.wait(); },
+              ::testing::ThrowsMessage<Error>(HasSubstr("the machine was stopped")));
+  EXPECT_THROW(machine_->run(script("true")), Error);
+}
+
+// Each of the calls may be made on a thread that ends before the machine.
+TEST_F(SessionsTest, MachineOutlivesThreadThatStartedIt) {
+  std::thread([&] { machine_ = start(); }).join();
+  EXPECT_EQ(output_of("echo alive"), "alive\n");
+}
+
+TEST_F(SessionsTest, ManyCommandsLeaveNothingInGuest) {
+  const auto used = [&] { return std::stoul(output_of("ls /proc/1/fd | wc -l")); };
+  const auto memory = [&] {
+    return std::stoul(output_of("sed -n 's/^VmData:[^0-9]*\\([0-9]*\\) kB/\\1/p' /proc/1/status"));
+  };
+  EXPECT_EQ(machine_->run(script("true")).exit_code, 0);
+  const unsigned long descriptors = used();
+  const unsigned long kib = memory();
+  for (int i = 0; i < 300; ++i) ASSERT_EQ(machine_->run(script("true")).exit_code, 0);
+  EXPECT_EQ(used(), descriptors);
+  EXPECT_EQ(memory(), kib);
+}
+
+}  // namespace
+}  // namespace pyro::testing
