@@ -1,8 +1,9 @@
-/* The C API of pyro, for C and for bindings: the store of environments, JSON in and JSON out.
+/* The C API of pyro, for C and for bindings: the store of environments, and machines that run them.
+ * JSON in and JSON out.
  *
- * The documents are those that the executable prints with --json; docs/schemas describes them.
- * Later versions may add fields. Machines are run by the executable (`pyro run --json`). In C++ use
- * pyro/environment_store.h, which needs no JSON.
+ * The documents of the store are those that the executable prints with --json; docs/schemas
+ * describes them. Later versions may add fields. In C++ use pyro/environment_store.h and
+ * pyro/machine.h, which need no JSON.
  *
  * A document is one line of UTF-8 with a newline and a terminating zero byte. The caller owns the
  * documents that functions return as `char*`, and releases them with pyro_free(). A function that
@@ -21,6 +22,8 @@
  */
 #ifndef PYRO_PYRO_H
 #define PYRO_PYRO_H
+
+#include <stddef.h>
 
 #if defined(__GNUC__)
 #define PYRO_API __attribute__((visibility("default")))
@@ -159,6 +162,87 @@ PYRO_API char* pyro_store_verify(const pyro_store* store, const char* name,
  * The document lists the installs that could not be removed. Fails with: filesystem, usage, failed.
  */
 PYRO_API char* pyro_store_prune(const pyro_store* store, const char* options, char** error);
+
+/* A virtual machine that runs an environment. Any number of threads may run commands and copies in
+ * one machine at the same time. Changes in the guest are lost. A machine ends with its process. */
+typedef struct pyro_machine pyro_machine;
+
+/* Starts a machine, from the best state there is; installs the environment if needed. `options`: a
+ * JSON object, or NULL for none:
+ *
+ *   cpus           1 by default
+ *   memory_mib     512 by default, for container images 2048
+ *   network        "none" (default) or "user"
+ *   kvm            "never" or "required"; by default it is used where it works
+ *   monitor        the path of qemu-system-x86_64; by default that of PYRO_QEMU or PATH
+ *   base           the environment whose kernel a container image boots
+ *   boot_timeout   60 seconds by default
+ *   cold           true: boot even if there is a state to go on from
+ *   saves_states   false: leave no states in the cache
+ *
+ * PYRO_QEMU, PYRO_KVM and PYRO_PREPARE are those of the variables of the store. `operation` is not
+ * used after the call. Fails with: any code. */
+PYRO_API pyro_machine* pyro_machine_start(const pyro_store* store, const char* name,
+                                          const char* options, pyro_operation* operation,
+                                          char** error);
+
+/* {"name", "version", "started" ("cold", "kernel" or "warm"), "accelerator" ("kvm" or "tcg"),
+ *  "cpus", "memory_mib", "ready_seconds"} */
+PYRO_API char* pyro_machine_describe(pyro_machine* machine, char** error);
+
+/* Takes output of a command: `stream` is 1 for standard output and 2 for standard error. `bytes` is
+ * valid until the function returns. It is called on the thread that called pyro_machine_run(), and
+ * the command waits for it. It must not throw, and no longjmp() may leave it. */
+typedef void (*pyro_output)(void* context, int stream, const char* bytes, size_t size);
+
+/* The streams of a command. */
+typedef struct pyro_streams {
+  int input;          /* a descriptor, read for standard input and not closed; -1: empty */
+  pyro_output output; /* NULL: output is dropped */
+  void* context;      /* the first argument of `output` */
+} pyro_streams;
+
+/* Runs a command to its end. `command`: a JSON object:
+ *
+ *   command              [word]: the program and its arguments; of a container image they may be
+ *                        left out: then its own are run
+ *   variables            ["NAME=value"]
+ *   directory, user      as -w and -u of `pyro run`
+ *   entrypoint           true: put the image's entrypoint in front of the command
+ *   terminal             true: its streams are a terminal
+ *   timeout              a duration, after which it gets SIGTERM
+ *   stop_timeout         from that signal to SIGKILL; 10 by default
+ *   output_limit         bytes of each output that are passed on
+ *   ends_all_processes   true: kill all other processes of the machine when it ends
+ *
+ *   {"exit_code", "signal" (or null), "timed_out", "interrupted", "refusal" (or null), "seconds"}
+ *
+ * `streams` may be NULL. A command that fails is no failure, nor is one that cannot be started:
+ * "refusal" says why. pyro_operation_stop() sends SIGINT to the command, and the report is returned
+ * as usual; its progress callback is not called. Fails with: usage, failed (the machine ended),
+ * filesystem. */
+PYRO_API char* pyro_machine_run(pyro_machine* machine, const char* command,
+                                const pyro_streams* streams, pyro_operation* operation,
+                                char** error);
+
+/* Copies a file or tree from the host to the guest, or back, with the rules of cp -r. What cannot be
+ * copied is named in warnings of `operation`. `options`: a JSON object, or NULL for none:
+ *
+ *   timeout   a duration for the whole copy
+ *
+ * copy_in returns {"left_out": the number of files that could not be read}, copy_out an empty
+ * object. Fails with: usage, failed, filesystem, interrupted. */
+PYRO_API char* pyro_machine_copy_in(pyro_machine* machine, const char* from, const char* to,
+                                    const char* options, pyro_operation* operation, char** error);
+PYRO_API char* pyro_machine_copy_out(pyro_machine* machine, const char* from, const char* to,
+                                     const char* options, pyro_operation* operation, char** error);
+
+/* Kills the machine; what goes on in it fails with "failed". From any thread. NULL is allowed. */
+PYRO_API void pyro_machine_stop(pyro_machine* machine);
+
+/* Stops and releases a machine, which must not be used afterwards, nor be in use by another thread.
+ * NULL is allowed. */
+PYRO_API void pyro_machine_free(pyro_machine* machine);
 
 #ifdef __cplusplus
 }

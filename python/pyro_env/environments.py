@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import NotFoundError, UsageError
-from .library import Store, beside_this_module
+from .library import Machine, Store, beside_this_module
 
 CATALOG_VERSION = "4.5.0"
 DEFAULT_ENVIRONMENT_VERSION = "1.0.0"
@@ -174,6 +174,11 @@ class EnvironmentStore:
         if changes != opened[0]:
             opened = self._opened = changes, _open(self._options, changes)
         return opened
+
+    def _start_machine(
+        self, name: str, options: Mapping[str, object], progress: Progress | None
+    ) -> Machine:
+        return self._store_with(name).start_machine(name, options, progress or self._progress)
 
     def _store_with(self, name: str) -> Store:
         """The store; raises ``NotFoundError`` if the program removed the environment from ``CATALOG``."""

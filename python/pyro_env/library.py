@@ -22,7 +22,15 @@ Document = Any
 Progress = Callable[[dict[str, Any]], None]
 
 _PROGRESS = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_char_p)
+_OUTPUT = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_char), ctypes.c_size_t
+)
 _ERROR = ctypes.POINTER(ctypes.c_void_p)
+
+
+class _Streams(ctypes.Structure):
+    _fields_ = [("input", ctypes.c_int), ("output", _OUTPUT), ("context", ctypes.c_void_p)]
+
 
 # Documents are c_void_p: a c_char_p would be copied, and the original lost to pyro_free().
 _FUNCTIONS = {
@@ -52,6 +60,31 @@ _FUNCTIONS = {
         [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, _ERROR],
     ),
     "pyro_store_prune": (ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_char_p, _ERROR]),
+    "pyro_machine_start": (
+        ctypes.c_void_p,
+        [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p, _ERROR],
+    ),
+    "pyro_machine_describe": (ctypes.c_void_p, [ctypes.c_void_p, _ERROR]),
+    "pyro_machine_run": (
+        ctypes.c_void_p,
+        [
+            ctypes.c_void_p,
+            ctypes.c_char_p,
+            ctypes.POINTER(_Streams),
+            ctypes.c_void_p,
+            _ERROR,
+        ],
+    ),
+    "pyro_machine_copy_in": (
+        ctypes.c_void_p,
+        [ctypes.c_void_p] + 3 * [ctypes.c_char_p] + [ctypes.c_void_p, _ERROR],
+    ),
+    "pyro_machine_copy_out": (
+        ctypes.c_void_p,
+        [ctypes.c_void_p] + 3 * [ctypes.c_char_p] + [ctypes.c_void_p, _ERROR],
+    ),
+    "pyro_machine_stop": (None, [ctypes.c_void_p]),
+    "pyro_machine_free": (None, [ctypes.c_void_p]),
 }
 
 
@@ -168,30 +201,120 @@ class Store:
     def prune(self, options: Mapping[str, object]) -> Document:
         return _take(_call("pyro_store_prune", self._handle, _options(options)))
 
+    def start_machine(
+        self, name: str, options: Mapping[str, object], progress: Progress | None
+    ) -> Machine:
+        def start(operation: Operation) -> int:
+            return _call(
+                "pyro_machine_start", self._handle, _text(name), _options(options), operation.handle
+            )
+
+        return Machine(_watch(progress, start, lose=_load().pyro_machine_free))
+
     def _operate(self, name: str, progress: Progress | None, *arguments: object) -> Document:
-        """Runs the call in a thread of its own: while the main thread is in C, Python handles no
-        signal, so Ctrl-C would have no effect."""
-        operation = Operation(progress)
-        results: list[Document] = []
+        # Read on that thread: an interrupt of the waiting thread would lose the document.
+        def call(operation: Operation) -> Document:
+            return _take(_call(name, self._handle, *arguments, operation.handle))
+
+        return _watch(progress, call)
+
+
+class Machine:
+    """A ``pyro_machine``, for any number of threads."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._free = weakref.finalize(self, _load().pyro_machine_free, handle)
+
+    def describe(self) -> Document:
+        return _take(_call("pyro_machine_describe", self._handle))
+
+    def run(
+        self,
+        command: Mapping[str, object],
+        input: int,
+        output: Callable[[int, bytes], None],
+    ) -> Document:
         failures: list[BaseException] = []
-        done = threading.Event()  # after Ctrl-C, join() would treat the thread as ended
 
-        def work() -> None:
-            try:
-                # Read on this thread: an interrupt of the waiting thread would lose the document.
-                results.append(_take(_call(name, self._handle, *arguments, operation.handle)))
-            except BaseException as exception:  # noqa: BLE001
-                failures.append(exception)
-            done.set()
+        def call(operation: Operation) -> Document:
+            def hear(_context: object, stream: int, data: Any, size: int) -> None:
+                try:
+                    if not failures:
+                        output(stream, ctypes.string_at(data, size))
+                except BaseException as exception:  # noqa: BLE001
+                    failures.append(exception)
+                    operation.stop()
 
-        threading.Thread(target=work, name=name).start()
+            streams = _Streams(input, _OUTPUT(hear), None)
+            return _take(
+                _call(
+                    "pyro_machine_run",
+                    self._handle,
+                    _options(command),
+                    ctypes.byref(streams),
+                    operation.handle,
+                )
+            )
+
+        report = _watch(None, call)
+        if failures:
+            raise failures[0]
+        return report
+
+    def copy(
+        self, direction: str, source: bytes, target: bytes, options: Mapping[str, object],
+        progress: Progress | None,
+    ) -> Document:
+        def call(operation: Operation) -> Document:
+            return _take(
+                _call(
+                    f"pyro_machine_copy_{direction}",
+                    self._handle,
+                    source,
+                    target,
+                    _options(options),
+                    operation.handle,
+                )
+            )
+
+        return _watch(progress, call)
+
+    def stop(self) -> None:
+        _load().pyro_machine_stop(self._handle)
+
+
+def _watch(
+    progress: Progress | None,
+    call: Callable[[Operation], Any],
+    lose: Callable[[Any], None] = lambda result: None,
+) -> Any:
+    """Makes the call in a thread of its own: while the main thread is in C, Python handles no signal,
+    so Ctrl-C would have no effect. ``lose`` releases the result of a call that was interrupted."""
+    operation = Operation(progress)
+    results: list[Any] = []
+    failures: list[BaseException] = []
+    done = threading.Event()  # after Ctrl-C, join() would treat the thread as ended
+
+    def work() -> None:
         try:
-            done.wait()
-        except BaseException:
-            operation.stop()
-            done.wait()
-            raise
-        for failure in (operation.failure, *failures):
-            if failure is not None:
-                raise failure
-        return results[0]
+            results.append(call(operation))
+        except BaseException as exception:  # noqa: BLE001
+            failures.append(exception)
+        done.set()
+
+    threading.Thread(target=work, name="pyro").start()
+    try:
+        done.wait()
+    except BaseException:
+        operation.stop()
+        done.wait()
+        for result in results:
+            lose(result)
+        raise
+    for failure in (operation.failure, *failures):
+        if failure is not None:
+            for result in results:
+                lose(result)
+            raise failure
+    return results[0]

@@ -60,6 +60,14 @@ class Fields {
     target = value.get<int>();
   }
 
+  static void assign(const char* name, const json& value, unsigned& target) {
+    constexpr std::uint64_t kMax = kMaxMemoryMib;  // the largest of them
+    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMax) {
+      refuse(name, "a number in its bounds");
+    }
+    target = value.get<unsigned>();
+  }
+
   static void assign(const char* name, const json& value, std::uint64_t& target) {
     // A file's size is signed.
     constexpr auto kMax = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
@@ -184,6 +192,56 @@ PruneOptions parse_prune_options(std::string_view text) {
   fields.read("keep_storage", prune.keep_storage);
   fields.refuse_rest();
   return prune;
+}
+
+MachineChoice parse_machine_options(std::string_view text, const MachineOptions& defaults) {
+  Fields fields(text);
+  MachineChoice choice{.machine = defaults};
+  MachineOptions& machine = choice.machine;
+  std::string network = "none";
+  std::optional<std::string> kvm;
+  fields.read("cpus", machine.cpus);
+  fields.read("memory_mib", machine.memory_mib);
+  fields.read("network", network);
+  fields.read("kvm", kvm);
+  fields.read("monitor", machine.monitor);
+  fields.read("base", machine.base);
+  fields.read("boot_timeout", machine.boot_timeout);
+  fields.read("saves_states", machine.saves_states);
+  fields.read("cold", choice.cold);
+  fields.refuse_rest();
+  if (network != "none" && network != "user") Fields::refuse("network", "one of: none, user");
+  if (network == "user") machine.network = GuestNetwork::user;
+  if (kvm && *kvm != "never" && *kvm != "required") {
+    Fields::refuse("kvm", "one of: never, required");
+  }
+  if (kvm) machine.kvm = *kvm == "never" ? KvmUse::never : KvmUse::required;
+  return choice;
+}
+
+CommandOptions parse_command_options(std::string_view text) {
+  Fields fields(text);
+  CommandOptions command;
+  fields.read("command", command.command);
+  fields.read("entrypoint", command.entrypoint);
+  fields.read("variables", command.variables);
+  fields.read("directory", command.directory);
+  fields.read("user", command.user);
+  fields.read("terminal", command.terminal);
+  fields.read("timeout", command.timeout);
+  fields.read("stop_timeout", command.stop_timeout);
+  fields.read("output_limit", command.output_limit);
+  fields.read("ends_all_processes", command.ends_all_processes);
+  fields.refuse_rest();
+  return command;
+}
+
+CopyOptions parse_copy_options(std::string_view text) {
+  Fields fields(text);
+  CopyOptions copy;
+  fields.read("timeout", copy.timeout);
+  fields.refuse_rest();
+  return copy;
 }
 
 }  // namespace pyro::capi

@@ -5,6 +5,7 @@
 
 #include "front/settings.h"
 #include "pyro/environment_store.h"
+#include "pyro/machine.h"
 
 namespace pyro::capi {
 
@@ -17,5 +18,20 @@ namespace pyro::capi {
 [[nodiscard]] PullMode parse_pull_options(std::string_view text);
 
 [[nodiscard]] PruneOptions parse_prune_options(std::string_view text);
+
+struct MachineChoice {
+  MachineOptions machine;
+  bool cold = false;
+};
+
+/// `defaults` come from the variables.
+[[nodiscard]] MachineChoice parse_machine_options(std::string_view text,
+                                                  const MachineOptions& defaults);
+
+/// Streams and stop token are left to the caller.
+[[nodiscard]] CommandOptions parse_command_options(std::string_view text);
+
+/// The options of a copy, which are its timeout.
+[[nodiscard]] CopyOptions parse_copy_options(std::string_view text);
 
 }  // namespace pyro::capi

@@ -46,6 +46,10 @@ Json kernel_or_null(const InstalledEnvironment& installed) {
   return installed.kernel_image.empty() ? Json() : Json(installed.kernel_image.string());
 }
 
+double seconds_of(std::chrono::microseconds time) {
+  return std::chrono::duration<double>(time).count();
+}
+
 }  // namespace
 
 Json or_null(const std::optional<bool>& value) {
@@ -162,6 +166,25 @@ Json export_payload(const std::string& file, const ExportReport& report) {
                             {"verified", exported.verified}});
   }
   return {{"file", file}, {"bytes", report.bytes}, {"environments", std::move(environments)}};
+}
+
+Json machine_payload(const MachineInfo& machine) {
+  return {{"name", machine.environment},
+          {"version", machine.version},
+          {"started", to_string(machine.start)},
+          {"accelerator", to_string(machine.accelerator)},
+          {"cpus", machine.cpus},
+          {"memory_mib", machine.memory_mib},
+          {"ready_seconds", seconds_of(machine.ready_after)}};
+}
+
+Json command_payload(const CommandReport& report) {
+  return {{"exit_code", report.exit_code},
+          {"signal", report.signal != 0 ? Json(report.signal) : Json(nullptr)},
+          {"timed_out", report.timed_out},
+          {"interrupted", report.interrupted},
+          {"refusal", report.refusal.empty() ? Json(nullptr) : Json(report.refusal)},
+          {"seconds", seconds_of(report.command_time)}};
 }
 
 Json updates_payload(const std::vector<UpdateStatus>& updates) {

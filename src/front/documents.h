@@ -18,6 +18,7 @@
 #include "pyro/environment_store.h"
 #include "pyro/error.h"
 #include "pyro/image_layout.h"
+#include "pyro/machine.h"
 #include "pyro/progress.h"
 
 namespace pyro {
@@ -43,6 +44,9 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json prune_payload(const PruneReport& report);
 /// `file` is the file that was written, as the user named it.
 [[nodiscard]] Json export_payload(const std::string& file, const ExportReport& report);
+
+[[nodiscard]] Json machine_payload(const MachineInfo& machine);
+[[nodiscard]] Json command_payload(const CommandReport& report);
 
 /// list_payload() of the installs, with "newest_digest", "newer_available" and "error".
 [[nodiscard]] Json updates_payload(const std::vector<UpdateStatus>& updates);

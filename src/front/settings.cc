@@ -278,6 +278,22 @@ NetworkOptions network_options(const SettingOverrides& options, const Variables&
   return network;
 }
 
+/// A mistyped value must not count as "off", nor as "require".
+KvmUse kvm_use(const Variables& variables) {
+  const std::string text = variables("PYRO_KVM").value_or("");
+  if (text.empty()) return KvmUse::where_it_works;
+  if (text == "off") return KvmUse::never;
+  if (text == "require") return KvmUse::required;
+  throw Error(ErrorCode::usage, "PYRO_KVM is 'off', 'require' or not set, but not '" + text + "'");
+}
+
+bool saves_states(const Variables& variables) {
+  const std::string text = variables("PYRO_PREPARE").value_or("");
+  if (text.empty()) return true;
+  if (text == "never") return false;
+  throw Error(ErrorCode::usage, "PYRO_PREPARE is 'never' or not set, but not '" + text + "'");
+}
+
 }  // namespace
 
 StoreOptions StoreOptions::from_environment() {
@@ -309,6 +325,12 @@ StoreOptions store_options(const SettingOverrides& options, const Variables& var
   store.base = variables("PYRO_BASE");
   store.extractor = "/proc/self/exe";  // this version, even after an upgrade
   return store;
+}
+
+void apply_variables(const Variables& variables, MachineOptions& options) {
+  options.monitor = find_monitor(variables);
+  if (options.kvm == KvmUse::where_it_works) options.kvm = kvm_use(variables);
+  options.saves_states = saves_states(variables);
 }
 
 }  // namespace pyro

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "pyro/environment_store.h"
+#include "pyro/machine.h"
 
 namespace pyro {
 
@@ -43,5 +44,11 @@ inline constexpr const char* kHostStore = "/usr/share/pyro/environments";
 /// if no setting names the cache; (filesystem) for catalogs that cannot be read.
 [[nodiscard]] StoreOptions store_options(const SettingOverrides& overrides,
                                          const Variables& variables);
+
+/// Sets the monitor by find_monitor(), and the use of KVM from PYRO_KVM unless the options restrict
+/// it already. PYRO_PREPARE says whether boots leave the state of their kernel.
+/// @throws Error(usage) for another value of PYRO_KVM than 'off' and 'require', or of PYRO_PREPARE
+/// than 'never'
+void apply_variables(const Variables& variables, MachineOptions& options);
 
 }  // namespace pyro

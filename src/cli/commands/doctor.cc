@@ -11,6 +11,7 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/machine_options.h"
 #include "cli/progress.h"
+#include "front/settings.h"
 #include "front/text.h"
 
 namespace pyro::cli {

@@ -28,22 +28,6 @@ std::optional<unsigned> parse_number(const std::string& text, unsigned min, unsi
   return number;
 }
 
-/// A mistyped value must not count as "off", nor as "require".
-KvmUse kvm_use(const Variables& variables) {
-  const std::string text = variables("PYRO_KVM").value_or("");
-  if (text.empty()) return KvmUse::where_it_works;
-  if (text == "off") return KvmUse::never;
-  if (text == "require") return KvmUse::required;
-  throw Error(ErrorCode::usage, "PYRO_KVM is 'off', 'require' or not set, but not '" + text + "'");
-}
-
-bool saves_states(const Variables& variables) {
-  const std::string text = variables("PYRO_PREPARE").value_or("");
-  if (text.empty()) return true;
-  if (text == "never") return false;
-  throw Error(ErrorCode::usage, "PYRO_PREPARE is 'never' or not set, but not '" + text + "'");
-}
-
 constexpr std::string_view kBlanks = " \t\v\f";
 
 /// Returns why `text` is not NAME or NAME=VALUE, or null.
@@ -103,12 +87,6 @@ void declare_machine(Arguments& arguments, MachineOptions& options) {
       "none (default) or user; --network alone means user:\noutgoing connections with your rights. "
       "The guest also\nreaches services on this host's loopback interface,\nat 10.0.2.2",
       "user");
-}
-
-void apply_variables(const Variables& variables, MachineOptions& options) {
-  options.monitor = find_monitor(variables);
-  if (options.kvm == KvmUse::where_it_works) options.kvm = kvm_use(variables);
-  options.saves_states = saves_states(variables);
 }
 
 void GuestVariables::add(const std::string& text) {

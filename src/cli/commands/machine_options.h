@@ -15,12 +15,6 @@ namespace pyro::cli {
 /// Declares --cpus, --memory, --base and --network.
 void declare_machine(Arguments& arguments, MachineOptions& options);
 
-/// Sets the monitor by find_monitor(), and the use of KVM from PYRO_KVM unless the options restrict
-/// it already. PYRO_PREPARE says whether boots leave the state of their kernel.
-/// @throws Error(usage) for another value of PYRO_KVM than 'off' and 'require', or of PYRO_PREPARE
-/// than 'never'
-void apply_variables(const Variables& variables, MachineOptions& options);
-
 /// The environment variables of a guest command.
 class GuestVariables {
  public:

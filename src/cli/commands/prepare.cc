@@ -4,6 +4,7 @@
 #include "cli/commands/commands.h"
 #include "cli/commands/machine_options.h"
 #include "cli/progress.h"
+#include "front/settings.h"
 #include "front/text.h"
 #include "pyro/machine.h"
 

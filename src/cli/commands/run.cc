@@ -11,6 +11,7 @@
 #include "cli/progress.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
+#include "front/settings.h"
 #include "front/text.h"
 #include "pyro/machine.h"
 
