@@ -158,6 +158,7 @@ TEST_F(RegistriesConfTest, ErrorNamesLineAndOmitsContent) {
       {"\n\f", "line 2: a control character"},
       {"[{0", "not TOML"},
       {"a = [}", "not TOML"},
+      {"[csearue\xc5\x90= 1", "line 1: not TOML"},
       {"[\n0.t", "not TOML"},
       {"registry = 3", "line 1: \"registry\" is not an array of tables"},
       {"[registry]\nlocation = \"a.example\"", "line 1: \"registry\" is not an array of tables"},

@@ -184,9 +184,10 @@ class GzipDecoder final : public Members {
     const std::uint32_t had_in = state_->avail_in;
     const std::uint32_t had_out = state_->avail_out;
     const int result = isal_inflate(state_);
+    // First: after an error more input may be left than there was.
+    if (result != ISAL_DECOMP_OK && result != ISAL_END_INPUT) corrupt(describe(result));
     in = in.subspan(had_in - state_->avail_in);
     out = out.subspan(had_out - state_->avail_out);
-    if (result != ISAL_DECOMP_OK && result != ISAL_END_INPUT) corrupt(describe(result));
     return state_->block_state == ISAL_BLOCK_FINISH;
   }
 
