@@ -101,7 +101,9 @@ void GuestConnection::kill() noexcept {
     is_ending_ = true;
   }
   ::eventfd_write(wake_up_.get(), 1);
-  if (thread_.joinable()) thread_.join();
+  std::call_once(joined_, [this] {
+    if (thread_.joinable()) thread_.join();
+  });
 }
 
 std::shared_ptr<SessionQueues> GuestConnection::open_session() {

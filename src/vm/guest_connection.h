@@ -116,6 +116,7 @@ class GuestConnection {
   std::size_t received_ = 0;
   bool port_ended_ = false;
 
+  std::once_flag joined_;
   std::thread thread_;  ///< The last: it uses all others.
 };
 
