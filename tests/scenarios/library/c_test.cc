@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <string>
 #include <thread>
 
@@ -137,13 +138,13 @@ TEST_F(CMachineTest, StoppedMachineFails) {
 
 TEST_F(CMachineTest, PythonModuleRunsMachines) {
   const json store = store_options_of(shared_cache(), shared_catalog());
-  const ProcessResult result =
-      pyro::testing::run({.argv = {"python3", "-B", PYRO_PYTHON_TESTS "/machines_test.py"},
-                          .env = {{"PATH", "/usr/bin:/bin"},
-                                  {"HOME", home().string()},
-                                  {"PYTHONPATH", PYRO_PYTHON_MODULE},
-                                  {"PYRO_LIBRARY", PYRO_SHARED_LIBRARY},
-                                  {"PYRO_TEST_STORE", store.dump()}}});
+  const ProcessResult result = pyro::testing::run({.argv = {PYRO_PYTHON_TESTS "/machines_test.py"},
+                                                   .env = {{"PATH", std::getenv("PATH")},
+                                                           {"PYTHONDONTWRITEBYTECODE", "1"},
+                                                           {"HOME", home().string()},
+                                                           {"PYTHONPATH", PYRO_PYTHON_MODULE},
+                                                           {"PYRO_LIBRARY", PYRO_SHARED_LIBRARY},
+                                                           {"PYRO_TEST_STORE", store.dump()}}});
   EXPECT_EQ(result.exit_code, 0) << result.err;
 }
 
