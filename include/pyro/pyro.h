@@ -225,8 +225,8 @@ PYRO_API char* pyro_machine_run(pyro_machine* machine, const char* command,
                                 const pyro_streams* streams, pyro_operation* operation,
                                 char** error);
 
-/* Copies a file or tree from the host to the guest, or back, with the rules of cp -r. What cannot be
- * copied is named in warnings of `operation`. `options`: a JSON object, or NULL for none:
+/* Copies a file or tree from the host to the guest, or back, with the rules of cp -r. What cannot
+ * be copied is named in warnings of `operation`. `options`: a JSON object, or NULL for none:
  *
  *   timeout   a duration for the whole copy
  *
