@@ -6,6 +6,7 @@
 #include <array>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "unpacked.h"
 
@@ -15,6 +16,10 @@ namespace {
 constexpr std::uint8_t kRaw = 0x80;
 constexpr int kGzipOnly = MAX_WBITS + 16;
 constexpr int kDeflateOnly = -MAX_WBITS;
+
+/// Whether zlib has refused a set of code lengths since this was cleared. It demands complete sets,
+/// which RFC 1951 does not, and ISA-L takes others, too.
+bool has_refused_set = false;
 
 /// One stream by zlib.
 bool inflate_one(Bytes& packed, std::string& output, int window_bits) {
@@ -32,6 +37,8 @@ bool inflate_one(Bytes& packed, std::string& output, int window_bits) {
     output.append(room.data(), room.size() - stream.avail_out);
   }
   packed = packed.last(stream.avail_in);
+  const std::string_view why = stream.msg != nullptr ? stream.msg : "";
+  if (why.ends_with(" set")) has_refused_set = true;
   return result == Z_STREAM_END || result == Z_OK;
 }
 
@@ -60,7 +67,10 @@ std::string with_wrapper(Bytes raw) {
 
 void check(const CutInput& input) {
   if (!is_format(input.bytes, "gzip")) return;
-  require_same(check_cuts(input), unpack_by_zlib(input.bytes));
+  const Unpacked ours = check_cuts(input);
+  has_refused_set = false;
+  const Unpacked theirs = unpack_by_zlib(input.bytes);
+  if (!has_refused_set) require_same(ours, theirs);
 }
 
 }  // namespace
