@@ -315,6 +315,7 @@ TEST_F(SessionsTest, FramesOfUnknownSessionsAreDropped) {
   guest_.say(FrameType::output, "for nobody", 4711);
   guest_.say(FrameType::output, "here", number);
   EXPECT_EQ(session.next(Clock::now() + testing::kHang).payload, "here");
+  EXPECT_FALSE(host_.session.try_next());
 }
 
 // More than there are numbers.
