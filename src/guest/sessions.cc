@@ -43,6 +43,7 @@ class Server {
   [[noreturn]] void run() {
     obey_frames();  // that came with the one before
     for (;;) {
+      channel_.flush();  // the end of a command does not wait for the next process
       // A failure is reported with the next command. Beside others it would hold their descriptors,
       // so that their streams have no end.
       if (sessions_.empty()) process_.make();
@@ -54,7 +55,6 @@ class Server {
   enum Own { kChannel, kChildren, kOwn };
 
   void wait_once() {
-    channel_.flush();
     watch();
     if (::poll(fds_.data(), fds_.size(), patience()) < 0) return;
     if (fds_[kChildren].revents != 0) reap_ended();
