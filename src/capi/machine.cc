@@ -40,6 +40,13 @@ const char* required(const char* path, const char* what) {
   return path;
 }
 
+pyro::CopyOptions copy_options(const char* options, Watch& watch) {
+  pyro::CopyOptions copy = parse_copy_options(optional(options));
+  copy.progress = watch.listener();
+  copy.stop = watch.stop();
+  return copy;
+}
+
 /// Returns the document that `work` makes of a machine.
 template <typename Work>
 char* answer(pyro_machine* machine, char** error, const Work& work) noexcept {
@@ -149,9 +156,7 @@ char* pyro_machine_copy_in(pyro_machine* machine, const char* from, const char* 
                            const char* options, pyro_operation* operation, char** error) {
   return answer(machine, error, [&](pyro::Machine& one) {
     Watch watch(operation);
-    pyro::CopyOptions copy = parse_copy_options(optional(options));
-    copy.progress = watch.listener();
-    copy.stop = watch.stop();
+    const pyro::CopyOptions copy = copy_options(options, watch);
     const std::size_t left_out =
         one.copy_in({required(from, "on the host"), required(to, "in the guest")}, copy);
     return Json{{"left_out", left_out}};
@@ -162,9 +167,7 @@ char* pyro_machine_copy_out(pyro_machine* machine, const char* from, const char*
                             const char* options, pyro_operation* operation, char** error) {
   return answer(machine, error, [&](pyro::Machine& one) {
     Watch watch(operation);
-    pyro::CopyOptions copy = parse_copy_options(optional(options));
-    copy.progress = watch.listener();
-    copy.stop = watch.stop();
+    const pyro::CopyOptions copy = copy_options(options, watch);
     one.copy_out({required(from, "in the guest"), required(to, "on the host")}, copy);
     return Json::object();
   });

@@ -110,9 +110,10 @@ class Machine::Impl {
  private:
   LiveMachine start_machine(const StartOptions& start) {
     const MachineConfig config = launcher_.config();
+    const StateKey key{lease_, config, options_.monitor};
     bool had_state = false;
     if (!start.cold) {
-      if (auto live = try_resume(config, start, had_state)) return std::move(*live);
+      if (auto live = try_resume(key, start, had_state)) return std::move(*live);
     }
     const RunningOperation operation(
         start.progress,
@@ -120,15 +121,14 @@ class Machine::Impl {
          .subject = launcher_.environment().name,
          .detail = config.accelerator == Accelerator::tcg ? kEmulated : std::string_view()});
     if (start.cold) return launcher_.boot(config, lease_);
-    const StateKey key{lease_, config, options_.monitor};
     const bool prepares =
         options_.saves_states && (had_state || was_started_before(launcher_.layout(), key));
     return prepares ? launcher_.start_and_prepare(key) : launcher_.start(config, lease_);
   }
 
-  std::optional<LiveMachine> try_resume(const MachineConfig& config, const StartOptions& start,
+  std::optional<LiveMachine> try_resume(const StateKey& key, const StartOptions& start,
                                         bool& had_state) {
-    const StateLookup lookup = find_state(launcher_.layout(), {lease_, config, options_.monitor});
+    const StateLookup lookup = find_state(launcher_.layout(), key);
     had_state = lookup.exists;
     if (!lookup.state) {
       report_cold_start(lookup);
