@@ -27,8 +27,9 @@
 //
 // Flow control: in each session at most kInputWindow bytes of `input` may be sent beyond those that
 // the guest has reported as `taken`, and the guest may send kOutputWindow bytes of output and
-// trees, with their headers, beyond those that the host has `granted`. So a session that nobody
-// reads stops none but itself. What the host sends else relies on the flow control of the port.
+// trees, with their headers, beyond those that the host has `granted`. So unread frames
+// of one session do not stop the others. What the host sends else relies on the flow control of the
+// port.
 #pragma once
 
 #include <cstddef>
@@ -66,7 +67,7 @@ enum class FrameType : std::uint8_t {
   root,       ///< RootPayload: mount the disk.
   probe,      ///< Whether the guest answers; each argument is a program to read into memory.
   granted,    ///< NumberPayload: further bytes that the guest may send.
-  abandon,    ///< Nobody waits for the end of this session.
+  abandon,    ///< The host has closed this session.
 
   // From either.
   entry =

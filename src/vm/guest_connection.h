@@ -34,8 +34,8 @@ struct SessionQueues {
 };
 
 /// Reads and writes the port on a thread of its own, which also starts the machine: a monitor ends
-/// with the thread that started it. A session that nobody reads is bounded by its window, and stops
-/// no other.
+/// with the thread that started it. Unread frames of a session are bounded by its window, and do
+/// not stop the other sessions.
 ///
 /// Thread-safe.
 class GuestConnection {
