@@ -16,7 +16,7 @@ target_link_options(pyro_sandbox_probe PRIVATE -fno-sanitize=all)
 target_link_libraries(pyro_sandbox_probe PRIVATE pyro_options)
 
 # Unit tests stand beside their sources; those of each module are one program.
-foreach(room base image net oci stream sandbox catalog source store vm doctor front cli capi)
+foreach(room base image net oci stream sandbox catalog source store machine doctor front cli capi)
   file(GLOB_RECURSE room_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${room}/*_test.cc)
   if(room_tests)
     set(libraries pyro fmt::fmt nlohmann_json::nlohmann_json)
@@ -36,7 +36,7 @@ foreach(room base image net oci stream sandbox catalog source store vm doctor fr
     target_include_directories(${room}_test PRIVATE ${PROJECT_SOURCE_DIR}/src)
     target_compile_definitions(${room}_test PRIVATE PYRO_VERSION="${PROJECT_VERSION}"
                                                    "PYRO_EXECUTABLE=\"$<TARGET_FILE:pyro_executable>\"")
-    if(room MATCHES "^(sandbox|vm)$")
+    if(room MATCHES "^(sandbox|machine)$")
       add_dependencies(${room}_test pyro_executable pyro_sandbox_probe pyro_sandbox_liar)
       target_compile_definitions(${room}_test
         PRIVATE "PYRO_PROBE=\"$<TARGET_FILE:pyro_sandbox_probe>\""

@@ -14,12 +14,12 @@
 
 #include "base/reference.h"
 #include "doctor/checks.h"
+#include "machine/qemu/qemu.h"
 #include "net/curl_client.h"
 #include "oci/mirrors.h"
 #include "pyro/error.h"
 #include "store/base_kernel.h"
 #include "store/layout.h"
-#include "vm/qemu.h"
 
 namespace pyro {
 namespace {
@@ -37,7 +37,7 @@ void check_platform(Findings& findings) {
 
 constexpr const char* kInstall = "apt install qemu-system-x86";
 
-/// Saving states requires 7.2 (vm/qemu.h).
+/// Saving states requires 7.2 (machine/qemu/qemu.h).
 bool is_recent(const std::string& version) {
   constexpr std::string_view kBefore = "QEMU emulator version ";
   if (!version.starts_with(kBefore)) return false;

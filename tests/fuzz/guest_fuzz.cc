@@ -17,9 +17,9 @@
 #include <string>
 
 #include "base/directories.h"
+#include "machine/fake_guest.h"
+#include "machine/guest_requests.h"
 #include "oracle.h"
-#include "vm/fake_guest.h"
-#include "vm/guest_requests.h"
 
 namespace pyro::fuzz {
 namespace {

@@ -11,9 +11,9 @@
 
 #include "base/directories.h"
 #include "base/files.h"
+#include "machine/prepared_state.h"
 #include "oracle.h"
 #include "store/installation.h"
-#include "vm/prepared_state.h"
 
 namespace pyro::fuzz {
 namespace {

@@ -3,8 +3,8 @@
 #include <optional>
 #include <vector>
 
+#include "machine/qemu/qemu.h"
 #include "oracle.h"
-#include "vm/qemu.h"
 
 namespace pyro::fuzz {
 namespace {

@@ -3,8 +3,8 @@
 
 #include <utility>
 
+#include "machine/fake_guest.h"
 #include "seeds/corpus.h"
-#include "vm/fake_guest.h"
 
 namespace pyro::testing {
 namespace {

@@ -1,0 +1,85 @@
+// Copies a file or tree from a guest to the host.
+#include <optional>
+
+#include "machine/guest_requests.h"
+#include "machine/tree_receiver.h"
+
+namespace pyro {
+namespace {
+
+using guest::FrameType;
+
+[[noreturn]] void fail(std::string_view payload) {
+  const int error = fixed_part<guest::RefusalPayload>(payload).error_number;
+  throw Error(ErrorCode::failed,
+              system_error("the guest cannot read " + shortened(payload), error).what());
+}
+
+}  // namespace
+
+std::string copied_name(const std::string& path) {
+  const std::string_view whole = path;
+  const std::string_view below = whole.substr(0, whole.find_last_not_of('/') + 1);
+  const std::string_view name = below.substr(below.rfind('/') + 1);
+  return std::string(name == "." || name == ".." ? "" : name);
+}
+
+Note limit_notes(const Note& note) {
+  constexpr int kMaxNotes = 20;  // there may be more to leave out than files
+  return [&note, told = 0](std::string_view text) mutable {
+    if (++told <= kMaxNotes) note(text);
+  };
+}
+
+void copy_out(GuestSession& session, const Copy& copy, const Note& note, const Timeout& timeout,
+              ProgressListener* progress) {
+  RunningOperation operation(
+      progress, {.name = "copying out", .subject = copy.from, .unit = ProgressUnit::bytes});
+  const Note tell = limit_notes(note);
+  for (const std::string& path : {copy.from, copy.to}) require_no_zero_byte(path);
+  try {
+    session.send(FrameType::get, copy.from);
+    std::optional<TreeReceiver> tree;
+    bool ended = false;
+    while (true) {
+      const GuestFrame frame = session.next(timeout.from_now());
+      if (frame.type == FrameType::refused) fail(frame.payload);
+      // A tree ends with tree_end, and only done follows.
+      if (ended != (frame.type == FrameType::done)) refuse_frame();
+      switch (frame.type) {
+        case FrameType::entry:
+          // By reference: the limit is for the whole copy.
+          if (!tree) tree.emplace(copy.to, copied_name(copy.from), std::ref(tell));
+          tree->entry(frame.payload);
+          break;
+        case FrameType::data:
+          if (!tree) refuse_frame();
+          tree->data(frame.payload);
+          operation.add(frame.payload.size());
+          break;
+        case FrameType::hole:
+          if (!tree) refuse_frame();
+          tree->hole(frame.payload);
+          break;
+        case FrameType::tree_end:
+          if (tree) tree->finish();
+          ended = true;
+          break;
+        case FrameType::left_out:
+          tell(shortened(frame.payload) + " in the guest is no file, directory or link: left out");
+          break;
+        case FrameType::done:
+          return;
+        default:
+          refuse_frame();
+      }
+    }
+  } catch (Error& error) {
+    timeout.explain(error);
+    error.add_context("cannot copy " + shortened(copy.from) + " out of the guest to " +
+                      shortened(copy.to));
+    throw;
+  }
+}
+
+}  // namespace pyro

@@ -1,0 +1,58 @@
+// Requests to a guest: commands and copies.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "machine/guest_session.h"
+
+namespace pyro {
+
+/// How a command ended.
+struct CommandEnd {
+  int code = 0;
+  int signal = 0;
+  bool timed_out = false;
+  bool interrupted = false;  ///< A stop was requested while it ran.
+  bool cut_off = false;      ///< It did not end when killed: the guest takes no further requests.
+  int refused = 0;           ///< The error number when it could not be started.
+  std::string refusal;
+};
+
+/// How long a guest may take to kill a command.
+inline constexpr std::chrono::seconds kKillTimeout{5};
+
+/// Runs the command of `options` to its end. A stop request ends it as a timeout does, and is
+/// cleared from the session, so that copies can follow.
+[[nodiscard]] CommandEnd run_command(GuestSession& session, const CommandOptions& options,
+                                     std::chrono::milliseconds kill_timeout = kKillTimeout);
+
+/// The name of a copy of `path` in a directory. Empty when `path` ends with "/.": then the content
+/// of the directory is copied.
+[[nodiscard]] std::string copied_name(const std::string& path);
+
+/// How long a guest may be silent in the middle of a copy.
+inline constexpr std::chrono::seconds kCopyIdleTimeout{60};
+
+/// Called for each entry that is left out.
+using Note = std::function<void(std::string_view)>;
+
+/// A Note that passes the first few on to `note`, which must outlive it, and drops the rest.
+[[nodiscard]] Note limit_notes(const Note& note);
+
+/// Copies from the host to the guest. Entries that cannot be read or copied are left out.
+/// `progress` may be null.
+/// @return the number of entries of a tree that could not be read
+/// @throws Error naming the path that failed.
+std::size_t copy_in(GuestSession& session, const Copy& copy, const Note& note,
+                    const Timeout& timeout = {kCopyIdleTimeout},
+                    ProgressListener* progress = nullptr);
+
+/// Copies from the guest to the host. Nothing is written outside of `copy.to`, whatever the guest
+/// sends.
+void copy_out(GuestSession& session, const Copy& copy, const Note& note,
+              const Timeout& timeout = {kCopyIdleTimeout}, ProgressListener* progress = nullptr);
+
+}  // namespace pyro

@@ -1,0 +1,320 @@
+// Tests of whether a saved state still matches the environment and the host.
+#include "machine/prepared_state.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <functional>
+
+#include "machine/launch.h"
+#include "support/temp_dir.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using testing::write_file;
+
+Fd open_to_read(const fs::path& file) {
+  return Fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+class PreparedStateTest : public ::testing::Test {
+ protected:
+  PreparedStateTest() {
+    for (const char* name : {"vmlinux", "rootfs.ext4", "initrd.img", "monitor"}) {
+      write_file(dir_ / name, name);
+    }
+    write_file(state() / kMemoryName, std::string(4096, 'm'));
+    write_file(state() / kDevicesName, "devices");
+    lease_.installation.record = {.catalog_version = "1",
+                                  .name = "tool:1",
+                                  .version = "1.0.0",
+                                  .source = "somewhere",
+                                  .source_digest = "sha256:ab",
+                                  .catalog_file = {},
+                                  .oci_digest = {},
+                                  .artifacts = {}};
+    open_files();
+    write_manifest(config_);
+  }
+
+  [[nodiscard]] fs::path state() const {
+    return layout_.prepared_state_dir("tool:1", "1-512-none");
+  }
+  [[nodiscard]] fs::path monitor() const { return dir_ / "monitor"; }
+
+  void open_files() {
+    lease_.kernel = open_to_read(dir_ / "vmlinux");
+    lease_.rootfs = open_to_read(dir_ / "rootfs.ext4");
+    lease_.initrd = open_to_read(dir_ / "initrd.img");
+  }
+
+  [[nodiscard]] StateKey key() const { return {lease_, config_, monitor_}; }
+
+  /// Of a state that was saved of a machine of that config.
+  void write_manifest(const MachineConfig& config) const {
+    const PreparedState saved{.config = config,
+                              .memory = open_to_read(state() / kMemoryName),
+                              .devices = open_to_read(state() / kDevicesName)};
+    write_file(state() / kManifestName,
+               state_manifest(state_conditions(key(), config), saved).dump());
+  }
+
+  [[nodiscard]] StateLookup find() const { return find_state(layout_, state(), key()); }
+
+  /// One condition in the manifest, as if it had been another when the state was made.
+  void change_condition(const char* key) const {
+    json manifest = json::parse(testing::read_file(state() / kManifestName));
+    ASSERT_TRUE(manifest["conditions"].contains(key));
+    manifest["conditions"][key] = "another";
+    write_file(state() / kManifestName, manifest.dump());
+  }
+
+  /// As `cp` and `mv` would replace it.
+  void replace(const std::string& name) const {
+    write_file(dir_ / "new", name);
+    fs::rename(dir_ / "new", dir_ / name);
+  }
+
+  testing::TempDir dir_;
+  const CacheLayout layout_{dir_ / "cache"};
+  InstallLease lease_;
+  MachineConfig config_;
+  fs::path monitor_ = dir_ / "monitor";
+};
+
+TEST_F(PreparedStateTest, UnchangedStateMatches) {
+  const StateLookup found = find();
+  EXPECT_TRUE(found.exists);
+  ASSERT_TRUE(found.state);
+  EXPECT_TRUE(found.state->memory);
+  EXPECT_TRUE(found.state->devices);
+  EXPECT_THAT(found.differences, ElementsAre());
+}
+
+TEST_F(PreparedStateTest, MissingStateHasNoDifferences) {
+  fs::remove_all(state());
+  const StateLookup found = find();
+  EXPECT_FALSE(found.exists);
+  EXPECT_FALSE(found.state);
+  EXPECT_THAT(found.differences, ElementsAre());
+}
+
+struct Change {
+  const char* name;
+  void (*make)(struct Changeable& test);
+  const char* told;
+
+  friend void PrintTo(const Change& self, std::ostream* out) { *out << self.name; }
+};
+
+struct Changeable : PreparedStateTest {
+  using PreparedStateTest::change_condition;
+  using PreparedStateTest::config_;
+  using PreparedStateTest::lease_;
+  using PreparedStateTest::monitor_;
+  using PreparedStateTest::open_files;
+
+  void replace_artifact(const char* name) {
+    replace(name);
+    open_files();
+  }
+  [[nodiscard]] fs::path file(const char* name) const { return dir_ / name; }
+  [[nodiscard]] fs::path state_file(const char* name) const { return state() / name; }
+  [[nodiscard]] InstallRecord& record() { return lease_.installation.record; }
+};
+
+class ChangedStateTest : public Changeable, public ::testing::WithParamInterface<Change> {};
+
+TEST_P(ChangedStateTest, IsRejectedWithReason) {
+  GetParam().make(*this);
+  const StateLookup found = find();
+  EXPECT_TRUE(found.exists);
+  EXPECT_FALSE(found.state);
+  EXPECT_THAT(found.differences, ElementsAre(GetParam().told));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Changes, ChangedStateTest,
+    ::testing::Values(
+        Change{"Kernel", [](Changeable& test) { test.replace_artifact("vmlinux"); },
+               "vmlinux was changed or replaced"},
+        Change{"Rootfs", [](Changeable& test) { test.replace_artifact("rootfs.ext4"); },
+               "rootfs.ext4 was changed or replaced"},
+        Change{"RootfsModified",
+               [](Changeable& test) {
+                 write_file(test.file("rootfs.ext4"), "longer than it was before");
+                 test.open_files();
+               },
+               "rootfs.ext4 was changed or replaced"},
+        Change{"Initrd", [](Changeable& test) { test.replace_artifact("initrd.img"); },
+               "initrd.img was changed or replaced"},
+        Change{"InitrdGone", [](Changeable& test) { test.lease_.initrd.reset(); },
+               "initrd.img was changed or replaced"},
+        Change{"Monitor", [](Changeable& test) { test.replace_artifact("monitor"); },
+               "the machine monitor was replaced"},
+        Change{"AnotherMonitor", [](Changeable& test) { test.monitor_ = test.file("vmlinux"); },
+               "the machine monitor was replaced"},
+        Change{"MonitorGone", [](Changeable& test) { fs::remove(test.file("monitor")); },
+               "the machine monitor was replaced"},
+        Change{"Version", [](Changeable& test) { test.record().version = "2.0.0"; },
+               "another version of the environment is installed"},
+        Change{"Name", [](Changeable& test) { test.record().name = "tool_1"; },
+               "it is of another environment"},
+        Change{"Digest", [](Changeable& test) { test.record().source_digest = "sha256:cd"; },
+               "another build of the environment is installed"},
+        Change{"Memory", [](Changeable& test) { test.config_.memory_mib *= 2; },
+               "a machine of another shape or accelerator is asked for"},
+        Change{"Processors", [](Changeable& test) { test.config_.cpus = 2; },
+               "a machine of another shape or accelerator is asked for"},
+        Change{"Type", [](Changeable& test) { test.config_.type = MachineType::microvm; },
+               "a machine of another shape or accelerator is asked for"},
+        Change{"Network", [](Changeable& test) { test.config_.network = GuestNetwork::user; },
+               "a machine of another shape or accelerator is asked for"},
+        Change{"GuestProgram", [](Changeable& test) { test.change_condition("guest_program"); },
+               "this pyro has another guest program"},
+        Change{"Options", [](Changeable& test) { test.change_condition("options"); },
+               "this pyro starts machines with other options"},
+        Change{"Catalog", [](Changeable& test) { test.change_condition("catalog_version"); },
+               "this pyro has another catalog"},
+        Change{"StateTruncated",
+               [](Changeable& test) { fs::resize_file(test.state_file(kMemoryName), 1000); },
+               "the saved state itself was changed"},
+        Change{"StateModified",
+               [](Changeable& test) { write_file(test.state_file(kDevicesName), "DEVICES!"); },
+               "the saved state itself was changed"},
+        Change{"StateGone", [](Changeable& test) { fs::remove(test.state_file(kMemoryName)); },
+               "the saved state itself was changed"},
+        Change{"StateIsALink",
+               [](Changeable& test) {
+                 fs::rename(test.state_file(kMemoryName), test.file("memory"));
+                 fs::create_symlink(test.file("memory"), test.state_file(kMemoryName));
+               },
+               "the saved state itself was changed"},
+        Change{"NoManifest", [](Changeable& test) { fs::remove(test.state_file(kManifestName)); },
+               "its manifest cannot be read"},
+        Change{"ManifestInvalid",
+               [](Changeable& test) { write_file(test.state_file(kManifestName), "\xff{"); },
+               "its manifest cannot be read"},
+        Change{"ManifestIsArray",
+               [](Changeable& test) { write_file(test.state_file(kManifestName), "[]"); },
+               "its manifest cannot be read"},
+        Change{"ManifestTooLarge",
+               [](Changeable& test) {
+                 write_file(test.state_file(kManifestName), std::string(2 << 20, ' '));
+               },
+               "its manifest cannot be read"}),
+    [](const auto& row) { return row.param.name; });
+
+TEST_F(PreparedStateTest, RejectsInvalidManifests) {
+  for (const char* text :
+       {"{}", R"({"conditions":[],"state":{}})", R"({"conditions":{},"state":[]})",
+        R"({"conditions":"x","state":"y"})", R"({"conditions":null})"}) {
+    write_file(state() / kManifestName, text);
+    const StateLookup found = find();
+    EXPECT_FALSE(found.state) << text;
+    EXPECT_FALSE(found.differences.empty()) << text;
+  }
+}
+
+TEST_F(PreparedStateTest, KvmStateDependsOnProcessorAndHostKernel) {
+  EXPECT_FALSE(state_conditions(key(), config_).contains("processor"));
+  EXPECT_FALSE(state_conditions(key(), config_).contains("host_kernel"));
+  config_.accelerator = Accelerator::kvm;
+  for (const auto& [key, told] : {std::pair("processor", "this is another processor"),
+                                  std::pair("host_kernel", "this host runs another kernel")}) {
+    write_manifest(config_);
+    ASSERT_TRUE(find().state);
+    change_condition(key);
+    EXPECT_THAT(find().differences, ElementsAre(told));
+  }
+}
+
+constexpr MachineConfig kFastest{.accelerator = Accelerator::kvm, .type = MachineType::microvm};
+
+TEST_F(PreparedStateTest, AcceptsStateOfFallbackConfig) {
+  config_ = kFastest;
+  for (const MachineConfig& config : fallback_configs(kFastest)) {
+    write_manifest(config);
+    const StateLookup found = find();
+    ASSERT_TRUE(found.state);
+    EXPECT_EQ(found.state->config, config);
+  }
+}
+
+// Emulation is no security boundary: a state saved under emulation must not replace KVM.
+TEST_F(PreparedStateTest, RejectsStateOfOtherAccelerator) {
+  const MachineConfig shape_before = config_;
+  config_ = kFastest;
+  EXPECT_THAT(find().differences,
+              Contains("a machine of another shape or accelerator is asked for"));
+  write_manifest(config_);
+  config_ = shape_before;
+  EXPECT_THAT(find().differences,
+              Contains("a machine of another shape or accelerator is asked for"));
+}
+
+TEST_F(PreparedStateTest, RejectsInvalidMachineInManifest) {
+  json manifest = json::parse(testing::read_file(state() / kManifestName));
+  for (const json& kind : {json(), json("q35"), json::array(), json({{"type", "pc"}}),
+                           json({{"accelerator", "kvm"}, {"type", "q35"}})}) {
+    manifest["booted_on"] = kind;
+    write_file(state() / kManifestName, manifest.dump());
+    EXPECT_THAT(find().differences, ElementsAre("it does not say which machine it is of")) << kind;
+  }
+}
+
+TEST_F(PreparedStateTest, ReportsStateOfAnotherUser) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else for a moment";
+  fs::permissions(dir_.path(), fs::perms(0755));
+  for (const char* const name : {kMemoryName, kDevicesName}) {
+    fs::permissions(state() / name, fs::perms(0600));
+  }
+  ASSERT_EQ(::seteuid(65534), 0);
+  const StateLookup found = find();
+  ASSERT_EQ(::seteuid(0), 0);
+  EXPECT_THAT(found.differences, ElementsAre("the saved state is another user's alone"));
+}
+
+TEST_F(PreparedStateTest, StateWritableByOthersIsHashedAgain) {
+  for (const char* const name : {kMemoryName, kDevicesName, kManifestName}) {
+    fs::permissions(state() / name, fs::perms(0666));
+    EXPECT_TRUE(find().state) << name;
+    EXPECT_EQ(fs::status(state() / name).permissions(), fs::perms(0644));
+  }
+}
+
+// Of the same size and time: others may set that, too.
+TEST_F(PreparedStateTest, StateChangedByOthersIsRejected) {
+  const auto time = fs::last_write_time(state() / kMemoryName);
+  write_file(state() / kMemoryName, std::string(4096, 'M'));
+  fs::last_write_time(state() / kMemoryName, time);
+  ASSERT_TRUE(find().state) << "nothing but its digest tells";
+  fs::permissions(state() / kMemoryName, fs::perms(0666));
+  EXPECT_THAT(find().differences,
+              ElementsAre("others could write the saved state, and it is not as it was saved"));
+  EXPECT_FALSE(find().state);
+}
+
+TEST_F(PreparedStateTest, EachShapeAndBaseHasItsOwnState) {
+  EXPECT_EQ(state_dir(layout_, key()), state());
+  config_ = {.cpus = 2, .memory_mib = 1024, .network = GuestNetwork::user};
+  EXPECT_EQ(state_dir(layout_, key()).filename(), "2-1024-user");
+  lease_.base = BaseRecord{.name = "debian:12"};
+  EXPECT_EQ(state_dir(layout_, key()).filename(), "2-1024-user-debian_12");
+  StateKey kernel = key();
+  kernel.kind = StateKind::kernel;
+  EXPECT_EQ(state_dir(layout_, kernel),
+            layout_.prepared_state_dir("debian:12", "kernel-2-1024-user"));
+  lease_.base = BaseRecord{.name = "/usr/lib/pyro/kernel"};
+  EXPECT_EQ(state_dir(layout_, kernel), layout_.prepared_dir() / "@kernel/kernel-2-1024-user");
+}
+
+}  // namespace
+}  // namespace pyro

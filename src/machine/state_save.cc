@@ -1,0 +1,84 @@
+// States that are made in passing.
+#include "machine/state_save.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <string>
+#include <utility>
+
+#include "base/directories.h"
+#include "machine/launch.h"
+#include "pyro/error.h"
+
+namespace pyro {
+namespace {
+
+/// More than a guest without work takes.
+constexpr std::uint64_t kRoom = std::uint64_t{256} << 20;
+
+constexpr const char* kMemory = "the memory of the machine";
+
+}  // namespace
+
+StateSave::StateSave(const CacheLayout& layout, const StateKey& key)
+    : directory_(state_dir(layout, key)),
+      parent_(layout.make(directory_.parent_path())),
+      staging_(layout),
+      memory_(make_memory_file(kMemory)) {
+  require_free_space(layout.staging_dir(), kRoom);
+}
+
+StateSave::~StateSave() {
+  if (publisher_.joinable()) publisher_.join();
+}
+
+std::optional<Error> StateSave::save(const LiveMachine& live, const StateKey& key,
+                                     const ControlTimeout& timeout) {
+  state_ = {.config = live.config,
+            .memory = make_state_file(staging_, kMemoryName),
+            .devices = make_state_file(staging_, kDevicesName)};
+  live.guest->machine().save(state_.devices.get(), timeout);
+  std::optional<Error> failure;
+  try {
+    copy_sparse(memory_.get(), state_.memory.get(), timeout.stop);
+  } catch (const Error& error) {  // a full disk
+    if (error.code() == ErrorCode::interrupted) throw;
+    failure = error;
+  }
+  live.guest->machine().go_on(timeout);
+  if (failure) return failure;
+  const nlohmann::json conditions = state_conditions(key, state_.config);
+  publisher_ = std::thread([this, conditions] {
+    try {
+      sync_file(state_.memory.get(), staging_.path_of(kMemoryName));
+      sync_file(state_.devices.get(), staging_.path_of(kDevicesName));
+      publish_state(staging_, state_manifest(conditions, state_), parent_.get(), directory_);
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the next boot makes another.
+    }
+  });
+  return std::nullopt;
+}
+
+void StateSave::note_impossible(const MachineConfig& config, const StateKey& key) {
+  const PreparedState none{.config = config,
+                           .memory = make_state_file(staging_, kMemoryName),
+                           .devices = make_state_file(staging_, kDevicesName)};
+  nlohmann::json manifest = state_manifest(state_conditions(key, config), none);
+  manifest[kImpossible] = "the kernel has its driver of disks built in";
+  publish_state(staging_, manifest, parent_.get(), directory_);
+}
+
+bool was_started_before(const CacheLayout& layout, const StateKey& key) try {
+  const std::filesystem::path directory = state_dir(layout, key);
+  const Fd parent = layout.make(directory.parent_path());
+  const std::string name = "." + directory.filename().string();
+  const Fd mark(::openat(parent.get(), name.c_str(),
+                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  return !mark && errno == EEXIST;
+} catch (const Error&) {
+  return false;
+}
+
+}  // namespace pyro
