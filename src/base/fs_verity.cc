@@ -1,6 +1,7 @@
 // The fs-verity digest of a file.
 #include "base/fs_verity.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -193,6 +194,19 @@ Digest FsVerity::finish(std::uint64_t size) {
 void read_sparse(int file, std::uint64_t size, const std::string& subject,
                  const std::stop_token& stop, const SparseSink& sink) {
   SparseReader(file, size, subject, stop, sink).run();
+}
+
+void copy_sparse(int from, int to, const std::string& subject, const std::stop_token& stop) {
+  struct stat status {};
+  if (::fstat(from, &status) != 0) throw system_error("cannot look at " + subject, errno);
+  const auto size = static_cast<std::uint64_t>(status.st_size);
+  if (!set_size(to, size)) throw system_error("cannot enlarge " + subject, errno);
+  std::uint64_t at = 0;
+  const auto write = [&](std::span<const std::byte> bytes) {
+    pwrite_all(to, bytes, at, subject);
+    at += bytes.size();
+  };
+  read_sparse(from, size, subject, stop, {write, [&](std::uint64_t hole) { at += hole; }});
 }
 
 Digest file_verity(int fd, std::uint64_t size, const std::string& subject,

@@ -92,4 +92,8 @@ struct SparseSink {
 void read_sparse(int file, std::uint64_t size, const std::string& subject,
                  const std::stop_token& stop, const SparseSink& sink);
 
+/// Copies a file into an empty one. Holes stay holes.
+/// @throws as read_sparse(), and Error(filesystem) when it cannot be written
+void copy_sparse(int from, int to, const std::string& subject, const std::stop_token& stop);
+
 }  // namespace pyro

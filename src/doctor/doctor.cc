@@ -14,7 +14,7 @@
 
 #include "base/reference.h"
 #include "doctor/checks.h"
-#include "machine/qemu/qemu.h"
+#include "machine/monitor.h"
 #include "net/curl_client.h"
 #include "oci/mirrors.h"
 #include "pyro/error.h"
@@ -37,7 +37,7 @@ void check_platform(Findings& findings) {
 
 constexpr const char* kInstall = "apt install qemu-system-x86";
 
-/// Saving states requires 7.2 (machine/qemu/qemu.h).
+/// Saving states requires 7.2 (machine/qemu/).
 bool is_recent(const std::string& version) {
   constexpr std::string_view kBefore = "QEMU emulator version ";
   if (!version.starts_with(kBefore)) return false;
@@ -58,7 +58,8 @@ bool check_monitor(const std::filesystem::path& monitor, Findings& findings) {
   std::string version;
   std::string complaint = "there is no qemu-system-x86_64";
   try {
-    if (!monitor.empty()) complaint = complaint_about(monitor, version = qemu_version(monitor));
+    if (!monitor.empty())
+      complaint = complaint_about(monitor, version = make_monitor(monitor)->version());
   } catch (const Error& error) {
     complaint = monitor.string() + " cannot be run: " + error.what();
   }

@@ -1,14 +1,9 @@
 // From an environment to a machine that takes commands.
 #include "machine/launch.h"
 
-#include <elf.h>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <array>
 #include <cctype>
 #include <cerrno>
 #include <cstddef>
@@ -18,8 +13,6 @@
 #include "base/fs_verity.h"
 #include "machine/initramfs.h"
 #include "machine/prepared_state.h"
-#include "machine/qemu/kvm_probe.h"
-#include "machine/qemu/qemu.h"
 #include "machine/state_save.h"
 #include "machine/warm_up.h"
 #include "store/base_kernel.h"
@@ -47,18 +40,6 @@ void require_possible(const MachineOptions& options) {
   }
 }
 
-std::unique_ptr<MachineMonitor> make_monitor(const MachineOptions& options) {
-  std::error_code none;
-  if (std::filesystem::is_regular_file(options.monitor, none) &&
-      ::access(options.monitor.c_str(), X_OK) == 0) {
-    return std::make_unique<Qemu>(options.monitor);
-  }
-  throw Error(ErrorCode::failed,
-              options.monitor.empty() ? "there is no qemu-system-x86_64 in the directories of $PATH"
-                                      : "cannot run " + options.monitor.string(),
-              "install it (apt install qemu-system-x86), or name it in PYRO_QEMU");
-}
-
 /// "debian-12": letters, digits and hyphens.
 std::string host_name_for(std::string_view environment) {
   constexpr std::size_t kMaxHostName = 63;
@@ -78,14 +59,6 @@ InstallLease lease_with_kernel(InstallLease container, Base base, const Stores& 
   throw Error(ErrorCode::not_found, "its base " + base.name() + " is not installed");
 }
 
-/// QEMU sets up a machine for an ELF kernel and for a bzImage in different ways, and a saved state
-/// fits one of them.
-bool is_elf(int kernel) {
-  std::array<char, SELFMAG> magic{};
-  return ::pread(kernel, magic.data(), magic.size(), 0) == SELFMAG &&
-         std::string_view(magic.data(), magic.size()) == ELFMAG;
-}
-
 unsigned processors_of_host() {
   cpu_set_t set;
   if (::sched_getaffinity(0, sizeof set, &set) != 0) return kMaxCpus;
@@ -99,24 +72,10 @@ void make_empty(int memory, std::uint64_t size) {
   }
 }
 
-bool can_be_opened_for_writing(int file) {
-  const std::string path = "/proc/self/fd/" + std::to_string(file);
-  return Fd(::open(path.c_str(), O_RDWR | O_CLOEXEC)).get() >= 0;
-}
-
 }  // namespace
 
-std::vector<MachineConfig> fallback_configs(const MachineConfig& asked) {
-  std::vector<MachineConfig> configs{asked};
-  MachineConfig next = asked;
-  // A kernel may lack drivers for a microvm.
-  next.type = MachineType::q35;
-  if (next != asked) configs.push_back(next);
-  return configs;
-}
-
 MachineConfig config_for(const MachineOptions& options, EnvironmentKind kind,
-                         const CacheLayout& layout) {
+                         const MachineMonitor& monitor, const CacheLayout& layout) {
   const bool is_container = kind == EnvironmentKind::container;
   const unsigned default_memory = is_container ? kContainerMemoryMib : kEnvironmentMemoryMib;
   MachineConfig config{.cpus = options.cpus,
@@ -124,10 +83,9 @@ MachineConfig config_for(const MachineOptions& options, EnvironmentKind kind,
                        .network = options.network,
                        .is_container = is_container};
   if (options.kvm == KvmUse::never) return config;
-  const KvmReport kvm = probe_kvm(layout.root(), options.monitor);
+  const KvmReport kvm = monitor.probe_kvm(layout.root());
   if (kvm.usable()) {
     config.accelerator = Accelerator::kvm;
-    config.type = MachineType::microvm;
   } else if (options.kvm == KvmUse::required) {
     throw Error(ErrorCode::failed, "KVM is required and does not work here: " + kvm.reason,
                 "'pyro doctor' says what to do");
@@ -137,7 +95,7 @@ MachineConfig config_for(const MachineOptions& options, EnvironmentKind kind,
 
 Launcher::Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
                    ProgressListener* progress, std::stop_token stop)
-    : Launcher(store, name, options, progress, std::move(stop), make_monitor(options)) {}
+    : Launcher(store, name, options, progress, std::move(stop), make_monitor(options.monitor)) {}
 
 Launcher::Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
                    ProgressListener* progress, std::stop_token stop,
@@ -177,7 +135,7 @@ InstallLease Launcher::lease_of(const Environment& environment) {
 }
 
 MachineConfig Launcher::config() {
-  const MachineConfig config = config_for(options_, environment_.kind, layout());
+  const MachineConfig config = config_for(options_, environment_.kind, *monitor_, layout());
   const unsigned processors = processors_of_host();
   if (config.accelerator == Accelerator::tcg && config.cpus > processors) {
     progress_.warning(fmt::format(
@@ -198,7 +156,7 @@ StateSave* Launcher::begin_save(const StateKey& key) {
 
 LiveMachine Launcher::start(const MachineConfig& asked, const InstallLease& lease,
                             std::optional<int> memory) {
-  const StateKey kernel{lease, asked, options_.monitor, StateKind::kernel};
+  const StateKey kernel{lease, asked, *monitor_, StateKind::kernel};
   return start_from(kernel, find_state(layout(), kernel), memory);
 }
 
@@ -281,7 +239,7 @@ LiveMachine Launcher::boot(const MachineConfig& asked, const InstallLease& lease
 }
 
 LiveMachine Launcher::try_configs(const MachineConfig& asked, const BootOne& boot_one) {
-  const std::vector<MachineConfig> configs = fallback_configs(asked);
+  const std::vector<MachineConfig> configs = monitor_->candidates(asked);
   const auto end = Clock::now() + options_.boot_timeout;
   for (auto config = configs.begin();; ++config) {
     const auto tries = configs.end() - config;
@@ -322,22 +280,11 @@ LiveMachine Launcher::boot_kernel(const MachineConfig& config, const InstallLeas
 
 LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& state,
                              MachineStart start, std::optional<int> memory) {
-  ::lseek(state.devices.get(), 0, SEEK_SET);  // QEMU reads it as a stream
-  // QEMU requires a kernel, and a resumed machine does not run it: the stub loads faster.
-  const Fd stub = is_elf(lease.kernel.get()) ? make_stub_kernel() : Fd();
-  const MachineFiles files{.kernel = stub ? stub.get() : lease.kernel.get(),
+  const MachineFiles files{.kernel = lease.kernel.get(),
                            .rootfs = lease.rootfs.get(),
                            .label = machine_label(environment_.name, start)};
-  // QEMU opens it for writing even when it maps it privately, but a cache may be read-only.
-  Fd copy;
-  if (memory) {
-    copy_sparse(state.memory.get(), *memory, stop_);
-  } else if (!can_be_opened_for_writing(state.memory.get())) {
-    copy = make_memory_file("the memory of the machine");
-    copy_sparse(state.memory.get(), copy.get(), stop_);
-  }
-  const StateFiles from{memory.value_or(copy ? copy.get() : state.memory.get()),
-                        state.devices.get()};
+  if (memory) copy_sparse(state.memory.get(), *memory, "the memory of the machine", stop_);
+  const StateFiles from{memory.value_or(state.memory.get()), state.devices.get()};
   const auto deadline = Clock::now() + kResumeTimeout;
   LiveMachine live = connect(state.config, [&] {
     return monitor_->resume(state.config, files, from, memory.has_value(), {deadline, stop_});
@@ -412,18 +359,20 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
     return report;
   }
   MachineConfig config;
+  std::unique_ptr<MachineMonitor> monitor;
   try {
+    monitor = make_monitor(options.monitor);
     if (environment.kind == EnvironmentKind::container) {
       lease = lease_with_kernel(std::move(*lease),
                                 Bases(store.options(), stores).choose(environment, options.base),
                                 stores);
     }
-    config = config_for(options, environment.kind, layout);
+    config = config_for(options, environment.kind, *monitor, layout);
   } catch (const Error& error) {
     report.reasons.emplace_back(error.what());
     return report;
   }
-  StateKey key{*lease, config, options.monitor};
+  StateKey key{*lease, config, *monitor};
   StateLookup lookup = find_state(layout, key);
   if (lookup.state) {
     report.readiness = Readiness::warm;

@@ -39,6 +39,7 @@ class Launcher {
   ~Launcher();
 
   [[nodiscard]] const Environment& environment() const noexcept { return environment_; }
+  [[nodiscard]] const MachineMonitor& monitor() const noexcept { return *monitor_; }
   [[nodiscard]] const CacheLayout& layout() const noexcept { return stores_.cache(); }
   [[nodiscard]] ProgressListener& progress() noexcept { return progress_; }
 
@@ -57,7 +58,7 @@ class Launcher {
   /// The same, and leaves a prepared state.
   [[nodiscard]] LiveMachine start_and_prepare(const StateKey& key);
 
-  /// Boots with the first of fallback_configs(`asked`) that works, with a warning for each other,
+  /// Boots with the first of the candidates for `asked` that works, with a warning for each other,
   /// within the boot timeout. `memory`: the file for the memory of a machine that is to be saved.
   [[nodiscard]] LiveMachine boot(const MachineConfig& asked, const InstallLease& lease,
                                  std::optional<int> memory = std::nullopt);
@@ -110,14 +111,9 @@ class Launcher {
   std::vector<std::unique_ptr<StateSave>> saves_;  ///< That are being published.
 };
 
-/// The configs to try, in order: `asked`, then q35 with the same accelerator, which every kernel
-/// supports. Software emulation, which is no security boundary, never replaces KVM: otherwise a
-/// guest that ends at once could force emulation.
-[[nodiscard]] std::vector<MachineConfig> fallback_configs(const MachineConfig& asked);
-
-/// The fastest config that works on this host.
+/// The config that is asked of a monitor.
 /// @throws Error(failed) where KVM is required and does not work
 [[nodiscard]] MachineConfig config_for(const MachineOptions& options, EnvironmentKind kind,
-                                       const CacheLayout& layout);
+                                       const MachineMonitor& monitor, const CacheLayout& layout);
 
 }  // namespace pyro

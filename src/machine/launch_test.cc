@@ -11,6 +11,7 @@
 
 #include "machine/fake_guest.h"
 #include "machine/guest_requests.h"
+#include "machine/qemu/qemu.h"
 #include "machine/state_save.h"
 #include "support/process.h"
 #include "support/temp_dir.h"
@@ -47,10 +48,11 @@ void give_up(FakeGuest& guest) {
 using Behaviour = void (*)(FakeGuest&);
 
 /// Behaves as `tries` say, one after the other.
-class FakeMonitor : public MachineMonitor {
+class FakeMonitor : public Qemu {
  public:
-  FakeMonitor(std::vector<Behaviour> tries, std::vector<MachineConfig>& tried)
-      : tries_(std::move(tries)), tried_(tried) {}
+  FakeMonitor(const fs::path& program, std::vector<Behaviour> tries,
+              std::vector<MachineConfig>& tried)
+      : Qemu(program), tries_(std::move(tries)), tried_(tried) {}
 
   std::unique_ptr<VirtualMachine> boot(const MachineConfig& config, const MachineFiles&,
                                        std::optional<int> memory) override {
@@ -98,8 +100,9 @@ class LaunchTest : public ::testing::Test {
   }
 
   Launcher launcher(std::vector<Behaviour> tries) {
-    return {store_,     "debian:12", options_,
-            &warnings_, {},          std::make_unique<FakeMonitor>(std::move(tries), tried_)};
+    return {store_,   "debian:12",
+            options_, &warnings_,
+            {},       std::make_unique<FakeMonitor>(options_.monitor, std::move(tries), tried_)};
   }
   MachineConfig boot(const MachineConfig& asked, std::vector<Behaviour> tries,
                      std::optional<int> memory = std::nullopt) {
@@ -115,6 +118,7 @@ class LaunchTest : public ::testing::Test {
   testing::TempDir dir_;
   EnvironmentStore store_{options_of_store(dir_ / "cache")};
   MachineOptions options_{.monitor = dir_ / "monitor", .boot_timeout = testing::kHang};
+  const Qemu monitor_{options_.monitor};
   InstallLease lease_;
   Warnings warnings_;
   std::vector<MachineConfig> tried_;
@@ -218,8 +222,8 @@ TEST_F(LaunchTest, BrokenRequiredKvmIsAnError) {
   fs::permissions(options_.monitor, fs::perms(0755));
   options_.kvm = KvmUse::required;
   try {
-    static_cast<void>(
-        config_for(options_, EnvironmentKind::environment, CacheLayout(dir_ / "cache")));
+    static_cast<void>(config_for(options_, EnvironmentKind::environment, Qemu(options_.monitor),
+                                 CacheLayout(dir_ / "cache")));
     FAIL() << "there is a machine";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ErrorCode::failed);
@@ -383,7 +387,7 @@ void come_up_and_answer(FakeGuest& guest) {
 
 TEST_F(KernelStateTest, SecondRunLeavesPreparedState) {
   lease_.installation.record.kind = EnvironmentKind::container;
-  const StateKey key{lease_, kTcg, options_.monitor};
+  const StateKey key{lease_, kTcg, monitor_};
   const CacheLayout layout(dir_ / "cache");
   EXPECT_FALSE(was_started_before(layout, key));
   EXPECT_TRUE(was_started_before(layout, key));
@@ -400,7 +404,7 @@ TEST_F(KernelStateTest, SecondRunLeavesPreparedState) {
 TEST_F(KernelStateTest, MachineThatCannotBePreparedIsReplaced) {
   lease_.installation.record.kind = EnvironmentKind::container;
   start({come_up});
-  const StateKey key{lease_, kTcg, options_.monitor};
+  const StateKey key{lease_, kTcg, monitor_};
   const auto fail = [](FakeGuest& guest) {
     guest.fail_saves();
     come_up_and_answer(guest);
@@ -415,7 +419,7 @@ TEST_F(KernelStateTest, MachineThatCannotBePreparedIsReplaced) {
 TEST_F(KernelStateTest, MachineThatFailsItsWarmUpIsUsedAndNotSaved) {
   lease_.installation.record.kind = EnvironmentKind::container;
   start({come_up});
-  const StateKey key{lease_, kTcg, options_.monitor};
+  const StateKey key{lease_, kTcg, monitor_};
   tried_.clear();
   EXPECT_EQ(launcher({answer_something_else}).start_and_prepare(key).start,
             MachineStart::kernel_state);
@@ -457,9 +461,12 @@ TEST_F(KernelStateTest, TwoFirstBootsAtOnceLeaveOneState) {
   const auto boot_by_itself = [&] {
     std::vector<MachineConfig> tried;
     Launcher launcher{
-        store_,   "debian:12",
-        options_, nullptr,
-        {},       std::make_unique<FakeMonitor>(std::vector<Behaviour>{come_up}, tried)};
+        store_,
+        "debian:12",
+        options_,
+        nullptr,
+        {},
+        std::make_unique<FakeMonitor>(options_.monitor, std::vector<Behaviour>{come_up}, tried)};
     EXPECT_NO_THROW(static_cast<void>(launcher.start(kTcg, lease_)));
   };
   std::thread other(boot_by_itself);

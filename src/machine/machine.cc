@@ -110,7 +110,7 @@ class Machine::Impl {
  private:
   LiveMachine start_machine(const StartOptions& start) {
     const MachineConfig config = launcher_.config();
-    const StateKey key{lease_, config, options_.monitor};
+    const StateKey key{lease_, config, launcher_.monitor()};
     bool had_state = false;
     if (!start.cold) {
       if (auto live = try_resume(key, start, had_state)) return std::move(*live);

@@ -1,11 +1,13 @@
 // The interface of machine monitors, and the machines that they run. QEMU is the only one
-// (machine/qemu/qemu.h).
+// (machine/qemu/); no other room knows more of it than this header.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "machine/deadline.h"
 #include "pyro/error.h"
@@ -113,6 +115,20 @@ class MachineMonitor {
  public:
   virtual ~MachineMonitor() = default;
 
+  [[nodiscard]] virtual const std::filesystem::path& program() const noexcept = 0;
+  /// With its name: "QEMU emulator version 7.2.22 (...)"; empty when it does not answer.
+  /// @throws Error(filesystem) when it cannot be started
+  [[nodiscard]] virtual std::string version() const = 0;
+  /// The digest of all that it does to machines of any config: a state is of one fingerprint.
+  [[nodiscard]] virtual std::string fingerprint() const = 0;
+  /// As pyro::probe_kvm().
+  [[nodiscard]] virtual KvmReport probe_kvm(const std::filesystem::path& cache_dir) const = 0;
+
+  /// The configs to try for the one that is asked for, whose type does not matter, in their order.
+  /// Software emulation, which is no security boundary, never replaces KVM: otherwise a guest that
+  /// ends at once could force emulation.
+  [[nodiscard]] virtual std::vector<MachineConfig> candidates(const MachineConfig& asked) const = 0;
+
   /// The parts of the sandbox that this kernel lacks: "Landlock, seccomp"; empty for none.
   [[nodiscard]] virtual std::string gaps() const { return {}; }
 
@@ -121,9 +137,9 @@ class MachineMonitor {
                                                              const MachineFiles& files,
                                                              std::optional<int> memory) = 0;
 
-  /// Resumes from a state. The guest has loaded kernel and initramfs already: the initramfs may be
-  /// missing, and any kernel of the same format will do. The state is not changed, unless the
-  /// machine is to be saved again: then the file of its memory is its own.
+  /// Resumes from a state, with the kernel that it was booted with and without an initramfs. The
+  /// state is not changed, unless the machine is to be saved again: then the file of its memory is
+  /// its own.
   /// @throws Error(failed) when the monitor fails, or does not answer in time; Error(interrupted)
   [[nodiscard]] virtual std::unique_ptr<VirtualMachine> resume(const MachineConfig& config,
                                                                const MachineFiles& files,
@@ -131,5 +147,9 @@ class MachineMonitor {
                                                                bool can_be_saved,
                                                                const ControlTimeout& timeout) = 0;
 };
+
+/// The monitor that `program` is.
+/// @throws Error(failed) for none, and for one that the caller may not execute
+[[nodiscard]] std::unique_ptr<MachineMonitor> make_monitor(const std::filesystem::path& program);
 
 }  // namespace pyro

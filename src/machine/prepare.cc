@@ -16,7 +16,6 @@
 #include "machine/guest_requests.h"
 #include "machine/launch.h"
 #include "machine/prepared_state.h"
-#include "machine/qemu/qemu.h"
 #include "machine/warm_up.h"
 #include "store/installation.h"
 #include "store/transaction.h"
@@ -240,13 +239,13 @@ class Preparation {
       steps.push_back(
           {{"name", step.name}, {"seconds", std::chrono::duration<double>(step.time).count()}});
     }
-    manifest["monitor_version"] = qemu_version(options_.machine.monitor);
+    manifest["monitor_version"] = launcher_.monitor().version();
     manifest["prepared_at"] = std::chrono::duration_cast<std::chrono::seconds>(now).count();
     manifest["steps"] = std::move(steps);
   }
 
   [[nodiscard]] StateKey key(const InstallLease& lease) const {
-    return {lease, asked_, options_.machine.monitor};
+    return {lease, asked_, launcher_.monitor()};
   }
 
   const std::optional<std::chrono::milliseconds> lock_timeout_;

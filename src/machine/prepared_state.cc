@@ -19,8 +19,6 @@
 #include "base/hash.h"
 #include "base/strict_json.h"
 #include "machine/initramfs.h"
-#include "machine/launch.h"
-#include "machine/qemu/qemu.h"
 #include "store/installation.h"
 #include "stream/artifacts.h"
 
@@ -59,30 +57,11 @@ std::string host_kernel() {
   return ::uname(&names) == 0 ? names.release : "";
 }
 
-/// The arguments for all configs; the config of this machine is a condition of its own.
-const std::string& digest_of_options() {
-  static const std::string digest = [] {
-    std::string words = qemu_resume_commands();
-    for (const Accelerator accelerator : {Accelerator::kvm, Accelerator::tcg}) {
-      for (const MachineType type : {MachineType::microvm, MachineType::q35}) {
-        const MachineConfig config{
-            .accelerator = accelerator, .type = type, .network = GuestNetwork::user};
-        for (const std::string& word : qemu_arguments(config, QemuStart::resume)) {
-          words += '\0' + word;
-        }
-      }
-    }
-    return sha256(words).to_string();
-  }();
-  return digest;
-}
-
 json machine_conditions(const MachineConfig& config) {
-  json machine = machine_type_json(config);
-  machine["cpus"] = config.cpus;
-  machine["memory_mib"] = config.memory_mib;
-  machine["network"] = name_of(config.network);
-  return machine;
+  return {{"accelerator", to_string(config.accelerator)},
+          {"cpus", config.cpus},
+          {"memory_mib", config.memory_mib},
+          {"network", name_of(config.network)}};
 }
 
 json digests_of(const InstallRecord& record) {
@@ -182,10 +161,10 @@ json content_of(int file, const char* name, const std::stop_token& stop) {
   return {{"size", size}, {"digest", file_verity(file, size, name, stop).to_string()}};
 }
 
-/// The config that it was booted with, if fallback_configs(asked) has it.
-std::optional<MachineConfig> config_in(const json& manifest, const MachineConfig& asked) {
+/// The config that it was booted with, if it is a candidate for the one that is asked for.
+std::optional<MachineConfig> config_in(const json& manifest, const StateKey& key) {
   const json kind = manifest.value("booted_on", json());
-  for (const MachineConfig& config : fallback_configs(asked)) {
+  for (const MachineConfig& config : key.monitor.candidates(key.asked)) {
     if (kind == machine_type_json(config)) return config;
   }
   return std::nullopt;
@@ -221,12 +200,13 @@ std::vector<std::string> differences_between(const json& before, const json& now
 
 json state_conditions(const StateKey& key, const MachineConfig& config) {
   const InstallLease& lease = key.lease;
-  json conditions = {
-      {"guest_program", std::string(guest_program_digest())},
-      {"machine", machine_conditions(key.asked)},
-      {"options", digest_of_options()},
-      {"monitor", {{"path", key.monitor.string()}, {"file", identity_of_path(key.monitor)}}},
-      {"vmlinux", file_identity(lease.kernel.get())}};
+  json conditions = {{"guest_program", std::string(guest_program_digest())},
+                     {"machine", machine_conditions(key.asked)},
+                     {"options", key.monitor.fingerprint()},
+                     {"monitor",
+                      {{"path", key.monitor.program().string()},
+                       {"file", identity_of_path(key.monitor.program())}}},
+                     {"vmlinux", file_identity(lease.kernel.get())}};
   if (lease.initrd) conditions["initrd.img"] = file_identity(lease.initrd.get());
   if (key.kind == StateKind::prepared) add_install_conditions(lease, conditions);
   if (config.accelerator == Accelerator::kvm) {
@@ -258,20 +238,6 @@ std::filesystem::path state_dir(const CacheLayout& layout, const StateKey& key) 
   }
   return layout.prepared_state_dir(
       name, base.empty() ? shape : shape + '-' + CacheLayout::prepared_name(base));
-}
-
-void copy_sparse(int from, int to, const std::stop_token& stop) {
-  constexpr const char* kCopied = "the memory of the machine";
-  struct stat status {};
-  if (::fstat(from, &status) != 0) throw system_error(kCopied, errno);
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  if (!set_size(to, size)) throw system_error("cannot make the memory file", errno);
-  std::uint64_t at = 0;
-  const auto write = [&](std::span<const std::byte> bytes) {
-    pwrite_all(to, bytes, at, kCopied);
-    at += bytes.size();
-  };
-  read_sparse(from, size, kCopied, stop, {write, [&](std::uint64_t hole) { at += hole; }});
 }
 
 Fd make_state_file(const StagingDirectory& staging, const char* name) {
@@ -311,7 +277,7 @@ StateLookup find_state(const CacheLayout& layout, const std::filesystem::path& d
     lookup.differences.emplace_back(foreign.value_or("its manifest cannot be read"));
     return lookup;
   }
-  const auto config = config_in(manifest, key.asked);
+  const auto config = config_in(manifest, key);
   PreparedState state{.config = config.value_or(key.asked),
                       .memory = open_state_file(folder.get(), kMemoryName),
                       .devices = open_state_file(folder.get(), kDevicesName)};

@@ -32,9 +32,10 @@ enum class StateKind { prepared, kernel };
 /// The install and the machine that a state belongs to.
 struct StateKey {
   const InstallLease& lease;
-  /// From config_for(). The state may be of one of its fallback_configs(): the one that booted.
+  /// From config_for(). The state is of one of the monitor's candidates for it: the one that
+  /// booted.
   MachineConfig asked;
-  std::filesystem::path monitor;
+  const MachineMonitor& monitor;
   StateKind kind = StateKind::prepared;
 };
 
@@ -53,7 +54,7 @@ inline constexpr const char* kImpossible = "impossible";
 /// The identity of an open file.
 [[nodiscard]] nlohmann::json file_identity(int fd);
 
-/// Which of the fallback_configs() a machine has.
+/// Which of the candidates of a monitor a machine has.
 [[nodiscard]] nlohmann::json machine_type_json(const MachineConfig& config);
 
 /// "none", "user".
@@ -74,10 +75,6 @@ struct PreparedState {
 [[nodiscard]] nlohmann::json state_manifest(const nlohmann::json& conditions,
                                             const PreparedState& state,
                                             const std::stop_token& stop = {});
-
-/// Copies the memory of a machine into an empty file. Holes stay holes.
-/// @throws Error(filesystem), (interrupted)
-void copy_sparse(int from, int to, const std::stop_token& stop);
 
 /// An empty file of a state. QEMU opens that of the memory for writing even when it maps it
 /// privately, so both are for the caller only.

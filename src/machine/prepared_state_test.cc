@@ -8,7 +8,7 @@
 
 #include <functional>
 
-#include "machine/launch.h"
+#include "machine/qemu/qemu.h"
 #include "support/temp_dir.h"
 
 namespace pyro {
@@ -86,7 +86,7 @@ class PreparedStateTest : public ::testing::Test {
   const CacheLayout layout_{dir_ / "cache"};
   InstallLease lease_;
   MachineConfig config_;
-  fs::path monitor_ = dir_ / "monitor";
+  Qemu monitor_{dir_ / "monitor"};
 };
 
 TEST_F(PreparedStateTest, UnchangedStateMatches) {
@@ -159,7 +159,8 @@ INSTANTIATE_TEST_SUITE_P(
                "initrd.img was changed or replaced"},
         Change{"Monitor", [](Changeable& test) { test.replace_artifact("monitor"); },
                "the machine monitor was replaced"},
-        Change{"AnotherMonitor", [](Changeable& test) { test.monitor_ = test.file("vmlinux"); },
+        Change{"AnotherMonitor",
+               [](Changeable& test) { test.monitor_ = Qemu(test.file("vmlinux")); },
                "the machine monitor was replaced"},
         Change{"MonitorGone", [](Changeable& test) { fs::remove(test.file("monitor")); },
                "the machine monitor was replaced"},
@@ -172,8 +173,6 @@ INSTANTIATE_TEST_SUITE_P(
         Change{"Memory", [](Changeable& test) { test.config_.memory_mib *= 2; },
                "a machine of another shape or accelerator is asked for"},
         Change{"Processors", [](Changeable& test) { test.config_.cpus = 2; },
-               "a machine of another shape or accelerator is asked for"},
-        Change{"Type", [](Changeable& test) { test.config_.type = MachineType::microvm; },
                "a machine of another shape or accelerator is asked for"},
         Change{"Network", [](Changeable& test) { test.config_.network = GuestNetwork::user; },
                "a machine of another shape or accelerator is asked for"},
@@ -238,9 +237,9 @@ TEST_F(PreparedStateTest, KvmStateDependsOnProcessorAndHostKernel) {
 
 constexpr MachineConfig kFastest{.accelerator = Accelerator::kvm, .type = MachineType::microvm};
 
-TEST_F(PreparedStateTest, AcceptsStateOfFallbackConfig) {
+TEST_F(PreparedStateTest, AcceptsStateOfEachCandidate) {
   config_ = kFastest;
-  for (const MachineConfig& config : fallback_configs(kFastest)) {
+  for (const MachineConfig& config : monitor_.candidates(kFastest)) {
     write_manifest(config);
     const StateLookup found = find();
     ASSERT_TRUE(found.state);

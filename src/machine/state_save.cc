@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/directories.h"
+#include "base/fs_verity.h"
 #include "machine/launch.h"
 #include "pyro/error.h"
 
@@ -42,7 +43,7 @@ std::optional<Error> StateSave::save(const LiveMachine& live, const StateKey& ke
   live.guest->machine().save(state_.devices.get(), timeout);
   std::optional<Error> failure;
   try {
-    copy_sparse(memory_.get(), state_.memory.get(), timeout.stop);
+    copy_sparse(memory_.get(), state_.memory.get(), kMemory, timeout.stop);
   } catch (const Error& error) {  // a full disk
     if (error.code() == ErrorCode::interrupted) throw;
     failure = error;

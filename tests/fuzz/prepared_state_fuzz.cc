@@ -12,6 +12,7 @@
 #include "base/directories.h"
 #include "base/files.h"
 #include "machine/prepared_state.h"
+#include "machine/qemu/qemu.h"
 #include "oracle.h"
 #include "store/installation.h"
 
@@ -110,10 +111,11 @@ class Place {
   [[nodiscard]] fs::path directory() const {
     return layout_.prepared_state_dir("tool:1", "1-512-none");
   }
-  [[nodiscard]] StateKey key() const { return {lease_, config_, path_ / "monitor"}; }
+  [[nodiscard]] StateKey key() const { return {lease_, config_, monitor_}; }
 
   const fs::path path_;
   const CacheLayout layout_;
+  const Qemu monitor_{path_ / "monitor"};
   InstallLease lease_;
   const MachineConfig config_{};
   Fd folder_;

@@ -1,6 +1,7 @@
 // QEMU as the monitor.
 #include "machine/qemu/qemu.h"
 
+#include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -13,7 +14,11 @@
 #include <cstring>
 #include <utility>
 
+#include "base/files.h"
+#include "base/fs_verity.h"
+#include "base/hash.h"
 #include "base/subprocess.h"
+#include "machine/qemu/kvm_probe.h"
 #include "machine/qemu/monitor_process.h"
 #include "pyro/error.h"
 #include "pyro/machine.h"
@@ -51,6 +56,19 @@ MachineEnd describe(const ProcessEnd& end) {
   return {end.exit_code == 0 ? Loss::end : Loss::monitor,
           fmt::format("{} exited with status {}{}", monitor, end.exit_code,
                       end.exit_code == 0 ? ", as when its guest turns itself off" : "")};
+}
+
+/// QEMU sets up a machine for an ELF kernel and for a bzImage in different ways, and a saved state
+/// fits one of them.
+bool is_elf(int kernel) {
+  std::array<char, SELFMAG> magic{};
+  return ::pread(kernel, magic.data(), magic.size(), 0) == SELFMAG &&
+         std::string_view(magic.data(), magic.size()) == ELFMAG;
+}
+
+bool can_be_opened_for_writing(int file) {
+  const std::string path = "/proc/self/fd/" + std::to_string(file);
+  return Fd(::open(path.c_str(), O_RDWR | O_CLOEXEC)).get() >= 0;
 }
 
 class QemuMachine : public VirtualMachine {
@@ -169,8 +187,21 @@ std::unique_ptr<VirtualMachine> Qemu::boot(const MachineConfig& config, const Ma
 std::unique_ptr<VirtualMachine> Qemu::resume(const MachineConfig& config, const MachineFiles& files,
                                              const StateFiles& state, bool can_be_saved,
                                              const ControlTimeout& timeout) {
+  MachineFiles resumed = files;
+  // QEMU requires a kernel, and a resumed machine does not run it: the stub loads faster.
+  const Fd stub = is_elf(files.kernel) ? make_stub_kernel() : Fd();
+  if (stub) resumed.kernel = stub.get();
+  StateFiles from = state;
+  // QEMU opens it for writing even when it maps it privately, but a cache may be read-only.
+  Fd copy;
+  if (!can_be_saved && !can_be_opened_for_writing(state.memory)) {
+    copy = make_memory_file("the memory of the machine");
+    copy_sparse(state.memory, copy.get(), "the memory of the machine", timeout.stop);
+    from.memory = copy.get();
+  }
+  ::lseek(state.devices, 0, SEEK_SET);  // QEMU reads it as a stream
   const QemuStart start = can_be_saved ? QemuStart::resume_to_save : QemuStart::resume;
-  auto machine = std::make_unique<QemuMachine>(program_, config, start, files, state);
+  auto machine = std::make_unique<QemuMachine>(program_, config, start, resumed, from);
   machine->resume(timeout);
   return machine;
 }
@@ -179,10 +210,52 @@ std::string Qemu::gaps() const {
   return gaps_in(PreparedPolicy(monitor_policy({.program = program_})).confinement());
 }
 
-std::string qemu_version(const std::filesystem::path& program) {
+std::string Qemu::version() const {
   constexpr std::chrono::seconds kTimeout{5};
-  const MonitorAnswer answer = ask_monitor(program, {"--version"}, {}, kTimeout);
+  const MonitorAnswer answer = ask_monitor(program_, {"--version"}, {}, kTimeout);
   return answer.end && answer.end->exit_code == 0 ? answer.first_line : "";
+}
+
+// Of the arguments of a resume, for all configs: the config of a machine is a condition of its own.
+std::string Qemu::fingerprint() const {
+  static const std::string digest = [] {
+    std::string words = qemu_resume_commands();
+    for (const Accelerator accelerator : {Accelerator::kvm, Accelerator::tcg}) {
+      for (const MachineType type : {MachineType::microvm, MachineType::q35}) {
+        const MachineConfig config{
+            .accelerator = accelerator, .type = type, .network = GuestNetwork::user};
+        for (const std::string& word : qemu_arguments(config, QemuStart::resume)) {
+          words += '\0' + word;
+        }
+      }
+    }
+    return sha256(words).to_string();
+  }();
+  return digest;
+}
+
+KvmReport Qemu::probe_kvm(const std::filesystem::path& cache_dir) const {
+  return pyro::probe_kvm(cache_dir, program_);
+}
+
+// A microvm is the faster one. A kernel may lack drivers for it, and under emulation it may hang.
+std::vector<MachineConfig> Qemu::candidates(const MachineConfig& asked) const {
+  std::vector<MachineConfig> configs(2, asked);
+  configs[0].type = MachineType::microvm;
+  configs[1].type = MachineType::q35;
+  if (asked.accelerator == Accelerator::tcg) configs.erase(configs.begin());
+  return configs;
+}
+
+std::unique_ptr<MachineMonitor> make_monitor(const std::filesystem::path& program) {
+  std::error_code none;
+  if (std::filesystem::is_regular_file(program, none) && ::access(program.c_str(), X_OK) == 0) {
+    return std::make_unique<Qemu>(program);
+  }
+  throw Error(ErrorCode::failed,
+              program.empty() ? "there is no qemu-system-x86_64 in the directories of $PATH"
+                              : "cannot run " + program.string(),
+              "install it (apt install qemu-system-x86), or name it in PYRO_QEMU");
 }
 
 }  // namespace pyro

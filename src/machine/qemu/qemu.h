@@ -92,6 +92,13 @@ class Qemu : public MachineMonitor {
  public:
   explicit Qemu(std::filesystem::path program) : program_(std::move(program)) {}
 
+  [[nodiscard]] const std::filesystem::path& program() const noexcept override { return program_; }
+  [[nodiscard]] std::string version() const override;
+  [[nodiscard]] std::string fingerprint() const override;
+  [[nodiscard]] KvmReport probe_kvm(const std::filesystem::path& cache_dir) const override;
+  [[nodiscard]] std::vector<MachineConfig> candidates(const MachineConfig& asked) const override;
+  [[nodiscard]] std::string gaps() const override;
+
   [[nodiscard]] std::unique_ptr<VirtualMachine> boot(const MachineConfig& config,
                                                      const MachineFiles& files,
                                                      std::optional<int> memory) override;
@@ -100,15 +107,8 @@ class Qemu : public MachineMonitor {
                                                        const StateFiles& state, bool can_be_saved,
                                                        const ControlTimeout& timeout) override;
 
-  [[nodiscard]] std::string gaps() const override;
-
  private:
   std::filesystem::path program_;
 };
-
-/// The first line of `program --version`: "QEMU emulator version 7.2.22 (...)"; empty when it
-/// fails.
-/// @throws Error(filesystem) when it cannot be started
-[[nodiscard]] std::string qemu_version(const std::filesystem::path& program);
 
 }  // namespace pyro
