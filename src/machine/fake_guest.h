@@ -118,16 +118,22 @@ class FakeGuest : public VirtualMachine {
     return put < 0 ? 0 : static_cast<std::size_t>(put);
   }
 
-  /// Says whole frames again and again, at the pace at which they are taken and granted.
+  /// Says whole frames again and again, at the pace at which they are taken and granted. The host
+  /// may stop reading at any time.
   void flood(std::string_view frames, const std::stop_token& over) {
     constexpr int kPollInterval = 10;  // ms
     std::size_t window = guest::kOutputWindow;
+    std::string_view unsaid;
     while (!over.stop_requested()) {
-      if (window >= frames.size()) {
-        say_bytes(frames);
+      if (unsaid.empty() && window >= frames.size()) {
         window -= frames.size();
+        unsaid = frames;
       }
-      const auto heard = hear(window < frames.size() ? kPollInterval : 0);
+      unsaid.remove_prefix(say_what_fits(unsaid));
+      pollfd port{guest_.get(), static_cast<short>(POLLIN | (unsaid.empty() ? 0 : POLLOUT)), 0};
+      const bool can_go_on = unsaid.empty() && window >= frames.size();
+      ::poll(&port, 1, can_go_on ? 0 : kPollInterval);
+      const auto heard = hear(0);
       if (!heard || heard->type != guest::FrameType::granted) continue;
       guest::NumberPayload granted;
       std::memcpy(&granted, heard->payload.data(), sizeof granted);
