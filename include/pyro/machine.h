@@ -55,6 +55,13 @@ inline constexpr unsigned kMaxMemoryMib = 1 << 20;
 [[nodiscard]] std::filesystem::path find_monitor(
     const std::function<std::optional<std::string>(const char* name)>& variables);
 
+/// $XDG_STATE_HOME/pyro/state.key, else ~/.local/state/pyro/state.key; empty without both
+/// variables. Not safe while another thread sets variables.
+[[nodiscard]] std::filesystem::path find_state_key_file();
+/// The same with the values that `variables` returns.
+[[nodiscard]] std::filesystem::path find_state_key_file(
+    const std::function<std::optional<std::string>(const char* name)>& variables);
+
 /// The hardware of a machine, and the program that emulates it.
 struct MachineOptions {
   unsigned cpus = 1;  ///< Processors: 1 to kMaxCpus.
@@ -70,6 +77,10 @@ struct MachineOptions {
   /// images that boot it, the second run of an image with one shape of machine leaves its prepared
   /// state.
   bool saves_states = true;
+  /// Authenticates the states in the cache: one that was not made with this key is not used. At
+  /// least 16 bytes, or empty for the key in `state_key_file`, which is made when it is needed.
+  std::string state_key = {};
+  std::filesystem::path state_key_file = find_state_key_file();
   /// The environment whose kernel a container boots; it is installed if needed. Without one, that
   /// of the catalog entry, else what StoreOptions say.
   std::optional<std::string> base = {};

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <new>
 
@@ -75,6 +76,16 @@ Digest sha256(std::span<const std::byte> bytes) {
 
 Digest sha256(std::string_view text) {
   return sha256(std::as_bytes(std::span(text)));
+}
+
+Digest hmac_sha256(std::string_view key, std::string_view text) {
+  Digest::Bytes bytes{};
+  const unsigned char* const done =
+      HMAC(algorithm(), key.data(), static_cast<int>(key.size()),
+           reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+           reinterpret_cast<unsigned char*>(bytes.data()), nullptr);
+  require(done != nullptr ? 1 : 0);
+  return Digest(bytes);
 }
 
 std::optional<Digest> Digest::parse(std::string_view text) {

@@ -1,4 +1,4 @@
-// SHA-256, by OpenSSL or of many blocks at a time.
+// SHA-256 and its HMAC, by OpenSSL or of many blocks at a time.
 #pragma once
 
 #include <array>
@@ -34,6 +34,9 @@ class Sha256 {
 
 [[nodiscard]] Digest sha256(std::span<const std::byte> bytes);
 [[nodiscard]] Digest sha256(std::string_view text);
+
+/// RFC 2104.
+[[nodiscard]] Digest hmac_sha256(std::string_view key, std::string_view text);
 
 // --- 16 blocks at a time (sha256_lanes.cc) ---
 //

@@ -331,6 +331,8 @@ void apply_variables(const Variables& variables, MachineOptions& options) {
   options.monitor = find_monitor(variables);
   if (options.kvm == KvmUse::where_it_works) options.kvm = kvm_use(variables);
   options.saves_states = saves_states(variables);
+  options.state_key = variables("PYRO_STATE_KEY").value_or("");
+  options.state_key_file = find_state_key_file(variables);
 }
 
 }  // namespace pyro

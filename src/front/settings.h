@@ -46,7 +46,8 @@ inline constexpr const char* kHostStore = "/usr/share/pyro/environments";
                                          const Variables& variables);
 
 /// Sets the monitor by find_monitor(), and the use of KVM from PYRO_KVM unless the options restrict
-/// it already. PYRO_PREPARE says whether boots leave the state of their kernel.
+/// it already. PYRO_PREPARE says whether runs leave states, PYRO_STATE_KEY and the directory of
+/// states (XDG_STATE_HOME) with which key.
 /// @throws Error(usage) for another value of PYRO_KVM than 'off' and 'require', or of PYRO_PREPARE
 /// than 'never'
 void apply_variables(const Variables& variables, MachineOptions& options);

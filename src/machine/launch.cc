@@ -12,7 +12,7 @@
 #include "base/files.h"
 #include "base/fs_verity.h"
 #include "machine/initramfs.h"
-#include "machine/prepared_state.h"
+#include "machine/saved_states.h"
 #include "machine/state_save.h"
 #include "machine/warm_up.h"
 #include "store/base_kernel.h"
@@ -104,6 +104,7 @@ Launcher::Launcher(EnvironmentStore& store, std::string_view name, const Machine
       environment_(store.options().catalog.require(name)),
       stores_(store.options(), [this](std::string_view text) { progress_.warning(text); }),
       options_(options),
+      states_(stores_.cache(), options),
       progress_(progress != nullptr ? *progress : silence_),
       stop_(std::move(stop)),
       monitor_(std::move(monitor)) {
@@ -147,7 +148,7 @@ MachineConfig Launcher::config() {
 
 StateSave* Launcher::begin_save(const StateKey& key) {
   try {
-    return saves_.emplace_back(std::make_unique<StateSave>(layout(), key)).get();
+    return saves_.emplace_back(std::make_unique<StateSave>(states_, key)).get();
   } catch (const Error& error) {
     progress_.note(std::string("the state of the machine is not saved: ") + error.what());
     return nullptr;
@@ -157,7 +158,7 @@ StateSave* Launcher::begin_save(const StateKey& key) {
 LiveMachine Launcher::start(const MachineConfig& asked, const InstallLease& lease,
                             std::optional<int> memory) {
   const StateKey kernel{lease, asked, *monitor_, StateKind::kernel};
-  return start_from(kernel, find_state(layout(), kernel), memory);
+  return start_from(kernel, states_.find(kernel), memory);
 }
 
 LiveMachine Launcher::start_from(const StateKey& kernel, const StateLookup& lookup,
@@ -198,7 +199,7 @@ void Launcher::save_kernel(const LiveMachine& live, const StateKey& key, StateSa
 LiveMachine Launcher::start_and_prepare(const StateKey& key) {
   StateKey kernel = key;
   kernel.kind = StateKind::kernel;
-  const StateLookup lookup = find_state(layout(), kernel);
+  const StateLookup lookup = states_.find(kernel);
   // That of the kernel comes first: more machines need it.
   const bool needs_kernel = !lookup.state && !lookup.is_impossible;
   StateSave* const save = needs_kernel ? nullptr : begin_save(key);
@@ -373,7 +374,8 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
     return report;
   }
   StateKey key{*lease, config, *monitor};
-  StateLookup lookup = find_state(layout, key);
+  const SavedStates states(layout, options);
+  StateLookup lookup = states.find(key);
   if (lookup.state) {
     report.readiness = Readiness::warm;
   } else if (lookup.exists) {
@@ -384,7 +386,7 @@ ReadinessReport machine_readiness(const EnvironmentStore& store, std::string_vie
   }
   if (lookup.state) return report;
   key.kind = StateKind::kernel;
-  const StateLookup kernel = find_state(layout, key);
+  const StateLookup kernel = states.find(key);
   if (kernel.state) report.reasons.emplace_back("a run goes on from the state of its kernel");
   if (kernel.is_impossible) {
     report.reasons.emplace_back(

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "machine/guest_session.h"
-#include "machine/prepared_state.h"
+#include "machine/saved_states.h"
 #include "store/installation.h"
 
 namespace pyro {
@@ -28,7 +28,7 @@ struct LiveMachine {
 class Launcher {
  public:
   /// @throws Error(failed) without a monitor; (not_found) for an unknown environment; (usage) for
-  /// options out of range
+  /// options out of range, and a key that is too short
   Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
            ProgressListener* progress, std::stop_token stop);
   /// With a monitor other than QEMU.
@@ -40,6 +40,7 @@ class Launcher {
 
   [[nodiscard]] const Environment& environment() const noexcept { return environment_; }
   [[nodiscard]] const MachineMonitor& monitor() const noexcept { return *monitor_; }
+  [[nodiscard]] const SavedStates& states() const noexcept { return states_; }
   [[nodiscard]] const CacheLayout& layout() const noexcept { return stores_.cache(); }
   [[nodiscard]] ProgressListener& progress() noexcept { return progress_; }
 
@@ -105,6 +106,7 @@ class Launcher {
   const Environment environment_;
   const Stores stores_;
   const MachineOptions& options_;
+  const SavedStates states_;
   ProgressListener& progress_;
   const std::stop_token stop_;
   const std::unique_ptr<MachineMonitor> monitor_;

@@ -95,6 +95,7 @@ class LaunchTest : public ::testing::Test {
  protected:
   LaunchTest() {
     fs::create_directory(dir_ / "cache");
+    testing::write_file(options_.monitor, "a monitor");
     lease_.kernel = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
     lease_.rootfs = Fd(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   }
@@ -117,7 +118,9 @@ class LaunchTest : public ::testing::Test {
 
   testing::TempDir dir_;
   EnvironmentStore store_{options_of_store(dir_ / "cache")};
-  MachineOptions options_{.monitor = dir_ / "monitor", .boot_timeout = testing::kHang};
+  MachineOptions options_{.monitor = dir_ / "monitor",
+                          .boot_timeout = testing::kHang,
+                          .state_key = "sixteen bytes or more"};
   const Qemu monitor_{options_.monitor};
   InstallLease lease_;
   Warnings warnings_;
@@ -345,6 +348,10 @@ class KernelStateTest : public LaunchTest {
     tried_.clear();
     return launcher(std::move(tries)).start(kTcg, lease_).start;
   }
+  [[nodiscard]] fs::path state_of(const StateKey& key) const {
+    const CacheLayout layout(dir_ / "cache");
+    return SavedStates(layout, options_).directory_of(key);
+  }
   [[nodiscard]] fs::path state() const {
     return dir_ / "cache/prepared/debian_12/kernel-1-512-none";
   }
@@ -389,15 +396,16 @@ TEST_F(KernelStateTest, SecondRunLeavesPreparedState) {
   lease_.installation.record.kind = EnvironmentKind::container;
   const StateKey key{lease_, kTcg, monitor_};
   const CacheLayout layout(dir_ / "cache");
-  EXPECT_FALSE(was_started_before(layout, key));
-  EXPECT_TRUE(was_started_before(layout, key));
+  const SavedStates states(layout, options_);
+  EXPECT_FALSE(states.was_started_before(key));
+  EXPECT_TRUE(states.was_started_before(key));
   EXPECT_EQ(launcher({come_up}).start_and_prepare(key).start, MachineStart::boot)
       << "the state of the kernel comes first";
-  EXPECT_FALSE(find_state(layout, key).exists);
+  EXPECT_FALSE(states.find(key).exists);
   tried_.clear();
   EXPECT_EQ(launcher({come_up_and_answer}).start_and_prepare(key).start,
             MachineStart::kernel_state);
-  EXPECT_TRUE(find_state(layout, key).state);
+  EXPECT_TRUE(states.find(key).state);
   EXPECT_THAT(warnings_.heard(), IsEmpty());
 }
 
@@ -413,7 +421,7 @@ TEST_F(KernelStateTest, MachineThatCannotBePreparedIsReplaced) {
   EXPECT_EQ(launcher({fail, come_up}).start_and_prepare(key).start, MachineStart::kernel_state);
   EXPECT_EQ(tried_.size(), 2u);
   EXPECT_THAT(warnings_.heard(), ElementsAre(HasSubstr("the machine is not saved (no state")));
-  EXPECT_FALSE(find_state(CacheLayout(dir_ / "cache"), key).exists);
+  EXPECT_FALSE(fs::exists(state_of(key)));
 }
 
 TEST_F(KernelStateTest, MachineThatFailsItsWarmUpIsUsedAndNotSaved) {
@@ -424,7 +432,7 @@ TEST_F(KernelStateTest, MachineThatFailsItsWarmUpIsUsedAndNotSaved) {
   EXPECT_EQ(launcher({answer_something_else}).start_and_prepare(key).start,
             MachineStart::kernel_state);
   EXPECT_EQ(tried_.size(), 1u);
-  EXPECT_FALSE(find_state(CacheLayout(dir_ / "cache"), key).exists);
+  EXPECT_FALSE(fs::exists(state_of(key)));
 }
 
 TEST_F(KernelStateTest, SaveThatFailsIsWarningAndBoot) {

@@ -122,13 +122,13 @@ class Machine::Impl {
          .detail = config.accelerator == Accelerator::tcg ? kEmulated : std::string_view()});
     if (start.cold) return launcher_.boot(config, lease_);
     const bool prepares =
-        options_.saves_states && (had_state || was_started_before(launcher_.layout(), key));
+        options_.saves_states && (had_state || launcher_.states().was_started_before(key));
     return prepares ? launcher_.start_and_prepare(key) : launcher_.start(config, lease_);
   }
 
   std::optional<LiveMachine> try_resume(const StateKey& key, const StartOptions& start,
                                         bool& had_state) {
-    const StateLookup lookup = find_state(launcher_.layout(), key);
+    const StateLookup lookup = launcher_.states().find(key);
     had_state = lookup.exists;
     if (!lookup.state) {
       report_cold_start(lookup);

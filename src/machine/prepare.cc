@@ -15,7 +15,7 @@
 #include "base/files.h"
 #include "machine/guest_requests.h"
 #include "machine/launch.h"
-#include "machine/prepared_state.h"
+#include "machine/saved_states.h"
 #include "machine/warm_up.h"
 #include "store/installation.h"
 #include "store/transaction.h"
@@ -119,7 +119,7 @@ class Preparation {
   PrepareReport run() {
     const InstallLease lease = timed("install", [&] { return launcher_.acquire_lease(); });
     asked_ = launcher_.config();
-    directory_ = state_dir(layout_, key(lease));
+    directory_ = launcher_.states().directory_of(key(lease));
     const FileLock lock = acquire_lock();
     if (!options_.force && is_prepared(lease)) return std::move(report_);
     create(lease);
@@ -155,7 +155,7 @@ class Preparation {
   }
 
   bool is_prepared(const InstallLease& lease) {
-    const auto lookup = find_state(layout_, directory_, key(lease));
+    const auto lookup = launcher_.states().find(key(lease));
     if (!lookup.state) return false;
     describe(*lookup.state);
     report_.prepared_before = true;
@@ -172,6 +172,7 @@ class Preparation {
     operation_.emplace(
         options_.progress,
         Operation{.name = "preparing", .subject = report_.name, .total = kStepsOfCreation});
+    launcher_.states().require_key();
     StagingDirectory staging(layout_);
     require_free_space(layout_.staging_dir(), kMinStateBytes);
     PreparedState state{.config = asked_,
@@ -180,7 +181,7 @@ class Preparation {
     with_disk_full_details(state, [&] { save(lease, state); });
     // Before the smoke test: if the monitor is replaced meanwhile, the state is stale, and not
     // wrong.
-    const json conditions = state_conditions(key(lease), state.config);
+    const StateConditions conditions = state_conditions(key(lease), state.config);
     timed("prove", [&] { smoke_test_state(lease, state); });
     publish(conditions, staging, state);
     describe(state);
@@ -219,7 +220,8 @@ class Preparation {
     if (asked_.network == GuestNetwork::user) check_network(*live.guest, options_.stop);
   }
 
-  void publish(const json& conditions, StagingDirectory& staging, const PreparedState& state) {
+  void publish(const StateConditions& conditions, StagingDirectory& staging,
+               const PreparedState& state) {
     timed("sync", [&] {
       sync_file(state.memory.get(), staging.path_of(kMemoryName));
       sync_file(state.devices.get(), staging.path_of(kDevicesName));
@@ -228,7 +230,7 @@ class Preparation {
         timed("digest", [&] { return state_manifest(conditions, state, options_.stop); });
     add_history(manifest);
     const Fd parent = layout_.make(directory_.parent_path());
-    publish_state(staging, manifest, parent.get(), directory_);
+    launcher_.states().publish(staging, std::move(manifest), parent.get(), directory_);
   }
 
   // For people: when and how long it was prepared.

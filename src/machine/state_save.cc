@@ -1,9 +1,6 @@
 // States that are made in passing.
 #include "machine/state_save.h"
 
-#include <fcntl.h>
-
-#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -23,12 +20,14 @@ constexpr const char* kMemory = "the memory of the machine";
 
 }  // namespace
 
-StateSave::StateSave(const CacheLayout& layout, const StateKey& key)
-    : directory_(state_dir(layout, key)),
-      parent_(layout.make(directory_.parent_path())),
-      staging_(layout),
+StateSave::StateSave(const SavedStates& states, const StateKey& key)
+    : states_(states),
+      directory_(states.directory_of(key)),
+      parent_(states.layout().make(directory_.parent_path())),
+      staging_(states.layout()),
       memory_(make_memory_file(kMemory)) {
-  require_free_space(layout.staging_dir(), kRoom);
+  require_free_space(states.layout().staging_dir(), kRoom);
+  states.require_key();
 }
 
 StateSave::~StateSave() {
@@ -50,12 +49,11 @@ std::optional<Error> StateSave::save(const LiveMachine& live, const StateKey& ke
   }
   live.guest->machine().go_on(timeout);
   if (failure) return failure;
-  const nlohmann::json conditions = state_conditions(key, state_.config);
-  publisher_ = std::thread([this, conditions] {
+  publisher_ = std::thread([this, conditions = state_conditions(key, state_.config)] {
     try {
       sync_file(state_.memory.get(), staging_.path_of(kMemoryName));
       sync_file(state_.devices.get(), staging_.path_of(kDevicesName));
-      publish_state(staging_, state_manifest(conditions, state_), parent_.get(), directory_);
+      states_.publish(staging_, state_manifest(conditions, state_), parent_.get(), directory_);
     } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the next boot makes another.
     }
   });
@@ -68,18 +66,7 @@ void StateSave::note_impossible(const MachineConfig& config, const StateKey& key
                            .devices = make_state_file(staging_, kDevicesName)};
   nlohmann::json manifest = state_manifest(state_conditions(key, config), none);
   manifest[kImpossible] = "the kernel has its driver of disks built in";
-  publish_state(staging_, manifest, parent_.get(), directory_);
-}
-
-bool was_started_before(const CacheLayout& layout, const StateKey& key) try {
-  const std::filesystem::path directory = state_dir(layout, key);
-  const Fd parent = layout.make(directory.parent_path());
-  const std::string name = "." + directory.filename().string();
-  const Fd mark(::openat(parent.get(), name.c_str(),
-                         O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  return !mark && errno == EEXIST;
-} catch (const Error&) {
-  return false;
+  states_.publish(staging_, std::move(manifest), parent_.get(), directory_);
 }
 
 }  // namespace pyro

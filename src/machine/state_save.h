@@ -9,7 +9,7 @@
 #include <optional>
 #include <thread>
 
-#include "machine/prepared_state.h"
+#include "machine/saved_states.h"
 #include "pyro/error.h"
 #include "store/transaction.h"
 
@@ -21,8 +21,9 @@ struct LiveMachine;
 /// time do not disturb each other: the later one stays.
 class StateSave {
  public:
-  /// @throws Error(filesystem) without room for the state, or where the cache cannot be written
-  StateSave(const CacheLayout& layout, const StateKey& key);
+  /// @throws Error(filesystem) without room for the state, or where the cache cannot be written;
+  /// as SavedStates::require_key()
+  StateSave(const SavedStates& states, const StateKey& key);
   ~StateSave();
   StateSave(const StateSave&) = delete;
   StateSave& operator=(const StateSave&) = delete;
@@ -40,6 +41,7 @@ class StateSave {
   void note_impossible(const MachineConfig& config, const StateKey& key);
 
  private:
+  const SavedStates& states_;
   const std::filesystem::path directory_;
   const Fd parent_;
   StagingDirectory staging_;
@@ -47,9 +49,5 @@ class StateSave {
   PreparedState state_;
   std::thread publisher_;
 };
-
-/// Whether a machine of this kind was started before; from now on one was. False where the cache
-/// cannot be written.
-[[nodiscard]] bool was_started_before(const CacheLayout& layout, const StateKey& key);
 
 }  // namespace pyro

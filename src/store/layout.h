@@ -7,7 +7,7 @@
 //   <root>/locks/<inode>.use                  of a directory in use (store/locks.h)
 //   <root>/staging/<id>/                      new content before it is published; old content
 //   <root>/partial/<digest>                   downloaded part of a layer
-//   <root>/prepared/<name>/<state>/           saved states of machines (machine/prepared_state.h)
+//   <root>/prepared/<name>/<state>/           saved states of machines (machine/saved_states.h)
 //   <root>/used/<install directory>           its time is that of the last boot
 //   <root>/host/kvm.json                      whether this host has a working KVM
 //

@@ -1,5 +1,5 @@
 // Manifests of saved states in a cache. Names in the input stand for values that it cannot guess:
-// @conditions@, @kind@, @memory@, @devices@, @artifacts@.
+// @conditions@, @kind@, @files@, @artifacts@. Each is read as it is, and sealed with the right key.
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -11,8 +11,8 @@
 
 #include "base/directories.h"
 #include "base/files.h"
-#include "machine/prepared_state.h"
 #include "machine/qemu/qemu.h"
+#include "machine/saved_states.h"
 #include "oracle.h"
 #include "store/installation.h"
 
@@ -54,11 +54,10 @@ class Place {
 
   /// `text` with the names replaced by the values of the state.
   [[nodiscard]] std::string filled_in(std::string text) const {
-    const std::array<std::pair<std::string_view, const json*>, 5> names = {
+    const std::array<std::pair<std::string_view, const json*>, 4> names = {
         {{"@conditions@", &good_.at("conditions")},
          {"@kind@", &good_.at("booted_on")},
-         {"@memory@", &good_.at("state").at(kMemoryName)},
-         {"@devices@", &good_.at("state").at(kDevicesName)},
+         {"@files@", &good_.at("files")},
          {"@artifacts@", &good_.at("artifacts")}}};
     for (const auto& [name, value] : names) {
       const std::size_t at = text.find(name);
@@ -69,23 +68,35 @@ class Place {
 
   void check(const std::string& manifest) const {
     write(directory() / kManifestName, manifest);
-    const StateLookup found = find_state(layout_, directory(), key());
+    require(!states_.find(key()).state, "a manifest without an HMAC is not believed");
+    json document = json::parse(manifest, nullptr, false);
+    if (!document.is_object()) return;
+    if (is_as_saved(folder_.get(), directory())) check_digests(document);
+    StateSeal(options_).seal(document);
+    write(directory() / kManifestName, document.dump());
+    const StateLookup found = states_.find(key());
     require(found.exists, "a state with any manifest is there");
     require((found.state.has_value() || found.is_impossible) == found.differences.empty(),
             "a state is used, or said why not");
-    // Only a manifest with all conditions of the state is accepted.
-    const json document = json::parse(manifest, nullptr, false);
-    const auto says_the_same = [&](const char* key) {
-      return document.is_object() && document.contains(key) && document[key] == good_.at(key);
-    };
-    if (found.state) {
-      require(says_the_same("conditions") && says_the_same("booted_on") && says_the_same("state"),
-              "a state that is used is what its manifest says");
-    }
-    if (is_as_saved(folder_.get(), directory())) check_digests(document);
+    if (found.state) check_conditions(document);
   }
 
  private:
+  /// A manifest that is accepted has all of them, and for each file its identity or its digest.
+  void check_conditions(const json& manifest) const {
+    const auto says_the_same = [&](const char* key) {
+      return manifest.contains(key) && manifest[key] == good_.at(key);
+    };
+    require(says_the_same("conditions") && says_the_same("booted_on"),
+            "a state that is used is what its manifest says");
+    for (const auto& [name, right] : good_.at("files").items()) {
+      const json file = manifest.at("files").at(name);
+      require(file.value("identity", json()) == right["identity"] ||
+                  file.value("digest", json()) == right["digest"],
+              "a file of a state that is used is known");
+    }
+  }
+
   /// The manifest may record nothing about the files; recorded values must be right.
   void check_digests(const json& manifest) const {
     if (!manifest.is_object()) return;
@@ -108,13 +119,13 @@ class Place {
   }
   static Fd open(const fs::path& file) { return open_at(AT_FDCWD, file, O_RDONLY, 0, file); }
 
-  [[nodiscard]] fs::path directory() const {
-    return layout_.prepared_state_dir("tool:1", "1-512-none");
-  }
+  [[nodiscard]] fs::path directory() const { return states_.directory_of(key()); }
   [[nodiscard]] StateKey key() const { return {lease_, config_, monitor_}; }
 
   const fs::path path_;
   const CacheLayout layout_;
+  const MachineOptions options_{.monitor = {}, .state_key = "sixteen bytes or more"};
+  const SavedStates states_{layout_, options_};
   const Qemu monitor_{path_ / "monitor"};
   InstallLease lease_;
   const MachineConfig config_{};

@@ -2,13 +2,18 @@
 #include "scenarios/machine_harness.h"
 
 #include <fcntl.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
+#include <iomanip>
 #include <sstream>
+#include <string_view>
 
 #include "support/file_descriptor.h"
 
@@ -53,12 +58,6 @@ void write_record(const fs::path& install) {
                  reference_record("tool:1", "1.0.0", "oci://r.example/tool@" + digest, digest)));
 }
 
-void copy_sparse(const fs::path& from, const fs::path& to) {
-  const ProcessResult copied =
-      run({.argv = {"cp", "-r", "--sparse=always", from.string(), to.string()}});
-  if (copied.exit_code != 0) throw std::runtime_error(copied.err);
-}
-
 bool is_older(const fs::path& file, const fs::path& other) {
   std::error_code error;
   return fs::last_write_time(file, error) < fs::last_write_time(other) || error;
@@ -84,7 +83,25 @@ json identity_of(const fs::path& file) {
           {"modified_ns", status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec}};
 }
 
+// As pyro does it.
+void seal(json& manifest, std::string_view key) {
+  manifest.erase("hmac");
+  const std::string text = manifest.dump();
+  std::array<unsigned char, 32> hmac{};
+  ::HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+         reinterpret_cast<const unsigned char*>(text.data()), text.size(), hmac.data(), nullptr);
+  std::ostringstream hex;
+  for (const unsigned byte : hmac) hex << std::hex << std::setw(2) << std::setfill('0') << byte;
+  manifest["hmac"] = "sha256:" + hex.str();
+}
+
 }  // namespace
+
+void copy_sparse(const fs::path& from, const fs::path& to) {
+  const ProcessResult copied =
+      run({.argv = {"cp", "-r", "--sparse=always", from.string(), to.string()}});
+  if (copied.exit_code != 0) throw std::runtime_error(copied.err);
+}
 
 const fs::path& environment_dir() {
   static const fs::path directory = PYRO_TEST_ENVIRONMENT;
@@ -136,6 +153,7 @@ MachineHarness::MachineHarness() {
   variables_["PYRO_QEMU"] = monitor();
   variables_["PYRO_KVM"] = "off";
   variables_["PYRO_PREPARE"] = "never";
+  variables_["PYRO_STATE_KEY"] = kStateKey;
   variables_["XDG_CACHE_HOME"] = (shared_home() / ".cache").string();
   variables_["XDG_CONFIG_HOME"] = (shared_home() / ".config").string();
 }
@@ -195,11 +213,9 @@ void MachineHarness::take_state(const std::function<void(const fs::path& state)>
   spoil(state);
   json manifest = parse_json(read_file(state / "manifest.json"));
   for (const char* const name : {"memory", "devices"}) {
-    manifest["state"][name] = identity_of(state / name);
+    manifest["files"][name]["identity"] = identity_of(state / name);
   }
-  for (const char* const name : {kKernel, kRootfs, kInitrd}) {
-    manifest["conditions"][name] = identity_of(install_dir() / name);
-  }
+  seal(manifest, kStateKey);
   write_file(state / "manifest.json", manifest.dump());
 }
 

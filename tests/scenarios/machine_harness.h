@@ -15,6 +15,9 @@ inline constexpr const char* kInitrd = "initrd.img";
 /// The directory with these files.
 const std::filesystem::path& environment_dir();
 
+/// Copies a file or directory; zeros become holes.
+void copy_sparse(const std::filesystem::path& from, const std::filesystem::path& to);
+
 /// Output cut at its newlines.
 std::vector<std::string> lines_of(const std::string& text);
 
@@ -25,6 +28,9 @@ class MachineHarness : public PyroHarness {
   MachineHarness();
   static void SetUpTestSuite();
   void SetUp() override;
+
+  /// PYRO_STATE_KEY. Each test has a HOME of its own, and states are shared.
+  static constexpr const char* kStateKey = "the key of all tests";
 
   /// `pyro prepare [OPTION...] tool:1`, which must succeed.
   void prepare(const std::vector<std::string>& options = {}) const;

@@ -194,15 +194,14 @@ void install_records(const std::filesystem::path& root) {
 void state_manifests(const std::filesystem::path& root) {
   const Corpus corpus(root, "prepared_state");
   const std::string begin = R"({"conditions": @conditions@, "booted_on": @kind@)";
-  const std::string files = R"(, "state": {"memory": @memory@, "devices": @devices@})";
+  const std::string files = R"(, "files": @files@)";
   corpus.add("good", begin + files + R"(, "artifacts": @artifacts@})");
   corpus.add("without-digests", begin + files + "}");
   corpus.add("without-files", begin + "}");
-  corpus.add("files-exchanged",
-             begin + R"(, "state": {"memory": @devices@, "devices": @memory@}, "artifacts": {}})");
+  corpus.add("impossible", begin + files + R"(, "impossible": ""})");
   corpus.add("of-another-machine",
              R"({"conditions": @conditions@, "booted_on": {"type": "q35"})" + files + "}");
-  corpus.add("wrong-types", R"({"conditions": [1], "booted_on": 7, "state": "x",
+  corpus.add("wrong-types", R"({"conditions": [1], "booted_on": 7, "files": "x",
 "artifacts": {"memory": {"size": -1, "digest": 7}, "devices": []}})");
   corpus.add("list", "[@conditions@]");
   corpus.add("cut", begin + files);

@@ -204,6 +204,9 @@ TEST_F(DoctorTest, ReportsReadinessOfEnvironment) {
                                {"readiness", "cold"},
                                {"reasons", {"it is not installed"}}}));
   ASSERT_EQ(pyro({"env", "pull", "tool:1"}).exit_code, 0);
+  EXPECT_EQ(readiness()["reasons"],
+            json({"there is no qemu-system-x86_64 in the directories of $PATH"}));
+  have_monitor();
   EXPECT_EQ(readiness()["reasons"], json({"no machine was prepared"}));
 }
 

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <unistd.h>
 
+#include <array>
 #include <cstdlib>
 #include <string>
 #include <thread>
@@ -32,8 +33,11 @@ class CMachineTest : public MachineHarness {
   void SetUp() override {
     MachineHarness::SetUp();
     if (IsSkipped()) return;
+    std::string path = std::string("PATH=") + std::getenv("PATH");
+    std::string key = std::string("PYRO_STATE_KEY=") + kStateKey;
+    const std::array<char*, 3> variables{path.data(), key.data(), nullptr};
     store_ = pyro_store_open(store_options_of(shared_cache(), shared_catalog()).dump().c_str(),
-                             environ, nullptr);
+                             variables.data(), nullptr);
     machine_ = pyro_machine_start(store_, "tool:1", R"({"memory_mib": 192, "kvm": "never"})",
                                   nullptr, nullptr);
     ASSERT_NE(machine_, nullptr);
@@ -143,6 +147,7 @@ TEST_F(CMachineTest, PythonModuleRunsMachines) {
                                                    .env = {{"PATH", std::getenv("PATH")},
                                                            {"PYTHONDONTWRITEBYTECODE", "1"},
                                                            {"HOME", home().string()},
+                                                           {"PYRO_STATE_KEY", kStateKey},
                                                            {"PYTHONPATH", PYRO_PYTHON_MODULE},
                                                            {"PYRO_LIBRARY", PYRO_SHARED_LIBRARY},
                                                            {"PYRO_TEST_STORE", store.dump()}}});

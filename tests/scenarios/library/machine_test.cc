@@ -60,7 +60,8 @@ class SessionsTest : public MachineHarness {
     const std::array files{shared_catalog()};
     options.catalog = Catalog::load(files);
     EnvironmentStore store(options);
-    MachineOptions machine{.memory_mib = 192, .monitor = find_monitor(), .kvm = KvmUse::never};
+    const MachineOptions machine{
+        .memory_mib = 192, .monitor = find_monitor(), .kvm = KvmUse::never, .state_key = kStateKey};
     return std::make_unique<Machine>(store, "tool:1", machine);
   }
 

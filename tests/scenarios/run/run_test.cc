@@ -389,7 +389,7 @@ TEST_F(RunTest, PrepareForceReplacesState) {
   use_own_cache();
   take_state([](const fs::path&) {});
   const auto files_of_state = [&] {
-    return parse_json(read_file(cache() / "prepared/tool_1/1-192-none/manifest.json"))["state"];
+    return parse_json(read_file(cache() / "prepared/tool_1/1-192-none/manifest.json"))["files"];
   };
   const json before = files_of_state();
   prepare();
@@ -397,6 +397,25 @@ TEST_F(RunTest, PrepareForceReplacesState) {
   prepare({"--force"});
   EXPECT_NE(files_of_state(), before);
   run_warm("true");
+}
+
+// As a CI system saves and restores it: all files are new ones.
+TEST_F(RunTest, RestoredCacheStaysWarmForItsKeyAlone) {
+  use_own_cache();
+  take_state([](const fs::path&) {});
+  const fs::path restored = dir_ / "restored";
+  copy_sparse(cache(), restored);
+  variables_["PYRO_ENVIRONMENT_CACHE_DIR"] = restored.string();
+  for (int i = 0; i < 2; ++i) {
+    const ProcessResult result = run_in_guest({"true"}, {"--json"});
+    EXPECT_EQ(result.err, "");
+    EXPECT_EQ(parse_json(result.out)["started"], "warm");
+  }
+  variables_["PYRO_STATE_KEY"] = "the key of someone else";
+  variables_["PYRO_PREPARE"] = "never";
+  const ProcessResult result = run_in_guest({"true"}, {"--json"});
+  EXPECT_THAT(result.err, HasSubstr("made with another key"));
+  EXPECT_EQ(parse_json(result.out)["started"], "cold");
 }
 
 TEST_F(RunTest, StartsWarmFromReadOnlyCache) {

@@ -1,13 +1,16 @@
-// Tests of whether a saved state still matches the environment and the host.
-#include "machine/prepared_state.h"
+// Tests of whether a saved state is authentic, and still matches the environment and the host.
+#include "machine/saved_states.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <functional>
+#include <thread>
 
+#include "base/hash.h"
 #include "machine/qemu/qemu.h"
 #include "support/temp_dir.h"
 
@@ -18,15 +21,16 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using ::testing::Contains;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using testing::write_file;
 
 Fd open_to_read(const fs::path& file) {
   return Fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
 }
 
-class PreparedStateTest : public ::testing::Test {
+class SavedStatesTest : public ::testing::Test {
  protected:
-  PreparedStateTest() {
+  SavedStatesTest() {
     for (const char* name : {"vmlinux", "rootfs.ext4", "initrd.img", "monitor"}) {
       write_file(dir_ / name, name);
     }
@@ -40,6 +44,7 @@ class PreparedStateTest : public ::testing::Test {
                                   .catalog_file = {},
                                   .oci_digest = {},
                                   .artifacts = {}};
+    lease_.directory = Fd(::open(dir_.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     open_files();
     write_manifest(config_);
   }
@@ -62,34 +67,49 @@ class PreparedStateTest : public ::testing::Test {
     const PreparedState saved{.config = config,
                               .memory = open_to_read(state() / kMemoryName),
                               .devices = open_to_read(state() / kDevicesName)};
-    write_file(state() / kManifestName,
-               state_manifest(state_conditions(key(), config), saved).dump());
+    write_sealed(state_manifest(state_conditions(key(), config), saved));
+  }
+  void write_sealed(json manifest) const {
+    StateSeal({.state_key = kKey}).seal(manifest);
+    write_file(state() / kManifestName, manifest.dump());
+  }
+  [[nodiscard]] json manifest() const {
+    return json::parse(testing::read_file(state() / kManifestName));
   }
 
-  [[nodiscard]] StateLookup find() const { return find_state(layout_, state(), key()); }
+  /// Of the shape that is asked for, whatever it was saved as.
+  [[nodiscard]] StateLookup find() const {
+    const SavedStates states(layout_, options_);
+    const fs::path directory = states.directory_of(key());
+    if (directory != state() && fs::exists(state())) fs::rename(state(), directory);
+    return states.find(key());
+  }
 
   /// One condition in the manifest, as if it had been another when the state was made.
   void change_condition(const char* key) const {
-    json manifest = json::parse(testing::read_file(state() / kManifestName));
-    ASSERT_TRUE(manifest["conditions"].contains(key));
-    manifest["conditions"][key] = "another";
-    write_file(state() / kManifestName, manifest.dump());
+    json changed = manifest();
+    ASSERT_TRUE(changed["conditions"].contains(key));
+    changed["conditions"][key] = "another";
+    write_sealed(changed);
   }
 
   /// As `cp` and `mv` would replace it.
-  void replace(const std::string& name) const {
-    write_file(dir_ / "new", name);
-    fs::rename(dir_ / "new", dir_ / name);
+  static void replace(const fs::path& file, std::string_view content) {
+    const fs::path draft = file.string() + ".new";
+    write_file(draft, content);
+    fs::rename(draft, file);
   }
 
+  static constexpr const char* kKey = "sixteen bytes or more";
   testing::TempDir dir_;
+  MachineOptions options_{.state_key = kKey, .state_key_file = dir_ / "home/pyro/state.key"};
   const CacheLayout layout_{dir_ / "cache"};
   InstallLease lease_;
   MachineConfig config_;
   Qemu monitor_{dir_ / "monitor"};
 };
 
-TEST_F(PreparedStateTest, UnchangedStateMatches) {
+TEST_F(SavedStatesTest, UnchangedStateMatches) {
   const StateLookup found = find();
   EXPECT_TRUE(found.exists);
   ASSERT_TRUE(found.state);
@@ -98,7 +118,7 @@ TEST_F(PreparedStateTest, UnchangedStateMatches) {
   EXPECT_THAT(found.differences, ElementsAre());
 }
 
-TEST_F(PreparedStateTest, MissingStateHasNoDifferences) {
+TEST_F(SavedStatesTest, MissingStateHasNoDifferences) {
   fs::remove_all(state());
   const StateLookup found = find();
   EXPECT_FALSE(found.exists);
@@ -114,15 +134,20 @@ struct Change {
   friend void PrintTo(const Change& self, std::ostream* out) { *out << self.name; }
 };
 
-struct Changeable : PreparedStateTest {
-  using PreparedStateTest::change_condition;
-  using PreparedStateTest::config_;
-  using PreparedStateTest::lease_;
-  using PreparedStateTest::monitor_;
-  using PreparedStateTest::open_files;
+struct Changeable : SavedStatesTest {
+  using SavedStatesTest::change_condition;
+  using SavedStatesTest::config_;
+  using SavedStatesTest::lease_;
+  using SavedStatesTest::manifest;
+  using SavedStatesTest::monitor_;
+  using SavedStatesTest::open_files;
+  using SavedStatesTest::options_;
+  using SavedStatesTest::replace;
+  using SavedStatesTest::write_sealed;
 
-  void replace_artifact(const char* name) {
-    replace(name);
+  /// By one of the same size.
+  void replace_artifact(const std::string& name) {
+    replace(dir_ / name, std::string(name.size(), 'x'));
     open_files();
   }
   [[nodiscard]] fs::path file(const char* name) const { return dir_ / name; }
@@ -188,6 +213,29 @@ INSTANTIATE_TEST_SUITE_P(
         Change{"StateModified",
                [](Changeable& test) { write_file(test.state_file(kDevicesName), "DEVICES!"); },
                "the saved state itself was changed"},
+        Change{"StateReplaced",
+               [](Changeable& test) {
+                 Changeable::replace(test.state_file(kMemoryName), std::string(4096, 'M'));
+               },
+               "the saved state itself was changed"},
+        Change{"OtherKey", [](Changeable& test) { test.options_.state_key = "sixteen bytes, too"; },
+               "it was made with another key, or its manifest was changed"},
+        Change{"NoKey", [](Changeable& test) { test.options_.state_key.clear(); },
+               "it was made with another key, or its manifest was changed"},
+        Change{"NoHmac",
+               [](Changeable& test) {
+                 json manifest = test.manifest();
+                 manifest.erase("hmac");
+                 write_file(test.state_file(kManifestName), manifest.dump());
+               },
+               "its manifest has no HMAC"},
+        Change{"ManifestModified",
+               [](Changeable& test) {
+                 json manifest = test.manifest();
+                 manifest["prepared_at"] = 0;
+                 write_file(test.state_file(kManifestName), manifest.dump());
+               },
+               "it was made with another key, or its manifest was changed"},
         Change{"StateGone", [](Changeable& test) { fs::remove(test.state_file(kMemoryName)); },
                "the saved state itself was changed"},
         Change{"StateIsALink",
@@ -211,20 +259,22 @@ INSTANTIATE_TEST_SUITE_P(
                "its manifest cannot be read"}),
     [](const auto& row) { return row.param.name; });
 
-TEST_F(PreparedStateTest, RejectsInvalidManifests) {
+TEST_F(SavedStatesTest, RejectsInvalidManifests) {
   for (const char* text :
-       {"{}", R"({"conditions":[],"state":{}})", R"({"conditions":{},"state":[]})",
-        R"({"conditions":"x","state":"y"})", R"({"conditions":null})"}) {
-    write_file(state() / kManifestName, text);
+       {"{}", R"({"conditions":[],"files":{}})", R"({"conditions":{},"files":[]})",
+        R"({"conditions":"x","files":"y"})", R"({"conditions":null})"}) {
+    json invalid = json::parse(text);
+    invalid["booted_on"] = machine_type_json(config_);
+    write_sealed(invalid);
     const StateLookup found = find();
     EXPECT_FALSE(found.state) << text;
     EXPECT_FALSE(found.differences.empty()) << text;
   }
 }
 
-TEST_F(PreparedStateTest, KvmStateDependsOnProcessorAndHostKernel) {
-  EXPECT_FALSE(state_conditions(key(), config_).contains("processor"));
-  EXPECT_FALSE(state_conditions(key(), config_).contains("host_kernel"));
+TEST_F(SavedStatesTest, KvmStateDependsOnProcessorAndHostKernel) {
+  EXPECT_FALSE(state_conditions(key(), config_).values.contains("processor"));
+  EXPECT_FALSE(state_conditions(key(), config_).values.contains("host_kernel"));
   config_.accelerator = Accelerator::kvm;
   for (const auto& [key, told] : {std::pair("processor", "this is another processor"),
                                   std::pair("host_kernel", "this host runs another kernel")}) {
@@ -237,7 +287,7 @@ TEST_F(PreparedStateTest, KvmStateDependsOnProcessorAndHostKernel) {
 
 constexpr MachineConfig kFastest{.accelerator = Accelerator::kvm, .type = MachineType::microvm};
 
-TEST_F(PreparedStateTest, AcceptsStateOfEachCandidate) {
+TEST_F(SavedStatesTest, AcceptsStateOfEachCandidate) {
   config_ = kFastest;
   for (const MachineConfig& config : monitor_.candidates(kFastest)) {
     write_manifest(config);
@@ -248,7 +298,7 @@ TEST_F(PreparedStateTest, AcceptsStateOfEachCandidate) {
 }
 
 // Emulation is no security boundary: a state saved under emulation must not replace KVM.
-TEST_F(PreparedStateTest, RejectsStateOfOtherAccelerator) {
+TEST_F(SavedStatesTest, RejectsStateOfOtherAccelerator) {
   const MachineConfig shape_before = config_;
   config_ = kFastest;
   EXPECT_THAT(find().differences,
@@ -259,17 +309,17 @@ TEST_F(PreparedStateTest, RejectsStateOfOtherAccelerator) {
               Contains("a machine of another shape or accelerator is asked for"));
 }
 
-TEST_F(PreparedStateTest, RejectsInvalidMachineInManifest) {
-  json manifest = json::parse(testing::read_file(state() / kManifestName));
+TEST_F(SavedStatesTest, RejectsInvalidMachineInManifest) {
+  json invalid = manifest();
   for (const json& kind : {json(), json("q35"), json::array(), json({{"type", "pc"}}),
                            json({{"accelerator", "kvm"}, {"type", "q35"}})}) {
-    manifest["booted_on"] = kind;
-    write_file(state() / kManifestName, manifest.dump());
+    invalid["booted_on"] = kind;
+    write_sealed(invalid);
     EXPECT_THAT(find().differences, ElementsAre("it does not say which machine it is of")) << kind;
   }
 }
 
-TEST_F(PreparedStateTest, ReportsStateOfAnotherUser) {
+TEST_F(SavedStatesTest, ReportsStateOfAnotherUser) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root, to be somebody else for a moment";
   fs::permissions(dir_.path(), fs::perms(0755));
   for (const char* const name : {kMemoryName, kDevicesName}) {
@@ -281,7 +331,7 @@ TEST_F(PreparedStateTest, ReportsStateOfAnotherUser) {
   EXPECT_THAT(found.differences, ElementsAre("the saved state is another user's alone"));
 }
 
-TEST_F(PreparedStateTest, StateWritableByOthersIsHashedAgain) {
+TEST_F(SavedStatesTest, StateWritableByOthersIsHashedAgain) {
   for (const char* const name : {kMemoryName, kDevicesName, kManifestName}) {
     fs::permissions(state() / name, fs::perms(0666));
     EXPECT_TRUE(find().state) << name;
@@ -290,7 +340,7 @@ TEST_F(PreparedStateTest, StateWritableByOthersIsHashedAgain) {
 }
 
 // Of the same size and time: others may set that, too.
-TEST_F(PreparedStateTest, StateChangedByOthersIsRejected) {
+TEST_F(SavedStatesTest, StateChangedByOthersIsRejected) {
   const auto time = fs::last_write_time(state() / kMemoryName);
   write_file(state() / kMemoryName, std::string(4096, 'M'));
   fs::last_write_time(state() / kMemoryName, time);
@@ -301,18 +351,104 @@ TEST_F(PreparedStateTest, StateChangedByOthersIsRejected) {
   EXPECT_FALSE(find().state);
 }
 
-TEST_F(PreparedStateTest, EachShapeAndBaseHasItsOwnState) {
-  EXPECT_EQ(state_dir(layout_, key()), state());
+// As in a cache that was saved and restored.
+TEST_F(SavedStatesTest, CopyOfEveryFileIsRecognizedByItsDigest) {
+  for (const char* const name : {"vmlinux", "rootfs.ext4", "initrd.img", "monitor"}) {
+    replace(dir_ / name, name);
+  }
+  replace(state() / kMemoryName, std::string(4096, 'm'));
+  replace(state() / kDevicesName, "devices");
+  open_files();
+  ASSERT_TRUE(find().state);
+  const json recorded = manifest();
+  EXPECT_EQ(recorded["files"]["rootfs.ext4"]["identity"],
+            StateFile(lease_.rootfs.get()).identity());
+  ASSERT_TRUE(find().state);
+  EXPECT_EQ(manifest(), recorded) << "compared once";
+}
+
+TEST_F(SavedStatesTest, OneReplacedFileAmongCopiesIsRejected) {
+  for (const char* const name : {"vmlinux", "initrd.img", "monitor"}) replace(dir_ / name, name);
+  replace(dir_ / "rootfs.ext4", "ROOTFS.EXT4");
+  open_files();
+  const json before = manifest();
+  EXPECT_THAT(find().differences, ElementsAre("rootfs.ext4 was changed or replaced"));
+  EXPECT_EQ(manifest(), before);
+}
+
+// The record says what was installed, which need not be what is there.
+TEST_F(SavedStatesTest, RecordedDigestCountsOnlyForFileThatIsOlderThanRecord) {
+  const Digest recorded = sha256("what was installed");
+  lease_.installation.record.artifacts.emplace("rootfs.ext4",
+                                               InstallRecord::Artifact{11, recorded});
+  const auto digest = [&] {
+    const StateConditions conditions = state_conditions(key(), config_);
+    return conditions.files.at("rootfs.ext4").record("rootfs.ext4", {})["digest"];
+  };
+  EXPECT_NE(digest(), recorded.to_string()) << "there is no record";
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // the clock of files is coarse
+  write_file(dir_ / kRecordName, "{}");
+  EXPECT_EQ(digest(), recorded.to_string());
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const auto time = fs::last_write_time(dir_ / "rootfs.ext4");
+  write_file(dir_ / "rootfs.ext4", "ROOTFS.EXT4");
+  fs::last_write_time(dir_ / "rootfs.ext4", time);
+  EXPECT_NE(digest(), recorded.to_string()) << "it was changed, and its time set back";
+}
+
+TEST_F(SavedStatesTest, KeyIsMadeOnceAndForItsUserAlone) {
+  options_.state_key.clear();
+  const SavedStates states(layout_, options_);
+  states.require_key();
+  const std::string key = testing::read_file(options_.state_key_file);
+  EXPECT_EQ(key.size(), 65u);
+  EXPECT_EQ(fs::status(options_.state_key_file).permissions(), fs::perms(0600));
+  states.require_key();
+  EXPECT_EQ(testing::read_file(options_.state_key_file), key);
+  EXPECT_EQ(std::distance(fs::directory_iterator(options_.state_key_file.parent_path()), {}), 1);
+}
+
+TEST_F(SavedStatesTest, KeyThatOthersMayReadIsNotUsed) {
+  options_.state_key.clear();
+  fs::create_directories(options_.state_key_file.parent_path());
+  write_file(options_.state_key_file, "sixteen bytes or more");
+  fs::permissions(options_.state_key_file, fs::perms(0644));
+  EXPECT_THAT(find().differences, ElementsAre(HasSubstr("others may read it")));
+  EXPECT_THROW(SavedStates(layout_, options_).require_key(), Error);
+  fs::permissions(options_.state_key_file, fs::perms(0600));
+  EXPECT_TRUE(find().state);
+}
+
+TEST_F(SavedStatesTest, RejectsShortKeys) {
+  options_.state_key = "fifteen bytes..";
+  EXPECT_THROW(SavedStates(layout_, options_), Error);
+  options_.state_key.clear();
+  fs::create_directories(options_.state_key_file.parent_path());
+  write_file(options_.state_key_file, "short\n");
+  fs::permissions(options_.state_key_file, fs::perms(0600));
+  EXPECT_THAT(find().differences, ElementsAre(HasSubstr("there is no key in")));
+}
+
+TEST_F(SavedStatesTest, WithoutHomeThereIsNoKey) {
+  options_.state_key.clear();
+  options_.state_key_file.clear();
+  EXPECT_FALSE(find().state);
+  EXPECT_THROW(SavedStates(layout_, options_).require_key(), Error);
+}
+
+TEST_F(SavedStatesTest, EachShapeAndBaseHasItsOwnState) {
+  const SavedStates states(layout_, options_);
+  EXPECT_EQ(states.directory_of(key()), state());
   config_ = {.cpus = 2, .memory_mib = 1024, .network = GuestNetwork::user};
-  EXPECT_EQ(state_dir(layout_, key()).filename(), "2-1024-user");
+  EXPECT_EQ(states.directory_of(key()).filename(), "2-1024-user");
   lease_.base = BaseRecord{.name = "debian:12"};
-  EXPECT_EQ(state_dir(layout_, key()).filename(), "2-1024-user-debian_12");
+  EXPECT_EQ(states.directory_of(key()).filename(), "2-1024-user-debian_12");
   StateKey kernel = key();
   kernel.kind = StateKind::kernel;
-  EXPECT_EQ(state_dir(layout_, kernel),
+  EXPECT_EQ(states.directory_of(kernel),
             layout_.prepared_state_dir("debian:12", "kernel-2-1024-user"));
   lease_.base = BaseRecord{.name = "/usr/lib/pyro/kernel"};
-  EXPECT_EQ(state_dir(layout_, kernel), layout_.prepared_dir() / "@kernel/kernel-2-1024-user");
+  EXPECT_EQ(states.directory_of(kernel), layout_.prepared_dir() / "@kernel/kernel-2-1024-user");
 }
 
 }  // namespace
