@@ -13,86 +13,13 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
-#include <cstring>
-#include <ctime>
 #include <utility>
 
 #include "guest/descriptor.h"
+#include "guest/end_of_input.h"
 
 namespace pyro::guest {
 namespace {
-
-constexpr int kMinLooks = 2;
-constexpr int kMaxLooks = 20;
-
-long long milliseconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1000LL + now.tv_nsec / 1'000'000;
-}
-
-/// Whether no other process runs: a shell that is still starting does not read keys yet.
-bool all_others_wait() {
-  const Descriptor file(::open("/proc/loadavg", O_RDONLY | O_CLOEXEC));
-  char text[128] = {};
-  if (::read(file.get(), text, sizeof text - 1) <= 0) return true;
-  // "0.00 0.00 0.00 1/60 123": the one that runs is this process.
-  return std::strstr(text, " 1/") != nullptr;
-}
-
-/// The end of a terminal's input.
-///
-/// After it, every read of the empty terminal returns an end of file. When a process seems to wait
-/// for input, init types the end-of-file key. Init removes a key that nobody reads, because a
-/// program that changes the mode of the terminal later would misread it.
-class EndOfInput {
- public:
-  static constexpr int kLookInterval = 50;  ///< In milliseconds.
-
-  void note_input(std::string_view bytes) {
-    if (!bytes.empty()) last_input_ = bytes.back();
-  }
-
-  /// Called repeatedly once all input has been written. `keys` is our end of the terminal,
-  /// `terminal` the command's.
-  void look(int keys, int terminal) {
-    if (milliseconds() < next_look_) return;
-    next_look_ = milliseconds() + kLookInterval;
-    pollfd unread{terminal, POLLIN, 0};
-    const bool is_empty = ::poll(&unread, 1, 0) == 0;
-    if (std::exchange(has_typed_, false)) {
-      needed_ = is_empty ? kMinLooks : std::min(needed_ * 2, kMaxLooks);
-      if (!is_empty) ::tcflush(terminal, TCIFLUSH);
-      looks_ = 0;
-      return;
-    }
-    looks_ = is_empty ? looks_ + 1 : 0;
-    // A process that runs all the time is ignored.
-    if (looks_ >= needed_ && (all_others_wait() || looks_ > 2 * kMaxLooks)) type(keys, terminal);
-  }
-
- private:
-  // Within a line the key ends that part of the line, and a second one is the end of file. For a
-  // program in raw mode it is the end of file in an empty line only.
-  void type(int keys, int terminal) {
-    termios settings{};
-    if (::tcgetattr(terminal, &settings) != 0) return;
-    const bool has_lines = (settings.c_lflag & ICANON) != 0;
-    const bool is_within_line = last_input_ != '\n' && last_input_ != '\r';
-    char key = static_cast<char>(settings.c_cc[VEOF]);
-    if (!has_lines && is_within_line) key = '\n';
-    if (key == _POSIX_VDISABLE) return;
-    has_typed_ = ::write(keys, &key, 1) == 1 && !is_within_line;
-    last_input_ = '\n';
-    looks_ = 0;
-  }
-
-  char last_input_ = '\n';
-  bool has_typed_ = false;  ///< A key that may have to be removed.
-  int looks_ = 0;           ///< At an empty terminal, since a key was typed.
-  int needed_ = kMinLooks;  ///< Looks before a key is typed.
-  long long next_look_ = 0;
-};
 
 constexpr int kLargePipe = 256 << 10;
 

@@ -92,6 +92,8 @@ INSTANTIATE_TEST_SUITE_P(
         EndedInput{"ShellWithPartOfALine", "exec sh", "exit 5", 5, ""},
         EndedInput{"ShellThatRunsAReader", "exec sh", "cat\n", 0, ""},
         EndedInput{"ShellThatComesLate", "sleep 1; exec sh", "echo $((6*7))x\n", 0, "42x"},
+        EndedInput{"ShellThatStartsSlowly", "timeout 4 sh -c 'while :; do :; done'; exec sh",
+                   "exit 5", 5, ""},
         EndedInput{"ReaderBesideABusyProgram", "while :; do :; done & cat; echo done", "", 0,
                    "done"},
         EndedInput{"Sort", "sort", "b\na\n", 0, "a\r\nb"},
