@@ -170,8 +170,21 @@ enum class MachineStart {
 /// "cold", "kernel", "warm".
 [[nodiscard]] std::string_view to_string(MachineStart start) noexcept;
 
+/// A TCP port of the host whose connections go to a port of the guest, whatever its network is.
+struct PortOptions {
+  std::string address = "127.0.0.1";  ///< Of the host, in numbers: IPv4 or IPv6.
+  std::uint16_t port = 0;             ///< 0 for any that is free.
+  std::uint16_t guest_port = 0;       ///< Of its loopback interface.
+};
+
+/// Parses "[ADDRESS:]PORT:GUESTPORT", with an IPv6 address in brackets.
+/// @throws Error(usage)
+[[nodiscard]] PortOptions parse_port_options(std::string_view text);
+
 struct StartOptions {
-  bool cold = false;                     ///< Boot even if there is a state to go on from.
+  bool cold = false;  ///< Boot even if there is a state to go on from.
+  /// Taken before the machine starts, and served when it takes commands.
+  std::vector<PortOptions> ports = {};
   ProgressListener* progress = nullptr;  ///< Not owned; may be null. Used until it has started.
   /// Ends the start with Error(interrupted).
   std::stop_token stop = {};
@@ -186,6 +199,7 @@ struct MachineInfo {
   unsigned cpus = 1;
   unsigned memory_mib = 0;
   std::chrono::microseconds ready_after{};  ///< From the call until the guest accepted commands.
+  std::vector<PortOptions> ports = {};      ///< Of its start, with the ports that were chosen.
 };
 
 struct CopyOptions {
@@ -229,7 +243,7 @@ class Machine {
  public:
   /// Installs `name` if needed, and starts a machine from the best state there is.
   /// @throws Error: as ensure_installed(); usage for options out of bounds; failed if the machine
-  /// does not come up; interrupted.
+  /// does not come up, or a port is taken; interrupted.
   Machine(EnvironmentStore& store, std::string_view name, const MachineOptions& options = {},
           const StartOptions& start = {});
   /// Stops it.
@@ -255,7 +269,13 @@ class Machine {
   /// Copies from the guest to the host. Nothing is written outside of `copy.to`.
   void copy_out(const Copy& copy, const CopyOptions& options = {});
 
-  /// Kills it; its commands and copies fail from then on. Changes are lost.
+  /// Publishes a port until the machine is stopped. Connections are reset where nothing listens in
+  /// the guest.
+  /// @return the port of the host
+  /// @throws Error(usage) for an invalid address; (failed) for a port that is taken
+  std::uint16_t publish(const PortOptions& port);
+
+  /// Kills it; its commands, copies and ports end. Changes are lost.
   void stop() noexcept;
 
  private:
@@ -272,6 +292,7 @@ struct RunOptions : CommandOptions {
   std::vector<Copy> copy_out = {};
   /// Boot even if there is a state to go on from, and leave none.
   bool cold = false;
+  std::vector<PortOptions> ports = {};   ///< Published while it runs.
   ProgressListener* progress = nullptr;  ///< Not owned; may be null.
 };
 

@@ -74,6 +74,10 @@ class ProgressListener {
   /// A run has left a prepared state of `environment`: its next runs resume.
   virtual void prepared(std::string_view /*environment*/) noexcept {}
 
+  /// Connections to a port of the host go to a port of the machine that has just started.
+  virtual void published(std::string_view /*address*/, std::uint16_t /*port*/,
+                         std::uint16_t /*guest_port*/) noexcept {}
+
   /// A problem that the user can act on.
   virtual void warning(std::string_view /*text*/) noexcept {}
 

@@ -179,15 +179,17 @@ typedef struct pyro_machine pyro_machine;
  *   boot_timeout   60 seconds by default
  *   cold           true: boot even if there is a state to go on from
  *   saves_states   false: leave no states in the cache
+ *   publish        ["[ADDRESS:]PORT:GUESTPORT"]: TCP ports of the host whose connections go to
+ *                  ports of the guest; PORT 0 for any that is free, ADDRESS 127.0.0.1 by default
  *
- * PYRO_QEMU, PYRO_KVM and PYRO_PREPARE are those of the variables of the store. `operation` is not
- * used after the call. Fails with: any code. */
+ * PYRO_QEMU, PYRO_KVM, PYRO_PREPARE and PYRO_STATE_KEY are those of the variables of the store.
+ * `operation` is not used after the call. Fails with: any code. */
 PYRO_API pyro_machine* pyro_machine_start(const pyro_store* store, const char* name,
                                           const char* options, pyro_operation* operation,
                                           char** error);
 
 /* {"name", "version", "started" ("cold", "kernel" or "warm"), "accelerator" ("kvm" or "tcg"),
- *  "cpus", "memory_mib", "ready_seconds"} */
+ *  "cpus", "memory_mib", "ready_seconds", "ports": [{"address", "port", "guest_port"}]} */
 PYRO_API char* pyro_machine_describe(pyro_machine* machine, char** error);
 
 /* Takes output of a command: `stream` is 1 for standard output and 2 for standard error. `bytes` is

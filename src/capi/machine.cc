@@ -129,9 +129,11 @@ pyro_machine* pyro_machine_start(const pyro_store* store, const char* name, cons
     const MachineChoice choice = parse_machine_options(optional(options), store->machine);
     pyro::EnvironmentStore environments(store->options);
     Watch watch(operation);
-    return new pyro_machine{
-        pyro::Machine(environments, pyro::capi::required(name), choice.machine,
-                      {.cold = choice.cold, .progress = watch.listener(), .stop = watch.stop()})};
+    return new pyro_machine{pyro::Machine(environments, pyro::capi::required(name), choice.machine,
+                                          {.cold = choice.cold,
+                                           .ports = choice.ports,
+                                           .progress = watch.listener(),
+                                           .stop = watch.stop()})};
   });
 }
 

@@ -209,6 +209,9 @@ MachineChoice parse_machine_options(std::string_view text, const MachineOptions&
   fields.read("boot_timeout", machine.boot_timeout);
   fields.read("saves_states", machine.saves_states);
   fields.read("cold", choice.cold);
+  std::vector<std::string> ports;
+  fields.read("publish", ports);
+  for (const std::string& port : ports) choice.ports.push_back(parse_port_options(port));
   fields.refuse_rest();
   if (network != "none" && network != "user") Fields::refuse("network", "one of: none, user");
   if (network == "user") machine.network = GuestNetwork::user;

@@ -22,6 +22,7 @@ namespace pyro::capi {
 struct MachineChoice {
   MachineOptions machine;
   bool cold = false;
+  std::vector<PortOptions> ports = {};
 };
 
 /// `defaults` come from the variables.

@@ -85,6 +85,12 @@ class WarningView : public ProgressView {
     write_line(render_warning(text, terminal_));
   }
 
+  void published(std::string_view address, std::uint16_t port,
+                 std::uint16_t guest_port) noexcept override {
+    show_note(
+        fmt::format("port {} of {} goes to port {} of the machine", port, address, guest_port));
+  }
+
   void clear() noexcept override {
     const std::lock_guard lock(mutex_);
     erase();

@@ -169,13 +169,19 @@ Json export_payload(const std::string& file, const ExportReport& report) {
 }
 
 Json machine_payload(const MachineInfo& machine) {
+  Json ports = Json::array();
+  for (const PortOptions& port : machine.ports) {
+    ports.push_back(
+        {{"address", port.address}, {"port", port.port}, {"guest_port", port.guest_port}});
+  }
   return {{"name", machine.environment},
           {"version", machine.version},
           {"started", to_string(machine.start)},
           {"accelerator", to_string(machine.accelerator)},
           {"cpus", machine.cpus},
           {"memory_mib", machine.memory_mib},
-          {"ready_seconds", seconds_of(machine.ready_after)}};
+          {"ready_seconds", seconds_of(machine.ready_after)},
+          {"ports", std::move(ports)}};
 }
 
 Json command_payload(const CommandReport& report) {
@@ -340,6 +346,14 @@ void ProgressEvents::waiting(std::string_view environment, std::optional<int> ho
 
 void ProgressEvents::prepared(std::string_view environment) noexcept {
   attempt([&] { sink_({{"event", "prepared"}, {"environment", environment}}); });
+}
+
+void ProgressEvents::published(std::string_view address, std::uint16_t port,
+                               std::uint16_t guest_port) noexcept {
+  attempt([&] {
+    sink_(
+        {{"event", "published"}, {"address", address}, {"port", port}, {"guest_port", guest_port}});
+  });
 }
 
 void ProgressEvents::operation_started(const Operation& operation) noexcept {

@@ -140,6 +140,8 @@ class ProgressEvents final : public ProgressView {
                 std::chrono::milliseconds pause) noexcept override;
   void waiting(std::string_view environment, std::optional<int> holder) noexcept override;
   void prepared(std::string_view environment) noexcept override;
+  void published(std::string_view address, std::uint16_t port,
+                 std::uint16_t guest_port) noexcept override;
   void operation_started(const Operation& operation) noexcept override;
   void operation_detail(std::string_view detail) noexcept override;
   void operation_advanced(std::uint64_t done) noexcept override;

@@ -18,6 +18,7 @@
 //                                                 rest of the tree is ignored
 //   get                                           a tree, then done, or refused
 //   reach                                         done or refused
+//   connect, and meanwhile input                  output..., taken..., then done; or refused
 //   argument..., variable..., user, probe         done
 //
 // exited, done and refused end a session. After `abandon` the guest kills its command, and ends it
@@ -37,7 +38,7 @@
 
 namespace pyro::guest {
 
-inline constexpr std::uint32_t kProtocolVersion = 4;
+inline constexpr std::uint32_t kProtocolVersion = 5;
 /// The name of the port in QEMU's arguments and in /sys/class/virtio-ports of the guest.
 inline constexpr const char* kPortName = "pyro.guest";
 
@@ -56,7 +57,7 @@ enum class FrameType : std::uint8_t {
   variable,   ///< "NAME=value", on top of a few that every command has.
   directory,  ///< The working directory; by default the home directory.
   run,        ///< RunPayload.
-  input,      ///< Bytes for standard input; empty at its end.
+  input,      ///< Bytes for standard input, or for a connection; empty at its end.
   closed,     ///< StreamPayload: its reader is gone.
   resize,     ///< WindowPayload.
   signal,     ///< NumberPayload: for the command's process group.
@@ -68,6 +69,7 @@ enum class FrameType : std::uint8_t {
   probe,      ///< Whether the guest answers; each argument is a program to read into memory.
   granted,    ///< NumberPayload: further bytes that the guest may send.
   abandon,    ///< The host has closed this session.
+  connect,    ///< ConnectPayload: to a port of the guest's loopback interface.
 
   // From either.
   entry =
@@ -78,7 +80,8 @@ enum class FrameType : std::uint8_t {
 
   // From the guest.
   ready = 128,   ///< NumberPayload: kProtocolVersion.
-  output,        ///< Of the command's standard output, or of its terminal.
+  output,        ///< Of the command's standard output, or of its terminal. Of a connection, where
+                 ///< it is empty at the end.
   error_output,  ///< Of its standard error.
   taken,         ///< NumberPayload: further bytes of input that were consumed.
   exited,        ///< ExitPayload.
@@ -157,6 +160,11 @@ struct NumberPayload {
 struct ReachPayload {
   std::uint32_t address = 0;  ///< IPv4, in network byte order.
   std::uint16_t port = 0;     ///< In network byte order.
+  std::uint16_t reserved = 0;
+};
+
+struct ConnectPayload {
+  std::uint16_t port = 0;
   std::uint16_t reserved = 0;
 };
 

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "guest/command.h"
+#include "guest/connection.h"
 #include "guest/descriptor.h"
 #include "guest/session.h"
 #include "guest/system.h"
@@ -145,6 +146,10 @@ class Server {
         const auto host = fixed_part<ReachPayload>(payload);
         return reach(frame.session, host, payload);
       }
+      case FrameType::connect:
+        sessions_[frame.session].task =
+            start_connection(channel_, frame.session, fixed_part<ConnectPayload>(payload));
+        return;
       case FrameType::abandon:
         if (is_known) abandon(frame.session, found->second);
         return;

@@ -11,14 +11,18 @@
 #include <cstring>
 #include <exception>
 #include <functional>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/files.h"
 #include "base/subprocess.h"
 #include "machine/guest_requests.h"
 #include "machine/launch.h"
+#include "machine/published_port.h"
 #include "machine/state_save.h"
 
 namespace pyro {
@@ -72,8 +76,12 @@ class Machine::Impl {
        const StartOptions& start)
       : options_(options), launcher_(store, name, options_, start.progress, start.stop) {
     const auto begin = Clock::now();
+    for (const PortOptions& port : start.ports) {
+      ports_.push_back(std::make_unique<PublishedPort>(port));
+    }
     lease_ = launcher_.acquire_lease();
     live_ = start_machine(start);
+    for (const auto& port : ports_) port->serve(*live_.guest);
     const Environment& environment = launcher_.environment();
     info_ = {.environment = environment.name,
              .version = environment.version,
@@ -82,6 +90,12 @@ class Machine::Impl {
              .cpus = live_.config.cpus,
              .memory_mib = live_.config.memory_mib,
              .ready_after = elapsed_since(begin)};
+    for (const auto& port : ports_) info_.ports.push_back(port->options());
+    if (start.progress != nullptr) {
+      for (const PortOptions& port : info_.ports) {
+        start.progress->published(port.address, port.port, port.guest_port);
+      }
+    }
   }
 
   [[nodiscard]] const MachineInfo& info() const noexcept { return info_; }
@@ -105,7 +119,18 @@ class Machine::Impl {
     pyro::copy_out(session, copy, note_for(options), copy_timeout(options), options.progress);
   }
 
-  void stop() noexcept { live_.guest->kill(); }
+  std::uint16_t publish(const PortOptions& options) {
+    auto port = std::make_unique<PublishedPort>(options);
+    port->serve(*live_.guest);
+    const std::lock_guard lock(ports_mutex_);
+    return ports_.emplace_back(std::move(port))->options().port;
+  }
+
+  void stop() noexcept {
+    live_.guest->kill();
+    const std::lock_guard lock(ports_mutex_);
+    ports_.clear();
+  }
 
  private:
   LiveMachine start_machine(const StartOptions& start) {
@@ -192,6 +217,8 @@ class Machine::Impl {
   InstallLease lease_;
   LiveMachine live_;
   MachineInfo info_;
+  std::mutex ports_mutex_;
+  std::vector<std::unique_ptr<PublishedPort>> ports_;  ///< They use the machine.
 };
 
 Machine::Machine(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
@@ -215,6 +242,10 @@ std::size_t Machine::copy_in(const Copy& copy, const CopyOptions& options) {
 
 void Machine::copy_out(const Copy& copy, const CopyOptions& options) {
   impl_->copy_out(copy, options);
+}
+
+std::uint16_t Machine::publish(const PortOptions& port) {
+  return impl_->publish(port);
 }
 
 void Machine::stop() noexcept {

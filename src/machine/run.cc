@@ -25,7 +25,10 @@ class MachineRun {
     const auto begin = Clock::now();
     require_command();
     Machine machine(store_, name_, options_.machine,
-                    {.cold = options_.cold, .progress = options_.progress, .stop = options_.stop});
+                    {.cold = options_.cold,
+                     .ports = options_.ports,
+                     .progress = options_.progress,
+                     .stop = options_.stop});
     copy_files_in(machine);
     CommandOptions command = options_;
     command.ends_all_processes = true;

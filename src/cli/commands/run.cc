@@ -140,6 +140,11 @@ void RunCommand::declare(Arguments& arguments) {
         add_copy(options_.copy_out, "--copy-out", text, text.find(':'));
       },
       "Copy a file or tree out of the guest after the\ncommand; may be repeated");
+  arguments.value(
+      "-p,--publish", "[ADDRESS:]PORT:GUESTPORT",
+      [this](const std::string& text) { options_.ports.push_back(parse_port_options(text)); },
+      "Pass TCP connections to PORT of this host on to the\nguest's GUESTPORT; PORT 0: any that is "
+      "free;\nADDRESS: 127.0.0.1 by default; may be repeated");
   arguments.time("--timeout", options_.timeout,
                  "End the command after TIME, with exit code 124;\n0: no limit");
   arguments.time("--stop-timeout", options_.stop_timeout,

@@ -81,6 +81,26 @@ TEST_F(CMachineTest, RunsCommandsAndPassesStreamsOn) {
             0);
 }
 
+TEST_F(CMachineTest, PublishedPortsAreDescribed) {
+  pyro_machine* const other = pyro_machine_start(
+      store_, "tool:1", R"({"memory_mib": 192, "kvm": "never", "publish": ["0:8080"]})", nullptr,
+      nullptr);
+  ASSERT_NE(other, nullptr);
+  const json ports = take(pyro_machine_describe(other, nullptr))["ports"];
+  pyro_machine_free(other);
+  ASSERT_EQ(ports.size(), 1u);
+  EXPECT_EQ(ports[0]["address"], "127.0.0.1");
+  EXPECT_GT(ports[0]["port"], 0);
+  EXPECT_EQ(ports[0]["guest_port"], 8080);
+  EXPECT_EQ(failure([&](char** error) -> char* {
+              EXPECT_EQ(
+                  pyro_machine_start(store_, "tool:1", R"({"publish": ["80"]})", nullptr, error),
+                  nullptr);
+              return nullptr;
+            })["code"],
+            "usage");
+}
+
 TEST_F(CMachineTest, OperationStopsCommand) {
   pyro_operation* const operation = pyro_operation_new(nullptr, nullptr);
   std::thread user([&] {

@@ -1,9 +1,12 @@
 // Machines that a program holds: several commands and copies at the same time.
 #include "pyro/machine.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -11,7 +14,10 @@
 #include <csignal>
 #include <future>
 #include <memory>
+#include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include "pyro/environment_store.h"
 #include "scenarios/machine_harness.h"
@@ -202,6 +208,57 @@ TEST_F(SessionsTest, StopFailsWhatGoesOn) {
   EXPECT_THAT([&] { running.wait(); },
               ::testing::ThrowsMessage<Error>(HasSubstr("the machine was stopped")));
   EXPECT_THROW(machine_->run(script("true")), Error);
+}
+
+/// What a server at a port of this host answers; nothing if it resets the connection.
+std::optional<std::string> ask(std::uint16_t port, const std::string& question) {
+  const FileDescriptor client(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  if (::connect(client.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return std::nullopt;
+  }
+  ::send(client.get(), question.data(), question.size(), MSG_NOSIGNAL);
+  ::shutdown(client.get(), SHUT_WR);
+  std::string answer;
+  std::array<char, 64 << 10> piece;
+  ssize_t got = 0;
+  while ((got = ::recv(client.get(), piece.data(), piece.size(), 0)) > 0) {
+    answer.append(piece.data(), static_cast<std::size_t>(got));
+  }
+  return got < 0 ? std::nullopt : std::optional(answer);
+}
+
+TEST_F(SessionsTest, PublishedPortLeadsToServerInGuest) {
+  const std::string bytes = noise(3 << 20, 4);
+  write_file(dir_ / "file", bytes);
+  machine_->copy_in({(dir_ / "file").string(), "/srv/file"});
+  const std::uint16_t port = machine_->publish({.guest_port = 8080});
+  EXPECT_EQ(ask(port, ""), std::nullopt) << "nobody listens";
+  ASSERT_EQ(machine_->run(script("httpd -p 127.0.0.1:8080 -h /srv")).exit_code, 0);
+  std::vector<std::future<std::optional<std::string>>> answers;
+  for (int i = 0; i < 4; ++i) {
+    answers.push_back(
+        std::async(std::launch::async, [&] { return ask(port, "GET /file HTTP/1.0\r\n\r\n"); }));
+  }
+  for (auto& one : answers) {
+    const auto answer = one.get();
+    ASSERT_TRUE(answer);
+    EXPECT_THAT(*answer, HasSubstr(" 200 OK"));
+    EXPECT_TRUE(answer->ends_with("\r\n\r\n" + bytes));
+  }
+  machine_->stop();
+  EXPECT_EQ(ask(port, ""), std::nullopt);
+}
+
+TEST_F(SessionsTest, PortOfIpv6ServerIsReached) {
+  const std::uint16_t port = machine_->publish({.guest_port = 8081});
+  ASSERT_EQ(machine_->run(script("httpd -p [::1]:8081 -h /etc")).exit_code, 0);
+  const auto answer = ask(port, "GET /hosts HTTP/1.0\r\n\r\n");
+  ASSERT_TRUE(answer);
+  EXPECT_THAT(*answer, HasSubstr(" 200 OK"));
 }
 
 // Each of the calls may be made on a thread that ends before the machine.

@@ -1,7 +1,10 @@
 // Machines that cannot start and guests that fail: a clear error, and nothing left behind.
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +48,24 @@ TEST_F(RunFaultsTest, ReportsMissingQemu) {
   variables_["PYRO_QEMU"] = "";
   expect_says(run_in_guest({"true"}).err,
               {"there is no qemu-system-x86_64", "apt install qemu-system-x86"});
+}
+
+TEST_F(RunFaultsTest, TakenPortIsAnErrorBeforeTheStart) {
+  const FileDescriptor taken(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto* const generic = reinterpret_cast<sockaddr*>(&address);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(taken.get(), generic, size), 0);
+  ASSERT_EQ(::listen(taken.get(), 1), 0);
+  ASSERT_EQ(::getsockname(taken.get(), generic, &size), 0);
+  const std::string port = std::to_string(ntohs(address.sin_port));
+  const ProcessResult result = run_in_guest({"true"}, {"--publish", port + ":80"});
+  EXPECT_EQ(result.exit_code, 125);
+  EXPECT_EQ(result.err,
+            "pyro: error: cannot listen at 127.0.0.1:" + port + ": Address already in use\n");
+  EXPECT_EQ(run_in_guest({"true"}, {"--publish", "80:"}).exit_code, 125);
 }
 
 struct BadMonitor {

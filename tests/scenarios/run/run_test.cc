@@ -528,6 +528,13 @@ TEST_F(RunTest, JsonReportDescribesTheRun) {
   }
 }
 
+TEST_F(RunTest, ChosenPortOfHostIsNamed) {
+  const ProcessResult result = run_in_guest({"true"}, {"--publish", "0:80"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.err, ::testing::ContainsRegex(
+                              "port [1-9][0-9]* of 127.0.0.1 goes to port 80 of the machine"));
+}
+
 TEST_F(RunTest, ColdOptionBootsMachine) {
   const json report = parse_json(run_in_guest({"true"}, {"--cold", "--json"}).out);
   EXPECT_EQ(report["started"], "cold");
