@@ -47,6 +47,8 @@ enum class GuestNetwork {
 inline constexpr unsigned kMaxCpus = 64;
 inline constexpr unsigned kMinMemoryMib = 128;
 inline constexpr unsigned kMaxMemoryMib = 1 << 20;
+inline constexpr unsigned kMinDiskMib = 64;
+inline constexpr unsigned kMaxDiskMib = 1 << 24;
 
 /// QEMU: $PYRO_QEMU, else qemu-system-x86_64 in $PATH; empty where there is none. Not safe while
 /// another thread sets variables.
@@ -65,8 +67,12 @@ inline constexpr unsigned kMaxMemoryMib = 1 << 20;
 /// The hardware of a machine, and the program that emulates it.
 struct MachineOptions {
   unsigned cpus = 1;  ///< Processors: 1 to kMaxCpus.
-  /// Files that the guest writes may take half of it. 0: 512, or 2048 for a container.
+  /// 0: 512, or 2048 for a container. Files that the guest writes may take half of it, unless they
+  /// have a disk.
   unsigned memory_mib = 0;
+  /// The size of a scratch disk, which takes the files that the guest writes, and is gone with the
+  /// machine. It is a sparse file in the cache, made by mke2fs. 0: none.
+  unsigned disk_mib = 0;
   GuestNetwork network = GuestNetwork::none;
   /// The machine monitor, qemu-system-x86_64. Empty when the host has none.
   std::filesystem::path monitor = find_monitor();

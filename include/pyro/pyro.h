@@ -172,6 +172,7 @@ typedef struct pyro_machine pyro_machine;
  *
  *   cpus           1 by default
  *   memory_mib     512 by default, for container images 2048
+ *   disk_mib       a scratch disk of that size for the files of the guest; none by default
  *   network        "none" (default) or "user"
  *   kvm            "never" or "required"; by default it is used where it works
  *   monitor        the path of qemu-system-x86_64; by default that of PYRO_QEMU or PATH

@@ -61,7 +61,7 @@ class Fields {
   }
 
   static void assign(const char* name, const json& value, unsigned& target) {
-    constexpr std::uint64_t kMax = kMaxMemoryMib;  // the largest of them
+    constexpr std::uint64_t kMax = kMaxDiskMib;  // the largest of them
     if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMax) {
       refuse(name, "a number in its bounds");
     }
@@ -202,6 +202,7 @@ MachineChoice parse_machine_options(std::string_view text, const MachineOptions&
   std::optional<std::string> kvm;
   fields.read("cpus", machine.cpus);
   fields.read("memory_mib", machine.memory_mib);
+  fields.read("disk_mib", machine.disk_mib);
   fields.read("network", network);
   fields.read("kvm", kvm);
   fields.read("monitor", machine.monitor);

@@ -46,9 +46,10 @@ int main() {
   const bool disk_is_free = load_modules();
   channel.open();
   report_to(channel);
-  const bool is_container = wait_for_root(channel, disk_is_free).is_container != 0;
+  const RootPayload root = wait_for_root(channel, disk_is_free);
+  const bool is_container = root.is_container != 0;
   release_disk();
-  enter_root_file_system();
+  enter_root_file_system(root.has_scratch_disk != 0);
   complete_system(is_container);
   set_up_network(is_container);
   serve_sessions(channel);

@@ -16,26 +16,50 @@
 namespace pyro::guest {
 namespace {
 
-constexpr const char* kDisk = "/dev/vda";
-
 void require(int error, const char* what) {
   if (error != 0) give_up(what, error);
 }
 
-void mount_disk() {
-  if (!wait_for([] { return ::access(kDisk, F_OK) == 0; })) {
+/// The device of the disk with that serial number, when it has appeared.
+std::string find_disk(const std::string& serial) {
+  for (const char* const name : {"vda", "vdb"}) {
+    const std::string text = read_file(std::string("/sys/block/") + name + "/serial");
+    const std::string found = text.substr(0, text.find('\n'));
+    std::string device = std::string("/dev/") + name;
+    if (found == serial && ::access(device.c_str(), F_OK) == 0) return device;
+  }
+  return {};
+}
+
+std::string wait_for_disk(const char* serial) {
+  std::string device;
+  if (!wait_for([&] { return !(device = find_disk(serial)).empty(); })) {
     give_up("no virtio disk appeared: neither the kernel nor its initrd.img has a driver");
   }
-  int error = mount_at(kDisk, "/lower", "ext4", MS_RDONLY, "");
+  return device;
+}
+
+void mount_disk() {
+  const std::string disk = wait_for_disk(kRootSerial);
+  int error = mount_at(disk.c_str(), "/lower", "ext4", MS_RDONLY, "");
   // The image was copied while mounted; its journal cannot be replayed on a read-only disk.
   if (error == EROFS || error == EACCES) {
-    error = mount_at(kDisk, "/lower", "ext4", MS_RDONLY, "noload");
+    error = mount_at(disk.c_str(), "/lower", "ext4", MS_RDONLY, "noload");
   }
   require(error, "cannot mount rootfs.ext4");
 }
 
-void mount_overlay() {
+// The tables of the scratch disk stay empty, and what is removed gives its room back to the host.
+void mount_layer(bool has_scratch_disk) {
+  if (has_scratch_disk) {
+    const std::string disk = wait_for_disk(kScratchSerial);
+    const int error = mount_at(disk.c_str(), "/layer", "ext4", MS_NOATIME, "noinit_itable,discard");
+    return require(error, "cannot mount the scratch disk");
+  }
   require(mount_at("overlay", "/layer", "tmpfs", 0, "mode=0755"), "cannot mount the layer");
+}
+
+void mount_overlay() {
   ::mkdir("/layer/upper", 0755);
   ::mkdir("/layer/work", 0755);
   require(mount_at("overlay", "/new", "overlay", 0,
@@ -116,8 +140,9 @@ void mount_kernel_file_systems() {
   require(mount_at("dev", "/dev", "devtmpfs", MS_NOSUID, "mode=0755"), "cannot mount /dev");
 }
 
-void enter_root_file_system() {
+void enter_root_file_system(bool has_scratch_disk) {
   mount_disk();
+  mount_layer(has_scratch_disk);
   mount_overlay();
   for (const char* const name : {"/proc", "/sys", "/dev"}) move_into_new_root(name);
   change_root();

@@ -42,6 +42,10 @@ inline constexpr std::uint32_t kProtocolVersion = 5;
 /// The name of the port in QEMU's arguments and in /sys/class/virtio-ports of the guest.
 inline constexpr const char* kPortName = "pyro.guest";
 
+/// The serial numbers of the disks: with two drivers their order is not fixed.
+inline constexpr const char* kRootSerial = "root";
+inline constexpr const char* kScratchSerial = "scratch";
+
 /// Room for the longest word that a Linux command may have (MAX_ARG_STRLEN).
 inline constexpr std::uint32_t kMaxPayload = 128 << 10;
 /// Bytes of a stream in one frame. With its header it fills one of the buffers of the port.
@@ -122,8 +126,9 @@ struct WaitingPayload {
 };
 
 struct RootPayload {
-  std::uint8_t is_container = 0;  ///< Whether the root file system is a container image's.
-  std::uint8_t reserved[3] = {};
+  std::uint8_t is_container = 0;      ///< Whether the root file system is a container image's.
+  std::uint8_t has_scratch_disk = 0;  ///< What is written goes there, and not into memory.
+  std::uint8_t reserved[2] = {};
 };
 
 struct StartPayload {

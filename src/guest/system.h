@@ -42,8 +42,9 @@ void mount_kernel_file_systems();
 /// Lets the driver have the disk.
 void release_disk();
 
-/// Mounts the disk read-only with an overlay in memory, and makes that the root.
-void enter_root_file_system();
+/// Mounts the disk read-only with an overlay in memory or on the scratch disk, and makes that the
+/// root.
+void enter_root_file_system(bool has_scratch_disk);
 
 /// Sets up the file systems, devices and limits that programs expect of a running system. Done
 /// before the first session, so that a resumed machine has it. Failures are ignored: few programs

@@ -13,6 +13,7 @@
 #include "base/fs_verity.h"
 #include "machine/initramfs.h"
 #include "machine/saved_states.h"
+#include "machine/scratch_disk.h"
 #include "machine/state_save.h"
 #include "machine/warm_up.h"
 #include "store/base_kernel.h"
@@ -37,6 +38,11 @@ void require_possible(const MachineOptions& options) {
   if (!is_default && (options.memory_mib < kMinMemoryMib || options.memory_mib > kMaxMemoryMib)) {
     throw Error(ErrorCode::usage, fmt::format("a machine has from {} to {} MiB of memory, not {}",
                                               kMinMemoryMib, kMaxMemoryMib, options.memory_mib));
+  }
+  const bool has_disk = options.disk_mib != 0;
+  if (has_disk && (options.disk_mib < kMinDiskMib || options.disk_mib > kMaxDiskMib)) {
+    throw Error(ErrorCode::usage, fmt::format("a scratch disk has from {} to {} MiB, not {}",
+                                              kMinDiskMib, kMaxDiskMib, options.disk_mib));
   }
 }
 
@@ -80,6 +86,7 @@ MachineConfig config_for(const MachineOptions& options, EnvironmentKind kind,
   const unsigned default_memory = is_container ? kContainerMemoryMib : kEnvironmentMemoryMib;
   MachineConfig config{.cpus = options.cpus,
                        .memory_mib = options.memory_mib != 0 ? options.memory_mib : default_memory,
+                       .disk_mib = options.disk_mib,
                        .network = options.network,
                        .is_container = is_container};
   if (options.kvm == KvmUse::never) return config;
@@ -272,17 +279,24 @@ LiveMachine Launcher::boot_kernel(const MachineConfig& config, const InstallLeas
                                   std::optional<int> memory, Deadline deadline) {
   if (memory) make_empty(*memory, config.memory_bytes());
   const Fd initramfs = make_initramfs(lease.initrd.get());
-  const MachineFiles files{lease.kernel.get(), initramfs.get(), lease.rootfs.get(),
-                           machine_label(environment_.name, MachineStart::boot)};
+  Fd scratch = scratch_disk(config, -1);
+  const MachineFiles files{.kernel = lease.kernel.get(),
+                           .initramfs = initramfs.get(),
+                           .rootfs = lease.rootfs.get(),
+                           .scratch = scratch.get(),
+                           .label = machine_label(environment_.name, MachineStart::boot)};
   LiveMachine live = connect(config, [&] { return monitor_->boot(config, files, memory); });
+  live.scratch = std::move(scratch);
   live.waits_without_disk = wait_for_kernel(*live.control, deadline);
   return live;
 }
 
 LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& state,
                              MachineStart start, std::optional<int> memory) {
+  Fd scratch = scratch_disk(state.config, state.disk.get());
   const MachineFiles files{.kernel = lease.kernel.get(),
                            .rootfs = lease.rootfs.get(),
+                           .scratch = scratch.get(),
                            .label = machine_label(environment_.name, start)};
   if (memory) copy_sparse(state.memory.get(), *memory, "the memory of the machine", stop_);
   const StateFiles from{memory.value_or(state.memory.get()), state.devices.get()};
@@ -291,6 +305,7 @@ LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& sta
     return monitor_->resume(state.config, files, from, memory.has_value(), {deadline, stop_});
   });
   live.start = start;
+  live.scratch = std::move(scratch);
   if (start == MachineStart::kernel_state)
     enter_root(live, deadline);
   else
@@ -324,10 +339,18 @@ LiveMachine Launcher::connect(const MachineConfig& config,
   return live;
 }
 
+Fd Launcher::scratch_disk(const MachineConfig& config, int saved) const {
+  if (config.disk_mib == 0) return {};
+  return saved >= 0 ? copy_scratch_disk(layout(), saved, stop_)
+                    : make_scratch_disk(layout(), config.disk_mib, stop_);
+}
+
 void Launcher::enter_root(LiveMachine& live, Deadline deadline) const {
   const bool is_container = environment_.kind == EnvironmentKind::container;
-  live.control->send_fixed(guest::FrameType::root,
-                           guest::RootPayload{static_cast<std::uint8_t>(is_container ? 1 : 0)});
+  guest::RootPayload root;
+  root.is_container = is_container ? 1 : 0;
+  root.has_scratch_disk = live.scratch ? 1 : 0;
+  live.control->send_fixed(guest::FrameType::root, root);
   handshake(*live.control, host_name_for(environment_.name), deadline);
 }
 

@@ -23,6 +23,7 @@ struct LiveMachine {
   std::unique_ptr<GuestSession> control = {};
   MachineStart start = MachineStart::boot;
   bool waits_without_disk = false;  ///< It has booted, and can be saved as a kernel state.
+  Fd scratch = {};                  ///< Its scratch disk, if it has one.
 };
 
 class Launcher {
@@ -95,6 +96,8 @@ class Launcher {
   void prepare_in_passing(LiveMachine& live, const StateKey& key, StateSave& save);
   [[nodiscard]] LiveMachine connect(const MachineConfig& config,
                                     const GuestConnection::StartMachine& start);
+  /// Empty for a machine without one. `saved`: of a state, or -1.
+  [[nodiscard]] Fd scratch_disk(const MachineConfig& config, int saved) const;
   /// From the root file system on.
   void enter_root(LiveMachine& live, Deadline deadline) const;
   void begin_session(LiveMachine& live, Deadline deadline) const;

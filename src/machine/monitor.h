@@ -44,23 +44,27 @@ struct MachineConfig {
   MachineType type = MachineType::q35;
   unsigned cpus = 1;
   unsigned memory_mib = 512;
+  unsigned disk_mib = 0;  ///< Of the scratch disk, or 0.
   GuestNetwork network = GuestNetwork::none;
   bool is_container = false;
 
   [[nodiscard]] std::uint64_t memory_bytes() const noexcept {
     return std::uint64_t{memory_mib} << 20;
   }
+  [[nodiscard]] std::uint64_t disk_bytes() const noexcept { return std::uint64_t{disk_mib} << 20; }
   bool operator==(const MachineConfig&) const = default;
 };
 
 /// What `pyro ps` finds in the arguments of a machine's process.
 [[nodiscard]] std::string machine_label(std::string_view environment, MachineStart start);
 
-/// What a machine is made of: open descriptors, for reading, as a monitor gets no paths.
+/// What a machine is made of: open descriptors, as a monitor gets no paths. All but the scratch
+/// disk are for reading.
 struct MachineFiles {
   int kernel = -1;
   int initramfs = -1;
   int rootfs = -1;
+  int scratch = -1;
   std::string label = {};  ///< machine_label()
 };
 

@@ -13,6 +13,7 @@
 
 #include "base/directories.h"
 #include "base/files.h"
+#include "base/fs_verity.h"
 #include "machine/guest_requests.h"
 #include "machine/launch.h"
 #include "machine/saved_states.h"
@@ -98,7 +99,7 @@ constexpr std::uint64_t kMinStateBytes = std::uint64_t{16} << 20;
 
 std::uint64_t allocated_bytes(const PreparedState& state) {
   std::uint64_t bytes = 0;
-  for (const int fd : {state.memory.get(), state.devices.get()}) {
+  for (const int fd : {state.memory.get(), state.devices.get(), state.disk.get()}) {
     struct stat status {};
     if (::fstat(fd, &status) == 0) bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
   }
@@ -178,6 +179,7 @@ class Preparation {
     PreparedState state{.config = asked_,
                         .memory = make_state_file(staging, kMemoryName),
                         .devices = make_state_file(staging, kDevicesName)};
+    if (asked_.disk_mib != 0) state.disk = make_state_file(staging, kDiskName);
     with_disk_full_details(state, [&] { save(lease, state); });
     // Before the smoke test: if the monitor is replaced meanwhile, the state is stale, and not
     // wrong.
@@ -211,6 +213,9 @@ class Preparation {
     timed("warm up", [&] { warm_up(*live.guest, lease.installation.record, options_.stop); });
     timed("save", [&] {
       live.guest->machine().save(state.devices.get(), {Clock::now() + kSaveTimeout, options_.stop});
+      if (live.scratch) {
+        copy_sparse(live.scratch.get(), state.disk.get(), "its scratch disk", options_.stop);
+      }
     });
   }
 
@@ -225,6 +230,7 @@ class Preparation {
     timed("sync", [&] {
       sync_file(state.memory.get(), staging.path_of(kMemoryName));
       sync_file(state.devices.get(), staging.path_of(kDevicesName));
+      if (state.disk) sync_file(state.disk.get(), staging.path_of(kDiskName));
     });
     json manifest =
         timed("digest", [&] { return state_manifest(conditions, state, options_.stop); });

@@ -23,7 +23,7 @@ using nlohmann::json;
 
 constexpr std::size_t kMaxManifest = 1 << 20;
 
-constexpr std::array kFiles = {kManifestName, kMemoryName, kDevicesName};
+constexpr std::array kFiles = {kManifestName, kMemoryName, kDevicesName, kDiskName};
 
 bool is_any(int directory, const std::function<bool(const struct stat&)>& what) {
   return std::ranges::any_of(kFiles, [&](const char* name) {
@@ -93,7 +93,9 @@ json state_manifest(const StateConditions& conditions, const PreparedState& stat
   for (const auto& [name, file] : conditions.files) files[name] = file.record(name, stop);
   json artifacts = json::object();
   for (const auto& [name, file] :
-       {std::pair(kMemoryName, state.memory.get()), std::pair(kDevicesName, state.devices.get())}) {
+       {std::pair(kMemoryName, state.memory.get()), std::pair(kDevicesName, state.devices.get()),
+        std::pair(kDiskName, state.disk.get())}) {
+    if (file < 0) continue;
     const json record = StateFile(file).record(name, stop);
     artifacts[name] = {{"size", record.at("identity").at("size")}, {"digest", record.at("digest")}};
     files[name] = record;
@@ -110,11 +112,14 @@ Fd make_state_file(const StagingDirectory& staging, const char* name) {
 }
 
 std::filesystem::path SavedStates::directory_of(const StateKey& key) const {
-  const std::string shape =
-      fmt::format("{}-{}-{}", key.asked.cpus, key.asked.memory_mib, name_of(key.asked.network));
+  const MachineConfig& asked = key.asked;
+  const bool is_kernel = key.kind == StateKind::kernel;
+  std::string shape = fmt::format("{}-{}-{}", asked.cpus, asked.memory_mib, name_of(asked.network));
+  // The kernel has not seen how large it is.
+  if (asked.disk_mib != 0) shape += is_kernel ? "-disk" : fmt::format("-disk{}", asked.disk_mib);
   const std::string& name = key.lease.installation.record.name;
   const std::string base = key.lease.base ? name_of_base(*key.lease.base) : "";
-  if (key.kind == StateKind::kernel) {
+  if (is_kernel) {
     return layout_.prepared_state_dir(base.empty() ? name : base, "kernel-" + shape);
   }
   return layout_.prepared_state_dir(
@@ -175,7 +180,12 @@ void SavedStates::compare(const StateKey& key, Fd folder, const std::filesystem:
   PreparedState state{.config = config.value_or(key.asked),
                       .memory = open_state_file(folder.get(), kMemoryName),
                       .devices = open_state_file(folder.get(), kDevicesName)};
+  const bool has_disk = key.kind == StateKind::prepared && key.asked.disk_mib != 0;
   StateConditions now = state_conditions(key, state.config);
+  if (has_disk) {
+    state.disk = open_state_file(folder.get(), kDiskName);
+    now.files.emplace(kDiskName, state.disk.get());
+  }
   now.files.emplace(kMemoryName, state.memory.get());
   now.files.emplace(kDevicesName, state.devices.get());
   lookup.differences =

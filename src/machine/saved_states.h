@@ -1,9 +1,10 @@
 // The saved states of machines in the cache, and whether they can be used.
 //
-//   <cache>/prepared/<name>/<cpus>-<memory>-<network>[-<base>]/   prepared states
-//   <cache>/prepared/<base>/kernel-<cpus>-<memory>-<network>/     kernel states
+//   <cache>/prepared/<name>/<cpus>-<memory>-<network>[-disk<MiB>][-<base>]/   prepared states
+//   <cache>/prepared/<base>/kernel-<cpus>-<memory>-<network>[-disk]/          kernel states
 //       memory          the memory of the guest, mapped by every machine that resumes from it
 //       devices         the state of its devices
+//       disk            its scratch disk, copied by every machine
 //       manifest.json   the conditions it was made under, authenticated; written last
 //
 // docs/formats.md describes the manifest.
@@ -32,6 +33,7 @@ struct PreparedState {
   MachineConfig config;
   Fd memory;
   Fd devices;
+  Fd disk = {};  ///< Of a prepared state: its scratch disk, if it has one.
 };
 
 /// The manifest of a state that was made under these conditions, not sealed. Reads the files, for

@@ -376,6 +376,26 @@ TEST_F(SavedStatesTest, OneReplacedFileAmongCopiesIsRejected) {
   EXPECT_EQ(manifest(), before);
 }
 
+TEST_F(SavedStatesTest, StateOfMachineWithDiskNeedsItsDisk) {
+  config_.disk_mib = 64;
+  fs::rename(state(), SavedStates(layout_, options_).directory_of(key()));
+  const fs::path directory = SavedStates(layout_, options_).directory_of(key());
+  write_file(directory / kDiskName, "disk");
+  const PreparedState saved{.config = config_,
+                            .memory = open_to_read(directory / kMemoryName),
+                            .devices = open_to_read(directory / kDevicesName),
+                            .disk = open_to_read(directory / kDiskName)};
+  json manifest = state_manifest(state_conditions(key(), config_), saved);
+  StateSeal({.state_key = kKey}).seal(manifest);
+  write_file(directory / kManifestName, manifest.dump());
+  ASSERT_TRUE(find().state);
+  EXPECT_TRUE(find().state->disk);
+  replace(directory / kDiskName, "DISK");
+  EXPECT_THAT(find().differences, ElementsAre("the saved state itself was changed"));
+  fs::remove(directory / kDiskName);
+  EXPECT_THAT(find().differences, ElementsAre("the saved state itself was changed"));
+}
+
 // The record says what was installed, which need not be what is there.
 TEST_F(SavedStatesTest, RecordedDigestCountsOnlyForFileThatIsOlderThanRecord) {
   const Digest recorded = sha256("what was installed");
@@ -441,6 +461,12 @@ TEST_F(SavedStatesTest, EachShapeAndBaseHasItsOwnState) {
   EXPECT_EQ(states.directory_of(key()), state());
   config_ = {.cpus = 2, .memory_mib = 1024, .network = GuestNetwork::user};
   EXPECT_EQ(states.directory_of(key()).filename(), "2-1024-user");
+  config_.disk_mib = 64;
+  EXPECT_EQ(states.directory_of(key()).filename(), "2-1024-user-disk64");
+  StateKey of_any_size = key();
+  of_any_size.kind = StateKind::kernel;
+  EXPECT_EQ(states.directory_of(of_any_size).filename(), "kernel-2-1024-user-disk");
+  config_.disk_mib = 0;
   lease_.base = BaseRecord{.name = "debian:12"};
   EXPECT_EQ(states.directory_of(key()).filename(), "2-1024-user-debian_12");
   StateKey kernel = key();

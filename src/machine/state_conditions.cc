@@ -39,11 +39,15 @@ std::string host_kernel() {
   return ::uname(&names) == 0 ? names.release : "";
 }
 
-json machine_conditions(const MachineConfig& config) {
+json machine_conditions(const StateKey& key) {
+  const MachineConfig& config = key.asked;
+  const bool is_kernel = key.kind == StateKind::kernel;
   return {{"accelerator", to_string(config.accelerator)},
           {"cpus", config.cpus},
           {"memory_mib", config.memory_mib},
-          {"network", name_of(config.network)}};
+          {"network", name_of(config.network)},
+          // A kernel that has not seen its disks goes on with any.
+          {"disk", is_kernel ? json(config.disk_mib != 0) : json(config.disk_mib)}};
 }
 
 json digests_of(const InstallRecord& record) {
@@ -156,7 +160,7 @@ StateConditions state_conditions(const StateKey& key, const MachineConfig& confi
   const InstallLease& lease = key.lease;
   StateConditions conditions;
   conditions.values = {{"guest_program", std::string(guest_program_digest())},
-                       {"machine", machine_conditions(key.asked)},
+                       {"machine", machine_conditions(key)},
                        {"options", key.monitor.fingerprint()}};
   conditions.files.emplace("monitor", key.monitor.program());
   conditions.files.emplace("vmlinux", lease.kernel.get());
@@ -184,7 +188,8 @@ std::string difference_in(const std::string& key) {
   if (key == "base") return "another kernel boots it";
   if (key == "version") return "another version of the environment is installed";
   if (key == "name") return "it is of another environment";
-  if (key == kMemoryName || key == kDevicesName) return "the saved state itself was changed";
+  if (key == kMemoryName || key == kDevicesName || key == kDiskName)
+    return "the saved state itself was changed";
   return key + " was changed or replaced";
 }
 

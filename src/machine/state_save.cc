@@ -43,6 +43,10 @@ std::optional<Error> StateSave::save(const LiveMachine& live, const StateKey& ke
   std::optional<Error> failure;
   try {
     copy_sparse(memory_.get(), state_.memory.get(), kMemory, timeout.stop);
+    if (live.scratch && key.kind == StateKind::prepared) {
+      state_.disk = make_state_file(staging_, kDiskName);
+      copy_sparse(live.scratch.get(), state_.disk.get(), "its scratch disk", timeout.stop);
+    }
   } catch (const Error& error) {  // a full disk
     if (error.code() == ErrorCode::interrupted) throw;
     failure = error;
@@ -53,6 +57,7 @@ std::optional<Error> StateSave::save(const LiveMachine& live, const StateKey& ke
     try {
       sync_file(state_.memory.get(), staging_.path_of(kMemoryName));
       sync_file(state_.devices.get(), staging_.path_of(kDevicesName));
+      if (state_.disk) sync_file(state_.disk.get(), staging_.path_of(kDiskName));
       states_.publish(staging_, state_manifest(conditions, state_), parent_.get(), directory_);
     } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the next boot makes another.
     }

@@ -33,6 +33,7 @@ inline constexpr const char* kRecordName = "environment.json";
 /// The files of a saved state, one in each folder `prepared/<name>/<state>/`.
 inline constexpr const char* kMemoryName = "memory";
 inline constexpr const char* kDevicesName = "devices";
+inline constexpr const char* kDiskName = "disk";  ///< Where the machine has a scratch disk.
 inline constexpr const char* kManifestName = "manifest.json";
 /// In place of an environment's name, for states of the kernel that is installed beside pyro.
 inline constexpr const char* kInstalledKernelName = "@kernel";

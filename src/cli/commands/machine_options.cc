@@ -28,6 +28,16 @@ std::optional<unsigned> parse_number(const std::string& text, unsigned min, unsi
   return number;
 }
 
+/// A bare number counts MiB.
+unsigned parse_mebibytes(const char* option, const std::string& text, unsigned min, unsigned max) {
+  constexpr unsigned kMebi = 20;
+  const auto mebibytes = parse_size(text, 1U << kMebi).value_or(0) >> kMebi;
+  if (mebibytes < min || mebibytes > max) {
+    refuse_value(option, text, fmt::format("a size from {}M to {}M", min, max));
+  }
+  return static_cast<unsigned>(mebibytes);
+}
+
 constexpr std::string_view kBlanks = " \t\v\f";
 
 /// Returns why `text` is not NAME or NAME=VALUE, or null.
@@ -67,16 +77,17 @@ void declare_machine(Arguments& arguments, MachineOptions& options) {
   arguments.value(
       "--memory", "SIZE",
       [&](const std::string& text) {
-        constexpr unsigned kMebi = 20;
-        const auto mebibytes = parse_size(text, 1U << kMebi).value_or(0) >> kMebi;
-        if (mebibytes < kMinMemoryMib || mebibytes > kMaxMemoryMib) {
-          refuse_value("--memory", text,
-                       fmt::format("a size from {}M to {}M", kMinMemoryMib, kMaxMemoryMib));
-        }
-        options.memory_mib = static_cast<unsigned>(mebibytes);
+        options.memory_mib = parse_mebibytes("--memory", text, kMinMemoryMib, kMaxMemoryMib);
       },
       "Memory of the machine (default 512M, for container images\n2G); a bare number counts MiB. "
-      "Files of the guest take\nup to half of it");
+      "Files of the guest take\nup to half of it, unless there is a --disk");
+  arguments.value(
+      "--disk", "SIZE",
+      [&](const std::string& text) {
+        options.disk_mib = parse_mebibytes("--disk", text, kMinDiskMib, kMaxDiskMib);
+      },
+      "Put the files that the guest writes on a scratch disk of\nSIZE, which is gone with the "
+      "machine; a bare number counts\nMiB. It takes the room that is written");
   arguments.text("--base", "NAME", options.base,
                  "The environment whose kernel a container image boots");
   arguments.choice(

@@ -12,7 +12,7 @@
 
 namespace pyro::cli {
 
-/// Declares --cpus, --memory, --base and --network.
+/// Declares --cpus, --memory, --disk, --base and --network.
 void declare_machine(Arguments& arguments, MachineOptions& options);
 
 /// The environment variables of a guest command.

@@ -122,7 +122,20 @@ class Builder {
     add("-blockdev",
         "driver=raw,node-name=rootfs,read-only=on,file.driver=file,file.filename=/dev/fdset/1,"
         "file.locking=off");
-    add("-device", fmt::format("virtio-blk-{},drive=rootfs", bus_of(config_)));
+    add("-device",
+        fmt::format("virtio-blk-{},drive=rootfs,serial={}", bus_of(config_), guest::kRootSerial));
+    if (config_.disk_mib != 0) add_scratch_disk();
+  }
+
+  // Nothing of it is kept, so nothing has to be durable. A full disk of the host is an error in the
+  // guest: otherwise the machine would stand still.
+  void add_scratch_disk() {
+    add("-add-fd", fmt::format("fd={},set=2", number_of(QemuDescriptor::scratch)));
+    add("-blockdev",
+        "driver=raw,node-name=scratch,discard=unmap,cache.no-flush=on,file.driver=file,"
+        "file.filename=/dev/fdset/2,file.locking=off,file.discard=unmap");
+    add("-device", fmt::format("virtio-blk-{},drive=scratch,serial={},werror=report,rerror=report",
+                               bus_of(config_), guest::kScratchSerial));
   }
 
   void add_channel() {

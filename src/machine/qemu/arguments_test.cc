@@ -10,6 +10,7 @@
 namespace pyro {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsSupersetOf;
@@ -129,6 +130,16 @@ TEST(QemuCommandLineTest, KvmProbeUsesOptionsOfMicrovm) {
     EXPECT_NE(value_of(probe, option), "") << option;
     EXPECT_EQ(value_of(probe, option), value_of(machine, option)) << option;
   }
+}
+
+TEST(QemuCommandLineTest, OnlyScratchDiskIsWritten) {
+  constexpr const char* kScratch = "node-name=scratch";
+  EXPECT_THAT(qemu_arguments({}, QemuStart::boot), Not(Contains(HasSubstr(kScratch))));
+  const auto words = qemu_arguments({.disk_mib = 64}, QemuStart::resume);
+  EXPECT_THAT(words, Contains(AllOf(HasSubstr("node-name=rootfs"), HasSubstr("read-only=on"))));
+  EXPECT_THAT(words, Contains(AllOf(HasSubstr(kScratch), Not(HasSubstr("read-only")))));
+  // By default QEMU stops a machine whose disk has no room on the host.
+  EXPECT_THAT(words, Contains(AllOf(HasSubstr("serial=scratch"), HasSubstr("werror=report"))));
 }
 
 TEST(QemuCommandLineTest, ResumedMachineHasNoInitramfs) {

@@ -122,22 +122,24 @@ class QemuMachine : public VirtualMachine {
         console_(std::move(console.ours)),
         stderr_(std::move(errors.ours)),
         control_(std::move(control.ours)),
-        process_(monitor_start({.program = program,
-                                .arguments = qemu_arguments(config, start, files.label),
-                                // In the order of QemuDescriptor; -1 is left out.
-                                .descriptors = {channel.theirs.get(), console.theirs.get(),
-                                                control.theirs.get(), files.kernel, files.initramfs,
-                                                files.rootfs, state.memory, state.devices},
-                                .output = errors.theirs.get(),
-                                .limits = limits(config, start),
-                                .network = config.network != GuestNetwork::none,
-                                .files = files_to_open(files, state)}),
+        process_(monitor_start(
+                     {.program = program,
+                      .arguments = qemu_arguments(config, start, files.label),
+                      // In the order of QemuDescriptor; -1 is left out.
+                      .descriptors = {channel.theirs.get(), console.theirs.get(),
+                                      control.theirs.get(), files.kernel, files.initramfs,
+                                      files.rootfs, state.memory, state.devices, files.scratch},
+                      .output = errors.theirs.get(),
+                      .limits = limits(config, start),
+                      .network = config.network != GuestNetwork::none,
+                      .files = files_to_open(files, state)}),
                  kMonitorSubject) {}
 
   static MonitorLimits limits(const MachineConfig& config, QemuStart start) {
     const bool writes = start == QemuStart::boot_to_save || start == QemuStart::resume_to_save;
+    const std::uint64_t of_state = writes ? std::max(config.memory_bytes(), kMaxDeviceState) : 0;
     return {.address_space = config.memory_bytes() + kMonitorOverhead,
-            .largest_file = writes ? std::max(config.memory_bytes(), kMaxDeviceState) : 0,
+            .largest_file = std::max(of_state, config.disk_bytes()),
             .descriptors = config.network == GuestNetwork::user ? kDescriptorsWithConnections
                                                                 : MonitorLimits{}.descriptors};
   }
@@ -223,7 +225,7 @@ std::string Qemu::fingerprint() const {
     for (const Accelerator accelerator : {Accelerator::kvm, Accelerator::tcg}) {
       for (const MachineType type : {MachineType::microvm, MachineType::q35}) {
         const MachineConfig config{
-            .accelerator = accelerator, .type = type, .network = GuestNetwork::user};
+            .accelerator = accelerator, .type = type, .disk_mib = 1, .network = GuestNetwork::user};
         for (const std::string& word : qemu_arguments(config, QemuStart::resume)) {
           words += '\0' + word;
         }

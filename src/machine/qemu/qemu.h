@@ -14,7 +14,17 @@
 namespace pyro {
 
 /// The descriptors that QEMU gets, in the order of their numbers. Arguments have no paths.
-enum class QemuDescriptor { channel, console, control, kernel, initramfs, rootfs, memory, devices };
+enum class QemuDescriptor {
+  channel,
+  console,
+  control,
+  kernel,
+  initramfs,
+  rootfs,
+  memory,
+  devices,
+  scratch
+};
 
 enum class QemuStart {
   boot,

@@ -291,6 +291,18 @@ TEST_F(SmallDiskTest, PrepareReportsDiskThatFillsUp) {
                   "which is all that was free on " + (cache() / "staging").string()});
 }
 
+// A machine that stood still would never end.
+TEST_F(SmallDiskTest, FullHostIsErrorInGuestWithScratchDisk) {
+  if (!mount_staging("24m")) GTEST_SKIP() << "needs the right to mount a small file system";
+  variables_["PYRO_PREPARE"] = "never";
+  const ProcessResult result =
+      run_script("dd if=/dev/zero of=/large bs=1M count=100 conv=fsync; echo then $?",
+                 {"--disk", "512M", "--timeout", "200"});
+  EXPECT_THAT(result.out, HasSubstr("then 1"));
+  EXPECT_THAT(result.err, HasSubstr("rror")) << "Input/output error, or a read-only file system";
+  expect_no_litter();
+}
+
 // --- guests ---
 
 TEST_F(RunFaultsTest, ReportsKernelPanic) {

@@ -528,6 +528,44 @@ TEST_F(RunTest, JsonReportDescribesTheRun) {
   }
 }
 
+TEST_F(RunTest, ScratchDiskTakesWhatGuestWrites) {
+  use_own_cache();
+  const std::string write =
+      "test -e /left && exit 7; touch /left; df -m / | tail -n 1 | awk '{print ($2 > 300)}'; "
+      "dd if=/dev/zero of=/large bs=1M count=250 2>/dev/null && rm /large; echo $?";
+  const std::vector<std::string> options{"--disk", "512M", "--json"};
+  for (const char* const started : {"cold", "kernel", "warm"}) {
+    const json report = parse_json(run_script(write, options).out);
+    EXPECT_EQ(report["started"], started);
+    EXPECT_EQ(report["stdout"], "1\n0\n") << report;
+  }
+  EXPECT_TRUE(fs::is_empty(cache() / "staging"));
+  EXPECT_EQ(parse_json(run_in_guest({"true"}, {"--disk", "128M", "--json"}).out)["started"],
+            "kernel")
+      << "a kernel goes on with a disk of any size";
+  EXPECT_EQ(parse_json(run_in_guest({"true"}, {"--json"}).out)["started"], "cold")
+      << "and has seen whether there is one";
+  prepare({"--disk", "256M"});
+  EXPECT_EQ(parse_json(run_in_guest({"true"}, {"--disk", "256M", "--json"}).out)["started"],
+            "warm");
+  pyro_ok({"env", "verify", "tool:1"});
+}
+
+TEST_F(RunTest, FullScratchDiskIsErrorInGuest) {
+  const ProcessResult result =
+      run_script("dd if=/dev/zero of=/large bs=1M count=100", {"--disk", "64M", "--cold"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("No space left on device"));
+}
+
+TEST_F(RunTest, RejectsScratchDiskOutOfBounds) {
+  for (const char* const size : {"1M", "63M", "17T", "x", ""}) {
+    const ProcessResult result = run_in_guest({"true"}, {"--disk", size});
+    EXPECT_EQ(result.exit_code, 125) << size;
+    EXPECT_THAT(result.err, HasSubstr("is not a size from 64M to 16777216M")) << size;
+  }
+}
+
 TEST_F(RunTest, ChosenPortOfHostIsNamed) {
   const ProcessResult result = run_in_guest({"true"}, {"--publish", "0:80"});
   EXPECT_EQ(result.exit_code, 0);
