@@ -35,13 +35,16 @@ enum class KvmUse {
   required,  ///< Error(failed) if it does not work.
 };
 
-/// The network of a guest.
+/// The network of a guest. With one it can also reach private networks and a cloud's metadata
+/// address, as this host does.
 enum class GuestNetwork {
   none,
-  /// Outgoing connections through QEMU's NAT, with the rights of the calling user. Services on the
-  /// loopback interface of the host are reachable, too, at 10.0.2.2.
-  user,
+  user,           ///< Outgoing connections through passt, without this host's loopback interface.
+  user_and_host,  ///< Outgoing connections through QEMU; 10.0.2.2 is this host's loopback.
 };
+
+/// "none", "user", "user+host".
+[[nodiscard]] std::string_view to_string(GuestNetwork network) noexcept;
 
 /// Bounds of MachineOptions; functions throw Error(usage) for values outside them.
 inline constexpr unsigned kMaxCpus = 64;

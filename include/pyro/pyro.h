@@ -173,7 +173,8 @@ typedef struct pyro_machine pyro_machine;
  *   cpus           1 by default
  *   memory_mib     512 by default, for container images 2048
  *   disk_mib       a scratch disk of that size for the files of the guest; none by default
- *   network        "none" (default) or "user"
+ *   network        "none" (default), "user" (by passt) or "user+host" (by QEMU, where 10.0.2.2 is
+ *                  the loopback interface of the host)
  *   kvm            "never" or "required"; by default it is used where it works
  *   monitor        the path of qemu-system-x86_64; by default that of PYRO_QEMU or PATH
  *   base           the environment whose kernel a container image boots

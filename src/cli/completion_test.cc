@@ -45,7 +45,7 @@ TEST(Completion, OffersCommandsOptionsValuesAndNames) {
       {{"env", "pull", "--progress", "json", "debian:12-"}, {"debian:12-base"}},
       {{"env", "pull", "--nothing=", ""}, names},
       {{"run", "debian:12", "--net"}, {"--network"}},
-      {{"run", "--network", ""}, {"none", "user", "debian:12", "debian:12-base"}},
+      {{"run", "--network", ""}, {"none", "user", "user+host", "debian:12", "debian:12-base"}},
       {{"run", "--network", "debian:12", "ls", ""}, {}},
       {{"run", "--network", "user", "debian:12-"}, {"debian:12-base"}},
       {{"run", "debian:12", "--", ""}, {}},

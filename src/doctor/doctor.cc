@@ -15,6 +15,7 @@
 #include "base/reference.h"
 #include "doctor/checks.h"
 #include "machine/monitor.h"
+#include "machine/network_backend.h"
 #include "net/curl_client.h"
 #include "oci/mirrors.h"
 #include "pyro/error.h"
@@ -113,6 +114,20 @@ void check_kvm(const StoreOptions& options, const MachineOptions& machine, bool 
                       .message = "guests run under software emulation: slower, and by QEMU's own "
                                  "policy no security boundary",
                       .remedy = "do not run hostile code here without another boundary"});
+}
+
+Finding examine_network() {
+  constexpr const char* kReach =
+      "guests with a network also reach private networks and a cloud's "
+      "metadata address";
+  const std::filesystem::path passt = find_passt();
+  if (!passt.empty()) {
+    return {.name = "network", .health = Health::ok, .message = passt.string() + "; " + kReach};
+  }
+  return {.name = "network",
+          .health = Health::absent,
+          .message = std::string("there is no passt, which '--network user' needs; ") + kReach,
+          .remedy = "apt install passt, or use '--network user+host'"};
 }
 
 /// The kernel of container images: of that which is asked about, or of any.
@@ -288,6 +303,7 @@ std::vector<Finding> examine_host(const EnvironmentStore& store, const DoctorOpt
                                      {.name = "checking", .subject = "the machine monitor"});
     check_machines(store.options(), options.machine, cache_is_fit, findings);
   }
+  findings.push_back(examine_network());
   findings.push_back(examine_base(store.options(), options));
   if (store.options().network.offline) {
     findings.push_back({.name = "network",

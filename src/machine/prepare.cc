@@ -222,7 +222,7 @@ class Preparation {
   void smoke_test_state(const InstallLease& lease, const PreparedState& state) {
     LiveMachine live = launcher_.resume(lease, state);
     check_guest(*live.guest, asked_.is_container, options_.stop);
-    if (asked_.network == GuestNetwork::user) check_network(*live.guest, options_.stop);
+    if (asked_.network == GuestNetwork::user_and_host) check_network(*live.guest, options_.stop);
   }
 
   void publish(const StateConditions& conditions, StagingDirectory& staging,

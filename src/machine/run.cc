@@ -137,6 +137,18 @@ std::string_view to_string(MachineStart start) noexcept {
   return "cold";
 }
 
+std::string_view to_string(GuestNetwork network) noexcept {
+  switch (network) {
+    case GuestNetwork::none:
+      return "none";
+    case GuestNetwork::user:
+      return "user";
+    case GuestNetwork::user_and_host:
+      return "user+host";
+  }
+  return "none";
+}
+
 std::string_view to_string(Accelerator accelerator) noexcept {
   return accelerator == Accelerator::kvm ? "kvm" : "tcg";
 }

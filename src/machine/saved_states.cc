@@ -114,7 +114,8 @@ Fd make_state_file(const StagingDirectory& staging, const char* name) {
 std::filesystem::path SavedStates::directory_of(const StateKey& key) const {
   const MachineConfig& asked = key.asked;
   const bool is_kernel = key.kind == StateKind::kernel;
-  std::string shape = fmt::format("{}-{}-{}", asked.cpus, asked.memory_mib, name_of(asked.network));
+  std::string shape =
+      fmt::format("{}-{}-{}", asked.cpus, asked.memory_mib, to_string(asked.network));
   // The kernel has not seen how large it is.
   if (asked.disk_mib != 0) shape += is_kernel ? "-disk" : fmt::format("-disk{}", asked.disk_mib);
   const std::string& name = key.lease.installation.record.name;

@@ -45,7 +45,7 @@ json machine_conditions(const StateKey& key) {
   return {{"accelerator", to_string(config.accelerator)},
           {"cpus", config.cpus},
           {"memory_mib", config.memory_mib},
-          {"network", name_of(config.network)},
+          {"network", to_string(config.network)},
           // A kernel that has not seen its disks goes on with any.
           {"disk", is_kernel ? json(config.disk_mib != 0) : json(config.disk_mib)}};
 }
@@ -90,10 +90,6 @@ std::optional<Digest> recorded_digest(const InstallLease& lease) {
 }
 
 }  // namespace
-
-std::string_view name_of(GuestNetwork network) noexcept {
-  return network == GuestNetwork::user ? "user" : "none";
-}
 
 json machine_type_json(const MachineConfig& config) {
   return {{"accelerator", to_string(config.accelerator)},

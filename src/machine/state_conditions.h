@@ -32,9 +32,6 @@ struct StateKey {
   StateKind kind = StateKind::prepared;
 };
 
-/// "none", "user".
-[[nodiscard]] std::string_view name_of(GuestNetwork network) noexcept;
-
 /// Which of the candidates of a monitor a machine has.
 [[nodiscard]] nlohmann::json machine_type_json(const MachineConfig& config);
 

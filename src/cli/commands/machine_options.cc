@@ -91,12 +91,16 @@ void declare_machine(Arguments& arguments, MachineOptions& options) {
   arguments.text("--base", "NAME", options.base,
                  "The environment whose kernel a container image boots");
   arguments.choice(
-      "--network", "[KIND]", {"none", "user"},
+      "--network", "[KIND]", {"none", "user", "user+host"},
       [&](const std::string& text) {
-        options.network = text == "user" ? GuestNetwork::user : GuestNetwork::none;
+        options.network = text == "user"   ? GuestNetwork::user
+                          : text == "none" ? GuestNetwork::none
+                                           : GuestNetwork::user_and_host;
       },
-      "none (default) or user; --network alone means user:\noutgoing connections with your rights. "
-      "The guest also\nreaches services on this host's loopback interface,\nat 10.0.2.2",
+      "none (default), user or user+host; --network alone means\nuser: outgoing connections "
+      "through "
+      "passt, also to private\nnetworks and a cloud's metadata address. user+host: through\nQEMU, "
+      "and 10.0.2.2 is this host's loopback interface",
       "user");
 }
 

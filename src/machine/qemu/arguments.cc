@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "guest/protocol.h"
+#include "machine/network_backend.h"
 #include "machine/qemu/kvm_probe.h"
 #include "machine/qemu/monitor_process.h"
 #include "machine/qemu/qemu.h"
@@ -151,9 +152,13 @@ class Builder {
 
   void add_network() {
     if (config_.network == GuestNetwork::none) return;
-    add("-netdev", "user,id=network");
+    add("-netdev", config_.network == GuestNetwork::user
+                       ? fmt::format("stream,id=network,server=off,addr.type=fd,addr.str={}",
+                                     number_of(QemuDescriptor::network))
+                       : "user,id=network");
     const std::string rom = config_.type == MachineType::microvm ? "" : ",romfile=";
-    add("-device", fmt::format("virtio-net-{},netdev=network{}", bus_of(config_), rom));
+    add("-device",
+        fmt::format("virtio-net-{},netdev=network,mac={}{}", bus_of(config_), kGuestMac, rom));
   }
 
   void add_control() {

@@ -18,6 +18,7 @@
 #include "base/fs_verity.h"
 #include "base/hash.h"
 #include "base/subprocess.h"
+#include "machine/network_backend.h"
 #include "machine/qemu/kvm_probe.h"
 #include "machine/qemu/monitor_process.h"
 #include "pyro/error.h"
@@ -122,26 +123,30 @@ class QemuMachine : public VirtualMachine {
         console_(std::move(console.ours)),
         stderr_(std::move(errors.ours)),
         control_(std::move(control.ours)),
-        process_(monitor_start(
-                     {.program = program,
-                      .arguments = qemu_arguments(config, start, files.label),
-                      // In the order of QemuDescriptor; -1 is left out.
-                      .descriptors = {channel.theirs.get(), console.theirs.get(),
-                                      control.theirs.get(), files.kernel, files.initramfs,
-                                      files.rootfs, state.memory, state.devices, files.scratch},
-                      .output = errors.theirs.get(),
-                      .limits = limits(config, start),
-                      .network = config.network != GuestNetwork::none,
-                      .files = files_to_open(files, state)}),
-                 kMonitorSubject) {}
+        network_(start_network(config.network)),
+        process_(monitor_start({.program = program,
+                                .arguments = qemu_arguments(config, start, files.label),
+                                // In the order of QemuDescriptor; -1 is left out.
+                                .descriptors = {channel.theirs.get(), console.theirs.get(),
+                                                control.theirs.get(), files.kernel, files.initramfs,
+                                                files.rootfs, state.memory, state.devices,
+                                                files.scratch, network_end()},
+                                .output = errors.theirs.get(),
+                                .limits = limits(config, start),
+                                .network = config.network == GuestNetwork::user_and_host,
+                                .files = files_to_open(files, state)}),
+                 kMonitorSubject) {
+    if (network_) network_->close_guest_end();
+  }
 
   static MonitorLimits limits(const MachineConfig& config, QemuStart start) {
     const bool writes = start == QemuStart::boot_to_save || start == QemuStart::resume_to_save;
     const std::uint64_t of_state = writes ? std::max(config.memory_bytes(), kMaxDeviceState) : 0;
     return {.address_space = config.memory_bytes() + kMonitorOverhead,
             .largest_file = std::max(of_state, config.disk_bytes()),
-            .descriptors = config.network == GuestNetwork::user ? kDescriptorsWithConnections
-                                                                : MonitorLimits{}.descriptors};
+            .descriptors = config.network == GuestNetwork::user_and_host
+                               ? kDescriptorsWithConnections
+                               : MonitorLimits{}.descriptors};
   }
 
   // QEMU reopens these. Memory is opened for writing even when it is mapped privately.
@@ -156,10 +161,13 @@ class QemuMachine : public VirtualMachine {
     return rules;
   }
 
+  [[nodiscard]] int network_end() const { return network_ ? network_->guest_end() : -1; }
+
   Fd channel_;
   OutputTail console_;
   OutputTail stderr_;
   QemuControl control_;
+  std::unique_ptr<NetworkBackend> network_;
   Subprocess process_;
 };
 
@@ -224,10 +232,12 @@ std::string Qemu::fingerprint() const {
     std::string words = qemu_resume_commands();
     for (const Accelerator accelerator : {Accelerator::kvm, Accelerator::tcg}) {
       for (const MachineType type : {MachineType::microvm, MachineType::q35}) {
-        const MachineConfig config{
-            .accelerator = accelerator, .type = type, .disk_mib = 1, .network = GuestNetwork::user};
-        for (const std::string& word : qemu_arguments(config, QemuStart::resume)) {
-          words += '\0' + word;
+        for (const GuestNetwork network : {GuestNetwork::user, GuestNetwork::user_and_host}) {
+          const MachineConfig config{
+              .accelerator = accelerator, .type = type, .disk_mib = 1, .network = network};
+          for (const std::string& word : qemu_arguments(config, QemuStart::resume)) {
+            words += '\0' + word;
+          }
         }
       }
     }

@@ -23,7 +23,8 @@ enum class QemuDescriptor {
   rootfs,
   memory,
   devices,
-  scratch
+  scratch,
+  network
 };
 
 enum class QemuStart {

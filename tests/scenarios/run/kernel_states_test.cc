@@ -80,9 +80,11 @@ TEST_F(KernelStateTest, ChangedByteBootsAgainAndVerifyTellsIt) {
 
 TEST_F(KernelStateTest, NetworkAndMemoryHaveStatesOfTheirOwn) {
   run_true();
-  EXPECT_EQ(run_true({"--network"})["started"], "cold");
+  const std::vector<std::string> network{"--network", "user+host"};
+  EXPECT_EQ(run_true(network)["started"], "cold");
   EXPECT_EQ(run_true({"--memory", "256"})["started"], "cold");
-  const json report = parse_json(run_script("ls /sys/class/net", {"--json", "--network"}).out);
+  const json report =
+      parse_json(run_script("ls /sys/class/net", {"--json", "--network", "user+host"}).out);
   EXPECT_EQ(report["started"], "kernel");
   EXPECT_THAT(report["stdout"].get<std::string>(), HasSubstr("eth0"));
   EXPECT_EQ(run_true()["started"], "kernel");

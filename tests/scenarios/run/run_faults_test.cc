@@ -50,6 +50,28 @@ TEST_F(RunFaultsTest, ReportsMissingQemu) {
               {"there is no qemu-system-x86_64", "apt install qemu-system-x86"});
 }
 
+TEST_F(RunFaultsTest, NetworkWithoutPasstIsAnErrorThatNamesTheOther) {
+  variables_["PATH"] = dir_.path().string();
+  const ProcessResult result = run_in_guest({"true"}, {"--network", "user"});
+  EXPECT_EQ(result.exit_code, 125);
+  expect_says(result.err, {"there is no passt", "apt install passt", "--network user+host"});
+}
+
+// Its passt answers once, and ends.
+TEST_F(RunFaultsTest, MachineOutlivesItsNetwork) {
+  const fs::path bin = dir_ / "bin";
+  fs::create_directory(bin);
+  write_file(bin / "passt", R"(#!/bin/sh
+printf '\000\000\000\052............\010\006\000\001\010\000\006\004\000\002....................' >&3
+)");
+  fs::permissions(bin / "passt", fs::perms(0755));
+  variables_["PATH"] = bin.string();
+  const ProcessResult result =
+      run_script("sleep 1; ls /sys/class/net; exit 4", {"--network", "user"});
+  EXPECT_EQ(result.exit_code, 4) << result.err;
+  EXPECT_EQ(result.out, "eth0\nlo\n");
+}
+
 TEST_F(RunFaultsTest, TakenPortIsAnErrorBeforeTheStart) {
   const FileDescriptor taken(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};

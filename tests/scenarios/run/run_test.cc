@@ -636,19 +636,55 @@ TEST_F(RunTest, HasNoNetworkByDefault) {
   EXPECT_EQ(run_in_guest({"ls", "/sys/class/net"}).out, "lo\n");
 }
 
-TEST_F(RunTest, UserNetworkReachesHost) {
-  prepare({"--network"});
+TEST_F(RunTest, HostNetworkReachesLoopbackOfHost) {
+  prepare({"--network", "user+host"});
   const Echo echo;
   const ProcessResult result =
-      run_script("echo hello | nc 10.0.2.2 " + echo.port(), {"--network", "user", "--json"});
+      run_script("echo hello | nc 10.0.2.2 " + echo.port(), {"--network", "user+host", "--json"});
   const json report = parse_json(result.out);
   EXPECT_EQ(report["stdout"], "heard hello\n") << result.out;
   EXPECT_EQ(report["started"], "warm");
 }
 
+// In a network namespace with an interface of its own, on which a server listens, as well as on the
+// loopback interface.
+TEST_F(RunTest, UserNetworkReachesHostButNotItsLoopback) {
+  const Command inner = run_command(
+      {"sh", "-c",
+       "for a in 198.51.100.2 10.0.2.2; do echo hello | timeout 3 nc $a 8000; done; echo end"},
+      {"--network", "user"});
+  const std::string script = R"(
+ip link add v0 type veth peer name v1
+ip addr add 198.51.100.2/24 dev v0
+for one in lo v0 v1; do ip link set $one up; done
+ip route add default via 198.51.100.1
+python3 -c '
+import socket
+server = socket.create_server(("", 8000))
+while True:
+    client, _ = server.accept()
+    client.sendall(client.recv(9))
+    client.close()' &
+server=$!
+code=0
+"$@" || code=$?
+kill $server
+exit $code)";
+  Command outer = inner;
+  outer.argv = {"unshare", "-n", "sh", "-ec", script, "sh"};
+  outer.argv.insert(outer.argv.end(), inner.argv.begin(), inner.argv.end());
+  outer.env["PATH"] = "/usr/sbin:/usr/bin:/sbin:/bin";
+  const ProcessResult result = run(outer);
+  if (result.exit_code == 1 && result.err.starts_with("unshare")) {
+    GTEST_SKIP() << "needs the right to make a network namespace";
+  }
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "hello\nend\n") << result.err;
+}
+
 // Each connection of the guest takes a descriptor of QEMU.
 TEST_F(RunTest, QemuWithNetworkMayOpen4096Descriptors) {
-  const auto endless = start_endless({"--network", "user"});
+  const auto endless = start_endless({"--network", "user+host"});
   const auto children = children_of(endless->pid());
   ASSERT_EQ(children.size(), 1u);
   const std::string most =
