@@ -5,10 +5,15 @@
 #include <poll.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <fstream>
+#include <iomanip>
+#include <sstream>
 #include <system_error>
 #include <thread>
 
@@ -253,6 +258,25 @@ bool try_lock(int fd, LockKind kind, const std::filesystem::path& path) {
   if (uninterrupted([&] { return ::flock(fd, operation); }) == 0) return true;
   if (errno == EWOULDBLOCK) return false;
   throw system_error("cannot lock " + path.string(), errno);
+}
+
+std::vector<int> lock_holders(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return {};
+  // "1: FLOCK  ADVISORY  READ 1234 fe:01:5678 0 EOF"; "->" stands before those that wait.
+  std::ostringstream file;
+  file << std::hex << std::setfill('0') << std::setw(2) << major(status.st_dev) << ':'
+       << std::setw(2) << minor(status.st_dev) << ':' << std::dec << status.st_ino;
+  std::vector<int> holders;
+  std::ifstream locks("/proc/locks");
+  for (std::string line; std::getline(locks, line);) {
+    std::istringstream words(line);
+    std::string number, kind, mode, access, of;
+    int process = 0;
+    if (!(words >> number >> kind >> mode >> access >> process >> of)) continue;
+    if (kind == "FLOCK" && of == file.str() && process > 0) holders.push_back(process);
+  }
+  return holders;
 }
 
 std::optional<FileLock> FileLock::try_acquire(int directory, const std::string& name,

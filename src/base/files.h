@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "pyro/error.h"
 
@@ -150,6 +151,10 @@ enum class LockKind { shared, exclusive };
 /// when another lock conflicts. Errors name the file `path`.
 /// @throws Error(filesystem) where the file system has no locks
 [[nodiscard]] bool try_lock(int fd, LockKind kind, const std::filesystem::path& path);
+
+/// The processes that hold such locks of an open file, as far as this kernel tells: those that took
+/// them, also when others inherited them. Source: proc_locks(5).
+[[nodiscard]] std::vector<int> lock_holders(int fd);
 
 /// An exclusive lock on a file that is never removed; freed when its holder ends.
 class FileLock {

@@ -136,11 +136,24 @@ class EnvironmentRemoval {
     if (!directory || !is_match(directory.get(), name)) return std::nullopt;
     auto removal = InstallRemoval::begin(layout_, folder, name, directory.get());
     if (!removal) {
-      throw Error(ErrorCode::busy, "environment '" + environment_.name + "' is in use",
-                  "try again when no machine runs from it and no pull is under way");
+      throw Error(ErrorCode::busy,
+                  "environment '" + environment_.name + "' is in use" +
+                      shown(users_of(layout_, name, directory.get())),
+                  "try again when no machine runs from it ('pyro ps') and no pull is under way");
     }
     return Install{name, allocated_bytes_at(folder.fd.get(), name), std::move(directory),
                    std::move(*removal)};
+  }
+
+  /// " by the processes 12, 34".
+  static std::string shown(const std::vector<int>& processes) {
+    constexpr std::size_t kMostShown = 8;
+    std::string text = processes.size() == 1 ? " by process " : " by the processes ";
+    for (std::size_t i = 0; i < std::min(processes.size(), kMostShown); ++i) {
+      text += (i > 0 ? ", " : "") + std::to_string(processes[i]);
+    }
+    if (processes.size() > kMostShown) text += ", ...";
+    return processes.empty() ? "" : text;
   }
 
   [[nodiscard]] bool is_match(int directory, const std::string& name) const {

@@ -127,6 +127,19 @@ bool is_in_use(const CacheLayout& layout, const std::string& name, int directory
   return pulled || UseLock::is_held(layout, directory);
 }
 
+std::vector<int> users_of(const CacheLayout& layout, const std::string& name, int directory) {
+  const Fd locks = layout.open(layout.locks_dir());
+  std::vector<int> users;
+  for (const std::string& lock : {CacheLayout::lock_name(name), use_lock_name(directory)}) {
+    const Fd file(try_open(locks.get(), lock.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+    const std::vector<int> holders = lock_holders(file.get());
+    users.insert(users.end(), holders.begin(), holders.end());
+  }
+  std::ranges::sort(users);
+  users.erase(std::ranges::unique(users).begin(), users.end());
+  return users;
+}
+
 std::optional<InstallRemoval> InstallRemoval::begin(const CacheLayout& layout,
                                                     const InstallsFolder& folder,
                                                     const std::string& name, int directory) {

@@ -14,6 +14,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/files.h"
 #include "store/install_record.h"
@@ -57,6 +58,10 @@ class UseLock {
 
 /// Whether the install called `name`, open as `directory`, is in use or being pulled.
 [[nodiscard]] bool is_in_use(const CacheLayout& layout, const std::string& name, int directory);
+
+/// The processes that use it or pull it, as far as this kernel tells.
+[[nodiscard]] std::vector<int> users_of(const CacheLayout& layout, const std::string& name,
+                                        int directory);
 
 /// Removes an install. From begin() to the destructor no other process pulls or uses it.
 class InstallRemoval {

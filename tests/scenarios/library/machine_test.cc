@@ -12,7 +12,10 @@
 #include <array>
 #include <chrono>
 #include <csignal>
+#include <filesystem>
+#include <fstream>
 #include <future>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -91,6 +94,32 @@ class SessionsTest : public MachineHarness {
     return output.content();
   }
 
+  /// Each echoes bytes of its own, at the same time.
+  static void expect_separate_streams(Machine& machine, std::uint64_t seed) {
+    constexpr std::uint64_t kCommands = 4;
+    std::vector<std::string> bytes;
+    std::vector<std::unique_ptr<Memory>> inputs, outputs;
+    std::vector<RunningCommand> running;
+    for (std::uint64_t i = 0; i < kCommands; ++i) {
+      bytes.push_back(noise(1 << 20, seed + i));
+      inputs.push_back(std::make_unique<Memory>(bytes.back()));
+      outputs.push_back(std::make_unique<Memory>());
+      CommandOptions options = script("cat");
+      options.input = inputs.back()->descriptor();
+      options.output = outputs.back()->descriptor();
+      running.push_back(machine.spawn(options));
+    }
+    for (std::size_t i = 0; i < kCommands; ++i) {
+      EXPECT_EQ(running[i].wait().exit_code, 0);
+      EXPECT_TRUE(outputs[i]->content() == bytes[i]) << seed + i;
+    }
+  }
+
+  /// What the guest's init holds, in KiB.
+  [[nodiscard]] unsigned long data_of_init() const {
+    return std::stoul(output_of("sed -n 's/^VmData:[^0-9]*\\([0-9]*\\) kB/\\1/p' /proc/1/status"));
+  }
+
   std::unique_ptr<Machine> machine_;
 };
 
@@ -104,23 +133,14 @@ TEST_F(SessionsTest, MachineStartsWarmAndRunsOneCommandAfterTheOther) {
 }
 
 TEST_F(SessionsTest, StreamsOfCommandsAtTheSameTimeStayApart) {
-  constexpr int kCommands = 4;
-  std::vector<std::string> bytes;
-  std::vector<std::unique_ptr<Memory>> inputs, outputs;
-  std::vector<RunningCommand> running;
-  for (int i = 0; i < kCommands; ++i) {
-    bytes.push_back(noise(1 << 20, static_cast<std::uint64_t>(i)));
-    inputs.push_back(std::make_unique<Memory>(bytes.back()));
-    outputs.push_back(std::make_unique<Memory>());
-    CommandOptions options = script("cat");
-    options.input = inputs.back()->descriptor();
-    options.output = outputs.back()->descriptor();
-    running.push_back(machine_->spawn(options));
-  }
-  for (int i = 0; i < kCommands; ++i) {
-    const auto at = static_cast<std::size_t>(i);
-    EXPECT_EQ(running[at].wait().exit_code, 0);
-    EXPECT_TRUE(outputs[at]->content() == bytes[at]) << i;
+  expect_separate_streams(*machine_, 0);
+}
+
+TEST_F(SessionsTest, StreamsOfEightMachinesStayApart) {
+  machine_.reset();
+  std::vector<std::jthread> users;
+  for (std::uint64_t i = 0; i < 8; ++i) {
+    users.emplace_back([i] { expect_separate_streams(*start(), 100 * i); });
   }
 }
 
@@ -267,17 +287,44 @@ TEST_F(SessionsTest, MachineOutlivesThreadThatStartedIt) {
   EXPECT_EQ(output_of("echo alive"), "alive\n");
 }
 
-TEST_F(SessionsTest, ManyCommandsLeaveNothingInGuest) {
-  const auto used = [&] { return std::stoul(output_of("ls /proc/1/fd | wc -l")); };
-  const auto memory = [&] {
-    return std::stoul(output_of("sed -n 's/^VmData:[^0-9]*\\([0-9]*\\) kB/\\1/p' /proc/1/status"));
-  };
-  EXPECT_EQ(machine_->run(script("true")).exit_code, 0);
-  const unsigned long descriptors = used();
-  const unsigned long kib = memory();
-  for (int i = 0; i < 300; ++i) ASSERT_EQ(machine_->run(script("true")).exit_code, 0);
-  EXPECT_EQ(used(), descriptors);
-  EXPECT_EQ(memory(), kib);
+/// What this process holds, in KiB.
+unsigned long own_data() {
+  std::ifstream status("/proc/self/status");
+  unsigned long kib = 0;
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("VmData:")) kib = std::stoul(line.substr(7));
+  }
+  return kib;
+}
+
+std::size_t own_descriptors() {
+  return static_cast<std::size_t>(
+      std::distance(std::filesystem::directory_iterator("/proc/self/fd"), {}));
+}
+
+class ManyCommandsTest : public SessionsTest {
+ protected:
+  void expect_nothing_left_by(int commands) {
+    const auto used = [&] { return std::stoul(output_of("ls /proc/1/fd | wc -l")); };
+    for (int i = 0; i < 20; ++i) ASSERT_EQ(machine_->run(script("true")).exit_code, 0);
+    const unsigned long descriptors = used();
+    const unsigned long guest = data_of_init();
+    const unsigned long own = own_data();
+    const std::size_t open = own_descriptors();
+    for (int i = 0; i < commands; ++i) ASSERT_EQ(machine_->run(script("true")).exit_code, 0);
+    EXPECT_EQ(used(), descriptors);
+    EXPECT_EQ(data_of_init(), guest);
+    EXPECT_EQ(own_descriptors(), open);
+    EXPECT_LE(own_data(), own + 1024) << "KiB";
+  }
+};
+
+TEST_F(ManyCommandsTest, HundredsLeaveNothing) {
+  expect_nothing_left_by(300);
+}
+
+TEST_F(ManyCommandsTest, TenThousandLeaveNothing) {
+  expect_nothing_left_by(10'000);
 }
 
 }  // namespace

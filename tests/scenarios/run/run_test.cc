@@ -488,6 +488,15 @@ TEST_F(RunTest, PsShowsMachineWhileItRuns) {
   EXPECT_TRUE(found().is_null());
 }
 
+TEST_F(RunTest, RemoveNamesProcessThatUsesEnvironment) {
+  use_own_cache();
+  auto endless = start_endless();
+  const ProcessResult refused = pyro({"env", "remove", "tool:1"});
+  EXPECT_EQ(refused.exit_code, 75);
+  EXPECT_THAT(refused.err, HasSubstr("environment 'tool:1' is in use by process " +
+                                     std::to_string(endless->pid()) + "\n"));
+}
+
 TEST_F(RunTest, PruneSkipsEnvironmentInUse) {
   use_own_cache();
   auto endless = start_endless();
