@@ -69,6 +69,15 @@ def machine_rows(figures):
     ]
 
 
+def copy_rows(figures):
+    files = f"{figures.files} files of 8 bytes"
+    return [
+        at_least(f"{files}, tar over standard input ÷ copy in", figures.over_tar, 2, times),
+        at_most("a hole of 3 GiB in and out ÷ an empty file", figures.over_empty, 1.1, times),
+        at_least("300,000 lines on a terminal", figures.terminal_rate, 10e6, megabytes_per_second),
+    ]
+
+
 def container_rows(figures):
     what = f"container image, {figures.layers} layers, {figures.tree / MIB:.0f} MiB, {figures.files} files"
     memory = max(64 * MIB, 64 * MIB + 220 * (figures.files - 100_000))

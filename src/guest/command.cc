@@ -23,6 +23,10 @@ namespace {
 
 constexpr int kLargePipe = 256 << 10;
 
+/// The kernel passes each line of a terminal on by itself. Who reads at once reads a few bytes, and
+/// keeps the writer from going on.
+constexpr long kWorthARead = 2048;
+
 class CommandTask : public Task {
  public:
   CommandTask(Channel& channel, std::uint16_t session, WaitingProcess& process,
@@ -52,7 +56,7 @@ class CommandTask : public Task {
   }
 
   void watch(pollfd (&fds)[kMaxWatched]) const override {
-    const bool listens = writer_.has_window() && !has_exited_;
+    const bool listens = writer_.has_window() && !has_exited_ && !rests_;
     fds[kOutput] = {listens ? output_.get() : -1, POLLIN, 0};
     fds[kErrorOutput] = {listens ? error_output_.get() : -1, POLLIN, 0};
     fds[kInput] = {pending_.empty() ? -1 : input_.get(), POLLOUT, 0};
@@ -60,10 +64,12 @@ class CommandTask : public Task {
 
   [[nodiscard]] int patience() const override {
     if (has_exited_ && writer_.has_window()) return 0;
+    if (rests_) return 1;
     return is_at_its_end() ? EndOfInput::kLookInterval : -1;
   }
 
   void go_on(const pollfd (&fds)[kMaxWatched]) override {
+    rests_ = false;
     if (fds[kOutput].revents != 0) forward(output_, FrameType::output);
     if (fds[kErrorOutput].revents != 0 && writer_.has_window()) {
       forward(error_output_, FrameType::error_output);
@@ -134,6 +140,7 @@ class CommandTask : public Task {
     const long got = writer_.forward(type, stream.get(), kStreamPiece, is_terminal);
     // Growing the pipe takes time, so only for much output.
     if (got == kStreamPiece && !is_terminal) ::fcntl(stream.get(), F_SETPIPE_SZ, kLargePipe);
+    rests_ = is_terminal && got > 0 && got < kWorthARead;
     if (got > 0) return static_cast<std::size_t>(got);
     if (got == 0 || (errno != EAGAIN && errno != EINTR)) stream.close();
     return 0;
@@ -219,6 +226,7 @@ class CommandTask : public Task {
   bool input_ended_ = false;
   EndOfInput end_of_input_;
   bool has_exited_ = false;
+  bool rests_ = false;  ///< The terminal is left alone for a moment.
   std::size_t to_drain_ = 2 * kLargePipe;
   ExitPayload exit_;
 };
