@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <net/ethernet.h>
 #include <net/if_arp.h>
+#include <netinet/ether.h>
 #include <netinet/if_ether.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -12,7 +13,6 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <span>
@@ -39,27 +39,21 @@ constexpr std::size_t kMaxFrame = 1 << 16;
               "loopback interface, at 10.0.2.2");
 }
 
-std::array<std::uint8_t, ETH_ALEN> parse_mac(const char* text) {
-  std::array<std::uint8_t, ETH_ALEN> mac{};
-  std::sscanf(text, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
-              &mac[5]);
-  return mac;
-}
-
 /// A frame that asks who has the address of the gateway, as the guest would.
 std::string arp_request() {
   ether_header ethernet{};
   ether_arp arp{};
-  const auto guest = parse_mac(kGuestMac);
+  ether_addr guest{};
+  ::ether_aton_r(kGuestMac, &guest);
   std::memset(ethernet.ether_dhost, 0xff, ETH_ALEN);
-  std::memcpy(ethernet.ether_shost, guest.data(), ETH_ALEN);
+  std::memcpy(ethernet.ether_shost, &guest, ETH_ALEN);
   ethernet.ether_type = htons(ETHERTYPE_ARP);
   arp.ea_hdr.ar_hrd = htons(ARPHRD_ETHER);
   arp.ea_hdr.ar_pro = htons(ETHERTYPE_IP);
   arp.ea_hdr.ar_hln = ETH_ALEN;
   arp.ea_hdr.ar_pln = sizeof(in_addr);
   arp.ea_hdr.ar_op = htons(ARPOP_REQUEST);
-  std::memcpy(arp.arp_sha, guest.data(), ETH_ALEN);
+  std::memcpy(arp.arp_sha, &guest, ETH_ALEN);
   ::inet_pton(AF_INET, kGuestAddress, arp.arp_spa);
   ::inet_pton(AF_INET, kGateway, arp.arp_tpa);
   std::string frame(sizeof ethernet + sizeof arp, '\0');

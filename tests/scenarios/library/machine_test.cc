@@ -315,7 +315,11 @@ class ManyCommandsTest : public SessionsTest {
     EXPECT_EQ(used(), descriptors);
     EXPECT_EQ(data_of_init(), guest);
     EXPECT_EQ(own_descriptors(), open);
+#ifndef PYRO_SANITIZED  // which keeps what was freed
     EXPECT_LE(own_data(), own + 1024) << "KiB";
+#else
+    static_cast<void>(own);
+#endif
   }
 };
 
