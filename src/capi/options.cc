@@ -1,7 +1,6 @@
 // The options of the C API, parsed from JSON texts.
 #include "capi/options.h"
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -215,10 +214,8 @@ MachineChoice parse_machine_options(std::string_view text, const MachineOptions&
   fields.read("publish", ports);
   for (const std::string& port : ports) choice.ports.push_back(parse_port_options(port));
   fields.refuse_rest();
-  const auto kinds = {GuestNetwork::none, GuestNetwork::user, GuestNetwork::user_and_host};
-  const auto* const kind =
-      std::ranges::find(kinds, network, [](GuestNetwork one) { return to_string(one); });
-  if (kind == kinds.end()) Fields::refuse("network", "one of: none, user, user+host");
+  const auto kind = parse_network(network);
+  if (!kind) Fields::refuse("network", "one of: none, user, user+host");
   machine.network = *kind;
   if (kvm && *kvm != "never" && *kvm != "required") {
     Fields::refuse("kvm", "one of: never, required");

@@ -327,6 +327,13 @@ StoreOptions store_options(const SettingOverrides& options, const Variables& var
   return store;
 }
 
+std::optional<GuestNetwork> parse_network(std::string_view name) {
+  for (const auto one : {GuestNetwork::none, GuestNetwork::user, GuestNetwork::user_and_host}) {
+    if (to_string(one) == name) return one;
+  }
+  return std::nullopt;
+}
+
 void apply_variables(const Variables& variables, MachineOptions& options) {
   options.monitor = find_monitor(variables);
   if (options.kvm == KvmUse::where_it_works) options.kvm = kvm_use(variables);

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pyro/environment_store.h"
@@ -44,6 +45,9 @@ inline constexpr const char* kHostStore = "/usr/share/pyro/environments";
 /// if no setting names the cache; (filesystem) for catalogs that cannot be read.
 [[nodiscard]] StoreOptions store_options(const SettingOverrides& overrides,
                                          const Variables& variables);
+
+/// The network of that name (to_string()); nothing for another.
+[[nodiscard]] std::optional<GuestNetwork> parse_network(std::string_view name);
 
 /// Sets the monitor by find_monitor(), and the use of KVM from PYRO_KVM unless the options restrict
 /// it already. PYRO_PREPARE says whether runs leave states, PYRO_STATE_KEY and the directory of

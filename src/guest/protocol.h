@@ -46,6 +46,11 @@ inline constexpr const char* kPortName = "pyro.guest";
 inline constexpr const char* kRootSerial = "root";
 inline constexpr const char* kScratchSerial = "scratch";
 
+/// Addresses of every guest with a network, and of what it sees there.
+inline constexpr const char* kGuestAddress = "10.0.2.15";
+inline constexpr const char* kGatewayAddress = "10.0.2.2";
+inline constexpr const char* kNameServerAddress = "10.0.2.3";
+
 /// Room for the longest word that a Linux command may have (MAX_ARG_STRLEN).
 inline constexpr std::uint32_t kMaxPayload = 128 << 10;
 /// Bytes of a stream in one frame. With its header it fills one of the buffers of the port.

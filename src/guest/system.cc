@@ -62,10 +62,7 @@ void set_name(const std::string& wanted) {
   write_names(wanted);
 }
 
-constexpr const char* kAddress = "10.0.2.15";
 constexpr const char* kNetmask = "255.255.255.0";
-constexpr const char* kGateway = "10.0.2.2";
-constexpr std::string_view kNameServers = "nameserver 10.0.2.3\n";
 
 sockaddr_in address(const char* text) {
   sockaddr_in result{};
@@ -97,7 +94,7 @@ void set_address(int socket, const char* interface, unsigned long what, const ch
 void set_default_route(int socket) {
   rtentry route{};
   const sockaddr_in any = address("0.0.0.0");
-  const sockaddr_in gateway = address(kGateway);
+  const sockaddr_in gateway = address(kGatewayAddress);
   std::memcpy(&route.rt_dst, &any, sizeof any);
   std::memcpy(&route.rt_genmask, &any, sizeof any);
   std::memcpy(&route.rt_gateway, &gateway, sizeof gateway);
@@ -144,11 +141,11 @@ void set_up_network(bool is_container) {
   // Asking for an interface that is not there has the kernel start modprobe, which takes a fifth of
   // the whole boot.
   if (::access("/sys/class/net/eth0", F_OK) == 0) {
-    set_address(socket, "eth0", SIOCSIFADDR, kAddress);
+    set_address(socket, "eth0", SIOCSIFADDR, kGuestAddress);
     bring_up(socket, "eth0");
     set_address(socket, "eth0", SIOCSIFNETMASK, kNetmask);
     set_default_route(socket);
-    write_own_file("/etc/resolv.conf", kNameServers);
+    write_own_file("/etc/resolv.conf", std::string("nameserver ") + kNameServerAddress + '\n');
   } else if (is_container) {
     // The image may have that of the machine which it was built on.
     write_own_file("/etc/resolv.conf", "");

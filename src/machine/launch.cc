@@ -24,7 +24,6 @@ namespace pyro {
 namespace {
 
 constexpr std::chrono::seconds kResumeTimeout{15};
-constexpr std::chrono::seconds kSaveTimeout{60};  // it usually takes half a second
 
 constexpr unsigned kEnvironmentMemoryMib = 512;
 constexpr unsigned kContainerMemoryMib = 2048;

@@ -23,6 +23,7 @@
 
 #include "base/files.h"
 #include "base/subprocess.h"
+#include "guest/protocol.h"
 #include "machine/deadline.h"
 
 namespace pyro {
@@ -43,19 +44,19 @@ constexpr std::size_t kMaxFrame = 1 << 16;
 std::string arp_request() {
   ether_header ethernet{};
   ether_arp arp{};
-  ether_addr guest{};
-  ::ether_aton_r(kGuestMac, &guest);
+  ether_addr mac{};
+  ::ether_aton_r(kGuestMac, &mac);
   std::memset(ethernet.ether_dhost, 0xff, ETH_ALEN);
-  std::memcpy(ethernet.ether_shost, &guest, ETH_ALEN);
+  std::memcpy(ethernet.ether_shost, &mac, ETH_ALEN);
   ethernet.ether_type = htons(ETHERTYPE_ARP);
   arp.ea_hdr.ar_hrd = htons(ARPHRD_ETHER);
   arp.ea_hdr.ar_pro = htons(ETHERTYPE_IP);
   arp.ea_hdr.ar_hln = ETH_ALEN;
   arp.ea_hdr.ar_pln = sizeof(in_addr);
   arp.ea_hdr.ar_op = htons(ARPOP_REQUEST);
-  std::memcpy(arp.arp_sha, &guest, ETH_ALEN);
-  ::inet_pton(AF_INET, kGuestAddress, arp.arp_spa);
-  ::inet_pton(AF_INET, kGateway, arp.arp_tpa);
+  std::memcpy(arp.arp_sha, &mac, ETH_ALEN);
+  ::inet_pton(AF_INET, guest::kGuestAddress, arp.arp_spa);
+  ::inet_pton(AF_INET, guest::kGatewayAddress, arp.arp_tpa);
   std::string frame(sizeof ethernet + sizeof arp, '\0');
   std::memcpy(frame.data(), &ethernet, sizeof ethernet);
   std::memcpy(frame.data() + sizeof ethernet, &arp, sizeof arp);
@@ -113,14 +114,29 @@ class Passt : public NetworkBackend {
   // Without a mapped gateway no connection leads to the loopback interface of the host.
   static ProcessStart start_of(const std::filesystem::path& program, int socket, int errors) {
     return {.program = program,
-            .arguments = {program.string(), "--foreground", "--stderr",
-                          "--quiet",        "--fd",         "3",
-                          "--ipv4-only",    "--address",    kGuestAddress,
-                          "--netmask",      "24",           "--gateway",
-                          kGateway,         "--mac-addr",   kGatewayMac,
-                          "--dns-forward",  kNameServer,    "--no-map-gw",
-                          "--no-dhcp",      "--tcp-ports",  "none",
-                          "--udp-ports",    "none"},
+            .arguments = {program.string(),
+                          "--foreground",
+                          "--stderr",
+                          "--quiet",
+                          "--fd",
+                          "3",
+                          "--ipv4-only",
+                          "--address",
+                          guest::kGuestAddress,
+                          "--netmask",
+                          "24",
+                          "--gateway",
+                          guest::kGatewayAddress,
+                          "--mac-addr",
+                          kGatewayMac,
+                          "--dns-forward",
+                          guest::kNameServerAddress,
+                          "--no-map-gw",
+                          "--no-dhcp",
+                          "--tcp-ports",
+                          "none",
+                          "--udp-ports",
+                          "none"},
             .variables = {"PATH=/usr/bin:/bin"},
             .descriptors = {-1, errors, errors, socket},
             .group = ProcessStart::Group::in_new_session};

@@ -21,11 +21,8 @@ class NetworkBackend {
   virtual void close_guest_end() noexcept = 0;
 };
 
-/// Addresses of every guest with a network, and of what it sees there.
+/// Of every guest with a network. Its addresses stand in guest/protocol.h.
 inline constexpr const char* kGuestMac = "52:54:00:12:34:56";
-inline constexpr const char* kGuestAddress = "10.0.2.15";
-inline constexpr const char* kGateway = "10.0.2.2";
-inline constexpr const char* kNameServer = "10.0.2.3";
 
 /// Starts that of `network`, and waits until it answers. Null for none, and for one that the
 /// monitor makes itself. It ends with the thread that started it.

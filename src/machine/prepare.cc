@@ -66,9 +66,8 @@ class Listener {
 /// Has the guest connect to a loopback port of the host over the user network, and send `words`.
 void reach_host(GuestSession& session, std::uint16_t port, std::string_view words,
                 Deadline deadline) {
-  constexpr const char* kHostOnUserNetwork = "10.0.2.2";
   guest::ReachPayload host;
-  ::inet_pton(AF_INET, kHostOnUserNetwork, &host.address);
+  ::inet_pton(AF_INET, guest::kGatewayAddress, &host.address);
   host.port = htons(port);
   session.send_fixed(guest::FrameType::reach, host, words);
   GuestFrame frame = session.next(deadline);
@@ -93,7 +92,6 @@ void check_network(GuestConnection& guest, const std::stop_token& stop) {
 
 /// boot, warm up, save, prove, sync, digest
 constexpr std::uint64_t kStepsOfCreation = 6;
-constexpr std::chrono::seconds kSaveTimeout{60};  // it usually takes half a second
 /// Every guest touches at least so much of its memory.
 constexpr std::uint64_t kMinStateBytes = std::uint64_t{16} << 20;
 
@@ -227,11 +225,7 @@ class Preparation {
 
   void publish(const StateConditions& conditions, StagingDirectory& staging,
                const PreparedState& state) {
-    timed("sync", [&] {
-      sync_file(state.memory.get(), staging.path_of(kMemoryName));
-      sync_file(state.devices.get(), staging.path_of(kDevicesName));
-      if (state.disk) sync_file(state.disk.get(), staging.path_of(kDiskName));
-    });
+    timed("sync", [&] { sync_state(staging, state); });
     json manifest =
         timed("digest", [&] { return state_manifest(conditions, state, options_.stop); });
     add_history(manifest);

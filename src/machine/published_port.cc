@@ -243,7 +243,7 @@ void PublishedPort::accept_connections(GuestConnection& guest, const std::stop_t
     ::eventfd_read(wake_up_.get(), &events);
     if (fds[1].revents != 0) begin_connection(guest);
   }
-  connections_.clear();  // their threads are told to stop, and waited for
+  connections_.clear();  // stops their threads, and waits for them
 }
 
 void PublishedPort::begin_connection(GuestConnection& guest) {

@@ -111,6 +111,12 @@ Fd make_state_file(const StagingDirectory& staging, const char* name) {
                  staging.path_of(name));
 }
 
+void sync_state(const StagingDirectory& staging, const PreparedState& state) {
+  sync_file(state.memory.get(), staging.path_of(kMemoryName));
+  sync_file(state.devices.get(), staging.path_of(kDevicesName));
+  if (state.disk) sync_file(state.disk.get(), staging.path_of(kDiskName));
+}
+
 std::filesystem::path SavedStates::directory_of(const StateKey& key) const {
   const MachineConfig& asked = key.asked;
   const bool is_kernel = key.kind == StateKind::kernel;

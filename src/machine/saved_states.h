@@ -10,6 +10,7 @@
 // docs/formats.md describes the manifest.
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -46,6 +47,13 @@ struct PreparedState {
 /// An empty file of a state. QEMU opens that of the memory for writing even when it maps it
 /// privately, so both are for the caller only.
 [[nodiscard]] Fd make_state_file(const StagingDirectory& staging, const char* name);
+
+/// The limit for saving a machine, which usually takes half a second.
+inline constexpr std::chrono::seconds kSaveTimeout{60};
+
+/// Makes the files of the state in `staging` durable, as SavedStates::publish() requires.
+/// @throws Error(filesystem)
+void sync_state(const StagingDirectory& staging, const PreparedState& state);
 
 struct StateLookup {
   std::optional<PreparedState> state;  ///< When it matches.

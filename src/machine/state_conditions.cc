@@ -73,7 +73,7 @@ void add_install_conditions(const InstallLease& lease, json& conditions) {
 }
 
 /// What the record says of the root file system, if it was not written to since then: a change of a
-/// file changes its ctime, which nobody can set.
+/// file changes its ctime, which no system call sets.
 std::optional<Digest> recorded_digest(const InstallLease& lease) {
   const auto& artifacts = lease.installation.record.artifacts;
   const auto recorded = artifacts.find(std::string(kArtifactKinds[kRootfs].name));

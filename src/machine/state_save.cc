@@ -55,9 +55,7 @@ std::optional<Error> StateSave::save(const LiveMachine& live, const StateKey& ke
   if (failure) return failure;
   publisher_ = std::thread([this, conditions = state_conditions(key, state_.config)] {
     try {
-      sync_file(state_.memory.get(), staging_.path_of(kMemoryName));
-      sync_file(state_.devices.get(), staging_.path_of(kDevicesName));
-      if (state_.disk) sync_file(state_.disk.get(), staging_.path_of(kDiskName));
+      sync_state(staging_, state_);
       states_.publish(staging_, state_manifest(conditions, state_), parent_.get(), directory_);
     } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the next boot makes another.
     }

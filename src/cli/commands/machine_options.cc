@@ -14,6 +14,7 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "front/settings.h"
 #include "front/text.h"
 #include "pyro/error.h"
 
@@ -93,9 +94,7 @@ void declare_machine(Arguments& arguments, MachineOptions& options) {
   arguments.choice(
       "--network", "[KIND]", {"none", "user", "user+host"},
       [&](const std::string& text) {
-        options.network = text == "user"   ? GuestNetwork::user
-                          : text == "none" ? GuestNetwork::none
-                                           : GuestNetwork::user_and_host;
+        options.network = parse_network(text).value_or(GuestNetwork::none);
       },
       "none (default), user or user+host; --network alone means\nuser: outgoing connections "
       "through "

@@ -256,7 +256,7 @@ TEST_F(SessionsTest, PublishedPortLeadsToServerInGuest) {
   write_file(dir_ / "file", bytes);
   machine_->copy_in({(dir_ / "file").string(), "/srv/file"});
   const std::uint16_t port = machine_->publish({.guest_port = 8080});
-  EXPECT_EQ(ask(port, ""), std::nullopt) << "nobody listens";
+  EXPECT_EQ(ask(port, ""), std::nullopt) << "no server listens";
   ASSERT_EQ(machine_->run(script("httpd -p 127.0.0.1:8080 -h /srv")).exit_code, 0);
   std::vector<std::future<std::optional<std::string>>> answers;
   for (int i = 0; i < 4; ++i) {
