@@ -136,7 +136,7 @@ std::vector<int> users_of(const CacheLayout& layout, const std::string& name, in
     users.insert(users.end(), holders.begin(), holders.end());
   }
   std::ranges::sort(users);
-  users.erase(std::ranges::unique(users).begin(), users.end());
+  users.erase(std::unique(users.begin(), users.end()), users.end());
   return users;
 }
 
