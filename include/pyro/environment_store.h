@@ -83,6 +83,17 @@ struct InstalledEnvironment {
   std::optional<Digest> index_digest = {};
 };
 
+/// The disk space of a saved state, in bytes. Each shape of machine has one.
+struct StateUsage {
+  /// Its folder: "<cpus>-<MiB>-<network>", then "-disk<MiB>" and "-<base>" where it has them; of a
+  /// kernel's state it begins with "kernel-".
+  std::string name;
+  std::uint64_t bytes = 0;
+};
+
+/// Their sum.
+[[nodiscard]] std::uint64_t bytes_of(const std::vector<StateUsage>& states) noexcept;
+
 /// The status of one environment.
 struct EnvironmentStatus {
   Environment environment;
@@ -97,6 +108,9 @@ struct EnvironmentStatus {
   /// Of a container: its base, which a machine boots unless told otherwise: the name of an
   /// environment, installed or not, or the path of a directory with a kernel. Nothing without any.
   std::optional<std::string> base = {};
+  /// Of an installed one: the saved states of its machines and of its kernel, sorted by name. Only
+  /// inspect() fills it.
+  std::vector<StateUsage> states = {};
   /// Installed, but not shown to be what the catalog pins: the next pull replaces it. For newer
   /// images of a reference that is not pinned, see updates().
   bool outdated = false;
@@ -204,9 +218,9 @@ struct InstallUsage {
   /// Of a container: its base, as in EnvironmentStatus.
   std::optional<std::string> base = {};
   std::uint64_t disk_bytes = 0;
-  /// The disk space of its prepared states in bytes. If several versions are installed, only the
-  /// first entry counts them.
-  std::uint64_t prepared_bytes = 0;
+  /// The saved states of its machines and of its kernel, sorted by name. If several versions are
+  /// installed, only the first entry has them.
+  std::vector<StateUsage> states = {};
   /// When it was installed or last booted, to the second.
   std::optional<std::chrono::system_clock::time_point> last_used = {};
 };

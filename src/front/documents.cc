@@ -41,6 +41,14 @@ void attempt(const Work& work) noexcept {
   }
 }
 
+Json states_payload(const std::vector<StateUsage>& states) {
+  Json list = Json::array();
+  for (const StateUsage& state : states) {
+    list.push_back({{"name", state.name}, {"disk_bytes", state.bytes}});
+  }
+  return list;
+}
+
 /// A container image has none.
 Json kernel_or_null(const InstalledEnvironment& installed) {
   return installed.kernel_image.empty() ? Json() : Json(installed.kernel_image.string());
@@ -109,6 +117,7 @@ Json inspect_payload(const EnvironmentStatus& status) {
   payload["installed_bytes"] = or_null(status.installed_bytes);
   payload["installed_digest"] = or_null(status.installed->source_digest);
   if (status.outdated) payload["outdated"] = true;
+  if (!status.states.empty()) payload["states"] = states_payload(status.states);
   return payload;
 }
 
@@ -214,7 +223,8 @@ Json usage_payload(const CacheUsage& usage, const std::string& cache_dir) {
                             {"version", or_null(install.version)},
                             {"directory", install.directory},
                             {"disk_bytes", install.disk_bytes},
-                            {"prepared_bytes", install.prepared_bytes},
+                            {"prepared_bytes", bytes_of(install.states)},
+                            {"states", states_payload(install.states)},
                             {"last_used", last_used}});
     if (install.base) environments.back()["base"] = *install.base;
   }

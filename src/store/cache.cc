@@ -37,7 +37,7 @@ class UsageCounter {
     usage_.total_bytes = allocated_bytes_at(root.get(), ".");
     std::uint64_t named = usage_.partial_bytes + usage_.staging_bytes;
     for (const InstallUsage& install : usage_.installs) {
-      named += install.disk_bytes + install.prepared_bytes;
+      named += install.disk_bytes + bytes_of(install.states);
     }
     // Other processes may have written meanwhile.
     usage_.total_bytes = std::max(usage_.total_bytes, named);
@@ -74,7 +74,7 @@ class UsageCounter {
       usage.last_used = last_use(layout_, name, *record);
       usage.base = base_of(*record);
       if (counted_.insert(CacheLayout::prepared_name(record->name)).second) {
-        usage.prepared_bytes = prepared_bytes(layout_, *record);
+        usage.states = usage_of_states(layout_, record->name);
       }
     }
     usage_.installs.push_back(std::move(usage));

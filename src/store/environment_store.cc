@@ -89,7 +89,10 @@ EnvironmentStatus EnvironmentStore::inspect(std::string_view name) const {
   const Stores stores(options_);
   stores.check_roots();
   Bases bases(options_, stores);
-  return status_of(environment, stores, bases, RuntimeBundle::of(options_.runtime_dir));
+  EnvironmentStatus status =
+      status_of(environment, stores, bases, RuntimeBundle::of(options_.runtime_dir));
+  if (status.installed) status.states = usage_of_states(stores.cache(), environment.name);
+  return status;
 }
 
 InstalledEnvironment EnvironmentStore::ensure_installed(std::string_view name,

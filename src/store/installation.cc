@@ -132,11 +132,25 @@ std::optional<Installation> find_installation_at(const CacheLayout& layout, int 
   return installation;
 }
 
-std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& record) {
+std::vector<StateUsage> usage_of_states(const CacheLayout& layout, const std::string& environment) {
   // A record may hold any text, and this becomes a path.
-  if (!is_environment_name(record.name) && !is_image_name(record.name)) return 0;
-  const Fd folder = try_open_directory(AT_FDCWD, layout.prepared_dir().native());
-  return folder ? allocated_bytes_at(folder.get(), CacheLayout::prepared_name(record.name)) : 0;
+  if (!is_environment_name(environment) && !is_image_name(environment)) return {};
+  const std::filesystem::path path =
+      layout.prepared_dir() / CacheLayout::prepared_name(environment);
+  const Fd folder = try_open_directory(AT_FDCWD, path.native());
+  std::vector<StateUsage> states;
+  if (!folder) return states;
+  for (const std::string& name : sorted_names(folder.get(), path)) {
+    if (name.starts_with('.')) continue;  // a mark of SavedStates::was_started_before()
+    states.push_back({.name = name, .bytes = allocated_bytes_at(folder.get(), name)});
+  }
+  return states;
+}
+
+std::uint64_t bytes_of(const std::vector<StateUsage>& states) noexcept {
+  std::uint64_t sum = 0;
+  for (const StateUsage& state : states) sum += state.bytes;
+  return sum;
 }
 
 bool differs_from_pin(const InstallRecord& record, const Environment& environment) {

@@ -39,8 +39,10 @@ struct Installation {
     const CacheLayout& layout, int directory_fd, const std::filesystem::path& directory,
     const Environment& environment);
 
-/// Disk space of the prepared states of the environment of `record`.
-[[nodiscard]] std::uint64_t prepared_bytes(const CacheLayout& layout, const InstallRecord& record);
+/// The saved states of `environment`, sorted by name. The name may come from a record, and be no
+/// name.
+[[nodiscard]] std::vector<StateUsage> usage_of_states(const CacheLayout& layout,
+                                                      const std::string& environment);
 
 /// Whether an install of that kind has to have the artifact, an index in kArtifactKinds. A
 /// container has no kernel of its own.

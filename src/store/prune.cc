@@ -239,7 +239,7 @@ class Pruner {
             .base = container != nullptr ? bases_.name_for(*container) : std::nullopt,
             .last_use = last_use(layout_, name, record),
             .bytes = allocated_bytes_at(folder.installs.fd.get(), name) +
-                     prepared_bytes(layout_, record)};
+                     bytes_of(usage_of_states(layout_, record.name))};
   }
 
   // Removes good installs that the options select, least recently used first. The use of a

@@ -18,7 +18,7 @@ void add_rest(Table& table, const char* what, std::uint64_t bytes) {
   if (bytes > 0) table.add({{what}, {""}, {format_size(bytes)}, {""}, {""}, {""}});
 }
 
-Table table_of(const CacheUsage& usage) {
+Table table_of(const CacheUsage& usage, bool shows_states) {
   Table table({{"NAME"},
                {"VERSION"},
                {"SIZE", Table::Align::right},
@@ -29,9 +29,13 @@ Table table_of(const CacheUsage& usage) {
     table.add({{install.name.value_or(install.directory)},
                {install.version.value_or("broken")},
                {format_size(install.disk_bytes)},
-               {install.prepared_bytes > 0 ? format_size(install.prepared_bytes) : "-"},
+               {install.states.empty() ? "-" : format_size(bytes_of(install.states))},
                {shown_age(install.last_used)},
                {install.base.value_or("-")}});
+    if (!shows_states) continue;
+    for (const StateUsage& state : install.states) {
+      table.add({{"  " + state.name}, {""}, {""}, {format_size(state.bytes)}, {""}, {""}});
+    }
   }
   add_rest(table, "(interrupted pulls)", usage.partial_bytes);
   add_rest(table, "(in the making)", usage.staging_bytes);
@@ -42,17 +46,23 @@ Table table_of(const CacheUsage& usage) {
 
 class DuCommand : public Command {
  public:
-  void declare(Arguments& arguments) override { declare_json(arguments); }
+  void declare(Arguments& arguments) override {
+    arguments.flag("--states", shows_states_, "Also show each saved state, below its environment");
+    declare_json(arguments);
+  }
 
   int run(Context& context, const Words&) override {
     const CacheUsage usage = EnvironmentStore(context.store).usage();
     if (json()) {
       context.out.write(render_json(usage_payload(usage, context.store.cache_dir.string())));
     } else {
-      context.out.write(table_of(usage).render(context.out));
+      context.out.write(table_of(usage, shows_states_).render(context.out));
     }
     return kDone;
   }
+
+ private:
+  bool shows_states_ = false;
 };
 
 }  // namespace
@@ -67,11 +77,13 @@ constinit const CommandEntry kDuCommand{
     .details =
         "SIZE is disk space without holes; for an install from a runtime bundle, only its links "
         "count.\n"
-        "PREPARED is the saved state of its machines ('pyro prepare'). LAST USED is the "
-        "installation or the\n"
-        "last boot, which 'pyro env prune' goes by. BASE is the environment whose kernel a "
-        "container image\n"
-        "boots, and takes its space in a line of its own. The total includes everything.\n",
+        "PREPARED is the saved states of its machines and its kernel ('pyro prepare'): one for "
+        "each number of\n"
+        "processors, memory size, network and disk. LAST USED is the installation or the last "
+        "boot, which\n"
+        "'pyro env prune' goes by. BASE is the environment whose kernel a container image boots, "
+        "and takes its\n"
+        "space in a line of its own. The total includes everything.\n",
     .examples =
         "  pyro env du\n"
         "  pyro env du --json | jq .total_bytes\n"

@@ -77,6 +77,9 @@ void add_install(Fields& fields, const EnvironmentStatus& status) {
   }
   fields.push_back({"Root fs", {installed.rootfs_image.string()}});
   if (installed.initrd_image) fields.push_back({"Initrd", {installed.initrd_image->string()}});
+  for (const StateUsage& state : status.states) {
+    fields.push_back({"Saved state", {state.name + ", " + format_size(state.bytes)}});
+  }
 }
 
 class InspectCommand : public Command {

@@ -268,12 +268,31 @@ TEST_F(BudgetTest, DuMatchesDuCommand) {
   EXPECT_EQ(a["name"], "a");
   EXPECT_EQ(a["version"], "1.0.0");
   EXPECT_GE(a["prepared_bytes"], 2 * kMiB);
+  EXPECT_EQ(a["states"][0]["name"], "none");
+  EXPECT_EQ(a["states"][0]["disk_bytes"], a["prepared_bytes"]);
   EXPECT_GE(usage["partial_bytes"], 50'000);
   EXPECT_GE(usage["staging_bytes"], 70'000);
   const json& broken = usage["environments"][2];
   EXPECT_EQ(broken["directory"], "broken");
   EXPECT_EQ(broken["name"], nullptr);
   EXPECT_EQ(broken["last_used"], nullptr);
+}
+
+TEST_F(BudgetTest, DuAndInspectShowEachState) {
+  install("a", 1);
+  install("b", 1);
+  write_file(cache() / "prepared/a/1-512-none/memory", std::string(2 * kMiB, 'm'));
+  write_file(cache() / "prepared/a/kernel-1-512-none/memory", std::string(kMiB, 'm'));
+  write_file(cache() / "prepared/a/.1-512-none", "");  // a mark of a start
+  EXPECT_EQ(pyro_json({"env", "du"})["environments"][0]["states"],
+            pyro_json({"env", "inspect", "a"})["states"]);
+  for (const Words& words : {Words{"env", "du", "--states"}, Words{"env", "inspect", "a"}}) {
+    const std::string text = pyro_ok(words).out;
+    expect_says(text, {"1-512-none", "2.0 MiB", "kernel-1-512-none", "1.0 MiB"});
+    expect_hides(text, {".1-512-none"});
+  }
+  expect_hides(pyro_ok({"env", "du"}).out, {"1-512-none"});
+  EXPECT_FALSE(pyro_json({"env", "inspect", "b"}).contains("states"));
 }
 
 TEST_F(BudgetTest, DuOfMissingCacheShowsZero) {
