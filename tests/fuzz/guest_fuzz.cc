@@ -111,51 +111,91 @@ class Place {
   struct stat canary_ {};
 };
 
-/// Any result is accepted, and no exception but an Error.
-template <typename Function>
-void attempt(std::string_view frames, const Function& function) {
-  FakeGuest guest;
+void say_all_and_end(FakeGuest& guest, std::string_view frames) {
   for (std::size_t put = 1; put > 0 && !frames.empty(); frames.remove_prefix(put)) {
     put = guest.say_what_fits(frames);
   }
   guest.end();
-  FakeHost host(guest, std::stop_token());
+}
+
+/// Any result is accepted, and no exception but an Error.
+template <typename Function>
+void try_request(GuestSession& session, const Function& function) {
   try {
-    function(host.session);
+    function(session);
   } catch (const Error& error) {
     require(!error.message().empty(), "a refusal says why");
   }
 }
 
-void copy_tree_out(std::string_view frames) {
+template <typename Function>
+void attempt(std::string_view frames, const Function& function) {
+  FakeGuest guest;
+  say_all_and_end(guest, frames);
+  FakeHost host(guest, std::stop_token());
+  try_request(host.session, function);
+}
+
+Place& empty_place() {
   static Place place;
   place.empty();
-  // Twice: links of the first copy must not redirect the second.
-  for (int i = 0; i < 2; ++i) {
-    attempt(frames, [](GuestSession& session) {
-      copy_out(session, {"/in/guest", place.destination().string()}, [](std::string_view) {});
-    });
-    place.check();
-  }
+  return place;
 }
 
-void copy_file_in(std::string_view frames) {
-  attempt(frames, [](GuestSession& session) {
-    static_cast<void>(copy_in(session, {"/etc/hostname", "/in/guest"}, [](std::string_view) {}));
-  });
+void copy_tree_out(GuestSession& session, const Place& place) {
+  copy_out(session, {"/in/guest", place.destination().string()}, [](std::string_view) {});
 }
 
-void run(std::string_view frames) {
+void copy_file_in(GuestSession& session) {
+  static_cast<void>(copy_in(session, {"/etc/hostname", "/in/guest"}, [](std::string_view) {}));
+}
+
+void run(GuestSession& session) {
   static const Fd sink = open_at(AT_FDCWD, "/dev/null", O_WRONLY, 0, "/dev/null");
   CommandOptions options;
   options.command = {"command"};
   options.output = options.error_output = sink.get();
-  attempt(frames, [&](GuestSession& session) { static_cast<void>(run_command(session, options)); });
+  static_cast<void>(run_command(session, options));
 }
 
-void begin(std::string_view frames) {
+void answer_copy_out(std::string_view frames) {
+  const Place& place = empty_place();
+  // Twice: links of the first copy must not redirect the second.
+  for (int i = 0; i < 2; ++i) {
+    attempt(frames, [&](GuestSession& session) { copy_tree_out(session, place); });
+    place.check();
+  }
+}
+
+void answer_copy_in(std::string_view frames) {
+  attempt(frames, copy_file_in);
+}
+
+void answer_run(std::string_view frames) {
+  attempt(frames, run);
+}
+
+void answer_start(std::string_view frames) {
   attempt(frames, [](GuestSession& session) { handshake(session, "host", {}); });
   attempt(frames, [](GuestSession& session) { static_cast<void>(wait_for_kernel(session, {})); });
+}
+
+/// Sessions 1, 2 and 3 of one connection, whose frames may come in any order, also for those that
+/// are closed or were never there.
+void answer_sessions(std::string_view frames) {
+  const Place& place = empty_place();
+  FakeGuest guest;
+  GuestConnection connection(guest);
+  GuestSession copy(connection, {});
+  {
+    GuestSession command(connection, {});
+    GuestSession second_copy(connection, {});
+    say_all_and_end(guest, frames);
+    try_request(command, run);
+    try_request(second_copy, copy_file_in);
+  }
+  try_request(copy, [&](GuestSession& session) { copy_tree_out(session, place); });
+  place.check();
 }
 
 }  // namespace
@@ -165,7 +205,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   using namespace pyro::fuzz;
   if (size == 0 || size > kLargestInput) return 0;
   const std::string_view frames = as_text(data + 1, size - 1);
-  constexpr std::array kRequests{copy_tree_out, copy_file_in, run, begin};
+  constexpr std::array kRequests{answer_copy_out, answer_copy_in, answer_run, answer_start,
+                                 answer_sessions};
   kRequests[data[0] % kRequests.size()](frames);
   return 0;
 }

@@ -80,6 +80,7 @@ constexpr char kCopyOut = 0;
 constexpr char kCopyIn = 1;
 constexpr char kRun = 2;
 constexpr char kBegin = 3;
+constexpr char kSessions = 4;
 
 void guest_trees(const Corpus& corpus) {
   using guest::EntryKind;
@@ -112,10 +113,34 @@ void guest_trees(const Corpus& corpus) {
   add("left-out", frame_bytes(FrameType::left_out, "/dev/null") + root);
 }
 
+/// Session 1 copies out, 2 runs a command, 3 copies in.
+void guest_sessions(const Corpus& corpus) {
+  using guest::FrameType;
+  const std::string output = frame_bytes(FrameType::output, "out", 2);
+  const std::string tree = frame_bytes(
+      FrameType::entry,
+      payload_bytes(guest::EntryPayload{.mode = 0644, .kind = guest::EntryKind::file}), 1);
+  const std::string data = frame_bytes(FrameType::data, "content", 1);
+  const std::string tree_end =
+      frame_bytes(FrameType::tree_end, {}, 1) + frame_bytes(FrameType::done, {}, 1);
+  const std::string exited = frame_bytes(FrameType::exited, payload_bytes(guest::ExitPayload{}), 2);
+  const std::string put = frame_bytes(FrameType::done, {}, 3);
+  corpus.add("sessions", kSessions + tree + output + data + put + output + tree_end + exited);
+  corpus.add("sessions-after-end", kSessions + exited + output + put + put + tree + exited);
+  corpus.add("sessions-unknown", kSessions + frame_bytes(FrameType::output, "out", 4) +
+                                     frame_bytes(FrameType::done, {}, 0xffff) + exited);
+  corpus.add("sessions-start",
+             kSessions +
+                 frame_bytes(FrameType::ready,
+                             payload_bytes(guest::NumberPayload{guest::kProtocolVersion})) +
+                 output + put);
+}
+
 void guest_frames(const std::filesystem::path& root) {
   using guest::FrameType;
   const Corpus corpus(root, "guest");
   guest_trees(corpus);
+  guest_sessions(corpus);
   const std::string refused =
       frame_bytes(FrameType::refused, payload_bytes(guest::RefusalPayload{2}, "/in/guest"));
   const std::string exited =
