@@ -59,12 +59,19 @@ void mount_layer(bool has_scratch_disk) {
   require(mount_at("overlay", "/layer", "tmpfs", 0, "mode=0755"), "cannot mount the layer");
 }
 
-void mount_overlay() {
-  ::mkdir("/layer/upper", 0755);
-  ::mkdir("/layer/work", 0755);
-  require(mount_at("overlay", "/new", "overlay", 0,
-                   "lowerdir=/lower,upperdir=/layer/upper,workdir=/layer/work"),
-          "cannot mount an overlay over rootfs.ext4");
+/// Open as long as the machine runs: its path ends with the change of the root.
+int layer_descriptor = -1;
+
+/// An overlay of what is written to the layer, in the directories `upper` and `work`.
+int mount_overlay(const std::string& lower, const char* upper, const char* work, const char* target,
+                  const char* more = "") {
+  const std::string upper_path = path_in_layer(upper);
+  const std::string work_path = path_in_layer(work);
+  ::mkdir(upper_path.c_str(), 0755);
+  ::mkdir(work_path.c_str(), 0755);
+  const std::string options =
+      "lowerdir=" + lower + ",upperdir=" + upper_path + ",workdir=" + work_path + more;
+  return mount_at("overlay", target, "overlay", 0, options.c_str());
 }
 
 void move_into_new_root(const char* name) {
@@ -143,9 +150,23 @@ void mount_kernel_file_systems() {
 void enter_root_file_system(bool has_scratch_disk) {
   mount_disk();
   mount_layer(has_scratch_disk);
-  mount_overlay();
+  layer_descriptor = ::open("/layer", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  require(mount_overlay("/lower", "upper", "work", "/new"),
+          "cannot mount an overlay over rootfs.ext4");
   for (const char* const name : {"/proc", "/sys", "/dev"}) move_into_new_root(name);
   change_root();
+  require(mount_workspace(), "cannot mount the workspace");
+}
+
+std::string path_in_layer(const char* name) {
+  return "/proc/self/fd/" + std::to_string(layer_descriptor) + '/' + name;
+}
+
+// Programs expect that directories can be renamed, also those of the seed.
+int mount_workspace() {
+  const std::string seed = path_in_layer(kSeedLayer);
+  if (::access(seed.c_str(), F_OK) != 0) return 0;
+  return mount_overlay(seed, "changes", "changes.work", kWorkspace, ",redirect_dir=on");
 }
 
 void complete_system(bool is_container) {

@@ -17,6 +17,8 @@
 //   put, then a tree                              done or refused; refused is sent at once, and the
 //                                                 rest of the tree is ignored
 //   get                                           a tree, then done, or refused
+//   seed, then a tree                             as put: the tree is that of a new workspace
+//   sync                                          done, when all that was written is on the disks
 //   reach                                         done or refused
 //   connect, and meanwhile input                  output..., taken..., then done; or refused
 //   argument..., variable..., user, probe         done
@@ -38,13 +40,17 @@
 
 namespace pyro::guest {
 
-inline constexpr std::uint32_t kProtocolVersion = 5;
+inline constexpr std::uint32_t kProtocolVersion = 6;
 /// The name of the port in QEMU's arguments and in /sys/class/virtio-ports of the guest.
 inline constexpr const char* kPortName = "pyro.guest";
 
 /// The serial numbers of the disks: with two drivers their order is not fixed.
 inline constexpr const char* kRootSerial = "root";
 inline constexpr const char* kScratchSerial = "scratch";
+
+/// The directory of a workspace's files. Its seed and the changes to it are layers on the scratch
+/// disk; a machine that boots from such a disk has it from the start.
+inline constexpr const char* kWorkspace = "/workspace";
 
 /// Addresses of every guest with a network, and of what it sees there.
 inline constexpr const char* kGuestAddress = "10.0.2.15";
@@ -79,6 +85,8 @@ enum class FrameType : std::uint8_t {
   granted,    ///< NumberPayload: further bytes that the guest may send.
   abandon,    ///< The host has closed this session.
   connect,    ///< ConnectPayload: to a port of the guest's loopback interface.
+  seed,       ///< The content of kWorkspace follows. Changes to it are kept apart.
+  sync,
 
   // From either.
   entry =

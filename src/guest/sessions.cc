@@ -139,6 +139,13 @@ class Server {
       case FrameType::put:
         sessions_[frame.session].task = start_put(channel_, frame.session, payload);
         return;
+      case FrameType::seed:
+        sessions_[frame.session].task = start_seed(channel_, frame.session);
+        return;
+      case FrameType::sync:
+        ::sync();
+        sessions_.erase(frame.session);
+        return channel_.write(frame.session, FrameType::done);
       case FrameType::get:
         sessions_[frame.session].task = start_get(channel_, frame.session, payload);
         return;

@@ -46,6 +46,16 @@ void release_disk();
 /// root.
 void enter_root_file_system(bool has_scratch_disk);
 
+/// The directory in the layer with the tree that a workspace was made with.
+inline constexpr const char* kSeedLayer = "seed";
+
+/// A path in the layer of what was written, which the root file system hides.
+[[nodiscard]] std::string path_in_layer(const char* name);
+
+/// Mounts kWorkspace over the seed in the layer; does nothing where there is none. Returns errno,
+/// or 0.
+int mount_workspace();
+
 /// Sets up the file systems, devices and limits that programs expect of a running system. Done
 /// before the first session, so that a resumed machine has it. Failures are ignored: few programs
 /// need all of it.

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "guest/descriptor.h"
+#include "guest/system.h"
 
 namespace pyro::guest {
 namespace {
@@ -178,7 +179,8 @@ class TreeWriter {
     entry_ = fixed_part<EntryPayload>(payload);
     const std::size_t end = payload.find('\0');
     path_ = root_;
-    if (end != 0 && !payload.empty()) path_ += '/' + std::string(payload.substr(0, end));
+    name_ = 0;
+    if (end != 0 && !payload.empty()) enter(payload.substr(0, end));
     const std::string target(end == payload.npos ? "" : payload.substr(end + 1));
     if (!make(target)) error_ = errno;
   }
@@ -217,13 +219,30 @@ class TreeWriter {
     EntryPayload entry;
   };
 
+  /// Sets the path to the entry `below` the root. Most entries are in the directory of the last
+  /// one, which stays open: the kernel then looks up one name instead of the whole path.
+  void enter(std::string_view below) {
+    path_ += '/' + std::string(below);
+    const std::size_t slash = path_.rfind('/');
+    const std::string_view parent = std::string_view(path_).substr(0, slash);
+    if (!parent_.is_open() || parent_path_ != parent) {
+      parent_path_ = parent;
+      parent_.set(::open(parent_path_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    }
+    if (parent_.is_open()) name_ = slash + 1;
+  }
+
+  /// The directory and the name there of the entry.
+  [[nodiscard]] int directory() const { return name_ == 0 ? AT_FDCWD : parent_.get(); }
+  [[nodiscard]] const char* name() const { return path_.c_str() + name_; }
+
   bool make(const std::string& target) {
     switch (entry_.kind) {
       case EntryKind::directory:
         return make_directory();
       case EntryKind::link:
-        ::unlink(path_.c_str());
-        return ::symlink(target.c_str(), path_.c_str()) == 0;
+        ::unlinkat(directory(), name(), 0);
+        return ::symlinkat(target.c_str(), directory(), name()) == 0;
       case EntryKind::file:
         return make_file();
     }
@@ -232,19 +251,19 @@ class TreeWriter {
   }
 
   bool make_directory() {
-    if (::mkdir(path_.c_str(), 0755) != 0) return errno == EEXIST && is_directory(path_);
+    if (::mkdirat(directory(), name(), 0755) != 0) return errno == EEXIST && is_directory(path_);
     directories_.push_back({path_, entry_});
     return true;
   }
 
   // Most modes pass the umask as they are, and save a system call.
   bool make_file() {
-    file_.set(
-        ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, entry_.mode & kPermissions));
+    file_.set(::openat(directory(), name(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC,
+                       entry_.mode & kPermissions));
     is_new_ = file_.is_open();
     ends_with_hole_ = false;
     if (!is_new_ && errno == EEXIST) {
-      file_.set(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
+      file_.set(::openat(directory(), name(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     }
     return file_.is_open();
   }
@@ -278,6 +297,9 @@ class TreeWriter {
 
   std::string root_;
   std::string path_;
+  std::size_t name_ = 0;  ///< Where the name begins in `path_`, if its directory is open.
+  std::string parent_path_;
+  Descriptor parent_;
   EntryPayload entry_;
   Descriptor file_;
   bool is_new_ = false;
@@ -288,17 +310,22 @@ class TreeWriter {
 
 class PutTask : public Task {
  public:
-  PutTask(Channel& channel, std::uint16_t session, std::string root)
-      : Task(channel, session), tree_(std::move(root)) {}
+  using Complete = int (*)();
+
+  /// `complete` is called with the tree in its place; it returns errno, or 0.
+  PutTask(Channel& channel, std::uint16_t session, std::string root, Complete complete = nullptr)
+      : Task(channel, session), tree_(std::move(root)), complete_(complete) {}
 
   void obey(FrameType type, std::string_view payload) override {
     if (type == FrameType::entry) tree_.entry(payload);
     if (type == FrameType::data) tree_.data(payload);
     if (type == FrameType::hole) tree_.hole(fixed_part<HolePayload>(payload).size);
     if (type == FrameType::tree_end) tree_.finish();
-    if (tree_.error() != 0) {
+    int error = tree_.error();
+    if (error == 0 && type == FrameType::tree_end && complete_ != nullptr) error = complete_();
+    if (error != 0) {
       // At once, as the rest may be long.
-      writer_.write_fixed(FrameType::refused, RefusalPayload{tree_.error()}, tree_.path());
+      writer_.write_fixed(FrameType::refused, RefusalPayload{error}, tree_.path());
       end();
     } else if (type == FrameType::tree_end) {
       writer_.write(FrameType::done);
@@ -308,6 +335,7 @@ class PutTask : public Task {
 
  private:
   TreeWriter tree_;
+  const Complete complete_;
 };
 
 }  // namespace
@@ -322,6 +350,10 @@ std::unique_ptr<Task> start_put(Channel& channel, std::uint16_t session, std::st
   const std::string name(end == payload.npos ? "" : payload.substr(end + 1));
   if (is_directory(root) || root.ends_with('/')) root += '/' + name;
   return std::make_unique<PutTask>(channel, session, std::move(root));
+}
+
+std::unique_ptr<Task> start_seed(Channel& channel, std::uint16_t session) {
+  return std::make_unique<PutTask>(channel, session, path_in_layer(kSeedLayer), mount_workspace);
 }
 
 }  // namespace pyro::guest

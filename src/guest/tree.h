@@ -19,6 +19,9 @@ constexpr mode_t kPermissions = 07777;
 [[nodiscard]] std::unique_ptr<Task> start_put(Channel& channel, std::uint16_t session,
                                               std::string_view payload);
 
+/// Receives the tree of a new workspace, and mounts it.
+[[nodiscard]] std::unique_ptr<Task> start_seed(Channel& channel, std::uint16_t session);
+
 /// Sends the file or tree at `path`, without devices, pipes and sockets.
 [[nodiscard]] std::unique_ptr<Task> start_get(Channel& channel, std::uint16_t session,
                                               std::string_view path);

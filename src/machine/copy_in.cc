@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdint>
+#include <ctime>
 #include <limits>
 #include <optional>
 #include <span>
@@ -32,6 +33,12 @@ constexpr mode_t kPermissions = 0777;
   const int error = fixed_part<guest::RefusalPayload>(answer.payload).error_number;
   throw Error(ErrorCode::failed,
               system_error("the guest cannot write " + shortened(answer.payload), error).what());
+}
+
+void finish_tree(GuestSession& session, const Timeout& timeout) {
+  session.send(FrameType::tree_end);
+  const GuestFrame answer = session.next(timeout.from_now());
+  if (answer.type != FrameType::done) fail(answer);
 }
 
 /// The size of a regular file; nothing for others, and trees.
@@ -60,6 +67,13 @@ class TreeSender {
     if (S_ISDIR(status.st_mode)) return send_directory(root.get());
     is_stream_ = !S_ISREG(status.st_mode);
     send_file(root.get(), "", status);
+  }
+
+  void send_empty_directory() {
+    struct stat status {};
+    status.st_mode = S_IFDIR | 0755;
+    status.st_mtim.tv_sec = ::time(nullptr);
+    send_entry(EntryKind::directory, "", status);
   }
 
   /// How many entries could not be read.
@@ -245,14 +259,31 @@ std::size_t copy_in(GuestSession& session, const Copy& copy, const Note& note,
     TreeSender sender(session, copy.from, tell, timeout, operation);
     session.send(FrameType::put, copy.to + '\0' + copied_name(copy.from));
     sender.send();
-    session.send(FrameType::tree_end);
-    const GuestFrame answer = session.next(timeout.from_now());
-    if (answer.type != FrameType::done) fail(answer);
+    finish_tree(session, timeout);
     return sender.unreadable();
   } catch (Error& error) {
     timeout.explain(error);
     error.add_context("cannot copy " + shortened(copy.from) + " to " + shortened(copy.to) +
                       " in the guest");
+    throw;
+  }
+}
+
+std::size_t send_seed(GuestSession& session, const std::string& from, const Note& note,
+                      const Timeout& timeout, ProgressListener* progress) {
+  RunningOperation operation(progress,
+                             {.name = "copying in", .subject = from, .unit = ProgressUnit::bytes});
+  try {
+    const Note tell = limit_notes(note);
+    TreeSender sender(session, from, tell, timeout, operation);
+    session.send(FrameType::seed);
+    from.empty() ? sender.send_empty_directory() : sender.send();
+    finish_tree(session, timeout);
+    return sender.unreadable();
+  } catch (Error& error) {
+    timeout.explain(error);
+    error.add_context(from.empty() ? std::string("cannot make the directory of the workspace")
+                                   : "cannot copy " + shortened(from) + " to the workspace");
     throw;
   }
 }

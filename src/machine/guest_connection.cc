@@ -106,6 +106,11 @@ void GuestConnection::kill() noexcept {
   });
 }
 
+bool GuestConnection::has_ended() {
+  const std::lock_guard lock(mutex_);
+  return machine_ended_ || violation_;
+}
+
 std::shared_ptr<SessionQueues> GuestConnection::open_session() {
   auto session = std::make_shared<SessionQueues>();
   const std::lock_guard lock(mutex_);

@@ -56,6 +56,8 @@ class GuestConnection {
 
   /// Kills the machine. Its sessions fail from then on.
   void kill() noexcept;
+  /// Whether its sessions fail.
+  [[nodiscard]] bool has_ended();
 
   /// That of the machine, which is there from the start; its frames are kept.
   [[nodiscard]] std::shared_ptr<SessionQueues> control() const noexcept { return control_; }

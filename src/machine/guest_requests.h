@@ -50,6 +50,13 @@ std::size_t copy_in(GuestSession& session, const Copy& copy, const Note& note,
                     const Timeout& timeout = {kCopyIdleTimeout},
                     ProgressListener* progress = nullptr);
 
+/// Makes kWorkspace of the guest, with the content of the directory `from`; empty for an empty
+/// name.
+/// @return as copy_in()
+std::size_t send_seed(GuestSession& session, const std::string& from, const Note& note,
+                      const Timeout& timeout = {kCopyIdleTimeout},
+                      ProgressListener* progress = nullptr);
+
 /// Copies from the guest to the host. Nothing is written outside of `copy.to`, whatever the guest
 /// sends.
 void copy_out(GuestSession& session, const Copy& copy, const Note& note,

@@ -1,6 +1,7 @@
 // From an environment to a machine that takes commands.
 #include "machine/launch.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
 
@@ -46,10 +47,10 @@ void require_possible(const MachineOptions& options) {
 }
 
 /// "debian-12": letters, digits and hyphens.
-std::string host_name_for(std::string_view environment) {
+std::string host_name_for(std::string_view text) {
   constexpr std::size_t kMaxHostName = 63;
   std::string name;
-  for (const char c : environment.substr(0, kMaxHostName)) {
+  for (const char c : text.substr(0, kMaxHostName)) {
     name += std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '-';
   }
   return name;
@@ -106,14 +107,26 @@ Launcher::Launcher(EnvironmentStore& store, std::string_view name, const Machine
 Launcher::Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
                    ProgressListener* progress, std::stop_token stop,
                    std::unique_ptr<MachineMonitor> monitor)
+    : Launcher(store, store.options().catalog.require(name), options, progress, std::move(stop),
+               std::move(monitor), nullptr) {}
+
+Launcher::Launcher(EnvironmentStore& store, const KeptMachine& kept, const MachineOptions& options,
+                   ProgressListener* progress, std::stop_token stop)
+    : Launcher(store, kept.environment, options, progress, std::move(stop),
+               make_monitor(options.monitor), &kept) {}
+
+Launcher::Launcher(EnvironmentStore& store, const Environment& environment,
+                   const MachineOptions& options, ProgressListener* progress, std::stop_token stop,
+                   std::unique_ptr<MachineMonitor> monitor, const KeptMachine* kept)
     : store_(store),
-      environment_(store.options().catalog.require(name)),
+      environment_(environment),
       stores_(store.options(), [this](std::string_view text) { progress_.warning(text); }),
       options_(options),
       states_(stores_.cache(), options),
       progress_(progress != nullptr ? *progress : silence_),
       stop_(std::move(stop)),
-      monitor_(std::move(monitor)) {
+      monitor_(std::move(monitor)),
+      kept_(kept) {
   require_possible(options_);
 }
 
@@ -279,11 +292,8 @@ LiveMachine Launcher::boot_kernel(const MachineConfig& config, const InstallLeas
   if (memory) make_empty(*memory, config.memory_bytes());
   const Fd initramfs = make_initramfs(lease.initrd.get());
   Fd scratch = scratch_disk(config, -1);
-  const MachineFiles files{.kernel = lease.kernel.get(),
-                           .initramfs = initramfs.get(),
-                           .rootfs = lease.rootfs.get(),
-                           .scratch = scratch.get(),
-                           .label = machine_label(environment_.name, MachineStart::boot)};
+  MachineFiles files = files_of(lease, scratch, MachineStart::boot);
+  files.initramfs = initramfs.get();
   LiveMachine live = connect(config, [&] { return monitor_->boot(config, files, memory); });
   live.scratch = std::move(scratch);
   live.waits_without_disk = wait_for_kernel(*live.control, deadline);
@@ -293,10 +303,7 @@ LiveMachine Launcher::boot_kernel(const MachineConfig& config, const InstallLeas
 LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& state,
                              MachineStart start, std::optional<int> memory) {
   Fd scratch = scratch_disk(state.config, state.disk.get());
-  const MachineFiles files{.kernel = lease.kernel.get(),
-                           .rootfs = lease.rootfs.get(),
-                           .scratch = scratch.get(),
-                           .label = machine_label(environment_.name, start)};
+  const MachineFiles files = files_of(lease, scratch, start);
   if (memory) copy_sparse(state.memory.get(), *memory, "the memory of the machine", stop_);
   const StateFiles from{memory.value_or(state.memory.get()), state.devices.get()};
   const auto deadline = Clock::now() + kResumeTimeout;
@@ -340,8 +347,26 @@ LiveMachine Launcher::connect(const MachineConfig& config,
 
 Fd Launcher::scratch_disk(const MachineConfig& config, int saved) const {
   if (config.disk_mib == 0) return {};
+  if (kept_ != nullptr) {
+    if (kept_->is_new)
+      fill_scratch_disk(layout(), config.disk_mib, saved, kept_->disk.get(), stop_);
+    return Fd(::fcntl(kept_->disk.get(), F_DUPFD_CLOEXEC, 0));
+  }
   return saved >= 0 ? copy_scratch_disk(layout(), saved, stop_)
                     : make_scratch_disk(layout(), config.disk_mib, stop_);
+}
+
+MachineFiles Launcher::files_of(const InstallLease& lease, const Fd& scratch,
+                                MachineStart start) const {
+  return {.kernel = lease.kernel.get(),
+          .rootfs = lease.rootfs.get(),
+          .scratch = scratch.get(),
+          .keeps_scratch = kept_ != nullptr,
+          .label = machine_label(environment_.name, start)};
+}
+
+std::string Launcher::host_name() const {
+  return host_name_for(kept_ != nullptr ? kept_->name : environment_.name);
 }
 
 void Launcher::enter_root(LiveMachine& live, Deadline deadline) const {
@@ -350,11 +375,11 @@ void Launcher::enter_root(LiveMachine& live, Deadline deadline) const {
   root.is_container = is_container ? 1 : 0;
   root.has_scratch_disk = live.scratch ? 1 : 0;
   live.control->send_fixed(guest::FrameType::root, root);
-  handshake(*live.control, host_name_for(environment_.name), deadline);
+  handshake(*live.control, host_name(), deadline);
 }
 
 void Launcher::begin_session(LiveMachine& live, Deadline deadline) const {
-  handshake(*live.control, host_name_for(environment_.name), deadline);
+  handshake(*live.control, host_name(), deadline);
 }
 
 std::string_view to_string(Readiness readiness) noexcept {

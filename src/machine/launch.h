@@ -26,6 +26,15 @@ struct LiveMachine {
   Fd scratch = {};                  ///< Its scratch disk, if it has one.
 };
 
+/// What a machine that stays is made of, in place of an install of a store and a new disk.
+struct KeptMachine {
+  std::string name = {};  ///< Of the host.
+  Environment environment = {};
+  InstallLease lease = {};
+  Fd disk = {};         ///< A scratch disk, of the size that the options say.
+  bool is_new = false;  ///< Nothing was written to the disk: it gets the content of a state's disk.
+};
+
 class Launcher {
  public:
   /// @throws Error(failed) without a monitor; (not_found) for an unknown environment; (usage) for
@@ -36,6 +45,9 @@ class Launcher {
   Launcher(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
            ProgressListener* progress, std::stop_token stop,
            std::unique_ptr<MachineMonitor> monitor);
+  /// For a machine that stays, whose lease is `kept`'s; both must outlive this.
+  Launcher(EnvironmentStore& store, const KeptMachine& kept, const MachineOptions& options,
+           ProgressListener* progress, std::stop_token stop);
   /// Waits until the states that it made are published.
   ~Launcher();
 
@@ -78,6 +90,9 @@ class Launcher {
       MachineStart start = MachineStart::prepared_state, std::optional<int> memory = std::nullopt);
 
  private:
+  Launcher(EnvironmentStore& store, const Environment& environment, const MachineOptions& options,
+           ProgressListener* progress, std::stop_token stop,
+           std::unique_ptr<MachineMonitor> monitor, const KeptMachine* kept);
   [[nodiscard]] InstallLease lease_of(const Environment& environment);
   /// Calls `boot_one` with one config after the other, until one comes up.
   using BootOne = std::function<LiveMachine(const MachineConfig& config, Deadline deadline)>;
@@ -98,6 +113,9 @@ class Launcher {
                                     const GuestConnection::StartMachine& start);
   /// Empty for a machine without one. `saved`: of a state, or -1.
   [[nodiscard]] Fd scratch_disk(const MachineConfig& config, int saved) const;
+  [[nodiscard]] MachineFiles files_of(const InstallLease& lease, const Fd& scratch,
+                                      MachineStart start) const;
+  [[nodiscard]] std::string host_name() const;
   /// From the root file system on.
   void enter_root(LiveMachine& live, Deadline deadline) const;
   void begin_session(LiveMachine& live, Deadline deadline) const;
@@ -113,6 +131,7 @@ class Launcher {
   ProgressListener& progress_;
   const std::stop_token stop_;
   const std::unique_ptr<MachineMonitor> monitor_;
+  const KeptMachine* const kept_;                  ///< Of a machine that stays, or null.
   std::vector<std::unique_ptr<StateSave>> saves_;  ///< That are being published.
 };
 

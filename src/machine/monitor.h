@@ -65,7 +65,8 @@ struct MachineFiles {
   int initramfs = -1;
   int rootfs = -1;
   int scratch = -1;
-  std::string label = {};  ///< machine_label()
+  bool keeps_scratch = false;  ///< What the guest flushes to it has to be durable.
+  std::string label = "pyro";  ///< machine_label()
 };
 
 /// A saved state: the memory of a machine, and the state of its devices.

@@ -85,6 +85,13 @@ Fd make_unnamed_file(const CacheLayout& layout) {
 
 }  // namespace
 
+void fill_scratch_disk(const CacheLayout& layout, unsigned mebibytes, int saved, int disk,
+                       const std::stop_token& stop) {
+  const Fd empty = saved < 0 ? open_template(layout, mebibytes) : Fd();
+  if (!set_size(disk, 0)) throw system_error(std::string("cannot empty ") + kSubject, errno);
+  copy_sparse(saved < 0 ? empty.get() : saved, disk, kSubject, stop);
+}
+
 Fd make_scratch_disk(const CacheLayout& layout, unsigned mebibytes, const std::stop_token& stop) {
   return copy_scratch_disk(layout, open_template(layout, mebibytes).get(), stop);
 }

@@ -14,6 +14,12 @@ namespace pyro {
 [[nodiscard]] Fd make_scratch_disk(const CacheLayout& layout, unsigned mebibytes,
                                    const std::stop_token& stop);
 
+/// Gives the file `disk`, whose content is lost, that of an empty disk, or of the disk `saved` of a
+/// state if that is not -1.
+/// @throws as both of the others
+void fill_scratch_disk(const CacheLayout& layout, unsigned mebibytes, int saved, int disk,
+                       const std::stop_token& stop);
+
 /// A copy of the disk of a saved state.
 /// @throws Error(filesystem), (interrupted)
 [[nodiscard]] Fd copy_scratch_disk(const CacheLayout& layout, int disk,

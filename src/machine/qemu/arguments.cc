@@ -46,8 +46,8 @@ std::string with_commas_doubled(std::string_view text) {
 
 class Builder {
  public:
-  Builder(const MachineConfig& config, QemuStart start, std::string_view label)
-      : config_(config), start_(start), label_(label) {}
+  Builder(const MachineConfig& config, QemuStart start, const MachineFiles& files)
+      : config_(config), start_(start), files_(files) {}
 
   std::vector<std::string> build() && {
     add_surroundings();
@@ -82,7 +82,7 @@ class Builder {
     words_.insert(words_.end(), {"-nodefaults", "-no-user-config", "-no-reboot"});
     add("-display", "none");
     add("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
-    add("-name", with_commas_doubled(label_));
+    add("-name", with_commas_doubled(files_.label));
   }
 
   void add_machine() {
@@ -128,13 +128,14 @@ class Builder {
     if (config_.disk_mib != 0) add_scratch_disk();
   }
 
-  // Nothing of it is kept, so nothing has to be durable. A full disk of the host is an error in the
+  // If nothing of it is kept, nothing has to be durable. A full disk of the host is an error in the
   // guest: otherwise the machine would stand still.
   void add_scratch_disk() {
     add("-add-fd", fmt::format("fd={},set=2", number_of(QemuDescriptor::scratch)));
     add("-blockdev",
-        "driver=raw,node-name=scratch,discard=unmap,cache.no-flush=on,file.driver=file,"
-        "file.filename=/dev/fdset/2,file.locking=off,file.discard=unmap");
+        fmt::format("driver=raw,node-name=scratch,discard=unmap,cache.no-flush={},file.driver=file,"
+                    "file.filename=/dev/fdset/2,file.locking=off,file.discard=unmap",
+                    files_.keeps_scratch ? "off" : "on"));
     add("-device", fmt::format("virtio-blk-{},drive=scratch,serial={},werror=report,rerror=report",
                                bus_of(config_), guest::kScratchSerial));
   }
@@ -174,21 +175,22 @@ class Builder {
 
   const MachineConfig& config_;
   const QemuStart start_;
-  const std::string_view label_;
+  const MachineFiles& files_;
   std::vector<std::string> words_;
 };
 
 }  // namespace
 
 std::vector<std::string> qemu_arguments(const MachineConfig& config, QemuStart start,
-                                        std::string_view label) {
-  return Builder(config, start, label).build();
+                                        const MachineFiles& files) {
+  return Builder(config, start, files).build();
 }
 
 std::vector<std::string> qemu_probe_arguments() {
   const MachineConfig config{
       .accelerator = Accelerator::kvm, .type = MachineType::microvm, .memory_mib = 64};
-  return Builder(config, QemuStart::boot, "pyro").build_probe();
+  const MachineFiles files;
+  return Builder(config, QemuStart::boot, files).build_probe();
 }
 
 // x-ignore-shared leaves the memory, which is mapped, out of the stream.

@@ -142,6 +142,14 @@ TEST(QemuCommandLineTest, OnlyScratchDiskIsWritten) {
   EXPECT_THAT(words, Contains(AllOf(HasSubstr("serial=scratch"), HasSubstr("werror=report"))));
 }
 
+TEST(QemuCommandLineTest, KeptDiskIsFlushed) {
+  const MachineConfig config{.disk_mib = 64};
+  EXPECT_THAT(qemu_arguments(config, QemuStart::boot),
+              Contains(AllOf(HasSubstr("node-name=scratch"), HasSubstr("no-flush=on"))));
+  EXPECT_THAT(qemu_arguments(config, QemuStart::boot, {.keeps_scratch = true}),
+              Contains(AllOf(HasSubstr("node-name=scratch"), HasSubstr("no-flush=off"))));
+}
+
 TEST(QemuCommandLineTest, ResumedMachineHasNoInitramfs) {
   EXPECT_EQ(value_of(qemu_arguments({}, QemuStart::resume), "-initrd"), "");
   EXPECT_NE(value_of(qemu_arguments({}, QemuStart::boot), "-initrd"), "");
@@ -156,7 +164,7 @@ TEST(QemuCommandLineTest, ReadsStateFromDescriptor) {
 TEST(QemuLabel, CommasAreDoubled) {
   const std::string label = machine_label("r.example/a,b:1", MachineStart::kernel_state);
   EXPECT_EQ(label, "pyro/kernel/r.example/a,b:1");
-  EXPECT_EQ(value_of(qemu_arguments({}, QemuStart::boot, label), "-name"),
+  EXPECT_EQ(value_of(qemu_arguments({}, QemuStart::boot, {.label = label}), "-name"),
             "pyro/kernel/r.example/a,,b:1");
 }
 

@@ -125,7 +125,7 @@ class QemuMachine : public VirtualMachine {
         control_(std::move(control.ours)),
         network_(start_network(config.network)),
         process_(monitor_start({.program = program,
-                                .arguments = qemu_arguments(config, start, files.label),
+                                .arguments = qemu_arguments(config, start, files),
                                 // In the order of QemuDescriptor; -1 is left out.
                                 .descriptors = {channel.theirs.get(), console.theirs.get(),
                                                 control.theirs.get(), files.kernel, files.initramfs,

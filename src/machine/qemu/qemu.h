@@ -35,7 +35,7 @@ enum class QemuStart {
 };
 
 [[nodiscard]] std::vector<std::string> qemu_arguments(const MachineConfig& config, QemuStart start,
-                                                      std::string_view label = "pyro");
+                                                      const MachineFiles& files = {});
 
 /// For a small KVM machine that runs the stub kernel of machine/qemu/kvm_probe.h, which is its only
 /// descriptor.

@@ -1,0 +1,233 @@
+// A machine that a program holds.
+#include "machine/held_machine.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <functional>
+#include <utility>
+
+#include "base/files.h"
+#include "machine/state_save.h"
+
+namespace pyro {
+namespace {
+
+constexpr int kTimedOut = 124;
+constexpr int kNotExecutable = 126;
+constexpr int kNotFound = 127;
+constexpr int kSignalled = 128;
+
+constexpr std::string_view kEmulated = "no KVM: emulated";
+
+/// "SIGQUIT", "QUIT" or "3"; 0 for anything else.
+int signal_number(std::string_view name) {
+  if (name.starts_with("SIG")) name.remove_prefix(3);
+  for (int number = 1; number < NSIG; ++number) {
+    const char* const known = ::sigabbrev_np(number);
+    if (std::to_string(number) == name || (known != nullptr && name == known)) return number;
+  }
+  return 0;
+}
+
+CommandReport report_of(const CommandEnd& end) {
+  if (end.refused == guest::kNoSuchUser) {
+    throw Error(ErrorCode::failed, end.refusal + ": the image has no such user or group");
+  }
+  CommandReport report{.exit_code = end.signal != 0 ? kSignalled + end.signal : end.code,
+                       .signal = end.signal,
+                       .timed_out = end.timed_out,
+                       .interrupted = end.interrupted,
+                       .is_stuck = end.cut_off};
+  if (end.refused != 0) {
+    report.exit_code = end.refused == ENOENT ? kNotFound : kNotExecutable;
+    report.refusal = system_error(end.refusal, end.refused).what();
+  }
+  if (end.timed_out) report.exit_code = kTimedOut;
+  return report;
+}
+
+/// A disk of the host may be slow.
+constexpr std::chrono::minutes kSyncTimeout{1};
+
+Note note_for(const CopyOptions& options) {
+  return [progress = options.progress](std::string_view text) {
+    if (progress != nullptr) progress->warning(text);
+  };
+}
+
+Timeout copy_timeout(const CopyOptions& options) {
+  Timeout timeout{kCopyIdleTimeout};
+  if (options.timeout) timeout.end = Clock::now() + *options.timeout;
+  return timeout;
+}
+
+}  // namespace
+
+HeldMachine::HeldMachine(EnvironmentStore& store, std::string_view name,
+                         const MachineOptions& options, const StartOptions& start)
+    : options_(options), launcher_(store, name, options_, start.progress, start.stop) {
+  const auto begin = Clock::now();
+  take_ports(start);
+  lease_ = launcher_.acquire_lease();
+  start_live(start, begin);
+}
+
+HeldMachine::HeldMachine(EnvironmentStore& store, KeptMachine kept, const MachineOptions& options,
+                         const StartOptions& start)
+    : options_(options),
+      kept_(std::move(kept)),
+      launcher_(store, *kept_, options_, start.progress, start.stop) {
+  const auto begin = Clock::now();
+  take_ports(start);
+  start_live(start, begin);
+}
+
+const InstallLease& HeldMachine::lease() const noexcept {
+  return kept_ ? kept_->lease : lease_;
+}
+
+void HeldMachine::take_ports(const StartOptions& start) {
+  for (const PortOptions& port : start.ports) {
+    ports_.push_back(std::make_unique<PublishedPort>(port));
+  }
+}
+
+void HeldMachine::start_live(const StartOptions& start, Clock::time_point begin) {
+  live_ = start_machine(start);
+  for (const auto& port : ports_) port->serve(*live_.guest);
+  const Environment& environment = launcher_.environment();
+  info_ = {.environment = environment.name,
+           .version = environment.version,
+           .start = live_.start,
+           .accelerator = live_.config.accelerator,
+           .cpus = live_.config.cpus,
+           .memory_mib = live_.config.memory_mib,
+           .ready_after = elapsed_since(begin)};
+  for (const auto& port : ports_) info_.ports.push_back(port->options());
+  if (start.progress == nullptr) return;
+  for (const PortOptions& port : info_.ports) {
+    start.progress->published(port.address, port.port, port.guest_port);
+  }
+}
+
+LiveMachine HeldMachine::start_machine(const StartOptions& start) {
+  const MachineConfig config = launcher_.config();
+  const StateKey key{lease(), config, launcher_.monitor()};
+  // A prepared state has seen another disk.
+  const bool fits_prepared = !start.cold && (!kept_ || kept_->is_new);
+  bool had_state = false;
+  if (fits_prepared) {
+    if (auto live = try_resume(key, start, had_state)) return std::move(*live);
+  }
+  const RunningOperation operation(
+      start.progress,
+      {.name = "booting",
+       .subject = launcher_.environment().name,
+       .detail = config.accelerator == Accelerator::tcg ? kEmulated : std::string_view()});
+  if (start.cold) return launcher_.boot(config, lease());
+  const bool prepares = fits_prepared && options_.saves_states &&
+                        (had_state || launcher_.states().was_started_before(key));
+  return prepares ? launcher_.start_and_prepare(key) : launcher_.start(config, lease());
+}
+
+std::optional<LiveMachine> HeldMachine::try_resume(const StateKey& key, const StartOptions& start,
+                                                   bool& had_state) {
+  const StateLookup lookup = launcher_.states().find(key);
+  had_state = lookup.exists;
+  if (!lookup.state) {
+    report_cold_start(lookup);
+    return std::nullopt;
+  }
+  const RunningOperation operation(start.progress,
+                                   {.name = "resuming", .subject = launcher_.environment().name});
+  return launcher_.try_resume(lease(), *lookup.state);
+}
+
+// A state that does not match is a warning: its user expects a fast start.
+void HeldMachine::report_cold_start(const StateLookup& lookup) {
+  const std::string& name = launcher_.environment().name;
+  if (!lookup.exists) {
+    launcher_.progress().note("no state of " + name + " was prepared for this shape of machine");
+    return;
+  }
+  launcher_.progress().warning(fmt::format(
+      "{}: its prepared state is stale: {}{}", name, fmt::join(lookup.differences, "; "),
+      options_.saves_states ? "" : "; 'pyro prepare " + name + "' makes it again"));
+}
+
+CommandOptions HeldMachine::with_config(CommandOptions options) const {
+  const bool is_container = launcher_.environment().kind == EnvironmentKind::container;
+  const ContainerConfig config =
+      is_container ? lease().installation.record.config.value_or(ContainerConfig())
+                   : ContainerConfig();
+  std::vector<std::string>& command = options.command;
+  const bool is_default = command.empty();
+  if (is_default) command = config.command;
+  if (is_default || options.entrypoint) {
+    command.insert(command.begin(), config.entrypoint.begin(), config.entrypoint.end());
+  }
+  if (command.empty() && !is_container) {
+    throw Error(ErrorCode::usage, "there is no command to run");
+  }
+  if (command.empty()) {
+    throw Error(ErrorCode::usage, "the image names no command to run",
+                "put it after the name: pyro run " + info_.environment + " -- COMMAND");
+  }
+  options.variables.insert(options.variables.begin(), config.env.begin(), config.env.end());
+  if (options.user.empty()) options.user = config.user;
+  if (options.end_signal == 0) options.end_signal = signal_number(config.stop_signal);
+  if (is_container) options.make_directory = true;
+  if (is_container && options.directory.empty()) {
+    options.directory = config.working_directory.empty() ? "/" : config.working_directory;
+  }
+  return options;
+}
+
+CommandReport HeldMachine::run(const CommandOptions& asked) {
+  const CommandOptions options = with_config(asked);
+  GuestSession session(*live_.guest, options.stop);
+  const auto begin = Clock::now();
+  CommandReport report = report_of(run_command(session, options));
+  report.command_time = elapsed_since(begin);
+  return report;
+}
+
+std::size_t HeldMachine::copy_in(const Copy& copy, const CopyOptions& options) {
+  GuestSession session(*live_.guest, options.stop);
+  return pyro::copy_in(session, copy, note_for(options), copy_timeout(options), options.progress);
+}
+
+void HeldMachine::copy_out(const Copy& copy, const CopyOptions& options) {
+  GuestSession session(*live_.guest, options.stop);
+  pyro::copy_out(session, copy, note_for(options), copy_timeout(options), options.progress);
+}
+
+std::size_t HeldMachine::seed(const std::string& from, const CopyOptions& options) {
+  GuestSession session(*live_.guest, options.stop);
+  return send_seed(session, from, note_for(options), copy_timeout(options), options.progress);
+}
+
+void HeldMachine::sync() {
+  GuestSession session(*live_.guest, {});
+  session.send(guest::FrameType::sync);
+  const GuestFrame frame = session.next(Clock::now() + kSyncTimeout);
+  if (frame.type != guest::FrameType::done) refuse_frame();
+}
+
+std::uint16_t HeldMachine::publish(const PortOptions& options) {
+  auto port = std::make_unique<PublishedPort>(options);
+  port->serve(*live_.guest);
+  const std::lock_guard lock(ports_mutex_);
+  return ports_.emplace_back(std::move(port))->options().port;
+}
+
+void HeldMachine::stop() noexcept {
+  live_.guest->kill();
+  const std::lock_guard lock(ports_mutex_);
+  ports_.clear();
+}
+
+}  // namespace pyro

@@ -1,0 +1,73 @@
+// A machine that a program holds: commands, copies and ports in it, each by a session of its own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "machine/guest_requests.h"
+#include "machine/launch.h"
+#include "machine/published_port.h"
+#include "pyro/machine.h"
+
+namespace pyro {
+
+/// What Machine (pyro/machine.h) offers, and what only workspaces need.
+///
+/// Thread-safe, but for the constructor and the destructor.
+class HeldMachine {
+ public:
+  /// As Machine's.
+  HeldMachine(EnvironmentStore& store, std::string_view name, const MachineOptions& options,
+              const StartOptions& start);
+  /// A machine that stays. One with a disk that is not new starts from the state of its kernel.
+  HeldMachine(EnvironmentStore& store, KeptMachine kept, const MachineOptions& options,
+              const StartOptions& start);
+
+  [[nodiscard]] const MachineInfo& info() const noexcept { return info_; }
+
+  CommandReport run(const CommandOptions& asked);
+  std::size_t copy_in(const Copy& copy, const CopyOptions& options);
+  void copy_out(const Copy& copy, const CopyOptions& options);
+  std::uint16_t publish(const PortOptions& options);
+  void stop() noexcept;
+  /// Whether it was stopped, or has ended by itself.
+  [[nodiscard]] bool has_ended() const { return live_.guest->has_ended(); }
+
+  /// Makes the directory of a workspace's files (guest/protocol.h) with the content of the
+  /// directory `from`, or empty.
+  /// @return the number of files that could not be read and were left out
+  std::size_t seed(const std::string& from, const CopyOptions& options);
+  /// Waits until all that was written is on the disk.
+  /// @throws Error(failed) when the guest does not answer in a minute
+  void sync();
+
+ private:
+  /// Before anything that takes time.
+  void take_ports(const StartOptions& start);
+  void start_live(const StartOptions& start, Clock::time_point begin);
+  [[nodiscard]] LiveMachine start_machine(const StartOptions& start);
+  [[nodiscard]] std::optional<LiveMachine> try_resume(const StateKey& key,
+                                                      const StartOptions& start, bool& had_state);
+  void report_cold_start(const StateLookup& lookup);
+  /// `options` with what the config of a container image says, unless they say it themselves.
+  /// @throws Error(usage) without a command
+  [[nodiscard]] CommandOptions with_config(CommandOptions options) const;
+  [[nodiscard]] const InstallLease& lease() const noexcept;
+
+  const MachineOptions options_;
+  const std::optional<KeptMachine> kept_;
+  Launcher launcher_;
+  InstallLease lease_;  ///< Of a machine that does not stay.
+  LiveMachine live_;
+  MachineInfo info_;
+  std::mutex ports_mutex_;
+  std::vector<std::unique_ptr<PublishedPort>> ports_;  ///< They use the machine.
+};
+
+}  // namespace pyro
