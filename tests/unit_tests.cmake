@@ -16,7 +16,8 @@ target_link_options(pyro_sandbox_probe PRIVATE -fno-sanitize=all)
 target_link_libraries(pyro_sandbox_probe PRIVATE pyro_options)
 
 # Unit tests stand beside their sources; those of each module are one program.
-foreach(room base image net oci stream sandbox catalog source store machine doctor front cli capi)
+foreach(room base image net oci stream sandbox catalog source store machine workspace doctor front cli
+             capi)
   file(GLOB_RECURSE room_tests CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/${room}/*_test.cc)
   if(room_tests)
     set(libraries pyro fmt::fmt nlohmann_json::nlohmann_json)

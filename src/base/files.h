@@ -173,8 +173,11 @@ class FileLock {
   [[nodiscard]] static FileLock acquire(int directory, const std::string& name,
                                         const std::filesystem::path& path, const Waiting& waiting);
 
- private:
+  /// One that another process took, and passed on with this descriptor.
   explicit FileLock(Fd fd) : fd_(std::move(fd)) {}
+  [[nodiscard]] int descriptor() const noexcept { return fd_.get(); }
+
+ private:
   Fd fd_;
 };
 

@@ -14,6 +14,7 @@
 #include "front/documents.h"
 #include "front/text.h"
 #include "pyro/error.h"
+#include "pyro/workspace.h"
 
 namespace pyro::cli {
 namespace {
@@ -28,7 +29,8 @@ class Invocation {
 
   int run(const Words& words) {
     if (!words.empty() && words.front() == kCompleteWord) {
-      return print(render(complete({words.begin() + 1, words.end()}, environment_names())));
+      return print(render(
+          complete({words.begin() + 1, words.end()}, {environment_names(), workspace_names()})));
     }
     Words rest = take_globals("", words);
     if (!rest.empty() && rest.front() == kHelpWord) {
@@ -38,7 +40,7 @@ class Invocation {
     if (!rest.empty() && rest.front() == kVersionWord) globals_.version = true;
     if (globals_.version) return print(kVersionLine);
     if (rest.empty()) return print(globals_.help ? full_help(out_) : overview(out_));
-    const std::string group = rest.front();
+    const std::string group = group_called(rest.front());
     if (const CommandEntry* const entry = find("", group)) {
       return run_command(*entry, {rest.begin() + 1, rest.end()});
     }
@@ -71,7 +73,7 @@ class Invocation {
   }
 
   /// The names in the catalogs; none where a catalog cannot be loaded.
-  [[nodiscard]] EnvironmentNames environment_names() const {
+  [[nodiscard]] KnownNames::Environments environment_names() const {
     return [this](const Words& globals) -> std::vector<Candidate> {
       std::vector<Candidate> names;
       GlobalOptions options;
@@ -81,6 +83,21 @@ class Invocation {
         arguments.parse_leading(globals);
         for (const EnvironmentStatus& status : EnvironmentStore(options_of(options)).list()) {
           names.push_back({status.environment.name, description_of(status)});
+        }
+      } catch (const Error&) {
+        return {};  // completion prints no errors
+      }
+      return names;
+    };
+  }
+
+  [[nodiscard]] KnownNames::Workspaces workspace_names() const {
+    return [this]() -> std::vector<Candidate> {
+      std::vector<Candidate> names;
+      try {
+        const Workspaces workspaces(find_workspaces_directory(variables_), {}, {});
+        for (const WorkspaceStatus& status : workspaces.list()) {
+          names.push_back({status.name, status.environment});
         }
       } catch (const Error&) {
         return {};  // completion prints no errors
@@ -171,8 +188,14 @@ class Invocation {
     if (globals_.help) return print(command_help(entry, out_));
     check_operands(entry, arguments.operands());
     const SignalWatch signals;
-    Context context{options_of(globals_), signals.token(), out_,         err_,
-                    globals_.verbosity,   variables_,      guest_command};
+    Context context{options_of(globals_),
+                    signals.token(),
+                    out_,
+                    err_,
+                    globals_.verbosity,
+                    variables_,
+                    guest_command,
+                    [this] { return options_of(globals_).catalog; }};
     context.store.on_warning = [this](std::string_view text) {
       err_.try_write(render_warning(text, err_));
     };
@@ -189,7 +212,7 @@ class Invocation {
     for (std::string& operand : operands) {
       operand = entry_name(operand);
       if (entry.operand_use != OperandUse::images) continue;
-      add_image(context, operand, [&] { return options_of(globals_).catalog; });
+      add_image(context, operand);
     }
     return operands;
   }

@@ -1,6 +1,7 @@
 // The interface of commands.
 #pragma once
 
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -35,6 +36,8 @@ struct Context {
   Variables variables = {};
   /// The command that is to run in a guest; nothing where none is given.
   std::optional<Words> guest_command = {};
+  /// The catalogs as they are now: another command may have added an entry.
+  std::function<Catalog()> reload_catalog = {};
 };
 
 /// One call of a command: declares its options, then runs with their values.

@@ -159,7 +159,7 @@ struct Walk {
         return;
       }
     }
-    if (group.empty()) group = word;
+    if (group.empty()) group = group_called(word);
   }
 
   [[nodiscard]] const Row* find(std::string_view name) const {
@@ -188,8 +188,7 @@ struct Walk {
 /// The completion of one word.
 class Completer {
  public:
-  Completer(const Walk& walk, const EnvironmentNames& environments)
-      : walk_(walk), environments_(environments) {}
+  Completer(const Walk& walk, const KnownNames& names) : walk_(walk), names_(names) {}
 
   Completion to(const std::string& word) {
     if (walk_.in_guest_command) return {};
@@ -230,6 +229,10 @@ class Completer {
     offer(std::string(kVersionWord), "Print the version");
   }
 
+  void offer_all(std::vector<Candidate> candidates) {
+    std::ranges::move(candidates, std::back_inserter(answer_.candidates));
+  }
+
   [[nodiscard]] bool is_offered(std::string_view text) const {
     return std::ranges::any_of(answer_.candidates,
                                [&](const Candidate& known) { return known.text == text; });
@@ -260,17 +263,17 @@ class Completer {
 
   void offer_what(const std::string& what, const Words& choices) {
     for (const std::string& choice : choices) offer(choice, "");
-    if (what == "NAME")
-      std::ranges::move(environments_(walk_.global_words), std::back_inserter(answer_.candidates));
+    if (what == "NAME") offer_all(names_.environments(walk_.global_words));
+    if (what == "WORKSPACE") offer_all(names_.workspaces());
     if (what == "DIR") answer_.paths = Completion::Paths::directories;
     // The source of an environment may be a file, too.
-    if (what == "FILE" || what == "SRC:DST" || what == "SOURCE") {
+    if (what == "FILE" || what == "SRC:DST" || what == "SRC[:DST]" || what == "SOURCE") {
       answer_.paths = Completion::Paths::files;
     }
   }
 
   const Walk& walk_;
-  const EnvironmentNames& environments_;
+  const KnownNames& names_;
   Completion answer_;
 };
 
@@ -303,11 +306,11 @@ class CompletionCommand : public Command {
 
 }  // namespace
 
-Completion complete(const Words& words, const EnvironmentNames& environments) {
+Completion complete(const Words& words, const KnownNames& names) {
   if (words.empty()) return {};
   Walk walk;
   std::for_each(words.begin(), words.end() - 1, [&](const std::string& word) { walk.step(word); });
-  return Completer(walk, environments).to(words.back());
+  return Completer(walk, names).to(words.back());
 }
 
 std::string render(const Completion& completion) {

@@ -31,13 +31,20 @@ struct Completion {
   Paths paths = Paths::none;
 };
 
-/// Returns the names of the catalog's environments. `globals` are the global options among the
-/// words, with their values.
-using EnvironmentNames = std::function<std::vector<Candidate>(const Words& globals)>;
+/// The names that operands may have.
+struct KnownNames {
+  /// Returns those of the catalog's environments. `globals` are the global options among the words,
+  /// with their values.
+  using Environments = std::function<std::vector<Candidate>(const Words& globals)>;
+  using Workspaces = std::function<std::vector<Candidate>()>;
+
+  Environments environments;
+  Workspaces workspaces = [] { return std::vector<Candidate>(); };
+};
 
 /// `words` is the command line without the program's name up to the cursor; the last word is the
 /// one to complete, and empty behind a space.
-[[nodiscard]] Completion complete(const Words& words, const EnvironmentNames& environments);
+[[nodiscard]] Completion complete(const Words& words, const KnownNames& names);
 
 /// A first line "none", "files" or "directories", then a line for each candidate: the word, a tab,
 /// its description.

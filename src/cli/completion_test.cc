@@ -19,9 +19,15 @@ Words texts_of(const Completion& completion) {
 }
 
 Completion complete_with_names(const Words& words) {
-  return complete(words, [](const Words&) {
-    return std::vector<Candidate>{{"debian:12", "installed: with Git"}, {"debian:12-base", ""}};
-  });
+  return complete(words, {.environments =
+                              [](const Words&) {
+                                return std::vector<Candidate>{{"debian:12", "installed: with Git"},
+                                                              {"debian:12-base", ""}};
+                              },
+                          .workspaces =
+                              [] {
+                                return std::vector<Candidate>{{"fix", "debian:12"}};
+                              }});
 }
 
 TEST(Completion, OffersCommandsOptionsValuesAndNames) {
@@ -57,6 +63,9 @@ TEST(Completion, OffersCommandsOptionsValuesAndNames) {
       {{"doctor", "--environment", ""}, names},
       {{"completion", ""}, {"bash", "zsh", "fish"}},
       {{"completion", "bash", "--v"}, {"--verbose", "--version"}},
+      {{"workspace", "exec", ""}, {"fix"}},
+      {{"ws", "signal", "f"}, {"fix"}},
+      {{"ws", "exec", "fix", "--", ""}, {}},
       {{"nonsense", ""}, {}},
   };
   for (const Case& c : cases) {
@@ -76,13 +85,13 @@ TEST(Completion, DelegatesPathsToShell) {
 
 TEST(Completion, LooksUpNamesWithGivenGlobalOptions) {
   Words globals;
-  const EnvironmentNames environments = [&](const Words& words) {
+  const KnownNames::Environments environments = [&](const Words& words) {
     globals = words;
     return std::vector<Candidate>();
   };
   static_cast<void>(complete(
       {"--catalog", "a.json", "env", "pull", "--retries", "3", "--catalog=b.json", "-v", ""},
-      environments));
+      {environments}));
   EXPECT_EQ(globals, (Words{"--catalog", "a.json", "--catalog=b.json", "-v"}));
 }
 

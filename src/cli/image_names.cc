@@ -31,7 +31,7 @@ UserCatalog user_catalog_of(const Context& context) {
               "set HOME or XDG_CONFIG_HOME");
 }
 
-void add_image(Context& context, const std::string& name, const std::function<Catalog()>& reload) {
+void add_image(Context& context, const std::string& name) {
   if (name.find('/') == name.npos || context.store.catalog.find(name) != nullptr) return;
   const UserCatalog own = user_catalog_of(context);
   NewEnvironment image{.name = name, .source = EnvironmentSource::parse(name)};
@@ -41,11 +41,11 @@ void add_image(Context& context, const std::string& name, const std::function<Ca
     static_cast<void>(own.add(image, context.store.catalog, context.stop));
   } catch (const Error&) {
     // Another process may have added it meanwhile.
-    context.store.catalog = reload();
+    context.store.catalog = context.reload_catalog();
     if (context.store.catalog.find(name) == nullptr) throw;
     return;
   }
-  context.store.catalog = reload();
+  context.store.catalog = context.reload_catalog();
 }
 
 }  // namespace pyro::cli

@@ -2,7 +2,6 @@
 // docker.io/library/python:3.12`.
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "cli/command.h"
@@ -20,8 +19,8 @@ namespace pyro::cli {
 [[nodiscard]] UserCatalog user_catalog_of(const Context& context);
 
 /// Adds the image called `name` to the user's catalog unless a catalog has it, and loads the
-/// catalogs again by `reload`.
+/// catalogs again.
 /// @throws Error as UserCatalog::add()
-void add_image(Context& context, const std::string& name, const std::function<Catalog()>& reload);
+void add_image(Context& context, const std::string& name);
 
 }  // namespace pyro::cli

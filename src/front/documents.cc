@@ -193,6 +193,30 @@ Json machine_payload(const MachineInfo& machine) {
           {"ports", std::move(ports)}};
 }
 
+Json workspace_payload(const WorkspaceStatus& status) {
+  return {{"name", status.name},
+          {"environment", status.environment},
+          {"version", status.version},
+          {"state", status.is_running ? "running" : "stopped"},
+          {"processes", status.running_processes},
+          {"cpus", status.cpus},
+          {"memory_mib", status.memory_mib},
+          {"disk_mib", status.disk_mib},
+          {"network", to_string(status.network)},
+          {"idle_seconds", status.idle.count()},
+          {"created", format_time(status.created)},
+          {"last_used", format_time(status.last_used)},
+          {"disk_bytes", status.disk_bytes}};
+}
+
+Json process_payload(const WorkspaceProcess& process) {
+  return {{"process", process.number},
+          {"command", process.command},
+          {"started", format_time(process.started)},
+          {"running", !process.end},
+          {"exit_code", process.end ? Json(process.end->exit_code) : Json(nullptr)}};
+}
+
 Json command_payload(const CommandReport& report) {
   return {{"exit_code", report.exit_code},
           {"signal", report.signal != 0 ? Json(report.signal) : Json(nullptr)},

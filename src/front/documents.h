@@ -20,6 +20,7 @@
 #include "pyro/image_layout.h"
 #include "pyro/machine.h"
 #include "pyro/progress.h"
+#include "pyro/workspace.h"
 
 namespace pyro {
 
@@ -45,6 +46,8 @@ using Json = nlohmann::ordered_json;
 /// `file` is the file that was written, as the user named it.
 [[nodiscard]] Json export_payload(const std::string& file, const ExportReport& report);
 
+[[nodiscard]] Json workspace_payload(const WorkspaceStatus& status);
+[[nodiscard]] Json process_payload(const WorkspaceProcess& process);
 [[nodiscard]] Json machine_payload(const MachineInfo& machine);
 [[nodiscard]] Json command_payload(const CommandReport& report);
 

@@ -33,6 +33,26 @@ extern const CommandEntry kDoctorCommand;
 extern const CommandEntry kLoginCommand;
 extern const CommandEntry kLogoutCommand;
 extern const CommandEntry kCompletionCommand;
+extern const CommandEntry kWorkspaceCreateCommand;
+extern const CommandEntry kWorkspaceListCommand;
+extern const CommandEntry kWorkspaceStatusCommand;
+extern const CommandEntry kWorkspaceExecCommand;
+extern const CommandEntry kWorkspaceShellCommand;
+extern const CommandEntry kWorkspacePsCommand;
+extern const CommandEntry kWorkspaceLogsCommand;
+extern const CommandEntry kWorkspaceSignalCommand;
+extern const CommandEntry kWorkspaceReadCommand;
+extern const CommandEntry kWorkspaceWriteCommand;
+extern const CommandEntry kWorkspaceCopyInCommand;
+extern const CommandEntry kWorkspaceCopyOutCommand;
+extern const CommandEntry kWorkspaceRenameCommand;
+extern const CommandEntry kWorkspaceStopCommand;
+extern const CommandEntry kWorkspaceDeleteCommand;
+
+/// The group that `word` means: one has a second, short name.
+[[nodiscard]] inline std::string group_called(const std::string& word) {
+  return word == "ws" ? "workspace" : word;
+}
 
 /// All of them, in the order that help lists them.
 [[nodiscard]] std::span<const CommandEntry* const> all_commands() noexcept;

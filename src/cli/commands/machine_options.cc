@@ -67,6 +67,18 @@ constexpr std::size_t kMaxPartOfCharacter = 3;
 }  // namespace
 
 void declare_machine(Arguments& arguments, MachineOptions& options) {
+  declare_shape(arguments, options,
+                {.memory = "Memory of the machine (default 512M, for container images\n2G); a bare "
+                           "number counts MiB. Files of the guest take\nup to half of it, unless "
+                           "there is a --disk",
+                 .disk = "Put the files that the guest writes on a scratch disk of\nSIZE, which is "
+                         "gone with the machine; a bare number counts\nMiB. It takes the room that "
+                         "is written"});
+  arguments.text("--base", "NAME", options.base,
+                 "The environment whose kernel a container image boots");
+}
+
+void declare_shape(Arguments& arguments, MachineOptions& options, const ShapeHelp& help) {
   arguments.value(
       "--cpus", "N",
       [&](const std::string& text) {
@@ -80,17 +92,13 @@ void declare_machine(Arguments& arguments, MachineOptions& options) {
       [&](const std::string& text) {
         options.memory_mib = parse_mebibytes("--memory", text, kMinMemoryMib, kMaxMemoryMib);
       },
-      "Memory of the machine (default 512M, for container images\n2G); a bare number counts MiB. "
-      "Files of the guest take\nup to half of it, unless there is a --disk");
+      help.memory);
   arguments.value(
       "--disk", "SIZE",
       [&](const std::string& text) {
         options.disk_mib = parse_mebibytes("--disk", text, kMinDiskMib, kMaxDiskMib);
       },
-      "Put the files that the guest writes on a scratch disk of\nSIZE, which is gone with the "
-      "machine; a bare number counts\nMiB. It takes the room that is written");
-  arguments.text("--base", "NAME", options.base,
-                 "The environment whose kernel a container image boots");
+      help.disk);
   arguments.choice(
       "--network", "[KIND]", {"none", "user", "user+host"},
       [&](const std::string& text) {

@@ -15,6 +15,13 @@ namespace pyro::cli {
 /// Declares --cpus, --memory, --disk, --base and --network.
 void declare_machine(Arguments& arguments, MachineOptions& options);
 
+/// Declares those that say how a machine looks from within: --cpus, --memory, --disk and --network.
+struct ShapeHelp {
+  std::string memory;  ///< The help of --memory.
+  std::string disk;
+};
+void declare_shape(Arguments& arguments, MachineOptions& options, const ShapeHelp& help);
+
 /// The environment variables of a guest command.
 class GuestVariables {
  public:

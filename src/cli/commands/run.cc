@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/commands/command_hold.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/machine_options.h"
 #include "cli/progress.h"
@@ -54,12 +55,6 @@ int exit_code_of(const RunReport& report) {
   const bool interrupted = report.copy_failure->code() == ErrorCode::interrupted;
   return interrupted ? exit_code(ErrorCode::interrupted) : kPyroFailed;
 }
-
-/// The signals and keys that are the command's while it runs.
-struct CommandHold {
-  SignalRelay::Hold signals;
-  std::optional<RawTerminal> terminal;
-};
 
 Json report_payload(const std::string& name, const RunReport& report) {
   Json document = {{"name", name}, {"exit_code", exit_code_of(report)}};
@@ -185,7 +180,7 @@ int RunCommand::run(Context& context, const Words& operands) {
   options_.stop_signal = stop_signal;
   const SignalRelay relay;
   options_.signals = relay.descriptor();
-  options_.before_command = [] { return std::make_shared<CommandHold>(); };
+  options_.before_command = [] { return hold_for_command(false); };
   choose_input();
   EnvironmentStore store(context.store);
   return exit_code_of(json() ? run_for_json(context, store, operands.front())
@@ -203,11 +198,7 @@ void RunCommand::choose_input() {
 void RunCommand::take_terminal(const Context& context) {
   options_.window = STDOUT_FILENO;
   if (options_.input >= 0) {
-    options_.before_command = [] {
-      auto held = std::make_shared<CommandHold>();
-      held->terminal.emplace(STDIN_FILENO);
-      return held;
-    };
+    options_.before_command = [] { return hold_for_command(true); };
   }
   if (const auto term = context.variables("TERM")) {
     options_.variables.insert(options_.variables.begin(), "TERM=" + *term);
@@ -256,12 +247,11 @@ class ShellCommand : public RunCommand {
  protected:
   void declare_streams(Arguments&) override {}
 
-  // The best that is there, as a login shell.
   [[nodiscard]] Words command_of(const Context& context) const override {
     if (context.guest_command) {
       throw Error(ErrorCode::usage, "a shell takes no command", "see 'pyro run'");
     }
-    return {"/bin/sh", "-c", "[ -x /bin/bash ] && exec /bin/bash -l; exec /bin/sh -l"};
+    return shell_of_guest();
   }
 };
 

@@ -1,0 +1,150 @@
+// Workspaces: machines with a name and a disk that stay until they are deleted.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pyro/environment_store.h"
+#include "pyro/machine.h"
+
+namespace pyro {
+
+/// The directory of a workspace's files, and the working directory of its commands.
+inline constexpr const char* kWorkspaceDirectory = "/workspace";
+
+/// $XDG_STATE_HOME/pyro/workspaces, else ~/.local/state/pyro/workspaces; empty without both
+/// variables. Not safe while another thread sets variables.
+[[nodiscard]] std::filesystem::path find_workspaces_directory();
+/// The same with the values that `variables` returns.
+[[nodiscard]] std::filesystem::path find_workspaces_directory(
+    const std::function<std::optional<std::string>(const char* name)>& variables);
+
+/// What a new workspace is made of.
+struct NewWorkspace {
+  std::string environment = "debian:12";
+  /// A directory of the host whose content the workspace begins with; empty for none.
+  std::string from = {};
+  unsigned cpus = 1;
+  unsigned memory_mib = 2048;
+  unsigned disk_mib = 8192;  ///< Of its disk, a sparse file.
+  GuestNetwork network = GuestNetwork::none;
+  /// It is stopped after so long without a process and a request. 0: never.
+  std::chrono::seconds idle{600};
+};
+
+struct WorkspaceStatus {
+  std::string name;
+  std::string environment;
+  std::string version;
+  bool is_running = false;
+  unsigned cpus = 1;
+  unsigned memory_mib = 0;
+  unsigned disk_mib = 0;
+  GuestNetwork network = GuestNetwork::none;
+  std::chrono::seconds idle{};
+  std::chrono::system_clock::time_point created = {};
+  std::chrono::system_clock::time_point last_used = {};
+  std::uint64_t disk_bytes = 0;  ///< Disk space; the environment's files do not count.
+  std::size_t running_processes = 0;
+};
+
+/// A command of a workspace, running or ended.
+struct WorkspaceProcess {
+  unsigned number = 0;
+  std::vector<std::string> command;
+  std::chrono::system_clock::time_point started = {};
+  /// How it ended; nothing while it runs. 255 if its machine ended before it.
+  std::optional<CommandReport> end = {};
+};
+
+/// How a request to a workspace is made.
+struct WorkspaceCall {
+  ProgressListener* progress = nullptr;  ///< Not owned; may be null.
+  /// Ends the request with Error(interrupted).
+  std::stop_token stop = {};
+};
+
+/// The output of a process, as far as it is kept: of much output the beginning and the end.
+struct ProcessOutput {
+  std::string text = {};
+  std::uint64_t skipped = 0;  ///< Bytes between what was asked for and `text` that are not kept.
+  std::uint64_t next = 0;     ///< The offset behind `text`.
+  bool has_ended = false;     ///< There will be no more.
+};
+
+/// The workspaces in one directory.
+///
+/// A workspace's machine is owned by a process of its own, its supervisor, which is started when a
+/// command needs the machine. Callers may end at any moment; the machine and its processes go on.
+///
+/// Thread-safety: any number of threads and processes may use one directory.
+class Workspaces {
+ public:
+  /// `machine` says which monitor runs the machines and where saved states are; its shape is not
+  /// used. `store` is only needed to create workspaces, and for the cache directory.
+  Workspaces(std::filesystem::path directory, StoreOptions store, MachineOptions machine);
+
+  /// Installs the environment if needed, and makes a workspace, as a whole or not at all. One of
+  /// the same name is left as it is.
+  /// @return whether it was made
+  /// @throws Error(usage) for an impossible name or shape; as Machine's constructor
+  bool create(const std::string& name, const NewWorkspace& options, const WorkspaceCall& call = {});
+
+  /// Sorted by name. Those that cannot be read are left out with a warning.
+  [[nodiscard]] std::vector<WorkspaceStatus> list(ProgressListener* progress = nullptr) const;
+  /// @throws Error(not_found), here and below
+  [[nodiscard]] WorkspaceStatus status(const std::string& name) const;
+  /// @throws Error(usage) for a name that is taken; (busy) while it runs
+  void rename(const std::string& name, const std::string& new_name);
+  /// Removes it, with everything in it. `force`: also while processes run in it.
+  /// @throws Error(busy)
+  void remove(const std::string& name, bool force = false);
+
+  /// Runs a command to its end, in kWorkspaceDirectory unless `command` says otherwise. When this
+  /// process ends earlier, the command goes on.
+  /// @throws Error as Machine::run()
+  CommandReport run(const std::string& name, const CommandOptions& command,
+                    const WorkspaceCall& call = {});
+  /// Starts a command that nobody waits for. Its streams are not used: its output is kept.
+  /// @return its number
+  unsigned spawn(const std::string& name, const CommandOptions& command,
+                 const WorkspaceCall& call = {});
+
+  /// Those that run, and the last that ended; by their numbers.
+  [[nodiscard]] std::vector<WorkspaceProcess> processes(const std::string& name) const;
+  /// What a process wrote from `offset` on; `is_error`: to its standard error.
+  [[nodiscard]] ProcessOutput output(const std::string& name, unsigned process, bool is_error,
+                                     std::uint64_t offset) const;
+  /// Sends a signal to the group of a process. One that has ended is left alone.
+  void signal(const std::string& name, unsigned process, int signal);
+
+  /// As Machine's. Relative paths of the guest are below kWorkspaceDirectory.
+  std::size_t copy_in(const std::string& name, const Copy& copy, const WorkspaceCall& call = {});
+  void copy_out(const std::string& name, const Copy& copy, const WorkspaceCall& call = {});
+
+  /// Publishes a port until the workspace is stopped.
+  /// @return the port of the host
+  std::uint16_t publish(const std::string& name, const PortOptions& port);
+
+  /// Ends all processes, and the machine. What was written stays.
+  void stop(const std::string& name, const WorkspaceCall& call = {});
+
+ private:
+  class Impl;
+  std::shared_ptr<const Impl> impl_;
+};
+
+/// The main() of a supervisor: the executable calls it when its first argument is
+/// kSupervisorWord. Returns the exit code.
+inline constexpr const char* kSupervisorWord = "__supervise";
+[[nodiscard]] int run_workspace_supervisor() noexcept;
+
+}  // namespace pyro

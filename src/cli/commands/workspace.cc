@@ -1,0 +1,305 @@
+// pyro workspace create, list, status, rename, delete, stop: workspaces as a whole.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string>
+#include <vector>
+
+#include "cli/commands/machine_options.h"
+#include "cli/commands/workspace_options.h"
+#include "cli/image_names.h"
+#include "front/settings.h"
+#include "front/text.h"
+
+namespace pyro::cli {
+
+Workspaces workspaces_of(const Context& context) {
+  MachineOptions machine;
+  apply_variables(context.variables, machine);
+  return {find_workspaces_directory(context.variables), context.store, machine};
+}
+
+unsigned parse_process(const std::string& text) {
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size()) return number;
+  throw Error(ErrorCode::usage, "'" + text + "' is not the number of a process");
+}
+
+namespace {
+
+std::string shown_age(std::chrono::system_clock::time_point time) {
+  return format_age(
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - time));
+}
+
+std::string state_of(const WorkspaceStatus& status) {
+  return status.is_running ? "running" : "stopped";
+}
+
+class CreateCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override {
+    machine_.memory_mib = options_.memory_mib;
+    machine_.disk_mib = options_.disk_mib;
+    arguments.text("--environment", "NAME", options_.environment,
+                   "The environment or container image it is made of\n(default debian:12)");
+    arguments.text("--from", "DIR", options_.from, "Begin with the content of DIR in /workspace");
+    arguments.time("--idle", idle_,
+                   "Stop it after TIME without a process and a request\n(default 10m; 0: never)");
+    declare_shape(
+        arguments, machine_,
+        {.memory = "Memory of the machine (default 2G); a bare number counts\nMiB",
+         .disk = "Size of its disk (default 8G), which takes the room that\nis written; a "
+                 "bare number counts MiB"});
+    progress_.declare(arguments);
+    declare_json(arguments);
+  }
+
+  int run(Context& context, const Words& operands) override {
+    options_.cpus = machine_.cpus;
+    options_.memory_mib = machine_.memory_mib;
+    options_.disk_mib = machine_.disk_mib;
+    options_.network = machine_.network;
+    if (idle_) options_.idle = std::chrono::ceil<std::chrono::seconds>(*idle_);
+    options_.environment = entry_name(options_.environment);
+    add_image(context, options_.environment);
+    Workspaces workspaces = workspaces_of(context);
+    const std::string name =
+        operands.empty() ? free_name(workspaces, options_.environment) : operands.front();
+    bool is_new = false;
+    {
+      const auto view = progress_.make_view(context);
+      const ClearAtEnd clear(view.get());
+      is_new = workspaces.create(name, options_, {.progress = view.get(), .stop = context.stop});
+    }
+    if (json()) {
+      context.out.write(render_json(workspace_payload(workspaces.status(name))));
+    } else {
+      context.out.write(name + '\n');
+      if (!is_new) context.err.try_write(render_note("it was there already"));
+    }
+    return kDone;
+  }
+
+ private:
+  /// "debian-12", "debian-12-2", of the last part of the environment's name.
+  static std::string free_name(const Workspaces& workspaces, const std::string& environment) {
+    std::string base = environment.substr(environment.rfind('/') + 1);
+    for (char& c : base) {
+      if (std::string_view(":@+").find(c) != std::string_view::npos) c = '-';
+    }
+    base.resize(std::min<std::size_t>(base.size(), 50));
+    const auto known = workspaces.list();
+    std::string name = base;
+    for (int number = 2; std::ranges::find(known, name, &WorkspaceStatus::name) != known.end();
+         ++number) {
+      name = fmt::format("{}-{}", base, number);
+    }
+    return name;
+  }
+
+  NewWorkspace options_;
+  MachineOptions machine_;
+  std::optional<std::chrono::milliseconds> idle_;
+  ProgressArguments progress_;
+};
+
+class WorkspaceListCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override { declare_json(arguments); }
+
+  int run(Context& context, const Words&) override {
+    const auto view = make_warning_view(context);
+    const auto workspaces = workspaces_of(context).list(view.get());
+    if (json()) {
+      Json list = Json::array();
+      for (const WorkspaceStatus& status : workspaces) list.push_back(workspace_payload(status));
+      context.out.write(render_json({{"workspaces", std::move(list)}}));
+    } else if (workspaces.empty()) {
+      context.err.try_write("there is no workspace: 'pyro workspace create' makes one\n");
+    } else {
+      context.out.write(table_of(workspaces).render(context.out));
+    }
+    return kDone;
+  }
+
+ private:
+  static Table table_of(const std::vector<WorkspaceStatus>& workspaces) {
+    Table table({{"NAME"},
+                 {"ENVIRONMENT"},
+                 {"STATE"},
+                 {"PROCESSES", Table::Align::right},
+                 {"DISK", Table::Align::right},
+                 {"LAST USED"}});
+    for (const WorkspaceStatus& status : workspaces) {
+      table.add({{status.name},
+                 {status.environment},
+                 {state_of(status), status.is_running ? Colour::green : Colour::dim},
+                 {std::to_string(status.running_processes)},
+                 {format_size(status.disk_bytes)},
+                 {shown_age(status.last_used)}});
+    }
+    return table;
+  }
+};
+
+class StatusCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override { declare_json(arguments); }
+
+  int run(Context& context, const Words& operands) override {
+    const WorkspaceStatus status = workspaces_of(context).status(operands.front());
+    context.out.write(json() ? render_json(workspace_payload(status))
+                             : text_of(status, context.out));
+    return kDone;
+  }
+
+ private:
+  static std::string text_of(const WorkspaceStatus& status, const Terminal& terminal) {
+    const std::string idle = status.idle.count() == 0 ? "never" : format_duration(status.idle);
+    return render_fields(
+        {{"Name", {status.name}},
+         {"Environment", {status.environment + ' ' + status.version}},
+         {"State", {state_of(status)}},
+         {"Processes", {std::to_string(status.running_processes)}},
+         {"Processors", {std::to_string(status.cpus)}},
+         {"Memory", {std::to_string(status.memory_mib) + " MiB"}},
+         {"Disk",
+          {format_size(status.disk_bytes) + " of " + std::to_string(status.disk_mib) + " MiB"}},
+         {"Network", {std::string(to_string(status.network))}},
+         {"Stops idle after", {idle}},
+         {"Created", {shown_age(status.created)}},
+         {"Last used", {shown_age(status.last_used)}}},
+        terminal);
+  }
+};
+
+class RenameCommand : public Command {
+ public:
+  void declare(Arguments&) override {}
+
+  int run(Context& context, const Words& operands) override {
+    workspaces_of(context).rename(operands[0], operands[1]);
+    return kDone;
+  }
+};
+
+class DeleteCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override {
+    arguments.flag("--force", force_, "Also while processes run in it");
+  }
+
+  int run(Context& context, const Words& operands) override {
+    Workspaces workspaces = workspaces_of(context);
+    BatchResult result(context);
+    result.for_each(operands, [&](const std::string& name) {
+      workspaces.remove(name, force_);
+      return Json();
+    });
+    return result.exit_code();
+  }
+
+ private:
+  bool force_ = false;
+};
+
+class StopCommand : public Command {
+ public:
+  void declare(Arguments&) override {}
+
+  int run(Context& context, const Words& operands) override {
+    workspaces_of(context).stop(operands.front(), {.stop = context.stop});
+    return kDone;
+  }
+};
+
+}  // namespace
+
+constinit const CommandEntry kWorkspaceCreateCommand{
+    .group = "workspace",
+    .name = "create",
+    .operands = "[WORKSPACE]",
+    .min_operands = 0,
+    .max_operands = 1,
+    .purpose = "Make a workspace: a machine with a disk that stay until they are deleted",
+    .details =
+        "Installs the environment if needed, and prints the name. A workspace of that name is left "
+        "as it is.\n"
+        "Its files are in /workspace; everything that is written in the machine stays on its "
+        "disk.\n",
+    .examples =
+        "  pyro workspace create\n"
+        "  pyro workspace create fix --environment debian:12-build --from . --memory 4G\n",
+    .make = make_command<CreateCommand>,
+};
+
+constinit const CommandEntry kWorkspaceListCommand{
+    .group = "workspace",
+    .name = "list",
+    .operands = "",
+    .min_operands = 0,
+    .max_operands = 0,
+    .purpose = "Show all workspaces",
+    .details =
+        "DISK is the disk space of each; files that it shares with its environment do not "
+        "count.\n",
+    .examples =
+        "  pyro workspace list\n"
+        "  pyro workspace list --json | jq -r '.workspaces[].name'\n",
+    .make = make_command<WorkspaceListCommand>,
+    .alias = "ls",
+};
+
+constinit const CommandEntry kWorkspaceStatusCommand{
+    .group = "workspace",
+    .name = "status",
+    .operands = "WORKSPACE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .purpose = "Show the details of one workspace",
+    .details = "",
+    .examples = "  pyro workspace status fix\n",
+    .make = make_command<StatusCommand>,
+};
+
+constinit const CommandEntry kWorkspaceRenameCommand{
+    .group = "workspace",
+    .name = "rename",
+    .operands = "WORKSPACE NEW",
+    .min_operands = 2,
+    .max_operands = 2,
+    .purpose = "Rename a workspace that is stopped",
+    .details = "",
+    .examples = "  pyro workspace rename fix fix-parser\n",
+    .make = make_command<RenameCommand>,
+};
+
+constinit const CommandEntry kWorkspaceDeleteCommand{
+    .group = "workspace",
+    .name = "delete",
+    .operands = "WORKSPACE...",
+    .min_operands = 1,
+    .max_operands = kAnyNumber,
+    .purpose = "Delete workspaces with everything in them",
+    .details = "",
+    .examples = "  pyro workspace delete fix\n",
+    .make = make_command<DeleteCommand>,
+    .alias = "rm",
+};
+
+constinit const CommandEntry kWorkspaceStopCommand{
+    .group = "workspace",
+    .name = "stop",
+    .operands = "WORKSPACE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .purpose = "End the processes and the machine of a workspace",
+    .details = "What was written stays; the next command starts the machine again.\n",
+    .examples = "  pyro workspace stop fix\n",
+    .make = make_command<StopCommand>,
+};
+
+}  // namespace pyro::cli

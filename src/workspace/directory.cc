@@ -1,0 +1,384 @@
+// Workspaces on disk.
+#include "workspace/directory.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+
+#include "base/directories.h"
+#include "base/fs_verity.h"
+#include "base/strict_json.h"
+#include "base/text.h"
+#include "stream/artifacts.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr const char* kManifest = "workspace.json";
+constexpr const char* kFiles = "files";
+constexpr const char* kDisk = "disk.ext4";
+constexpr const char* kLock = "lock";
+constexpr const char* kSocket = "socket";
+constexpr std::string_view kNewPrefix = ".new-";
+constexpr std::string_view kOldPrefix = ".old-";
+constexpr std::size_t kMaxManifest = 1 << 20;
+constexpr int kFormat = 1;
+
+std::int64_t seconds_since_1970(std::chrono::system_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+json base_document(const BaseRecord& base) {
+  json digests = json::object();
+  for (const auto& [name, digest] : base.digests) digests[name] = digest.to_string();
+  return {{"name", base.name}, {"digests", std::move(digests)}};
+}
+
+BaseRecord base_of(const json& document) {
+  BaseRecord base{.name = document.at("name")};
+  for (const auto& [name, text] : document.at("digests").items()) {
+    if (const auto digest = Digest::parse(text.get<std::string>())) {
+      base.digests.emplace(name, *digest);
+    }
+  }
+  return base;
+}
+
+/// The path of an open directory for calls that take none, and short enough for a socket's address.
+std::string path_in(int directory, std::string_view name) {
+  return fmt::format("/proc/self/fd/{}/{}", directory, name);
+}
+
+sockaddr_un address_in(int directory) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string path = path_in(directory, kSocket);
+  path.copy(std::begin(address.sun_path), sizeof address.sun_path - 1);
+  return address;
+}
+
+Fd make_socket() {
+  Fd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket) throw system_error("cannot make a socket", errno);
+  return socket;
+}
+
+/// A link to the open file; a copy where the file system has no link to it.
+void link_or_copy(int file, int directory, const std::string& name, const fs::path& path,
+                  const std::stop_token& stop) {
+  const std::string source = fmt::format("/proc/self/fd/{}", file);
+  if (::linkat(AT_FDCWD, source.c_str(), directory, name.c_str(), AT_SYMLINK_FOLLOW) == 0) return;
+  const Fd copy = open_at(directory, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, path);
+  copy_sparse(file, copy.get(), path.string(), stop);
+  sync_file(copy.get(), path);
+}
+
+void write_new_file(int directory, const std::string& name, std::string_view content,
+                    const fs::path& path) {
+  const Fd file = open_at(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, path);
+  write_all(file.get(), content, path);
+  sync_file(file.get(), path);
+}
+
+std::string random_id() {
+  std::uint64_t number = 0;
+  if (::getrandom(&number, sizeof number, 0) != sizeof number) {
+    throw system_error("cannot get random bytes", errno);
+  }
+  return fmt::format("{:016x}", number);
+}
+
+Fd open_if_there(int directory, std::string_view name) {
+  return Fd(try_open(directory, std::string(name).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+}
+
+}  // namespace
+
+std::string WorkspaceManifest::render() const {
+  json document = {{"format", kFormat},
+                   {"environment", environment},
+                   {"version", version},
+                   {"kind", kind == EnvironmentKind::container ? "container" : "environment"},
+                   {"cpus", cpus},
+                   {"memory_mib", memory_mib},
+                   {"disk_mib", disk_mib},
+                   {"network", to_string(network)},
+                   {"idle_seconds", idle.count()},
+                   {"created", seconds_since_1970(created)}};
+  if (base) document["base"] = base_document(*base);
+  return document.dump(2) + '\n';
+}
+
+WorkspaceManifest WorkspaceManifest::parse(std::string_view text) try {
+  const json document = parse_strict_json(text, ErrorCode::failed);
+  if (document.at("format") != kFormat) {
+    throw Error(ErrorCode::failed, "another version of pyro made it");
+  }
+  WorkspaceManifest manifest{
+      .environment = document.at("environment"),
+      .version = document.at("version"),
+      .kind = document.at("kind") == "container" ? EnvironmentKind::container
+                                                 : EnvironmentKind::environment,
+      .cpus = document.at("cpus"),
+      .memory_mib = document.at("memory_mib"),
+      .disk_mib = document.at("disk_mib"),
+      .idle = std::chrono::seconds(document.at("idle_seconds").get<std::int64_t>()),
+      .created = std::chrono::system_clock::time_point(
+          std::chrono::seconds(document.at("created").get<std::int64_t>()))};
+  for (const auto network : {GuestNetwork::user, GuestNetwork::user_and_host}) {
+    if (document.at("network") == to_string(network)) manifest.network = network;
+  }
+  if (document.contains("base")) manifest.base = base_of(document["base"]);
+  return manifest;
+} catch (const json::exception& error) {
+  throw Error(ErrorCode::failed, std::string("a field is missing or wrong: ") + error.what());
+}
+
+Environment WorkspaceManifest::entry() const {
+  Environment entry;
+  entry.name = environment;
+  entry.version = version;
+  entry.kind = kind;
+  return entry;
+}
+
+void require_workspace_name(std::string_view name) {
+  constexpr std::size_t kMaxName = 64;
+  const bool is_good = !name.empty() && name.size() <= kMaxName && is_alnum(name.front()) &&
+                       all_are(name, [](char c) { return is_alnum(c) || is_one_of(c, "._-"); });
+  if (is_good) return;
+  throw Error(ErrorCode::usage, in_quotes(name) + " is no name of a workspace",
+              "a name has up to 64 letters, digits, '.', '_' and '-', and begins with a letter or "
+              "digit");
+}
+
+WorkspaceManifest WorkspaceDirectory::manifest() const {
+  const auto text = read_small_file_at(directory_.get(), kManifest, kMaxManifest);
+  try {
+    if (!text) throw Error(ErrorCode::failed, std::string(kManifest) + " cannot be read");
+    return WorkspaceManifest::parse(*text);
+  } catch (Error& error) {
+    throw error.add_context("the workspace in " + path_.string() + " cannot be used");
+  }
+}
+
+void WorkspaceDirectory::fill(const WorkspaceManifest& manifest, const InstallLease& lease,
+                              const std::stop_token& stop) const {
+  if (::mkdirat(directory_.get(), kFiles, 0700) != 0) {
+    throw system_error("cannot make " + (path_ / kFiles).string(), errno);
+  }
+  const Fd files =
+      open_at(directory_.get(), kFiles, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, path_ / kFiles);
+  const std::pair<std::size_t, const Fd&> artifacts[] = {
+      {kKernel, lease.kernel}, {kRootfs, lease.rootfs}, {kInitrd, lease.initrd}};
+  for (const auto& [kind, file] : artifacts) {
+    const std::string name(kArtifactKinds[kind].name);
+    if (file) link_or_copy(file.get(), files.get(), name, path_ / kFiles / name, stop);
+  }
+  // Last: what the record says of the root file system counts as long as it is newer.
+  write_new_file(files.get(), kRecordName, lease.installation.record.render(),
+                 path_ / kFiles / kRecordName);
+  write_new_file(directory_.get(), kManifest, manifest.render(), path_ / kManifest);
+  const Fd disk =
+      open_at(directory_.get(), kDisk, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, path_ / kDisk);
+  sync_file(files.get(), path_ / kFiles);
+  sync_file(directory_.get(), path_);
+}
+
+KeptMachine WorkspaceDirectory::machine(std::string name, bool is_new) const {
+  const WorkspaceManifest manifest = this->manifest();
+  const fs::path files_path = path_ / kFiles;
+  KeptMachine machine{.name = std::move(name), .environment = manifest.entry(), .is_new = is_new};
+  InstallLease& lease = machine.lease;
+  lease.directory =
+      open_at(directory_.get(), kFiles, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, files_path);
+  auto record = InstallRecord::read(lease.directory.get());
+  if (!record) {
+    throw Error(ErrorCode::failed, (files_path / kRecordName).string() + " cannot be read");
+  }
+  lease.installation = {.directory = files_path, .record = std::move(*record)};
+  lease.kernel = open_at(lease.directory.get(), std::string(kArtifactKinds[kKernel].name),
+                         O_RDONLY | O_NOFOLLOW, 0, files_path / kArtifactKinds[kKernel].name);
+  lease.rootfs = open_at(lease.directory.get(), std::string(kArtifactKinds[kRootfs].name),
+                         O_RDONLY | O_NOFOLLOW, 0, files_path / kArtifactKinds[kRootfs].name);
+  lease.initrd = open_if_there(lease.directory.get(), kArtifactKinds[kInitrd].name);
+  lease.installation.has_initrd = static_cast<bool>(lease.initrd);
+  lease.base = manifest.base;
+  machine.disk = open_at(directory_.get(), kDisk, O_RDWR | O_NOFOLLOW, 0, path_ / kDisk);
+  return machine;
+}
+
+std::optional<FileLock> WorkspaceDirectory::try_lock() const {
+  return FileLock::try_acquire(directory_.get(), kLock, path_ / kLock);
+}
+
+FileLock WorkspaceDirectory::lock() const {
+  constexpr std::chrono::seconds kTimeout{10};
+  return FileLock::acquire(directory_.get(), kLock, path_ / kLock,
+                           {.timeout = kTimeout, .stop = {}, .on_wait = {}});
+}
+
+Fd WorkspaceDirectory::connect() const {
+  Fd socket = make_socket();
+  const sockaddr_un address = address_in(directory_.get());
+  const int result = uninterrupted([&] {
+    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+  });
+  return result == 0 ? std::move(socket) : Fd();
+}
+
+Fd WorkspaceDirectory::listen() const {
+  constexpr int kWaiting = 64;
+  Fd socket = make_socket();
+  ::unlinkat(directory_.get(), kSocket, 0);
+  const sockaddr_un address = address_in(directory_.get());
+  // No other user reaches it: the directory is the user's alone.
+  if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+      ::fchmodat(directory_.get(), kSocket, 0600, 0) != 0 ||
+      ::listen(socket.get(), kWaiting) != 0) {
+    throw system_error("cannot make " + (path_ / kSocket).string(), errno);
+  }
+  return socket;
+}
+
+void WorkspaceDirectory::note_use() const noexcept {
+  ::utimensat(directory_.get(), kLock, nullptr, AT_SYMLINK_NOFOLLOW);
+}
+
+std::chrono::system_clock::time_point WorkspaceDirectory::last_use() const {
+  struct stat status {};
+  if (::fstatat(directory_.get(), kLock, &status, AT_SYMLINK_NOFOLLOW) != 0) return {};
+  return std::chrono::system_clock::from_time_t(status.st_mtim.tv_sec);
+}
+
+std::uint64_t WorkspaceDirectory::allocated_bytes() const {
+  const std::uint64_t all = pyro::allocated_bytes_at(directory_.get(), ".");
+  const std::uint64_t shared = pyro::allocated_bytes_at(directory_.get(), kFiles);
+  return all - std::min(all, shared);
+}
+
+Fd WorkspacesDirectory::open() const {
+  Fd directory = Fd(try_open(AT_FDCWD, path_.c_str(), O_RDONLY | O_DIRECTORY));
+  if (!directory && errno == ENOENT) return {};
+  struct stat status {};
+  if (!directory || ::fstat(directory.get(), &status) != 0) {
+    throw system_error("cannot open " + path_.string(), errno);
+  }
+  if (status.st_uid != ::geteuid() || (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    throw Error(ErrorCode::filesystem,
+                path_.string() + " belongs to another user, or others may write it");
+  }
+  return directory;
+}
+
+Fd WorkspacesDirectory::make() const {
+  if (Fd directory = open()) return directory;
+  make_directories(path_, 0700);
+  return open();
+}
+
+std::vector<std::string> WorkspacesDirectory::names() const {
+  const Fd directory = open();
+  if (!directory) return {};
+  auto names = sorted_names(directory.get(), path_);
+  std::erase_if(names, [](const std::string& name) { return name.starts_with('.'); });
+  return names;
+}
+
+std::optional<WorkspaceDirectory> WorkspacesDirectory::find(const std::string& name) const {
+  require_workspace_name(name);
+  const Fd directory = open();
+  if (!directory) return std::nullopt;
+  Fd workspace = try_open_directory(directory.get(), name);
+  if (workspace) return WorkspaceDirectory(std::move(workspace), path_ / name);
+  if (errno == ENOENT) return std::nullopt;
+  throw system_error("cannot open " + (path_ / name).string(), errno);
+}
+
+WorkspaceDirectory WorkspacesDirectory::require(const std::string& name) const {
+  if (auto workspace = find(name)) return std::move(*workspace);
+  const auto known = names();
+  throw Error(ErrorCode::not_found, "there is no workspace " + in_quotes(name),
+              known.empty() ? "'pyro workspace create' makes one"
+                            : fmt::format("there are {}", fmt::join(known, ", ")));
+}
+
+WorkspacesDirectory::New WorkspacesDirectory::make_new() const {
+  const Fd directory = make();
+  while (true) {
+    const std::string name = std::string(kNewPrefix) + random_id();
+    if (::mkdirat(directory.get(), name.c_str(), 0700) != 0) {
+      throw system_error("cannot make " + (path_ / name).string(), errno);
+    }
+    WorkspaceDirectory made(try_open_directory(directory.get(), name), path_ / name);
+    // Until it is locked it is a leftover.
+    auto lock = made.try_lock();
+    if (lock && is_still_in(directory.get(), name, made.descriptor())) {
+      return {std::move(made), std::move(*lock)};
+    }
+  }
+}
+
+bool WorkspacesDirectory::publish(const WorkspaceDirectory& made, const std::string& name) const {
+  sync_file(made.descriptor(), made.path());
+  return rename(made, name);
+}
+
+bool WorkspacesDirectory::rename(const WorkspaceDirectory& workspace,
+                                 const std::string& name) const {
+  require_workspace_name(name);
+  const Fd directory = make();
+  const std::string before = workspace.path().filename();
+  if (!is_still_in(directory.get(), before, workspace.descriptor())) {
+    throw Error(ErrorCode::not_found, workspace.path().string() + " is gone");
+  }
+  if (::renameat2(directory.get(), before.c_str(), directory.get(), name.c_str(),
+                  RENAME_NOREPLACE) != 0) {
+    if (errno == EEXIST) return false;
+    throw system_error("cannot rename " + workspace.path().string(), errno);
+  }
+  sync_file(directory.get(), path_);
+  return true;
+}
+
+// Out of its place first, so that it is there as a whole or not at all.
+void WorkspacesDirectory::remove(const WorkspaceDirectory& workspace) const {
+  const Fd directory = make();
+  const std::string before = workspace.path().filename();
+  const std::string away = std::string(kOldPrefix) + random_id();
+  if (!is_still_in(directory.get(), before, workspace.descriptor())) return;
+  if (::renameat(directory.get(), before.c_str(), directory.get(), away.c_str()) != 0) {
+    throw system_error("cannot remove " + workspace.path().string(), errno);
+  }
+  sync_file(directory.get(), path_);
+  remove_tree_at(directory.get(), away, path_ / away);
+}
+
+void WorkspacesDirectory::remove_leftovers() const {
+  const Fd directory = open();
+  if (!directory) return;
+  for (const std::string& name : directory_names(directory.get(), path_)) {
+    if (!name.starts_with(kNewPrefix) && !name.starts_with(kOldPrefix)) continue;
+    Fd leftover = try_open_directory(directory.get(), name);
+    if (!leftover) continue;
+    const WorkspaceDirectory workspace(std::move(leftover), path_ / name);
+    if (const auto lock = workspace.try_lock()) {
+      remove_tree_at(directory.get(), name, path_ / name);
+    }
+  }
+}
+
+}  // namespace pyro

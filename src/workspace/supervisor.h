@@ -1,0 +1,52 @@
+// The supervisor of a workspace: a process that owns its machine, and serves the clients at its
+// socket.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/files.h"
+#include "pyro/machine.h"
+#include "pyro/workspace.h"
+#include "workspace/directory.h"
+#include "workspace/link.h"
+
+namespace pyro {
+
+/// What a supervisor is started with.
+struct SupervisorSettings {
+  std::filesystem::path directory = {};  ///< Of all workspaces.
+  std::string name = {};                 ///< Of this one, also while it is being made.
+  bool is_new = false;
+  std::filesystem::path cache_dir = {};
+  MachineOptions machine = {};
+};
+
+/// Starts the supervisor of a workspace with the program `executable`. `lock`: of a new one, which
+/// the supervisor takes over.
+/// @return a connection to it, as at its socket; nothing when there is another one
+/// @throws Error(failed) when it does not come up
+[[nodiscard]] std::unique_ptr<Link> start_supervisor(const std::filesystem::path& executable,
+                                                     const SupervisorSettings& settings,
+                                                     const WorkspaceDirectory& workspace,
+                                                     const FileLock* lock = nullptr);
+
+/// In the documents of requests. Texts that may be any bytes are base64.
+namespace request {
+inline constexpr const char* kKind = "request";
+inline constexpr const char* kCreate = "create";
+inline constexpr const char* kRun = "run";
+inline constexpr const char* kCopyIn = "copy_in";
+inline constexpr const char* kCopyOut = "copy_out";
+inline constexpr const char* kSignal = "signal";
+inline constexpr const char* kPublish = "publish";
+inline constexpr const char* kStop = "stop";
+/// What came of it, and of a failure.
+inline constexpr const char* kResult = "result";
+inline constexpr const char* kError = "error";
+/// The supervisor ends: its successor is to be asked.
+inline constexpr const char* kTryAgain = "try_again";
+}  // namespace request
+
+}  // namespace pyro

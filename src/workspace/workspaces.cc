@@ -1,0 +1,376 @@
+// Workspaces as their clients see them.
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <utility>
+
+#include "base/errors.h"
+#include "base/output_file.h"
+#include "machine/launch.h"
+#include "pyro/workspace.h"
+#include "workspace/directory.h"
+#include "workspace/process_log.h"
+#include "workspace/requests.h"
+#include "workspace/supervisor.h"
+
+namespace pyro {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+/// How often a supervisor may end while it is being asked.
+constexpr int kMostTries = 5;
+constexpr std::chrono::milliseconds kBetweenTries{50};
+
+/// Below kWorkspaceDirectory, if it is relative.
+std::string path_in_guest(const std::string& path) {
+  return path.starts_with('/') ? path : std::string(kWorkspaceDirectory) + '/' + path;
+}
+
+/// The supervisor ended before it said anything.
+struct NoAnswer {};
+
+/// One request: sent, and followed until its result.
+class Request {
+ public:
+  Request(std::unique_ptr<Link> link, const WorkspaceCall& call)
+      : link_(std::move(link)),
+        call_(call),
+        stop_event_(::eventfd(0, EFD_CLOEXEC)),
+        on_stop_(call.stop, [this] { ::eventfd_write(stop_event_.get(), 1); }) {}
+
+  /// @throws Error of the supervisor; NoAnswer
+  json send(const json& request, const std::vector<int>& descriptors = {}) {
+    if (!link_->send(request, descriptors)) throw NoAnswer{};
+    while (true) {
+      wait();
+      const auto packet = link_->receive();
+      if (!packet && !has_answered_) throw NoAnswer{};
+      if (!packet) throw Error(ErrorCode::failed, "the supervisor of the workspace has ended");
+      const json& content = packet->content;
+      if (content.contains(request::kTryAgain)) throw NoAnswer{};
+      has_answered_ = true;
+      if (content.contains(request::kError)) throw error_of(content[request::kError]);
+      if (content.contains(request::kResult)) return content[request::kResult];
+      if (content.contains("process") && on_start) on_start();
+      replay_progress(content, call_.progress);
+    }
+  }
+
+  Link& link() noexcept { return *link_; }
+
+  std::function<void()> on_start = {};  ///< The command has started.
+  /// A stop was requested. By default it ends the request.
+  std::function<void()> on_stop = [this] { link_->send({{"stop", SIGTERM}}); };
+  int signals = -1;  ///< As in CommandOptions.
+
+ private:
+  /// Until the supervisor says something.
+  void wait() {
+    while (true) {
+      std::array<pollfd, 3> ready{
+          {{link_->descriptor(), POLLIN, 0}, {stop_event_.get(), POLLIN, 0}, {signals, POLLIN, 0}}};
+      if (::poll(ready.data(), ready.size(), -1) < 0) continue;
+      if (ready[1].revents != 0) {
+        eventfd_t events = 0;
+        ::eventfd_read(stop_event_.get(), &events);
+        on_stop();
+      }
+      if (ready[2].revents != 0) pass_signal_on();
+      if (ready[0].revents != 0) return;
+    }
+  }
+
+  void pass_signal_on() {
+    unsigned char number = 0;
+    const ssize_t got = ::read(signals, &number, 1);
+    if (got == 1) link_->send({{"signal", number}});
+    if (got == 0) signals = -1;
+  }
+
+  const std::unique_ptr<Link> link_;
+  const WorkspaceCall& call_;
+  const Fd stop_event_;
+  bool has_answered_ = false;
+  std::stop_callback<std::function<void()>> on_stop_;
+};
+
+}  // namespace
+
+class Workspaces::Impl {
+ public:
+  Impl(fs::path directory, StoreOptions store, MachineOptions machine)
+      : directory_(std::move(directory)), store_(std::move(store)), machine_(std::move(machine)) {
+    if (directory_.path().empty()) {
+      throw Error(ErrorCode::failed,
+                  "there is no directory for workspaces: set HOME or "
+                  "XDG_STATE_HOME");
+    }
+  }
+
+  [[nodiscard]] const WorkspacesDirectory& directory() const noexcept { return directory_; }
+
+  bool create(const std::string& name, const NewWorkspace& options,
+              const WorkspaceCall& call) const {
+    directory_.remove_leftovers();
+    if (directory_.find(name)) return false;
+    MachineOptions machine = machine_;
+    machine.cpus = options.cpus;
+    machine.memory_mib = options.memory_mib;
+    machine.disk_mib = options.disk_mib;
+    machine.network = options.network;
+    EnvironmentStore store(store_);
+    Launcher launcher(store, options.environment, machine, call.progress, call.stop);
+    const InstallLease lease = launcher.acquire_lease();
+    const Environment& environment = launcher.environment();
+    const WorkspaceManifest manifest{.environment = environment.name,
+                                     .version = environment.version,
+                                     .kind = environment.kind,
+                                     .base = lease.base,
+                                     .cpus = options.cpus,
+                                     .memory_mib = options.memory_mib,
+                                     .disk_mib = options.disk_mib,
+                                     .network = options.network,
+                                     .idle = options.idle,
+                                     .created = std::chrono::system_clock::now()};
+    const auto made = directory_.make_new();
+    try {
+      made.directory.fill(manifest, lease, call.stop);
+      Request request(
+          start_supervisor(executable(), settings(name, true), made.directory, &made.lock), call);
+      const std::string from = options.from.empty() ? "" : fs::absolute(options.from).string();
+      return request.send({{request::kKind, request::kCreate}, {"from", encoded(from)}});
+    } catch (const NoAnswer&) {
+      throw Error(ErrorCode::failed, "the supervisor of the workspace has ended");
+    }
+  }
+
+  /// Sends a request to the supervisor, which is started if needed. `prepare` may say more of it.
+  json send(const std::string& name, const WorkspaceCall& call, const json& request,
+            const std::vector<int>& descriptors = {},
+            const std::function<void(Request&)>& prepare = {}) const {
+    for (int tries = 1;; ++tries) {
+      try {
+        Request sent(connect(name), call);
+        if (prepare) prepare(sent);
+        return sent.send(request, descriptors);
+      } catch (const NoAnswer&) {
+        if (tries == kMostTries) {
+          throw Error(ErrorCode::failed, "the supervisor of the workspace does not answer");
+        }
+        std::this_thread::sleep_for(kBetweenTries);
+      }
+    }
+  }
+
+  [[nodiscard]] WorkspaceStatus status(const std::string& name,
+                                       const WorkspaceDirectory& workspace) const {
+    const WorkspaceManifest manifest = workspace.manifest();
+    const bool is_running = static_cast<bool>(workspace.connect());
+    const auto processes = read_processes(workspace.descriptor(), is_running);
+    return {.name = name,
+            .environment = manifest.environment,
+            .version = manifest.version,
+            .is_running = is_running,
+            .cpus = manifest.cpus,
+            .memory_mib = manifest.memory_mib,
+            .disk_mib = manifest.disk_mib,
+            .network = manifest.network,
+            .idle = manifest.idle,
+            .created = manifest.created,
+            .last_used = workspace.last_use(),
+            .disk_bytes = workspace.allocated_bytes(),
+            .running_processes = static_cast<std::size_t>(std::ranges::count_if(
+                processes, [](const WorkspaceProcess& process) { return !process.end; }))};
+  }
+
+  /// Ends the supervisor, if there is one, and waits for its end.
+  void stop(const WorkspaceDirectory& workspace, const WorkspaceCall& call) const {
+    Fd socket = workspace.connect();
+    if (!socket) return;
+    try {
+      Request request(std::make_unique<Link>(std::move(socket)), call);
+      static_cast<void>(request.send({{request::kKind, request::kStop}}));
+      // What comes then is its end.
+      static_cast<void>(request.link().receive());
+    } catch (const NoAnswer&) {  // NOLINT(bugprone-empty-catch): it has ended.
+    }
+    static_cast<void>(workspace.lock());
+  }
+
+ private:
+  [[nodiscard]] SupervisorSettings settings(const std::string& name, bool is_new) const {
+    return {.directory = fs::absolute(directory_.path()),
+            .name = name,
+            .is_new = is_new,
+            .cache_dir = fs::absolute(store_.cache_dir),
+            .machine = machine_};
+  }
+
+  [[nodiscard]] fs::path executable() const {
+    return store_.extractor.empty() ? fs::path(PYRO_INSTALLED_EXECUTABLE) : store_.extractor;
+  }
+
+  [[nodiscard]] std::unique_ptr<Link> connect(const std::string& name) const {
+    const WorkspaceDirectory workspace = directory_.require(name);
+    for (int tries = 1;; ++tries) {
+      if (Fd socket = workspace.connect()) return std::make_unique<Link>(std::move(socket));
+      if (auto link = start_supervisor(executable(), settings(name, false), workspace)) return link;
+      if (tries == kMostTries) {
+        throw Error(ErrorCode::busy, "another process has the workspace " + name);
+      }
+    }
+  }
+
+  const WorkspacesDirectory directory_;
+  const StoreOptions store_;
+  const MachineOptions machine_;
+};
+
+fs::path find_workspaces_directory() {
+  const fs::path key = find_state_key_file();
+  return key.empty() ? fs::path() : key.parent_path() / "workspaces";
+}
+
+fs::path find_workspaces_directory(
+    const std::function<std::optional<std::string>(const char* name)>& variables) {
+  const fs::path key = find_state_key_file(variables);
+  return key.empty() ? fs::path() : key.parent_path() / "workspaces";
+}
+
+Workspaces::Workspaces(fs::path directory, StoreOptions store, MachineOptions machine)
+    : impl_(std::make_shared<Impl>(std::move(directory), std::move(store), std::move(machine))) {}
+
+bool Workspaces::create(const std::string& name, const NewWorkspace& options,
+                        const WorkspaceCall& call) {
+  return impl_->create(name, options, call);
+}
+
+std::vector<WorkspaceStatus> Workspaces::list(ProgressListener* progress) const {
+  std::vector<WorkspaceStatus> found;
+  for (const std::string& name : impl_->directory().names()) {
+    try {
+      if (const auto workspace = impl_->directory().find(name)) {
+        found.push_back(impl_->status(name, *workspace));
+      }
+    } catch (const Error& error) {
+      if (progress != nullptr) progress->warning(error.what());
+    }
+  }
+  return found;
+}
+
+WorkspaceStatus Workspaces::status(const std::string& name) const {
+  return impl_->status(name, impl_->directory().require(name));
+}
+
+void Workspaces::rename(const std::string& name, const std::string& new_name) {
+  require_workspace_name(new_name);
+  const WorkspaceDirectory workspace = impl_->directory().require(name);
+  const auto lock = workspace.try_lock();
+  if (!lock) {
+    throw Error(ErrorCode::busy, "the workspace " + name + " is running",
+                "'pyro workspace stop " + name + "' stops it");
+  }
+  if (impl_->directory().rename(workspace, new_name)) return;
+  throw Error(ErrorCode::usage, "there is a workspace " + new_name + " already");
+}
+
+void Workspaces::remove(const std::string& name, bool force) {
+  const WorkspaceDirectory workspace = impl_->directory().require(name);
+  const WorkspaceStatus status = impl_->status(name, workspace);
+  if (status.running_processes > 0 && !force) {
+    throw Error(ErrorCode::busy,
+                fmt::format("{} processes run in the workspace {}", status.running_processes, name),
+                "'--force' ends them");
+  }
+  impl_->stop(workspace, {});
+  const FileLock lock = workspace.lock();
+  impl_->directory().remove(workspace);
+}
+
+CommandReport Workspaces::run(const std::string& name, const CommandOptions& command,
+                              const WorkspaceCall& call) {
+  std::shared_ptr<void> held;
+  const json report = impl_->send(
+      name, call, request_of(command, false), descriptors_of(command), [&](Request& request) {
+        request.on_start = [&] { held = command.before_command ? command.before_command() : held; };
+        request.on_stop = [&command, &request] {
+          request.link().send({{"stop", command.stop_signal ? command.stop_signal() : SIGINT}});
+        };
+        request.signals = command.signals;
+      });
+  return report_of(report);
+}
+
+unsigned Workspaces::spawn(const std::string& name, const CommandOptions& command,
+                           const WorkspaceCall& call) {
+  return impl_->send(name, call, request_of(command, true));
+}
+
+std::vector<WorkspaceProcess> Workspaces::processes(const std::string& name) const {
+  const WorkspaceDirectory workspace = impl_->directory().require(name);
+  return read_processes(workspace.descriptor(), static_cast<bool>(workspace.connect()));
+}
+
+ProcessOutput Workspaces::output(const std::string& name, unsigned process, bool is_error,
+                                 std::uint64_t offset) const {
+  const WorkspaceDirectory workspace = impl_->directory().require(name);
+  const bool has_supervisor = static_cast<bool>(workspace.connect());
+  return read_output(workspace.descriptor(), process, is_error, offset, has_supervisor);
+}
+
+void Workspaces::signal(const std::string& name, unsigned process, int signal) {
+  const auto known = processes(name);
+  const auto found = std::ranges::find(known, process, &WorkspaceProcess::number);
+  if (found == known.end()) {
+    throw Error(ErrorCode::not_found, fmt::format("there is no process {}", process),
+                "'pyro workspace ps " + name + "' lists them");
+  }
+  if (found->end) return;
+  impl_->send(name, {},
+              {{request::kKind, request::kSignal}, {"process", process}, {"signal", signal}});
+}
+
+std::size_t Workspaces::copy_in(const std::string& name, const Copy& copy,
+                                const WorkspaceCall& call) {
+  const Fd here = open_at(AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0, ".");
+  const Fd stream = duplicate_own_descriptor(copy.from);
+  std::vector<int> descriptors{here.get()};
+  if (stream) descriptors.push_back(stream.get());
+  const Copy below{copy.from, path_in_guest(copy.to)};
+  return impl_->send(name, call, request_of(request::kCopyIn, below, static_cast<bool>(stream)),
+                     descriptors);
+}
+
+void Workspaces::copy_out(const std::string& name, const Copy& copy, const WorkspaceCall& call) {
+  const Fd here = open_at(AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0, ".");
+  const Fd stream = duplicate_own_descriptor(copy.to);
+  std::vector<int> descriptors{here.get()};
+  if (stream) descriptors.push_back(stream.get());
+  const Copy below{path_in_guest(copy.from), copy.to};
+  impl_->send(name, call, request_of(request::kCopyOut, below, static_cast<bool>(stream)),
+              descriptors);
+}
+
+std::uint16_t Workspaces::publish(const std::string& name, const PortOptions& port) {
+  return impl_->send(name, {}, request_of(port));
+}
+
+void Workspaces::stop(const std::string& name, const WorkspaceCall& call) {
+  impl_->stop(impl_->directory().require(name), call);
+}
+
+}  // namespace pyro
