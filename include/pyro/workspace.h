@@ -30,14 +30,28 @@ inline constexpr const char* kWorkspaceDirectory = "/workspace";
 /// What a new workspace is made of.
 struct NewWorkspace {
   std::string environment = "debian:12";
-  /// A directory of the host whose content the workspace begins with; empty for none.
+  /// A directory of the host whose content the workspace begins with; empty for none. Of a Git
+  /// checkout that is what Git tracks, what it does not ignore, and .git without credentials. Files
+  /// that are a secret by their name (.env*, *.pem, id_*), and those that cannot be read, are left
+  /// out. Symbolic links are kept. Neither / nor the home directory or one above it.
   std::string from = {};
+  bool all_files = false;  ///< Everything in `from` that can be read.
   unsigned cpus = 1;
   unsigned memory_mib = 2048;
   unsigned disk_mib = 8192;  ///< Of its disk, a sparse file.
   GuestNetwork network = GuestNetwork::none;
   /// It is stopped after so long without a process and a request. 0: never.
   std::chrono::seconds idle{600};
+};
+
+/// The result of Workspaces::create().
+struct CreatedWorkspace {
+  bool is_new = false;  ///< Otherwise there was one of that name, which is left as it is.
+  std::size_t files = 0;
+  std::uint64_t bytes = 0;
+  /// Files that were left out for their names, as paths below the directory.
+  std::vector<std::string> secrets = {};
+  std::size_t unreadable = 0;  ///< Files that could not be read, each with a warning.
 };
 
 struct WorkspaceStatus {
@@ -92,11 +106,10 @@ class Workspaces {
   /// used. `store` is only needed to create workspaces, and for the cache directory.
   Workspaces(std::filesystem::path directory, StoreOptions store, MachineOptions machine);
 
-  /// Installs the environment if needed, and makes a workspace, as a whole or not at all. One of
-  /// the same name is left as it is.
-  /// @return whether it was made
-  /// @throws Error(usage) for an impossible name or shape; as Machine's constructor
-  bool create(const std::string& name, const NewWorkspace& options, const WorkspaceCall& call = {});
+  /// Installs the environment if needed, and makes a workspace, as a whole or not at all.
+  /// @throws Error(usage) for an impossible name, shape or directory; as Machine's constructor
+  CreatedWorkspace create(const std::string& name, const NewWorkspace& options,
+                          const WorkspaceCall& call = {});
 
   /// Sorted by name. Those that cannot be read are left out with a warning.
   [[nodiscard]] std::vector<WorkspaceStatus> list(ProgressListener* progress = nullptr) const;

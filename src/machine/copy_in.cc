@@ -51,13 +51,15 @@ std::optional<std::uint64_t> file_size_of(const std::string& path) {
 /// Sends a file or the content of a directory. Links are sent as links.
 class TreeSender {
  public:
+  /// `choice` may be null.
   TreeSender(GuestSession& session, std::string root, const Note& note, const Timeout& timeout,
-             RunningOperation& operation)
+             RunningOperation& operation, const TreeChoice* choice = nullptr)
       : session_(session),
         root_(std::move(root)),
         note_(note),
         timeout_(timeout),
-        operation_(operation) {}
+        operation_(operation),
+        choice_(choice) {}
 
   // A link as the root is followed. A pipe or a terminal is read to its end.
   void send() {
@@ -130,6 +132,14 @@ class TreeSender {
     if (has_holes) return send_extents(file, path, status.st_size);
     send_data(path, piece, got);
     if (got > 0) send_data(file, path);
+  }
+
+  void send_content(std::string_view content, const std::string& path, const struct stat& status) {
+    send_entry(EntryKind::file, path, status);
+    for (; !content.empty(); content.remove_prefix(std::min(content.size(), guest::kStreamPiece))) {
+      session_.send(FrameType::data, content.substr(0, guest::kStreamPiece));
+      pass_on();
+    }
   }
 
   void send_extents(int file, const std::string& path, off_t size) {
@@ -215,6 +225,7 @@ class TreeSender {
     if (::fstatat(place.directory, place.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
       return leave_out(path, errno), false;
     }
+    if (choice_ != nullptr && !choice_->wants(path, S_ISDIR(status.st_mode))) return false;
     if (S_ISLNK(status.st_mode)) return send_link(place, path, status), false;
     if (!S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
       return note_(full(path) + " is no file, directory or link: left out"), false;
@@ -222,6 +233,11 @@ class TreeSender {
     const Fd child(
         try_open(place.directory, place.name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     if (!child) return leave_out(path, errno), false;
+    if (S_ISREG(status.st_mode) && choice_ != nullptr) {
+      if (const auto content = choice_->content_of(path, child.get())) {
+        return send_content(*content, path, status), false;
+      }
+    }
     if (!S_ISDIR(status.st_mode)) return send_file(child.get(), path, status), false;
     send_entry(EntryKind::directory, path, status);
     return true;
@@ -241,6 +257,7 @@ class TreeSender {
   const Note& note_;
   const Timeout& timeout_;
   RunningOperation& operation_;
+  const TreeChoice* const choice_;
   bool is_stream_ = false;
   std::size_t unreadable_ = 0;
 };
@@ -269,13 +286,15 @@ std::size_t copy_in(GuestSession& session, const Copy& copy, const Note& note,
   }
 }
 
-std::size_t send_seed(GuestSession& session, const std::string& from, const Note& note,
+std::size_t send_seed(GuestSession& session, const SeedOptions& seed, const Note& note,
                       const Timeout& timeout, ProgressListener* progress) {
-  RunningOperation operation(progress,
-                             {.name = "copying in", .subject = from, .unit = ProgressUnit::bytes});
+  const std::string& from = seed.from;
+  RunningOperation operation(
+      progress,
+      {.name = "copying in", .subject = from, .unit = ProgressUnit::bytes, .total = seed.bytes});
   try {
     const Note tell = limit_notes(note);
-    TreeSender sender(session, from, tell, timeout, operation);
+    TreeSender sender(session, from, tell, timeout, operation, seed.choice);
     session.send(FrameType::seed);
     from.empty() ? sender.send_empty_directory() : sender.send();
     finish_tree(session, timeout);

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -50,10 +52,28 @@ std::size_t copy_in(GuestSession& session, const Copy& copy, const Note& note,
                     const Timeout& timeout = {kCopyIdleTimeout},
                     ProgressListener* progress = nullptr);
 
-/// Makes kWorkspace of the guest, with the content of the directory `from`; empty for an empty
-/// name.
+/// Chooses among the entries of a directory that is sent. Paths are below it.
+class TreeChoice {
+ public:
+  virtual ~TreeChoice() = default;
+
+  /// Of a directory: otherwise nothing of its content is sent.
+  [[nodiscard]] virtual bool wants(const std::string& path, bool is_directory) const = 0;
+  /// What is sent in place of the content of the open file; nothing for the content itself.
+  [[nodiscard]] virtual std::optional<std::string> content_of(const std::string& path,
+                                                              int file) const = 0;
+};
+
+/// A directory of the host, and what of it is sent. Without a path it is an empty one.
+struct SeedOptions {
+  std::string from = {};
+  const TreeChoice* choice = nullptr;       ///< Null for all.
+  std::optional<std::uint64_t> bytes = {};  ///< Its size, for the progress.
+};
+
+/// Makes kWorkspace of the guest.
 /// @return as copy_in()
-std::size_t send_seed(GuestSession& session, const std::string& from, const Note& note,
+std::size_t send_seed(GuestSession& session, const SeedOptions& seed, const Note& note,
                       const Timeout& timeout = {kCopyIdleTimeout},
                       ProgressListener* progress = nullptr);
 

@@ -205,9 +205,9 @@ void HeldMachine::copy_out(const Copy& copy, const CopyOptions& options) {
   pyro::copy_out(session, copy, note_for(options), copy_timeout(options), options.progress);
 }
 
-std::size_t HeldMachine::seed(const std::string& from, const CopyOptions& options) {
+std::size_t HeldMachine::seed(const SeedOptions& seed, const CopyOptions& options) {
   GuestSession session(*live_.guest, options.stop);
-  return send_seed(session, from, note_for(options), copy_timeout(options), options.progress);
+  return send_seed(session, seed, note_for(options), copy_timeout(options), options.progress);
 }
 
 void HeldMachine::sync() {

@@ -39,10 +39,9 @@ class HeldMachine {
   /// Whether it was stopped, or has ended by itself.
   [[nodiscard]] bool has_ended() const { return live_.guest->has_ended(); }
 
-  /// Makes the directory of a workspace's files (guest/protocol.h) with the content of the
-  /// directory `from`, or empty.
+  /// Makes the directory of a workspace's files (guest/protocol.h).
   /// @return the number of files that could not be read and were left out
-  std::size_t seed(const std::string& from, const CopyOptions& options);
+  std::size_t seed(const SeedOptions& seed, const CopyOptions& options);
   /// Waits until all that was written is on the disk.
   /// @throws Error(failed) when the guest does not answer in a minute
   void sync();

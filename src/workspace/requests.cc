@@ -137,6 +137,22 @@ Copy copy_of(const Packet& packet) {
   return copy;
 }
 
+json document_of(const CreatedWorkspace& created) {
+  return {{"is_new", created.is_new},
+          {"files", created.files},
+          {"bytes", created.bytes},
+          {"secrets", encoded_words(created.secrets)},
+          {"unreadable", created.unreadable}};
+}
+
+CreatedWorkspace created_of(const json& document) {
+  return {.is_new = document.at("is_new"),
+          .files = document.at("files"),
+          .bytes = document.at("bytes"),
+          .secrets = decoded_words(document.at("secrets")),
+          .unreadable = document.at("unreadable")};
+}
+
 json request_of(const PortOptions& port) {
   return {{request::kKind, request::kPublish},
           {"address", port.address},

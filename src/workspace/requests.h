@@ -27,6 +27,10 @@ namespace pyro {
 [[nodiscard]] nlohmann::json request_of(const char* kind, const Copy& copy, bool is_stream);
 [[nodiscard]] Copy copy_of(const Packet& packet);
 
+/// The result of a creation, and back.
+[[nodiscard]] nlohmann::json document_of(const CreatedWorkspace& created);
+[[nodiscard]] CreatedWorkspace created_of(const nlohmann::json& document);
+
 [[nodiscard]] nlohmann::json request_of(const PortOptions& port);
 [[nodiscard]] PortOptions port_of(const nlohmann::json& request);
 

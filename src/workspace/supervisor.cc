@@ -30,6 +30,7 @@
 #include "machine/held_machine.h"
 #include "workspace/process.h"
 #include "workspace/requests.h"
+#include "workspace/seed.h"
 
 namespace pyro {
 namespace {
@@ -332,19 +333,39 @@ class Supervisor {
   }
 
   json create(const json& content, ProgressListener& progress, const std::stop_token& stop) {
+    CreatedWorkspace created;
     try {
-      const auto machine = this->machine(progress, stop);
-      machine->seed(decoded(content.at("from")), {.progress = &progress, .stop = stop});
-      machine->sync();
-      if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-      is_new_ = false;
-      if (directory_.publish(workspace_, settings_.name)) return true;
+      created = fill(decoded(content.at("from")), content.at("all_files"), progress, stop);
+      created.is_new = directory_.publish(workspace_, settings_.name);
     } catch (const Error&) {
       discard();
       throw;
     }
-    discard();
-    return false;
+    if (!created.is_new) discard();
+    return pyro::document_of(created);
+  }
+
+  CreatedWorkspace fill(const std::string& from, bool all_files, ProgressListener& progress,
+                        const std::stop_token& stop) {
+    SeedOptions options{.from = from};
+    std::optional<Seed> seed;
+    if (!from.empty()) {
+      seed.emplace(from, all_files, stop);
+      options.choice = &*seed;
+      options.bytes = seed->bytes();
+    }
+    const auto machine = this->machine(progress, stop);
+    CreatedWorkspace created;
+    created.unreadable = machine->seed(options, {.progress = &progress, .stop = stop});
+    machine->sync();
+    if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
+    is_new_ = false;
+    if (seed) {
+      created.files = seed->files();
+      created.bytes = seed->bytes();
+      created.secrets = seed->secrets();
+    }
+    return created;
   }
 
   /// What was to become a workspace.

@@ -122,10 +122,10 @@ class Workspaces::Impl {
 
   [[nodiscard]] const WorkspacesDirectory& directory() const noexcept { return directory_; }
 
-  bool create(const std::string& name, const NewWorkspace& options,
-              const WorkspaceCall& call) const {
+  CreatedWorkspace create(const std::string& name, const NewWorkspace& options,
+                          const WorkspaceCall& call) const {
     directory_.remove_leftovers();
-    if (directory_.find(name)) return false;
+    if (directory_.find(name)) return {};
     MachineOptions machine = machine_;
     machine.cpus = options.cpus;
     machine.memory_mib = options.memory_mib;
@@ -151,7 +151,9 @@ class Workspaces::Impl {
       Request request(
           start_supervisor(executable(), settings(name, true), made.directory, &made.lock), call);
       const std::string from = options.from.empty() ? "" : fs::absolute(options.from).string();
-      return request.send({{request::kKind, request::kCreate}, {"from", encoded(from)}});
+      return created_of(request.send({{request::kKind, request::kCreate},
+                                      {"from", encoded(from)},
+                                      {"all_files", options.all_files}}));
     } catch (const NoAnswer&) {
       throw Error(ErrorCode::failed, "the supervisor of the workspace has ended");
     }
@@ -253,8 +255,8 @@ fs::path find_workspaces_directory(
 Workspaces::Workspaces(fs::path directory, StoreOptions store, MachineOptions machine)
     : impl_(std::make_shared<Impl>(std::move(directory), std::move(store), std::move(machine))) {}
 
-bool Workspaces::create(const std::string& name, const NewWorkspace& options,
-                        const WorkspaceCall& call) {
+CreatedWorkspace Workspaces::create(const std::string& name, const NewWorkspace& options,
+                                    const WorkspaceCall& call) {
   return impl_->create(name, options, call);
 }
 

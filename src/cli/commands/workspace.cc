@@ -45,7 +45,11 @@ class CreateCommand : public Command {
     machine_.disk_mib = options_.disk_mib;
     arguments.text("--environment", "NAME", options_.environment,
                    "The environment or container image it is made of\n(default debian:12)");
-    arguments.text("--from", "DIR", options_.from, "Begin with the content of DIR in /workspace");
+    arguments.text("--from", "DIR", options_.from,
+                   "Begin with the content of DIR in /workspace. Of a Git\ncheckout: what Git "
+                   "tracks, what it does not ignore, and\n.git without credentials");
+    arguments.flag("--all", options_.all_files,
+                   "Take everything in DIR, also what Git ignores, .env*,\n*.pem and id_*");
     arguments.time("--idle", idle_,
                    "Stop it after TIME without a process and a request\n(default 10m; 0: never)");
     declare_shape(
@@ -68,22 +72,38 @@ class CreateCommand : public Command {
     Workspaces workspaces = workspaces_of(context);
     const std::string name =
         operands.empty() ? free_name(workspaces, options_.environment) : operands.front();
-    bool is_new = false;
+    CreatedWorkspace created;
     {
       const auto view = progress_.make_view(context);
       const ClearAtEnd clear(view.get());
-      is_new = workspaces.create(name, options_, {.progress = view.get(), .stop = context.stop});
+      created = workspaces.create(name, options_, {.progress = view.get(), .stop = context.stop});
     }
     if (json()) {
       context.out.write(render_json(workspace_payload(workspaces.status(name))));
     } else {
       context.out.write(name + '\n');
-      if (!is_new) context.err.try_write(render_note("it was there already"));
+      tell(context, created);
     }
-    return kDone;
+    return created.unreadable == 0 ? kDone : exit_code(ErrorCode::failed);
   }
 
  private:
+  void tell(const Context& context, const CreatedWorkspace& created) const {
+    const auto say = [&](const std::string& text) { context.err.try_write(render_note(text)); };
+    if (!created.is_new) return say("it was there already");
+    if (options_.from.empty()) return;
+    say(fmt::format("{} files, {} from {}", created.files, format_size(created.bytes),
+                    options_.from));
+    constexpr std::size_t kMostShown = 20;
+    for (std::size_t i = 0; i < std::min(created.secrets.size(), kMostShown); ++i) {
+      say("left out: " + created.secrets[i]);
+    }
+    if (created.secrets.size() > kMostShown) {
+      say(fmt::format("left out: {} more", created.secrets.size() - kMostShown));
+    }
+    if (!created.secrets.empty()) say("these may be secrets by their names; --all takes them");
+  }
+
   /// "debian-12", "debian-12-2", of the last part of the environment's name.
   static std::string free_name(const Workspaces& workspaces, const std::string& environment) {
     std::string base = environment.substr(environment.rfind('/') + 1);

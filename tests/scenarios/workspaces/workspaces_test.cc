@@ -161,6 +161,34 @@ TEST_F(WorkspaceTest, BeginsWithContentOfDirectory) {
   EXPECT_EQ(script("ls").out, "lib\nlink\nrun\n") << "a renamed directory of the seed";
 }
 
+TEST_F(WorkspaceTest, BeginsWithGitCheckoutWithoutSecrets) {
+  const fs::path tree = dir_ / "checkout";
+  const auto git = [&](const Words& words) {
+    Words all{"git", "-C", tree, "-c", "user.name=n", "-c", "user.email=e@example.com"};
+    all.insert(all.end(), words.begin(), words.end());
+    run_checked({.argv = all, .env = {{"HOME", dir_.path().string()}}});
+  };
+  write_file(tree / ".gitignore", "*.o\n");
+  write_file(tree / "main.c", "int main;\n");
+  write_file(tree / "main.o", "object");
+  write_file(tree / ".env", "KEY=secret\n");
+  git({"init", "-q"});
+  git({"remote", "add", "origin", "https://user:password@example.com/a.git"});
+  git({"add", "main.c"});
+  git({"commit", "-qm", "first"});
+  const ProcessResult made = pyro_ok({"workspace", "create", "w", "--environment", "tool:1",
+                                      "--memory", "192", "--disk", "128M", "--from", tree});
+  EXPECT_THAT(made.err, HasSubstr("left out: .env"));
+  const std::string found = script("ls -a; cat .git/config; ls .git/objects | wc -l").out;
+  EXPECT_THAT(found, HasSubstr("main.c\n"));
+  EXPECT_THAT(found, HasSubstr("url = https://example.com/a.git"));
+  expect_hides(found, {"main.o", ".env", "password"});
+  const ProcessResult home =
+      pyro({"workspace", "create", "x", "--environment", "tool:1", "--from", dir_.path()});
+  EXPECT_EQ(home.exit_code, 2);
+  EXPECT_THAT(home.err, HasSubstr("is too much to begin a workspace with"));
+}
+
 TEST_F(WorkspaceTest, ExitCodesAreThoseOfRun) {
   create();
   EXPECT_EQ(script("exit 3").exit_code, 3);
