@@ -78,6 +78,15 @@ def copy_rows(figures):
     ]
 
 
+def workspace_rows(figures):
+    return [
+        at_most("workspace: exec of true, running ÷ a prepared run", figures.exec, 0.35, times),
+        reported("workspace: exec of true, stopped ÷ a prepared run", figures.restart, times),
+        at_most("workspace: create, empty ÷ a prepared run", figures.empty, 2.5, times),
+        at_most("workspace: create with 1,000 files of 20 MB ÷ a prepared run", figures.seeded, 10, times),
+    ]
+
+
 def container_rows(figures):
     what = f"container image, {figures.layers} layers, {figures.tree / MIB:.0f} MiB, {figures.files} files"
     memory = max(64 * MIB, 64 * MIB + 220 * (figures.files - 100_000))

@@ -122,7 +122,8 @@ class Workspaces {
   void remove(const std::string& name, bool force = false);
 
   /// Runs a command to its end, in kWorkspaceDirectory unless `command` says otherwise. When this
-  /// process ends earlier, the command goes on.
+  /// process ends earlier, the command goes on. Stop requests are those of `call`: they send
+  /// `command.stop_signal` to the command, and the report is returned as usual.
   /// @throws Error as Machine::run()
   CommandReport run(const std::string& name, const CommandOptions& command,
                     const WorkspaceCall& call = {});
@@ -142,6 +143,13 @@ class Workspaces {
   /// As Machine's. Relative paths of the guest are below kWorkspaceDirectory.
   std::size_t copy_in(const std::string& name, const Copy& copy, const WorkspaceCall& call = {});
   void copy_out(const std::string& name, const Copy& copy, const WorkspaceCall& call = {});
+
+  /// Copies the files of kWorkspaceDirectory that were changed since the workspace was made to the
+  /// directory `to`: as they were to "a", and as they are to "b". Without .git, and without empty
+  /// directories; links may lead anywhere. `paths`: these alone, and what is in them; relative to
+  /// kWorkspaceDirectory. Empty for all.
+  void copy_changes(const std::string& name, const std::string& to,
+                    const std::vector<std::string>& paths = {}, const WorkspaceCall& call = {});
 
   /// Publishes a port until the workspace is stopped.
   /// @return the port of the host

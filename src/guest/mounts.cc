@@ -166,7 +166,7 @@ std::string path_in_layer(const char* name) {
 int mount_workspace() {
   const std::string seed = path_in_layer(kSeedLayer);
   if (::access(seed.c_str(), F_OK) != 0) return 0;
-  return mount_overlay(seed, "changes", "changes.work", kWorkspace, ",redirect_dir=on");
+  return mount_overlay(seed, kChangesLayer, "changes.work", kWorkspace, ",redirect_dir=on");
 }
 
 void complete_system(bool is_container) {

@@ -18,6 +18,7 @@
 //                                                 rest of the tree is ignored
 //   get                                           a tree, then done, or refused
 //   seed, then a tree                             as put: the tree is that of a new workspace
+//   argument..., changes                          a tree of the changed files, then done
 //   sync                                          done, when all that was written is on the disks
 //   reach                                         done or refused
 //   connect, and meanwhile input                  output..., taken..., then done; or refused
@@ -87,6 +88,7 @@ enum class FrameType : std::uint8_t {
   connect,    ///< ConnectPayload: to a port of the guest's loopback interface.
   seed,       ///< The content of kWorkspace follows. Changes to it are kept apart.
   sync,
+  changes,  ///< ChangesPayload: the files of kWorkspace that were changed; each argument is a path.
 
   // From either.
   entry =
@@ -179,6 +181,11 @@ struct ReachPayload {
   std::uint32_t address = 0;  ///< IPv4, in network byte order.
   std::uint16_t port = 0;     ///< In network byte order.
   std::uint16_t reserved = 0;
+};
+
+struct ChangesPayload {
+  std::uint8_t are_before = 0;  ///< As they were, and not as they are.
+  std::uint8_t reserved[3] = {};
 };
 
 struct ConnectPayload {

@@ -11,8 +11,10 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "guest/changes.h"
 #include "guest/command.h"
 #include "guest/connection.h"
 #include "guest/descriptor.h"
@@ -142,6 +144,12 @@ class Server {
       case FrameType::seed:
         sessions_[frame.session].task = start_seed(channel_, frame.session);
         return;
+      case FrameType::changes: {
+        Session& session = sessions_[frame.session];
+        session.task = start_changes(channel_, frame.session, fixed_part<ChangesPayload>(payload),
+                                     std::exchange(session.request.arguments, {}));
+        return;
+      }
       case FrameType::sync:
         ::sync();
         sessions_.erase(frame.session);

@@ -48,6 +48,8 @@ void enter_root_file_system(bool has_scratch_disk);
 
 /// The directory in the layer with the tree that a workspace was made with.
 inline constexpr const char* kSeedLayer = "seed";
+/// That with the changes to it.
+inline constexpr const char* kChangesLayer = "changes";
 
 /// A path in the layer of what was written, which the root file system hides.
 [[nodiscard]] std::string path_in_layer(const char* name);

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,6 +32,13 @@ class GetTask : public Task {
       visit("", found);
     else
       fail("", errno);
+  }
+
+  /// These entries alone, each behind the directory that it is in.
+  GetTask(Channel& channel, std::uint16_t session, std::string root, std::vector<std::string> paths)
+      : Task(channel, session), root_(std::move(root)), descends_(false), ahead_(std::move(paths)) {
+    std::ranges::reverse(ahead_);
+    ahead_.emplace_back();
   }
 
   void obey(FrameType /*type*/, std::string_view /*payload*/) override {}
@@ -134,6 +142,7 @@ class GetTask : public Task {
 
   void send_directory(const std::string& path, const struct stat& found) {
     send_entry(EntryKind::directory, path, found);
+    if (!descends_) return;
     DIR* const directory = ::opendir(absolute(path).c_str());
     if (directory == nullptr) return fail(path, errno);
     while (const dirent* const entry = ::readdir(directory)) {
@@ -146,6 +155,7 @@ class GetTask : public Task {
   static constexpr off_t kUnknownEnd = std::numeric_limits<off_t>::max();
 
   const std::string root_;
+  const bool descends_ = true;
   /// Paths to visit, the next one last: the content of a directory comes before its siblings,
   /// on a stack and with descriptors that do not grow with the depth.
   std::vector<std::string> ahead_;
@@ -153,6 +163,15 @@ class GetTask : public Task {
   std::string file_path_;
   off_t position_ = 0;
   off_t data_end_ = 0;  ///< The start of its next hole.
+};
+
+/// The order in which a tree is sent: what is in a directory comes right behind it.
+struct DirectoriesFirst {
+  bool operator()(const std::string& one, const std::string& other) const {
+    return std::lexicographical_compare(
+        one.begin(), one.end(), other.begin(), other.end(),
+        [](char a, char b) { return (a == '/' ? '\0' : a) < (b == '/' ? '\0' : b); });
+  }
 };
 
 bool is_directory(const std::string& path) {
@@ -354,6 +373,19 @@ std::unique_ptr<Task> start_put(Channel& channel, std::uint16_t session, std::st
 
 std::unique_ptr<Task> start_seed(Channel& channel, std::uint16_t session) {
   return std::make_unique<PutTask>(channel, session, path_in_layer(kSeedLayer), mount_workspace);
+}
+
+std::unique_ptr<Task> start_get_of(Channel& channel, std::uint16_t session, std::string root,
+                                   std::vector<std::string> paths) {
+  std::set<std::string, DirectoriesFirst> all;
+  for (std::string& path : paths) {
+    for (std::size_t end = path.find('/'); end != path.npos; end = path.find('/', end + 1)) {
+      all.insert(path.substr(0, end));
+    }
+    all.insert(std::move(path));
+  }
+  return std::make_unique<GetTask>(channel, session, std::move(root),
+                                   std::vector<std::string>(all.begin(), all.end()));
 }
 
 }  // namespace pyro::guest

@@ -5,7 +5,9 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "guest/session.h"
 
@@ -25,5 +27,10 @@ constexpr mode_t kPermissions = 07777;
 /// Sends the file or tree at `path`, without devices, pipes and sockets.
 [[nodiscard]] std::unique_ptr<Task> start_get(Channel& channel, std::uint16_t session,
                                               std::string_view path);
+
+/// Sends the directory `root` with these entries below it, and with the directories that they are
+/// in.
+[[nodiscard]] std::unique_ptr<Task> start_get_of(Channel& channel, std::uint16_t session,
+                                                 std::string root, std::vector<std::string> paths);
 
 }  // namespace pyro::guest

@@ -15,6 +15,47 @@ using guest::FrameType;
               system_error("the guest cannot read " + shortened(payload), error).what());
 }
 
+/// Receives the tree that was asked for. `to`, `name`: as of TreeReceiver.
+void receive_tree(GuestSession& session, const std::string& to, const std::string& name,
+                  TreeReceiver::Links links, const Note& note, const Timeout& timeout,
+                  RunningOperation& operation) {
+  std::optional<TreeReceiver> tree;
+  bool ended = false;
+  while (true) {
+    const GuestFrame frame = session.next(timeout.from_now());
+    if (frame.type == FrameType::refused) fail(frame.payload);
+    // A tree ends with tree_end, and only done follows.
+    if (ended != (frame.type == FrameType::done)) refuse_frame();
+    switch (frame.type) {
+      case FrameType::entry:
+        // By reference: the limit is for the whole copy.
+        if (!tree) tree.emplace(to, name, std::ref(note), links);
+        tree->entry(frame.payload);
+        break;
+      case FrameType::data:
+        if (!tree) refuse_frame();
+        tree->data(frame.payload);
+        operation.add(frame.payload.size());
+        break;
+      case FrameType::hole:
+        if (!tree) refuse_frame();
+        tree->hole(frame.payload);
+        break;
+      case FrameType::tree_end:
+        if (tree) tree->finish();
+        ended = true;
+        break;
+      case FrameType::left_out:
+        note(shortened(frame.payload) + " in the guest is no file, directory or link: left out");
+        break;
+      case FrameType::done:
+        return;
+      default:
+        refuse_frame();
+    }
+  }
+}
+
 }  // namespace
 
 std::string copied_name(const std::string& path) {
@@ -39,46 +80,36 @@ void copy_out(GuestSession& session, const Copy& copy, const Note& note, const T
   for (const std::string& path : {copy.from, copy.to}) require_no_zero_byte(path);
   try {
     session.send(FrameType::get, copy.from);
-    std::optional<TreeReceiver> tree;
-    bool ended = false;
-    while (true) {
-      const GuestFrame frame = session.next(timeout.from_now());
-      if (frame.type == FrameType::refused) fail(frame.payload);
-      // A tree ends with tree_end, and only done follows.
-      if (ended != (frame.type == FrameType::done)) refuse_frame();
-      switch (frame.type) {
-        case FrameType::entry:
-          // By reference: the limit is for the whole copy.
-          if (!tree) tree.emplace(copy.to, copied_name(copy.from), std::ref(tell));
-          tree->entry(frame.payload);
-          break;
-        case FrameType::data:
-          if (!tree) refuse_frame();
-          tree->data(frame.payload);
-          operation.add(frame.payload.size());
-          break;
-        case FrameType::hole:
-          if (!tree) refuse_frame();
-          tree->hole(frame.payload);
-          break;
-        case FrameType::tree_end:
-          if (tree) tree->finish();
-          ended = true;
-          break;
-        case FrameType::left_out:
-          tell(shortened(frame.payload) + " in the guest is no file, directory or link: left out");
-          break;
-        case FrameType::done:
-          return;
-        default:
-          refuse_frame();
-      }
-    }
+    receive_tree(session, copy.to, copied_name(copy.from), TreeReceiver::Links::within, tell,
+                 timeout, operation);
   } catch (Error& error) {
     timeout.explain(error);
     error.add_context("cannot copy " + shortened(copy.from) + " out of the guest to " +
                       shortened(copy.to));
     throw;
+  }
+}
+
+void copy_changes(GuestSession& session, ChangedFiles which, const std::vector<std::string>& paths,
+                  const std::string& to, const Note& note, const Timeout& timeout,
+                  ProgressListener* progress) {
+  RunningOperation operation(
+      progress, {.name = "copying out", .subject = guest::kWorkspace, .unit = ProgressUnit::bytes});
+  const Note tell = limit_notes(note);
+  try {
+    for (const std::string& path : paths) {
+      require_no_zero_byte(path);
+      if (path.size() >= guest::kMaxPayload) {
+        throw Error(ErrorCode::usage, "a path is longer than Linux allows");
+      }
+      session.send(FrameType::argument, path);
+    }
+    guest::ChangesPayload changes;
+    changes.are_before = which == ChangedFiles::before ? 1 : 0;
+    session.send_fixed(FrameType::changes, changes);
+    receive_tree(session, to + '/', {}, TreeReceiver::Links::all, tell, timeout, operation);
+  } catch (Error& error) {
+    throw error.add_context("cannot copy the changes out of the guest");
   }
 }
 

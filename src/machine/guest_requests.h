@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "machine/guest_session.h"
 
@@ -76,6 +77,16 @@ struct SeedOptions {
 std::size_t send_seed(GuestSession& session, const SeedOptions& seed, const Note& note,
                       const Timeout& timeout = {kCopyIdleTimeout},
                       ProgressListener* progress = nullptr);
+
+/// Which versions of the changed files of a workspace.
+enum class ChangedFiles { before, after };
+
+/// Copies the files of kWorkspace that were changed since it was made to the existing directory
+/// `to`. `paths`: these alone, and what is in them; empty for all.
+void copy_changes(GuestSession& session, ChangedFiles which, const std::vector<std::string>& paths,
+                  const std::string& to, const Note& note,
+                  const Timeout& timeout = {kCopyIdleTimeout},
+                  ProgressListener* progress = nullptr);
 
 /// Copies from the guest to the host. Nothing is written outside of `copy.to`, whatever the guest
 /// sends.

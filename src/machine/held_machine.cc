@@ -210,6 +210,16 @@ std::size_t HeldMachine::seed(const SeedOptions& seed, const CopyOptions& option
   return send_seed(session, seed, note_for(options), copy_timeout(options), options.progress);
 }
 
+void HeldMachine::copy_changes(const std::string& directory, const std::vector<std::string>& paths,
+                               const CopyOptions& options) {
+  for (const auto& [which, name] :
+       {std::pair(ChangedFiles::before, "/a"), std::pair(ChangedFiles::after, "/b")}) {
+    GuestSession session(*live_.guest, options.stop);
+    pyro::copy_changes(session, which, paths, directory + name, note_for(options),
+                       copy_timeout(options), options.progress);
+  }
+}
+
 void HeldMachine::sync() {
   GuestSession session(*live_.guest, {});
   session.send(guest::FrameType::sync);

@@ -42,6 +42,10 @@ class HeldMachine {
   /// Makes the directory of a workspace's files (guest/protocol.h).
   /// @return the number of files that could not be read and were left out
   std::size_t seed(const SeedOptions& seed, const CopyOptions& options);
+  /// Copies the files of a workspace that were changed since it was made, as they were to
+  /// `directory`/a, and as they are to `directory`/b.
+  void copy_changes(const std::string& directory, const std::vector<std::string>& paths,
+                    const CopyOptions& options);
   /// Waits until all that was written is on the disk.
   /// @throws Error(failed) when the guest does not answer in a minute
   void sync();

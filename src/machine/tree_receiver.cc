@@ -151,8 +151,9 @@ void ReceivedFile::commit(const timespec& modified) {
   file_->commit();
 }
 
-TreeReceiver::TreeReceiver(const std::string& to, const std::string& name, Note note)
+TreeReceiver::TreeReceiver(const std::string& to, const std::string& name, Note note, Links links)
     : note_(std::move(note)),
+      links_(links),
       destination_(open_destination(place_in(to, name))),
       path_(destination_.path.string()) {
   name_ = destination_.path.has_filename() ? destination_.path.filename().string() : ".";
@@ -229,7 +230,7 @@ void TreeReceiver::remove_link_or_file(const Place& place) {
 
 void TreeReceiver::make_link(const std::string& path, const std::string& target) {
   if (path.empty()) refuse("a tree that is a link");
-  if (!stays_within(path, target)) {
+  if (links_ == Links::within && !stays_within(path, target)) {
     return note_(shown(path) + " is a link that leads out of the copied tree: left out");
   }
   const Place place = place_of(path);

@@ -54,7 +54,12 @@ class TreeReceiver {
   /// `to` as with cp(1): an existing directory, or a name that ends with '/', gets the copy as
   /// `name`, or its content if `name` is empty. A symbolic link is followed, and a device or pipe
   /// written to.
-  TreeReceiver(const std::string& to, const std::string& name, Note note);
+  enum class Links {
+    within,  ///< Those that lead out of the tree are left out, with a note.
+    all,     ///< Whatever they lead to: for directories in which nobody follows them.
+  };
+  TreeReceiver(const std::string& to, const std::string& name, Note note,
+               Links links = Links::within);
 
   /// @throws Error(failed) for an invalid tree; Error(filesystem).
   void entry(std::string_view payload);
@@ -86,6 +91,7 @@ class TreeReceiver {
   void leave_directories(const std::string& path);
 
   Note note_;
+  const Links links_;
   Destination destination_;
   Fd parent_;         ///< Of the tree.
   std::string name_;  ///< Of the tree in `parent_`.

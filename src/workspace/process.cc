@@ -61,6 +61,7 @@ void WorkspaceCommand::run(const CommandOptions& command) {
   output_.write.reset();
   error_output_.write.reset();
   output_thread_.join();
+  close_streams();
   try {
     record_.note_end(report_);
   } catch (const Error&) {  // NOLINT(bugprone-empty-catch): without room it counts as running.
@@ -84,8 +85,15 @@ void WorkspaceCommand::stop(int signal) {
   stop_.request_stop();
 }
 
+// Readers of its output wait for the last one that has it open.
+void WorkspaceCommand::close_streams() {
+  const std::lock_guard lock(streams_mutex_);
+  streams_ = {};
+}
+
 void WorkspaceCommand::release_client() {
   ::eventfd_write(client_is_gone_.get(), 1);
+  const std::lock_guard lock(streams_mutex_);
   // In their place, as a thread may be waiting for them.
   for (const Fd* const stream : {&streams_.input, &streams_.window}) {
     if (!*stream) continue;

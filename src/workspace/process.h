@@ -52,11 +52,13 @@ class WorkspaceCommand {
 
  private:
   void run(const CommandOptions& command);
+  void close_streams();
   void pass_output_on();
   void pass_on(Fd& from, OutputLog& log, const Fd& to);
   [[nodiscard]] bool write_to_client(const Fd& to, std::string_view bytes) const;
 
   const std::shared_ptr<HeldMachine> machine_;
+  std::mutex streams_mutex_;  ///< For closing and replacing them.
   ClientStreams streams_;
   ProcessRecord record_;
   Pipe output_;

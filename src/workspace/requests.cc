@@ -137,6 +137,17 @@ Copy copy_of(const Packet& packet) {
   return copy;
 }
 
+json request_of(const std::vector<std::string>& paths, const std::string& to) {
+  return {{request::kKind, request::kCopyChanges},
+          {"paths", encoded_words(paths)},
+          {"to", encoded(to)},
+          {"umask", 077}};
+}
+
+std::vector<std::string> paths_of(const json& request) {
+  return decoded_words(request.at("paths"));
+}
+
 json document_of(const CreatedWorkspace& created) {
   return {{"is_new", created.is_new},
           {"files", created.files},

@@ -27,6 +27,11 @@ namespace pyro {
 [[nodiscard]] nlohmann::json request_of(const char* kind, const Copy& copy, bool is_stream);
 [[nodiscard]] Copy copy_of(const Packet& packet);
 
+/// The request for changes of these paths.
+[[nodiscard]] nlohmann::json request_of(const std::vector<std::string>& paths,
+                                        const std::string& to);
+[[nodiscard]] std::vector<std::string> paths_of(const nlohmann::json& request);
+
 /// The result of a creation, and back.
 [[nodiscard]] nlohmann::json document_of(const CreatedWorkspace& created);
 [[nodiscard]] CreatedWorkspace created_of(const nlohmann::json& document);

@@ -255,6 +255,7 @@ class Supervisor {
       if (is_stopping_ && packet->content.value(request::kKind, "") != request::kStop) {
         link.send({{request::kTryAgain, true}});
       } else {
+        link.send({{request::kAccepted, true}});
         link.send({{request::kResult, serve(link, *packet)}});
       }
     } catch (...) {
@@ -275,6 +276,10 @@ class Supervisor {
       if (kind == request::kPublish) return machine->publish(port_of(packet.content));
       act_as_client(packet);
       const CopyOptions options{.progress = &progress, .stop = stop};
+      if (kind == request::kCopyChanges) {
+        machine->copy_changes(decoded(packet.content.at("to")), paths_of(packet.content), options);
+        return {};
+      }
       const Copy copy = copy_of(packet);
       if (kind == request::kCopyIn) return machine->copy_in(copy, options);
       if (kind == request::kCopyOut) return machine->copy_out(copy, options), json();
@@ -392,14 +397,7 @@ class Supervisor {
                           (command.directory.empty() ? "" : '/' + command.directory);
     }
     const bool is_detached = packet.content.at("detached");
-    auto record = ProcessRecord::make(workspace_.descriptor(), command.command);
-    const auto process = std::make_shared<WorkspaceCommand>(std::move(machine), std::move(command),
-                                                            streams_of(packet), std::move(record));
-    {
-      const std::lock_guard lock(mutex_);
-      std::erase_if(processes_, [](const auto& one) { return one.second->has_ended(); });
-      processes_.emplace(process->number(), process);
-    }
+    const auto process = start_process(std::move(machine), std::move(command), streams_of(packet));
     if (is_detached) return process->number();
     link.send({{"process", process->number()}});
     while (!wait_for_either(link.descriptor(), process->end_event())) {
@@ -413,6 +411,19 @@ class Supervisor {
       if (content.contains("stop")) process->stop(content["stop"]);
     }
     return pyro::document_of(process->report());
+  }
+
+  std::shared_ptr<WorkspaceCommand> start_process(std::shared_ptr<HeldMachine> machine,
+                                                  CommandOptions command, ClientStreams streams) {
+    // With the lock: who stops the workspace stops all that are there.
+    const std::lock_guard lock(mutex_);
+    if (is_stopping_) throw Error(ErrorCode::busy, "the workspace is being stopped");
+    auto record = ProcessRecord::make(workspace_.descriptor(), command.command);
+    auto process = std::make_shared<WorkspaceCommand>(std::move(machine), std::move(command),
+                                                      std::move(streams), std::move(record));
+    std::erase_if(processes_, [](const auto& one) { return one.second->has_ended(); });
+    processes_.emplace(process->number(), process);
+    return process;
   }
 
   json send_signal(const json& content) {
@@ -448,6 +459,7 @@ class Supervisor {
 void become_daemon() {
   if (::fork() != 0) ::_exit(0);
   ::setsid();
+  static_cast<void>(!::chdir("/"));  // that of the client may have to be unmounted
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGHUP, SIG_IGN);
 }

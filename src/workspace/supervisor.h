@@ -39,13 +39,16 @@ inline constexpr const char* kCreate = "create";
 inline constexpr const char* kRun = "run";
 inline constexpr const char* kCopyIn = "copy_in";
 inline constexpr const char* kCopyOut = "copy_out";
+inline constexpr const char* kCopyChanges = "copy_changes";
 inline constexpr const char* kSignal = "signal";
 inline constexpr const char* kPublish = "publish";
 inline constexpr const char* kStop = "stop";
 /// What came of it, and of a failure.
 inline constexpr const char* kResult = "result";
 inline constexpr const char* kError = "error";
-/// The supervisor ends: its successor is to be asked.
+/// The first answer: from here on the request is not to be repeated.
+inline constexpr const char* kAccepted = "accepted";
+/// In its place, of a supervisor that ends: its successor is to be asked.
 inline constexpr const char* kTryAgain = "try_again";
 }  // namespace request
 

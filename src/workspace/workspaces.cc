@@ -17,6 +17,7 @@
 
 #include "base/errors.h"
 #include "base/output_file.h"
+#include "base/text.h"
 #include "machine/launch.h"
 #include "pyro/workspace.h"
 #include "workspace/directory.h"
@@ -37,6 +38,19 @@ constexpr std::chrono::milliseconds kBetweenTries{50};
 /// Below kWorkspaceDirectory, if it is relative.
 std::string path_in_guest(const std::string& path) {
   return path.starts_with('/') ? path : std::string(kWorkspaceDirectory) + '/' + path;
+}
+
+/// Relative to kWorkspaceDirectory: "src/main.c" for that and for "/workspace/./src/main.c"; empty
+/// for all of it.
+/// @throws Error(usage) for a path elsewhere
+std::string path_below_workspace(const std::string& path) {
+  const fs::path below =
+      fs::path(path_in_guest(path)).lexically_normal().lexically_relative(kWorkspaceDirectory);
+  if (below.empty() || *below.begin() == "..") {
+    throw Error(ErrorCode::usage, in_quotes(path) + " is not in " + kWorkspaceDirectory);
+  }
+  const std::string text = below.string();
+  return text == "." ? "" : text.substr(0, text.find_last_not_of('/') + 1);
 }
 
 /// The supervisor ended before it said anything.
@@ -62,6 +76,7 @@ class Request {
       const json& content = packet->content;
       if (content.contains(request::kTryAgain)) throw NoAnswer{};
       has_answered_ = true;
+      if (content.contains(request::kAccepted)) continue;
       if (content.contains(request::kError)) throw error_of(content[request::kError]);
       if (content.contains(request::kResult)) return content[request::kResult];
       if (content.contains("process") && on_start) on_start();
@@ -365,6 +380,14 @@ void Workspaces::copy_out(const std::string& name, const Copy& copy, const Works
   const Copy below{path_in_guest(copy.from), copy.to};
   impl_->send(name, call, request_of(request::kCopyOut, below, static_cast<bool>(stream)),
               descriptors);
+}
+
+void Workspaces::copy_changes(const std::string& name, const std::string& to,
+                              const std::vector<std::string>& paths, const WorkspaceCall& call) {
+  std::vector<std::string> below;
+  for (const std::string& path : paths) below.push_back(path_below_workspace(path));
+  const Fd here = open_at(AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0, ".");
+  impl_->send(name, call, request_of(below, to), {here.get()});
 }
 
 std::uint16_t Workspaces::publish(const std::string& name, const PortOptions& port) {

@@ -38,6 +38,8 @@ constexpr const CommandEntry* kCommands[] = {
     &kWorkspaceWriteCommand,
     &kWorkspaceCopyInCommand,
     &kWorkspaceCopyOutCommand,
+    &kWorkspaceDiffCommand,
+    &kWorkspacePublishCommand,
     &kWorkspaceRenameCommand,
     &kWorkspaceStopCommand,
     &kWorkspaceDeleteCommand,

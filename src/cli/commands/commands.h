@@ -46,6 +46,8 @@ extern const CommandEntry kWorkspaceWriteCommand;
 extern const CommandEntry kWorkspaceCopyInCommand;
 extern const CommandEntry kWorkspaceCopyOutCommand;
 extern const CommandEntry kWorkspaceRenameCommand;
+extern const CommandEntry kWorkspaceDiffCommand;
+extern const CommandEntry kWorkspacePublishCommand;
 extern const CommandEntry kWorkspaceStopCommand;
 extern const CommandEntry kWorkspaceDeleteCommand;
 

@@ -1,4 +1,4 @@
-// pyro workspace create, list, status, rename, delete, stop: workspaces as a whole.
+// pyro workspace create, list, status, rename, delete, publish, stop: workspaces as a whole.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -226,6 +226,20 @@ class DeleteCommand : public Command {
   bool force_ = false;
 };
 
+class PublishCommand : public Command {
+ public:
+  void declare(Arguments&) override {}
+
+  int run(Context& context, const Words& operands) override {
+    PortOptions port = parse_port_options(operands[1]);
+    port.port = workspaces_of(context).publish(operands[0], port);
+    const bool is_ipv6 = port.address.find(':') != std::string::npos;
+    const std::string address = is_ipv6 ? '[' + port.address + ']' : port.address;
+    context.out.write(fmt::format("{}:{}\n", address, port.port));
+    return kDone;
+  }
+};
+
 class StopCommand : public Command {
  public:
   void declare(Arguments&) override {}
@@ -308,6 +322,21 @@ constinit const CommandEntry kWorkspaceDeleteCommand{
     .examples = "  pyro workspace delete fix\n",
     .make = make_command<DeleteCommand>,
     .alias = "rm",
+};
+
+constinit const CommandEntry kWorkspacePublishCommand{
+    .group = "workspace",
+    .name = "publish",
+    .operands = "WORKSPACE [ADDRESS:]PORT:GUESTPORT",
+    .min_operands = 2,
+    .max_operands = 2,
+    .purpose = "Pass connections to a port of this host on to a workspace",
+    .details =
+        "Prints the address. PORT 0: any that is free; ADDRESS: 127.0.0.1 by default. The port is "
+        "served until\n"
+        "the workspace is stopped.\n",
+    .examples = "  pyro workspace publish fix 8080:80\n",
+    .make = make_command<PublishCommand>,
 };
 
 constinit const CommandEntry kWorkspaceStopCommand{

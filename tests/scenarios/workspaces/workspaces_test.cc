@@ -23,6 +23,12 @@ using Words = std::vector<std::string>;
 
 class WorkspaceTest : public MachineHarness {
  protected:
+  // Of its own, where the first boot leaves a state for the next ones.
+  void SetUp() override {
+    MachineHarness::SetUp();
+    if (!IsSkipped()) use_own_cache();
+  }
+
   void TearDown() override {
     if (IsSkipped()) return;
     for (const std::string& name : names()) pyro({"workspace", "delete", "--force", name});
@@ -216,6 +222,18 @@ TEST_F(WorkspaceTest, StreamsArePassedOn) {
   EXPECT_EQ(run(endless).out, "y\n") << "its reader has gone";
 }
 
+TEST_F(WorkspaceTest, StreamsOfClientAreClosedWithItsCommand) {
+  create();
+  const auto open_files = [&] {
+    const fs::path files = "/proc/" + std::to_string(supervisor()) + "/fd";
+    return std::distance(fs::directory_iterator(files), fs::directory_iterator());
+  };
+  script("true");
+  const auto before = open_files();
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(script("echo $((6 * 7))").out, "42\n");
+  EXPECT_TRUE(eventually([&] { return open_files() == before; }));
+}
+
 TEST_F(WorkspaceTest, InterruptEndsCommandAndMachineStays) {
   create();
   BackgroundProcess client(exec_command({"sh", "-c", "echo up; sleep 1000"}), dir_ / "out");
@@ -289,6 +307,92 @@ TEST_F(WorkspaceTest, FilesAreCopiedReadAndWritten) {
   const ProcessResult missing = pyro({"workspace", "read", "w", "nothing"});
   EXPECT_EQ(missing.exit_code, 1);
   EXPECT_THAT(missing.err, HasSubstr("the guest cannot read /workspace/nothing"));
+}
+
+class WorkspaceDiffTest : public WorkspaceTest {
+ protected:
+  [[nodiscard]] fs::path seed() const { return dir_ / "seed"; }
+
+  void create_from_seed() const {
+    write_file(seed() / "kept", "kept\n");
+    write_file(seed() / "src/changed.c", "one\ntwo\nthree\n");
+    write_file(seed() / "src/removed.c", "gone\n");
+    write_file(seed() / "src/moved/file", "moved\n");
+    write_file(seed() / "run.sh", "#!/bin/sh\n");
+    create("w", {"--from", seed().string()});
+  }
+
+  [[nodiscard]] std::string diff(const Words& options = {}) const {
+    Words words{"workspace", "diff", "w"};
+    words.insert(words.end(), options.begin(), options.end());
+    return pyro_ok(words).out;
+  }
+};
+
+TEST_F(WorkspaceDiffTest, NothingIsChangedAtFirst) {
+  create_from_seed();
+  EXPECT_EQ(diff(), "");
+  script("touch kept; chmod 600 kept; mkdir empty; cat src/changed.c > x && mv x src/changed.c");
+  EXPECT_EQ(diff(), "") << "times, and what Git does not know of";
+}
+
+TEST_F(WorkspaceDiffTest, PatchMakesTheSeedWhatTheWorkspaceIs) {
+  create_from_seed();
+  script(
+      "sed -i s/two/2/ src/changed.c; rm src/removed.c; mv src/moved src/away; echo new > 'a new'; "
+      "ln -s /etc/passwd link; chmod +x run.sh; printf 'no end' > tail; mkdir -p deep/er; "
+      "printf 'a\\r\\nb\\r\\n' > deep/er/crlf; mkdir .git; echo x > .git/config");
+  const std::string patch = diff();
+  EXPECT_THAT(patch, HasSubstr("diff --git a/src/changed.c b/src/changed.c\n"));
+  EXPECT_THAT(patch, HasSubstr("-two\n+2\n"));
+  EXPECT_THAT(patch, HasSubstr("diff --git a/src/removed.c b/src/removed.c\ndeleted file mode"));
+  expect_hides(patch, {"kept", ".git/config"});
+  write_file(dir_ / "patch", patch);
+  run_checked({.argv = {"git", "apply", "--verbose", (dir_ / "patch").string()}, .cwd = seed()});
+  EXPECT_EQ(content_of(seed() / "src/changed.c"), "one\n2\nthree\n");
+  EXPECT_FALSE(fs::exists(seed() / "src/removed.c"));
+  EXPECT_EQ(content_of(seed() / "src/away/file"), "moved\n");
+  EXPECT_FALSE(fs::exists(seed() / "src/moved/file"));
+  EXPECT_EQ(content_of(seed() / "a new"), "new\n");
+  EXPECT_EQ(fs::read_symlink(seed() / "link"), "/etc/passwd");
+  EXPECT_EQ(content_of(seed() / "tail"), "no end");
+  EXPECT_EQ(content_of(seed() / "deep/er/crlf"), "a\r\nb\r\n");
+  EXPECT_NE(fs::status(seed() / "run.sh").permissions() & fs::perms::owner_exec, fs::perms::none);
+  pyro_ok({"workspace", "stop", "w"});
+  EXPECT_EQ(diff(), patch) << "as after a start from the disk";
+}
+
+TEST_F(WorkspaceDiffTest, NamesAndCountsAreListed) {
+  create_from_seed();
+  script(
+      "sed -i s/two/2/ src/changed.c; rm -r src/moved; mkdir src/moved; echo b > src/moved/b; "
+      "printf '\\0' > binary");
+  EXPECT_EQ(diff({"--name-only"}), "binary\nsrc/changed.c\nsrc/moved/b\nsrc/moved/file\n");
+  EXPECT_EQ(diff({"--name-only", "src/moved", "/workspace/binary"}),
+            "binary\nsrc/moved/b\nsrc/moved/file\n");
+  const std::string stat = diff({"--stat"});
+  EXPECT_THAT(stat, ::testing::ContainsRegex("src/changed.c +1 +1"));
+  EXPECT_THAT(stat, ::testing::ContainsRegex("binary +- +-"));
+  EXPECT_EQ(pyro({"workspace", "diff", "w", "../etc"}).exit_code, 2);
+}
+
+TEST_F(WorkspaceDiffTest, WholeTreeThatWasReplacedIsCompared) {
+  create_from_seed();
+  script("mv src old; mkdir src; cp old/changed.c src/; echo more >> old/removed.c");
+  EXPECT_EQ(diff({"--name-only"}),
+            "old/changed.c\nold/moved/file\nold/removed.c\nsrc/moved/file\nsrc/removed.c\n");
+}
+
+TEST_F(WorkspaceTest, PublishedPortLeadsToServerInGuest) {
+  create();
+  script("while :; do echo hello | nc -l -p 8000; done", {"--detach"});
+  const std::string address = lines_of(pyro_ok({"workspace", "publish", "w", "0:8000"}).out).at(0);
+  ASSERT_TRUE(address.starts_with("127.0.0.1:")) << address;
+  const std::string port = address.substr(address.find(':') + 1);
+  const auto answer = [&] {
+    return run({.argv = {"bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/" + port + "; cat <&3"}}).out;
+  };
+  EXPECT_TRUE(eventually([&] { return answer() == "hello\n"; }));
 }
 
 TEST_F(WorkspaceTest, KilledMachineIsStartedAgain) {

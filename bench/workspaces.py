@@ -1,0 +1,58 @@
+"""Measures workspaces, in multiples of one prepared run of true in the same rounds."""
+from dataclasses import dataclass
+from statistics import median
+
+NAME = "debian:12"
+FILES = 1_000
+FILE_BYTES = 20_000
+SHAPE = ("--memory", "512M", "--disk", "1G")
+
+
+@dataclass
+class WorkspaceFigures:
+    exec: float  # of true in one that runs
+    restart: float  # of true in one that is stopped
+    empty: float  # create
+    seeded: float  # create with FILES files
+
+
+class Workspaces:
+    def __init__(self, installed, work, say, quick):
+        self.installed, self.say, self.rounds = installed, say, 3 if quick else 11
+        self.tree = work / "seed"
+        self.made = 0
+
+    def measure(self):
+        self._make_files()
+        self._seconds("prepare", NAME)
+        self._seconds("prepare", NAME, *SHAPE)
+        self._seconds("workspace", "create", "bench", "--environment", NAME, *SHAPE)
+        rounds = [self._round() for _ in range(self.rounds)]
+        self._seconds("workspace", "delete", "bench")
+        figures = WorkspaceFigures(*(median(each) for each in zip(*rounds)))
+        for what, ratio in vars(figures).items():
+            self.say(f"  {'workspaces':10}  {what:34} {ratio:.2f} x a prepared run")
+        return figures
+
+    def _round(self):
+        run = self._seconds("run", NAME, "--", "true")
+        running = self._seconds("workspace", "exec", "bench", "--", "true")
+        self._seconds("workspace", "stop", "bench")
+        restart = self._seconds("workspace", "exec", "bench", "--", "true")
+        return running / run, restart / run, self._create() / run, self._create("--from", str(self.tree)) / run
+
+    def _create(self, *options):
+        self.made += 1
+        name = f"made-{self.made}"
+        seconds = self._seconds("workspace", "create", name, "--environment", NAME, *SHAPE, *options)
+        self._seconds("workspace", "delete", name)
+        return seconds
+
+    def _seconds(self, *words):
+        return self.installed.seconds(self.installed.command(*words))
+
+    def _make_files(self):
+        for number in range(FILES):
+            folder = self.tree / str(number % 20)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / str(number)).write_bytes(bytes(str(number), "ascii") * (FILE_BYTES // len(str(number))))

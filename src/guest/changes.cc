@@ -1,0 +1,168 @@
+// What was changed in a workspace: its overlay has the changes in a directory of their own.
+//
+// Source: Documentation/filesystems/overlayfs.rst. Names in the directory of changes are those to
+// look at. A directory that was renamed or made anew has nothing in common with the seed's of that
+// name: both are compared whole.
+#include "guest/changes.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <set>
+#include <string_view>
+#include <utility>
+
+#include "guest/descriptor.h"
+#include "guest/system.h"
+#include "guest/tree.h"
+
+namespace pyro::guest {
+namespace {
+
+std::string joined(const std::string& directory, const std::string& path) {
+  return path.empty() ? directory : directory + '/' + path;
+}
+
+void add_names(const std::string& directory, std::set<std::string>& names) {
+  DIR* const stream = ::opendir(directory.c_str());
+  if (stream == nullptr) return;
+  while (const dirent* const entry = ::readdir(stream)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != ".." && name != ".git") names.insert(name);
+  }
+  ::closedir(stream);
+}
+
+std::string target_of(const std::string& path) {
+  char target[4096];
+  const long size = ::readlink(path.c_str(), target, sizeof target);
+  return {target, static_cast<std::size_t>(std::max(size, 0L))};
+}
+
+bool have_same_content(const std::string& one, const std::string& other) {
+  const Descriptor files[] = {Descriptor(::open(one.c_str(), O_RDONLY | O_CLOEXEC)),
+                              Descriptor(::open(other.c_str(), O_RDONLY | O_CLOEXEC))};
+  if (!files[0].is_open() || !files[1].is_open()) return false;
+  static char pieces[2][64 << 10];
+  while (true) {
+    long sizes[2];
+    for (int i = 0; i < 2; ++i) {
+      sizes[i] = ::read(files[i].get(), pieces[i], sizeof pieces[i]);
+    }
+    if (sizes[0] < 0 || sizes[0] != sizes[1]) return false;
+    if (sizes[0] == 0) return true;
+    if (std::memcmp(pieces[0], pieces[1], static_cast<std::size_t>(sizes[0])) != 0) return false;
+  }
+}
+
+class Changes {
+ public:
+  explicit Changes(std::vector<std::string> wanted) : wanted_(std::move(wanted)) {
+    compare("", false);
+  }
+
+  std::vector<std::string> before;  ///< The paths of files and links of the seed that differ.
+  std::vector<std::string> after;   ///< The same, as they are now.
+
+ private:
+  struct Entry {
+    explicit Entry(std::string place) : path(std::move(place)) {
+      is_there = ::lstat(path.c_str(), &status) == 0;
+    }
+    [[nodiscard]] bool is_directory() const { return is_there && S_ISDIR(status.st_mode); }
+    /// Whether it can be sent.
+    [[nodiscard]] bool is_file() const {
+      return is_there && (S_ISREG(status.st_mode) || S_ISLNK(status.st_mode));
+    }
+
+    std::string path;
+    struct stat status {};
+    bool is_there = false;
+  };
+
+  /// Of a directory above or below one that is wanted.
+  [[nodiscard]] bool is_wanted(const std::string& path) const {
+    if (wanted_.empty() || path.empty()) return true;
+    return std::any_of(wanted_.begin(), wanted_.end(), [&](const std::string& wanted) {
+      return path == wanted || path.rfind(wanted + '/', 0) == 0 || wanted.rfind(path + '/', 0) == 0;
+    });
+  }
+
+  /// `is_other`: the directory that it is in has nothing in common with the seed's.
+  void compare(const std::string& path, bool is_other) {
+    if (!is_wanted(path)) return;
+    const Entry old_entry(joined(seed_, path));
+    const Entry new_entry(joined(kWorkspace, path));
+    if (old_entry.is_directory() && new_entry.is_directory()) {
+      return compare_content(path, is_other || is_made_anew(path));
+    }
+    if (old_entry.is_directory()) add_all(seed_, path, before);
+    if (new_entry.is_directory()) add_all(kWorkspace, path, after);
+    if (old_entry.is_file() && new_entry.is_file() && !differ(old_entry, new_entry)) return;
+    if (old_entry.is_file()) before.push_back(path);
+    if (new_entry.is_file()) after.push_back(path);
+  }
+
+  void compare_content(const std::string& path, bool is_other) {
+    std::set<std::string> names;
+    add_names(joined(is_other ? std::string(kWorkspace) : changes_, path), names);
+    if (is_other) add_names(joined(seed_, path), names);
+    for (const std::string& name : names)
+      compare(path.empty() ? name : path + '/' + name, is_other);
+  }
+
+  [[nodiscard]] bool is_made_anew(const std::string& path) const {
+    const std::string directory = joined(changes_, path);
+    for (const char* const mark : {"trusted.overlay.opaque", "trusted.overlay.redirect"}) {
+      if (::lgetxattr(directory.c_str(), mark, nullptr, 0) > 0) return true;
+    }
+    return false;
+  }
+
+  static bool differ(const Entry& one, const Entry& other) {
+    if ((one.status.st_mode & S_IFMT) != (other.status.st_mode & S_IFMT)) return true;
+    if (S_ISLNK(one.status.st_mode)) return target_of(one.path) != target_of(other.path);
+    return (one.status.st_mode & S_IXUSR) != (other.status.st_mode & S_IXUSR) ||
+           one.status.st_size != other.status.st_size || !have_same_content(one.path, other.path);
+  }
+
+  /// The files below a directory, and in those below it.
+  void add_all(const std::string& root, const std::string& path, std::vector<std::string>& paths) {
+    std::vector<std::string> ahead{path};
+    while (!ahead.empty()) {
+      const std::string directory = std::move(ahead.back());
+      ahead.pop_back();
+      std::set<std::string> names;
+      add_names(joined(root, directory), names);
+      for (const std::string& name : names) {
+        const std::string below = directory + '/' + name;
+        const Entry entry(joined(root, below));
+        if (!is_wanted(below)) continue;
+        if (entry.is_directory()) ahead.push_back(below);
+        if (entry.is_file()) paths.push_back(below);
+      }
+    }
+  }
+
+  const std::vector<std::string> wanted_;
+  const std::string seed_ = path_in_layer(kSeedLayer);
+  const std::string changes_ = path_in_layer(kChangesLayer);
+};
+
+}  // namespace
+
+std::unique_ptr<Task> start_changes(Channel& channel, std::uint16_t session,
+                                    const ChangesPayload& payload,
+                                    std::vector<std::string> wanted) {
+  Changes changes(std::move(wanted));
+  return payload.are_before != 0
+             ? start_get_of(channel, session, path_in_layer(kSeedLayer), std::move(changes.before))
+             : start_get_of(channel, session, kWorkspace, std::move(changes.after));
+}
+
+}  // namespace pyro::guest
