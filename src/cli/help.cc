@@ -206,8 +206,7 @@ std::string overview(const Terminal& terminal) {
          "  pyro env list                 list environments\n"
          "  pyro run debian:12 uname -a   run a command in one\n"
          "  pyro prepare debian:12        make the next runs fast\n"
-         "  pyro help                     options, variables, exit codes\n"
-         "  pyro help COMMAND             options and examples of one command\n";
+         "  pyro help [COMMAND]           options, examples, variables, exit codes\n";
 }
 
 std::string group_help(std::string_view group, const Terminal& terminal) {

@@ -21,11 +21,6 @@ constexpr const CommandEntry* kCommands[] = {
     &kPrepareCommand,
     &kRunCommand,
     &kShellCommand,
-    &kPsCommand,
-    &kDoctorCommand,
-    &kLoginCommand,
-    &kLogoutCommand,
-    &kCompletionCommand,
     &kWorkspaceCreateCommand,
     &kWorkspaceListCommand,
     &kWorkspaceStatusCommand,
@@ -43,6 +38,11 @@ constexpr const CommandEntry* kCommands[] = {
     &kWorkspaceRenameCommand,
     &kWorkspaceStopCommand,
     &kWorkspaceDeleteCommand,
+    &kPsCommand,
+    &kDoctorCommand,
+    &kLoginCommand,
+    &kLogoutCommand,
+    &kCompletionCommand,
 };
 
 }  // namespace
