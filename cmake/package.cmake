@@ -33,7 +33,7 @@ set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS_POLICY >=)
 # Loaded when it is needed (net/curl.h), so that nothing else tells of it.
 set(CPACK_DEBIAN_PYRO_PACKAGE_DEPENDS "libcurl4 | libcurl4t64")
 set(CPACK_DEBIAN_PYRO_PACKAGE_RECOMMENDS "ca-certificates, e2fsprogs, passt, pyro-kernel, qemu-system-x86")
-set(CPACK_DEBIAN_PYRO_PACKAGE_SUGGESTS python3)
+set(CPACK_DEBIAN_PYRO_PACKAGE_SUGGESTS "git, python3")
 set(CPACK_DEBIAN_PYRO_PACKAGE_CONTROL_EXTRA ${CMAKE_CURRENT_LIST_DIR}/debian/postinst
                                             ${CMAKE_CURRENT_LIST_DIR}/debian/prerm
                                             ${CMAKE_CURRENT_LIST_DIR}/debian/triggers)
