@@ -127,7 +127,7 @@ class Workspaces {
   /// @throws Error as Machine::run()
   CommandReport run(const std::string& name, const CommandOptions& command,
                     const WorkspaceCall& call = {});
-  /// Starts a command that nobody waits for. Its streams are not used: its output is kept.
+  /// Starts a command in the background. Its streams are not used; its output is kept.
   /// @return its number
   unsigned spawn(const std::string& name, const CommandOptions& command,
                  const WorkspaceCall& call = {});

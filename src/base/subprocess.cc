@@ -12,6 +12,8 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
+#include <string>
 #include <utility>
 
 #include "base/files.h"
@@ -198,6 +200,15 @@ std::filesystem::path find_program(const std::string& path, const std::string& n
     begin = end + 1;
   }
   return {};
+}
+
+int signal_number(std::string_view name) {
+  if (name.starts_with("SIG")) name.remove_prefix(3);
+  for (int number = 1; number < NSIG; ++number) {
+    const char* const known = ::sigabbrev_np(number);
+    if (std::to_string(number) == name || (known != nullptr && name == known)) return number;
+  }
+  return 0;
 }
 
 Subprocess::Subprocess(const ProcessStart& start, const std::string& what)

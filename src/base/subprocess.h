@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/files.h"
@@ -65,6 +66,9 @@ struct ProcessEnd {
 /// The program `name` in the first directory of `path`, as in $PATH, that has it; empty for none.
 /// Relative directories are left out: they would run programs from the current directory.
 [[nodiscard]] std::filesystem::path find_program(const std::string& path, const std::string& name);
+
+/// The signal called "SIGQUIT", "QUIT" or "3"; 0 for anything else.
+[[nodiscard]] int signal_number(std::string_view name);
 
 class Subprocess {
  public:

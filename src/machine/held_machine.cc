@@ -4,12 +4,11 @@
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <csignal>
-#include <cstring>
 #include <functional>
 #include <utility>
 
 #include "base/files.h"
+#include "base/subprocess.h"
 #include "machine/state_save.h"
 
 namespace pyro {
@@ -21,16 +20,6 @@ constexpr int kNotFound = 127;
 constexpr int kSignalled = 128;
 
 constexpr std::string_view kEmulated = "no KVM: emulated";
-
-/// "SIGQUIT", "QUIT" or "3"; 0 for anything else.
-int signal_number(std::string_view name) {
-  if (name.starts_with("SIG")) name.remove_prefix(3);
-  for (int number = 1; number < NSIG; ++number) {
-    const char* const known = ::sigabbrev_np(number);
-    if (std::to_string(number) == name || (known != nullptr && name == known)) return number;
-  }
-  return 0;
-}
 
 CommandReport report_of(const CommandEnd& end) {
   if (end.refused == guest::kNoSuchUser) {

@@ -56,7 +56,7 @@ class TreeReceiver {
   /// written to.
   enum class Links {
     within,  ///< Those that lead out of the tree are left out, with a note.
-    all,     ///< Whatever they lead to: for directories in which nobody follows them.
+    all,     ///< Also those that lead out of the tree: for private directories.
   };
   TreeReceiver(const std::string& to, const std::string& name, Note note,
                Links links = Links::within);

@@ -65,7 +65,7 @@ class WorkspaceCommand {
   Pipe error_output_;
   const Pipe signals_;
   const Fd end_event_;
-  const Fd client_is_gone_;  ///< An eventfd that nobody reads.
+  const Fd client_is_gone_;  ///< An eventfd, never read.
   std::stop_source stop_;
   std::atomic<int> stop_signal_{0};
   std::atomic<bool> has_ended_ = false;

@@ -53,6 +53,10 @@ std::string path_below_workspace(const std::string& path) {
   return text == "." ? "" : text.substr(0, text.find_last_not_of('/') + 1);
 }
 
+Fd open_here() {
+  return open_at(AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0, ".");
+}
+
 /// The supervisor ended before it said anything.
 struct NoAnswer {};
 
@@ -190,6 +194,16 @@ class Workspaces::Impl {
         std::this_thread::sleep_for(kBetweenTries);
       }
     }
+  }
+
+  /// `on_host`: the side of the copy that may be a descriptor of this process (/dev/stdout).
+  json copy(const std::string& name, const char* kind, const Copy& copy, const std::string& on_host,
+            const WorkspaceCall& call) const {
+    const Fd here = open_here();
+    const Fd stream = duplicate_own_descriptor(on_host);
+    std::vector<int> descriptors{here.get()};
+    if (stream) descriptors.push_back(stream.get());
+    return send(name, call, request_of(kind, copy, static_cast<bool>(stream)), descriptors);
   }
 
   [[nodiscard]] WorkspaceStatus status(const std::string& name,
@@ -363,31 +377,18 @@ void Workspaces::signal(const std::string& name, unsigned process, int signal) {
 
 std::size_t Workspaces::copy_in(const std::string& name, const Copy& copy,
                                 const WorkspaceCall& call) {
-  const Fd here = open_at(AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0, ".");
-  const Fd stream = duplicate_own_descriptor(copy.from);
-  std::vector<int> descriptors{here.get()};
-  if (stream) descriptors.push_back(stream.get());
-  const Copy below{copy.from, path_in_guest(copy.to)};
-  return impl_->send(name, call, request_of(request::kCopyIn, below, static_cast<bool>(stream)),
-                     descriptors);
+  return impl_->copy(name, request::kCopyIn, {copy.from, path_in_guest(copy.to)}, copy.from, call);
 }
 
 void Workspaces::copy_out(const std::string& name, const Copy& copy, const WorkspaceCall& call) {
-  const Fd here = open_at(AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0, ".");
-  const Fd stream = duplicate_own_descriptor(copy.to);
-  std::vector<int> descriptors{here.get()};
-  if (stream) descriptors.push_back(stream.get());
-  const Copy below{path_in_guest(copy.from), copy.to};
-  impl_->send(name, call, request_of(request::kCopyOut, below, static_cast<bool>(stream)),
-              descriptors);
+  impl_->copy(name, request::kCopyOut, {path_in_guest(copy.from), copy.to}, copy.to, call);
 }
 
 void Workspaces::copy_changes(const std::string& name, const std::string& to,
                               const std::vector<std::string>& paths, const WorkspaceCall& call) {
   std::vector<std::string> below;
   for (const std::string& path : paths) below.push_back(path_below_workspace(path));
-  const Fd here = open_at(AT_FDCWD, ".", O_PATH | O_DIRECTORY, 0, ".");
-  impl_->send(name, call, request_of(below, to), {here.get()});
+  impl_->send(name, call, request_of(below, to), {open_here().get()});
 }
 
 std::uint16_t Workspaces::publish(const std::string& name, const PortOptions& port) {

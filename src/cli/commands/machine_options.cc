@@ -14,6 +14,8 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "cli/signals.h"
+#include "cli/terminal.h"
 #include "front/settings.h"
 #include "front/text.h"
 #include "pyro/error.h"
@@ -144,6 +146,53 @@ std::vector<std::string> GuestVariables::with_values_of(const Variables& ours) c
     }
   }
   return result;
+}
+
+void GuestStreams::declare(Arguments& arguments, bool& terminal) {
+  arguments.flag("-i,--interactive", interactive, "Pass standard input on even from a terminal");
+  arguments.flag("--no-stdin", no_input, "Do not read standard input: the command's is empty");
+  arguments.flag("-t,--tty", terminal, "Give the command a terminal");
+}
+
+int GuestStreams::input() const {
+  if (no_input && interactive) {
+    throw Error(ErrorCode::usage, "'--no-stdin' and '--interactive' exclude each other");
+  }
+  return !no_input && (interactive || !is_terminal(STDIN_FILENO)) ? STDIN_FILENO : -1;
+}
+
+void GuestStreams::take_terminal(const Context& context, CommandOptions& command) {
+  command.window = STDOUT_FILENO;
+  if (const auto term = context.variables("TERM")) {
+    command.variables.insert(command.variables.begin(), "TERM=" + *term);
+  }
+}
+
+void declare_timeouts(Arguments& arguments, CommandOptions& command) {
+  arguments.time("--timeout", command.timeout,
+                 "End the command after TIME, with exit code 124;\n0: no limit");
+  arguments.time("--stop-timeout", command.stop_timeout,
+                 "Time between SIGTERM and SIGKILL for a command that is\nended (default 10s)");
+}
+
+std::shared_ptr<void> hold_for_command(bool with_terminal) {
+  struct CommandHold {
+    SignalRelay::Hold signals;
+    std::optional<RawTerminal> terminal;
+  };
+  auto held = std::make_shared<CommandHold>();
+  if (with_terminal) held->terminal.emplace(STDIN_FILENO);
+  return held;
+}
+
+Words shell_of_guest() {
+  return {"/bin/sh", "-c", "[ -x /bin/bash ] && exec /bin/bash -l; exec /bin/sh -l"};
+}
+
+Workspaces workspaces_of(const Context& context) {
+  MachineOptions machine;
+  apply_variables(context.variables, machine);
+  return {find_workspaces_directory(context.variables), context.store, machine};
 }
 
 void Capture::add_to(Json& document, const std::string& key) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "cli/command.h"
 #include "front/documents.h"
 #include "pyro/machine.h"
+#include "pyro/workspace.h"
 
 namespace pyro::cli {
 
@@ -42,6 +44,39 @@ class GuestVariables {
   std::vector<std::string> from_files_;
   std::vector<std::string> given_;
 };
+
+/// The exit code of commands that run something in a guest when pyro itself fails; other codes are
+/// the command's.
+inline constexpr int kPyroFailed = 125;
+
+/// The standard input and the terminal of a guest command.
+struct GuestStreams {
+  bool interactive = false;
+  bool no_input = false;
+
+  /// -i, --no-stdin and -t.
+  void declare(Arguments& arguments, bool& terminal);
+
+  /// The descriptor of the input, or -1. Keys pressed at a terminal stay with the shell that
+  /// started pyro, unless -i is given.
+  /// @throws Error(usage) for options that exclude each other
+  [[nodiscard]] int input() const;
+
+  /// Gives `command` the terminal of pyro's standard output, and its name in TERM.
+  static void take_terminal(const Context& context, CommandOptions& command);
+};
+
+/// Declares --timeout and --stop-timeout.
+void declare_timeouts(Arguments& arguments, CommandOptions& command);
+
+/// Holds the signals that are the command's while it runs, and its keys if `with_terminal`.
+[[nodiscard]] std::shared_ptr<void> hold_for_command(bool with_terminal);
+
+/// The best shell that is there, as a login shell.
+[[nodiscard]] Words shell_of_guest();
+
+/// The user's workspaces, with the settings of the context.
+[[nodiscard]] Workspaces workspaces_of(const Context& context);
 
 /// The output of a guest command, kept in memory for a JSON document.
 class Capture {

@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "cli/commands/command_hold.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/machine_options.h"
 #include "cli/progress.h"
@@ -18,9 +17,6 @@
 
 namespace pyro::cli {
 namespace {
-
-/// The exit code when pyro itself fails; other codes are the command's.
-constexpr int kPyroFailed = 125;
 
 double seconds(std::chrono::microseconds time) {
   return std::chrono::duration<double>(time).count();
@@ -91,17 +87,15 @@ class RunCommand : public Command {
   [[nodiscard]] virtual Words command_of(const Context& context) const;
 
   RunOptions options_;
-  bool interactive_ = false;
+  GuestStreams streams_;
 
  private:
-  void choose_input();
   void take_terminal(const Context& context);
   RunReport run_for_people(const Context& context, EnvironmentStore& store,
                            const std::string& name);
   RunReport run_for_json(const Context& context, EnvironmentStore& store, const std::string& name);
 
   GuestVariables variables_;
-  bool no_input_ = false;
   bool require_kvm_ = false;
   ProgressArguments progress_;
 };
@@ -140,10 +134,7 @@ void RunCommand::declare(Arguments& arguments) {
       [this](const std::string& text) { options_.ports.push_back(parse_port_options(text)); },
       "Pass TCP connections to PORT of this host on to the\nguest's GUESTPORT; PORT 0: any that is "
       "free;\nADDRESS: 127.0.0.1 by default; may be repeated");
-  arguments.time("--timeout", options_.timeout,
-                 "End the command after TIME, with exit code 124;\n0: no limit");
-  arguments.time("--stop-timeout", options_.stop_timeout,
-                 "Time between SIGTERM and SIGKILL for a command that is\nended (default 10s)");
+  declare_timeouts(arguments, options_);
   arguments.flag("--cold", options_.cold, "Boot, even if a prepared state can be used");
   arguments.flag("--require-kvm", require_kvm_,
                  "Fail if KVM does not work. Software emulation is no\nsecurity boundary");
@@ -152,9 +143,7 @@ void RunCommand::declare(Arguments& arguments) {
 }
 
 void RunCommand::declare_streams(Arguments& arguments) {
-  arguments.flag("-i,--interactive", interactive_, "Pass standard input on even from a terminal");
-  arguments.flag("--no-stdin", no_input_, "Do not read standard input: the command's is empty");
-  arguments.flag("-t,--tty", options_.terminal, "Give the command a terminal");
+  streams_.declare(arguments, options_.terminal);
   declare_json(arguments);
 }
 
@@ -181,28 +170,15 @@ int RunCommand::run(Context& context, const Words& operands) {
   const SignalRelay relay;
   options_.signals = relay.descriptor();
   options_.before_command = [] { return hold_for_command(false); };
-  choose_input();
+  options_.input = streams_.input();
   EnvironmentStore store(context.store);
   return exit_code_of(json() ? run_for_json(context, store, operands.front())
                              : run_for_people(context, store, operands.front()));
 }
 
-// Keys pressed at a terminal stay with the shell that started pyro, unless -i is given.
-void RunCommand::choose_input() {
-  if (no_input_ && interactive_) {
-    throw Error(ErrorCode::usage, "'--no-stdin' and '--interactive' exclude each other");
-  }
-  if (!no_input_ && (interactive_ || !is_terminal(STDIN_FILENO))) options_.input = STDIN_FILENO;
-}
-
 void RunCommand::take_terminal(const Context& context) {
-  options_.window = STDOUT_FILENO;
-  if (options_.input >= 0) {
-    options_.before_command = [] { return hold_for_command(true); };
-  }
-  if (const auto term = context.variables("TERM")) {
-    options_.variables.insert(options_.variables.begin(), "TERM=" + *term);
-  }
+  if (options_.input >= 0) options_.before_command = [] { return hold_for_command(true); };
+  GuestStreams::take_terminal(context, options_);
 }
 
 RunReport RunCommand::run_for_people(const Context& context, EnvironmentStore& store,
@@ -240,7 +216,7 @@ RunReport RunCommand::run_for_json(const Context& context, EnvironmentStore& sto
 class ShellCommand : public RunCommand {
  public:
   ShellCommand() {
-    interactive_ = true;
+    streams_.interactive = true;
     options_.terminal = true;
   }
 

@@ -2,30 +2,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <string>
 #include <vector>
 
+#include "cli/commands/commands.h"
 #include "cli/commands/machine_options.h"
-#include "cli/commands/workspace_options.h"
 #include "cli/image_names.h"
+#include "cli/progress.h"
 #include "front/settings.h"
 #include "front/text.h"
 
 namespace pyro::cli {
-
-Workspaces workspaces_of(const Context& context) {
-  MachineOptions machine;
-  apply_variables(context.variables, machine);
-  return {find_workspaces_directory(context.variables), context.store, machine};
-}
-
-unsigned parse_process(const std::string& text) {
-  unsigned number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error == std::errc() && end == text.data() + text.size()) return number;
-  throw Error(ErrorCode::usage, "'" + text + "' is not the number of a process");
-}
 
 namespace {
 

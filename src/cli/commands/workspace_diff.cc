@@ -12,7 +12,9 @@
 
 #include "base/directories.h"
 #include "base/subprocess.h"
-#include "cli/commands/workspace_options.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/machine_options.h"
+#include "cli/progress.h"
 #include "front/text.h"
 
 namespace pyro::cli {

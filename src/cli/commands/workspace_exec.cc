@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <csignal>
 #include <cstring>
 #include <memory>
@@ -9,19 +10,27 @@
 #include <thread>
 #include <vector>
 
-#include "cli/commands/command_hold.h"
+#include "base/subprocess.h"
+#include "cli/commands/commands.h"
 #include "cli/commands/machine_options.h"
-#include "cli/commands/workspace_options.h"
+#include "cli/progress.h"
 #include "cli/signals.h"
 #include "front/text.h"
 
 namespace pyro::cli {
 namespace {
 
-constexpr int kPyroFailed = 125;
-
 /// How often the output of a process is looked at.
 constexpr std::chrono::milliseconds kLookInterval{100};
+
+/// The process of that number in an operand.
+/// @throws Error(usage)
+unsigned parse_process(const std::string& text) {
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error == std::errc() && end == text.data() + text.size()) return number;
+  throw Error(ErrorCode::usage, "'" + text + "' is not the number of a process");
+}
 
 class ExecCommand : public Command {
  public:
@@ -35,10 +44,7 @@ class ExecCommand : public Command {
     arguments.text(
         "-u,--user", "USER", command_.user,
         "Run the command as USER[:GROUP], names or numbers\n(default: root, or the image's)");
-    arguments.time("--timeout", command_.timeout,
-                   "End the command after TIME, with exit code 124;\n0: no limit");
-    arguments.time("--stop-timeout", command_.stop_timeout,
-                   "Time between SIGTERM and SIGKILL for a command that is\nended (default 10s)");
+    declare_timeouts(arguments, command_);
     declare_streams(arguments);
     progress_.declare(arguments);
   }
@@ -69,9 +75,7 @@ class ExecCommand : public Command {
 
  protected:
   virtual void declare_streams(Arguments& arguments) {
-    arguments.flag("-i,--interactive", interactive_, "Pass standard input on even from a terminal");
-    arguments.flag("--no-stdin", no_input_, "Do not read standard input: the command's is empty");
-    arguments.flag("-t,--tty", command_.terminal, "Give the command a terminal");
+    streams_.declare(arguments, command_.terminal);
     arguments.flag("-d,--detach", detach_,
                    "Do not wait: print the number of the process, whose\noutput 'pyro workspace "
                    "logs' shows");
@@ -84,23 +88,16 @@ class ExecCommand : public Command {
   }
 
   CommandOptions command_;
-  bool interactive_ = false;
+  GuestStreams streams_;
 
  private:
   void connect_streams(const Context& context) {
-    if (no_input_ && interactive_) {
-      throw Error(ErrorCode::usage, "'--no-stdin' and '--interactive' exclude each other");
-    }
-    if (!no_input_ && (interactive_ || !is_terminal(STDIN_FILENO))) command_.input = STDIN_FILENO;
+    command_.input = streams_.input();
     command_.output = STDOUT_FILENO;
     command_.error_output = STDERR_FILENO;
     const bool is_raw = command_.terminal && command_.input >= 0;
     command_.before_command = [is_raw] { return hold_for_command(is_raw); };
-    if (!command_.terminal) return;
-    command_.window = STDOUT_FILENO;
-    if (const auto term = context.variables("TERM")) {
-      command_.variables.insert(command_.variables.begin(), "TERM=" + *term);
-    }
+    if (command_.terminal) GuestStreams::take_terminal(context, command_);
   }
 
   static void tell(const Context& context, const std::string& text) {
@@ -108,7 +105,6 @@ class ExecCommand : public Command {
   }
 
   GuestVariables variables_;
-  bool no_input_ = false;
   bool detach_ = false;
   ProgressArguments progress_;
 };
@@ -116,7 +112,7 @@ class ExecCommand : public Command {
 class WorkspaceShellCommand : public ExecCommand {
  public:
   WorkspaceShellCommand() {
-    interactive_ = true;
+    streams_.interactive = true;
     command_.terminal = true;
   }
 
@@ -225,12 +221,9 @@ class SignalCommand : public Command {
   }
 
  private:
-  static int number_of(std::string name) {
-    if (name.starts_with("SIG")) name.erase(0, 3);
-    for (int number = 1; number < NSIG; ++number) {
-      const char* const known = ::sigabbrev_np(number);
-      if (std::to_string(number) == name || (known != nullptr && name == known)) return number;
-    }
+  static int number_of(const std::string& name) {
+    const int number = signal_number(name);
+    if (number != 0) return number;
     throw Error(ErrorCode::usage, "'" + name + "' is not a signal", "as TERM, KILL or 9");
   }
 };

@@ -1,7 +1,9 @@
 // pyro workspace read, write, copy-in, copy-out: the files of a workspace.
 #include <string>
 
-#include "cli/commands/workspace_options.h"
+#include "cli/commands/commands.h"
+#include "cli/commands/machine_options.h"
+#include "cli/progress.h"
 
 namespace pyro::cli {
 namespace {
