@@ -88,6 +88,13 @@ def list_tests(program):
     return tests
 
 
+def write_json(path, value):
+    """As a whole: another runner may read it at the same time."""
+    part = path.with_name(f"{path.name}.{threading.get_ident()}")
+    part.write_text(json.dumps(value))
+    os.replace(part, path)
+
+
 def read_tests(build, names=()):
     """Every test of the build, or of its programs of these names: the others need not be built. The lists
     of programs that did not change are remembered."""
@@ -104,7 +111,7 @@ def read_tests(build, names=()):
     programs = list(read_programs(build, names))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         tests = [test for found in pool.map(tests_of, programs) for test in found]
-    memory.write_text(json.dumps(known))
+    write_json(memory, known)
     return tests
 
 
@@ -321,5 +328,5 @@ def run_tests(build, tests, *, jobs=0, environment=None, listener=lambda result:
             end_group(batch.process)
         raise
     times.update({name: result.seconds for name, result in told.results.items()})
-    memory.write_text(json.dumps(times))
+    write_json(memory, times)
     return told.results
