@@ -11,7 +11,7 @@ warnings.simplefilter("ignore", DeprecationWarning)
 import jsonschema  # noqa: E402
 
 # What documents may do without. Everything else is missed.
-ENVIRONMENT = {"outdated", "kind", "base"}
+ENVIRONMENT = {"outdated", "kind", "base", "states"}
 OPTIONAL = {
     "catalog": {"platform", "compatibility", "source_url", "source_digest", "oci_registry",
                 "oci_repository", "oci_reference", "oci_digest", "source_sha256", "kind", "base"},
