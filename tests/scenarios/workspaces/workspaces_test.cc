@@ -261,7 +261,7 @@ TEST_F(WorkspaceTest, CommandGoesOnWhenClientIsKilled) {
 
 TEST_F(WorkspaceTest, DetachedProcessIsListedReadAndSignalled) {
   create();
-  EXPECT_EQ(script("echo begin; echo bad >&2; trap 'echo got; exit 5' TERM; "
+  EXPECT_EQ(script("trap 'echo got; exit 5' TERM; echo begin; echo bad >&2; "
                    "while :; do sleep 0.1; done",
                    {"--detach"})
                 .out,
