@@ -84,6 +84,10 @@ def workspace_rows(figures):
         reported("workspace: exec of true, stopped ÷ a prepared run", figures.restart, times),
         at_most("workspace: create, empty ÷ a prepared run", figures.empty, 2.5, times),
         at_most("workspace: create with 1,000 files of 20 MB ÷ a prepared run", figures.seeded, 10, times),
+        at_most("workspace: reset to the next answer ÷ a prepared run", figures.reset, 2.5, times),
+        at_most("workspace: suspended, to the next answer ÷ a prepared run", figures.resume, 3, times),
+        at_most("workspace: fork to the first answer ÷ a prepared run", figures.fork, 2.5, times),
+        at_most("workspace: pause for a snapshot, 140 MiB in use ÷ a prepared run", figures.pause, 1, times),
     ]
 
 

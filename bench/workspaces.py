@@ -1,10 +1,12 @@
 """Measures workspaces, in multiples of one prepared run of true in the same rounds."""
+import json
 from dataclasses import dataclass
 from statistics import median
 
 NAME = "debian:12"
 FILES = 1_000
 FILE_BYTES = 20_000
+IN_USE = 140 << 20
 SHAPE = ("--memory", "512M", "--disk", "1G")
 
 
@@ -14,6 +16,10 @@ class WorkspaceFigures:
     restart: float  # of true in one that is stopped
     empty: float  # create
     seeded: float  # create with FILES files
+    reset: float  # to the next answer, as the others
+    resume: float  # of a suspended one
+    fork: float
+    pause: float  # for a snapshot of one that uses IN_USE of its memory
 
 
 class Workspaces:
@@ -27,6 +33,7 @@ class Workspaces:
         self._seconds("prepare", NAME)
         self._seconds("prepare", NAME, *SHAPE)
         self._seconds("workspace", "create", "bench", "--environment", NAME, *SHAPE)
+        self._fill_memory()
         rounds = [self._round() for _ in range(self.rounds)]
         self._seconds("workspace", "delete", "bench")
         figures = WorkspaceFigures(*(median(each) for each in zip(*rounds)))
@@ -39,7 +46,31 @@ class Workspaces:
         running = self._seconds("workspace", "exec", "bench", "--", "true")
         self._seconds("workspace", "stop", "bench")
         restart = self._seconds("workspace", "exec", "bench", "--", "true")
-        return running / run, restart / run, self._create() / run, self._create("--from", str(self.tree)) / run
+        self._seconds("workspace", "suspend", "bench")
+        resume = self._answer("bench")
+        fork = self._seconds("workspace", "fork", "bench", "child") + self._answer("child")
+        self._seconds("workspace", "delete", "child")
+        reset = self._seconds("workspace", "reset", "bench") + self._answer("bench")
+        states = reset, resume, fork, self._pause()
+        return tuple(seconds / run for seconds in (
+            running, restart, self._create(), self._create("--from", str(self.tree)), *states))
+
+    def _answer(self, name):
+        return self._seconds("workspace", "exec", name, "--", "true")
+
+    def _pause(self):
+        """Seconds that the machine stands still for a snapshot."""
+        self._fill_memory()
+        self._seconds("workspace", "snapshot", "bench", "--json")
+        taken = json.loads(self.installed.log.read_text())
+        self._seconds("workspace", "snapshot-delete", "bench", taken["name"])
+        return taken["paused_seconds"]
+
+    def _fill_memory(self):
+        """With what a file system in memory holds, beside what a fresh machine uses."""
+        fill = f"used=$(awk '/MemTotal/ {{t=$2}} /MemFree/ {{f=$2}} END {{print (t-f)*1024}}' /proc/meminfo); " \
+               f"left=$(({IN_USE} - used)); [ $left -le 0 ] || head -c $left /dev/urandom > /dev/shm/used"
+        self._seconds("workspace", "exec", "bench", "--", "sh", "-c", fill)
 
     def _create(self, *options):
         self.made += 1

@@ -174,9 +174,10 @@ enum class MachineStart {
   boot,
   kernel_state,    ///< From the state that the first boot of its kernel left.
   prepared_state,  ///< From that of prepare_machine().
+  saved_machine,   ///< From the memory of a workspace.
 };
 
-/// "cold", "kernel", "warm".
+/// "cold", "kernel", "warm", "resumed".
 [[nodiscard]] std::string_view to_string(MachineStart start) noexcept;
 
 /// A TCP port of the host whose connections go to a port of the guest, whatever its network is.

@@ -40,7 +40,7 @@ struct NewWorkspace {
   unsigned memory_mib = 2048;
   unsigned disk_mib = 8192;  ///< Of its disk, a sparse file.
   GuestNetwork network = GuestNetwork::none;
-  /// It is stopped after so long without a process and a request. 0: never.
+  /// It is suspended after so long without a process and a request. 0: never.
   std::chrono::seconds idle{600};
 };
 
@@ -54,11 +54,34 @@ struct CreatedWorkspace {
   std::size_t unreadable = 0;  ///< Files that could not be read, each with a warning.
 };
 
+enum class WorkspaceActivity {
+  stopped,    ///< The next command starts its machine from its disk.
+  suspended,  ///< The next one goes on where the machine was, with its processes.
+  running,
+};
+
+/// "stopped", "suspended", "running".
+[[nodiscard]] std::string_view to_string(WorkspaceActivity activity) noexcept;
+
+/// The result of Workspaces::snapshot().
+struct TakenSnapshot {
+  std::string name = {};
+  std::chrono::microseconds paused{};  ///< How long the machine stood still for it.
+};
+
+/// What a workspace was at one instant.
+struct WorkspaceSnapshot {
+  std::string name;
+  std::chrono::system_clock::time_point made = {};
+  bool has_memory = false;       ///< Processes ran in it, which go on from there.
+  std::uint64_t disk_bytes = 0;  ///< Disk space; what it shares with others counts for each.
+};
+
 struct WorkspaceStatus {
   std::string name;
   std::string environment;
   std::string version;
-  bool is_running = false;
+  WorkspaceActivity activity = WorkspaceActivity::stopped;
   unsigned cpus = 1;
   unsigned memory_mib = 0;
   unsigned disk_mib = 0;
@@ -66,8 +89,9 @@ struct WorkspaceStatus {
   std::chrono::seconds idle{};
   std::chrono::system_clock::time_point created = {};
   std::chrono::system_clock::time_point last_used = {};
-  std::uint64_t disk_bytes = 0;  ///< Disk space; the environment's files do not count.
-  std::size_t running_processes = 0;
+  std::uint64_t disk_bytes = 0;       ///< Disk space; the environment's files do not count.
+  std::size_t running_processes = 0;  ///< Of a suspended one: that go on with it.
+  std::size_t snapshots = 0;
 };
 
 /// A command of a workspace, running or ended.
@@ -154,6 +178,31 @@ class Workspaces {
   /// Publishes a port until the workspace is stopped.
   /// @return the port of the host
   std::uint16_t publish(const std::string& name, const PortOptions& port);
+
+  /// Keeps what the workspace is now, with its processes, as a snapshot: the machine stands still
+  /// for the copy only. Without a name it is s1, s2 and so on.
+  /// @throws Error(usage) for a name that is taken; (filesystem) without room
+  TakenSnapshot snapshot(const std::string& name, const std::string& snapshot = {},
+                         const WorkspaceCall& call = {});
+  /// In the order in which they were made. The first is "baseline", of the new workspace.
+  [[nodiscard]] std::vector<WorkspaceSnapshot> snapshots(const std::string& name) const;
+  /// All of them or none.
+  /// @throws Error(not_found); (usage) for the baseline
+  void remove_snapshots(const std::string& name, const std::vector<std::string>& snapshots);
+
+  /// Puts a snapshot in the place of what is there, which is kept as the snapshot "before-reset".
+  /// Requests that are being served fail with "the workspace was reset".
+  void reset(const std::string& name, const std::string& snapshot = "baseline",
+             const WorkspaceCall& call = {});
+
+  /// Makes a workspace of a snapshot of another; without one, of what that is now.
+  /// @throws Error(usage) for a name that is taken
+  void fork(const std::string& name, const std::string& snapshot, const std::string& new_name,
+            const WorkspaceCall& call = {});
+
+  /// Saves the machine, with its processes, and ends it: it takes no memory then, and the next
+  /// command goes on where it was. Requests that are being served fail.
+  void suspend(const std::string& name, const WorkspaceCall& call = {});
 
   /// Ends all processes, and the machine. What was written stays.
   void stop(const std::string& name, const WorkspaceCall& call = {});

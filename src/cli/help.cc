@@ -127,7 +127,14 @@ std::string all_purposes() {
   return aligned(lines);
 }
 
-/// A line for each command of one word, and one for each group.
+/// The first two lines of a list; "..." for the rest.
+std::string in_two_lines(std::string list) {
+  const std::size_t end = list.find('\n', list.find('\n') + 1);
+  if (end == list.npos) return list;
+  return list.substr(0, list.rfind(',', end - 2)) + ", ...";
+}
+
+/// A line for each command of one word, and up to two for each group.
 std::string commands_in_short() {
   Lines lines;
   for (const CommandEntry* const entry : all_commands()) {
@@ -143,7 +150,7 @@ std::string commands_in_short() {
       group->second += ", " + name;
   }
   constexpr std::size_t kRoomBesideNames = 66;  // of 80 columns
-  for (auto& [name, text] : lines) text = wrap(text, 0, 0, kRoomBesideNames);
+  for (auto& [name, text] : lines) text = in_two_lines(wrap(text, 0, 0, kRoomBesideNames));
   return aligned(lines);
 }
 

@@ -197,7 +197,7 @@ Json workspace_payload(const WorkspaceStatus& status) {
   return {{"name", status.name},
           {"environment", status.environment},
           {"version", status.version},
-          {"state", status.is_running ? "running" : "stopped"},
+          {"state", to_string(status.activity)},
           {"processes", status.running_processes},
           {"cpus", status.cpus},
           {"memory_mib", status.memory_mib},
@@ -206,7 +206,19 @@ Json workspace_payload(const WorkspaceStatus& status) {
           {"idle_seconds", status.idle.count()},
           {"created", format_time(status.created)},
           {"last_used", format_time(status.last_used)},
-          {"disk_bytes", status.disk_bytes}};
+          {"disk_bytes", status.disk_bytes},
+          {"snapshots", status.snapshots}};
+}
+
+Json snapshot_payload(const WorkspaceSnapshot& snapshot) {
+  return {{"name", snapshot.name},
+          {"made", format_time(snapshot.made)},
+          {"has_memory", snapshot.has_memory},
+          {"disk_bytes", snapshot.disk_bytes}};
+}
+
+Json snapshot_payload(const TakenSnapshot& taken) {
+  return {{"name", taken.name}, {"paused_seconds", seconds_of(taken.paused)}};
 }
 
 Json process_payload(const WorkspaceProcess& process) {

@@ -47,6 +47,8 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json export_payload(const std::string& file, const ExportReport& report);
 
 [[nodiscard]] Json workspace_payload(const WorkspaceStatus& status);
+[[nodiscard]] Json snapshot_payload(const WorkspaceSnapshot& snapshot);
+[[nodiscard]] Json snapshot_payload(const TakenSnapshot& taken);
 [[nodiscard]] Json process_payload(const WorkspaceProcess& process);
 [[nodiscard]] Json machine_payload(const MachineInfo& machine);
 [[nodiscard]] Json command_payload(const CommandReport& report);

@@ -253,6 +253,11 @@ std::string format_age(std::chrono::seconds age) {
   return fmt::format("{} d ago", seconds / 86400);
 }
 
+std::string format_age(std::chrono::system_clock::time_point time) {
+  return format_age(
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - time));
+}
+
 std::string format_time(std::chrono::system_clock::time_point time) {
   const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
   std::tm parts{};

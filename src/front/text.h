@@ -55,6 +55,8 @@ namespace pyro {
 
 /// "just now", "5 min ago", "3 h ago", "12 d ago".
 [[nodiscard]] std::string format_age(std::chrono::seconds age);
+/// Of what was at that time.
+[[nodiscard]] std::string format_age(std::chrono::system_clock::time_point time);
 
 /// "2026-11-24T03:51:56Z" (RFC 3339).
 [[nodiscard]] std::string format_time(std::chrono::system_clock::time_point time);

@@ -7,8 +7,12 @@
 // `root`. What is saved in between is the state of a kernel, which fits any disk.
 //
 // The frames of session 0 are about the machine: `waiting` and `root`, then `start` and `ready`,
-// also after each resume from a state that was saved later. Any other session is one request, in a
-// number that the host chose, and any number of them go on at the same time:
+// also after each resume from a state that was saved later. A machine whose commands are to survive
+// that is saved between `held` and `proceed`: it sends nothing then, so that no frame is cut in
+// two. Its next host sends `keep` in the session of each command that it follows, and then `start`.
+//
+// Any other session is one request, in a number that the host chose, and any number of them go on
+// at the same time:
 //
 //   host                                          guest
 //   argument..., variable..., directory, user,    output..., error_output..., taken...,
@@ -41,7 +45,7 @@
 
 namespace pyro::guest {
 
-inline constexpr std::uint32_t kProtocolVersion = 6;
+inline constexpr std::uint32_t kProtocolVersion = 7;
 /// The name of the port in QEMU's arguments and in /sys/class/virtio-ports of the guest.
 inline constexpr const char* kPortName = "pyro.guest";
 
@@ -89,6 +93,9 @@ enum class FrameType : std::uint8_t {
   seed,       ///< The content of kWorkspace follows. Changes to it are kept apart.
   sync,
   changes,  ///< ChangesPayload: the files of kWorkspace that were changed; each argument is a path.
+  hold,     ///< The machine is about to be saved.
+  proceed,  ///< It goes on with the same host.
+  keep,     ///< The command of this session goes on; its window is full again.
 
   // From either.
   entry =
@@ -108,6 +115,7 @@ enum class FrameType : std::uint8_t {
   left_out,      ///< The path of a file that is not copied: a device, a socket.
   done,
   waiting,      ///< WaitingPayload: the kernel has booted.
+  held,         ///< The last frame until `proceed` or `start`.
   fatal_error,  ///< Why the machine cannot be used; it ends.
 };
 
@@ -197,6 +205,9 @@ struct ExitPayload {
   std::uint32_t code = 0;
   std::uint32_t signal = 0;  ///< 0 when it exited by itself.
 };
+
+/// The exit code of a command that a host follows and the machine does not have.
+inline constexpr std::uint32_t kLostCommand = 255;
 
 struct RefusalPayload {
   std::int32_t error_number = 0;

@@ -36,6 +36,8 @@ class SessionWriter {
   }
 
   void grant(std::uint32_t bytes) { window_ += bytes; }
+  /// Of another host, which has received nothing yet.
+  void reset_window() { window_ = kOutputWindow; }
 
   /// Whether the largest frame may be sent.
   [[nodiscard]] bool has_window() const { return window_ >= kHeaderSize + kStreamPiece; }
@@ -76,6 +78,7 @@ class Task {
   virtual void note_end(int /*status*/) {}
 
   void grant(std::uint32_t bytes) { writer_.grant(bytes); }
+  void reset_window() { writer_.reset_window(); }
   /// Whether its last frame is sent.
   [[nodiscard]] bool has_ended() const { return has_ended_; }
 

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -113,13 +114,10 @@ class Server {
     const auto found = sessions_.find(frame.session);
     const bool is_known = found != sessions_.end();
     switch (frame.type) {
-      case FrameType::start: {
-        const auto start = fixed_part<StartPayload>(payload);
-        sessions_.clear();  // of the host that saved the machine
-        begin_session(start, std::string(payload));
-        return channel_.write_fixed(frame.session, FrameType::ready,
-                                    NumberPayload{kProtocolVersion});
-      }
+      case FrameType::start:
+        return restart(payload, {});
+      case FrameType::hold:
+        return stand_still();
       case FrameType::argument:
         sessions_[frame.session].request.arguments.emplace_back(payload);
         return;
@@ -177,6 +175,36 @@ class Server {
         if (is_known && found->second.task && !found->second.task->has_ended()) {
           found->second.task->obey(frame.type, payload);
         }
+    }
+  }
+
+  /// For a new host. `kept`: the sessions of the former one that it follows.
+  void restart(std::string_view payload, const std::set<std::uint16_t>& kept) {
+    const auto start = fixed_part<StartPayload>(payload);
+    std::erase_if(sessions_, [&](const auto& session) {
+      return !session.second.task || !kept.contains(session.first);
+    });
+    for (const std::uint16_t number : kept) {
+      const auto found = sessions_.find(number);
+      if (found != sessions_.end())
+        found->second.task->reset_window();
+      else
+        channel_.write_fixed(number, FrameType::exited, ExitPayload{kLostCommand, 0});
+    }
+    begin_session(start, std::string(payload));
+    channel_.write_fixed(kControlSession, FrameType::ready, NumberPayload{kProtocolVersion});
+  }
+
+  /// The machine is saved meanwhile, and its next host may be another one.
+  void stand_still() {
+    channel_.write(kControlSession, FrameType::held);
+    channel_.flush();
+    std::set<std::uint16_t> kept;
+    for (;;) {
+      const Frame frame = channel_.read();
+      if (frame.type == FrameType::keep) kept.insert(frame.session);
+      if (frame.type == FrameType::start) return restart(frame.payload, kept);
+      if (frame.type == FrameType::proceed) return;
     }
   }
 

@@ -95,10 +95,10 @@ GuestConnection::~GuestConnection() {
   kill();
 }
 
-void GuestConnection::kill() noexcept {
+void GuestConnection::kill(const char* why) noexcept {
   {
     const std::lock_guard lock(mutex_);
-    is_ending_ = true;
+    if (!std::exchange(is_ending_, true)) why_ = why;
   }
   ::eventfd_write(wake_up_.get(), 1);
   std::call_once(joined_, [this] {
@@ -127,6 +127,31 @@ std::shared_ptr<SessionQueues> GuestConnection::open_session() {
   return session;
 }
 
+void GuestConnection::adopt_session(std::uint16_t number) {
+  auto session = std::make_shared<SessionQueues>();
+  session->number = number;
+  const std::lock_guard lock(mutex_);
+  if (!sessions_.emplace(number, session).second) return;
+  last_number_ = std::max(last_number_, number);
+  send_frame(session, guest::FrameType::keep);
+}
+
+std::shared_ptr<SessionQueues> GuestConnection::adopted_session(std::uint16_t number) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sessions_.find(number);
+  if (found != sessions_.end() && number != guest::kControlSession) return found->second;
+  throw Error(ErrorCode::failed, "the machine has no such session");
+}
+
+// With the lock. It takes the place of all that is not sent yet.
+void GuestConnection::send_frame(const std::shared_ptr<SessionQueues>& session,
+                                 guest::FrameType type) {
+  const guest::FrameHeader header{0, type, 0, session->number};
+  if (session->out.empty()) turns_.push_back(session);
+  session->out.assign(reinterpret_cast<const char*>(&header), guest::kHeaderSize);
+  flush();
+}
+
 void GuestConnection::close_session(const SessionQueues& session, bool abandons) {
   const std::lock_guard lock(mutex_);
   const auto found = sessions_.find(session.number);
@@ -135,10 +160,7 @@ void GuestConnection::close_session(const SessionQueues& session, bool abandons)
   sessions_.erase(found);
   if (!abandons || machine_ended_) return;
   abandoned_.insert(session.number);
-  const guest::FrameHeader header{0, guest::FrameType::abandon, 0, session.number};
-  if (queues->out.empty()) turns_.push_back(queues);
-  queues->out.assign(reinterpret_cast<const char*>(&header), guest::kHeaderSize);
-  flush();
+  send_frame(queues, guest::FrameType::abandon);
 }
 
 void GuestConnection::send(const std::shared_ptr<SessionQueues>& session, std::string bytes) {
@@ -154,6 +176,21 @@ void GuestConnection::send(const std::shared_ptr<SessionQueues>& session, std::s
   flush();
 }
 
+void GuestConnection::hold() {
+  const std::lock_guard lock(mutex_);
+  is_held_ = true;
+}
+
+void GuestConnection::proceed() {
+  const std::lock_guard lock(mutex_);
+  is_held_ = false;
+  flush();
+}
+
+bool GuestConnection::has_more_to_send() const noexcept {
+  return !wire_.empty() || (is_held_ ? !control_->out.empty() : !turns_.empty());
+}
+
 std::size_t GuestConnection::unsent(const SessionQueues& session) {
   const std::lock_guard lock(mutex_);
   const bool is_on_wire = wire_owner_.get() == &session;
@@ -164,8 +201,9 @@ std::size_t GuestConnection::unsent(const SessionQueues& session) {
 void GuestConnection::flush() {
   while (has_more_to_send()) {
     if (wire_.empty()) {
-      wire_owner_ = std::move(turns_.front());
-      turns_.pop_front();
+      const auto next = is_held_ ? std::ranges::find(turns_, control_) : turns_.begin();
+      wire_owner_ = std::move(*next);
+      turns_.erase(next);
       wire_.swap(wire_owner_->out);
       wire_sent_ = 0;
     }
@@ -213,7 +251,7 @@ void GuestConnection::serve() {
   machine_->kill();
   const std::lock_guard lock(mutex_);
   machine_ended_ = true;
-  if (!loss_) loss_ = MachineLost(Loss::end, "the machine was stopped");
+  if (!loss_) loss_ = MachineLost(Loss::end, why_);
   wake_all();
 }
 

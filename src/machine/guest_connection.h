@@ -54,8 +54,8 @@ class GuestConnection {
   /// For save() and go_on().
   [[nodiscard]] VirtualMachine& machine() noexcept { return *machine_; }
 
-  /// Kills the machine. Its sessions fail from then on.
-  void kill() noexcept;
+  /// Kills the machine. Its sessions fail from then on, with `why`.
+  void kill(const char* why = "the machine was stopped") noexcept;
   /// Whether its sessions fail.
   [[nodiscard]] bool has_ended();
 
@@ -64,11 +64,19 @@ class GuestConnection {
   /// A new session.
   /// @throws Error(failed) when there are too many
   [[nodiscard]] std::shared_ptr<SessionQueues> open_session();
+  /// Keeps one that the guest has from an earlier host. Before the handshake.
+  void adopt_session(std::uint16_t number);
+  /// That session.
+  /// @throws Error(failed) for one that was not adopted
+  [[nodiscard]] std::shared_ptr<SessionQueues> adopted_session(std::uint16_t number);
   /// Frames for it are dropped from then on. `abandons`: the guest is told to end it.
   void close_session(const SessionQueues& session, bool abandons);
 
   /// Sends as much of `bytes`, whole frames, as the port takes; the rest follows.
   void send(const std::shared_ptr<SessionQueues>& session, std::string bytes);
+  /// From then on only the control session sends, until proceed().
+  void hold();
+  void proceed();
   /// Bytes of it that the port has not taken.
   [[nodiscard]] std::size_t unsent(const SessionQueues& session);
 
@@ -87,11 +95,13 @@ class GuestConnection {
   void deliver();
   void deliver(std::uint16_t number, guest::FrameType type, std::string_view frame);
   void flush();
-  [[nodiscard]] bool has_more_to_send() const noexcept { return !wire_.empty() || !turns_.empty(); }
+  [[nodiscard]] bool has_more_to_send() const noexcept;
   void note_end();
   void fail(const Error& error);
   void throw_failure() const;
   void wake_all();
+  /// Queues a frame without payload.
+  void send_frame(const std::shared_ptr<SessionQueues>& session, guest::FrameType type);
   [[nodiscard]] MachineLost describe_loss(const std::string& what, const MachineEnd& end);
 
   std::unique_ptr<VirtualMachine> owned_machine_;
@@ -107,8 +117,10 @@ class GuestConnection {
   std::string wire_;                                  ///< Being sent, of `wire_owner_`.
   std::size_t wire_sent_ = 0;
   std::shared_ptr<SessionQueues> wire_owner_;
+  bool is_held_ = false;
   bool waits_to_send_ = false;  ///< The thread looks after it.
   bool is_ending_ = false;
+  const char* why_ = "";  ///< Then.
   bool machine_ended_ = false;
   std::optional<MachineLost> loss_;
   std::optional<Error> violation_;

@@ -32,6 +32,9 @@ inline constexpr std::chrono::seconds kKillTimeout{5};
 [[nodiscard]] CommandEnd run_command(GuestSession& session, const CommandOptions& options,
                                      std::chrono::milliseconds kill_timeout = kKillTimeout);
 
+/// The same for a command that is running in an adopted session. Its input ends.
+[[nodiscard]] CommandEnd follow_command(GuestSession& session, const CommandOptions& options);
+
 /// The name of a copy of `path` in a directory. Empty when `path` ends with "/.": then the content
 /// of the directory is copied.
 [[nodiscard]] std::string copied_name(const std::string& path);

@@ -34,6 +34,12 @@ GuestSession::GuestSession(GuestConnection& connection, const std::stop_token& s
     : GuestSession(connection, stop, connection.control()) {}
 
 GuestSession::GuestSession(GuestConnection& connection, const std::stop_token& stop,
+                           Adopted adopted)
+    : GuestSession(connection, stop, connection.adopted_session(adopted.number)) {
+  is_requested_ = true;
+}
+
+GuestSession::GuestSession(GuestConnection& connection, const std::stop_token& stop,
                            std::shared_ptr<SessionQueues> queues)
     : connection_(connection),
       queues_(std::move(queues)),

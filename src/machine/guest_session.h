@@ -36,9 +36,16 @@ class GuestSession {
   /// That of the machine.
   struct Control {};
   GuestSession(GuestConnection& connection, const std::stop_token& stop, Control);
+  /// One that was adopted.
+  struct Adopted {
+    std::uint16_t number = 0;
+  };
+  GuestSession(GuestConnection& connection, const std::stop_token& stop, Adopted adopted);
   ~GuestSession();
   GuestSession(const GuestSession&) = delete;
   GuestSession& operator=(const GuestSession&) = delete;
+
+  [[nodiscard]] std::uint16_t number() const noexcept { return queues_->number; }
 
   void send(guest::FrameType type, std::string_view payload = {});
 
@@ -107,7 +114,8 @@ void require_no_zero_byte(std::string_view text);
 /// @throws Error(failed) for another version of the protocol; as GuestSession::next()
 [[nodiscard]] bool wait_for_kernel(GuestSession& link, Deadline deadline);
 
-/// Starts a session: sets the clock, random numbers and host name of the guest.
+/// Sets the clock, random numbers and host name of the guest, which ends what it did for another
+/// host, but for the sessions that were adopted.
 /// @throws Error(failed) for another version of the protocol; as GuestSession::next()
 void handshake(GuestSession& link, std::string_view host_name, Deadline deadline);
 

@@ -369,5 +369,44 @@ TEST_F(GuestSessionTest, RejectsOtherProtocolVersion) {
   EXPECT_THROW(handshake(session_, "host", Clock::now() + testing::kHang), Error);
 }
 
+// A machine that is being saved must not find half a frame.
+TEST(HeldConnection, OnlyTheControlSessionSends) {
+  FakeGuest guest;
+  const std::stop_source stop;
+  FakeHost host(guest, stop.get_token());
+  GuestSession other(host.connection, stop.get_token());
+  host.connection.hold();
+  other.send(FrameType::sync);
+  static_cast<void>(other.wait({}, Clock::now()));
+  host.session.send(FrameType::hold);
+  static_cast<void>(host.session.wait({}, Clock::now()));
+  EXPECT_EQ(guest.hear()->type, FrameType::hold) << "ahead of what waits";
+  EXPECT_FALSE(guest.hear(50));
+  host.connection.proceed();
+  const auto heard = guest.hear();
+  ASSERT_TRUE(heard);
+  EXPECT_EQ(heard->type, FrameType::sync);
+  EXPECT_EQ(heard->session, other.number());
+}
+
+TEST(AdoptedSession, IsAskedForBeforeItIsFollowed) {
+  FakeGuest guest;
+  const std::stop_source stop;
+  FakeHost host(guest, stop.get_token());
+  host.connection.adopt_session(7);
+  const auto heard = guest.hear();
+  ASSERT_TRUE(heard);
+  EXPECT_EQ(heard->type, FrameType::keep);
+  EXPECT_EQ(heard->session, 7);
+  guest.say(FrameType::output, "before", 7);
+  {
+    GuestSession session(host.connection, stop.get_token(), GuestSession::Adopted{7});
+    EXPECT_EQ(session.next(Clock::now() + testing::kHang).payload, "before");
+    EXPECT_NE(GuestSession(host.connection, stop.get_token()).number(), 7) << "it is taken";
+  }
+  EXPECT_EQ(guest.hear_of(FrameType::abandon)->session, 7) << "nobody follows it any more";
+  EXPECT_THROW(GuestSession(host.connection, stop.get_token(), GuestSession::Adopted{8}), Error);
+}
+
 }  // namespace
 }  // namespace pyro

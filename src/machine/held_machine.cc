@@ -7,7 +7,9 @@
 #include <functional>
 #include <utility>
 
+#include "base/errors.h"
 #include "base/files.h"
+#include "base/fs_verity.h"
 #include "base/subprocess.h"
 #include "machine/state_save.h"
 
@@ -104,6 +106,10 @@ void HeldMachine::start_live(const StartOptions& start, Clock::time_point begin)
 
 LiveMachine HeldMachine::start_machine(const StartOptions& start) {
   const MachineConfig config = launcher_.config();
+  if (kept_ && kept_->saved) {
+    const RunningOperation operation(start.progress, {.name = "resuming", .subject = kept_->name});
+    if (auto live = launcher_.try_resume_saved(config)) return std::move(*live);
+  }
   const StateKey key{lease(), config, launcher_.monitor()};
   // A prepared state has seen another disk.
   const bool fits_prepared = !start.cold && (!kept_ || kept_->is_new);
@@ -176,8 +182,25 @@ CommandOptions HeldMachine::with_config(CommandOptions options) const {
 }
 
 CommandReport HeldMachine::run(const CommandOptions& asked) {
+  GuestSession session(*live_.guest, asked.stop);
+  return run(session, asked);
+}
+
+std::unique_ptr<GuestSession> HeldMachine::open_session(const std::stop_token& stop) {
+  return std::make_unique<GuestSession>(*live_.guest, stop);
+}
+
+std::unique_ptr<GuestSession> HeldMachine::open_session(std::uint16_t saved,
+                                                        const std::stop_token& stop) {
+  return std::make_unique<GuestSession>(*live_.guest, stop, GuestSession::Adopted{saved});
+}
+
+CommandReport HeldMachine::follow(GuestSession& session, const CommandOptions& options) {
+  return report_of(follow_command(session, options));
+}
+
+CommandReport HeldMachine::run(GuestSession& session, const CommandOptions& asked) {
   const CommandOptions options = with_config(asked);
-  GuestSession session(*live_.guest, options.stop);
   const auto begin = Clock::now();
   CommandReport report = report_of(run_command(session, options));
   report.command_time = elapsed_since(begin);
@@ -223,8 +246,47 @@ std::uint16_t HeldMachine::publish(const PortOptions& options) {
   return ports_.emplace_back(std::move(port))->options().port;
 }
 
-void HeldMachine::stop() noexcept {
-  live_.guest->kill();
+SaveReport HeldMachine::save(const SaveTarget& to, AfterSave after,
+                             const std::function<void()>& while_held, const char* why) {
+  const std::lock_guard lock(save_mutex_);
+  sync();  // first: the machine stands still for a shorter time
+  const auto begin = Clock::now();
+  const ControlTimeout timeout{begin + kSaveTimeout, {}};
+  GuestConnection& guest = *live_.guest;
+  guest.hold();
+  live_.control->send(guest::FrameType::hold);
+  while (live_.control->next(timeout.deadline).type != guest::FrameType::held) {
+  }
+  while_held();
+  std::uint64_t memory_checksum = 0;
+  std::optional<Error> failure;
+  try {
+    guest.machine().save(to.devices, timeout);
+    memory_checksum = copy_pages(live_.memory.get(), to.memory, "the memory of the machine", {});
+    if (to.disk >= 0) copy_sparse(live_.scratch.get(), to.disk, "the disk of the machine", {});
+  } catch (...) {
+    failure = caught_error();
+  }
+  const bool ends = after == AfterSave::ends && !failure;
+  if (ends) {
+    stop(why);
+  } else {
+    guest.machine().go_on(timeout);
+    live_.control->send(guest::FrameType::proceed);
+    live_.control->send_all({});
+    guest.proceed();
+  }
+  if (failure) throw Error(*failure);
+  SaveReport report{.manifest = {}, .paused = elapsed_since(begin)};
+  const MachineConfig asked = launcher_.config();
+  const StateKey key{lease(), asked, launcher_.monitor(), StateKind::kept};
+  report.manifest = describe_saved_machine(key, live_.config, memory_checksum,
+                                           checksum_of_pages(to.devices, "its devices"), {});
+  return report;
+}
+
+void HeldMachine::stop(const char* why) noexcept {
+  live_.guest->kill(why);
   const std::lock_guard lock(ports_mutex_);
   ports_.clear();
 }

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -16,6 +17,12 @@
 #include "pyro/machine.h"
 
 namespace pyro {
+
+/// What came of saving a machine.
+struct SaveReport {
+  nlohmann::json manifest;             ///< For SavedMachine.
+  std::chrono::microseconds paused{};  ///< How long the machine stood still, if it goes on.
+};
 
 /// What Machine (pyro/machine.h) offers, and what only workspaces need.
 ///
@@ -32,10 +39,19 @@ class HeldMachine {
   [[nodiscard]] const MachineInfo& info() const noexcept { return info_; }
 
   CommandReport run(const CommandOptions& asked);
+  /// The same in a session of its own, whose number is known before.
+  [[nodiscard]] std::unique_ptr<GuestSession> open_session(const std::stop_token& stop);
+  CommandReport run(GuestSession& session, const CommandOptions& asked);
+  /// That of a command which ran in the machine when it was saved.
+  [[nodiscard]] std::unique_ptr<GuestSession> open_session(std::uint16_t saved,
+                                                           const std::stop_token& stop);
+  /// Follows such a command to its end. Its input ends.
+  static CommandReport follow(GuestSession& session, const CommandOptions& options);
   std::size_t copy_in(const Copy& copy, const CopyOptions& options);
   void copy_out(const Copy& copy, const CopyOptions& options);
   std::uint16_t publish(const PortOptions& options);
-  void stop() noexcept;
+  /// Requests that are being served fail with `why`.
+  void stop(const char* why = "the machine was stopped") noexcept;
   /// Whether it was stopped, or has ended by itself.
   [[nodiscard]] bool has_ended() const { return live_.guest->has_ended(); }
 
@@ -49,6 +65,17 @@ class HeldMachine {
   /// Waits until all that was written is on the disk.
   /// @throws Error(failed) when the guest does not answer in a minute
   void sync();
+
+  /// What becomes of a machine that is saved.
+  enum class AfterSave {
+    goes_on,
+    ends,  ///< With `why` of stop().
+  };
+  /// Saves a machine that stays, with what runs in it, at one instant. `while_held` is called
+  /// then. If it cannot be saved, it goes on.
+  /// @throws Error(filesystem) without room, and as sync()
+  SaveReport save(const SaveTarget& to, AfterSave after, const std::function<void()>& while_held,
+                  const char* why = "");
 
  private:
   /// Before anything that takes time.
@@ -69,6 +96,7 @@ class HeldMachine {
   InstallLease lease_;  ///< Of a machine that does not stay.
   LiveMachine live_;
   MachineInfo info_;
+  std::mutex save_mutex_;  ///< For the control session, too.
   std::mutex ports_mutex_;
   std::vector<std::unique_ptr<PublishedPort>> ports_;  ///< They use the machine.
 };

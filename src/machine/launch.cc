@@ -26,6 +26,8 @@ namespace {
 
 constexpr std::chrono::seconds kResumeTimeout{15};
 
+constexpr const char* kMemory = "the memory of the machine";
+
 constexpr unsigned kEnvironmentMemoryMib = 512;
 constexpr unsigned kContainerMemoryMib = 2048;
 
@@ -289,13 +291,16 @@ void Launcher::explain(MachineLost& lost, const MachineConfig& config) const {
 
 LiveMachine Launcher::boot_kernel(const MachineConfig& config, const InstallLease& lease,
                                   std::optional<int> memory, Deadline deadline) {
-  if (memory) make_empty(*memory, config.memory_bytes());
+  Fd own_memory = memory_file(memory);
+  if (own_memory) make_empty(own_memory.get(), config.memory_bytes());
   const Fd initramfs = make_initramfs(lease.initrd.get());
   Fd scratch = scratch_disk(config, -1);
   MachineFiles files = files_of(lease, scratch, MachineStart::boot);
   files.initramfs = initramfs.get();
-  LiveMachine live = connect(config, [&] { return monitor_->boot(config, files, memory); });
+  const auto to_save = own_memory ? std::optional(own_memory.get()) : std::nullopt;
+  LiveMachine live = connect(config, [&] { return monitor_->boot(config, files, to_save); });
   live.scratch = std::move(scratch);
+  live.memory = std::move(own_memory);
   live.waits_without_disk = wait_for_kernel(*live.control, deadline);
   return live;
 }
@@ -304,14 +309,17 @@ LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& sta
                              MachineStart start, std::optional<int> memory) {
   Fd scratch = scratch_disk(state.config, state.disk.get());
   const MachineFiles files = files_of(lease, scratch, start);
-  if (memory) copy_sparse(state.memory.get(), *memory, "the memory of the machine", stop_);
-  const StateFiles from{memory.value_or(state.memory.get()), state.devices.get()};
+  Fd own_memory = memory_file(memory);
+  if (own_memory) copy_sparse(state.memory.get(), own_memory.get(), kMemory, stop_);
+  const bool can_be_saved = static_cast<bool>(own_memory);
+  const StateFiles from{can_be_saved ? own_memory.get() : state.memory.get(), state.devices.get()};
   const auto deadline = Clock::now() + kResumeTimeout;
   LiveMachine live = connect(state.config, [&] {
-    return monitor_->resume(state.config, files, from, memory.has_value(), {deadline, stop_});
+    return monitor_->resume(state.config, files, from, can_be_saved, {deadline, stop_});
   });
   live.start = start;
   live.scratch = std::move(scratch);
+  live.memory = std::move(own_memory);
   if (start == MachineStart::kernel_state)
     enter_root(live, deadline);
   else
@@ -332,6 +340,42 @@ std::optional<LiveMachine> Launcher::try_resume(const InstallLease& lease,
                       (is_kernel ? "" : "; make it anew with 'pyro prepare --force'"));
     return std::nullopt;
   }
+}
+
+std::optional<LiveMachine> Launcher::try_resume_saved(const MachineConfig& asked) {
+  try {
+    const StateKey key{kept_->lease, asked, *monitor_, StateKind::kept};
+    return resume_saved(load_saved_machine(*kept_->saved, key, stop_));
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::interrupted) throw;
+    progress_.warning(kept_->name + " cannot go on where it was (" + error.what() +
+                      "): it starts from its disk, without its processes");
+    kept_->saved->forget();
+    return std::nullopt;
+  }
+}
+
+// Not to be interrupted once its memory is used up.
+LiveMachine Launcher::resume_saved(const LoadedMachine& loaded) {
+  Fd scratch = scratch_disk(loaded.config, -1);
+  const MachineFiles files = files_of(kept_->lease, scratch, MachineStart::saved_machine);
+  const auto deadline = Clock::now() + kResumeTimeout;
+  const StateFiles from{loaded.memory.get(), loaded.devices.get()};
+  LiveMachine live = connect(loaded.config, [&] {
+    kept_->saved->forget();
+    return monitor_->resume(loaded.config, files, from, true, {deadline, {}});
+  });
+  live.start = MachineStart::saved_machine;
+  live.scratch = std::move(scratch);
+  live.memory = Fd(::fcntl(loaded.memory.get(), F_DUPFD_CLOEXEC, 0));
+  for (const std::uint16_t number : kept_->saved->sessions) live.guest->adopt_session(number);
+  begin_session(live, deadline);
+  return live;
+}
+
+Fd Launcher::memory_file(std::optional<int> memory) const {
+  if (memory) return Fd(::fcntl(*memory, F_DUPFD_CLOEXEC, 0));
+  return kept_ != nullptr ? make_memory_file(kMemory) : Fd();
 }
 
 LiveMachine Launcher::connect(const MachineConfig& config,

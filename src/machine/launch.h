@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "machine/guest_session.h"
+#include "machine/saved_machine.h"
 #include "machine/saved_states.h"
 #include "store/installation.h"
 
@@ -24,15 +25,18 @@ struct LiveMachine {
   MachineStart start = MachineStart::boot;
   bool waits_without_disk = false;  ///< It has booted, and can be saved as a kernel state.
   Fd scratch = {};                  ///< Its scratch disk, if it has one.
+  Fd memory = {};                   ///< The file of its memory, if it can be saved.
 };
 
-/// What a machine that stays is made of, in place of an install of a store and a new disk.
+/// What a machine that stays is made of, in place of an install of a store and a new disk. Whatever
+/// it starts from, it can be saved.
 struct KeptMachine {
   std::string name = {};  ///< Of the host.
   Environment environment = {};
   InstallLease lease = {};
   Fd disk = {};         ///< A scratch disk, of the size that the options say.
   bool is_new = false;  ///< Nothing was written to the disk: it gets the content of a state's disk.
+  std::optional<SavedMachine> saved = {};  ///< It goes on where it was, if possible.
 };
 
 class Launcher {
@@ -89,6 +93,10 @@ class Launcher {
       const InstallLease& lease, const PreparedState& state,
       MachineStart start = MachineStart::prepared_state, std::optional<int> memory = std::nullopt);
 
+  /// Goes on with the saved machine of one that stays; nothing, and a warning, where that fails.
+  /// @throws Error(interrupted)
+  [[nodiscard]] std::optional<LiveMachine> try_resume_saved(const MachineConfig& asked);
+
  private:
   Launcher(EnvironmentStore& store, const Environment& environment, const MachineOptions& options,
            ProgressListener* progress, std::stop_token stop,
@@ -109,6 +117,9 @@ class Launcher {
   [[nodiscard]] StateSave* begin_save(const StateKey& key);
   /// Saves a machine that takes commands, if that is possible.
   void prepare_in_passing(LiveMachine& live, const StateKey& key, StateSave& save);
+  [[nodiscard]] LiveMachine resume_saved(const LoadedMachine& loaded);
+  /// A file for the memory of a machine that can be saved; empty for another.
+  [[nodiscard]] Fd memory_file(std::optional<int> memory) const;
   [[nodiscard]] LiveMachine connect(const MachineConfig& config,
                                     const GuestConnection::StartMachine& start);
   /// Empty for a machine without one. `saved`: of a state, or -1.

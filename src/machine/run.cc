@@ -133,6 +133,8 @@ std::string_view to_string(MachineStart start) noexcept {
       return "kernel";
     case MachineStart::prepared_state:
       return "warm";
+    case MachineStart::saved_machine:
+      return "resumed";
   }
   return "cold";
 }

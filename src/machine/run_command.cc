@@ -48,6 +48,11 @@ class CommandSession {
   CommandEnd run() {
     const auto kept = options_.before_command ? options_.before_command() : nullptr;
     request();
+    return follow();
+  }
+
+  /// From here on, also that of another host.
+  CommandEnd follow() {
     if (options_.timeout) deadline_ = Clock::now() + *options_.timeout;
     try {
       while (!has_ended()) wait();
@@ -281,6 +286,11 @@ class CommandSession {
 CommandEnd run_command(GuestSession& session, const CommandOptions& options,
                        std::chrono::milliseconds kill_timeout) {
   return CommandSession(session, options, kill_timeout).run();
+}
+
+CommandEnd follow_command(GuestSession& session, const CommandOptions& options) {
+  session.send(FrameType::input);
+  return CommandSession(session, options, kKillTimeout).follow();
 }
 
 }  // namespace pyro

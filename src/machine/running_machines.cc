@@ -91,8 +91,8 @@ std::chrono::seconds time_since_boot() {
 }
 
 std::optional<MachineStart> start_called(std::string_view name) {
-  for (const auto start :
-       {MachineStart::boot, MachineStart::kernel_state, MachineStart::prepared_state}) {
+  for (const auto start : {MachineStart::boot, MachineStart::kernel_state,
+                           MachineStart::prepared_state, MachineStart::saved_machine}) {
     if (to_string(start) == name) return start;
   }
   return std::nullopt;

@@ -181,32 +181,42 @@ StateLookup SavedStates::find(const StateKey& key) const {
   return lookup;
 }
 
+StateMatch match_state(const json& manifest, const StateKey& key,
+                       std::map<std::string, StateFile> own) {
+  const auto config = config_in(manifest, key);
+  StateMatch match{.config = config.value_or(key.asked), .differences = {}, .manifest = manifest};
+  StateConditions now = state_conditions(key, match.config);
+  now.files.merge(own);
+  match.differences = differences_between(manifest.value("conditions", json::object()), now.values);
+  if (!config && match.differences.empty()) {
+    match.differences.emplace_back("it does not say which machine it is of");
+  }
+  if (!match.differences.empty()) return match;
+  if (const auto changed = find_changed_file(now, match.manifest["files"])) {
+    match.differences.push_back(difference_in(*changed));
+  }
+  return match;
+}
+
 void SavedStates::compare(const StateKey& key, Fd folder, const std::filesystem::path& directory,
                           const json& manifest, StateLookup& lookup) const {
-  const auto config = config_in(manifest, key);
-  PreparedState state{.config = config.value_or(key.asked),
+  PreparedState state{.config = key.asked,
                       .memory = open_state_file(folder.get(), kMemoryName),
                       .devices = open_state_file(folder.get(), kDevicesName)};
-  const bool has_disk = key.kind == StateKind::prepared && key.asked.disk_mib != 0;
-  StateConditions now = state_conditions(key, state.config);
-  if (has_disk) {
+  std::map<std::string, StateFile> own;
+  own.emplace(kMemoryName, state.memory.get());
+  own.emplace(kDevicesName, state.devices.get());
+  if (key.kind == StateKind::prepared && key.asked.disk_mib != 0) {
     state.disk = open_state_file(folder.get(), kDiskName);
-    now.files.emplace(kDiskName, state.disk.get());
+    own.emplace(kDiskName, state.disk.get());
   }
-  now.files.emplace(kMemoryName, state.memory.get());
-  now.files.emplace(kDevicesName, state.devices.get());
-  lookup.differences =
-      differences_between(manifest.value("conditions", json::object()), now.values);
-  if (!config && lookup.differences.empty()) {
-    lookup.differences.emplace_back("it does not say which machine it is of");
-  }
+  StateMatch match = match_state(manifest, key, std::move(own));
+  lookup.differences = std::move(match.differences);
   if (!lookup.differences.empty()) return;
-  json adopted = manifest;
-  if (const auto changed = find_changed_file(now, adopted["files"])) {
-    lookup.differences.push_back(difference_in(*changed));
-    return;
+  if (match.manifest != manifest) {
+    record_adoption(std::move(folder), directory, std::move(match.manifest));
   }
-  if (adopted != manifest) record_adoption(std::move(folder), directory, std::move(adopted));
+  state.config = match.config;
   lookup.is_impossible = manifest.contains(kImpossible);
   if (!lookup.is_impossible) lookup.state = std::move(state);
 }

@@ -32,8 +32,8 @@ inline constexpr const char* kImpossible = "impossible";
 
 struct PreparedState {
   MachineConfig config;
-  Fd memory;
-  Fd devices;
+  Fd memory = {};
+  Fd devices = {};
   Fd disk = {};  ///< Of a prepared state: its scratch disk, if it has one.
 };
 
@@ -43,6 +43,18 @@ struct PreparedState {
 [[nodiscard]] nlohmann::json state_manifest(const StateConditions& conditions,
                                             const PreparedState& state,
                                             const std::stop_token& stop = {});
+
+/// How a manifest compares with what is there now.
+struct StateMatch {
+  MachineConfig config;                  ///< That of the machine.
+  std::vector<std::string> differences;  ///< None: the state can be used.
+  nlohmann::json manifest;               ///< With the identities that its files have now.
+};
+
+/// `own`: the files of the state itself. Without differences so far it reads those files whose
+/// identity has changed.
+[[nodiscard]] StateMatch match_state(const nlohmann::json& manifest, const StateKey& key,
+                                     std::map<std::string, StateFile> own);
 
 /// An empty file of a state. QEMU opens that of the memory for writing even when it maps it
 /// privately, so both are for the caller only.

@@ -19,8 +19,8 @@
 namespace pyro {
 
 /// A prepared state is of a machine that takes commands, a kernel state of one that has not touched
-/// its disk.
-enum class StateKind { prepared, kernel };
+/// its disk. One that is kept is of a workspace, with files of its own that do not change.
+enum class StateKind { prepared, kernel, kept };
 
 /// The install and the machine that a state belongs to.
 struct StateKey {

@@ -13,11 +13,11 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <nlohmann/json.hpp>
+#include <charconv>
 
 #include "base/directories.h"
 #include "base/fs_verity.h"
-#include "base/strict_json.h"
+#include "base/output_file.h"
 #include "base/text.h"
 #include "stream/artifacts.h"
 
@@ -25,37 +25,15 @@ namespace pyro {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
 
 constexpr const char* kManifest = "workspace.json";
 constexpr const char* kFiles = "files";
-constexpr const char* kDisk = "disk.ext4";
+constexpr const char* kStates = "states";
 constexpr const char* kLock = "lock";
 constexpr const char* kSocket = "socket";
 constexpr std::string_view kNewPrefix = ".new-";
 constexpr std::string_view kOldPrefix = ".old-";
 constexpr std::size_t kMaxManifest = 1 << 20;
-constexpr int kFormat = 1;
-
-std::int64_t seconds_since_1970(std::chrono::system_clock::time_point time) {
-  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
-}
-
-json base_document(const BaseRecord& base) {
-  json digests = json::object();
-  for (const auto& [name, digest] : base.digests) digests[name] = digest.to_string();
-  return {{"name", base.name}, {"digests", std::move(digests)}};
-}
-
-BaseRecord base_of(const json& document) {
-  BaseRecord base{.name = document.at("name")};
-  for (const auto& [name, text] : document.at("digests").items()) {
-    if (const auto digest = Digest::parse(text.get<std::string>())) {
-      base.digests.emplace(name, *digest);
-    }
-  }
-  return base;
-}
 
 /// The path of an open directory for calls that take none, and short enough for a socket's address.
 std::string path_in(int directory, std::string_view name) {
@@ -107,64 +85,6 @@ Fd open_if_there(int directory, std::string_view name) {
 
 }  // namespace
 
-std::string WorkspaceManifest::render() const {
-  json document = {{"format", kFormat},
-                   {"environment", environment},
-                   {"version", version},
-                   {"kind", kind == EnvironmentKind::container ? "container" : "environment"},
-                   {"cpus", cpus},
-                   {"memory_mib", memory_mib},
-                   {"disk_mib", disk_mib},
-                   {"network", to_string(network)},
-                   {"idle_seconds", idle.count()},
-                   {"created", seconds_since_1970(created)}};
-  if (base) document["base"] = base_document(*base);
-  return document.dump(2) + '\n';
-}
-
-WorkspaceManifest WorkspaceManifest::parse(std::string_view text) try {
-  const json document = parse_strict_json(text, ErrorCode::failed);
-  if (document.at("format") != kFormat) {
-    throw Error(ErrorCode::failed, "another version of pyro made it");
-  }
-  WorkspaceManifest manifest{
-      .environment = document.at("environment"),
-      .version = document.at("version"),
-      .kind = document.at("kind") == "container" ? EnvironmentKind::container
-                                                 : EnvironmentKind::environment,
-      .cpus = document.at("cpus"),
-      .memory_mib = document.at("memory_mib"),
-      .disk_mib = document.at("disk_mib"),
-      .idle = std::chrono::seconds(document.at("idle_seconds").get<std::int64_t>()),
-      .created = std::chrono::system_clock::time_point(
-          std::chrono::seconds(document.at("created").get<std::int64_t>()))};
-  for (const auto network : {GuestNetwork::user, GuestNetwork::user_and_host}) {
-    if (document.at("network") == to_string(network)) manifest.network = network;
-  }
-  if (document.contains("base")) manifest.base = base_of(document["base"]);
-  return manifest;
-} catch (const json::exception& error) {
-  throw Error(ErrorCode::failed, std::string("a field is missing or wrong: ") + error.what());
-}
-
-Environment WorkspaceManifest::entry() const {
-  Environment entry;
-  entry.name = environment;
-  entry.version = version;
-  entry.kind = kind;
-  return entry;
-}
-
-void require_workspace_name(std::string_view name) {
-  constexpr std::size_t kMaxName = 64;
-  const bool is_good = !name.empty() && name.size() <= kMaxName && is_alnum(name.front()) &&
-                       all_are(name, [](char c) { return is_alnum(c) || is_one_of(c, "._-"); });
-  if (is_good) return;
-  throw Error(ErrorCode::usage, in_quotes(name) + " is no name of a workspace",
-              "a name has up to 64 letters, digits, '.', '_' and '-', and begins with a letter or "
-              "digit");
-}
-
 WorkspaceManifest WorkspaceDirectory::manifest() const {
   const auto text = read_small_file_at(directory_.get(), kManifest, kMaxManifest);
   try {
@@ -177,11 +97,7 @@ WorkspaceManifest WorkspaceDirectory::manifest() const {
 
 void WorkspaceDirectory::fill(const WorkspaceManifest& manifest, const InstallLease& lease,
                               const std::stop_token& stop) const {
-  if (::mkdirat(directory_.get(), kFiles, 0700) != 0) {
-    throw system_error("cannot make " + (path_ / kFiles).string(), errno);
-  }
-  const Fd files =
-      open_at(directory_.get(), kFiles, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, path_ / kFiles);
+  const Fd files = make_files();
   const std::pair<std::size_t, const Fd&> artifacts[] = {
       {kKernel, lease.kernel}, {kRootfs, lease.rootfs}, {kInitrd, lease.initrd}};
   for (const auto& [kind, file] : artifacts) {
@@ -191,11 +107,80 @@ void WorkspaceDirectory::fill(const WorkspaceManifest& manifest, const InstallLe
   // Last: what the record says of the root file system counts as long as it is newer.
   write_new_file(files.get(), kRecordName, lease.installation.record.render(),
                  path_ / kFiles / kRecordName);
-  write_new_file(directory_.get(), kManifest, manifest.render(), path_ / kManifest);
-  const Fd disk =
-      open_at(directory_.get(), kDisk, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600, path_ / kDisk);
   sync_file(files.get(), path_ / kFiles);
+  static_cast<void>(make_state(manifest.current).make_disk());
+  write(manifest);
+}
+
+void WorkspaceDirectory::take_files_of(const WorkspaceDirectory& other,
+                                       const std::stop_token& stop) const {
+  const Fd from = other.open_files();
+  const Fd to = make_files();
+  // The record comes last, as in fill().
+  auto names = sorted_names(from.get(), other.path_ / kFiles);
+  std::ranges::stable_partition(names, [](const std::string& name) { return name != kRecordName; });
+  for (const std::string& name : names) {
+    const Fd file =
+        open_at(from.get(), name, O_RDONLY | O_NOFOLLOW, 0, other.path_ / kFiles / name);
+    link_or_copy(file.get(), to.get(), name, path_ / kFiles / name, stop);
+  }
+  sync_file(to.get(), path_ / kFiles);
+}
+
+Fd WorkspaceDirectory::open_files() const {
+  return open_at(directory_.get(), kFiles, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, path_ / kFiles);
+}
+
+Fd WorkspaceDirectory::make_files() const {
+  if (::mkdirat(directory_.get(), kFiles, 0700) != 0) {
+    throw system_error("cannot make " + (path_ / kFiles).string(), errno);
+  }
+  return open_files();
+}
+
+void WorkspaceDirectory::write(const WorkspaceManifest& manifest) const {
+  NewFile file(Fd(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0)), kManifest, 0600,
+               (path_ / kManifest).string());
+  write_all(file.descriptor(), manifest.render(), file.shown());
+  sync_file(file.descriptor(), file.shown());
+  file.commit();
   sync_file(directory_.get(), path_);
+  for (const std::string& name : directory_names(open_states().get(), path_ / kStates)) {
+    unsigned number = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
+    if (error == std::errc() && !manifest.uses(number)) remove_state(number);
+  }
+}
+
+Fd WorkspaceDirectory::open_states() const {
+  if (::mkdirat(directory_.get(), kStates, 0700) != 0 && errno != EEXIST) {
+    throw system_error("cannot make " + (path_ / kStates).string(), errno);
+  }
+  return open_at(directory_.get(), kStates, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0,
+                 path_ / kStates);
+}
+
+WorkspaceState WorkspaceDirectory::state(unsigned number) const {
+  const std::string name = std::to_string(number);
+  const fs::path path = path_ / kStates / name;
+  return {open_at(open_states().get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, path), path};
+}
+
+WorkspaceState WorkspaceDirectory::make_state(unsigned number) const {
+  const std::string name = std::to_string(number);
+  const Fd states = open_states();
+  remove_state(number);  // of a process that was killed
+  if (::mkdirat(states.get(), name.c_str(), 0700) != 0) {
+    throw system_error("cannot make " + (path_ / kStates / name).string(), errno);
+  }
+  sync_file(states.get(), path_ / kStates);
+  return state(number);
+}
+
+void WorkspaceDirectory::remove_state(unsigned number) const noexcept try {
+  const std::string name = std::to_string(number);
+  remove_tree_at(open_states().get(), name, path_ / kStates / name);
+} catch (const Error&) {  // NOLINT(bugprone-empty-catch): the next write() tries again.
 }
 
 KeptMachine WorkspaceDirectory::machine(std::string name, bool is_new) const {
@@ -203,8 +188,7 @@ KeptMachine WorkspaceDirectory::machine(std::string name, bool is_new) const {
   const fs::path files_path = path_ / kFiles;
   KeptMachine machine{.name = std::move(name), .environment = manifest.entry(), .is_new = is_new};
   InstallLease& lease = machine.lease;
-  lease.directory =
-      open_at(directory_.get(), kFiles, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, files_path);
+  lease.directory = open_files();
   auto record = InstallRecord::read(lease.directory.get());
   if (!record) {
     throw Error(ErrorCode::failed, (files_path / kRecordName).string() + " cannot be read");
@@ -217,7 +201,9 @@ KeptMachine WorkspaceDirectory::machine(std::string name, bool is_new) const {
   lease.initrd = open_if_there(lease.directory.get(), kArtifactKinds[kInitrd].name);
   lease.installation.has_initrd = static_cast<bool>(lease.initrd);
   lease.base = manifest.base;
-  machine.disk = open_at(directory_.get(), kDisk, O_RDWR | O_NOFOLLOW, 0, path_ / kDisk);
+  const WorkspaceState current = state(manifest.current);
+  machine.disk = current.disk();
+  machine.saved = current.saved_machine();
   return machine;
 }
 

@@ -2,19 +2,18 @@
 //
 //   <directory>/NAME/workspace.json   what the workspace is made of
 //                    files/           links to the files of its environment and of its kernel
-//                    disk.ext4        what was written in it
+//                    states/N/        what was written in it, now and at its snapshots
 //                    processes/N/     its processes, and what they wrote
 //                    lock             held by its supervisor, and by who renames or deletes it
 //                    socket           of its supervisor
 //   <directory>/.new-ID/              one that is being made, locked by its supervisor
 //
-// docs/formats.md describes the manifest.
+// docs/formats.md describes them.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,31 +23,10 @@
 #include "machine/launch.h"
 #include "pyro/workspace.h"
 #include "store/install_record.h"
+#include "workspace/manifest.h"
+#include "workspace/states.h"
 
 namespace pyro {
-
-/// What a workspace is made of.
-struct WorkspaceManifest {
-  std::string environment;
-  std::string version;
-  EnvironmentKind kind = EnvironmentKind::environment;
-  std::optional<BaseRecord> base = {};  ///< Of a container.
-  unsigned cpus = 1;
-  unsigned memory_mib = 0;
-  unsigned disk_mib = 0;
-  GuestNetwork network = GuestNetwork::none;
-  std::chrono::seconds idle{};  ///< 0: never.
-  std::chrono::system_clock::time_point created = {};
-
-  [[nodiscard]] std::string render() const;
-  /// @throws Error(failed)
-  [[nodiscard]] static WorkspaceManifest parse(std::string_view text);
-
-  [[nodiscard]] Environment entry() const;
-};
-
-/// @throws Error(usage) for a name that no workspace can have
-void require_workspace_name(std::string_view name);
 
 /// The directory of one workspace, open: it stays the same when it is renamed.
 class WorkspaceDirectory {
@@ -61,11 +39,21 @@ class WorkspaceDirectory {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
   [[nodiscard]] WorkspaceManifest manifest() const;
+  /// Replaces it, durably. The states that it does not name are removed.
+  /// @throws Error(filesystem), here and below
+  void write(const WorkspaceManifest& manifest) const;
 
-  /// Makes its files: of a new one.
-  /// @throws Error(filesystem)
+  /// Makes the files of a new one, and the state that is its first.
   void fill(const WorkspaceManifest& manifest, const InstallLease& lease,
             const std::stop_token& stop) const;
+  /// Gives a new one the files of another.
+  void take_files_of(const WorkspaceDirectory& other, const std::stop_token& stop) const;
+
+  [[nodiscard]] WorkspaceState state(unsigned number) const;
+  /// An empty one.
+  [[nodiscard]] WorkspaceState make_state(unsigned number) const;
+  /// Of those that the manifest does not name.
+  void remove_state(unsigned number) const noexcept;
 
   /// What its machine is made of.
   /// @throws Error(filesystem), (failed)
@@ -92,6 +80,10 @@ class WorkspaceDirectory {
   [[nodiscard]] std::uint64_t allocated_bytes() const;
 
  private:
+  [[nodiscard]] Fd open_files() const;
+  [[nodiscard]] Fd make_files() const;
+  [[nodiscard]] Fd open_states() const;
+
   Fd directory_;
   std::filesystem::path path_;
 };

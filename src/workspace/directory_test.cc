@@ -16,49 +16,6 @@ using testing::TempDir;
 using testing::write_file;
 using Names = std::vector<std::string>;
 
-WorkspaceManifest sample() {
-  WorkspaceManifest manifest{
-      .environment = "docker.io/library/tool:1",
-      .version = "1.0.0",
-      .kind = EnvironmentKind::container,
-      .cpus = 2,
-      .memory_mib = 512,
-      .disk_mib = 8192,
-      .network = GuestNetwork::user_and_host,
-      .idle = std::chrono::seconds(90),
-      .created = std::chrono::system_clock::time_point(std::chrono::seconds(1'800'000'000))};
-  manifest.base = BaseRecord{.name = "debian:12"};
-  manifest.base->digests.emplace("vmlinux", *Digest::parse("sha256:" + std::string(64, 'a')));
-  return manifest;
-}
-
-TEST(WorkspaceManifest, IsReadAsItWasWritten) {
-  const WorkspaceManifest manifest = WorkspaceManifest::parse(sample().render());
-  EXPECT_EQ(manifest.render(), sample().render());
-  EXPECT_EQ(manifest.base, sample().base);
-  EXPECT_EQ(manifest.network, GuestNetwork::user_and_host);
-}
-
-TEST(WorkspaceManifest, OtherTextIsRefused) {
-  const std::string good = sample().render();
-  for (const std::string& text :
-       {std::string(), std::string("{}"), std::string("[1]"), good.substr(0, good.size() / 2),
-        std::string(good).replace(good.find("\"cpus\": 2"), 9, "\"cpus\": {}"),
-        std::string(good).replace(good.find("\"format\": 1"), 11, "\"format\": 2")}) {
-    EXPECT_THROW(static_cast<void>(WorkspaceManifest::parse(text)), Error) << text;
-  }
-}
-
-TEST(WorkspaceNames, AreOnePathComponent) {
-  for (const char* const name : {"a", "fix-parser_2.1", "0"}) {
-    EXPECT_NO_THROW(require_workspace_name(name)) << name;
-  }
-  for (const std::string& name : Names{"", ".", "..", ".new-1", "a/b", "-a", "a b", "a\n",
-                                       std::string(65, 'a'), std::string("a\0b", 3)}) {
-    EXPECT_THROW(require_workspace_name(name), Error) << name;
-  }
-}
-
 class WorkspacesDirectoryTest : public ::testing::Test {
  protected:
   WorkspaceDirectory make(const std::string& name) const {

@@ -34,7 +34,22 @@ WorkspaceCommand::WorkspaceCommand(std::shared_ptr<HeldMachine> machine, Command
       streams_(std::move(streams)),
       record_(std::move(record)),
       end_event_(make_event()),
-      client_is_gone_(make_event()) {
+      client_is_gone_(make_event()),
+      session_(machine_->open_session(stop_.get_token())) {
+  start(std::move(command), true);
+}
+
+WorkspaceCommand::WorkspaceCommand(std::shared_ptr<HeldMachine> machine,
+                                   std::uint16_t saved_session, ProcessRecord record)
+    : machine_(std::move(machine)),
+      record_(std::move(record)),
+      end_event_(make_event()),
+      client_is_gone_(make_event()),
+      session_(machine_->open_session(saved_session, stop_.get_token())) {
+  start({}, false);
+}
+
+void WorkspaceCommand::start(CommandOptions command, bool is_new) {
   ::fcntl(signals_.read.get(), F_SETFL, O_NONBLOCK);
   command.input = streams_.input.get();
   command.window = streams_.window.get();
@@ -44,16 +59,16 @@ WorkspaceCommand::WorkspaceCommand(std::shared_ptr<HeldMachine> machine, Command
   command.stop = stop_.get_token();
   command.stop_signal = [this] { return stop_signal_.load(); };
   output_thread_ = std::thread([this] { pass_output_on(); });
-  thread_ = std::thread([this, command = std::move(command)] { run(command); });
+  thread_ = std::thread([this, is_new, command = std::move(command)] { run(command, is_new); });
 }
 
 WorkspaceCommand::~WorkspaceCommand() {
   thread_.join();
 }
 
-void WorkspaceCommand::run(const CommandOptions& command) {
+void WorkspaceCommand::run(const CommandOptions& command, bool is_new) {
   try {
-    report_ = machine_->run(command);
+    report_ = is_new ? machine_->run(*session_, command) : HeldMachine::follow(*session_, command);
   } catch (...) {
     failure_ = std::current_exception();
     report_ = {.exit_code = kMachineEnded};
@@ -63,11 +78,15 @@ void WorkspaceCommand::run(const CommandOptions& command) {
   output_thread_.join();
   close_streams();
   try {
-    record_.note_end(report_);
+    if (!failure_ || !is_saved_) record_.note_end(report_);
   } catch (const Error&) {  // NOLINT(bugprone-empty-catch): without room it counts as running.
   }
   has_ended_ = true;
   ::eventfd_write(end_event_.get(), 1);
+}
+
+bool WorkspaceCommand::goes_on() const noexcept {
+  return is_saved_ && failure_;
 }
 
 CommandReport WorkspaceCommand::report() const {

@@ -3,12 +3,16 @@
 #pragma once
 
 #include <atomic>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
+#include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include "base/files.h"
 #include "base/subprocess.h"
@@ -30,12 +34,19 @@ class WorkspaceCommand {
   /// Starts it. `command` has no streams.
   WorkspaceCommand(std::shared_ptr<HeldMachine> machine, CommandOptions command,
                    ClientStreams streams, ProcessRecord record);
+  /// Follows one that ran in the machine when it was saved, in this session.
+  WorkspaceCommand(std::shared_ptr<HeldMachine> machine, std::uint16_t saved_session,
+                   ProcessRecord record);
   /// Waits for its end.
   ~WorkspaceCommand();
   WorkspaceCommand(const WorkspaceCommand&) = delete;
   WorkspaceCommand& operator=(const WorkspaceCommand&) = delete;
 
   [[nodiscard]] unsigned number() const noexcept { return record_.number(); }
+  [[nodiscard]] std::uint16_t session() const noexcept { return session_->number(); }
+  [[nodiscard]] const std::vector<std::string>& command() const noexcept {
+    return record_.command();
+  }
   /// Readable when it has ended, and its client has its output.
   [[nodiscard]] int end_event() const noexcept { return end_event_.get(); }
   [[nodiscard]] bool has_ended() const noexcept { return has_ended_; }
@@ -47,11 +58,16 @@ class WorkspaceCommand {
   void signal(int number);
   /// Sends a signal, and SIGKILL if that does not end it.
   void stop(int signal);
+  /// It is saved with its machine: the end of that is not its end.
+  void note_saved(bool is_saved) noexcept { is_saved_ = is_saved; }
+  /// When it has ended here: whether it goes on when its machine does.
+  [[nodiscard]] bool goes_on() const noexcept;
   /// Its client is gone: from now on its input is empty, and its output is only kept.
   void release_client();
 
  private:
-  void run(const CommandOptions& command);
+  void start(CommandOptions command, bool is_new);
+  void run(const CommandOptions& command, bool is_new);
   void close_streams();
   void pass_output_on();
   void pass_on(Fd& from, OutputLog& log, const Fd& to);
@@ -68,6 +84,8 @@ class WorkspaceCommand {
   const Fd client_is_gone_;  ///< An eventfd, never read.
   std::stop_source stop_;
   std::atomic<int> stop_signal_{0};
+  std::unique_ptr<GuestSession> session_;
+  std::atomic<bool> is_saved_ = false;
   std::atomic<bool> has_ended_ = false;
   CommandReport report_;
   std::exception_ptr failure_;

@@ -21,6 +21,7 @@ constexpr const char* kProcesses = "processes";
 constexpr const char* kRecord = "process.json";
 constexpr const char* kOutput = "output";
 constexpr const char* kErrorOutput = "error_output";
+constexpr const char* kSubject = "the output of a process";
 constexpr std::size_t kMaxRecord = std::size_t{16} << 20;
 constexpr std::size_t kMostKept = 64;
 constexpr std::size_t kMostRead = std::size_t{1} << 20;
@@ -101,8 +102,19 @@ std::optional<OutputLog> OutputLog::open(int directory, const std::string& name)
   return OutputLog(std::move(file));
 }
 
+OutputLog OutputLog::reopen(int directory, const std::string& name) {
+  OutputLog log(open_at(directory, name, O_RDWR | O_NOFOLLOW, 0, name));
+  log.size_ = log.read_size();
+  return log;
+}
+
+std::uint64_t OutputLog::read_size() const {
+  std::uint64_t size = 0;
+  const auto bytes = std::as_writable_bytes(std::span(&size, 1));
+  return pread_full(file_.get(), bytes, 0, kSubject) < sizeof size ? 0 : size;
+}
+
 void OutputLog::append(std::string_view bytes) {
-  constexpr const char* kSubject = "the output of a process";
   const auto write = [this](std::string_view piece, std::uint64_t offset) {
     pwrite_all(file_.get(), std::as_bytes(std::span(piece)), offset, kSubject);
   };
@@ -119,14 +131,9 @@ void OutputLog::append(std::string_view bytes) {
 }
 
 ProcessOutput OutputLog::read(std::uint64_t offset, std::size_t most) const {
-  constexpr const char* kSubject = "the output of a process";
   ProcessOutput output{.next = offset};
-  std::uint64_t size = 0;
-  if (pread_full(file_.get(), std::as_writable_bytes(std::span(&size, 1)), 0, kSubject) <
-          sizeof size ||
-      offset >= size) {
-    return output;
-  }
+  const std::uint64_t size = read_size();
+  if (offset >= size) return output;
   // Of much output the middle is not kept.
   const std::uint64_t end_begins = size > 2 * kHalf ? size - kHalf : kHalf;
   if (offset >= kHalf && offset < end_begins) {
@@ -171,6 +178,17 @@ ProcessRecord ProcessRecord::make(int workspace, const std::vector<std::string>&
   return record;
 }
 
+std::optional<ProcessRecord> ProcessRecord::reopen(int workspace, unsigned number) {
+  const Fd processes = open_processes(workspace);
+  Fd directory = try_open_directory(processes.get(), std::to_string(number));
+  auto process = read_record(directory.get(), number);
+  if (!process || process->end) return std::nullopt;
+  OutputLog output = OutputLog::reopen(directory.get(), kOutput);
+  OutputLog error_output = OutputLog::reopen(directory.get(), kErrorOutput);
+  return ProcessRecord(std::move(directory), std::move(*process), std::move(output),
+                       std::move(error_output));
+}
+
 void ProcessRecord::note_end(const CommandReport& report) {
   process_.end = report;
   write();
@@ -189,7 +207,16 @@ void ProcessRecord::write() const {
   file.commit();
 }
 
-std::vector<WorkspaceProcess> read_processes(int workspace, bool has_supervisor) {
+void end_all_records(int workspace) {
+  for (const WorkspaceProcess& process : read_processes(workspace, true)) {
+    if (process.end) continue;
+    if (auto record = ProcessRecord::reopen(workspace, process.number)) {
+      record->note_end({.exit_code = kMachineEnded});
+    }
+  }
+}
+
+std::vector<WorkspaceProcess> read_processes(int workspace, bool is_alive) {
   const Fd processes = open_processes(workspace);
   std::vector<WorkspaceProcess> found;
   if (!processes) return found;
@@ -197,14 +224,14 @@ std::vector<WorkspaceProcess> read_processes(int workspace, bool has_supervisor)
     const Fd directory = try_open_directory(processes.get(), std::to_string(number));
     auto process = read_record(directory.get(), number);
     if (!process) continue;
-    if (!process->end && !has_supervisor) process->end = {.exit_code = kMachineEnded};
+    if (!process->end && !is_alive) process->end = {.exit_code = kMachineEnded};
     found.push_back(std::move(*process));
   }
   return found;
 }
 
 ProcessOutput read_output(int workspace, unsigned process, bool is_error, std::uint64_t offset,
-                          bool has_supervisor) {
+                          bool is_alive) {
   const Fd processes = open_processes(workspace);
   const Fd directory = try_open_directory(processes.get(), std::to_string(process));
   // Before its output: what it wrote until then is there.
@@ -215,7 +242,7 @@ ProcessOutput read_output(int workspace, unsigned process, bool is_error, std::u
                 "'pyro workspace ps' lists them");
   }
   ProcessOutput output = log->read(offset, kMostRead);
-  output.has_ended = output.text.empty() && (record->end.has_value() || !has_supervisor);
+  output.has_ended = output.text.empty() && (record->end.has_value() || !is_alive);
   return output;
 }
 

@@ -37,6 +37,9 @@ class OutputLog {
   [[nodiscard]] static OutputLog make(int directory, const std::string& name);
   /// Nothing when it cannot be read.
   [[nodiscard]] static std::optional<OutputLog> open(int directory, const std::string& name);
+  /// For appending to it.
+  /// @throws Error(filesystem)
+  [[nodiscard]] static OutputLog reopen(int directory, const std::string& name);
 
   void append(std::string_view bytes);
   /// At most `most` bytes from `offset` on.
@@ -44,6 +47,7 @@ class OutputLog {
 
  private:
   explicit OutputLog(Fd file) : file_(std::move(file)) {}
+  [[nodiscard]] std::uint64_t read_size() const;
 
   Fd file_;
   std::uint64_t size_ = 0;  ///< Of the stream: of the writer alone.
@@ -56,7 +60,14 @@ class ProcessRecord {
   /// @throws Error(filesystem)
   [[nodiscard]] static ProcessRecord make(int workspace, const std::vector<std::string>& command);
 
+  /// Those of a process that goes on with its machine. Nothing when it has ended.
+  /// @throws Error(filesystem)
+  [[nodiscard]] static std::optional<ProcessRecord> reopen(int workspace, unsigned number);
+
   [[nodiscard]] unsigned number() const noexcept { return process_.number; }
+  [[nodiscard]] const std::vector<std::string>& command() const noexcept {
+    return process_.command;
+  }
   [[nodiscard]] OutputLog& output() noexcept { return output_; }
   [[nodiscard]] OutputLog& error_output() noexcept { return error_output_; }
 
@@ -76,12 +87,16 @@ class ProcessRecord {
   OutputLog error_output_;
 };
 
-/// By their numbers. `has_supervisor`: otherwise none of them runs any more.
-[[nodiscard]] std::vector<WorkspaceProcess> read_processes(int workspace, bool has_supervisor);
+/// Notes the end of all processes whose machine has ended.
+void end_all_records(int workspace);
+
+/// By their numbers. `is_alive`: the machine runs or is suspended; otherwise none of them runs any
+/// more.
+[[nodiscard]] std::vector<WorkspaceProcess> read_processes(int workspace, bool is_alive);
 
 /// What a process wrote.
 /// @throws Error(not_found)
 [[nodiscard]] ProcessOutput read_output(int workspace, unsigned process, bool is_error,
-                                        std::uint64_t offset, bool has_supervisor);
+                                        std::uint64_t offset, bool is_alive);
 
 }  // namespace pyro

@@ -50,6 +50,15 @@ unsigned own_umask() {
   return kUsual;
 }
 
+/// Null for another name.
+Fd* stream_called(const json& name, ClientStreams& streams) {
+  if (name == "input") return &streams.input;
+  if (name == "output") return &streams.output;
+  if (name == "error_output") return &streams.error_output;
+  if (name == "window") return &streams.window;
+  return nullptr;
+}
+
 }  // namespace
 
 std::string encoded(std::string_view bytes) {
@@ -110,11 +119,8 @@ ClientStreams streams_of(Packet& packet) {
   ClientStreams streams;
   const json& names = packet.content.at("descriptors");
   for (std::size_t i = 0; i < names.size() && i < packet.descriptors.size(); ++i) {
-    Fd& descriptor = packet.descriptors[i];
-    if (names[i] == "input") streams.input = std::move(descriptor);
-    if (names[i] == "output") streams.output = std::move(descriptor);
-    if (names[i] == "error_output") streams.error_output = std::move(descriptor);
-    if (names[i] == "window") streams.window = std::move(descriptor);
+    Fd* const stream = stream_called(names[i], streams);
+    if (stream != nullptr) *stream = std::move(packet.descriptors[i]);
   }
   return streams;
 }
@@ -162,6 +168,16 @@ CreatedWorkspace created_of(const json& document) {
           .bytes = document.at("bytes"),
           .secrets = decoded_words(document.at("secrets")),
           .unreadable = document.at("unreadable")};
+}
+
+json document_of(const TakenSnapshot& taken) {
+  return {{"snapshot", taken.name}, {"paused_microseconds", taken.paused.count()}};
+}
+
+TakenSnapshot taken_of(const json& document) {
+  return {
+      .name = document.at("snapshot"),
+      .paused = std::chrono::microseconds(document.at("paused_microseconds").get<std::int64_t>())};
 }
 
 json request_of(const PortOptions& port) {

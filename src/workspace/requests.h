@@ -36,6 +36,9 @@ namespace pyro {
 [[nodiscard]] nlohmann::json document_of(const CreatedWorkspace& created);
 [[nodiscard]] CreatedWorkspace created_of(const nlohmann::json& document);
 
+[[nodiscard]] nlohmann::json document_of(const TakenSnapshot& taken);
+[[nodiscard]] TakenSnapshot taken_of(const nlohmann::json& document);
+
 [[nodiscard]] nlohmann::json request_of(const PortOptions& port);
 [[nodiscard]] PortOptions port_of(const nlohmann::json& request);
 

@@ -47,7 +47,7 @@ constexpr const char* kSettings = "settings";
 /// The predecessor may be about to end.
 constexpr std::chrono::seconds kLockTimeout{10};
 
-json document_of(const SupervisorSettings& settings) {
+json document_of(const WorkspaceSettings& settings) {
   const MachineOptions& machine = settings.machine;
   return {{"directory", encoded(settings.directory.string())},
           {"name", settings.name},
@@ -61,11 +61,11 @@ json document_of(const SupervisorSettings& settings) {
           {"state_key_file", encoded(machine.state_key_file.string())}};
 }
 
-SupervisorSettings settings_of(const json& document) {
-  SupervisorSettings settings{.directory = decoded(document.at("directory")),
-                              .name = document.at("name"),
-                              .is_new = document.at("is_new"),
-                              .cache_dir = decoded(document.at("cache_dir"))};
+WorkspaceSettings settings_of(const json& document) {
+  WorkspaceSettings settings{.directory = decoded(document.at("directory")),
+                             .name = document.at("name"),
+                             .is_new = document.at("is_new"),
+                             .cache_dir = decoded(document.at("cache_dir"))};
   MachineOptions& machine = settings.machine;
   machine.monitor = decoded(document.at("monitor"));
   machine.kvm = static_cast<KvmUse>(document.at("kvm").get<int>());
@@ -74,13 +74,6 @@ SupervisorSettings settings_of(const json& document) {
   machine.state_key = decoded(document.at("state_key"));
   machine.state_key_file = decoded(document.at("state_key_file"));
   return settings;
-}
-
-/// Its catalog is empty: a workspace has all that it is made of. The cache has the saved states.
-StoreOptions store_options(const SupervisorSettings& settings) {
-  StoreOptions store;
-  store.cache_dir = settings.cache_dir;
-  return store;
 }
 
 /// A request that is being served. The thread of the connection hears of its client meanwhile.
@@ -117,21 +110,18 @@ class Work {
 
 class Supervisor {
  public:
-  Supervisor(SupervisorSettings settings, WorkspaceDirectory workspace)
-      : settings_(std::move(settings)),
-        workspace_(std::move(workspace)),
-        manifest_(workspace_.manifest()),
-        directory_(settings_.directory),
-        store_(store_options(settings_)),
-        listener_(workspace_.listen()),
+  Supervisor(WorkspaceSettings settings, WorkspaceDirectory workspace)
+      : workspaces_(settings.directory),
+        workspace_(std::move(settings), std::move(workspace)),
+        listener_(workspace_.directory().listen()),
         wake_up_(::eventfd(0, EFD_CLOEXEC)),
-        signals_(signals_to_stop()),
-        is_new_(settings_.is_new) {}
+        signals_(signals_to_stop()) {}
 
   /// Serves `first` and all that connect, until the workspace has nothing to do.
   void run(std::unique_ptr<Link> first) {
     serve(std::move(first));
     while (!is_ending()) wait();
+    is_ending_ = true;
     listener_.reset();
     end_machine();
     join_connections(true);
@@ -158,7 +148,7 @@ class Supervisor {
     ::poll(ready.data(), ready.size(), poll_timeout(idle_end()));
     eventfd_t events = 0;
     if (ready[1].revents != 0) ::eventfd_read(wake_up_.get(), &events);
-    if (ready[2].revents != 0) is_stopping_ = true;
+    if (ready[2].revents != 0) is_ending_ = true;
     if (ready[0].revents != 0) {
       Fd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (socket) serve(std::make_unique<Link>(std::move(socket)));
@@ -168,43 +158,28 @@ class Supervisor {
 
   // --- when to end ---
 
-  /// Nothing while there is something to do.
+  /// Nothing while there is something to do. Without a machine there is not for long.
   [[nodiscard]] Deadline idle_end() {
+    constexpr std::chrono::seconds kWithoutMachine{2};
+    const bool is_busy = workspace_.is_running_a_command();
+    const auto idle = workspace_.has_machine() ? workspace_.idle() : kWithoutMachine;
     const std::lock_guard lock(mutex_);
-    if (requests_ > 0 || is_running_a_process() || manifest_.idle.count() == 0) return std::nullopt;
-    return last_busy_ + manifest_.idle;
+    if (requests_ > 0 || is_busy || idle.count() == 0) return std::nullopt;
+    return last_busy_ + idle;
   }
 
   [[nodiscard]] bool is_ending() {
     const Deadline end = idle_end();
-    return is_stopping_ || (end && Clock::now() >= *end);
+    return is_ending_ || (end && Clock::now() >= *end);
   }
 
-  // With the lock.
-  [[nodiscard]] bool is_running_a_process() const {
-    return std::ranges::any_of(processes_,
-                               [](const auto& one) { return !one.second->has_ended(); });
-  }
-
+  // What is not asked to stop is suspended, where there is room.
   void end_machine() {
-    is_stopping_ = true;
-    std::map<unsigned, std::shared_ptr<WorkspaceCommand>> processes;
-    std::shared_ptr<HeldMachine> machine;
-    {
-      const std::lock_guard lock(mutex_);
-      processes = processes_;
-      machine = machine_;
-    }
-    for (const auto& [number, process] : processes) process->stop(SIGTERM);
-    for (const auto& [number, process] : processes) {
-      static_cast<void>(wait_to_read(process->end_event(), std::nullopt));
-    }
-    if (!machine) return;
     try {
-      machine->sync();
-    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): it has ended by itself.
+      if (!is_stopping_) return workspace_.suspend();
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): it is stopped.
     }
-    machine->stop();
+    if (!is_discarded_) workspace_.stop();
   }
 
   // --- connections ---
@@ -221,30 +196,43 @@ class Supervisor {
 
   void join_connections(bool all) {
     connections_.remove_if([&](Connection& connection) {
-      if (!all && (!connection.has_ended || is_stopping_)) return false;
+      if (!all && (!connection.has_ended || is_ending_)) return false;
       connection.thread.join();
       return true;
     });
   }
 
   void begin_request() {
-    workspace_.note_use();
+    workspace_.directory().note_use();
     const std::lock_guard lock(mutex_);
     ++requests_;
   }
 
   void end_request() {
-    workspace_.note_use();
+    workspace_.directory().note_use();
     const std::lock_guard lock(mutex_);
     --requests_;
     last_busy_ = Clock::now();
   }
 
   // The client hears of the end of this process by the end of its connection.
-  json stop_all() {
-    is_stopping_ = true;
+  json end(bool stops) {
+    if (!stops) suspend();
+    is_stopping_ = stops;
+    is_ending_ = true;
     ::eventfd_write(wake_up_.get(), 1);
     return {};
+  }
+
+  // Who asks for something meanwhile is to ask the next supervisor.
+  void suspend() {
+    is_suspending_ = true;
+    try {
+      workspace_.suspend();
+    } catch (const Error&) {
+      is_suspending_ = false;
+      throw;
+    }
   }
 
   void answer(Link& link) {
@@ -252,7 +240,8 @@ class Supervisor {
     if (!packet) return;  // who looks whether there is a supervisor
     begin_request();
     try {
-      if (is_stopping_ && packet->content.value(request::kKind, "") != request::kStop) {
+      const bool is_closed = is_ending_ || is_suspending_;
+      if (is_closed && packet->content.value(request::kKind, "") != request::kStop) {
         link.send({{request::kTryAgain, true}});
       } else {
         link.send({{request::kAccepted, true}});
@@ -267,12 +256,13 @@ class Supervisor {
   json serve(Link& link, Packet& packet) {
     const std::string kind = packet.content.at(request::kKind);
     if (kind == request::kRun) return run_command(link, packet);
-    if (kind == request::kSignal) return send_signal(packet.content);
-    if (kind == request::kStop) return stop_all();
+    if (kind == request::kStop) return end(true);
+    if (kind == request::kSuspend) return end(false);
+    if (const auto answer = change_states(kind, packet)) return *answer;
     return work(link, [&](const std::stop_token& stop) -> json {
       LinkedProgress progress(link);
       if (kind == request::kCreate) return create(packet.content, progress, stop);
-      const auto machine = this->machine(progress, stop);
+      const auto machine = workspace_.machine(progress, stop);
       if (kind == request::kPublish) return machine->publish(port_of(packet.content));
       act_as_client(packet);
       const CopyOptions options{.progress = &progress, .stop = stop};
@@ -316,32 +306,36 @@ class Supervisor {
     static_cast<void>(!::fchdir(packet.descriptors.front().get()));
   }
 
-  // --- the machine ---
-
-  /// Started if needed.
-  std::shared_ptr<HeldMachine> machine(ProgressListener& progress, const std::stop_token& stop) {
-    const std::lock_guard starting(starting_);
-    {
-      const std::lock_guard lock(mutex_);
-      if (machine_ && !machine_->has_ended()) return machine_;
+  /// Nothing for another request.
+  std::optional<json> change_states(const std::string& kind, const Packet& packet) {
+    const json& content = packet.content;
+    if (kind == request::kSignal) {
+      workspace_.signal(content.at("process"), content.at("signal"));
+      return json();
     }
-    MachineOptions options = settings_.machine;
-    options.cpus = manifest_.cpus;
-    options.memory_mib = manifest_.memory_mib;
-    options.disk_mib = manifest_.disk_mib;
-    options.network = manifest_.network;
-    auto started =
-        std::make_shared<HeldMachine>(store_, workspace_.machine(settings_.name, is_new_), options,
-                                      StartOptions{.progress = &progress, .stop = stop});
-    const std::lock_guard lock(mutex_);
-    return machine_ = std::move(started);
+    if (kind == request::kSnapshot) {
+      return pyro::document_of(workspace_.take_snapshot(content.at("snapshot")));
+    }
+    if (kind == request::kRemoveSnapshots) {
+      workspace_.remove_snapshots(content.at("snapshots"));
+      return json();
+    }
+    if (kind == request::kReset) {
+      workspace_.reset(content.at("snapshot"));
+      return json();
+    }
+    if (kind != request::kFork) return std::nullopt;
+    if (packet.descriptors.empty()) throw Error(ErrorCode::usage, "there is no directory");
+    Fd directory(::fcntl(packet.descriptors.front().get(), F_DUPFD_CLOEXEC, 0));
+    workspace_.fork_to({std::move(directory), decoded(content.at("path"))}, content.at("snapshot"));
+    return json();
   }
 
   json create(const json& content, ProgressListener& progress, const std::stop_token& stop) {
     CreatedWorkspace created;
     try {
-      created = fill(decoded(content.at("from")), content.at("all_files"), progress, stop);
-      created.is_new = directory_.publish(workspace_, settings_.name);
+      created.is_new = workspace_.create(decoded(content.at("from")), content.at("all_files"),
+                                         created, progress, stop);
     } catch (const Error&) {
       discard();
       throw;
@@ -350,34 +344,11 @@ class Supervisor {
     return pyro::document_of(created);
   }
 
-  CreatedWorkspace fill(const std::string& from, bool all_files, ProgressListener& progress,
-                        const std::stop_token& stop) {
-    SeedOptions options{.from = from};
-    std::optional<Seed> seed;
-    if (!from.empty()) {
-      seed.emplace(from, all_files, stop);
-      options.choice = &*seed;
-      options.bytes = seed->bytes();
-    }
-    const auto machine = this->machine(progress, stop);
-    CreatedWorkspace created;
-    created.unreadable = machine->seed(options, {.progress = &progress, .stop = stop});
-    machine->sync();
-    if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
-    is_new_ = false;
-    if (seed) {
-      created.files = seed->files();
-      created.bytes = seed->bytes();
-      created.secrets = seed->secrets();
-    }
-    return created;
-  }
-
   /// What was to become a workspace.
   void discard() {
-    is_stopping_ = true;
+    is_ending_ = is_stopping_ = is_discarded_ = true;
     try {
-      directory_.remove(workspace_);
+      workspaces_.remove(workspace_.directory());
     } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the next command removes it.
     }
   }
@@ -388,7 +359,7 @@ class Supervisor {
     LinkedProgress progress(link);
     std::shared_ptr<HeldMachine> machine;
     work(link, [&](const std::stop_token& stop) -> json {
-      machine = this->machine(progress, stop);
+      machine = workspace_.machine(progress, stop);
       return {};
     });
     CommandOptions command = command_of(packet.content);
@@ -397,7 +368,8 @@ class Supervisor {
                           (command.directory.empty() ? "" : '/' + command.directory);
     }
     const bool is_detached = packet.content.at("detached");
-    const auto process = start_process(std::move(machine), std::move(command), streams_of(packet));
+    const auto process =
+        workspace_.start_command(std::move(machine), std::move(command), streams_of(packet));
     if (is_detached) return process->number();
     link.send({{"process", process->number()}});
     while (!wait_for_either(link.descriptor(), process->end_event())) {
@@ -413,44 +385,18 @@ class Supervisor {
     return pyro::document_of(process->report());
   }
 
-  std::shared_ptr<WorkspaceCommand> start_process(std::shared_ptr<HeldMachine> machine,
-                                                  CommandOptions command, ClientStreams streams) {
-    // With the lock: who stops the workspace stops all that are there.
-    const std::lock_guard lock(mutex_);
-    if (is_stopping_) throw Error(ErrorCode::busy, "the workspace is being stopped");
-    auto record = ProcessRecord::make(workspace_.descriptor(), command.command);
-    auto process = std::make_shared<WorkspaceCommand>(std::move(machine), std::move(command),
-                                                      std::move(streams), std::move(record));
-    std::erase_if(processes_, [](const auto& one) { return one.second->has_ended(); });
-    processes_.emplace(process->number(), process);
-    return process;
-  }
-
-  json send_signal(const json& content) {
-    const unsigned number = content.at("process");
-    const std::lock_guard lock(mutex_);
-    const auto found = processes_.find(number);
-    if (found != processes_.end()) found->second->signal(content.at("signal"));
-    return {};
-  }
-
-  const SupervisorSettings settings_;
-  const WorkspaceDirectory workspace_;
-  const WorkspaceManifest manifest_;
-  const WorkspacesDirectory directory_;
-  EnvironmentStore store_;
+  const WorkspacesDirectory workspaces_;
+  LiveWorkspace workspace_;
   Fd listener_;
   const Fd wake_up_;
   const Fd signals_;
-  std::atomic<bool> is_stopping_ = false;
-  std::list<Connection> connections_;  ///< Of the main thread.
-
-  std::mutex starting_;  ///< Held while the machine is being started.
-  bool is_new_;          ///< With it.
+  std::atomic<bool> is_ending_ = false;
+  std::atomic<bool> is_suspending_ = false;
+  std::atomic<bool> is_stopping_ = false;   ///< And not to be suspended.
+  std::atomic<bool> is_discarded_ = false;  ///< What was to become a workspace.
+  std::list<Connection> connections_;       ///< Of the main thread.
 
   std::mutex mutex_;  ///< Of all below.
-  std::shared_ptr<HeldMachine> machine_;
-  std::map<unsigned, std::shared_ptr<WorkspaceCommand>> processes_;
   int requests_ = 0;
   Clock::time_point last_busy_ = Clock::now();
 };
@@ -479,7 +425,7 @@ void supervise() {
   auto link = std::make_unique<Link>(Fd(kLinkOfSupervisor));
   const auto packet = link->receive();
   if (!packet) return;
-  const SupervisorSettings settings = settings_of(packet->content.at(kSettings));
+  const WorkspaceSettings settings = settings_of(packet->content.at(kSettings));
   Fd directory(kDirectoryOfSupervisor);
   WorkspaceDirectory workspace(std::move(directory), decoded(packet->content.at("path")));
   const auto lock =
@@ -491,7 +437,7 @@ void supervise() {
 }  // namespace
 
 std::unique_ptr<Link> start_supervisor(const std::filesystem::path& executable,
-                                       const SupervisorSettings& settings,
+                                       const WorkspaceSettings& settings,
                                        const WorkspaceDirectory& workspace, const FileLock* lock) {
   auto [ours, theirs] = make_link_ends();
   Subprocess process({.program = executable,

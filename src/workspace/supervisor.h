@@ -11,24 +11,16 @@
 #include "pyro/workspace.h"
 #include "workspace/directory.h"
 #include "workspace/link.h"
+#include "workspace/live_workspace.h"
 
 namespace pyro {
-
-/// What a supervisor is started with.
-struct SupervisorSettings {
-  std::filesystem::path directory = {};  ///< Of all workspaces.
-  std::string name = {};                 ///< Of this one, also while it is being made.
-  bool is_new = false;
-  std::filesystem::path cache_dir = {};
-  MachineOptions machine = {};
-};
 
 /// Starts the supervisor of a workspace with the program `executable`. `lock`: of a new one, which
 /// the supervisor takes over.
 /// @return a connection to it, as at its socket; nothing when there is another one
 /// @throws Error(failed) when it does not come up
 [[nodiscard]] std::unique_ptr<Link> start_supervisor(const std::filesystem::path& executable,
-                                                     const SupervisorSettings& settings,
+                                                     const WorkspaceSettings& settings,
                                                      const WorkspaceDirectory& workspace,
                                                      const FileLock* lock = nullptr);
 
@@ -42,6 +34,11 @@ inline constexpr const char* kCopyOut = "copy_out";
 inline constexpr const char* kCopyChanges = "copy_changes";
 inline constexpr const char* kSignal = "signal";
 inline constexpr const char* kPublish = "publish";
+inline constexpr const char* kSnapshot = "snapshot";
+inline constexpr const char* kRemoveSnapshots = "remove_snapshots";
+inline constexpr const char* kReset = "reset";
+inline constexpr const char* kFork = "fork";
+inline constexpr const char* kSuspend = "suspend";
 inline constexpr const char* kStop = "stop";
 /// What came of it, and of a failure.
 inline constexpr const char* kResult = "result";

@@ -31,8 +31,10 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-/// How often a supervisor may end while it is being asked.
+/// How often a supervisor may end before it is asked.
 constexpr int kMostTries = 5;
+/// How long one may take to end. A machine is saved meanwhile.
+constexpr std::chrono::seconds kEndTimeout{60};
 constexpr std::chrono::milliseconds kBetweenTries{50};
 
 /// Below kWorkspaceDirectory, if it is relative.
@@ -182,13 +184,13 @@ class Workspaces::Impl {
   json send(const std::string& name, const WorkspaceCall& call, const json& request,
             const std::vector<int>& descriptors = {},
             const std::function<void(Request&)>& prepare = {}) const {
-    for (int tries = 1;; ++tries) {
+    for (const auto end = Clock::now() + kEndTimeout;;) {
       try {
         Request sent(connect(name), call);
         if (prepare) prepare(sent);
         return sent.send(request, descriptors);
       } catch (const NoAnswer&) {
-        if (tries == kMostTries) {
+        if (Clock::now() > end) {
           throw Error(ErrorCode::failed, "the supervisor of the workspace does not answer");
         }
         std::this_thread::sleep_for(kBetweenTries);
@@ -209,12 +211,13 @@ class Workspaces::Impl {
   [[nodiscard]] WorkspaceStatus status(const std::string& name,
                                        const WorkspaceDirectory& workspace) const {
     const WorkspaceManifest manifest = workspace.manifest();
-    const bool is_running = static_cast<bool>(workspace.connect());
-    const auto processes = read_processes(workspace.descriptor(), is_running);
+    const WorkspaceActivity activity = activity_of(workspace, manifest);
+    const auto processes =
+        read_processes(workspace.descriptor(), activity != WorkspaceActivity::stopped);
     return {.name = name,
             .environment = manifest.environment,
             .version = manifest.version,
-            .is_running = is_running,
+            .activity = activity,
             .cpus = manifest.cpus,
             .memory_mib = manifest.memory_mib,
             .disk_mib = manifest.disk_mib,
@@ -224,25 +227,69 @@ class Workspaces::Impl {
             .last_used = workspace.last_use(),
             .disk_bytes = workspace.allocated_bytes(),
             .running_processes = static_cast<std::size_t>(std::ranges::count_if(
-                processes, [](const WorkspaceProcess& process) { return !process.end; }))};
+                processes, [](const WorkspaceProcess& process) { return !process.end; })),
+            .snapshots = manifest.snapshots.size()};
   }
 
-  /// Ends the supervisor, if there is one, and waits for its end.
-  void stop(const WorkspaceDirectory& workspace, const WorkspaceCall& call) const {
-    Fd socket = workspace.connect();
-    if (!socket) return;
-    try {
-      Request request(std::make_unique<Link>(std::move(socket)), call);
-      static_cast<void>(request.send({{request::kKind, request::kStop}}));
-      // What comes then is its end.
-      static_cast<void>(request.link().receive());
-    } catch (const NoAnswer&) {  // NOLINT(bugprone-empty-catch): it has ended.
+  /// Whether its processes run, or go on with its machine.
+  [[nodiscard]] static bool is_alive(const WorkspaceDirectory& workspace) {
+    return activity_of(workspace, workspace.manifest()) != WorkspaceActivity::stopped;
+  }
+
+  /// Asks the supervisor, if there is one, to end in the way that `kind` says, and waits for that.
+  /// @return the lock of the workspace
+  FileLock end(const WorkspaceDirectory& workspace, const char* kind,
+               const WorkspaceCall& call) const {
+    if (Fd socket = workspace.connect()) {
+      try {
+        Request request(std::make_unique<Link>(std::move(socket)), call);
+        static_cast<void>(request.send({{request::kKind, kind}}));
+        // What comes then is its end.
+        static_cast<void>(request.link().receive());
+      } catch (const NoAnswer&) {  // NOLINT(bugprone-empty-catch): it has ended.
+      }
     }
-    static_cast<void>(workspace.lock());
+    return workspace.lock();
+  }
+
+  /// From then on the machine starts from its disk.
+  FileLock stop(const WorkspaceDirectory& workspace, const WorkspaceCall& call) const {
+    FileLock lock = end(workspace, request::kStop, call);
+    workspace.state(workspace.manifest().current).forget_machine();
+    end_all_records(workspace.descriptor());
+    return lock;
+  }
+
+  void fork(const std::string& name, const std::string& snapshot, const std::string& new_name,
+            const WorkspaceCall& call) const {
+    require_workspace_name(new_name);
+    directory_.remove_leftovers();
+    const auto made = directory_.make_new();
+    bool is_new = false;
+    try {
+      send(name, call,
+           {{request::kKind, request::kFork},
+            {"snapshot", snapshot},
+            {"path", encoded(made.directory.path().string())}},
+           {made.directory.descriptor()});
+      is_new = directory_.publish(made.directory, new_name);
+    } catch (const Error&) {
+      directory_.remove(made.directory);
+      throw;
+    }
+    if (is_new) return;
+    directory_.remove(made.directory);
+    throw Error(ErrorCode::usage, "there is a workspace " + new_name + " already");
   }
 
  private:
-  [[nodiscard]] SupervisorSettings settings(const std::string& name, bool is_new) const {
+  [[nodiscard]] static WorkspaceActivity activity_of(const WorkspaceDirectory& workspace,
+                                                     const WorkspaceManifest& manifest) {
+    if (workspace.state(manifest.current).has_machine()) return WorkspaceActivity::suspended;
+    return workspace.connect() ? WorkspaceActivity::running : WorkspaceActivity::stopped;
+  }
+
+  [[nodiscard]] WorkspaceSettings settings(const std::string& name, bool is_new) const {
     return {.directory = fs::absolute(directory_.path()),
             .name = name,
             .is_new = is_new,
@@ -269,6 +316,18 @@ class Workspaces::Impl {
   const StoreOptions store_;
   const MachineOptions machine_;
 };
+
+std::string_view to_string(WorkspaceActivity activity) noexcept {
+  switch (activity) {
+    case WorkspaceActivity::stopped:
+      return "stopped";
+    case WorkspaceActivity::suspended:
+      return "suspended";
+    case WorkspaceActivity::running:
+      return "running";
+  }
+  return "stopped";
+}
 
 fs::path find_workspaces_directory() {
   const fs::path key = find_state_key_file();
@@ -327,8 +386,7 @@ void Workspaces::remove(const std::string& name, bool force) {
                 fmt::format("{} processes run in the workspace {}", status.running_processes, name),
                 "'--force' ends them");
   }
-  impl_->stop(workspace, {});
-  const FileLock lock = workspace.lock();
+  const FileLock lock = impl_->stop(workspace, {});
   impl_->directory().remove(workspace);
 }
 
@@ -353,14 +411,13 @@ unsigned Workspaces::spawn(const std::string& name, const CommandOptions& comman
 
 std::vector<WorkspaceProcess> Workspaces::processes(const std::string& name) const {
   const WorkspaceDirectory workspace = impl_->directory().require(name);
-  return read_processes(workspace.descriptor(), static_cast<bool>(workspace.connect()));
+  return read_processes(workspace.descriptor(), Impl::is_alive(workspace));
 }
 
 ProcessOutput Workspaces::output(const std::string& name, unsigned process, bool is_error,
                                  std::uint64_t offset) const {
   const WorkspaceDirectory workspace = impl_->directory().require(name);
-  const bool has_supervisor = static_cast<bool>(workspace.connect());
-  return read_output(workspace.descriptor(), process, is_error, offset, has_supervisor);
+  return read_output(workspace.descriptor(), process, is_error, offset, Impl::is_alive(workspace));
 }
 
 void Workspaces::signal(const std::string& name, unsigned process, int signal) {
@@ -395,8 +452,46 @@ std::uint16_t Workspaces::publish(const std::string& name, const PortOptions& po
   return impl_->send(name, {}, request_of(port));
 }
 
+TakenSnapshot Workspaces::snapshot(const std::string& name, const std::string& snapshot,
+                                   const WorkspaceCall& call) {
+  return taken_of(
+      impl_->send(name, call, {{request::kKind, request::kSnapshot}, {"snapshot", snapshot}}));
+}
+
+std::vector<WorkspaceSnapshot> Workspaces::snapshots(const std::string& name) const {
+  const WorkspaceDirectory workspace = impl_->directory().require(name);
+  std::vector<WorkspaceSnapshot> found;
+  for (const SnapshotRecord& record : workspace.manifest().snapshots) {
+    const WorkspaceState state = workspace.state(record.state);
+    found.push_back({.name = record.name,
+                     .made = record.made,
+                     .has_memory = state.has_machine(),
+                     .disk_bytes = state.allocated_bytes()});
+  }
+  return found;
+}
+
+void Workspaces::remove_snapshots(const std::string& name,
+                                  const std::vector<std::string>& snapshots) {
+  impl_->send(name, {}, {{request::kKind, request::kRemoveSnapshots}, {"snapshots", snapshots}});
+}
+
+void Workspaces::reset(const std::string& name, const std::string& snapshot,
+                       const WorkspaceCall& call) {
+  impl_->send(name, call, {{request::kKind, request::kReset}, {"snapshot", snapshot}});
+}
+
+void Workspaces::fork(const std::string& name, const std::string& snapshot,
+                      const std::string& new_name, const WorkspaceCall& call) {
+  impl_->fork(name, snapshot, new_name, call);
+}
+
+void Workspaces::suspend(const std::string& name, const WorkspaceCall& call) {
+  static_cast<void>(impl_->end(impl_->directory().require(name), request::kSuspend, call));
+}
+
 void Workspaces::stop(const std::string& name, const WorkspaceCall& call) {
-  impl_->stop(impl_->directory().require(name), call);
+  static_cast<void>(impl_->stop(impl_->directory().require(name), call));
 }
 
 }  // namespace pyro

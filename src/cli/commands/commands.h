@@ -47,7 +47,13 @@ extern const CommandEntry kWorkspaceCopyInCommand;
 extern const CommandEntry kWorkspaceCopyOutCommand;
 extern const CommandEntry kWorkspaceRenameCommand;
 extern const CommandEntry kWorkspaceDiffCommand;
+extern const CommandEntry kWorkspaceSnapshotCommand;
+extern const CommandEntry kWorkspaceSnapshotsCommand;
+extern const CommandEntry kWorkspaceSnapshotDeleteCommand;
+extern const CommandEntry kWorkspaceResetCommand;
+extern const CommandEntry kWorkspaceForkCommand;
 extern const CommandEntry kWorkspacePublishCommand;
+extern const CommandEntry kWorkspaceSuspendCommand;
 extern const CommandEntry kWorkspaceStopCommand;
 extern const CommandEntry kWorkspaceDeleteCommand;
 

@@ -9,8 +9,7 @@ namespace {
 
 std::string shown_age(const std::optional<std::chrono::system_clock::time_point>& time) {
   if (!time) return "-";
-  return format_age(
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - *time));
+  return format_age(*time);
 }
 
 /// A row for bytes that belong to no environment.

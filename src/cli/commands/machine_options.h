@@ -78,6 +78,14 @@ void declare_timeouts(Arguments& arguments, CommandOptions& command);
 /// The user's workspaces, with the settings of the context.
 [[nodiscard]] Workspaces workspaces_of(const Context& context);
 
+/// "debian-12", "debian-12-2", of the last part of a name of an environment or of a workspace.
+[[nodiscard]] std::string free_workspace_name(const Workspaces& workspaces,
+                                              const std::string& like);
+
+/// WORKSPACE[@SNAPSHOT]; without one it is empty.
+/// @throws Error(usage)
+[[nodiscard]] std::pair<std::string, std::string> split_snapshot(const std::string& text);
+
 /// The output of a guest command, kept in memory for a JSON document.
 class Capture {
  public:

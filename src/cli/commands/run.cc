@@ -34,6 +34,8 @@ std::string_view description_of(MachineStart start) {
       return "started from the state of its kernel";
     case MachineStart::prepared_state:
       return "started from the prepared state";
+    case MachineStart::saved_machine:
+      return "resumed";
   }
   return "started";
 }

@@ -1,7 +1,8 @@
-// pyro workspace create, list, status, rename, delete, publish, stop: workspaces as a whole.
+// pyro workspace create, list, status, rename, delete, publish: workspaces as a whole.
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -16,13 +17,8 @@ namespace pyro::cli {
 
 namespace {
 
-std::string shown_age(std::chrono::system_clock::time_point time) {
-  return format_age(
-      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now() - time));
-}
-
-std::string state_of(const WorkspaceStatus& status) {
-  return status.is_running ? "running" : "stopped";
+Colour colour_of(WorkspaceActivity activity) {
+  return activity == WorkspaceActivity::running ? Colour::green : Colour::dim;
 }
 
 class CreateCommand : public Command {
@@ -32,13 +28,16 @@ class CreateCommand : public Command {
     machine_.disk_mib = options_.disk_mib;
     arguments.text("--environment", "NAME", options_.environment,
                    "The environment or container image it is made of\n(default debian:12)");
-    arguments.text("--from", "DIR", options_.from,
-                   "Begin with the content of DIR in /workspace. Of a Git\ncheckout: what Git "
-                   "tracks, what it does not ignore, and\n.git without credentials");
+    arguments.text(
+        "--from", "DIR|WORKSPACE[@SNAPSHOT]", options_.from,
+        "Begin with the content of DIR in /workspace. Of a Git\ncheckout: what Git "
+        "tracks, what it does not ignore, and\n.git without credentials. Of a workspace: "
+        "as 'fork'");
     arguments.flag("--all", options_.all_files,
                    "Take everything in DIR, also what Git ignores, .env*,\n*.pem and id_*");
-    arguments.time("--idle", idle_,
-                   "Stop it after TIME without a process and a request\n(default 10m; 0: never)");
+    arguments.time(
+        "--idle", idle_,
+        "Suspend it after TIME without a process and a request\n(default 10m; 0: never)");
     declare_shape(
         arguments, machine_,
         {.memory = "Memory of the machine (default 2G); a bare number counts\nMiB",
@@ -58,9 +57,11 @@ class CreateCommand : public Command {
     add_image(context, options_.environment);
     Workspaces workspaces = workspaces_of(context);
     const std::string name =
-        operands.empty() ? free_name(workspaces, options_.environment) : operands.front();
+        operands.empty() ? free_workspace_name(workspaces, options_.environment) : operands.front();
     CreatedWorkspace created;
-    {
+    if (is_workspace(options_.from)) {
+      created.is_new = fork(context, workspaces, name);
+    } else {
       const auto view = progress_.make_view(context);
       const ClearAtEnd clear(view.get());
       created = workspaces.create(name, options_, {.progress = view.get(), .stop = context.stop});
@@ -75,10 +76,26 @@ class CreateCommand : public Command {
   }
 
  private:
+  /// A directory needs a slash where a workspace is called like it.
+  static bool is_workspace(const std::string& from) {
+    std::error_code none;
+    return !from.empty() && from.find('/') == std::string::npos &&
+           !std::filesystem::is_directory(from, none);
+  }
+
+  /// False when there is one of that name.
+  bool fork(const Context& context, Workspaces& workspaces, const std::string& name) const {
+    const auto known = workspaces.list();
+    if (std::ranges::find(known, name, &WorkspaceStatus::name) != known.end()) return false;
+    const auto [source, snapshot] = split_snapshot(options_.from);
+    workspaces.fork(source, snapshot, name, {.stop = context.stop});
+    return true;
+  }
+
   void tell(const Context& context, const CreatedWorkspace& created) const {
     const auto say = [&](const std::string& text) { context.err.try_write(render_note(text)); };
     if (!created.is_new) return say("it was there already");
-    if (options_.from.empty()) return;
+    if (options_.from.empty() || is_workspace(options_.from)) return;
     say(fmt::format("{} files, {} from {}", created.files, format_size(created.bytes),
                     options_.from));
     constexpr std::size_t kMostShown = 20;
@@ -89,22 +106,6 @@ class CreateCommand : public Command {
       say(fmt::format("left out: {} more", created.secrets.size() - kMostShown));
     }
     if (!created.secrets.empty()) say("these may be secrets by their names; --all takes them");
-  }
-
-  /// "debian-12", "debian-12-2", of the last part of the environment's name.
-  static std::string free_name(const Workspaces& workspaces, const std::string& environment) {
-    std::string base = environment.substr(environment.rfind('/') + 1);
-    for (char& c : base) {
-      if (std::string_view(":@+").find(c) != std::string_view::npos) c = '-';
-    }
-    base.resize(std::min<std::size_t>(base.size(), 50));
-    const auto known = workspaces.list();
-    std::string name = base;
-    for (int number = 2; std::ranges::find(known, name, &WorkspaceStatus::name) != known.end();
-         ++number) {
-      name = fmt::format("{}-{}", base, number);
-    }
-    return name;
   }
 
   NewWorkspace options_;
@@ -143,10 +144,10 @@ class WorkspaceListCommand : public Command {
     for (const WorkspaceStatus& status : workspaces) {
       table.add({{status.name},
                  {status.environment},
-                 {state_of(status), status.is_running ? Colour::green : Colour::dim},
+                 {std::string(to_string(status.activity)), colour_of(status.activity)},
                  {std::to_string(status.running_processes)},
                  {format_size(status.disk_bytes)},
-                 {shown_age(status.last_used)}});
+                 {format_age(status.last_used)}});
     }
     return table;
   }
@@ -169,16 +170,17 @@ class StatusCommand : public Command {
     return render_fields(
         {{"Name", {status.name}},
          {"Environment", {status.environment + ' ' + status.version}},
-         {"State", {state_of(status)}},
+         {"State", {std::string(to_string(status.activity))}},
          {"Processes", {std::to_string(status.running_processes)}},
          {"Processors", {std::to_string(status.cpus)}},
          {"Memory", {std::to_string(status.memory_mib) + " MiB"}},
          {"Disk",
           {format_size(status.disk_bytes) + " of " + std::to_string(status.disk_mib) + " MiB"}},
          {"Network", {std::string(to_string(status.network))}},
-         {"Stops idle after", {idle}},
-         {"Created", {shown_age(status.created)}},
-         {"Last used", {shown_age(status.last_used)}}},
+         {"Suspended after", {idle}},
+         {"Snapshots", {std::to_string(status.snapshots)}},
+         {"Created", {format_age(status.created)}},
+         {"Last used", {format_age(status.last_used)}}},
         terminal);
   }
 };
@@ -227,17 +229,22 @@ class PublishCommand : public Command {
   }
 };
 
-class StopCommand : public Command {
- public:
-  void declare(Arguments&) override {}
-
-  int run(Context& context, const Words& operands) override {
-    workspaces_of(context).stop(operands.front(), {.stop = context.stop});
-    return kDone;
-  }
-};
-
 }  // namespace
+
+std::string free_workspace_name(const Workspaces& workspaces, const std::string& like) {
+  std::string base = like.substr(like.rfind('/') + 1);
+  for (char& c : base) {
+    if (std::string_view(":@+").find(c) != std::string_view::npos) c = '-';
+  }
+  base.resize(std::min<std::size_t>(base.size(), 50));
+  const auto known = workspaces.list();
+  std::string name = base;
+  for (int number = 2; std::ranges::find(known, name, &WorkspaceStatus::name) != known.end();
+       ++number) {
+    name = fmt::format("{}-{}", base, number);
+  }
+  return name;
+}
 
 constinit const CommandEntry kWorkspaceCreateCommand{
     .group = "workspace",
@@ -324,18 +331,6 @@ constinit const CommandEntry kWorkspacePublishCommand{
         "the workspace is stopped.\n",
     .examples = "  pyro workspace publish fix 8080:80\n",
     .make = make_command<PublishCommand>,
-};
-
-constinit const CommandEntry kWorkspaceStopCommand{
-    .group = "workspace",
-    .name = "stop",
-    .operands = "WORKSPACE",
-    .min_operands = 1,
-    .max_operands = 1,
-    .purpose = "End the processes and the machine of a workspace",
-    .details = "What was written stays; the next command starts the machine again.\n",
-    .examples = "  pyro workspace stop fix\n",
-    .make = make_command<StopCommand>,
 };
 
 }  // namespace pyro::cli

@@ -82,7 +82,7 @@ class ExecCommand : public Command {
   }
 
   [[nodiscard]] virtual Words command_of(const Context& context) const {
-    const Words command = context.guest_command.value_or(Words());
+    Words command = context.guest_command.value_or(Words());
     if (command.empty()) throw Error(ErrorCode::usage, "there is no command to run");
     return command;
   }
@@ -157,8 +157,7 @@ class WorkspacePsCommand : public Command {
       }
       table.add({{std::to_string(process.number)},
                  {state, process.end ? Colour::dim : Colour::green},
-                 {format_age(std::chrono::duration_cast<std::chrono::seconds>(
-                     std::chrono::system_clock::now() - process.started))},
+                 {format_age(process.started)},
                  {command}});
     }
     return table;

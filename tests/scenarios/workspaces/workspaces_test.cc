@@ -8,8 +8,8 @@
 #include <thread>
 #include <vector>
 
-#include "scenarios/machine_harness.h"
 #include "scenarios/pseudo_terminal.h"
+#include "scenarios/workspaces/workspace_harness.h"
 #include "support/background_process.h"
 
 namespace pyro::testing {
@@ -21,105 +21,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using Words = std::vector<std::string>;
 
-class WorkspaceTest : public MachineHarness {
- protected:
-  // Of its own, where the first boot leaves a state for the next ones.
-  void SetUp() override {
-    MachineHarness::SetUp();
-    if (!IsSkipped()) use_own_cache();
-  }
-
-  void TearDown() override {
-    if (IsSkipped()) return;
-    for (const std::string& name : names()) pyro({"workspace", "delete", "--force", name});
-    EXPECT_TRUE(eventually([&] { return processes_of_workspaces().empty(); }))
-        << "nothing outlives a workspace";
-    EXPECT_EQ(entries(), Words());
-  }
-
-  [[nodiscard]] fs::path workspaces() const { return home() / ".local/state/pyro/workspaces"; }
-
-  [[nodiscard]] Words entries() const {
-    Words found;
-    if (!fs::exists(workspaces())) return found;
-    for (const auto& entry : fs::directory_iterator(workspaces())) {
-      found.push_back(entry.path().filename());
-    }
-    std::ranges::sort(found);
-    return found;
-  }
-
-  [[nodiscard]] Words names() const {
-    Words found;
-    const json document = pyro_json({"workspace", "list"});
-    for (const json& one : document["workspaces"]) found.push_back(one["name"]);
-    return found;
-  }
-
-  /// Supervisors of this test's workspaces, and what they started.
-  [[nodiscard]] std::vector<pid_t> processes_of_workspaces() const {
-    std::vector<pid_t> found;
-    const std::string mark = "HOME=" + home().string();
-    for (const auto& entry : fs::directory_iterator("/proc")) {
-      const std::string name = entry.path().filename();
-      if (name.find_first_not_of("0123456789") != name.npos) continue;
-      const pid_t pid = std::stoi(name);
-      if (content_of(entry.path() / "cmdline").find("__supervise") == std::string::npos) continue;
-      if (content_of(entry.path() / "environ").find(mark) == std::string::npos) continue;
-      found.push_back(pid);
-      for (const pid_t child : children_of(pid)) found.push_back(child);
-    }
-    return found;
-  }
-
-  static std::string content_of(const fs::path& file) {
-    std::ifstream stream(file, std::ios::binary);
-    return {std::istreambuf_iterator<char>(stream), {}};
-  }
-
-  /// Supervisor and machine.
-  [[nodiscard]] pid_t supervisor() const { return processes_of_workspaces().at(0); }
-  [[nodiscard]] pid_t monitor() const { return processes_of_workspaces().at(1); }
-
-  void create(const std::string& name = "w", const Words& options = {}) const {
-    Words words{"workspace", "create", name,     "--environment", "tool:1",
-                "--memory",  "192",    "--disk", "128M"};
-    words.insert(words.end(), options.begin(), options.end());
-    EXPECT_EQ(pyro_ok(words).out, name + "\n");
-  }
-
-  [[nodiscard]] Command exec_command(const Words& words, const Words& options = {}) const {
-    Words all{"workspace", "exec", "w"};
-    all.insert(all.end(), options.begin(), options.end());
-    all.push_back("--");
-    all.insert(all.end(), words.begin(), words.end());
-    return command(all);
-  }
-
-  ProcessResult exec(const Words& words, const Words& options = {},
-                     const std::string& input = {}) const {
-    Command made = exec_command(words, options);
-    made.stdin_text = input;
-    return run(made);
-  }
-  /// With the guest's sh.
-  ProcessResult script(const std::string& text, const Words& options = {}) const {
-    return exec({"sh", "-c", text}, options);
-  }
-
-  [[nodiscard]] json status(const std::string& name = "w") const {
-    return pyro_json({"workspace", "status", name});
-  }
-
-  /// The process of that number, as ps tells.
-  [[nodiscard]] json process(unsigned number) const {
-    const json document = pyro_json({"workspace", "ps", "w"});
-    for (const json& one : document["processes"]) {
-      if (one["process"] == number) return one;
-    }
-    return nullptr;
-  }
-};
+class WorkspaceTest : public WorkspaceHarness {};
 
 TEST_F(WorkspaceTest, KeepsWhatIsWrittenUntilItIsDeleted) {
   create();
@@ -424,13 +326,13 @@ TEST_F(WorkspaceTest, KilledSupervisorTakesMachineAlong) {
   EXPECT_EQ(script("cat file").out, "kept\n");
 }
 
-TEST_F(WorkspaceTest, StopsWhenIdle) {
+TEST_F(WorkspaceTest, IsSuspendedWhenIdle) {
   create("w", {"--idle", "1s"});
   script("while ! [ -e go ]; do sleep 0.1; done", {"--detach"});
   script("sleep 2");
   EXPECT_EQ(status()["state"], "running") << "a process keeps it awake";
   script("touch go");
-  EXPECT_TRUE(eventually([&] { return status()["state"] == "stopped"; }));
+  EXPECT_TRUE(eventually([&] { return status()["state"] == "suspended"; }));
   EXPECT_TRUE(eventually([&] { return processes_of_workspaces().empty(); }));
   EXPECT_EQ(script("ls").out, "go\n");
 }

@@ -1,0 +1,99 @@
+// A workspace in use: its machine, the commands in it, and its states. A supervisor has one.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "machine/held_machine.h"
+#include "pyro/environment_store.h"
+#include "pyro/machine.h"
+#include "pyro/workspace.h"
+#include "workspace/directory.h"
+#include "workspace/process.h"
+
+namespace pyro {
+
+/// How a workspace is used.
+struct WorkspaceSettings {
+  std::filesystem::path directory = {};  ///< Of all workspaces.
+  std::string name = {};                 ///< Of this one, also while it is being made.
+  bool is_new = false;
+  std::filesystem::path cache_dir = {};
+  MachineOptions machine = {};
+};
+
+/// Thread-safe. Changes of its states, and starts of its machine, wait for each other.
+class LiveWorkspace {
+ public:
+  LiveWorkspace(WorkspaceSettings settings, WorkspaceDirectory workspace);
+
+  [[nodiscard]] const WorkspaceDirectory& directory() const noexcept { return workspace_; }
+  [[nodiscard]] std::chrono::seconds idle() const noexcept { return idle_; }
+
+  /// Makes what is new a workspace of its name, with a baseline. False when there is one.
+  bool create(const std::string& from, bool all_files, CreatedWorkspace& created,
+              ProgressListener& progress, const std::stop_token& stop);
+
+  /// Its machine, which is resumed or started if needed.
+  std::shared_ptr<HeldMachine> machine(ProgressListener& progress, const std::stop_token& stop);
+  [[nodiscard]] bool has_machine() const;
+
+  /// @throws Error(busy) after end_commands()
+  std::shared_ptr<WorkspaceCommand> start_command(std::shared_ptr<HeldMachine> machine,
+                                                  CommandOptions command, ClientStreams streams);
+  /// Of a command that has ended: nothing.
+  void signal(unsigned process, int number) const;
+  [[nodiscard]] bool is_running_a_command() const;
+
+  /// @throws Error(usage) for a name that is taken
+  TakenSnapshot take_snapshot(std::string name);
+  void remove_snapshots(const std::vector<std::string>& names);
+  /// Puts a snapshot in the place of what is there, which becomes the snapshot before-reset.
+  void reset(const std::string& snapshot);
+  /// Fills the directory of a new workspace: with a snapshot, or with what is there now.
+  void fork_to(const WorkspaceDirectory& child, const std::string& snapshot);
+
+  /// Saves the machine, with what runs in it, and ends it. Without room it goes on.
+  void suspend();
+  /// Ends all commands, and the machine. The next one starts from the disk.
+  void stop();
+
+ private:
+  [[nodiscard]] std::shared_ptr<HeldMachine> running_machine() const;
+  [[nodiscard]] WorkspaceState current_state() const;
+  void start_machine(ProgressListener& progress, const std::stop_token& stop);
+  void follow_saved(const std::shared_ptr<HeldMachine>& machine,
+                    const std::vector<SavedProcess>& saved);
+  CreatedWorkspace seed(const std::string& from, bool all_files, ProgressListener& progress,
+                        const std::stop_token& stop);
+  SaveReport copy_current_to(const WorkspaceState& state);
+  void save_and_end(const char* why, bool commands_go_on);
+  [[nodiscard]] std::vector<std::shared_ptr<WorkspaceCommand>> running_commands() const;
+  void wait_for_commands() const;
+  void drop_machine();
+  void commit(WorkspaceManifest manifest);
+  [[nodiscard]] std::string next_snapshot_name() const;
+
+  const WorkspaceSettings settings_;
+  const WorkspaceDirectory workspace_;
+  const WorkspacesDirectory workspaces_;
+  EnvironmentStore store_;
+
+  std::mutex states_mutex_;  ///< Held while states change, and while the machine starts.
+  WorkspaceManifest manifest_;
+  const std::chrono::seconds idle_;
+  bool is_new_;
+
+  mutable std::mutex mutex_;  ///< Of all below.
+  std::shared_ptr<HeldMachine> machine_;
+  std::map<unsigned, std::shared_ptr<WorkspaceCommand>> commands_;
+  bool is_stopping_ = false;
+};
+
+}  // namespace pyro
