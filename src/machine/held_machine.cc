@@ -258,11 +258,12 @@ SaveReport HeldMachine::save(const SaveTarget& to, AfterSave after,
   while (live_.control->next(timeout.deadline).type != guest::FrameType::held) {
   }
   while_held();
-  std::uint64_t memory_checksum = 0;
+  SaveReport report;
   std::optional<Error> failure;
   try {
     guest.machine().save(to.devices, timeout);
-    memory_checksum = copy_pages(live_.memory.get(), to.memory, "the memory of the machine", {});
+    report.memory_checksum =
+        copy_pages(live_.memory.get(), to.memory, "the memory of the machine", {});
     if (to.disk >= 0) copy_sparse(live_.scratch.get(), to.disk, "the disk of the machine", {});
   } catch (...) {
     failure = caught_error();
@@ -277,12 +278,14 @@ SaveReport HeldMachine::save(const SaveTarget& to, AfterSave after,
     guest.proceed();
   }
   if (failure) throw Error(*failure);
-  SaveReport report{.manifest = {}, .paused = elapsed_since(begin)};
-  const MachineConfig asked = launcher_.config();
-  const StateKey key{lease(), asked, launcher_.monitor(), StateKind::kept};
-  report.manifest = describe_saved_machine(key, live_.config, memory_checksum,
-                                           checksum_of_pages(to.devices, "its devices"), {});
+  report.paused = elapsed_since(begin);
   return report;
+}
+
+nlohmann::json HeldMachine::describe(const SaveReport& saved, int devices) {
+  const StateKey key{lease(), live_.config, launcher_.monitor(), StateKind::kept};
+  return describe_saved_machine(key, live_.config, saved.memory_checksum,
+                                checksum_of_pages(devices, "the state of its devices"), {});
 }
 
 void HeldMachine::stop(const char* why) noexcept {

@@ -20,7 +20,7 @@ namespace pyro {
 
 /// What came of saving a machine.
 struct SaveReport {
-  nlohmann::json manifest;             ///< For SavedMachine.
+  std::uint64_t memory_checksum = 0;
   std::chrono::microseconds paused{};  ///< How long the machine stood still, if it goes on.
 };
 
@@ -76,6 +76,10 @@ class HeldMachine {
   /// @throws Error(filesystem) without room, and as sync()
   SaveReport save(const SaveTarget& to, AfterSave after, const std::function<void()>& while_held,
                   const char* why = "");
+  /// The manifest for SavedMachine, of what was saved to these devices. Reads the monitor and the
+  /// kernel.
+  /// @throws Error(filesystem)
+  [[nodiscard]] nlohmann::json describe(const SaveReport& saved, int devices);
 
  private:
   /// Before anything that takes time.

@@ -145,11 +145,16 @@ void WorkspaceDirectory::write(const WorkspaceManifest& manifest) const {
   sync_file(file.descriptor(), file.shown());
   file.commit();
   sync_file(directory_.get(), path_);
+}
+
+void WorkspaceDirectory::remove_unused_states(const WorkspaceManifest& manifest) const noexcept
+    try {
   for (const std::string& name : directory_names(open_states().get(), path_ / kStates)) {
     unsigned number = 0;
     const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
     if (error == std::errc() && !manifest.uses(number)) remove_state(number);
   }
+} catch (const Error&) {  // NOLINT(bugprone-empty-catch): the next change tries again.
 }
 
 Fd WorkspaceDirectory::open_states() const {
@@ -180,7 +185,7 @@ WorkspaceState WorkspaceDirectory::make_state(unsigned number) const {
 void WorkspaceDirectory::remove_state(unsigned number) const noexcept try {
   const std::string name = std::to_string(number);
   remove_tree_at(open_states().get(), name, path_ / kStates / name);
-} catch (const Error&) {  // NOLINT(bugprone-empty-catch): the next write() tries again.
+} catch (const Error&) {  // NOLINT(bugprone-empty-catch): a later change tries again.
 }
 
 KeptMachine WorkspaceDirectory::machine(std::string name, bool is_new) const {

@@ -39,9 +39,11 @@ class WorkspaceDirectory {
   [[nodiscard]] const std::filesystem::path& path() const noexcept { return path_; }
 
   [[nodiscard]] WorkspaceManifest manifest() const;
-  /// Replaces it, durably. The states that it does not name are removed.
+  /// Replaces it, durably.
   /// @throws Error(filesystem), here and below
   void write(const WorkspaceManifest& manifest) const;
+  /// Removes the states that the manifest does not name.
+  void remove_unused_states(const WorkspaceManifest& manifest) const noexcept;
 
   /// Makes the files of a new one, and the state that is its first.
   void fill(const WorkspaceManifest& manifest, const InstallLease& lease,
@@ -52,7 +54,6 @@ class WorkspaceDirectory {
   [[nodiscard]] WorkspaceState state(unsigned number) const;
   /// An empty one.
   [[nodiscard]] WorkspaceState make_state(unsigned number) const;
-  /// Of those that the manifest does not name.
   void remove_state(unsigned number) const noexcept;
 
   /// What its machine is made of.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <csignal>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -53,6 +54,10 @@ LiveWorkspace::LiveWorkspace(WorkspaceSettings settings, WorkspaceDirectory work
       manifest_(workspace_.manifest()),
       idle_(manifest_.idle),
       is_new_(settings_.is_new) {}
+
+LiveWorkspace::~LiveWorkspace() {
+  finish_saving();
+}
 
 // --- the machine ---
 
@@ -219,12 +224,13 @@ SaveReport LiveWorkspace::copy_current_to(const WorkspaceState& state) {
   SaveReport report = machine->save({files.memory.get(), files.devices.get(), disk.get()},
                                     HeldMachine::AfterSave::goes_on,
                                     [&] { processes = saved_processes(running_commands()); });
-  state.write_machine(report.manifest, processes);
+  state.write_machine(machine->describe(report, files.devices.get()), processes);
   return report;
 }
 
 TakenSnapshot LiveWorkspace::take_snapshot(std::string name) {
   const std::lock_guard lock(states_mutex_);
+  finish_saving();
   if (name.empty()) name = next_snapshot_name();
   require_new_snapshot_name(manifest_, name);
   WorkspaceManifest manifest = manifest_;
@@ -242,6 +248,7 @@ TakenSnapshot LiveWorkspace::take_snapshot(std::string name) {
 
 void LiveWorkspace::remove_snapshots(const std::vector<std::string>& names) {
   const std::lock_guard lock(states_mutex_);
+  finish_saving();
   WorkspaceManifest manifest = manifest_;
   for (const std::string& name : names) {
     static_cast<void>(manifest.require_snapshot(name));
@@ -251,10 +258,12 @@ void LiveWorkspace::remove_snapshots(const std::vector<std::string>& names) {
     manifest.remove_snapshot(name);
   }
   commit(std::move(manifest));
+  workspace_.remove_unused_states(manifest_);
 }
 
 void LiveWorkspace::reset(const std::string& snapshot) {
   const std::lock_guard lock(states_mutex_);
+  finish_saving();
   const unsigned from = manifest_.require_snapshot(snapshot).state;
   WorkspaceManifest manifest = manifest_;
   manifest.current = manifest_.next_state();
@@ -265,19 +274,38 @@ void LiveWorkspace::reset(const std::string& snapshot) {
     workspace_.remove_state(manifest.current);
     throw error.add_context("the workspace cannot be reset");
   }
+  std::function<void()> finish;
   try {
-    save_and_end(kReset, false);
+    finish = save_and_end(kReset, false);
   } catch (const Error&) {  // Without room, what was there is its disk.
     if (const auto machine = running_machine()) machine->stop(kReset);
     wait_for_commands();
     drop_machine();
   }
-  end_all_records(workspace_.descriptor());
-  commit(std::move(manifest));
+  try {
+    end_all_records(workspace_.descriptor());
+    commit(std::move(manifest));
+  } catch (const Error&) {
+    if (finish) finish();  // it goes on where it was
+    throw;
+  }
+  // What was there counts as its disk until its memory is durable: nobody has to wait for that.
+  saving_ = std::thread([this, finish = std::move(finish)] {
+    workspace_.remove_unused_states(manifest_);
+    try {
+      if (finish) finish();
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): without room.
+    }
+  });
+}
+
+void LiveWorkspace::finish_saving() {
+  if (saving_.joinable()) saving_.join();
 }
 
 void LiveWorkspace::fork_to(const WorkspaceDirectory& child, const std::string& snapshot) {
   const std::lock_guard lock(states_mutex_);
+  finish_saving();
   WorkspaceManifest manifest = manifest_;
   manifest.created = std::chrono::system_clock::now();
   manifest.current = 1;
@@ -300,16 +328,16 @@ void LiveWorkspace::fork_to(const WorkspaceDirectory& child, const std::string& 
 
 // --- its end ---
 
-void LiveWorkspace::save_and_end(const char* why, bool commands_go_on) {
+std::function<void()> LiveWorkspace::save_and_end(const char* why, bool commands_go_on) {
   const auto machine = running_machine();
-  if (!machine) return;
-  const WorkspaceState state = current_state();
-  const auto files = state.make_machine_files();
+  if (!machine) return [] {};
+  const auto state = std::make_shared<WorkspaceState>(current_state());
+  const auto files = std::make_shared<WorkspaceState::MachineFiles>(state->make_machine_files());
   std::vector<std::shared_ptr<WorkspaceCommand>> commands;
   SaveReport report;
   try {
     report = machine->save(
-        {.memory = files.memory.get(), .devices = files.devices.get()},
+        {.memory = files->memory.get(), .devices = files->devices.get()},
         HeldMachine::AfterSave::ends,
         [&] {
           commands = running_commands();
@@ -318,7 +346,7 @@ void LiveWorkspace::save_and_end(const char* why, bool commands_go_on) {
         why);
   } catch (const Error&) {
     for (const auto& command : commands) command->note_saved(false);
-    state.forget_machine();
+    state->forget_machine();
     throw;
   }
   for (const auto& command : commands) {
@@ -326,7 +354,9 @@ void LiveWorkspace::save_and_end(const char* why, bool commands_go_on) {
   }
   if (commands_go_on) std::erase_if(commands, [](const auto& one) { return !one->goes_on(); });
   drop_machine();
-  state.write_machine(report.manifest, saved_processes(commands));
+  return [machine, state, files, report, processes = saved_processes(commands)] {
+    state->write_machine(machine->describe(report, files->devices.get()), processes);
+  };
 }
 
 void LiveWorkspace::drop_machine() {
@@ -337,7 +367,8 @@ void LiveWorkspace::drop_machine() {
 
 void LiveWorkspace::suspend() {
   const std::lock_guard lock(states_mutex_);
-  save_and_end(kSuspended, true);
+  finish_saving();
+  save_and_end(kSuspended, true)();
 }
 
 void LiveWorkspace::stop() {
@@ -348,6 +379,7 @@ void LiveWorkspace::stop() {
   for (const auto& command : running_commands()) command->stop(SIGTERM);
   wait_for_commands();
   const std::lock_guard lock(states_mutex_);
+  finish_saving();
   if (const auto machine = running_machine()) {
     try {
       machine->sync();

@@ -3,11 +3,13 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "machine/held_machine.h"
@@ -32,6 +34,9 @@ struct WorkspaceSettings {
 class LiveWorkspace {
  public:
   LiveWorkspace(WorkspaceSettings settings, WorkspaceDirectory workspace);
+  ~LiveWorkspace();
+  LiveWorkspace(const LiveWorkspace&) = delete;
+  LiveWorkspace& operator=(const LiveWorkspace&) = delete;
 
   [[nodiscard]] const WorkspaceDirectory& directory() const noexcept { return workspace_; }
   [[nodiscard]] std::chrono::seconds idle() const noexcept { return idle_; }
@@ -73,7 +78,9 @@ class LiveWorkspace {
   CreatedWorkspace seed(const std::string& from, bool all_files, ProgressListener& progress,
                         const std::stop_token& stop);
   SaveReport copy_current_to(const WorkspaceState& state);
-  void save_and_end(const char* why, bool commands_go_on);
+  /// @return what makes the saved machine durable, so that it counts
+  [[nodiscard]] std::function<void()> save_and_end(const char* why, bool commands_go_on);
+  void finish_saving();
   [[nodiscard]] std::vector<std::shared_ptr<WorkspaceCommand>> running_commands() const;
   void wait_for_commands() const;
   void drop_machine();
@@ -89,6 +96,7 @@ class LiveWorkspace {
   WorkspaceManifest manifest_;
   const std::chrono::seconds idle_;
   bool is_new_;
+  std::thread saving_;  ///< Makes what was there before a reset durable.
 
   mutable std::mutex mutex_;  ///< Of all below.
   std::shared_ptr<HeldMachine> machine_;
