@@ -345,7 +345,7 @@ std::optional<LiveMachine> Launcher::try_resume(const InstallLease& lease,
 std::optional<LiveMachine> Launcher::try_resume_saved(const MachineConfig& asked) {
   try {
     const StateKey key{kept_->lease, asked, *monitor_, StateKind::kept};
-    return resume_saved(load_saved_machine(*kept_->saved, key, stop_));
+    return resume_saved(config_of_saved_machine(*kept_->saved, key));
   } catch (const Error& error) {
     if (error.code() == ErrorCode::interrupted) throw;
     progress_.warning(kept_->name + " cannot go on where it was (" + error.what() +
@@ -356,19 +356,25 @@ std::optional<LiveMachine> Launcher::try_resume_saved(const MachineConfig& asked
 }
 
 // Not to be interrupted once its memory is used up.
-LiveMachine Launcher::resume_saved(const LoadedMachine& loaded) {
-  Fd scratch = scratch_disk(loaded.config, -1);
+LiveMachine Launcher::resume_saved(const MachineConfig& config) {
+  const SavedMachine& saved = *kept_->saved;
+  Fd scratch = scratch_disk(config, -1);
+  Fd memory = make_memory_file(kMemory);
+  const Fd devices = make_memory_file("the state of its devices");
+  make_empty(memory.get(), config.memory_bytes());
   const MachineFiles files = files_of(kept_->lease, scratch, MachineStart::saved_machine);
   const auto deadline = Clock::now() + kResumeTimeout;
-  const StateFiles from{loaded.memory.get(), loaded.devices.get()};
-  LiveMachine live = connect(loaded.config, [&] {
-    kept_->saved->forget();
-    return monitor_->resume(loaded.config, files, from, true, {deadline, {}});
+  const StateFiles from{memory.get(), devices.get(), [&] {
+                          load_saved_machine(saved, memory.get(), devices.get(), stop_);
+                          saved.forget();
+                        }};
+  LiveMachine live = connect(config, [&] {
+    return monitor_->resume(config, files, from, true, {deadline, {}});
   });
   live.start = MachineStart::saved_machine;
   live.scratch = std::move(scratch);
-  live.memory = Fd(::fcntl(loaded.memory.get(), F_DUPFD_CLOEXEC, 0));
-  for (const std::uint16_t number : kept_->saved->sessions) live.guest->adopt_session(number);
+  live.memory = std::move(memory);
+  for (const std::uint16_t number : saved.sessions) live.guest->adopt_session(number);
   begin_session(live, deadline);
   return live;
 }

@@ -117,7 +117,7 @@ class Launcher {
   [[nodiscard]] StateSave* begin_save(const StateKey& key);
   /// Saves a machine that takes commands, if that is possible.
   void prepare_in_passing(LiveMachine& live, const StateKey& key, StateSave& save);
-  [[nodiscard]] LiveMachine resume_saved(const LoadedMachine& loaded);
+  [[nodiscard]] LiveMachine resume_saved(const MachineConfig& config);
   /// A file for the memory of a machine that can be saved; empty for another.
   [[nodiscard]] Fd memory_file(std::optional<int> memory) const;
   [[nodiscard]] LiveMachine connect(const MachineConfig& config,

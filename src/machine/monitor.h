@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -73,6 +74,8 @@ struct MachineFiles {
 struct StateFiles {
   int memory = -1;
   int devices = -1;
+  /// Fills the files, while the monitor starts. Without it they are complete.
+  std::function<void()> load = {};
 };
 
 /// How a machine ended.

@@ -97,12 +97,10 @@ std::uint64_t read_pages(int from, std::uint64_t size, int to, const std::string
   return writer.checksum();
 }
 
-Fd load(const Fd& file, const json& checksum, const char* what, const std::stop_token& stop) {
-  Fd loaded = make_memory_file(what);
-  if (copy_pages(file.get(), loaded.get(), what, stop) != checksum) {
-    throw Error(ErrorCode::failed, std::string(what) + " was changed since it was saved");
-  }
-  return loaded;
+void load(const Fd& from, int to, const json& checksum, const char* what,
+          const std::stop_token& stop) {
+  if (copy_pages(from.get(), to, what, stop) == checksum) return;
+  throw Error(ErrorCode::failed, std::string(what) + " was changed since it was saved");
 }
 
 }  // namespace
@@ -127,17 +125,17 @@ json describe_saved_machine(const StateKey& key, const MachineConfig& config,
   return manifest;
 }
 
-LoadedMachine load_saved_machine(const SavedMachine& saved, const StateKey& key,
-                                 const std::stop_token& stop) {
+MachineConfig config_of_saved_machine(const SavedMachine& saved, const StateKey& key) {
   const StateMatch match = match_state(saved.manifest, key, {});
-  if (!match.differences.empty()) {
-    throw Error(ErrorCode::failed, fmt::format("{}", fmt::join(match.differences, "; ")));
-  }
-  return {.config = match.config,
-          .memory =
-              load(saved.memory, saved.manifest.value(kMemoryChecksum, json()), "its memory", stop),
-          .devices = load(saved.devices, saved.manifest.value(kDevicesChecksum, json()),
-                          "the state of its devices", stop)};
+  if (match.differences.empty()) return match.config;
+  throw Error(ErrorCode::failed, fmt::format("{}", fmt::join(match.differences, "; ")));
+}
+
+void load_saved_machine(const SavedMachine& saved, int memory, int devices,
+                        const std::stop_token& stop) {
+  load(saved.memory, memory, saved.manifest.value(kMemoryChecksum, json()), "its memory", stop);
+  load(saved.devices, devices, saved.manifest.value(kDevicesChecksum, json()),
+       "the state of its devices", stop);
 }
 
 }  // namespace pyro

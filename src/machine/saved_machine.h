@@ -50,17 +50,13 @@ std::uint64_t copy_pages(int from, int to, const std::string& subject, const std
                                                     std::uint64_t devices_checksum,
                                                     const std::stop_token& stop);
 
-/// A saved machine whose files are loaded.
-struct LoadedMachine {
-  MachineConfig config;
-  Fd memory;  ///< Its own, to run with.
-  Fd devices;
-};
+/// The config of a saved machine.
+/// @throws Error(failed) when it does not fit the host, the monitor or this pyro any more
+[[nodiscard]] MachineConfig config_of_saved_machine(const SavedMachine& saved, const StateKey& key);
 
-/// Loads its files into memory.
-/// @throws Error(failed) when it does not fit the host, the monitor or this pyro any more, or when
-/// its files were changed; (interrupted)
-[[nodiscard]] LoadedMachine load_saved_machine(const SavedMachine& saved, const StateKey& key,
-                                               const std::stop_token& stop);
+/// Copies its files to empty ones, for a machine to run with.
+/// @throws Error(failed) when they were changed; (filesystem), (interrupted)
+void load_saved_machine(const SavedMachine& saved, int memory, int devices,
+                        const std::stop_token& stop);
 
 }  // namespace pyro

@@ -118,7 +118,8 @@ void WorkspaceDirectory::take_files_of(const WorkspaceDirectory& other,
   const Fd to = make_files();
   // The record comes last, as in fill().
   auto names = sorted_names(from.get(), other.path_ / kFiles);
-  std::ranges::stable_partition(names, [](const std::string& name) { return name != kRecordName; });
+  std::stable_partition(names.begin(), names.end(),
+                        [](const std::string& name) { return name != kRecordName; });
   for (const std::string& name : names) {
     const Fd file =
         open_at(from.get(), name, O_RDONLY | O_NOFOLLOW, 0, other.path_ / kFiles / name);

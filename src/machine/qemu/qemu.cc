@@ -209,9 +209,10 @@ std::unique_ptr<VirtualMachine> Qemu::resume(const MachineConfig& config, const 
     copy_sparse(state.memory, copy.get(), "the memory of the machine", timeout.stop);
     from.memory = copy.get();
   }
-  ::lseek(state.devices, 0, SEEK_SET);  // QEMU reads it as a stream
   const QemuStart start = can_be_saved ? QemuStart::resume_to_save : QemuStart::resume;
   auto machine = std::make_unique<QemuMachine>(program_, config, start, resumed, from);
+  if (state.load) state.load();
+  ::lseek(state.devices, 0, SEEK_SET);  // QEMU reads it as a stream
   machine->resume(timeout);
   return machine;
 }
