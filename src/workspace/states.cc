@@ -24,7 +24,7 @@ constexpr const char* kDisk = "disk.ext4";
 constexpr const char* kMemoryFile = "memory";
 constexpr const char* kDevices = "devices";
 constexpr const char* kMachine = "machine.json";
-constexpr const char* kProcesses = "processes";
+constexpr const char* kSavedProcesses = "processes";
 constexpr std::size_t kMaxMachine = std::size_t{16} << 20;
 
 /// Nothing for one that cannot be read, or was not written to its end.
@@ -66,7 +66,7 @@ std::vector<SavedProcess> WorkspaceState::processes() const try {
   std::vector<SavedProcess> processes;
   const auto document = read_machine(directory_.get());
   if (!document) return processes;
-  for (const json& process : document->at(kProcesses)) {
+  for (const json& process : document->at(kSavedProcesses)) {
     processes.push_back({.session = process.at("session"),
                          .number = process.at("number"),
                          .command = process.at("command")});
@@ -96,9 +96,9 @@ void WorkspaceState::write_machine(const json& manifest,
                                    const std::vector<SavedProcess>& processes) const {
   for (const char* const name : {kMemoryFile, kDevices, kDisk}) sync(name);
   json document = manifest;
-  document[kProcesses] = json::array();
+  document[kSavedProcesses] = json::array();
   for (const SavedProcess& process : processes) {
-    document[kProcesses].push_back(
+    document[kSavedProcesses].push_back(
         {{"session", process.session}, {"number", process.number}, {"command", process.command}});
   }
   NewFile file(Fd(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0)), kMachine, 0600,
