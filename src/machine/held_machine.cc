@@ -262,8 +262,7 @@ SaveReport HeldMachine::save(const SaveTarget& to, AfterSave after,
   std::optional<Error> failure;
   try {
     guest.machine().save(to.devices, timeout);
-    report.memory_checksum =
-        copy_pages(live_.memory.get(), to.memory, "the memory of the machine", {});
+    report.memory_checksum = copy_pages(live_.memory.get(), to.memory, kMemorySubject, {});
     if (to.disk >= 0) copy_sparse(live_.scratch.get(), to.disk, "the disk of the machine", {});
   } catch (...) {
     failure = caught_error();

@@ -26,8 +26,6 @@ namespace {
 
 constexpr std::chrono::seconds kResumeTimeout{15};
 
-constexpr const char* kMemory = "the memory of the machine";
-
 constexpr unsigned kEnvironmentMemoryMib = 512;
 constexpr unsigned kContainerMemoryMib = 2048;
 
@@ -310,7 +308,7 @@ LiveMachine Launcher::resume(const InstallLease& lease, const PreparedState& sta
   Fd scratch = scratch_disk(state.config, state.disk.get());
   const MachineFiles files = files_of(lease, scratch, start);
   Fd own_memory = memory_file(memory);
-  if (own_memory) copy_sparse(state.memory.get(), own_memory.get(), kMemory, stop_);
+  if (own_memory) copy_sparse(state.memory.get(), own_memory.get(), kMemorySubject, stop_);
   const bool can_be_saved = static_cast<bool>(own_memory);
   const StateFiles from{can_be_saved ? own_memory.get() : state.memory.get(), state.devices.get()};
   const auto deadline = Clock::now() + kResumeTimeout;
@@ -359,7 +357,7 @@ std::optional<LiveMachine> Launcher::try_resume_saved(const MachineConfig& asked
 LiveMachine Launcher::resume_saved(const MachineConfig& config) {
   const SavedMachine& saved = *kept_->saved;
   Fd scratch = scratch_disk(config, -1);
-  Fd memory = make_memory_file(kMemory);
+  Fd memory = make_memory_file(kMemorySubject);
   const Fd devices = make_memory_file("the state of its devices");
   make_empty(memory.get(), config.memory_bytes());
   const MachineFiles files = files_of(kept_->lease, scratch, MachineStart::saved_machine);
@@ -381,7 +379,7 @@ LiveMachine Launcher::resume_saved(const MachineConfig& config) {
 
 Fd Launcher::memory_file(std::optional<int> memory) const {
   if (memory) return Fd(::fcntl(*memory, F_DUPFD_CLOEXEC, 0));
-  return kept_ != nullptr ? make_memory_file(kMemory) : Fd();
+  return kept_ != nullptr ? make_memory_file(kMemorySubject) : Fd();
 }
 
 LiveMachine Launcher::connect(const MachineConfig& config,

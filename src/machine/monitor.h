@@ -70,6 +70,9 @@ struct MachineFiles {
   std::string label = "pyro";  ///< machine_label()
 };
 
+/// For messages about the file of it.
+inline constexpr const char* kMemorySubject = "the memory of the machine";
+
 /// A saved state: the memory of a machine, and the state of its devices.
 struct StateFiles {
   int memory = -1;

@@ -16,8 +16,6 @@ namespace {
 /// More than a guest without work takes.
 constexpr std::uint64_t kRoom = std::uint64_t{256} << 20;
 
-constexpr const char* kMemory = "the memory of the machine";
-
 }  // namespace
 
 StateSave::StateSave(const SavedStates& states, const StateKey& key)
@@ -25,7 +23,7 @@ StateSave::StateSave(const SavedStates& states, const StateKey& key)
       directory_(states.directory_of(key)),
       parent_(states.layout().make(directory_.parent_path())),
       staging_(states.layout()),
-      memory_(make_memory_file(kMemory)) {
+      memory_(make_memory_file(kMemorySubject)) {
   require_free_space(states.layout().staging_dir(), kRoom);
   states.require_key();
 }
@@ -42,7 +40,7 @@ std::optional<Error> StateSave::save(const LiveMachine& live, const StateKey& ke
   live.guest->machine().save(state_.devices.get(), timeout);
   std::optional<Error> failure;
   try {
-    copy_sparse(memory_.get(), state_.memory.get(), kMemory, timeout.stop);
+    copy_sparse(memory_.get(), state_.memory.get(), kMemorySubject, timeout.stop);
     if (live.scratch && key.kind == StateKind::prepared) {
       state_.disk = make_state_file(staging_, kDiskName);
       copy_sparse(live.scratch.get(), state_.disk.get(), "its scratch disk", timeout.stop);

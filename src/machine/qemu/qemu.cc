@@ -205,8 +205,8 @@ std::unique_ptr<VirtualMachine> Qemu::resume(const MachineConfig& config, const 
   // QEMU opens it for writing even when it maps it privately, but a cache may be read-only.
   Fd copy;
   if (!can_be_saved && !can_be_opened_for_writing(state.memory)) {
-    copy = make_memory_file("the memory of the machine");
-    copy_sparse(state.memory, copy.get(), "the memory of the machine", timeout.stop);
+    copy = make_memory_file(kMemorySubject);
+    copy_sparse(state.memory, copy.get(), kMemorySubject, timeout.stop);
     from.memory = copy.get();
   }
   const QemuStart start = can_be_saved ? QemuStart::resume_to_save : QemuStart::resume;
