@@ -93,7 +93,7 @@ enum class FrameType : std::uint8_t {
   seed,       ///< The content of kWorkspace follows. Changes to it are kept apart.
   sync,
   changes,  ///< ChangesPayload: the files of kWorkspace that were changed; each argument is a path.
-  hold,     ///< The machine is about to be saved.
+  hold,     ///< NumberPayload, of this request: the machine is about to be saved.
   proceed,  ///< It goes on with the same host.
   keep,     ///< The command of this session goes on; its window is full again.
 
@@ -115,7 +115,7 @@ enum class FrameType : std::uint8_t {
   left_out,      ///< The path of a file that is not copied: a device, a socket.
   done,
   waiting,      ///< WaitingPayload: the kernel has booted.
-  held,         ///< The last frame until `proceed` or `start`.
+  held,         ///< NumberPayload, of `hold`: the last frame until `proceed` or `start`.
   fatal_error,  ///< Why the machine cannot be used; it ends.
 };
 

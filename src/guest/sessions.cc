@@ -117,7 +117,7 @@ class Server {
       case FrameType::start:
         return restart(payload, {});
       case FrameType::hold:
-        return stand_still();
+        return stand_still(fixed_part<NumberPayload>(payload));
       case FrameType::argument:
         sessions_[frame.session].request.arguments.emplace_back(payload);
         return;
@@ -196,8 +196,8 @@ class Server {
   }
 
   /// The machine is saved meanwhile, and its next host may be another one.
-  void stand_still() {
-    channel_.write(kControlSession, FrameType::held);
+  void stand_still(const NumberPayload& request) {
+    channel_.write_fixed(kControlSession, FrameType::held, request);
     channel_.flush();
     std::set<std::uint16_t> kept;
     for (;;) {

@@ -252,33 +252,47 @@ SaveReport HeldMachine::save(const SaveTarget& to, AfterSave after,
   sync();  // first: the machine stands still for a shorter time
   const auto begin = Clock::now();
   const ControlTimeout timeout{begin + kSaveTimeout, {}};
-  GuestConnection& guest = *live_.guest;
-  guest.hold();
-  live_.control->send(guest::FrameType::hold);
-  while (live_.control->next(timeout.deadline).type != guest::FrameType::held) {
-  }
-  while_held();
+  VirtualMachine& machine = live_.guest->machine();
   SaveReport report;
   std::optional<Error> failure;
+  bool is_saved = false;
   try {
-    guest.machine().save(to.devices, timeout);
+    hold(timeout);
+    while_held();
+    machine.save(to.devices, timeout);
+    is_saved = true;
     report.memory_checksum = copy_pages(live_.memory.get(), to.memory, kMemorySubject, {});
     if (to.disk >= 0) copy_sparse(live_.scratch.get(), to.disk, "the disk of the machine", {});
   } catch (...) {
     failure = caught_error();
   }
-  const bool ends = after == AfterSave::ends && !failure;
-  if (ends) {
+  if (after == AfterSave::ends && !failure) {
     stop(why);
   } else {
-    guest.machine().go_on(timeout);
-    live_.control->send(guest::FrameType::proceed);
-    live_.control->send_all({});
-    guest.proceed();
+    if (is_saved) machine.go_on(timeout);
+    proceed();
   }
   if (failure) throw Error(*failure);
   report.paused = elapsed_since(begin);
   return report;
+}
+
+// An answer to an earlier request, which came too late, is passed over.
+void HeldMachine::hold(const ControlTimeout& timeout) {
+  const guest::NumberPayload request{++holds_};
+  live_.guest->hold();
+  live_.control->send_fixed(guest::FrameType::hold, request);
+  while (true) {
+    GuestFrame frame = live_.control->next(timeout.deadline);
+    if (frame.type != guest::FrameType::held) continue;
+    if (fixed_part<guest::NumberPayload>(frame.payload).number == request.number) return;
+  }
+}
+
+void HeldMachine::proceed() {
+  live_.control->send(guest::FrameType::proceed);
+  live_.control->send_all({});
+  live_.guest->proceed();
 }
 
 nlohmann::json HeldMachine::describe(const SaveReport& saved, int devices) {

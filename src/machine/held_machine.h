@@ -82,6 +82,9 @@ class HeldMachine {
   [[nodiscard]] nlohmann::json describe(const SaveReport& saved, int devices);
 
  private:
+  /// From then on nothing goes over the port, until proceed().
+  void hold(const ControlTimeout& timeout);
+  void proceed();
   /// Before anything that takes time.
   void take_ports(const StartOptions& start);
   void start_live(const StartOptions& start, Clock::time_point begin);
@@ -101,6 +104,7 @@ class HeldMachine {
   LiveMachine live_;
   MachineInfo info_;
   std::mutex save_mutex_;  ///< For the control session, too.
+  std::uint32_t holds_ = 0;
   std::mutex ports_mutex_;
   std::vector<std::unique_ptr<PublishedPort>> ports_;  ///< They use the machine.
 };

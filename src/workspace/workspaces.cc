@@ -369,11 +369,11 @@ WorkspaceStatus Workspaces::status(const std::string& name) const {
 void Workspaces::rename(const std::string& name, const std::string& new_name) {
   require_workspace_name(new_name);
   const WorkspaceDirectory workspace = impl_->directory().require(name);
-  const auto lock = workspace.try_lock();
-  if (!lock) {
+  if (impl_->status(name, workspace).activity == WorkspaceActivity::running) {
     throw Error(ErrorCode::busy, "the workspace " + name + " is running",
-                "'pyro workspace stop " + name + "' stops it");
+                "'pyro workspace suspend " + name + "' saves it");
   }
+  const FileLock lock = workspace.lock();
   if (impl_->directory().rename(workspace, new_name)) return;
   throw Error(ErrorCode::usage, "there is a workspace " + new_name + " already");
 }

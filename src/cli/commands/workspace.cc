@@ -299,7 +299,7 @@ constinit const CommandEntry kWorkspaceRenameCommand{
     .operands = "WORKSPACE NEW",
     .min_operands = 2,
     .max_operands = 2,
-    .purpose = "Rename a workspace that is stopped",
+    .purpose = "Rename a workspace whose machine does not run",
     .details = "",
     .examples = "  pyro workspace rename fix fix-parser\n",
     .make = make_command<RenameCommand>,

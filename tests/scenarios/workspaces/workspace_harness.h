@@ -69,9 +69,12 @@ class WorkspaceHarness : public MachineHarness {
     return found;
   }
 
-  static std::string content_of(const std::filesystem::path& file) {
+  /// Empty for a process that has ended meanwhile.
+  static std::string content_of(const std::filesystem::path& file) try {
     std::ifstream stream(file, std::ios::binary);
     return {std::istreambuf_iterator<char>(stream), {}};
+  } catch (const std::exception&) {
+    return {};
   }
 
   /// Supervisor and machine.
