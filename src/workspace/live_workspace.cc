@@ -121,7 +121,7 @@ bool LiveWorkspace::create(const std::string& from, bool all_files, CreatedWorks
   const std::lock_guard lock(states_mutex_);
   WorkspaceManifest manifest = manifest_;
   const unsigned state = manifest.next_state();
-  copy_current_to(workspace_.make_state(state));
+  copy_current_to(workspace_.make_state(state), false);
   manifest.add_snapshot(kBaseline, state);
   commit(std::move(manifest));
   if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
@@ -212,7 +212,7 @@ std::string LiveWorkspace::next_snapshot_name() const {
 }
 
 /// Of a machine that runs, at one instant; the machine goes on.
-SaveReport LiveWorkspace::copy_current_to(const WorkspaceState& state) {
+SaveReport LiveWorkspace::copy_current_to(const WorkspaceState& state, bool is_durable) {
   const auto machine = running_machine();
   if (!machine) {
     state.copy_from(current_state(), false, {});
@@ -224,7 +224,7 @@ SaveReport LiveWorkspace::copy_current_to(const WorkspaceState& state) {
   SaveReport report = machine->save({files.memory.get(), files.devices.get(), disk.get()},
                                     HeldMachine::AfterSave::goes_on,
                                     [&] { processes = saved_processes(running_commands()); });
-  state.write_machine(machine->describe(report, files.devices.get()), processes);
+  state.write_machine(machine->describe(report, files.devices.get()), processes, is_durable);
   return report;
 }
 
@@ -236,7 +236,7 @@ TakenSnapshot LiveWorkspace::take_snapshot(std::string name) {
   WorkspaceManifest manifest = manifest_;
   const unsigned number = manifest.next_state();
   try {
-    const SaveReport report = copy_current_to(workspace_.make_state(number));
+    const SaveReport report = copy_current_to(workspace_.make_state(number), true);
     manifest.add_snapshot(name, number);
     commit(std::move(manifest));
     return {.name = name, .paused = report.paused};
@@ -313,7 +313,7 @@ void LiveWorkspace::fork_to(const WorkspaceDirectory& child, const std::string& 
   child.take_files_of(workspace_, {});
   const WorkspaceState state = child.make_state(manifest.current);
   if (snapshot.empty()) {
-    copy_current_to(state);
+    copy_current_to(state, false);
   } else {
     const unsigned from = manifest_.require_snapshot(snapshot).state;
     state.copy_from(workspace_.state(from), false, {});
@@ -355,7 +355,7 @@ std::function<void()> LiveWorkspace::save_and_end(const char* why, bool commands
   if (commands_go_on) std::erase_if(commands, [](const auto& one) { return !one->goes_on(); });
   drop_machine();
   return [machine, state, files, report, processes = saved_processes(commands)] {
-    state->write_machine(machine->describe(report, files->devices.get()), processes);
+    state->write_machine(machine->describe(report, files->devices.get()), processes, true);
   };
 }
 

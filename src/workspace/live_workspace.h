@@ -77,7 +77,8 @@ class LiveWorkspace {
                     const std::vector<SavedProcess>& saved);
   CreatedWorkspace seed(const std::string& from, bool all_files, ProgressListener& progress,
                         const std::stop_token& stop);
-  SaveReport copy_current_to(const WorkspaceState& state);
+  /// `is_durable`: as for WorkspaceState::write_machine().
+  SaveReport copy_current_to(const WorkspaceState& state, bool is_durable);
   /// @return what makes the saved machine durable, so that it counts
   [[nodiscard]] std::function<void()> save_and_end(const char* why, bool commands_go_on);
   void finish_saving();

@@ -92,9 +92,12 @@ WorkspaceState::MachineFiles WorkspaceState::make_machine_files() const {
   return {make_file(kMemoryFile), make_file(kDevices)};
 }
 
-void WorkspaceState::write_machine(const json& manifest,
-                                   const std::vector<SavedProcess>& processes) const {
-  for (const char* const name : {kMemoryFile, kDevices, kDisk}) sync(name);
+void WorkspaceState::write_machine(const json& manifest, const std::vector<SavedProcess>& processes,
+                                   bool is_durable) const {
+  sync(kDisk);
+  if (is_durable) {
+    for (const char* const name : {kMemoryFile, kDevices}) sync(name);
+  }
   json document = manifest;
   document[kSavedProcesses] = json::array();
   for (const SavedProcess& process : processes) {

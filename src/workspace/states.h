@@ -56,9 +56,10 @@ class WorkspaceState {
     Fd devices;
   };
   [[nodiscard]] MachineFiles make_machine_files() const;
-  /// Makes it, and the disk, durable. From then on it counts.
-  void write_machine(const nlohmann::json& manifest,
-                     const std::vector<SavedProcess>& processes) const;
+  /// From then on the saved machine counts. `is_durable`: also after a power cut. Otherwise its
+  /// checksums tell what was lost, and the disk, which is durable, is what stays.
+  void write_machine(const nlohmann::json& manifest, const std::vector<SavedProcess>& processes,
+                     bool is_durable) const;
   /// Durably: the next machine starts from the disk.
   void forget_machine() const;
 

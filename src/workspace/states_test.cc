@@ -39,7 +39,7 @@ class WorkspaceStateTest : public ::testing::Test {
     write(files.memory, "memory");
     write(files.devices, "devices");
     EXPECT_FALSE(state.has_machine()) << "it is not complete";
-    state.write_machine({{"key", 1}}, {{.session = 7, .number = 3, .command = {"a", "b"}}});
+    state.write_machine({{"key", 1}}, {{.session = 7, .number = 3, .command = {"a", "b"}}}, true);
     return state;
   }
 
