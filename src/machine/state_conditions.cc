@@ -10,6 +10,7 @@
 
 #include "base/fs_verity.h"
 #include "base/hash.h"
+#include "guest/protocol.h"
 #include "machine/initramfs.h"
 #include "store/layout.h"
 #include "stream/artifacts.h"
@@ -155,9 +156,14 @@ std::vector<std::string> differences_between(const json& before, const json& now
 StateConditions state_conditions(const StateKey& key, const MachineConfig& config) {
   const InstallLease& lease = key.lease;
   StateConditions conditions;
-  conditions.values = {{"guest_program", std::string(guest_program_digest())},
-                       {"machine", machine_conditions(key)},
+  conditions.values = {{"machine", machine_conditions(key)},
                        {"options", key.monitor.fingerprint()}};
+  // The program in a memory that is kept goes on by itself, as long as it is understood.
+  if (key.kind == StateKind::kept) {
+    conditions.values["guest_protocol"] = guest::kProtocolVersion;
+  } else {
+    conditions.values["guest_program"] = std::string(guest_program_digest());
+  }
   conditions.files.emplace("monitor", key.monitor.program());
   conditions.files.emplace("vmlinux", lease.kernel.get());
   if (lease.initrd) conditions.files.emplace("initrd.img", lease.initrd.get());
@@ -175,6 +181,7 @@ StateConditions state_conditions(const StateKey& key, const MachineConfig& confi
 std::string difference_in(const std::string& key) {
   if (key == "monitor") return "the machine monitor was replaced";
   if (key == "guest_program") return "this pyro has another guest program";
+  if (key == "guest_protocol") return "this pyro speaks another protocol with its guests";
   if (key == "machine") return "a machine of another shape or accelerator is asked for";
   if (key == "options") return "this pyro starts machines with other options";
   if (key == "processor") return "this is another processor";

@@ -108,6 +108,7 @@ constinit const CommandEntry kWorkspaceCopyOutCommand{
     .details = "As with cp -r. A relative PATH is below /workspace.\n",
     .examples = "  pyro workspace copy-out fix build/app .\n",
     .make = make_command<CopyOutCommand>,
+    .alias = "export",
 };
 
 }  // namespace pyro::cli

@@ -3,9 +3,11 @@
 #include <signal.h>
 
 #include <fstream>
+#include <memory>
 #include <string>
 #include <thread>
 
+#include "scenarios/private_mount.h"
 #include "scenarios/workspaces/workspace_harness.h"
 #include "support/background_process.h"
 
@@ -45,6 +47,15 @@ class WorkspaceStatesTest : public WorkspaceHarness {
                                    .out;
     return answer.empty() ? -1 : std::stoi(answer);
   }
+
+  /// Limits the file system that workspaces are on. Their files are copies there.
+  bool mount_small_disk() {
+    fs::create_directories(workspaces());
+    mounted_ = PrivateMount::tmpfs(workspaces(), "size=260m,mode=700");
+    return mounted_ != nullptr;
+  }
+
+  std::unique_ptr<PrivateMount> mounted_;
 
   [[nodiscard]] fs::path state_directory(unsigned number) const {
     return workspaces() / "w/states" / std::to_string(number);
@@ -259,6 +270,28 @@ TEST_F(WorkspaceStatesTest, ImpossibleRequestsChangeNothing) {
   pyro_ok({"workspace", "snapshot-delete", "w", "one"});
   EXPECT_THAT(snapshots(), ElementsAre("baseline"));
   EXPECT_EQ(std::distance(fs::directory_iterator(workspaces() / "w/states"), {}), 2);
+}
+
+TEST_F(WorkspaceStatesTest, FullHostRefusesStatesAndLeavesWorkspace) {
+  if (!mount_small_disk()) GTEST_SKIP() << "needs the right to mount a small file system";
+  create();
+  start_counter();
+  script("echo kept > file");
+  ProcessResult full = pyro({"workspace", "snapshot", "w"});
+  for (int i = 0; i < 30 && full.exit_code == 0; ++i) full = pyro({"workspace", "snapshot", "w"});
+  EXPECT_EQ(full.exit_code, 6) << full.err;
+  EXPECT_THAT(full.err, HasSubstr("the snapshot cannot be taken"));
+  EXPECT_THAT(full.err, HasSubstr("No space left on device"));
+  EXPECT_EQ(pyro({"workspace", "fork", "w", "child"}).exit_code, 6);
+  EXPECT_THAT(entries(), ElementsAre("w"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(workspaces() / "w/states"), {}),
+            static_cast<std::ptrdiff_t>(snapshots().size()) + 1);
+  EXPECT_EQ(script("cat file").out, "kept\n");
+  EXPECT_GT(count(), 0) << "its processes go on";
+  pyro_ok({"workspace", "reset", "w"});
+  EXPECT_EQ(script("ls").out, "");
+  pyro_ok({"workspace", "reset", "w", "--to", "before-reset"});
+  EXPECT_EQ(script("cat file").out, "kept\n") << "of its disk";
 }
 
 }  // namespace
