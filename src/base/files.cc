@@ -80,6 +80,10 @@ void Fd::reset() noexcept {
   fd_ = -1;
 }
 
+Fd duplicate(int descriptor) noexcept {
+  return Fd(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
+}
+
 Error system_error(std::string what, int error_number) {
   Error error(ErrorCode::filesystem, std::generic_category().message(error_number),
               hint_for(error_number));

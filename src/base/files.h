@@ -39,6 +39,9 @@ class Fd {
   int fd_ = -1;
 };
 
+/// The same file once more; empty for -1.
+[[nodiscard]] Fd duplicate(int descriptor) noexcept;
+
 /// Error(filesystem) "<what>: <text of errno>".
 [[nodiscard]] Error system_error(std::string what, int error_number);
 

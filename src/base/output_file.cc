@@ -87,10 +87,6 @@ End find_end(fs::path path) {
   fail(path, ELOOP);
 }
 
-Fd duplicate(int descriptor) {
-  return Fd(::fcntl(descriptor, F_DUPFD_CLOEXEC, 0));
-}
-
 /// Does not wait for a reader: there may never be one.
 Fd open_pipe(const fs::path& path) {
   Fd pipe(try_open(AT_FDCWD, path.c_str(), O_WRONLY | O_NONBLOCK));
@@ -221,13 +217,16 @@ void OutputFile::fail(int error_number) const {
 }
 
 void replace_file(const fs::path& path, std::string_view content, mode_t mode) {
-  const fs::path parent = directory_of(path);
-  NewFile file(open_directory(parent), path.filename().string(), mode, path.string());
+  replace_file_at(open_directory(directory_of(path)).get(), path, content, mode);
+}
+
+void replace_file_at(int directory, const fs::path& path, std::string_view content, mode_t mode) {
+  NewFile file(duplicate(directory), path.filename().string(), mode, path.string());
   write_all(file.descriptor(), content, path);
   file.copy_owner();
   sync_file(file.descriptor(), path);
   file.commit();
-  sync_file(file.directory(), parent);
+  sync_file(file.directory(), directory_of(path));
 }
 
 fs::path follow_links(fs::path path) {

@@ -83,6 +83,9 @@ class OutputFile {
 /// replacing the same file meanwhile.
 /// @throws Error(filesystem), and nothing has changed.
 void replace_file(const std::filesystem::path& path, std::string_view content, mode_t mode);
+/// The same in the open directory of `path`.
+void replace_file_at(int directory, const std::filesystem::path& path, std::string_view content,
+                     mode_t mode);
 
 /// A path that a user names as the file to write, understood as cp(1) does.
 struct Destination {

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 namespace pyro {
 
@@ -58,6 +60,15 @@ namespace pyro {
 /// "64 MiB": whole ones, rounded down.
 [[nodiscard]] inline std::string mib(std::uint64_t bytes) {
   return std::to_string(bytes >> 20) + " MiB";
+}
+
+/// The decimal number that all of `text` is; nothing for other text, and beyond the type's range.
+template <typename Number>
+[[nodiscard]] std::optional<Number> number_in(std::string_view text) {
+  Number number{};
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
 }
 
 /// Decodes the %XX of a URL; leaves other text as it is.

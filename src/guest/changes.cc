@@ -3,8 +3,6 @@
 // Source: Documentation/filesystems/overlayfs.rst. Names in the directory of changes are those to
 // look at. A directory that was renamed or made anew has nothing in common with the seed's of that
 // name: both are compared whole.
-#include "guest/changes.h"
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>

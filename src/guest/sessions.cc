@@ -15,7 +15,6 @@
 #include <utility>
 #include <vector>
 
-#include "guest/changes.h"
 #include "guest/command.h"
 #include "guest/connection.h"
 #include "guest/descriptor.h"

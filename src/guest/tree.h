@@ -33,4 +33,13 @@ constexpr mode_t kPermissions = 07777;
 [[nodiscard]] std::unique_ptr<Task> start_get_of(Channel& channel, std::uint16_t session,
                                                  std::string root, std::vector<std::string> paths);
 
+/// Sends the files and links below kWorkspace that differ from those of the seed, as they were or
+/// as they are: each with its directories, without .git. `wanted`: only these paths below
+/// kWorkspace, and what is in them; empty for all.
+///
+/// The changes are walked, not the tree: a directory of which nothing was changed costs nothing.
+[[nodiscard]] std::unique_ptr<Task> start_changes(Channel& channel, std::uint16_t session,
+                                                  const ChangesPayload& changes,
+                                                  std::vector<std::string> wanted);
+
 }  // namespace pyro::guest

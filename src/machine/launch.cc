@@ -378,7 +378,7 @@ LiveMachine Launcher::resume_saved(const MachineConfig& config) {
 }
 
 Fd Launcher::memory_file(std::optional<int> memory) const {
-  if (memory) return Fd(::fcntl(*memory, F_DUPFD_CLOEXEC, 0));
+  if (memory) return duplicate(*memory);
   return kept_ != nullptr ? make_memory_file(kMemorySubject) : Fd();
 }
 
@@ -398,7 +398,7 @@ Fd Launcher::scratch_disk(const MachineConfig& config, int saved) const {
   if (kept_ != nullptr) {
     if (kept_->is_new)
       fill_scratch_disk(layout(), config.disk_mib, saved, kept_->disk.get(), stop_);
-    return Fd(::fcntl(kept_->disk.get(), F_DUPFD_CLOEXEC, 0));
+    return duplicate(kept_->disk.get());
   }
   return saved >= 0 ? copy_scratch_disk(layout(), saved, stop_)
                     : make_scratch_disk(layout(), config.disk_mib, stop_);

@@ -36,7 +36,7 @@ struct KeptMachine {
   InstallLease lease = {};
   Fd disk = {};         ///< A scratch disk, of the size that the options say.
   bool is_new = false;  ///< Nothing was written to the disk: it gets the content of a state's disk.
-  std::optional<SavedMachine> saved = {};  ///< It goes on where it was, if possible.
+  std::optional<SavedMachine> saved = {};  ///< It is resumed, if possible.
 };
 
 class Launcher {

@@ -12,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <iterator>
 #include <optional>
@@ -20,6 +19,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/text.h"
 #include "machine/guest_session.h"
 #include "machine/nonblocking_writer.h"
 
@@ -184,13 +184,6 @@ void serve_client(GuestConnection& guest, int client, std::uint16_t guest_port,
 } catch (const Error&) {  // NOLINT(bugprone-empty-catch): of the machine, which tells its caller.
 }
 
-std::optional<std::uint16_t> parse_port(std::string_view text) {
-  std::uint16_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (text.empty() || error != std::errc() || end != text.data() + text.size()) return {};
-  return port;
-}
-
 }  // namespace
 
 PortOptions parse_port_options(std::string_view text) {
@@ -203,8 +196,8 @@ PortOptions parse_port_options(std::string_view text) {
   } else if (address.find(':') != address.npos) {
     address = {};  // "::1:80:80" may mean two things
   }
-  const auto port = parse_port(before.substr(colon == before.npos ? 0 : colon + 1));
-  const auto guest_port = parse_port(text.substr(last == text.npos ? 0 : last + 1));
+  const auto port = number_in<std::uint16_t>(before.substr(colon == before.npos ? 0 : colon + 1));
+  const auto guest_port = number_in<std::uint16_t>(text.substr(last == text.npos ? 0 : last + 1));
   if (address.empty() || !port || guest_port.value_or(0) == 0) {
     throw Error(ErrorCode::usage,
                 "'" + std::string(text) + "' is not of the form " + "[ADDRESS:]PORT:GUESTPORT");

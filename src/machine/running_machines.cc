@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
 
+#include "base/text.h"
 #include "machine/monitor.h"
 #include "pyro/machine.h"
 
@@ -26,14 +26,6 @@ std::string content_of(const fs::path& file) {
   std::ostringstream content;
   content << stream.rdbuf();
   return std::move(content).str();
-}
-
-template <typename Number>
-std::optional<Number> number_in(std::string_view text) {
-  Number number{};
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  return number;
 }
 
 /// The label in the arguments of a monitor, which end with zero bytes.

@@ -168,7 +168,7 @@ TreeReceiver::Place TreeReceiver::place_of(const std::string& path) {
   if (path.empty() && destination_.stream) {
     throw system_error("cannot write " + path_ + " as anything but a file", EEXIST);
   }
-  if (path.empty()) return {Fd(::fcntl(parent_.get(), F_DUPFD_CLOEXEC, 0)), name_};
+  if (path.empty()) return {duplicate(parent_.get()), name_};
   check_path(path);
   if (!root_) refuse("an entry below a file that is not a directory");
   const std::size_t slash = path.rfind('/');
@@ -266,7 +266,7 @@ void TreeReceiver::finish_file() {
 void TreeReceiver::finish_directory(const OpenDirectory& directory) {
   if (!directory.made) return;
   const Fd fd = directory.path.empty()
-                    ? Fd(::fcntl(root_.get(), F_DUPFD_CLOEXEC, 0))
+                    ? duplicate(root_.get())
                     : open_beneath(root_.get(), directory.path, O_RDONLY | O_DIRECTORY);
   struct stat status {};
   if (!fd || ::fstat(fd.get(), &status) != 0) return;

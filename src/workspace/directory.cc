@@ -13,7 +13,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 
 #include "base/directories.h"
 #include "base/fs_verity.h"
@@ -140,20 +139,14 @@ Fd WorkspaceDirectory::make_files() const {
 }
 
 void WorkspaceDirectory::write(const WorkspaceManifest& manifest) const {
-  NewFile file(Fd(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0)), kManifest, 0600,
-               (path_ / kManifest).string());
-  write_all(file.descriptor(), manifest.render(), file.shown());
-  sync_file(file.descriptor(), file.shown());
-  file.commit();
-  sync_file(directory_.get(), path_);
+  replace_file_at(directory_.get(), path_ / kManifest, manifest.render(), 0600);
 }
 
 void WorkspaceDirectory::remove_unused_states(const WorkspaceManifest& manifest) const noexcept
     try {
   for (const std::string& name : directory_names(open_states().get(), path_ / kStates)) {
-    unsigned number = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-    if (error == std::errc() && !manifest.uses(number)) remove_state(number);
+    const auto number = number_in<unsigned>(name);
+    if (number && !manifest.uses(*number)) remove_state(*number);
   }
 } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the next change tries again.
 }

@@ -35,6 +35,12 @@ void require_new_snapshot_name(const WorkspaceManifest& manifest, const std::str
   }
 }
 
+void wait_for_ends(const std::vector<std::shared_ptr<WorkspaceCommand>>& commands) {
+  for (const auto& command : commands) {
+    static_cast<void>(wait_to_read(command->end_event(), std::nullopt));
+  }
+}
+
 std::vector<SavedProcess> saved_processes(
     const std::vector<std::shared_ptr<WorkspaceCommand>>& commands) {
   std::vector<SavedProcess> processes;
@@ -186,17 +192,6 @@ std::vector<std::shared_ptr<WorkspaceCommand>> LiveWorkspace::running_commands()
   return running;
 }
 
-void LiveWorkspace::wait_for_commands() const {
-  std::map<unsigned, std::shared_ptr<WorkspaceCommand>> commands;
-  {
-    const std::lock_guard lock(mutex_);
-    commands = commands_;
-  }
-  for (const auto& [number, command] : commands) {
-    static_cast<void>(wait_to_read(command->end_event(), std::nullopt));
-  }
-}
-
 // --- states ---
 
 void LiveWorkspace::commit(WorkspaceManifest manifest) {
@@ -279,7 +274,7 @@ void LiveWorkspace::reset(const std::string& snapshot) {
     finish = save_and_end(kReset, false);
   } catch (const Error&) {  // Without room, what was there is its disk.
     if (const auto machine = running_machine()) machine->stop(kReset);
-    wait_for_commands();
+    wait_for_ends(running_commands());
     drop_machine();
   }
   try {
@@ -349,9 +344,7 @@ std::function<void()> LiveWorkspace::save_and_end(const char* why, bool commands
     state->forget_machine();
     throw;
   }
-  for (const auto& command : commands) {
-    static_cast<void>(wait_to_read(command->end_event(), std::nullopt));
-  }
+  wait_for_ends(commands);
   if (commands_go_on) std::erase_if(commands, [](const auto& one) { return !one->goes_on(); });
   drop_machine();
   return [machine, state, files, report, processes = saved_processes(commands)] {
@@ -376,8 +369,9 @@ void LiveWorkspace::stop() {
     const std::lock_guard lock(mutex_);
     is_stopping_ = true;
   }
-  for (const auto& command : running_commands()) command->stop(SIGTERM);
-  wait_for_commands();
+  const auto commands = running_commands();
+  for (const auto& command : commands) command->stop(SIGTERM);
+  wait_for_ends(commands);
   const std::lock_guard lock(states_mutex_);
   finish_saving();
   if (const auto machine = running_machine()) {

@@ -83,7 +83,6 @@ class LiveWorkspace {
   [[nodiscard]] std::function<void()> save_and_end(const char* why, bool commands_go_on);
   void finish_saving();
   [[nodiscard]] std::vector<std::shared_ptr<WorkspaceCommand>> running_commands() const;
-  void wait_for_commands() const;
   void drop_machine();
   void commit(WorkspaceManifest manifest);
   [[nodiscard]] std::string next_snapshot_name() const;

@@ -5,12 +5,12 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <charconv>
 #include <span>
 
 #include "base/directories.h"
 #include "base/output_file.h"
 #include "base/strict_json.h"
+#include "base/text.h"
 
 namespace pyro {
 namespace {
@@ -35,17 +35,10 @@ std::string subject_of(unsigned number) {
   return std::string(kProcesses) + '/' + std::to_string(number);
 }
 
-std::optional<unsigned> number_of(const std::string& name) {
-  unsigned number = 0;
-  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), number);
-  const bool is_number = error == std::errc() && end == name.data() + name.size();
-  return is_number ? std::optional(number) : std::nullopt;
-}
-
 std::vector<unsigned> numbers_in(int processes) {
   std::vector<unsigned> numbers;
   for (const std::string& name : directory_names(processes, kProcesses)) {
-    if (const auto number = number_of(name)) numbers.push_back(*number);
+    if (const auto number = number_in<unsigned>(name)) numbers.push_back(*number);
   }
   std::ranges::sort(numbers);
   return numbers;
@@ -200,8 +193,7 @@ void ProcessRecord::write() const {
                                          process_.started.time_since_epoch())
                                          .count()},
                          {"end", process_.end ? document_of(*process_.end) : json()}};
-  NewFile file(Fd(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0)), kRecord, 0600,
-               subject_of(process_.number));
+  NewFile file(duplicate(directory_.get()), kRecord, 0600, subject_of(process_.number));
   write_all(file.descriptor(), document.dump(-1, ' ', false, json::error_handler_t::replace),
             kRecord);
   file.commit();

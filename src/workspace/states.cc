@@ -34,6 +34,19 @@ std::optional<json> read_machine(int directory) {
   return document.is_object() ? std::optional(std::move(document)) : std::nullopt;
 }
 
+/// None in a manifest that is damaged.
+std::vector<SavedProcess> processes_in(const json& machine) try {
+  std::vector<SavedProcess> processes;
+  for (const json& process : machine.at(kSavedProcesses)) {
+    processes.push_back({.session = process.at("session"),
+                         .number = process.at("number"),
+                         .command = process.at("command")});
+  }
+  return processes;
+} catch (const json::exception&) {
+  return {};
+}
+
 bool is_link_made(int from, int to, const char* name) {
   return ::linkat(from, name, to, name, 0) == 0;
 }
@@ -62,18 +75,9 @@ bool WorkspaceState::has_machine() const {
   return ::faccessat(directory_.get(), kMachine, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-std::vector<SavedProcess> WorkspaceState::processes() const try {
-  std::vector<SavedProcess> processes;
+std::vector<SavedProcess> WorkspaceState::processes() const {
   const auto document = read_machine(directory_.get());
-  if (!document) return processes;
-  for (const json& process : document->at(kSavedProcesses)) {
-    processes.push_back({.session = process.at("session"),
-                         .number = process.at("number"),
-                         .command = process.at("command")});
-  }
-  return processes;
-} catch (const json::exception&) {
-  return {};
+  return document ? processes_in(*document) : std::vector<SavedProcess>();
 }
 
 std::optional<SavedMachine> WorkspaceState::saved_machine() const {
@@ -81,9 +85,12 @@ std::optional<SavedMachine> WorkspaceState::saved_machine() const {
   SavedMachine saved{.memory = Fd(try_open(directory_.get(), kMemoryFile, O_RDONLY | O_NOFOLLOW)),
                      .devices = Fd(try_open(directory_.get(), kDevices, O_RDONLY | O_NOFOLLOW)),
                      .manifest = read_machine(directory_.get()).value_or(json::object())};
-  for (const SavedProcess& process : processes()) saved.sessions.push_back(process.session);
-  saved.forget = [directory = std::make_shared<Fd>(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0)),
-                  path = path_] { remove_durably(directory->get(), path); };
+  for (const SavedProcess& process : processes_in(saved.manifest)) {
+    saved.sessions.push_back(process.session);
+  }
+  saved.forget = [directory = std::make_shared<Fd>(duplicate(directory_.get())), path = path_] {
+    remove_durably(directory->get(), path);
+  };
   return saved;
 }
 
@@ -104,13 +111,8 @@ void WorkspaceState::write_machine(const json& manifest, const std::vector<Saved
     document[kSavedProcesses].push_back(
         {{"session", process.session}, {"number", process.number}, {"command", process.command}});
   }
-  NewFile file(Fd(::fcntl(directory_.get(), F_DUPFD_CLOEXEC, 0)), kMachine, 0600,
-               (path_ / kMachine).string());
-  write_all(file.descriptor(), document.dump(-1, ' ', false, json::error_handler_t::replace),
-            file.shown());
-  sync_file(file.descriptor(), file.shown());
-  file.commit();
-  sync_file(directory_.get(), path_);
+  const std::string text = document.dump(-1, ' ', false, json::error_handler_t::replace);
+  replace_file_at(directory_.get(), path_ / kMachine, text, 0600);
 }
 
 void WorkspaceState::forget_machine() const {

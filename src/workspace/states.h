@@ -1,7 +1,7 @@
 // The states of a workspace: the one that its machine goes on from, and its snapshots.
 //
 //   states/N/disk.ext4      what was written in the workspace
-//            memory         of a machine that goes on where it was
+//            memory         of a machine that is to resume
 //            devices
 //            machine.json   says so, and which commands run in it; written last
 //
@@ -43,7 +43,7 @@ class WorkspaceState {
   /// An empty one.
   [[nodiscard]] Fd make_disk() const;
 
-  /// Whether its machine goes on where it was.
+  /// Whether it has a machine to resume.
   [[nodiscard]] bool has_machine() const;
   /// That machine, which is forgotten when it runs, as its memory fits the disk no more. Nothing
   /// without one.

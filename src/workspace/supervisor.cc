@@ -326,8 +326,8 @@ class Supervisor {
     }
     if (kind != request::kFork) return std::nullopt;
     if (packet.descriptors.empty()) throw Error(ErrorCode::usage, "there is no directory");
-    Fd directory(::fcntl(packet.descriptors.front().get(), F_DUPFD_CLOEXEC, 0));
-    workspace_.fork_to({std::move(directory), decoded(content.at("path"))}, content.at("snapshot"));
+    workspace_.fork_to({duplicate(packet.descriptors.front().get()), decoded(content.at("path"))},
+                       content.at("snapshot"));
     return json();
   }
 

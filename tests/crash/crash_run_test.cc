@@ -30,29 +30,6 @@ class CrashRunTest : public InterruptedHarness, public ::testing::WithParamInter
   static constexpr auto kPruning = &CrashRunTest::pruning;
 
  protected:
-  struct Crash {
-    bool ended = false;
-    bool reported = false;
-    int calls = 0;  ///< Begun so far.
-    std::string at = {};
-  };
-
-  /// Runs the command up to the n-th change, counted from 1, or to its end.
-  Crash crash(const Operation& operation, int n, Moment moment) const {
-    Crash crash;
-    const auto decide = [&](const SystemCall& call, Moment now) {
-      if (now == Moment::before) ++crash.calls;
-      if (crash.calls != n || now != moment) return Verdict::go_on;
-      crash.at = call.describe();
-      return Verdict::end;
-    };
-    const Trace traced = trace(command(operation.words), home(), decide);
-    crash.ended = traced.ended;
-    crash.reported = !traced.out.empty();
-    EXPECT_TRUE(crash.ended || traced.exit_code == 0) << traced.err;
-    return crash;
-  }
-
   void save() const { copy(home(), saved()); }
   void restore() const {
     fs::remove_all(home());
@@ -74,7 +51,7 @@ TEST_P(CrashRunTest, LeavesOldOrNewInstall) {
   for (int n = 1; last.ended; n += step) {
     for (const Moment moment : {Moment::before, Moment::after}) {
       restore();
-      last = crash(operation, n, moment);
+      last = crash_at(command(operation.words), home(), n, moment);
       if (!last.ended) break;
       SCOPED_TRACE((moment == Moment::before ? "before call " : "after call ") + std::to_string(n) +
                    ", " + last.at);

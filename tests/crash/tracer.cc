@@ -2,6 +2,7 @@
 #include "crash/tracer.h"
 
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>
 #include <sys/wait.h>
@@ -219,6 +220,21 @@ class Tracer {
 Trace trace(const Command& command, const fs::path& folder, const OnCall& on_call) {
   return std::async(std::launch::async, [&] { return Tracer(command, folder, on_call).run(); })
       .get();
+}
+
+Crash crash_at(const Command& command, const std::filesystem::path& folder, int n, Moment moment) {
+  Crash crash;
+  const auto decide = [&](const SystemCall& call, Moment now) {
+    if (now == Moment::before) ++crash.calls;
+    if (crash.calls != n || now != moment) return Verdict::go_on;
+    crash.at = call.describe();
+    return Verdict::end;
+  };
+  const Trace traced = trace(command, folder, decide);
+  crash.ended = traced.ended;
+  crash.reported = !traced.out.empty();
+  EXPECT_TRUE(crash.ended || traced.exit_code == 0) << traced.err;
+  return crash;
 }
 
 std::optional<std::string> why_no_tracing() {

@@ -41,6 +41,18 @@ struct Trace {
 Trace trace(const Command& command, const std::filesystem::path& folder,
             const OnCall& on_call = {});
 
+/// A command that was ended at one of its changes.
+struct Crash {
+  bool ended = false;     ///< Otherwise it has fewer changes.
+  bool reported = false;  ///< It had written to standard output.
+  int calls = 0;          ///< Changes begun.
+  std::string at = {};    ///< The change.
+};
+
+/// Runs `command` up to its n-th change below `folder`, counted from 1, or to its end, which has to
+/// be a success.
+Crash crash_at(const Command& command, const std::filesystem::path& folder, int n, Moment moment);
+
 /// The reason why no process can be traced here; nothing if tracing works.
 std::optional<std::string> why_no_tracing();
 

@@ -32,34 +32,6 @@ class WorkspaceCrashTest : public WorkspaceHarness,
     if (const auto why = why_no_tracing()) GTEST_SKIP() << *why;
   }
 
-  struct Crash {
-    bool ended = false;
-    int calls = 0;  ///< Begun so far.
-    std::string at = {};
-  };
-
-  /// Runs the operation up to the n-th change, counted from 1, or to its end.
-  Crash crash(const Words& words, int n, Moment moment) const {
-    Crash crash;
-    const auto decide = [&](const SystemCall& call, Moment now) {
-      if (now == Moment::before) ++crash.calls;
-      if (crash.calls != n || now != moment) return Verdict::go_on;
-      crash.at = call.describe();
-      return Verdict::end;
-    };
-    const Trace traced = trace(command(words), workspaces(), decide);
-    crash.ended = traced.ended;
-    EXPECT_TRUE(crash.ended || traced.exit_code == 0) << traced.err;
-    return crash;
-  }
-
-  [[nodiscard]] Words snapshots(const std::string& name) const {
-    Words found;
-    const json document = pyro_json({"workspace", "snapshots", name});
-    for (const json& one : document["snapshots"]) found.push_back(one["name"]);
-    return found;
-  }
-
   /// It has the file of before the reset, or that of the baseline, which is none.
   void expect_intact(const std::string& name) const {
     const auto known = snapshots(name);
@@ -103,7 +75,7 @@ TEST_P(WorkspaceCrashTest, LeavesWhatWasOrWhatWillBe) {
   for (int n = 1; last.ended; n += step) {
     for (const Moment moment : {Moment::before, Moment::after}) {
       restore();
-      last = crash(words_of(GetParam()), n, moment);
+      last = crash_at(command(words_of(GetParam())), workspaces(), n, moment);
       if (!last.ended) break;
       SCOPED_TRACE((moment == Moment::before ? "before call " : "after call ") + std::to_string(n) +
                    ", " + last.at);

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -24,11 +23,8 @@ namespace pyro::cli {
 namespace {
 
 std::optional<unsigned> parse_number(const std::string& text, unsigned min, unsigned max) {
-  unsigned number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  if (number < min || number > max) return std::nullopt;
-  return number;
+  const auto number = number_in<unsigned>(text);
+  return number && *number >= min && *number <= max ? number : std::nullopt;
 }
 
 /// A bare number counts MiB.

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <csignal>
 #include <cstring>
 #include <memory>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "base/subprocess.h"
+#include "base/text.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/machine_options.h"
 #include "cli/progress.h"
@@ -26,9 +26,7 @@ constexpr std::chrono::milliseconds kLookInterval{100};
 /// The process of that number in an operand.
 /// @throws Error(usage)
 unsigned parse_process(const std::string& text) {
-  unsigned number = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error == std::errc() && end == text.data() + text.size()) return number;
+  if (const auto number = number_in<unsigned>(text)) return *number;
   throw Error(ErrorCode::usage, "'" + text + "' is not the number of a process");
 }
 

@@ -143,7 +143,7 @@ constinit const CommandEntry kWorkspaceSnapshotsCommand{
     .max_operands = 1,
     .purpose = "Show the snapshots of a workspace",
     .details =
-        "MACHINE: whether the machine goes on where it was, with its processes, or starts from the "
+        "MACHINE: whether the machine goes on with its processes, or starts from the "
         "disk. DISK is the\n"
         "disk space of each; what snapshots share counts for each of them.\n",
     .examples = "  pyro workspace snapshots fix\n",
@@ -204,10 +204,11 @@ constinit const CommandEntry kWorkspaceSuspendCommand{
     .max_operands = 1,
     .purpose = "Save the machine of a workspace to disk, with its processes",
     .details =
-        "It takes no memory and no processor then. The next command goes on where it was, also "
-        "after a restart of\n"
-        "this host. What has nothing to do for the time of 'create --idle' is suspended by "
-        "itself.\n",
+        "A suspended workspace takes no memory and no processor. The next command resumes it, also "
+        "after a\n"
+        "restart of this host. A workspace that is idle for the time of 'create --idle' is "
+        "suspended "
+        "by itself.\n",
     .examples = "  pyro workspace suspend fix\n",
     .make = make_command<SuspendCommand>,
 };

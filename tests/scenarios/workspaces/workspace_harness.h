@@ -53,6 +53,14 @@ class WorkspaceHarness : public MachineHarness {
     return found;
   }
 
+  /// In the order in which they were made.
+  [[nodiscard]] Words snapshots(const std::string& name = "w") const {
+    Words found;
+    const nlohmann::json document = pyro_json({"workspace", "snapshots", name});
+    for (const nlohmann::json& one : document["snapshots"]) found.push_back(one["name"]);
+    return found;
+  }
+
   /// Supervisors of this test's workspaces, and what they started.
   [[nodiscard]] std::vector<pid_t> processes_of_workspaces() const {
     std::vector<pid_t> found;

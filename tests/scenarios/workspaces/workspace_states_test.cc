@@ -21,13 +21,6 @@ using ::testing::HasSubstr;
 
 class WorkspaceStatesTest : public WorkspaceHarness {
  protected:
-  [[nodiscard]] Words snapshots(const std::string& name = "w") const {
-    Words found;
-    const json document = pyro_json({"workspace", "snapshots", name});
-    for (const json& one : document["snapshots"]) found.push_back(one["name"]);
-    return found;
-  }
-
   void snapshot(const std::string& name) const {
     EXPECT_EQ(pyro_ok({"workspace", "snapshot", "w", name}).out, name + "\n");
   }
