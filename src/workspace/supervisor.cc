@@ -111,7 +111,8 @@ class Work {
 class Supervisor {
  public:
   Supervisor(WorkspaceSettings settings, WorkspaceDirectory workspace)
-      : workspaces_(settings.directory),
+      : is_made_(!settings.is_new),
+        workspaces_(settings.directory),
         workspace_(std::move(settings), std::move(workspace)),
         listener_(workspace_.directory().listen()),
         wake_up_(::eventfd(0, EFD_CLOEXEC)),
@@ -175,11 +176,12 @@ class Supervisor {
 
   // What is not asked to stop is suspended, where there is room.
   void end_machine() {
+    if (!is_made_) return discard();
     try {
       if (!is_stopping_) return workspace_.suspend();
     } catch (const Error&) {  // NOLINT(bugprone-empty-catch): it is stopped.
     }
-    if (!is_discarded_) workspace_.stop();
+    workspace_.stop();
   }
 
   // --- connections ---
@@ -340,13 +342,14 @@ class Supervisor {
       discard();
       throw;
     }
+    is_made_ = created.is_new;
     if (!created.is_new) discard();
     return pyro::document_of(created);
   }
 
-  /// What was to become a workspace.
+  /// What was to become a workspace, also when its client was killed before it asked for that.
   void discard() {
-    is_ending_ = is_stopping_ = is_discarded_ = true;
+    is_ending_ = true;
     try {
       workspaces_.remove(workspace_.directory());
     } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the next command removes it.
@@ -385,6 +388,7 @@ class Supervisor {
     return pyro::document_of(process->report());
   }
 
+  std::atomic<bool> is_made_;  ///< Otherwise there is nothing to keep.
   const WorkspacesDirectory workspaces_;
   LiveWorkspace workspace_;
   Fd listener_;
@@ -392,9 +396,8 @@ class Supervisor {
   const Fd signals_;
   std::atomic<bool> is_ending_ = false;
   std::atomic<bool> is_suspending_ = false;
-  std::atomic<bool> is_stopping_ = false;   ///< And not to be suspended.
-  std::atomic<bool> is_discarded_ = false;  ///< What was to become a workspace.
-  std::list<Connection> connections_;       ///< Of the main thread.
+  std::atomic<bool> is_stopping_ = false;  ///< And not to be suspended.
+  std::list<Connection> connections_;      ///< Of the main thread.
 
   std::mutex mutex_;  ///< Of all below.
   int requests_ = 0;
