@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "pyro/catalog.h"
+#include "pyro/container_config.h"
 #include "pyro/digest.h"
 #include "pyro/error.h"
 #include "pyro/image_layout.h"
@@ -286,9 +287,11 @@ class EnvironmentStore {
   /// Installs the archive that comes out of `descriptor`, such as a pipe, and then adds the entry,
   /// whose source is EnvironmentSource::parse("-"), to `catalog`. On failure both are as they were;
   /// only where another process takes the entry's place meanwhile, the install stays, for a prune.
+  /// `config`: of a container whose root file system is in the archive.
   /// @throws Error as UserCatalog::add(), before anything is read; else as pull()
   Environment add_from(int descriptor, const NewEnvironment& environment,
-                       const UserCatalog& catalog, const PullOptions& options = {});
+                       const UserCatalog& catalog, const PullOptions& options = {},
+                       const std::optional<ContainerConfig>& config = {});
 
   /// Builds an environment of Debian's packages with mmdebstrap, which is looked for in $PATH,
   /// installs it in place of an install of that name and version, and puts its entry, which has no

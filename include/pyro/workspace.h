@@ -14,6 +14,7 @@
 
 #include "pyro/environment_store.h"
 #include "pyro/machine.h"
+#include "pyro/user_catalog.h"
 
 namespace pyro {
 
@@ -42,6 +43,10 @@ struct NewWorkspace {
   GuestNetwork network = GuestNetwork::none;
   /// It is suspended after so long without a process and a request. 0: never.
   std::chrono::seconds idle{600};
+  bool idle_with_processes = false;  ///< Processes do not keep it awake. They go on when it does.
+  /// How long it lives: then it is suspended, and deleted by remove_expired(). 0: for ever.
+  std::chrono::seconds ttl{0};
+  bool discard = false;  ///< Also with changes that were not exported.
 };
 
 /// The result of Workspaces::create().
@@ -87,8 +92,13 @@ struct WorkspaceStatus {
   unsigned disk_mib = 0;
   GuestNetwork network = GuestNetwork::none;
   std::chrono::seconds idle{};
+  bool idle_with_processes = false;
   std::chrono::system_clock::time_point created = {};
   std::chrono::system_clock::time_point last_used = {};
+  std::optional<std::chrono::system_clock::time_point> expires = {};
+  /// Commands or copies may have changed files of kWorkspaceDirectory since it was made, or since
+  /// a difference or a copy out covered all of them.
+  bool has_changes = false;
   std::uint64_t disk_bytes = 0;       ///< Disk space; the environment's files do not count.
   std::size_t running_processes = 0;  ///< Of a suspended one: that go on with it.
   std::size_t snapshots = 0;
@@ -118,6 +128,50 @@ struct ProcessOutput {
   bool has_ended = false;     ///< There will be no more.
 };
 
+/// A copy out of a workspace.
+struct CopyOut : Copy {
+  /// Write .git and what is in it, also into a Git checkout.
+  bool includes_git = false;
+  /// Replace files of the host that were changed there since the workspace took them over.
+  bool replaces_changed = false;
+};
+
+/// What a copy out of a workspace did not do, and what to look at.
+struct CopiedOut {
+  /// Files that were changed on the host since the workspace took them over, or appeared there.
+  std::vector<std::string> left_alone = {};
+  /// Entries called .git, as paths in the checkout.
+  std::vector<std::string> left_out = {};
+  /// Files in a checkout that programs may run without being told (.envrc, .vscode, CI), and whose
+  /// content is new; as paths in the checkout.
+  std::vector<std::string> may_run = {};
+};
+
+/// What a difference of a workspace tells, and of what.
+struct DiffOptions {
+  /// These files alone, and what is in these directories; relative to kWorkspaceDirectory. Empty
+  /// for all.
+  std::vector<std::string> paths = {};
+  /// The snapshot that the workspace is compared with.
+  std::string against = "baseline";
+  /// Compare the whole system, and not only kWorkspaceDirectory.
+  bool whole_system = false;
+  bool only_counts = false;  ///< The result has no patch, and exports nothing.
+};
+
+/// A file that differs.
+struct FileChange {
+  std::string path = {};  ///< Below kWorkspaceDirectory; of the whole system, below /.
+  bool is_binary = false;
+  std::uint64_t added = 0;  ///< Lines; of a binary file none.
+  std::uint64_t removed = 0;
+};
+
+struct WorkspaceDiff {
+  std::string patch = {};  ///< As `git apply` takes it. Binary files are named in one line.
+  std::vector<FileChange> files = {};
+};
+
 /// The workspaces in one directory.
 ///
 /// A workspace's machine is owned by a process of its own, its supervisor, which is started when a
@@ -139,6 +193,10 @@ class Workspaces {
   [[nodiscard]] std::vector<WorkspaceStatus> list(ProgressListener* progress = nullptr) const;
   /// @throws Error(not_found), here and below
   [[nodiscard]] WorkspaceStatus status(const std::string& name) const;
+  /// Deletes those that have expired, unless they have changes that were not exported. Those that
+  /// another process is using stay.
+  /// @return their names
+  std::vector<std::string> remove_expired();
   /// @throws Error(usage) for a name that is taken; (busy) while it runs
   void rename(const std::string& name, const std::string& new_name);
   /// Removes it, with everything in it. `force`: also while processes run in it.
@@ -151,10 +209,21 @@ class Workspaces {
   /// @throws Error as Machine::run()
   CommandReport run(const std::string& name, const CommandOptions& command,
                     const WorkspaceCall& call = {});
-  /// Starts a command in the background. Its streams are not used; its output is kept.
+  /// Starts a command in the background. Its streams are not used; its output is kept. With an
+  /// input its standard input stays open, for clients that attach to it.
   /// @return its number
   unsigned spawn(const std::string& name, const CommandOptions& command,
                  const WorkspaceCall& call = {});
+
+  /// Passes the output of a running process on to the streams of `command` from now on, and its
+  /// input to the process, if that was started with spawn() and an input; as a terminal, which
+  /// Ctrl-P Ctrl-Q leaves, if `command` has one. Nothing else of `command` is used but its signals
+  /// and callbacks. Stop requests are as for run().
+  /// @return how the process ended; nothing when the user left it
+  /// @throws Error(not_found) for one that has ended; (busy) when another client follows it
+  std::optional<CommandReport> attach(const std::string& name, unsigned process,
+                                      const CommandOptions& command,
+                                      const WorkspaceCall& call = {});
 
   /// Those that run, and the last that ended; by their numbers.
   [[nodiscard]] std::vector<WorkspaceProcess> processes(const std::string& name) const;
@@ -164,16 +233,23 @@ class Workspaces {
   /// Sends a signal to the group of a process. One that has ended is left alone.
   void signal(const std::string& name, unsigned process, int signal);
 
-  /// As Machine's. Relative paths of the guest are below kWorkspaceDirectory.
+  /// As Machine::copy_in(). Relative paths of the guest are below kWorkspaceDirectory.
   std::size_t copy_in(const std::string& name, const Copy& copy, const WorkspaceCall& call = {});
-  void copy_out(const std::string& name, const Copy& copy, const WorkspaceCall& call = {});
+  /// The same the other way. In a Git checkout it writes no .git at any depth. In the directory
+  /// that the workspace began with it replaces no files that were changed there since.
+  CopiedOut copy_out(const std::string& name, const CopyOut& copy, const WorkspaceCall& call = {});
 
-  /// Copies the files of kWorkspaceDirectory that were changed since the workspace was made to the
-  /// directory `to`: as they were to "a", and as they are to "b". Without .git, and without empty
-  /// directories; links may lead anywhere. `paths`: these alone, and what is in them; relative to
-  /// kWorkspaceDirectory. Empty for all.
-  void copy_changes(const std::string& name, const std::string& to,
-                    const std::vector<std::string>& paths = {}, const WorkspaceCall& call = {});
+  /// Tells what differs from a snapshot, by git of this host. Without .git, and without empty
+  /// directories.
+  /// @throws Error(not_found) also for a snapshot; (failed) without git
+  [[nodiscard]] WorkspaceDiff diff(const std::string& name, const DiffOptions& options = {},
+                                   const WorkspaceCall& call = {}) const;
+  /// Applies a patch to kWorkspaceDirectory, by git of this host: all of it, or nothing.
+  /// @return the files that were changed, relative to kWorkspaceDirectory
+  /// @throws Error(usage) for a text that is no patch, or changes files elsewhere or in .git;
+  /// (failed) naming the first hunk that does not apply
+  std::vector<std::string> patch(const std::string& name, std::string_view patch,
+                                 const WorkspaceCall& call = {});
 
   /// Publishes a port until the workspace is stopped.
   /// @return the port of the host
@@ -199,6 +275,15 @@ class Workspaces {
   /// @throws Error(usage) for a name that is taken
   void fork(const std::string& name, const std::string& snapshot, const std::string& new_name,
             const WorkspaceCall& call = {});
+
+  /// Makes an environment of the whole system as it is now, with the content of
+  /// kWorkspaceDirectory: a container that boots the kernel of the workspace, and has its
+  /// configuration. Of `environment` the source, the kind and the base are not used. Files that are
+  /// written meanwhile may be of any moment.
+  /// @return its entry, which is added to `catalog`
+  /// @throws Error as EnvironmentStore::add_from()
+  Environment commit(const std::string& name, const NewEnvironment& environment,
+                     const UserCatalog& catalog, const WorkspaceCall& call = {});
 
   /// Saves the machine, with its processes, and ends it: it takes no memory then, and the next
   /// command goes on where it was. Requests that are being served fail.

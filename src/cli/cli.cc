@@ -48,6 +48,11 @@ class Invocation {
     rest = take_globals(group, {rest.begin() + 1, rest.end()});
     if (globals_.version) return print(kVersionLine);
     if (rest.empty()) return print(group_help(group, out_));
+    // A second name may have two words: "sync push".
+    if (rest.size() > 1 && find(group, rest[0] + ' ' + rest[1]) != nullptr) {
+      rest[1] = rest[0] + ' ' + rest[1];
+      rest.erase(rest.begin());
+    }
     const CommandEntry* const entry = find(group, rest.front());
     if (entry == nullptr) fail_unknown(group, rest.front());
     return run_command(*entry, {rest.begin() + 1, rest.end()});

@@ -204,8 +204,11 @@ Json workspace_payload(const WorkspaceStatus& status) {
           {"disk_mib", status.disk_mib},
           {"network", to_string(status.network)},
           {"idle_seconds", status.idle.count()},
+          {"idle_with_processes", status.idle_with_processes},
           {"created", format_time(status.created)},
           {"last_used", format_time(status.last_used)},
+          {"expires", status.expires ? Json(format_time(*status.expires)) : Json(nullptr)},
+          {"unexported_changes", status.has_changes},
           {"disk_bytes", status.disk_bytes},
           {"snapshots", status.snapshots}};
 }
@@ -219,6 +222,17 @@ Json snapshot_payload(const WorkspaceSnapshot& snapshot) {
 
 Json snapshot_payload(const TakenSnapshot& taken) {
   return {{"name", taken.name}, {"paused_seconds", seconds_of(taken.paused)}};
+}
+
+Json diff_payload(const WorkspaceDiff& diff) {
+  Json files = Json::array();
+  for (const FileChange& file : diff.files) {
+    files.push_back({{"path", file.path},
+                     {"binary", file.is_binary},
+                     {"added", file.added},
+                     {"removed", file.removed}});
+  }
+  return {{"files", std::move(files)}, {"patch", diff.patch}};
 }
 
 Json process_payload(const WorkspaceProcess& process) {

@@ -49,6 +49,7 @@ using Json = nlohmann::ordered_json;
 [[nodiscard]] Json workspace_payload(const WorkspaceStatus& status);
 [[nodiscard]] Json snapshot_payload(const WorkspaceSnapshot& snapshot);
 [[nodiscard]] Json snapshot_payload(const TakenSnapshot& taken);
+[[nodiscard]] Json diff_payload(const WorkspaceDiff& diff);
 [[nodiscard]] Json process_payload(const WorkspaceProcess& process);
 [[nodiscard]] Json machine_payload(const MachineInfo& machine);
 [[nodiscard]] Json command_payload(const CommandReport& report);

@@ -1,4 +1,5 @@
-// What was changed in a workspace: its overlay has the changes in a directory of their own.
+// What was changed in a workspace, or in the system around it: each is an overlay, which has the
+// changes in a directory of their own.
 //
 // Source: Documentation/filesystems/overlayfs.rst. Names in the directory of changes are those to
 // look at. A directory that was renamed or made anew has nothing in common with the seed's of that
@@ -58,13 +59,24 @@ bool have_same_content(const std::string& one, const std::string& other) {
   }
 }
 
+/// An overlay: what it lies over, what was changed, and what is seen.
+struct ComparedTrees {
+  std::string before;
+  std::string changes;
+  std::string now;
+  bool of_system = false;
+};
+
 class Changes {
  public:
-  explicit Changes(std::vector<std::string> wanted) : wanted_(std::move(wanted)) {
+  Changes(const ComparedTrees& trees, std::vector<std::string> wanted)
+      : trees_(trees), wanted_(std::move(wanted)) {
+    struct stat root {};
+    if (::stat(trees_.now.c_str(), &root) == 0) device_ = root.st_dev;
     compare("", false);
   }
 
-  std::vector<std::string> before;  ///< The paths of files and links of the seed that differ.
+  std::vector<std::string> before;  ///< The paths of files and links that differ, as they were.
   std::vector<std::string> after;   ///< The same, as they are now.
 
  private:
@@ -94,13 +106,14 @@ class Changes {
   /// `is_other`: the directory that it is in has nothing in common with the seed's.
   void compare(const std::string& path, bool is_other) {
     if (!is_wanted(path)) return;
-    const Entry old_entry(joined(seed_, path));
-    const Entry new_entry(joined(kWorkspace, path));
+    const Entry old_entry(joined(trees_.before, path));
+    const Entry new_entry(joined(trees_.now, path));
+    if (is_of_machine(path, new_entry)) return;
     if (old_entry.is_directory() && new_entry.is_directory()) {
       return compare_content(path, is_other || is_made_anew(path));
     }
-    if (old_entry.is_directory()) add_all(seed_, path, before);
-    if (new_entry.is_directory()) add_all(kWorkspace, path, after);
+    if (old_entry.is_directory()) add_all(trees_.before, path, before);
+    if (new_entry.is_directory()) add_all(trees_.now, path, after);
     if (old_entry.is_file() && new_entry.is_file() && !differ(old_entry, new_entry)) return;
     if (old_entry.is_file()) before.push_back(path);
     if (new_entry.is_file()) after.push_back(path);
@@ -108,14 +121,20 @@ class Changes {
 
   void compare_content(const std::string& path, bool is_other) {
     std::set<std::string> names;
-    add_names(joined(is_other ? std::string(kWorkspace) : changes_, path), names);
-    if (is_other) add_names(joined(seed_, path), names);
+    add_names(joined(is_other ? trees_.now : trees_.changes, path), names);
+    if (is_other) add_names(joined(trees_.before, path), names);
     for (const std::string& name : names)
       compare(path.empty() ? name : path + '/' + name, is_other);
   }
 
+  /// Of the system: other file systems, and what is written at each start.
+  [[nodiscard]] bool is_of_machine(const std::string& path, const Entry& now) const {
+    if (!trees_.of_system) return false;
+    return (now.is_directory() && now.status.st_dev != device_) || is_own_file(path);
+  }
+
   [[nodiscard]] bool is_made_anew(const std::string& path) const {
-    const std::string directory = joined(changes_, path);
+    const std::string directory = joined(trees_.changes, path);
     for (const char* const mark : {"trusted.overlay.opaque", "trusted.overlay.redirect"}) {
       if (::lgetxattr(directory.c_str(), mark, nullptr, 0) > 0) return true;
     }
@@ -147,20 +166,26 @@ class Changes {
     }
   }
 
+  const ComparedTrees trees_;
   const std::vector<std::string> wanted_;
-  const std::string seed_ = path_in_layer(kSeedLayer);
-  const std::string changes_ = path_in_layer(kChangesLayer);
+  dev_t device_ = 0;
 };
+
+ComparedTrees trees_of(bool of_system) {
+  if (of_system) return {path_in_image(), path_in_layer(kSystemLayer), "/", true};
+  return {path_in_layer(kSeedLayer), path_in_layer(kChangesLayer), kWorkspace, false};
+}
 
 }  // namespace
 
 std::unique_ptr<Task> start_changes(Channel& channel, std::uint16_t session,
                                     const ChangesPayload& payload,
                                     std::vector<std::string> wanted) {
-  Changes changes(std::move(wanted));
+  const ComparedTrees trees = trees_of(payload.of_system != 0);
+  Changes changes(trees, std::move(wanted));
   return payload.are_before != 0
-             ? start_get_of(channel, session, path_in_layer(kSeedLayer), std::move(changes.before))
-             : start_get_of(channel, session, kWorkspace, std::move(changes.after));
+             ? start_get_of(channel, session, trees.before, std::move(changes.before))
+             : start_get_of(channel, session, trees.now, std::move(changes.after));
 }
 
 }  // namespace pyro::guest

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <string>
+#include <string_view>
 
 #include "guest/descriptor.h"
 #include "guest/system.h"
@@ -59,8 +60,9 @@ void mount_layer(bool has_scratch_disk) {
   require(mount_at("overlay", "/layer", "tmpfs", 0, "mode=0755"), "cannot mount the layer");
 }
 
-/// Open as long as the machine runs: its path ends with the change of the root.
+/// Open as long as the machine runs: their paths end with the change of the root.
 int layer_descriptor = -1;
+int image_descriptor = -1;
 
 /// An overlay of what is written to the layer, in the directories `upper` and `work`.
 int mount_overlay(const std::string& lower, const char* upper, const char* work, const char* target,
@@ -151,7 +153,8 @@ void enter_root_file_system(bool has_scratch_disk) {
   mount_disk();
   mount_layer(has_scratch_disk);
   layer_descriptor = ::open("/layer", O_PATH | O_DIRECTORY | O_CLOEXEC);
-  require(mount_overlay("/lower", "upper", "work", "/new"),
+  image_descriptor = ::open("/lower", O_PATH | O_DIRECTORY | O_CLOEXEC);
+  require(mount_overlay("/lower", kSystemLayer, "work", "/new"),
           "cannot mount an overlay over rootfs.ext4");
   for (const char* const name : {"/proc", "/sys", "/dev"}) move_into_new_root(name);
   change_root();
@@ -160,6 +163,10 @@ void enter_root_file_system(bool has_scratch_disk) {
 
 std::string path_in_layer(const char* name) {
   return "/proc/self/fd/" + std::to_string(layer_descriptor) + '/' + name;
+}
+
+std::string path_in_image() {
+  return "/proc/self/fd/" + std::to_string(image_descriptor) + "/.";
 }
 
 // Programs expect that directories can be renamed, also those of the seed.
@@ -179,6 +186,11 @@ void complete_system(bool is_container) {
     ::mkdir("/etc", 0755);
     ::symlink("/proc/mounts", "/etc/mtab");
   }
+}
+
+bool is_own_file(std::string_view path) {
+  return path == "etc/hostname" || path == "etc/hosts" || path == "etc/mtab" ||
+         path == "etc/resolv.conf";
 }
 
 // The file of the image may be a link to one that a service writes.

@@ -23,6 +23,9 @@
 //   get                                           a tree, then done, or refused
 //   seed, then a tree                             as put: the tree is that of a new workspace
 //   argument..., changes                          a tree of the changed files, then done
+//   argument..., files                            a tree of these files, then done, or refused
+//   argument..., replace, then a tree             done, or refused
+//   archive                                       data..., then done, or refused
 //   sync                                          done, when all that was written is on the disks
 //   reach                                         done or refused
 //   connect, and meanwhile input                  output..., taken..., then done; or refused
@@ -45,7 +48,7 @@
 
 namespace pyro::guest {
 
-inline constexpr std::uint32_t kProtocolVersion = 7;
+inline constexpr std::uint32_t kProtocolVersion = 8;
 /// The name of the port in QEMU's arguments and in /sys/class/virtio-ports of the guest.
 inline constexpr const char* kPortName = "pyro.guest";
 
@@ -92,7 +95,11 @@ enum class FrameType : std::uint8_t {
   connect,    ///< ConnectPayload: to a port of the guest's loopback interface.
   seed,       ///< The content of kWorkspace follows. Changes to it are kept apart.
   sync,
-  changes,  ///< ChangesPayload: the files of kWorkspace that were changed; each argument is a path.
+  changes,  ///< ChangesPayload: the files that were changed; each argument is a path.
+  files,    ///< Those of kWorkspace that exist; each argument is a path.
+  replace,  ///< Files of kWorkspace follow, each argument is the path of one that goes. When all
+            ///< have arrived, they take their places.
+  archive,  ///< The whole system as a tar.
   hold,     ///< NumberPayload, of this request: the machine is about to be saved.
   proceed,  ///< It goes on with the same host.
   keep,     ///< The command of this session goes on; its window is full again.
@@ -193,7 +200,8 @@ struct ReachPayload {
 
 struct ChangesPayload {
   std::uint8_t are_before = 0;  ///< As they were, and not as they are.
-  std::uint8_t reserved[3] = {};
+  std::uint8_t of_system = 0;   ///< Around kWorkspace: paths are then below /.
+  std::uint8_t reserved[2] = {};
 };
 
 struct ConnectPayload {

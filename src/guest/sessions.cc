@@ -147,6 +147,21 @@ class Server {
                                      std::exchange(session.request.arguments, {}));
         return;
       }
+      case FrameType::files: {
+        Session& session = sessions_[frame.session];
+        session.task =
+            start_files(channel_, frame.session, std::exchange(session.request.arguments, {}));
+        return;
+      }
+      case FrameType::replace: {
+        Session& session = sessions_[frame.session];
+        session.task =
+            start_replace(channel_, frame.session, std::exchange(session.request.arguments, {}));
+        return;
+      }
+      case FrameType::archive:
+        sessions_[frame.session].task = start_archive(channel_, frame.session);
+        return;
       case FrameType::sync:
         ::sync();
         sessions_.erase(frame.session);

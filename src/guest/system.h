@@ -46,13 +46,18 @@ void release_disk();
 /// root.
 void enter_root_file_system(bool has_scratch_disk);
 
-/// The directory in the layer with the tree that a workspace was made with.
+/// The directory in the layer with what was written to the root file system.
+inline constexpr const char* kSystemLayer = "upper";
+/// That with the tree that a workspace was made with.
 inline constexpr const char* kSeedLayer = "seed";
 /// That with the changes to it.
 inline constexpr const char* kChangesLayer = "changes";
 
 /// A path in the layer of what was written, which the root file system hides.
 [[nodiscard]] std::string path_in_layer(const char* name);
+
+/// The root directory of the image, which the root file system hides, too.
+[[nodiscard]] std::string path_in_image();
 
 /// Mounts kWorkspace over the seed in the layer; does nothing where there is none. Returns errno,
 /// or 0.
@@ -66,6 +71,9 @@ void complete_system(bool is_container);
 /// Makes `target` if needed, and mounts. Returns errno, or 0.
 int mount_at(const char* source, const char* target, const char* type, unsigned long flags,
              const char* options);
+
+/// Whether this program writes that file, "etc/hosts", at each start: it describes this machine.
+[[nodiscard]] bool is_own_file(std::string_view path);
 
 /// Replaces a file of the image in /etc that describes this machine.
 void write_own_file(const char* path, std::string_view content);

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <set>
@@ -329,11 +330,9 @@ class TreeWriter {
 
 class PutTask : public Task {
  public:
-  using Complete = int (*)();
-
-  /// `complete` is called with the tree in its place; it returns errno, or 0.
-  PutTask(Channel& channel, std::uint16_t session, std::string root, Complete complete = nullptr)
-      : Task(channel, session), tree_(std::move(root)), complete_(complete) {}
+  /// `complete`: as of start_put_to().
+  PutTask(Channel& channel, std::uint16_t session, std::string root, std::function<int()> complete)
+      : Task(channel, session), tree_(std::move(root)), complete_(std::move(complete)) {}
 
   void obey(FrameType type, std::string_view payload) override {
     if (type == FrameType::entry) tree_.entry(payload);
@@ -341,7 +340,7 @@ class PutTask : public Task {
     if (type == FrameType::hole) tree_.hole(fixed_part<HolePayload>(payload).size);
     if (type == FrameType::tree_end) tree_.finish();
     int error = tree_.error();
-    if (error == 0 && type == FrameType::tree_end && complete_ != nullptr) error = complete_();
+    if (error == 0 && type == FrameType::tree_end && complete_) error = complete_();
     if (error != 0) {
       // At once, as the rest may be long.
       writer_.write_fixed(FrameType::refused, RefusalPayload{error}, tree_.path());
@@ -354,7 +353,7 @@ class PutTask : public Task {
 
  private:
   TreeWriter tree_;
-  const Complete complete_;
+  const std::function<int()> complete_;
 };
 
 }  // namespace
@@ -368,11 +367,16 @@ std::unique_ptr<Task> start_put(Channel& channel, std::uint16_t session, std::st
   std::string root(payload.substr(0, end));
   const std::string name(end == payload.npos ? "" : payload.substr(end + 1));
   if (is_directory(root) || root.ends_with('/')) root += '/' + name;
-  return std::make_unique<PutTask>(channel, session, std::move(root));
+  return start_put_to(channel, session, std::move(root), {});
+}
+
+std::unique_ptr<Task> start_put_to(Channel& channel, std::uint16_t session, std::string root,
+                                   std::function<int()> complete) {
+  return std::make_unique<PutTask>(channel, session, std::move(root), std::move(complete));
 }
 
 std::unique_ptr<Task> start_seed(Channel& channel, std::uint16_t session) {
-  return std::make_unique<PutTask>(channel, session, path_in_layer(kSeedLayer), mount_workspace);
+  return start_put_to(channel, session, path_in_layer(kSeedLayer), mount_workspace);
 }
 
 std::unique_ptr<Task> start_get_of(Channel& channel, std::uint16_t session, std::string root,

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,6 +22,11 @@ constexpr mode_t kPermissions = 07777;
 [[nodiscard]] std::unique_ptr<Task> start_put(Channel& channel, std::uint16_t session,
                                               std::string_view payload);
 
+/// Receives the tree that follows as `root`. `complete` is called with the tree in its place; it
+/// returns errno, or 0.
+[[nodiscard]] std::unique_ptr<Task> start_put_to(Channel& channel, std::uint16_t session,
+                                                 std::string root, std::function<int()> complete);
+
 /// Receives the tree of a new workspace, and mounts it.
 [[nodiscard]] std::unique_ptr<Task> start_seed(Channel& channel, std::uint16_t session);
 
@@ -33,13 +39,28 @@ constexpr mode_t kPermissions = 07777;
 [[nodiscard]] std::unique_ptr<Task> start_get_of(Channel& channel, std::uint16_t session,
                                                  std::string root, std::vector<std::string> paths);
 
-/// Sends the files and links below kWorkspace that differ from those of the seed, as they were or
-/// as they are: each with its directories, without .git. `wanted`: only these paths below
-/// kWorkspace, and what is in them; empty for all.
+/// Sends the files and links below kWorkspace that differ from those of the seed, or those of the
+/// system around it that differ from the environment's, as they were or as they are: each with its
+/// directories, without .git. `wanted`: only these paths below, and what is in them; empty for all.
 ///
 /// The changes are walked, not the tree: a directory of which nothing was changed costs nothing.
 [[nodiscard]] std::unique_ptr<Task> start_changes(Channel& channel, std::uint16_t session,
                                                   const ChangesPayload& changes,
                                                   std::vector<std::string> wanted);
+
+/// Sends the whole system as a tar, with owners, links and attributes, without what is the
+/// machine's. Files that change meanwhile may be of any moment.
+[[nodiscard]] std::unique_ptr<Task> start_archive(Channel& channel, std::uint16_t session);
+
+/// Sends those of these files and links below kWorkspace that exist. A path through a link is
+/// refused.
+[[nodiscard]] std::unique_ptr<Task> start_files(Channel& channel, std::uint16_t session,
+                                                std::vector<std::string> paths);
+
+/// Receives files below kWorkspace. When all have arrived, they take the places, owners and
+/// permissions of those that are there, and the files at `removed` go, with the directories that
+/// this empties.
+[[nodiscard]] std::unique_ptr<Task> start_replace(Channel& channel, std::uint16_t session,
+                                                  std::vector<std::string> removed);
 
 }  // namespace pyro::guest

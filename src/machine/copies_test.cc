@@ -369,6 +369,41 @@ TEST_F(CopiesTest, RejectsInvalidAnswerToCopyIn) {
   }
 }
 
+// --- requests of workspaces ---
+
+TEST_F(CopiesTest, ArchiveIsPassedOnAsItComes) {
+  guest_.say_bytes(kData + kData + kDone);
+  const Fd file = make_memory_file("an archive");
+  EXPECT_EQ(failure([&](GuestSession& session) { archive_system(session, file.get()); }), "");
+  std::array<std::byte, 32> bytes;
+  EXPECT_EQ(pread_full(file.get(), bytes, 0, "an archive"), 14U);
+}
+
+TEST_F(CopiesTest, RejectsInvalidAnswersToRequestsOfWorkspaces) {
+  const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
+  for (const std::string& bytes :
+       {kFile, kEnd, frame_bytes(FrameType::exited, payload_bytes(guest::ExitPayload{})),
+        frame_bytes(FrameType{77}), frame_bytes(FrameType::refused, "x")}) {
+    guest_.say_bytes(bytes);
+    EXPECT_THAT(failure([&](GuestSession& session) { archive_system(session, null.get()); }),
+                HasSubstr(kProtocolError));
+  }
+  for (const std::string& bytes : {kData, kEnd + kEnd, frame_bytes(FrameType::refused, "x")}) {
+    guest_.say_bytes(bytes);
+    EXPECT_THAT(
+        failure([&](GuestSession& session) { copy_files(session, {"a"}, to().string(), hear_); }),
+        HasSubstr(kProtocolError));
+  }
+}
+
+TEST_F(CopiesTest, RefusalOfPathThroughLinkNamesIt) {
+  guest_.say_fixed(FrameType::refused, guest::RefusalPayload{ELOOP}, "link/file");
+  EXPECT_THAT(failure([&](GuestSession& session) {
+                copy_files(session, {"link/file"}, to().string(), hear_);
+              }),
+              HasSubstr("the guest cannot read link/file: Too many levels of symbolic links"));
+}
+
 struct CopiedName {
   const char* path;
   const char* name;

@@ -307,4 +307,19 @@ std::size_t send_seed(GuestSession& session, const SeedOptions& seed, const Note
   }
 }
 
+void replace_files(GuestSession& session, const std::string& from,
+                   const std::vector<std::string>& removed, const Note& note,
+                   const Timeout& timeout) {
+  RunningOperation operation(nullptr, {});
+  try {
+    TreeSender sender(session, from, note, timeout, operation);
+    send_paths(session, removed);
+    session.send(FrameType::replace);
+    sender.send();
+    finish_tree(session, timeout);
+  } catch (Error& error) {
+    throw error.add_context("cannot change the files of the workspace");
+  }
+}
+
 }  // namespace pyro

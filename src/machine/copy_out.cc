@@ -15,10 +15,10 @@ using guest::FrameType;
               system_error("the guest cannot read " + shortened(payload), error).what());
 }
 
-/// Receives the tree that was asked for. `to`, `name`: as of TreeReceiver.
+/// Receives the tree that was asked for. `to`, `name`, `rules`: as of TreeReceiver.
 void receive_tree(GuestSession& session, const std::string& to, const std::string& name,
                   TreeReceiver::Links links, const Note& note, const Timeout& timeout,
-                  RunningOperation& operation) {
+                  RunningOperation& operation, TreeRules* rules = nullptr) {
   std::optional<TreeReceiver> tree;
   bool ended = false;
   while (true) {
@@ -29,7 +29,7 @@ void receive_tree(GuestSession& session, const std::string& to, const std::strin
     switch (frame.type) {
       case FrameType::entry:
         // By reference: the limit is for the whole copy.
-        if (!tree) tree.emplace(to, name, std::ref(note), links);
+        if (!tree) tree.emplace(to, name, std::ref(note), links, rules);
         tree->entry(frame.payload);
         break;
       case FrameType::data:
@@ -73,7 +73,7 @@ Note limit_notes(const Note& note) {
 }
 
 void copy_out(GuestSession& session, const Copy& copy, const Note& note, const Timeout& timeout,
-              ProgressListener* progress) {
+              ProgressListener* progress, TreeRules* rules) {
   RunningOperation operation(
       progress, {.name = "copying out", .subject = copy.from, .unit = ProgressUnit::bytes});
   const Note tell = limit_notes(note);
@@ -81,7 +81,7 @@ void copy_out(GuestSession& session, const Copy& copy, const Note& note, const T
   try {
     session.send(FrameType::get, copy.from);
     receive_tree(session, copy.to, copied_name(copy.from), TreeReceiver::Links::within, tell,
-                 timeout, operation);
+                 timeout, operation, rules);
   } catch (Error& error) {
     timeout.explain(error);
     error.add_context("cannot copy " + shortened(copy.from) + " out of the guest to " +
@@ -90,26 +90,63 @@ void copy_out(GuestSession& session, const Copy& copy, const Note& note, const T
   }
 }
 
-void copy_changes(GuestSession& session, ChangedFiles which, const std::vector<std::string>& paths,
+void send_paths(GuestSession& session, const std::vector<std::string>& paths) {
+  for (const std::string& path : paths) {
+    require_no_zero_byte(path);
+    if (path.size() >= guest::kMaxPayload) {
+      throw Error(ErrorCode::usage, "a path is longer than Linux allows");
+    }
+    session.send(FrameType::argument, path);
+  }
+}
+
+void copy_changes(GuestSession& session, ChangedFiles which, const ChangesScope& scope,
                   const std::string& to, const Note& note, const Timeout& timeout,
                   ProgressListener* progress) {
   RunningOperation operation(
       progress, {.name = "copying out", .subject = guest::kWorkspace, .unit = ProgressUnit::bytes});
   const Note tell = limit_notes(note);
   try {
-    for (const std::string& path : paths) {
-      require_no_zero_byte(path);
-      if (path.size() >= guest::kMaxPayload) {
-        throw Error(ErrorCode::usage, "a path is longer than Linux allows");
-      }
-      session.send(FrameType::argument, path);
-    }
+    send_paths(session, scope.paths);
     guest::ChangesPayload changes;
     changes.are_before = which == ChangedFiles::before ? 1 : 0;
+    changes.of_system = scope.of_system ? 1 : 0;
     session.send_fixed(FrameType::changes, changes);
     receive_tree(session, to + '/', {}, TreeReceiver::Links::all, tell, timeout, operation);
   } catch (Error& error) {
     throw error.add_context("cannot copy the changes out of the guest");
+  }
+}
+
+void copy_files(GuestSession& session, const std::vector<std::string>& paths, const std::string& to,
+                const Note& note, const Timeout& timeout) {
+  RunningOperation operation(nullptr, {});
+  const Note tell = limit_notes(note);
+  try {
+    send_paths(session, paths);
+    session.send(FrameType::files);
+    receive_tree(session, to + '/', {}, TreeReceiver::Links::all, tell, timeout, operation);
+  } catch (Error& error) {
+    throw error.add_context("cannot copy files out of the guest");
+  }
+}
+
+void archive_system(GuestSession& session, int to, const Timeout& timeout,
+                    ProgressListener* progress) {
+  RunningOperation operation(
+      progress, {.name = "reading", .subject = "the workspace", .unit = ProgressUnit::bytes});
+  try {
+    session.send(FrameType::archive);
+    while (true) {
+      const GuestFrame frame = session.next(timeout.from_now());
+      if (frame.type == FrameType::done) return;
+      if (frame.type == FrameType::refused) fail(frame.payload);
+      if (frame.type != FrameType::data) refuse_frame();
+      write_all(to, frame.payload, "the archive of the workspace");
+      operation.add(frame.payload.size());
+    }
+  } catch (Error& error) {
+    throw error.add_context("cannot read the system of the workspace");
   }
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "machine/guest_session.h"
+#include "machine/tree_receiver.h"
 
 namespace pyro {
 
@@ -32,7 +33,7 @@ inline constexpr std::chrono::seconds kKillTimeout{5};
 [[nodiscard]] CommandEnd run_command(GuestSession& session, const CommandOptions& options,
                                      std::chrono::milliseconds kill_timeout = kKillTimeout);
 
-/// The same for a command that is running in an adopted session. Its input ends.
+/// The same for a command that is running in an adopted session. Without an input, that ends.
 [[nodiscard]] CommandEnd follow_command(GuestSession& session, const CommandOptions& options);
 
 /// The name of a copy of `path` in a directory. Empty when `path` ends with "/.": then the content
@@ -75,6 +76,10 @@ struct SeedOptions {
   std::optional<std::uint64_t> bytes = {};  ///< Its size, for the progress.
 };
 
+/// The paths that the request which follows is about.
+/// @throws Error(usage) for an impossible one
+void send_paths(GuestSession& session, const std::vector<std::string>& paths);
+
 /// Makes kWorkspace of the guest.
 /// @return as copy_in()
 std::size_t send_seed(GuestSession& session, const SeedOptions& seed, const Note& note,
@@ -84,16 +89,38 @@ std::size_t send_seed(GuestSession& session, const SeedOptions& seed, const Note
 /// Which versions of the changed files of a workspace.
 enum class ChangedFiles { before, after };
 
-/// Copies the files of kWorkspace that were changed since it was made to the existing directory
-/// `to`. `paths`: these alone, and what is in them; empty for all.
-void copy_changes(GuestSession& session, ChangedFiles which, const std::vector<std::string>& paths,
+/// Where to look for changes.
+struct ChangesScope {
+  std::vector<std::string> paths = {};  ///< These alone, and what is in them. Empty for all.
+  bool of_system = false;               ///< Around kWorkspace: paths are then below /.
+};
+
+/// Copies the files that were changed since the workspace was made to the existing directory `to`.
+void copy_changes(GuestSession& session, ChangedFiles which, const ChangesScope& scope,
                   const std::string& to, const Note& note,
                   const Timeout& timeout = {kCopyIdleTimeout},
                   ProgressListener* progress = nullptr);
 
+/// Copies the files of kWorkspace at these paths, as far as they exist, to the existing directory
+/// `to`.
+/// @throws Error(failed) for a path through a symbolic link
+void copy_files(GuestSession& session, const std::vector<std::string>& paths, const std::string& to,
+                const Note& note, const Timeout& timeout = {kCopyIdleTimeout});
+
+/// Puts the files in the directory `from` into kWorkspace, and removes those at the paths
+/// `removed`, when all have arrived. Existing files keep their owners and permissions.
+void replace_files(GuestSession& session, const std::string& from,
+                   const std::vector<std::string>& removed, const Note& note,
+                   const Timeout& timeout = {kCopyIdleTimeout});
+
+/// Writes the whole system of a workspace, as a tar, to the descriptor `to`.
+void archive_system(GuestSession& session, int to, const Timeout& timeout = {kCopyIdleTimeout},
+                    ProgressListener* progress = nullptr);
+
 /// Copies from the guest to the host. Nothing is written outside of `copy.to`, whatever the guest
-/// sends.
+/// sends. `rules` may be null.
 void copy_out(GuestSession& session, const Copy& copy, const Note& note,
-              const Timeout& timeout = {kCopyIdleTimeout}, ProgressListener* progress = nullptr);
+              const Timeout& timeout = {kCopyIdleTimeout}, ProgressListener* progress = nullptr,
+              TreeRules* rules = nullptr);
 
 }  // namespace pyro

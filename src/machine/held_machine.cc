@@ -55,6 +55,18 @@ Timeout copy_timeout(const CopyOptions& options) {
   return timeout;
 }
 
+/// Those of paths below / that are in kWorkspace, relative to that; nothing if none is.
+std::optional<std::vector<std::string>> paths_in_workspace(const std::vector<std::string>& paths) {
+  const std::string directory = std::string(guest::kWorkspace).substr(1);
+  std::vector<std::string> found;
+  for (const std::string& path : paths) {
+    if (path.empty() || path == directory) return std::vector<std::string>();
+    if (path.starts_with(directory + '/')) found.push_back(path.substr(directory.size() + 1));
+  }
+  if (found.empty() && !paths.empty()) return std::nullopt;
+  return found;
+}
+
 }  // namespace
 
 HeldMachine::HeldMachine(EnvironmentStore& store, std::string_view name,
@@ -212,9 +224,9 @@ std::size_t HeldMachine::copy_in(const Copy& copy, const CopyOptions& options) {
   return pyro::copy_in(session, copy, note_for(options), copy_timeout(options), options.progress);
 }
 
-void HeldMachine::copy_out(const Copy& copy, const CopyOptions& options) {
+void HeldMachine::copy_out(const Copy& copy, const CopyOptions& options, TreeRules* rules) {
   GuestSession session(*live_.guest, options.stop);
-  pyro::copy_out(session, copy, note_for(options), copy_timeout(options), options.progress);
+  pyro::copy_out(session, copy, note_for(options), copy_timeout(options), options.progress, rules);
 }
 
 std::size_t HeldMachine::seed(const SeedOptions& seed, const CopyOptions& options) {
@@ -223,13 +235,40 @@ std::size_t HeldMachine::seed(const SeedOptions& seed, const CopyOptions& option
 }
 
 void HeldMachine::copy_changes(const std::string& directory, const std::vector<std::string>& paths,
-                               const CopyOptions& options) {
+                               bool whole_system, const CopyOptions& options) {
   for (const auto& [which, name] :
        {std::pair(ChangedFiles::before, "/a"), std::pair(ChangedFiles::after, "/b")}) {
-    GuestSession session(*live_.guest, options.stop);
-    pyro::copy_changes(session, which, paths, directory + name, note_for(options),
-                       copy_timeout(options), options.progress);
+    const auto copy = [&, which = which](const ChangesScope& scope, const std::string& to) {
+      GuestSession session(*live_.guest, options.stop);
+      pyro::copy_changes(session, which, scope, to, note_for(options), copy_timeout(options),
+                         options.progress);
+    };
+    if (!whole_system) {
+      copy({.paths = paths}, directory + name);
+      continue;
+    }
+    copy({.paths = paths, .of_system = true}, directory + name);
+    if (const auto below = paths_in_workspace(paths)) {
+      copy({.paths = *below}, directory + name + guest::kWorkspace);
+    }
   }
+}
+
+void HeldMachine::copy_files(const std::vector<std::string>& paths, const std::string& to,
+                             const CopyOptions& options) {
+  GuestSession session(*live_.guest, options.stop);
+  pyro::copy_files(session, paths, to, note_for(options), copy_timeout(options));
+}
+
+void HeldMachine::archive_system(int to, const CopyOptions& options) {
+  GuestSession session(*live_.guest, options.stop);
+  pyro::archive_system(session, to, copy_timeout(options), options.progress);
+}
+
+void HeldMachine::replace_files(const std::string& from, const std::vector<std::string>& removed,
+                                const CopyOptions& options) {
+  GuestSession session(*live_.guest, options.stop);
+  pyro::replace_files(session, from, removed, note_for(options), copy_timeout(options));
 }
 
 void HeldMachine::sync() {

@@ -45,10 +45,11 @@ class HeldMachine {
   /// That of a command which ran in the machine when it was saved.
   [[nodiscard]] std::unique_ptr<GuestSession> open_session(std::uint16_t saved,
                                                            const std::stop_token& stop);
-  /// Follows such a command to its end. Its input ends.
+  /// Follows such a command to its end. Without an input, that ends.
   static CommandReport follow(GuestSession& session, const CommandOptions& options);
   std::size_t copy_in(const Copy& copy, const CopyOptions& options);
-  void copy_out(const Copy& copy, const CopyOptions& options);
+  /// `rules` may be null.
+  void copy_out(const Copy& copy, const CopyOptions& options, TreeRules* rules = nullptr);
   std::uint16_t publish(const PortOptions& options);
   /// Requests that are being served fail with `why`.
   void stop(const char* why = "the machine was stopped") noexcept;
@@ -59,9 +60,16 @@ class HeldMachine {
   /// @return the number of files that could not be read and were left out
   std::size_t seed(const SeedOptions& seed, const CopyOptions& options);
   /// Copies the files of a workspace that were changed since it was made, as they were to
-  /// `directory`/a, and as they are to `directory`/b.
+  /// `directory`/a, and as they are to `directory`/b. `paths`: these alone, and what is in them;
+  /// empty for all. `whole_system`: not only kWorkspace; then paths are below /.
   void copy_changes(const std::string& directory, const std::vector<std::string>& paths,
-                    const CopyOptions& options);
+                    bool whole_system, const CopyOptions& options);
+  /// As in guest_requests.h.
+  void copy_files(const std::vector<std::string>& paths, const std::string& to,
+                  const CopyOptions& options);
+  void archive_system(int to, const CopyOptions& options);
+  void replace_files(const std::string& from, const std::vector<std::string>& removed,
+                     const CopyOptions& options);
   /// Waits until all that was written is on the disk.
   /// @throws Error(failed) when the guest does not answer in a minute
   void sync();

@@ -289,7 +289,7 @@ CommandEnd run_command(GuestSession& session, const CommandOptions& options,
 }
 
 CommandEnd follow_command(GuestSession& session, const CommandOptions& options) {
-  session.send(FrameType::input);
+  if (options.input < 0) session.send(FrameType::input);
   return CommandSession(session, options, kKillTimeout).follow();
 }
 

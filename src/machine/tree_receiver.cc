@@ -151,13 +151,22 @@ void ReceivedFile::commit(const timespec& modified) {
   file_->commit();
 }
 
-TreeReceiver::TreeReceiver(const std::string& to, const std::string& name, Note note, Links links)
+TreeReceiver::TreeReceiver(const std::string& to, const std::string& name, Note note, Links links,
+                           TreeRules* rules)
     : note_(std::move(note)),
       links_(links),
+      rules_(rules),
       destination_(open_destination(place_in(to, name))),
       path_(destination_.path.string()) {
   name_ = destination_.path.has_filename() ? destination_.path.filename().string() : ".";
-  if (!destination_.stream) parent_ = make_and_open_directory(destination_.path.parent_path());
+  if (destination_.stream) {
+    rules_ = nullptr;
+    return;
+  }
+  const std::filesystem::path parent = destination_.path.parent_path();
+  std::error_code none;
+  if (rules_ != nullptr) rules_->begin(std::filesystem::weakly_canonical(parent, none) / name_);
+  parent_ = make_and_open_directory(parent);
 }
 
 std::string TreeReceiver::shown(const std::string& path) const {
@@ -186,6 +195,7 @@ void TreeReceiver::entry(std::string_view payload) {
   const auto [path, target] = parse_text(payload, entry.kind);
   if (path.empty() != (entries_ == 1)) refuse("a tree without a beginning");
   leave_directories(path);
+  if (!is_wanted(path, entry.kind)) return;
   switch (entry.kind) {
     case EntryKind::directory:
       return make_directory(path, entry);
@@ -195,6 +205,19 @@ void TreeReceiver::entry(std::string_view payload) {
       return make_link(path, target);
   }
   refuse("a file of an unknown kind");
+}
+
+bool TreeReceiver::is_wanted(const std::string& path, EntryKind kind) {
+  if (rules_ == nullptr) return true;
+  if (unwanted_ && !is_below(path, *unwanted_)) unwanted_.reset();
+  const bool is_wanted = !unwanted_ && rules_->wants(path, kind);
+  if (!is_wanted && !unwanted_ && kind == EntryKind::directory) unwanted_ = path;
+  drops_data_ = !is_wanted && kind == EntryKind::file;
+  return is_wanted;
+}
+
+void TreeReceiver::note_written(const std::string& path) {
+  if (rules_ != nullptr) rules_->note_written(path);
 }
 
 void TreeReceiver::make_directory(const std::string& path, const guest::EntryPayload& entry) {
@@ -209,6 +232,7 @@ void TreeReceiver::make_directory(const std::string& path, const guest::EntryPay
 }
 
 void TreeReceiver::make_file(const std::string& path, const guest::EntryPayload& entry) {
+  file_path_ = path;
   file_entry_ = entry;
   if (path.empty() && destination_.stream) {
     file_.emplace(std::move(destination_.stream), path_);
@@ -238,29 +262,33 @@ void TreeReceiver::make_link(const std::string& path, const std::string& target)
   if (::symlinkat(target.c_str(), place.directory.get(), place.name.c_str()) != 0) {
     throw system_error("cannot make the link " + shown(path), errno);
   }
+  note_written(path);
 }
 
 void TreeReceiver::require_file_for(std::uint64_t bytes) {
-  if (!file_) refuse("data that belongs to no file");
+  if (!file_ && !drops_data_) refuse("data that belongs to no file");
   bytes_ += bytes;
   if (bytes_ > kMaxBytes) refuse("more than 256 GiB");
 }
 
 void TreeReceiver::data(std::string_view bytes) {
   require_file_for(bytes.size());
-  file_->write(bytes);
+  if (!drops_data_) file_->write(bytes);
 }
 
 void TreeReceiver::hole(std::string_view payload) {
   const std::uint64_t size = fixed_part<guest::HolePayload>(payload).size;
   if (size > guest::kMaxHole) refuse_frame("it sent a hole that is too large");
   require_file_for(0);
-  file_->write_hole(size);
+  if (!drops_data_) file_->write_hole(size);
 }
 
 void TreeReceiver::finish_file() {
-  if (file_) file_->commit(time_of(file_entry_));
+  drops_data_ = false;
+  if (!file_) return;
+  file_->commit(time_of(file_entry_));
   file_.reset();
+  note_written(file_path_);
 }
 
 void TreeReceiver::finish_directory(const OpenDirectory& directory) {

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
@@ -43,6 +44,20 @@ class ReceivedFile : private DataSink {
   HoleFinder holes_;
 };
 
+/// What becomes of the entries of a tree that is received. Paths are below it; that of its root is
+/// empty. Not asked for a device or a pipe.
+class TreeRules {
+ public:
+  virtual ~TreeRules() = default;
+
+  /// Before anything is written. `root`: the place of the tree.
+  virtual void begin(const std::filesystem::path& root) = 0;
+  /// Of a directory: otherwise nothing in it is written.
+  [[nodiscard]] virtual bool wants(const std::string& path, guest::EntryKind kind) = 0;
+  /// A file or a link has its name.
+  virtual void note_written(const std::string& path) = 0;
+};
+
 /// The guest's names are untrusted. Each is looked up from the root of the tree without following
 /// links, and links are made only if they stay within the tree. Set-user-id bits and owners are not
 /// copied, and the umask applies. Files and links replace files and links, and nothing else; a file
@@ -58,8 +73,9 @@ class TreeReceiver {
     within,  ///< Those that lead out of the tree are left out, with a note.
     all,     ///< Also those that lead out of the tree: for private directories.
   };
+  /// `rules` may be null.
   TreeReceiver(const std::string& to, const std::string& name, Note note,
-               Links links = Links::within);
+               Links links = Links::within, TreeRules* rules = nullptr);
 
   /// @throws Error(failed) for an invalid tree; Error(filesystem).
   void entry(std::string_view payload);
@@ -80,6 +96,8 @@ class TreeReceiver {
   };
 
   [[nodiscard]] Place place_of(const std::string& path);
+  [[nodiscard]] bool is_wanted(const std::string& path, guest::EntryKind kind);
+  void note_written(const std::string& path);
   [[nodiscard]] std::string shown(const std::string& path) const;
   void make_directory(const std::string& path, const guest::EntryPayload& entry);
   void make_file(const std::string& path, const guest::EntryPayload& entry);
@@ -92,13 +110,17 @@ class TreeReceiver {
 
   Note note_;
   const Links links_;
+  TreeRules* rules_;
   Destination destination_;
   Fd parent_;         ///< Of the tree.
   std::string name_;  ///< Of the tree in `parent_`.
   std::string path_;  ///< Both, for messages.
   Fd root_;           ///< Open when the tree is a directory.
   std::optional<ReceivedFile> file_;
+  std::string file_path_;
   guest::EntryPayload file_entry_;
+  bool drops_data_ = false;                 ///< Of a file that is not wanted.
+  std::optional<std::string> unwanted_;     ///< A directory that is not wanted.
   std::vector<OpenDirectory> directories_;  ///< Each in the one before.
   std::uint64_t entries_ = 0;
   std::uint64_t bytes_ = 0;

@@ -21,6 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using guest::EntryKind;
 using namespace std::string_literals;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using testing::read_file;
@@ -62,10 +63,13 @@ class TreeReceiverTest : public ::testing::Test {
   [[nodiscard]] fs::path to() const { return host() / "dst"; }
 
   /// The error; empty if the tree was accepted.
-  std::string receive(const std::vector<Sent>& tree, std::string to = {}) {
+  std::string receive(const std::vector<Sent>& tree, std::string to = {},
+                      TreeRules* rules = nullptr) {
     if (to.empty()) to = this->to().string();
     try {
-      TreeReceiver receiver(to, "name", [&](std::string_view note) { notes_.emplace_back(note); });
+      TreeReceiver receiver(
+          to, "name", [&](std::string_view note) { notes_.emplace_back(note); },
+          TreeReceiver::Links::within, rules);
       for (const Sent& sent : tree) {
         receiver.entry(sent.payload());
         if (sent.kind == kFile && !sent.content.empty()) receiver.data(sent.content);
@@ -86,6 +90,50 @@ class TreeReceiverTest : public ::testing::Test {
   testing::TempDir dir_;
   std::vector<std::string> notes_;
 };
+
+// --- rules ---
+
+/// Wants nothing that is called "unwanted".
+class NoUnwanted : public TreeRules {
+ public:
+  void begin(const fs::path& root) override { root_ = root; }
+  bool wants(const std::string& path, EntryKind /*kind*/) override {
+    return fs::path(path).filename() != "unwanted";
+  }
+  void note_written(const std::string& path) override { written_.push_back(path); }
+
+  fs::path root_;
+  std::vector<std::string> written_;
+};
+
+TEST_F(TreeReceiverTest, RulesLeaveOutEntriesAndWhatIsBelow) {
+  NoUnwanted rules;
+  EXPECT_EQ(receive({kRoot,
+                     {"a", kFile, "a"},
+                     {"d", kDirectory},
+                     {"d/unwanted", kFile, "x"},
+                     {"d/kept", kLink, "unwanted"},
+                     {"unwanted", kDirectory},
+                     {"unwanted/deep", kDirectory},
+                     {"unwanted/deep/file", kFile, "x"},
+                     {"unwanted2", kFile, "2"}},
+                    {}, &rules),
+            "");
+  EXPECT_EQ(rules.root_, to());
+  EXPECT_THAT(rules.written_, ElementsAre("a", "d/kept", "unwanted2"));
+  EXPECT_FALSE(fs::exists(to() / "d/unwanted"));
+  EXPECT_FALSE(fs::exists(to() / "unwanted"));
+  EXPECT_EQ(read_file(to() / "unwanted2"), "2");
+}
+
+TEST_F(TreeReceiverTest, DataOfNoFileIsRejectedBesideRules) {
+  NoUnwanted rules;
+  TreeReceiver receiver(
+      to().string(), "name", [](std::string_view) {}, TreeReceiver::Links::within, &rules);
+  receiver.entry(kRoot.payload());
+  receiver.entry(Sent{"unwanted", kDirectory}.payload());
+  EXPECT_THROW(receiver.data("x"), Error);
+}
 
 // --- hostile trees ---
 

@@ -281,11 +281,14 @@ Provenance fetch_from_archive(const PathSource& source, const FetchContext& cont
 
 Provenance fetch_from_archive(const OpenStream& source, const FetchContext& context,
                               SandboxedExtractor& extraction) {
-  return stream_archive(std::string(kStandardInput), source.sha256, context, extraction, [&] {
-    return read_into(ArchiveSink(extraction, context, nullptr), [&](const BodySink& sink) {
-      read_stream(source.descriptor, context.stop, sink);
-    });
-  });
+  Provenance provenance =
+      stream_archive(std::string(kStandardInput), source.sha256, context, extraction, [&] {
+        return read_into(ArchiveSink(extraction, context, nullptr), [&](const BodySink& sink) {
+          read_stream(source.descriptor, context.stop, sink);
+        });
+      });
+  provenance.config = source.config;
+  return provenance;
 }
 
 ArchiveKind archive_kind(const std::filesystem::path& path) {

@@ -8,6 +8,7 @@
 #include <stop_token>
 
 #include "base/files.h"
+#include "pyro/container_config.h"
 #include "pyro/digest.h"
 #include "pyro/limits.h"
 #include "pyro/progress.h"
@@ -21,6 +22,8 @@ namespace pyro {
 struct OpenStream {
   int descriptor = -1;
   std::optional<Digest> sha256 = {};  ///< The pinned digest of what comes out of it.
+  /// Of a container whose root file system it is.
+  std::optional<ContainerConfig> config = {};
 };
 
 /// Streams an archive into `extraction`. Returning means that it has the pinned digest, if one is

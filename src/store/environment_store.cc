@@ -106,11 +106,12 @@ EnvironmentStatus EnvironmentStore::pull(std::string_view name, const PullOption
 }
 
 Environment EnvironmentStore::add_from(int descriptor, const NewEnvironment& environment,
-                                       const UserCatalog& catalog, const PullOptions& options) {
+                                       const UserCatalog& catalog, const PullOptions& options,
+                                       const std::optional<ContainerConfig>& config) {
   const Environment entry = catalog.check(environment, options_.catalog, options.stop);
   install(options_, entry,
           {.mode = PullMode::force, .progress = options.progress, .stop = options.stop},
-          OpenStream{.descriptor = descriptor, .sha256 = entry.source_sha256});
+          OpenStream{.descriptor = descriptor, .sha256 = entry.source_sha256, .config = config});
   return catalog.add(environment, options_.catalog, options.stop);
 }
 

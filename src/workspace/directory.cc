@@ -28,6 +28,7 @@ namespace fs = std::filesystem;
 constexpr const char* kManifest = "workspace.json";
 constexpr const char* kFiles = "files";
 constexpr const char* kStates = "states";
+constexpr const char* kChanged = "changed";
 constexpr const char* kLock = "lock";
 constexpr const char* kSocket = "socket";
 constexpr std::string_view kNewPrefix = ".new-";
@@ -182,17 +183,22 @@ void WorkspaceDirectory::remove_state(unsigned number) const noexcept try {
 } catch (const Error&) {  // NOLINT(bugprone-empty-catch): a later change tries again.
 }
 
+InstallRecord WorkspaceDirectory::record_in(int files) const {
+  if (auto record = InstallRecord::read(files)) return std::move(*record);
+  throw Error(ErrorCode::failed, (path_ / kFiles / kRecordName).string() + " cannot be read");
+}
+
+std::optional<ContainerConfig> WorkspaceDirectory::config() const {
+  return record_in(open_files().get()).config;
+}
+
 KeptMachine WorkspaceDirectory::machine(std::string name, bool is_new) const {
   const WorkspaceManifest manifest = this->manifest();
   const fs::path files_path = path_ / kFiles;
   KeptMachine machine{.name = std::move(name), .environment = manifest.entry(), .is_new = is_new};
   InstallLease& lease = machine.lease;
   lease.directory = open_files();
-  auto record = InstallRecord::read(lease.directory.get());
-  if (!record) {
-    throw Error(ErrorCode::failed, (files_path / kRecordName).string() + " cannot be read");
-  }
-  lease.installation = {.directory = files_path, .record = std::move(*record)};
+  lease.installation = {.directory = files_path, .record = record_in(lease.directory.get())};
   lease.kernel = open_at(lease.directory.get(), std::string(kArtifactKinds[kKernel].name),
                          O_RDONLY | O_NOFOLLOW, 0, files_path / kArtifactKinds[kKernel].name);
   lease.rootfs = open_at(lease.directory.get(), std::string(kArtifactKinds[kRootfs].name),
@@ -237,6 +243,20 @@ Fd WorkspaceDirectory::listen() const {
     throw system_error("cannot make " + (path_ / kSocket).string(), errno);
   }
   return socket;
+}
+
+void WorkspaceDirectory::note_change() const {
+  if (has_changes()) return;
+  write_new_file(directory_.get(), kChanged, {}, path_ / kChanged);
+  sync_file(directory_.get(), path_);
+}
+
+void WorkspaceDirectory::note_export() const noexcept {
+  ::unlinkat(directory_.get(), kChanged, 0);
+}
+
+bool WorkspaceDirectory::has_changes() const noexcept {
+  return ::faccessat(directory_.get(), kChanged, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 void WorkspaceDirectory::note_use() const noexcept {
@@ -308,11 +328,16 @@ WorkspacesDirectory::New WorkspacesDirectory::make_new() const {
     if (::mkdirat(directory.get(), name.c_str(), 0700) != 0) {
       throw system_error("cannot make " + (path_ / name).string(), errno);
     }
-    WorkspaceDirectory made(try_open_directory(directory.get(), name), path_ / name);
-    // Until it is locked it is a leftover.
-    auto lock = made.try_lock();
-    if (lock && is_still_in(directory.get(), name, made.descriptor())) {
-      return {std::move(made), std::move(*lock)};
+    // Until it is locked it is a leftover, which other processes remove.
+    Fd opened = try_open_directory(directory.get(), name);
+    if (!opened) continue;
+    WorkspaceDirectory made(std::move(opened), path_ / name);
+    const auto is_there = [&] { return is_still_in(directory.get(), name, made.descriptor()); };
+    try {
+      auto lock = made.try_lock();
+      if (lock && is_there()) return {std::move(made), std::move(*lock)};
+    } catch (const Error&) {
+      if (is_there()) throw;
     }
   }
 }

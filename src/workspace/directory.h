@@ -4,6 +4,8 @@
 //                    files/           links to the files of its environment and of its kernel
 //                    states/N/        what was written in it, now and at its snapshots
 //                    processes/N/     its processes, and what they wrote
+//                    seed-files       what the files of the host were that it began with
+//                    changed          there are changes that were not exported
 //                    lock             held by its supervisor, and by who renames or deletes it
 //                    socket           of its supervisor
 //   <directory>/.new-ID/              one that is being made, locked by its supervisor
@@ -56,6 +58,10 @@ class WorkspaceDirectory {
   [[nodiscard]] WorkspaceState make_state(unsigned number) const;
   void remove_state(unsigned number) const noexcept;
 
+  /// That of the container image that it was made of; nothing for others.
+  /// @throws Error(failed)
+  [[nodiscard]] std::optional<ContainerConfig> config() const;
+
   /// What its machine is made of.
   /// @throws Error(filesystem), (failed)
   [[nodiscard]] KeptMachine machine(std::string name, bool is_new) const;
@@ -73,6 +79,12 @@ class WorkspaceDirectory {
   /// @throws Error(filesystem)
   [[nodiscard]] Fd listen() const;
 
+  /// Records durably that files may have been changed.
+  void note_change() const;
+  /// Records that all changes are exported.
+  void note_export() const noexcept;
+  [[nodiscard]] bool has_changes() const noexcept;
+
   /// Records that it is used now.
   void note_use() const noexcept;
   [[nodiscard]] std::chrono::system_clock::time_point last_use() const;
@@ -81,6 +93,7 @@ class WorkspaceDirectory {
   [[nodiscard]] std::uint64_t allocated_bytes() const;
 
  private:
+  [[nodiscard]] InstallRecord record_in(int files) const;
   [[nodiscard]] Fd open_files() const;
   [[nodiscard]] Fd make_files() const;
   [[nodiscard]] Fd open_states() const;

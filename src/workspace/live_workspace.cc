@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "pyro/error.h"
+#include "workspace/host_files.h"
 #include "workspace/seed.h"
 
 namespace pyro {
@@ -41,11 +42,19 @@ void wait_for_ends(const std::vector<std::shared_ptr<WorkspaceCommand>>& command
   }
 }
 
+bool is_whole_workspace(const std::string& path) {
+  const auto normal = std::filesystem::path(path).lexically_normal();
+  return normal == kWorkspaceDirectory || normal == std::filesystem::path(kWorkspaceDirectory) / "";
+}
+
 std::vector<SavedProcess> saved_processes(
     const std::vector<std::shared_ptr<WorkspaceCommand>>& commands) {
   std::vector<SavedProcess> processes;
   for (const auto& command : commands) {
-    processes.push_back({command->session(), command->number(), command->command()});
+    processes.push_back({.session = command->session(),
+                         .number = command->number(),
+                         .command = command->command(),
+                         .keeps_input = command->input() == ProcessInput::attachments});
   }
   return processes;
 }
@@ -58,11 +67,16 @@ LiveWorkspace::LiveWorkspace(WorkspaceSettings settings, WorkspaceDirectory work
       workspaces_(settings_.directory),
       store_(store_options(settings_)),
       manifest_(workspace_.manifest()),
-      idle_(manifest_.idle),
-      is_new_(settings_.is_new) {}
+      is_new_(settings_.role == WorkspaceRole::beginning),
+      beginning_(manifest_) {}
 
 LiveWorkspace::~LiveWorkspace() {
   finish_saving();
+}
+
+WorkspaceManifest LiveWorkspace::beginning() const {
+  const std::lock_guard lock(mutex_);
+  return beginning_;
 }
 
 // --- the machine ---
@@ -113,7 +127,9 @@ void LiveWorkspace::follow_saved(const std::shared_ptr<HeldMachine>& machine,
   for (const SavedProcess& process : saved) {
     auto record = ProcessRecord::reopen(workspace_.descriptor(), process.number);
     if (!record) record.emplace(ProcessRecord::make(workspace_.descriptor(), process.command));
-    auto command = std::make_shared<WorkspaceCommand>(machine, process.session, std::move(*record));
+    auto command = std::make_shared<WorkspaceCommand>(
+        machine, process.session,
+        process.keeps_input ? ProcessInput::attachments : ProcessInput::client, std::move(*record));
     const std::lock_guard lock(mutex_);
     commands_.insert_or_assign(command->number(), std::move(command));
   }
@@ -129,7 +145,12 @@ bool LiveWorkspace::create(const std::string& from, bool all_files, CreatedWorks
   const unsigned state = manifest.next_state();
   copy_current_to(workspace_.make_state(state), false);
   manifest.add_snapshot(kBaseline, state);
+  manifest.created = std::chrono::system_clock::now();  // its life begins
   commit(std::move(manifest));
+  {
+    const std::lock_guard begin(mutex_);
+    beginning_ = manifest_;
+  }
   if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
   return workspaces_.publish(workspace_, settings_.name);
 }
@@ -149,6 +170,7 @@ CreatedWorkspace LiveWorkspace::seed(const std::string& from, bool all_files,
   if (stop.stop_requested()) throw Error(ErrorCode::interrupted, "interrupted");
   is_new_ = false;
   if (seed) {
+    seed->host_files().write(workspace_.descriptor(), workspace_.path());
     created.files = seed->files();
     created.bytes = seed->bytes();
     created.secrets = seed->secrets();
@@ -156,26 +178,84 @@ CreatedWorkspace LiveWorkspace::seed(const std::string& from, bool all_files,
   return created;
 }
 
+// --- copies ---
+
+void LiveWorkspace::note_change() {
+  const std::lock_guard lock(mutex_);
+  ++changes_;
+  workspace_.note_change();
+}
+
+void LiveWorkspace::export_changes(const std::function<void()>& work) {
+  const auto changes = [this] {
+    const std::lock_guard lock(mutex_);
+    return changes_;
+  };
+  const std::uint64_t before = changes();
+  work();
+  const bool is_busy = is_running_a_command();
+  const std::lock_guard lock(mutex_);
+  if (!is_busy && changes_ == before) workspace_.note_export();
+}
+
+CopiedOut LiveWorkspace::copy_out(HeldMachine& machine, const CopyOut& copy,
+                                  const CopyOptions& options) {
+  const std::lock_guard lock(host_files_mutex_);
+  auto files = HostFiles::read(workspace_.descriptor());
+  CopyOutRules rules(copy, files ? &*files : nullptr);
+  // Also when the copy fails: what it has written is known.
+  const auto note = [&] {
+    if (files) files->write(workspace_.descriptor(), workspace_.path());
+  };
+  const auto work = [&] {
+    machine.copy_out(copy, options, &rules);
+    if (!rules.result().left_alone.empty()) note_change();
+  };
+  try {
+    is_whole_workspace(copy.from) ? export_changes(work) : work();
+  } catch (const Error&) {
+    note();
+    throw;
+  }
+  note();
+  return rules.result();
+}
+
 // --- commands ---
 
 std::shared_ptr<WorkspaceCommand> LiveWorkspace::start_command(std::shared_ptr<HeldMachine> machine,
                                                                CommandOptions command,
-                                                               ClientStreams streams) {
+                                                               ClientStreams streams,
+                                                               ProcessInput input) {
   // With the lock: who stops the workspace stops all that are there.
   const std::lock_guard lock(mutex_);
   if (is_stopping_) throw Error(ErrorCode::busy, "the workspace is being stopped");
+  ++changes_;
+  workspace_.note_change();
   auto record = ProcessRecord::make(workspace_.descriptor(), command.command);
   auto started = std::make_shared<WorkspaceCommand>(std::move(machine), std::move(command),
-                                                    std::move(streams), std::move(record));
+                                                    std::move(streams), input, std::move(record));
   std::erase_if(commands_, [](const auto& one) { return one.second->has_ended(); });
   commands_.emplace(started->number(), started);
   return started;
 }
 
-void LiveWorkspace::signal(unsigned process, int number) const {
+std::shared_ptr<WorkspaceCommand> LiveWorkspace::require_running(unsigned process) const {
   const std::lock_guard lock(mutex_);
   const auto found = commands_.find(process);
-  if (found != commands_.end()) found->second->signal(number);
+  if (found != commands_.end() && !found->second->has_ended()) return found->second;
+  throw Error(ErrorCode::not_found, "the process " + std::to_string(process) + " has ended",
+              "'pyro workspace logs' shows what it wrote");
+}
+
+void LiveWorkspace::signal(unsigned process, int number) const {
+  std::shared_ptr<WorkspaceCommand> command;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = commands_.find(process);
+    if (found != commands_.end()) command = found->second;
+  }
+  if (command) command->signal(number);
 }
 
 bool LiveWorkspace::is_running_a_command() const {
@@ -306,6 +386,9 @@ void LiveWorkspace::fork_to(const WorkspaceDirectory& child, const std::string& 
   manifest.current = 1;
   manifest.snapshots.clear();
   child.take_files_of(workspace_, {});
+  if (const auto files = HostFiles::read(workspace_.descriptor())) {
+    files->write(child.descriptor(), child.path());
+  }
   const WorkspaceState state = child.make_state(manifest.current);
   if (snapshot.empty()) {
     copy_current_to(state, false);
@@ -318,6 +401,7 @@ void LiveWorkspace::fork_to(const WorkspaceDirectory& child, const std::string& 
     child.make_state(number).copy_from(workspace_.state(baseline->state), true, {});
     manifest.add_snapshot(kBaseline, number);
   }
+  if (workspace_.has_changes()) child.note_change();
   child.write(manifest);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -21,11 +22,18 @@
 
 namespace pyro {
 
+/// What becomes of a workspace.
+enum class WorkspaceRole {
+  existing,
+  beginning,  ///< It is not to stay if it cannot be made.
+  temporary,  ///< It ends with its first request.
+};
+
 /// How a workspace is used.
 struct WorkspaceSettings {
   std::filesystem::path directory = {};  ///< Of all workspaces.
   std::string name = {};                 ///< Of this one, also while it is being made.
-  bool is_new = false;
+  WorkspaceRole role = WorkspaceRole::existing;
   std::filesystem::path cache_dir = {};
   MachineOptions machine = {};
 };
@@ -39,7 +47,8 @@ class LiveWorkspace {
   LiveWorkspace& operator=(const LiveWorkspace&) = delete;
 
   [[nodiscard]] const WorkspaceDirectory& directory() const noexcept { return workspace_; }
-  [[nodiscard]] std::chrono::seconds idle() const noexcept { return idle_; }
+  /// Of it what stays as it was made.
+  [[nodiscard]] WorkspaceManifest beginning() const;
 
   /// Makes what is new a workspace of its name, with a baseline. False when there is one.
   bool create(const std::string& from, bool all_files, CreatedWorkspace& created,
@@ -49,9 +58,20 @@ class LiveWorkspace {
   std::shared_ptr<HeldMachine> machine(ProgressListener& progress, const std::stop_token& stop);
   [[nodiscard]] bool has_machine() const;
 
+  /// Before and after all that may change files.
+  void note_change();
+  /// Calls `work`, which copies all changes out. They count as exported unless there may be new
+  /// ones meanwhile.
+  void export_changes(const std::function<void()>& work);
+  /// As Workspaces::copy_out().
+  CopiedOut copy_out(HeldMachine& machine, const CopyOut& copy, const CopyOptions& options);
+
   /// @throws Error(busy) after end_commands()
   std::shared_ptr<WorkspaceCommand> start_command(std::shared_ptr<HeldMachine> machine,
-                                                  CommandOptions command, ClientStreams streams);
+                                                  CommandOptions command, ClientStreams streams,
+                                                  ProcessInput input);
+  /// @throws Error(not_found) for one that has ended
+  [[nodiscard]] std::shared_ptr<WorkspaceCommand> require_running(unsigned process) const;
   /// Of a command that has ended: nothing.
   void signal(unsigned process, int number) const;
   [[nodiscard]] bool is_running_a_command() const;
@@ -94,14 +114,17 @@ class LiveWorkspace {
 
   std::mutex states_mutex_;  ///< Held while states change, and while the machine starts.
   WorkspaceManifest manifest_;
-  const std::chrono::seconds idle_;
   bool is_new_;
   std::thread saving_;  ///< Makes what was there before a reset durable.
 
+  std::mutex host_files_mutex_;  ///< For one copy out at a time.
+
   mutable std::mutex mutex_;  ///< Of all below.
+  WorkspaceManifest beginning_;
   std::shared_ptr<HeldMachine> machine_;
   std::map<unsigned, std::shared_ptr<WorkspaceCommand>> commands_;
   bool is_stopping_ = false;
+  std::uint64_t changes_ = 0;
 };
 
 }  // namespace pyro

@@ -55,6 +55,9 @@ std::string WorkspaceManifest::render() const {
                    {"disk_mib", disk_mib},
                    {"network", to_string(network)},
                    {"idle_seconds", idle.count()},
+                   {"idle_with_processes", idle_with_processes},
+                   {"ttl_seconds", ttl.count()},
+                   {"discard", discard},
                    {"created", seconds_since_1970(created)},
                    {"current", current}};
   document["snapshots"] = json::array();
@@ -81,6 +84,9 @@ WorkspaceManifest WorkspaceManifest::parse(std::string_view text) try {
       .memory_mib = document.at("memory_mib"),
       .disk_mib = document.at("disk_mib"),
       .idle = std::chrono::seconds(document.at("idle_seconds").get<std::int64_t>()),
+      .idle_with_processes = document.value("idle_with_processes", false),
+      .ttl = std::chrono::seconds(document.value("ttl_seconds", std::int64_t{0})),
+      .discard = document.value("discard", false),
       .created = time_of(document.at("created")),
       .current = document.at("current")};
   for (const json& snapshot : document.at("snapshots")) {
@@ -103,6 +109,11 @@ Environment WorkspaceManifest::entry() const {
   entry.version = version;
   entry.kind = kind;
   return entry;
+}
+
+std::optional<std::chrono::system_clock::time_point> WorkspaceManifest::expires() const {
+  if (ttl.count() == 0) return std::nullopt;
+  return created + ttl;
 }
 
 const SnapshotRecord* WorkspaceManifest::find_snapshot(std::string_view name) const {

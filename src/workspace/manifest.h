@@ -39,6 +39,9 @@ struct WorkspaceManifest {
   unsigned disk_mib = 0;
   GuestNetwork network = GuestNetwork::none;
   std::chrono::seconds idle{};  ///< 0: never.
+  bool idle_with_processes = false;
+  std::chrono::seconds ttl{};  ///< 0: for ever.
+  bool discard = false;        ///< An expired one is deleted with its changes.
   std::chrono::system_clock::time_point created = {};
   unsigned current = 1;  ///< The state that its machine goes on from.
   std::vector<SnapshotRecord> snapshots = {};
@@ -48,6 +51,9 @@ struct WorkspaceManifest {
   [[nodiscard]] static WorkspaceManifest parse(std::string_view text);
 
   [[nodiscard]] Environment entry() const;
+
+  /// The end of its life; nothing where it has none.
+  [[nodiscard]] std::optional<std::chrono::system_clock::time_point> expires() const;
 
   /// Nothing when there is none of that name.
   [[nodiscard]] const SnapshotRecord* find_snapshot(std::string_view name) const;

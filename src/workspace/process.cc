@@ -4,11 +4,13 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <csignal>
 #include <string>
@@ -26,33 +28,55 @@ Fd make_event() {
   return event;
 }
 
+Fd open_null() {
+  return open_at(AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
+}
+
 }  // namespace
 
 WorkspaceCommand::WorkspaceCommand(std::shared_ptr<HeldMachine> machine, CommandOptions command,
-                                   ClientStreams streams, ProcessRecord record)
+                                   ClientStreams streams, ProcessInput input, ProcessRecord record)
     : machine_(std::move(machine)),
-      streams_(std::move(streams)),
+      input_kind_(input),
       record_(std::move(record)),
       end_event_(make_event()),
-      client_is_gone_(make_event()),
       session_(machine_->open_session(stop_.get_token())) {
+  take_streams(std::move(streams), command.terminal);
   start(std::move(command), true);
 }
 
 WorkspaceCommand::WorkspaceCommand(std::shared_ptr<HeldMachine> machine,
-                                   std::uint16_t saved_session, ProcessRecord record)
+                                   std::uint16_t saved_session, ProcessInput input,
+                                   ProcessRecord record)
     : machine_(std::move(machine)),
+      input_kind_(input),
       record_(std::move(record)),
       end_event_(make_event()),
-      client_is_gone_(make_event()),
       session_(machine_->open_session(saved_session, stop_.get_token())) {
+  take_streams({}, input == ProcessInput::attachments);
   start({}, false);
+}
+
+// A descriptor that another client's can be put in place of.
+void WorkspaceCommand::take_streams(ClientStreams streams, bool has_terminal) {
+  if (input_kind_ == ProcessInput::attachments) {
+    Pipe pipe;
+    input_ = std::move(pipe.read);
+    input_writer_ = std::move(pipe.write);
+  } else {
+    input_ = std::move(streams.input);
+  }
+  window_ = std::move(streams.window);
+  if (has_terminal && !window_) window_ = open_null();
+  if (!streams.output && !streams.error_output) return;
+  client_ = std::make_shared<Client>(
+      Client{std::move(streams.output), std::move(streams.error_output), make_event()});
 }
 
 void WorkspaceCommand::start(CommandOptions command, bool is_new) {
   ::fcntl(signals_.read.get(), F_SETFL, O_NONBLOCK);
-  command.input = streams_.input.get();
-  command.window = streams_.window.get();
+  command.input = input_.get();
+  command.window = window_.get();
   command.output = output_.write.get();
   command.error_output = error_output_.write.get();
   command.signals = signals_.read.get();
@@ -97,6 +121,14 @@ CommandReport WorkspaceCommand::report() const {
 void WorkspaceCommand::signal(int number) {
   const auto byte = static_cast<unsigned char>(number);
   static_cast<void>(!::write(signals_.write.get(), &byte, 1));
+  // A machine that is suspended right behind this call is to have it.
+  constexpr std::chrono::milliseconds kInterval{1};
+  constexpr int kMostLooks = 1000;
+  int waiting = 1;
+  for (int i = 0; i < kMostLooks && waiting > 0 && !has_ended_; ++i) {
+    if (::ioctl(signals_.read.get(), FIONREAD, &waiting) != 0 || waiting == 0) return;
+    std::this_thread::sleep_for(kInterval);
+  }
 }
 
 void WorkspaceCommand::stop(int signal) {
@@ -107,18 +139,37 @@ void WorkspaceCommand::stop(int signal) {
 // Readers of its output wait for the last one that has it open.
 void WorkspaceCommand::close_streams() {
   const std::lock_guard lock(streams_mutex_);
-  streams_ = {};
+  client_.reset();
+  for (Fd* const stream : {&input_, &input_writer_, &window_}) stream->reset();
+}
+
+std::shared_ptr<WorkspaceCommand::Client> WorkspaceCommand::client() {
+  const std::lock_guard lock(streams_mutex_);
+  return client_;
 }
 
 void WorkspaceCommand::release_client() {
-  ::eventfd_write(client_is_gone_.get(), 1);
   const std::lock_guard lock(streams_mutex_);
+  if (client_) ::eventfd_write(client_->is_gone.get(), 1);
+  client_.reset();
   // In their place, as a thread may be waiting for them.
-  for (const Fd* const stream : {&streams_.input, &streams_.window}) {
-    if (!*stream) continue;
-    const Fd null = open_at(AT_FDCWD, "/dev/null", O_RDWR, 0, "/dev/null");
-    ::dup3(null.get(), stream->get(), O_CLOEXEC);
-  }
+  const Fd null = open_null();
+  if (input_ && input_kind_ == ProcessInput::client) ::dup3(null.get(), input_.get(), O_CLOEXEC);
+  if (window_) ::dup3(null.get(), window_.get(), O_CLOEXEC);
+}
+
+Fd WorkspaceCommand::attach(ClientStreams streams) {
+  const std::lock_guard lock(streams_mutex_);
+  if (client_) throw Error(ErrorCode::busy, "another client is attached to the process");
+  if (window_ && streams.window) ::dup3(streams.window.get(), window_.get(), O_CLOEXEC);
+  client_ = std::make_shared<Client>(
+      Client{std::move(streams.output), std::move(streams.error_output), make_event(), true});
+  return input_writer_ ? duplicate(input_writer_.get()) : Fd();
+}
+
+void WorkspaceCommand::end_input() {
+  const std::lock_guard lock(streams_mutex_);
+  input_writer_.reset();
 }
 
 void WorkspaceCommand::pass_output_on() {
@@ -126,14 +177,14 @@ void WorkspaceCommand::pass_output_on() {
     std::array<pollfd, 2> ready{
         {{output_.read.get(), POLLIN, 0}, {error_output_.read.get(), POLLIN, 0}}};
     if (::poll(ready.data(), ready.size(), -1) < 0) continue;
-    if (ready[0].revents != 0) pass_on(output_.read, record_.output(), streams_.output);
+    if (ready[0].revents != 0) pass_on(output_.read, record_.output(), &Client::output);
     if (ready[1].revents != 0) {
-      pass_on(error_output_.read, record_.error_output(), streams_.error_output);
+      pass_on(error_output_.read, record_.error_output(), &Client::error_output);
     }
   }
 }
 
-void WorkspaceCommand::pass_on(Fd& from, OutputLog& log, const Fd& to) {
+void WorkspaceCommand::pass_on(Fd& from, OutputLog& log, Fd Client::*to) {
   std::array<char, kPiece> piece;
   const ssize_t got = uninterrupted([&] { return ::read(from.get(), piece.data(), piece.size()); });
   if (got <= 0) return from.reset();
@@ -143,18 +194,20 @@ void WorkspaceCommand::pass_on(Fd& from, OutputLog& log, const Fd& to) {
   } catch (
       const Error&) {  // NOLINT(bugprone-empty-catch): the command goes on without room for it.
   }
-  // Its reader has closed it: so does the command's.
-  if (to && !write_to_client(to, bytes)) from.reset();
+  const auto client = this->client();
+  if (!client || !((*client).*to) || write_to(*client, ((*client).*to).get(), bytes)) return;
+  // Its reader has closed it. So does that of the command, unless it has got on without one.
+  if (!client->is_attached) return from.reset();
+  ::eventfd_write(client->is_gone.get(), 1);
 }
 
-bool WorkspaceCommand::write_to_client(const Fd& to, std::string_view bytes) const {
+bool WorkspaceCommand::write_to(const Client& client, int to, std::string_view bytes) {
   while (!bytes.empty()) {
-    std::array<pollfd, 2> ready{{{to.get(), POLLOUT, 0}, {client_is_gone_.get(), POLLIN, 0}}};
+    std::array<pollfd, 2> ready{{{to, POLLOUT, 0}, {client.is_gone.get(), POLLIN, 0}}};
     if (::poll(ready.data(), ready.size(), -1) < 0) continue;
     if (ready[1].revents != 0) return true;
     // As much as fits at once: who reads may do so slowly.
-    const ssize_t put =
-        ::write(to.get(), bytes.data(), std::min<std::size_t>(bytes.size(), PIPE_BUF));
+    const ssize_t put = ::write(to, bytes.data(), std::min<std::size_t>(bytes.size(), PIPE_BUF));
     if (put < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (put < 0) return errno != EPIPE && errno != ECONNRESET;
     bytes.remove_prefix(static_cast<std::size_t>(put));

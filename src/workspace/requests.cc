@@ -37,6 +37,12 @@ std::vector<std::pair<const char*, int>> named_descriptors(const CommandOptions&
   return named;
 }
 
+json names_of(const std::vector<std::pair<const char*, int>>& descriptors) {
+  json names = json::array();
+  for (const auto& [name, descriptor] : descriptors) names.push_back(name);
+  return names;
+}
+
 /// umask(2) would change it for a moment, for all threads.
 unsigned own_umask() {
   constexpr unsigned kUsual = 022;
@@ -71,12 +77,9 @@ std::string decoded(const json& text) {
 }
 
 json request_of(const CommandOptions& command, bool is_detached) {
-  json names = json::array();
-  if (!is_detached) {
-    for (const auto& [name, descriptor] : named_descriptors(command)) names.push_back(name);
-  }
   return {{request::kKind, request::kRun},
           {"detached", is_detached},
+          {"keeps_input", is_detached && command.input >= 0},
           {"command", encoded_words(command.command)},
           {"entrypoint", command.entrypoint},
           {"variables", encoded_words(command.variables)},
@@ -87,7 +90,13 @@ json request_of(const CommandOptions& command, bool is_detached) {
           {"terminal", command.terminal},
           {"timeout", command.timeout ? json(command.timeout->count()) : json()},
           {"stop_timeout", command.stop_timeout.count()},
-          {"descriptors", std::move(names)}};
+          {"descriptors", is_detached ? json::array() : names_of(named_descriptors(command))}};
+}
+
+json request_of(unsigned process, const CommandOptions& streams) {
+  return {{request::kKind, request::kAttach},
+          {"process", process},
+          {"descriptors", names_of(named_descriptors(streams))}};
 }
 
 std::vector<int> descriptors_of(const CommandOptions& command) {
@@ -143,15 +152,46 @@ Copy copy_of(const Packet& packet) {
   return copy;
 }
 
-json request_of(const std::vector<std::string>& paths, const std::string& to) {
-  return {{request::kKind, request::kCopyChanges},
+json request_of(const CopyOut& copy, bool is_stream) {
+  json request = request_of(request::kCopyOut, static_cast<const Copy&>(copy), is_stream);
+  request["includes_git"] = copy.includes_git;
+  request["replaces_changed"] = copy.replaces_changed;
+  return request;
+}
+
+CopyOut copy_out_of(const Packet& packet) {
+  return {copy_of(packet), packet.content.at("includes_git"),
+          packet.content.at("replaces_changed")};
+}
+
+json document_of(const CopiedOut& copied) {
+  return {{"left_alone", encoded_words(copied.left_alone)},
+          {"left_out", encoded_words(copied.left_out)},
+          {"may_run", encoded_words(copied.may_run)}};
+}
+
+CopiedOut copied_of(const json& document) {
+  return {.left_alone = decoded_words(document.at("left_alone")),
+          .left_out = decoded_words(document.at("left_out")),
+          .may_run = decoded_words(document.at("may_run"))};
+}
+
+json request_of(const char* kind, const std::vector<std::string>& paths,
+                const std::string& directory, bool whole_system) {
+  return {{request::kKind, kind},
           {"paths", encoded_words(paths)},
-          {"to", encoded(to)},
+          {"directory", encoded(directory)},
+          {"whole_system", whole_system},
+          {"exports", false},
           {"umask", 077}};
 }
 
 std::vector<std::string> paths_of(const json& request) {
   return decoded_words(request.at("paths"));
+}
+
+std::string directory_of(const json& request) {
+  return decoded(request.at("directory"));
 }
 
 json document_of(const CreatedWorkspace& created) {

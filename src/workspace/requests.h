@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "pyro/machine.h"
+#include "pyro/workspace.h"
 #include "workspace/link.h"
 #include "workspace/process.h"
 
@@ -18,6 +19,8 @@ namespace pyro {
 
 /// The request for a command; its descriptors go with it.
 [[nodiscard]] nlohmann::json request_of(const CommandOptions& command, bool is_detached);
+/// The request to attach `streams` to a process.
+[[nodiscard]] nlohmann::json request_of(unsigned process, const CommandOptions& streams);
 [[nodiscard]] std::vector<int> descriptors_of(const CommandOptions& command);
 [[nodiscard]] CommandOptions command_of(const nlohmann::json& request);
 [[nodiscard]] ClientStreams streams_of(Packet& packet);
@@ -26,11 +29,16 @@ namespace pyro {
 /// on the host, and not a path.
 [[nodiscard]] nlohmann::json request_of(const char* kind, const Copy& copy, bool is_stream);
 [[nodiscard]] Copy copy_of(const Packet& packet);
+[[nodiscard]] nlohmann::json request_of(const CopyOut& copy, bool is_stream);
+[[nodiscard]] CopyOut copy_out_of(const Packet& packet);
+[[nodiscard]] nlohmann::json document_of(const CopiedOut& copied);
+[[nodiscard]] CopiedOut copied_of(const nlohmann::json& document);
 
-/// The request for changes of these paths.
-[[nodiscard]] nlohmann::json request_of(const std::vector<std::string>& paths,
-                                        const std::string& to);
+/// A request about files of the workspace, and a directory of the host.
+[[nodiscard]] nlohmann::json request_of(const char* kind, const std::vector<std::string>& paths,
+                                        const std::string& directory, bool whole_system = false);
 [[nodiscard]] std::vector<std::string> paths_of(const nlohmann::json& request);
+[[nodiscard]] std::string directory_of(const nlohmann::json& request);
 
 /// The result of a creation, and back.
 [[nodiscard]] nlohmann::json document_of(const CreatedWorkspace& created);

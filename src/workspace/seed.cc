@@ -2,13 +2,10 @@
 #include "workspace/seed.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <cstdlib>
 #include <span>
 #include <system_error>
@@ -16,9 +13,9 @@
 
 #include "base/directories.h"
 #include "base/files.h"
-#include "base/subprocess.h"
 #include "base/text.h"
 #include "pyro/error.h"
+#include "workspace/git.h"
 
 namespace pyro {
 namespace {
@@ -38,10 +35,16 @@ bool is_in(const fs::path& path, const fs::path& above) {
   return end == above.end();
 }
 
+fs::path real_path_of(const fs::path& directory) {
+  std::error_code error;
+  fs::path whole = fs::canonical(directory, error);
+  if (!error) return whole;
+  throw system_error("cannot read " + directory.string(), error.value());
+}
+
 void require_small_enough(const fs::path& directory) {
   std::error_code error;
-  const fs::path whole = fs::canonical(directory, error);
-  if (error) throw system_error("cannot read " + directory.string(), error.value());
+  const fs::path whole = real_path_of(directory);
   const char* const home = std::getenv("HOME");  // NOLINT(concurrency-mt-unsafe): only read
   const fs::path of_user = home == nullptr ? fs::path() : fs::weakly_canonical(home, error);
   if (whole == "/" || (!of_user.empty() && is_in(of_user, whole))) {
@@ -50,42 +53,16 @@ void require_small_enough(const fs::path& directory) {
   }
 }
 
-fs::path find_git() {
-  const char* const path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): only read
-  fs::path program =
-      find_program(std::string(path == nullptr ? "" : path) + ":/usr/bin:/bin", "git");
-  if (!program.empty()) return program;
-  throw Error(ErrorCode::failed, "there is no git to list the files of the checkout",
-              "install it (apt install git), or take all files with --all");
-}
-
-/// The output of git, which runs no program that the checkout names.
-std::string output_of_git(const fs::path& directory, const std::stop_token& stop) {
-  const fs::path program = find_git();
-  Pipe pipe;
-  std::vector<std::string> variables = own_variables();
-  variables.emplace_back("GIT_OPTIONAL_LOCKS=0");
-  Subprocess process(
-      {.program = program,
-       .arguments = {"git", "-C", directory.string(), "-c", "core.fsmonitor=false", "ls-files",
-                     "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"},
-       .variables = std::move(variables),
-       .descriptors = {-1, pipe.write.get(), STDERR_FILENO}},
-      "git");
-  pipe.write.reset();
-  std::string output;
-  std::array<char, 64 << 10> piece;
-  while (true) {
-    wait_for_event(pipe.read.get(), POLLIN, stop);
-    const ssize_t got =
-        uninterrupted([&] { return ::read(pipe.read.get(), piece.data(), piece.size()); });
-    if (got <= 0) break;
-    output.append(piece.data(), static_cast<std::size_t>(got));
-  }
-  const ProcessEnd end = process.wait();
-  if (end.exit_code == 0) return output;
-  throw Error(ErrorCode::failed, "git cannot list the files of " + directory.string(),
-              "'git status' may say why; --all takes all files");
+std::string list_checkout(const fs::path& directory, const std::stop_token& stop) {
+  GitResult listed =
+      run_git(directory, GitPlace::checkout,
+              {"ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"},
+              stop, "take all files with --all");
+  if (listed.exit_code == 0) return std::move(listed.output);
+  throw Error(ErrorCode::failed,
+              "git cannot list the files of " + directory.string() + ": " +
+                  std::string(trim(listed.errors)),
+              "--all takes all files");
 }
 
 std::string_view name_in(std::string_view path) {
@@ -158,12 +135,12 @@ std::string without_credentials(std::string_view config) {
 }
 
 Seed::Seed(const fs::path& directory, bool all, const std::stop_token& stop)
-    : directory_(directory), takes_all_(all) {
+    : directory_(directory), takes_all_(all), host_files_(real_path_of(directory)) {
   require_small_enough(directory);
   std::error_code error;
   is_checkout_ = !all && fs::exists(directory / kGit, error);
   if (is_checkout_) {
-    const std::string output = output_of_git(directory, stop);
+    const std::string output = list_checkout(directory, stop);
     for (std::string_view rest = output; !rest.empty();) {
       const std::string_view path = rest.substr(0, rest.find('\0'));
       rest.remove_prefix(std::min(path.size() + 1, rest.size()));
@@ -187,6 +164,7 @@ Seed::Seed(const fs::path& directory, bool all, const std::stop_token& stop)
                      ++files_;
                      bytes_ += data_bytes(status);
                    }
+                   if (!S_ISDIR(status.st_mode)) host_files_.note(path, status);
                    return S_ISDIR(status.st_mode);
                  },
              .failed = [](const Error&) {}});

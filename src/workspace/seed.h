@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "machine/guest_requests.h"
+#include "workspace/host_files.h"
 
 namespace pyro {
 
@@ -33,6 +34,8 @@ class Seed : public TreeChoice {
   /// Of all files that it wants.
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::size_t files() const noexcept { return files_; }
+  /// What the files were that it wants.
+  [[nodiscard]] const HostFiles& host_files() const noexcept { return host_files_; }
   /// The files that are left out for their names, as paths below the directory.
   [[nodiscard]] const std::vector<std::string>& secrets() const noexcept { return secrets_; }
 
@@ -47,6 +50,7 @@ class Seed : public TreeChoice {
   std::uint64_t bytes_ = 0;
   std::size_t files_ = 0;
   std::vector<std::string> secrets_ = {};
+  HostFiles host_files_;
 };
 
 /// Whether a file of that name is left out: ".env", "server.pem", "id_ed25519".

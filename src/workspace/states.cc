@@ -40,7 +40,8 @@ std::vector<SavedProcess> processes_in(const json& machine) try {
   for (const json& process : machine.at(kSavedProcesses)) {
     processes.push_back({.session = process.at("session"),
                          .number = process.at("number"),
-                         .command = process.at("command")});
+                         .command = process.at("command"),
+                         .keeps_input = process.value("keeps_input", false)});
   }
   return processes;
 } catch (const json::exception&) {
@@ -108,8 +109,10 @@ void WorkspaceState::write_machine(const json& manifest, const std::vector<Saved
   json document = manifest;
   document[kSavedProcesses] = json::array();
   for (const SavedProcess& process : processes) {
-    document[kSavedProcesses].push_back(
-        {{"session", process.session}, {"number", process.number}, {"command", process.command}});
+    document[kSavedProcesses].push_back({{"session", process.session},
+                                         {"number", process.number},
+                                         {"command", process.command},
+                                         {"keeps_input", process.keeps_input}});
   }
   const std::string text = document.dump(-1, ' ', false, json::error_handler_t::replace);
   replace_file_at(directory_.get(), path_ / kMachine, text, 0600);

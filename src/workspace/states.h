@@ -27,6 +27,7 @@ struct SavedProcess {
   std::uint16_t session = 0;
   unsigned number = 0;  ///< In the workspace that was saved.
   std::vector<std::string> command;
+  bool keeps_input = false;  ///< Its input is open for who attaches to it.
 };
 
 /// The directory of one state, open.

@@ -37,45 +37,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr int kLinkOfSupervisor = 3;
-constexpr int kDirectoryOfSupervisor = 4;
-constexpr int kLockOfSupervisor = 5;  ///< Of a new workspace.
-
-constexpr const char* kReady = "ready";
-constexpr const char* kSettings = "settings";
-
-/// The predecessor may be about to end.
-constexpr std::chrono::seconds kLockTimeout{10};
-
-json document_of(const WorkspaceSettings& settings) {
-  const MachineOptions& machine = settings.machine;
-  return {{"directory", encoded(settings.directory.string())},
-          {"name", settings.name},
-          {"is_new", settings.is_new},
-          {"cache_dir", encoded(settings.cache_dir.string())},
-          {"monitor", encoded(machine.monitor.string())},
-          {"kvm", static_cast<int>(machine.kvm)},
-          {"boot_timeout", machine.boot_timeout.count()},
-          {"saves_states", machine.saves_states},
-          {"state_key", encoded(machine.state_key)},
-          {"state_key_file", encoded(machine.state_key_file.string())}};
-}
-
-WorkspaceSettings settings_of(const json& document) {
-  WorkspaceSettings settings{.directory = decoded(document.at("directory")),
-                             .name = document.at("name"),
-                             .is_new = document.at("is_new"),
-                             .cache_dir = decoded(document.at("cache_dir"))};
-  MachineOptions& machine = settings.machine;
-  machine.monitor = decoded(document.at("monitor"));
-  machine.kvm = static_cast<KvmUse>(document.at("kvm").get<int>());
-  machine.boot_timeout = std::chrono::milliseconds(document.at("boot_timeout").get<std::int64_t>());
-  machine.saves_states = document.at("saves_states");
-  machine.state_key = decoded(document.at("state_key"));
-  machine.state_key_file = decoded(document.at("state_key_file"));
-  return settings;
-}
-
 /// A request that is being served. The thread of the connection hears of its client meanwhile.
 class Work {
  public:
@@ -108,10 +69,30 @@ class Work {
   std::thread thread_;
 };
 
+/// Files may be changed as long as it is there.
+class ChangeNotes {
+ public:
+  explicit ChangeNotes(LiveWorkspace& workspace) : workspace_(workspace) {
+    workspace_.note_change();
+  }
+  ~ChangeNotes() {
+    try {
+      workspace_.note_change();
+    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): the first note is there.
+    }
+  }
+  ChangeNotes(const ChangeNotes&) = delete;
+  ChangeNotes& operator=(const ChangeNotes&) = delete;
+
+ private:
+  LiveWorkspace& workspace_;
+};
+
 class Supervisor {
  public:
   Supervisor(WorkspaceSettings settings, WorkspaceDirectory workspace)
-      : is_made_(!settings.is_new),
+      : is_temporary_(settings.role == WorkspaceRole::temporary),
+        is_made_(settings.role == WorkspaceRole::existing),
         workspaces_(settings.directory),
         workspace_(std::move(settings), std::move(workspace)),
         listener_(workspace_.directory().listen()),
@@ -159,14 +140,34 @@ class Supervisor {
 
   // --- when to end ---
 
-  /// Nothing while there is something to do. Without a machine there is not for long.
+  /// Nothing while there is something to do.
   [[nodiscard]] Deadline idle_end() {
     constexpr std::chrono::seconds kWithoutMachine{2};
+    const WorkspaceManifest options = workspace_.beginning();
     const bool is_busy = workspace_.is_running_a_command();
-    const auto idle = workspace_.has_machine() ? workspace_.idle() : kWithoutMachine;
+    const bool has_machine = workspace_.has_machine();
     const std::lock_guard lock(mutex_);
-    if (requests_ > 0 || is_busy || idle.count() == 0) return std::nullopt;
-    return last_busy_ + idle;
+    if (requests_ > 0) return std::nullopt;
+    // Its first client may not have asked yet.
+    if (!has_machine) return last_busy_ + kWithoutMachine;
+    if (is_temporary_) return last_busy_;
+    Deadline end;
+    if (options.idle.count() > 0 && (!is_busy || options.idle_with_processes)) {
+      end = last_busy_ + options.idle;
+    }
+    // Processes go on when it does.
+    if (const auto left = life_left(options)) {
+      const auto expires = std::max(Clock::now() + *left, last_busy_);
+      end = end ? std::min(*end, expires) : expires;
+    }
+    return end;
+  }
+
+  [[nodiscard]] std::optional<Clock::duration> life_left(const WorkspaceManifest& options) const {
+    const auto expires = options.expires();
+    if (!expires || !is_made_) return std::nullopt;
+    const auto left = *expires - std::chrono::system_clock::now();
+    return std::chrono::ceil<Clock::duration>(left);
   }
 
   [[nodiscard]] bool is_ending() {
@@ -258,6 +259,7 @@ class Supervisor {
   json serve(Link& link, Packet& packet) {
     const std::string kind = packet.content.at(request::kKind);
     if (kind == request::kRun) return run_command(link, packet);
+    if (kind == request::kAttach) return attach(link, packet);
     if (kind == request::kStop) return end(true);
     if (kind == request::kSuspend) return end(false);
     if (const auto answer = change_states(kind, packet)) return *answer;
@@ -265,16 +267,22 @@ class Supervisor {
       LinkedProgress progress(link);
       if (kind == request::kCreate) return create(packet.content, progress, stop);
       const auto machine = workspace_.machine(progress, stop);
-      if (kind == request::kPublish) return machine->publish(port_of(packet.content));
-      act_as_client(packet);
-      const CopyOptions options{.progress = &progress, .stop = stop};
-      if (kind == request::kCopyChanges) {
-        machine->copy_changes(decoded(packet.content.at("to")), paths_of(packet.content), options);
+      if (kind == request::kSignal) {
+        workspace_.signal(packet.content.at("process"), packet.content.at("signal"));
         return {};
       }
-      const Copy copy = copy_of(packet);
-      if (kind == request::kCopyIn) return machine->copy_in(copy, options);
-      if (kind == request::kCopyOut) return machine->copy_out(copy, options), json();
+      if (kind == request::kPublish) return machine->publish(port_of(packet.content));
+      if (kind == request::kArchive) return archive(packet, *machine, progress, stop);
+      act_as_client(packet);
+      const CopyOptions options{.progress = &progress, .stop = stop};
+      if (auto answer = copy_files(kind, packet.content, *machine, options)) return *answer;
+      if (kind == request::kCopyIn) {
+        const ChangeNotes notes(workspace_);
+        return machine->copy_in(copy_of(packet), options);
+      }
+      if (kind == request::kCopyOut) {
+        return pyro::document_of(workspace_.copy_out(*machine, copy_out_of(packet), options));
+      }
       throw Error(ErrorCode::usage, "this supervisor does not know the request " + kind);
     });
   }
@@ -308,13 +316,39 @@ class Supervisor {
     static_cast<void>(!::fchdir(packet.descriptors.front().get()));
   }
 
+  json archive(const Packet& packet, HeldMachine& machine, ProgressListener& progress,
+               const std::stop_token& stop) {
+    if (packet.descriptors.empty()) throw Error(ErrorCode::usage, "there is no descriptor");
+    workspace_.export_changes([&] {
+      machine.archive_system(packet.descriptors.front().get(),
+                             {.progress = &progress, .stop = stop});
+    });
+    return {};
+  }
+
+  /// Nothing for another request.
+  std::optional<json> copy_files(const std::string& kind, const json& content, HeldMachine& machine,
+                                 const CopyOptions& options) {
+    if (kind == request::kCopyChanges) {
+      const bool whole_system = content.at("whole_system");
+      const auto copy = [&] {
+        machine.copy_changes(directory_of(content), paths_of(content), whole_system, options);
+      };
+      content.at("exports") ? workspace_.export_changes(copy) : copy();
+    } else if (kind == request::kCopyFiles) {
+      machine.copy_files(paths_of(content), directory_of(content), options);
+    } else if (kind == request::kReplaceFiles) {
+      const ChangeNotes notes(workspace_);
+      machine.replace_files(directory_of(content), paths_of(content), options);
+    } else {
+      return std::nullopt;
+    }
+    return json();
+  }
+
   /// Nothing for another request.
   std::optional<json> change_states(const std::string& kind, const Packet& packet) {
     const json& content = packet.content;
-    if (kind == request::kSignal) {
-      workspace_.signal(content.at("process"), content.at("signal"));
-      return json();
-    }
     if (kind == request::kSnapshot) {
       return pyro::document_of(workspace_.take_snapshot(content.at("snapshot")));
     }
@@ -371,23 +405,49 @@ class Supervisor {
                           (command.directory.empty() ? "" : '/' + command.directory);
     }
     const bool is_detached = packet.content.at("detached");
+    const auto input =
+        packet.content.at("keeps_input") ? ProcessInput::attachments : ProcessInput::client;
     const auto process =
-        workspace_.start_command(std::move(machine), std::move(command), streams_of(packet));
+        workspace_.start_command(std::move(machine), std::move(command), streams_of(packet), input);
     if (is_detached) return process->number();
     link.send({{"process", process->number()}});
-    while (!wait_for_either(link.descriptor(), process->end_event())) {
+    return follow(link, *process);
+  }
+
+  json attach(Link& link, Packet& packet) {
+    LinkedProgress progress(link);
+    work(link, [&](const std::stop_token& stop) -> json {
+      static_cast<void>(workspace_.machine(progress, stop));  // with its processes
+      return {};
+    });
+    const auto process = workspace_.require_running(packet.content.at("process"));
+    {
+      // Not kept here: its end is the client's to say.
+      const Fd input = process->attach(streams_of(packet));
+      std::vector<int> descriptors;
+      if (input) descriptors.push_back(input.get());
+      link.send({{"process", process->number()}}, descriptors);
+    }
+    return follow(link, *process);
+  }
+
+  /// Until the end of the process, or of its client.
+  static json follow(Link& link, WorkspaceCommand& process) {
+    while (!wait_for_either(link.descriptor(), process.end_event())) {
       const auto said = link.receive();
-      if (!said) {
-        process->release_client();
+      if (!said || said->content.contains("detach")) {
+        process.release_client();
         return {};
       }
       const json& content = said->content;
-      if (content.contains("signal")) process->signal(content["signal"]);
-      if (content.contains("stop")) process->stop(content["stop"]);
+      if (content.contains("signal")) process.signal(content["signal"]);
+      if (content.contains("stop")) process.stop(content["stop"]);
+      if (content.contains("input_ended")) process.end_input();
     }
-    return pyro::document_of(process->report());
+    return pyro::document_of(process.report());
   }
 
+  const bool is_temporary_;
   std::atomic<bool> is_made_;  ///< Otherwise there is nothing to keep.
   const WorkspacesDirectory workspaces_;
   LiveWorkspace workspace_;
@@ -404,69 +464,11 @@ class Supervisor {
   Clock::time_point last_busy_ = Clock::now();
 };
 
-/// Leaves the process that started this one, which is not to wait for it.
-void become_daemon() {
-  if (::fork() != 0) ::_exit(0);
-  ::setsid();
-  static_cast<void>(!::chdir("/"));  // that of the client may have to be unmounted
-  ::signal(SIGPIPE, SIG_IGN);
-  ::signal(SIGHUP, SIG_IGN);
-}
-
-std::optional<FileLock> wait_for_lock(const WorkspaceDirectory& workspace) {
-  constexpr std::chrono::milliseconds kInterval{20};
-  const auto end = Clock::now() + kLockTimeout;
-  while (true) {
-    if (auto lock = workspace.try_lock()) return lock;
-    // Another one that serves, or one that is ending.
-    if (workspace.connect() || Clock::now() > end) return std::nullopt;
-    std::this_thread::sleep_for(kInterval);
-  }
-}
-
-void supervise() {
-  auto link = std::make_unique<Link>(Fd(kLinkOfSupervisor));
-  const auto packet = link->receive();
-  if (!packet) return;
-  const WorkspaceSettings settings = settings_of(packet->content.at(kSettings));
-  Fd directory(kDirectoryOfSupervisor);
-  WorkspaceDirectory workspace(std::move(directory), decoded(packet->content.at("path")));
-  const auto lock =
-      settings.is_new ? std::optional(FileLock(Fd(kLockOfSupervisor))) : wait_for_lock(workspace);
-  link->send({{kReady, lock.has_value()}});
-  if (lock) Supervisor(settings, std::move(workspace)).run(std::move(link));
-}
-
 }  // namespace
 
-std::unique_ptr<Link> start_supervisor(const std::filesystem::path& executable,
-                                       const WorkspaceSettings& settings,
-                                       const WorkspaceDirectory& workspace, const FileLock* lock) {
-  auto [ours, theirs] = make_link_ends();
-  Subprocess process({.program = executable,
-                      .arguments = {"pyro", kSupervisorWord, settings.name},
-                      .variables = own_variables(),
-                      .descriptors = {-1, -1, -1, theirs.get(), workspace.descriptor(),
-                                      lock != nullptr ? lock->descriptor() : -1},
-                      .group = ProcessStart::Group::in_new_session},
-                     "the supervisor of the workspace");
-  theirs.reset();
-  auto link = std::make_unique<Link>(std::move(ours));
-  link->send({{kSettings, document_of(settings)}, {"path", encoded(workspace.path().string())}});
-  const auto answer = link->receive();
-  static_cast<void>(process.wait());  // its child goes on
-  if (!answer || !answer->content.contains(kReady)) {
-    throw Error(ErrorCode::failed, "the supervisor of the workspace does not come up");
-  }
-  return answer->content[kReady] ? std::move(link) : nullptr;
-}
-
-int run_workspace_supervisor() noexcept try {
-  become_daemon();
-  supervise();
-  return 0;
-} catch (const std::exception&) {
-  return 1;
+void serve_workspace(const WorkspaceSettings& settings, WorkspaceDirectory workspace,
+                     std::unique_ptr<Link> first) {
+  Supervisor(settings, std::move(workspace)).run(std::move(first));
 }
 
 }  // namespace pyro

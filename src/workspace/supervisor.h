@@ -15,8 +15,8 @@
 
 namespace pyro {
 
-/// Starts the supervisor of a workspace with the program `executable`. `lock`: of a new one, which
-/// the supervisor takes over.
+/// Starts the supervisor of a workspace with the program `executable`. `lock`: of one that is not
+/// an existing one, which the supervisor takes over.
 /// @return a connection to it, as at its socket; nothing when there is another one
 /// @throws Error(failed) when it does not come up
 [[nodiscard]] std::unique_ptr<Link> start_supervisor(const std::filesystem::path& executable,
@@ -24,14 +24,23 @@ namespace pyro {
                                                      const WorkspaceDirectory& workspace,
                                                      const FileLock* lock = nullptr);
 
+/// What a supervisor does: it serves `first` and all that connect, until the workspace has nothing
+/// to do.
+void serve_workspace(const WorkspaceSettings& settings, WorkspaceDirectory workspace,
+                     std::unique_ptr<Link> first);
+
 /// In the documents of requests. Texts that may be any bytes are base64.
 namespace request {
 inline constexpr const char* kKind = "request";
 inline constexpr const char* kCreate = "create";
 inline constexpr const char* kRun = "run";
+inline constexpr const char* kAttach = "attach";
 inline constexpr const char* kCopyIn = "copy_in";
 inline constexpr const char* kCopyOut = "copy_out";
 inline constexpr const char* kCopyChanges = "copy_changes";
+inline constexpr const char* kCopyFiles = "copy_files";
+inline constexpr const char* kArchive = "archive";
+inline constexpr const char* kReplaceFiles = "replace_files";
 inline constexpr const char* kSignal = "signal";
 inline constexpr const char* kPublish = "publish";
 inline constexpr const char* kSnapshot = "snapshot";

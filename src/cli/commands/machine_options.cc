@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "base/text.h"
+#include "cli/output.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "front/settings.h"
@@ -188,7 +189,11 @@ Words shell_of_guest() {
 Workspaces workspaces_of(const Context& context) {
   MachineOptions machine;
   apply_variables(context.variables, machine);
-  return {find_workspaces_directory(context.variables), context.store, machine};
+  Workspaces workspaces(find_workspaces_directory(context.variables), context.store, machine);
+  for (const std::string& name : workspaces.remove_expired()) {
+    context.err.try_write(render_note("the workspace " + name + " had expired: deleted"));
+  }
+  return workspaces;
 }
 
 void Capture::add_to(Json& document, const std::string& key) const {

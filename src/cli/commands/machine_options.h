@@ -86,6 +86,9 @@ void declare_timeouts(Arguments& arguments, CommandOptions& command);
 /// @throws Error(usage)
 [[nodiscard]] std::pair<std::string, std::string> split_snapshot(const std::string& text);
 
+/// The table of `pyro workspace ps`.
+[[nodiscard]] Table process_table(const std::vector<WorkspaceProcess>& processes);
+
 /// The output of a guest command, kept in memory for a JSON document.
 class Capture {
  public:

@@ -35,9 +35,14 @@ class CreateCommand : public Command {
         "as 'fork'");
     arguments.flag("--all", options_.all_files,
                    "Take everything in DIR, also what Git ignores, .env*,\n*.pem and id_*");
-    arguments.time(
-        "--idle", idle_,
-        "Suspend it after TIME without a process and a request\n(default 10m; 0: never)");
+    arguments.value(
+        "--idle", "TIME", [this](const std::string& text) { set_idle(text); },
+        "Suspend it after TIME without a process and a request\n(default 10m; 0: never); with "
+        "TIME!, whatever runs in it");
+    arguments.time("--ttl", ttl_,
+                   "Its life: then it is suspended, and deleted by the next\ncommand if all "
+                   "changes in /workspace were exported by\n'diff', 'copy-out' or 'commit'");
+    arguments.flag("--discard", options_.discard, "Delete it then with its changes");
     declare_shape(
         arguments, machine_,
         {.memory = "Memory of the machine (default 2G); a bare number counts\nMiB",
@@ -52,7 +57,7 @@ class CreateCommand : public Command {
     options_.memory_mib = machine_.memory_mib;
     options_.disk_mib = machine_.disk_mib;
     options_.network = machine_.network;
-    if (idle_) options_.idle = std::chrono::ceil<std::chrono::seconds>(*idle_);
+    if (ttl_) options_.ttl = std::chrono::ceil<std::chrono::seconds>(*ttl_);
     options_.environment = entry_name(options_.environment);
     add_image(context, options_.environment);
     Workspaces workspaces = workspaces_of(context);
@@ -76,6 +81,16 @@ class CreateCommand : public Command {
   }
 
  private:
+  void set_idle(std::string text) {
+    options_.idle_with_processes = text.ends_with('!');
+    if (options_.idle_with_processes) text.pop_back();
+    const auto idle = parse_duration(text);
+    if (!idle) {
+      throw Error(ErrorCode::usage, "'--idle " + text + "' is not a time like 90s, 5m or 12h");
+    }
+    options_.idle = std::chrono::ceil<std::chrono::seconds>(*idle);
+  }
+
   /// A directory needs a slash where a workspace is called like it.
   static bool is_workspace(const std::string& from) {
     std::error_code none;
@@ -110,7 +125,7 @@ class CreateCommand : public Command {
 
   NewWorkspace options_;
   MachineOptions machine_;
-  std::optional<std::chrono::milliseconds> idle_;
+  std::optional<std::chrono::milliseconds> ttl_;
   ProgressArguments progress_;
 };
 
@@ -153,6 +168,15 @@ class WorkspaceListCommand : public Command {
   }
 };
 
+std::string expiry_of(const WorkspaceStatus& status) {
+  if (!status.expires) return "never";
+  const auto left = *status.expires - std::chrono::system_clock::now();
+  if (left.count() > 0) {
+    return "in " + format_duration(std::chrono::ceil<std::chrono::seconds>(left));
+  }
+  return status.has_changes ? "expired; it stays for its changes" : "expired";
+}
+
 class StatusCommand : public Command {
  public:
   void declare(Arguments& arguments) override { declare_json(arguments); }
@@ -167,6 +191,7 @@ class StatusCommand : public Command {
  private:
   static std::string text_of(const WorkspaceStatus& status, const Terminal& terminal) {
     const std::string idle = status.idle.count() == 0 ? "never" : format_duration(status.idle);
+    const std::string with_processes = status.idle_with_processes ? ", whatever runs in it" : "";
     return render_fields(
         {{"Name", {status.name}},
          {"Environment", {status.environment + ' ' + status.version}},
@@ -177,7 +202,8 @@ class StatusCommand : public Command {
          {"Disk",
           {format_size(status.disk_bytes) + " of " + std::to_string(status.disk_mib) + " MiB"}},
          {"Network", {std::string(to_string(status.network))}},
-         {"Suspended after", {idle}},
+         {"Suspended after", {idle + with_processes}},
+         {"Expires", {expiry_of(status)}},
          {"Snapshots", {std::to_string(status.snapshots)}},
          {"Created", {format_age(status.created)}},
          {"Last used", {format_age(status.last_used)}}},

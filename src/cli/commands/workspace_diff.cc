@@ -1,197 +1,211 @@
-// pyro workspace diff: what was changed in a workspace since it was made.
-#include <fcntl.h>
+// pyro workspace summary, diff, patch: what was changed in a workspace, and changes to it.
+#include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstdlib>
-#include <filesystem>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "base/directories.h"
-#include "base/subprocess.h"
+#include "base/files.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/machine_options.h"
 #include "cli/progress.h"
+#include "front/documents.h"
 #include "front/text.h"
 
 namespace pyro::cli {
 namespace {
 
-namespace fs = std::filesystem;
-
-/// A directory for files, gone with this object.
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string name = (fs::temp_directory_path() / "pyro-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) throw system_error("cannot make " + name, errno);
-    path_ = name;
+Table table_of(const std::vector<FileChange>& files) {
+  Table table({{"FILE"}, {"ADDED", Table::Align::right}, {"REMOVED", Table::Align::right}});
+  for (const FileChange& file : files) {
+    table.add({{file.path},
+               {file.is_binary ? "-" : std::to_string(file.added)},
+               {file.is_binary ? "-" : std::to_string(file.removed)}});
   }
-  ~TemporaryDirectory() {
-    try {
-      remove_tree_at(AT_FDCWD, path_, path_);
-    } catch (const Error&) {  // NOLINT(bugprone-empty-catch): what is left is for the system.
-    }
-  }
-  TemporaryDirectory(const TemporaryDirectory&) = delete;
-  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-
-  [[nodiscard]] const fs::path& path() const noexcept { return path_; }
-
- private:
-  fs::path path_;
-};
-
-fs::path find_git(const Variables& variables) {
-  fs::path program = find_program(variables("PATH").value_or("") + ":/usr/bin:/bin", "git");
-  if (!program.empty()) return program;
-  throw Error(ErrorCode::failed, "there is no git to compare files",
-              "install it (apt install git)");
-}
-
-/// What `git diff` says of a/ and b/ in the directory, whatever this user's configuration is.
-std::string difference(const Variables& variables, const fs::path& directory,
-                       const Words& options) {
-  const fs::path program = find_git(variables);
-  Pipe pipe;
-  Words arguments{"git",           "-C",           directory.string(), "diff",
-                  "--no-index",    "--no-prefix",  "--no-renames",     "--no-color",
-                  "--no-ext-diff", "--no-textconv"};
-  arguments.insert(arguments.end(), options.begin(), options.end());
-  arguments.insert(arguments.end(), {"--", "a", "b"});
-  Subprocess process({.program = program,
-                      .arguments = arguments,
-                      .variables = {"HOME=" + directory.string(), "GIT_CONFIG_NOSYSTEM=1",
-                                    "GIT_CONFIG_GLOBAL=/dev/null", "LC_ALL=C",
-                                    "GIT_CEILING_DIRECTORIES=" + directory.string()},
-                      .descriptors = {-1, pipe.write.get(), STDERR_FILENO}},
-                     "git");
-  pipe.write.reset();
-  std::string output;
-  std::array<char, 64 << 10> piece;
-  for (ssize_t got = 0; (got = uninterrupted([&] {
-                           return ::read(pipe.read.get(), piece.data(), piece.size());
-                         })) > 0;) {
-    output.append(piece.data(), static_cast<std::size_t>(got));
-  }
-  const ProcessEnd end = process.wait();
-  const bool is_compared = end.exit_code == 0 || end.exit_code == 1;
-  if (is_compared && end.signal == 0) return output;
-  throw Error(ErrorCode::failed, "git cannot compare the files");
-}
-
-/// The line "diff --git a/P b/P" for a file that is new, or was removed: of these git names one
-/// side twice. Names in quotes stay as they are.
-std::string with_both_sides(std::string_view line) {
-  constexpr std::string_view kHeader = "diff --git ";
-  std::string result(line);
-  const std::string_view names = line.substr(kHeader.size());
-  const std::size_t half = names.size() / 2;
-  const bool is_one_twice = names.size() % 2 == 1 && names[half] == ' ' &&
-                            !names.starts_with('"') &&
-                            names.substr(0, half) == names.substr(half + 1);
-  if (!is_one_twice) return result;
-  result[kHeader.size()] = 'a';
-  result[kHeader.size() + half + 1] = 'b';
-  return result;
-}
-
-// No line of a file begins like a header: each has a mark in front.
-std::string with_usual_headers(std::string_view patch) {
-  std::string result;
-  while (!patch.empty()) {
-    const std::string_view line = patch.substr(0, patch.find('\n'));
-    patch.remove_prefix(std::min(line.size() + 1, patch.size()));
-    result += (line.starts_with("diff --git ") ? with_both_sides(line) : std::string(line)) + '\n';
-  }
-  return result;
-}
-
-/// The next of `text` up to a zero byte, which is taken off.
-std::string_view take_field(std::string_view& text) {
-  const std::string_view field = text.substr(0, text.find('\0'));
-  text.remove_prefix(std::min(field.size() + 1, text.size()));
-  return field;
-}
-
-/// A line of `git diff --numstat -z`.
-struct FileChange {
-  std::string path = {};
-  std::string added;  ///< Lines; "-" of a binary file.
-  std::string removed;
-};
-
-std::vector<FileChange> changes_in(std::string_view numstat) {
-  constexpr std::string_view kNowhere = "/dev/null";
-  std::vector<FileChange> changes;
-  while (!numstat.empty()) {
-    const std::string_view counts = take_field(numstat);
-    const std::size_t tab = counts.find('\t');
-    FileChange change{.added = std::string(counts.substr(0, tab)),
-                      .removed = std::string(counts.substr(tab + 1))};
-    change.removed.resize(std::min(change.removed.find('\t'), change.removed.size()));
-    // Two names follow: a/PATH and b/PATH, or that of an empty file.
-    const std::string_view before = take_field(numstat);
-    const std::string_view after = take_field(numstat);
-    change.path = (after == kNowhere ? before : after).substr(2);
-    changes.push_back(std::move(change));
-  }
-  return changes;
+  return table;
 }
 
 class DiffCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
+    arguments.text("--against", "SNAPSHOT", options_.against,
+                   "Compare with this snapshot (default baseline)");
+    arguments.flag("--all", options_.whole_system,
+                   "Compare the whole system, and not only /workspace");
     arguments.flag("--patch", is_patch_, "Print a patch that 'git apply' takes (default)");
     arguments.flag("--stat", is_stat_, "Print the number of changed lines of each file");
     arguments.flag("--name-only", is_names_, "Print the names of the changed files");
     progress_.declare(arguments);
+    declare_json(arguments);
   }
 
   int run(Context& context, const Words& operands) override {
     if (is_patch_ + is_stat_ + is_names_ > 1) {
       throw Error(ErrorCode::usage, "'--patch', '--stat' and '--name-only' exclude each other");
     }
-    const TemporaryDirectory directory;
-    for (const char* const name : {"a", "b"}) fs::create_directory(directory.path() / name);
+    options_.only_counts = is_stat_ || is_names_;
+    options_.paths.assign(operands.begin() + 1, operands.end());
+    WorkspaceDiff diff;
     {
       const auto view = progress_.make_view(context);
       const ClearAtEnd clear(view.get());
-      workspaces_of(context).copy_changes(operands.front(), directory.path().string(),
-                                          {operands.begin() + 1, operands.end()},
-                                          {.progress = view.get(), .stop = context.stop});
+      diff = workspaces_of(context).diff(operands.front(), options_,
+                                         {.progress = view.get(), .stop = context.stop});
     }
-    context.out.write(is_stat_ || is_names_ ? list(context, directory.path())
-                                            : with_usual_headers(difference(context.variables,
-                                                                            directory.path(), {})));
+    context.out.write(json() ? render_json(diff_payload(diff)) : text_of(diff, context.out));
     return kDone;
   }
 
  private:
-  [[nodiscard]] std::string list(const Context& context, const fs::path& directory) const {
-    const auto changes = changes_in(difference(context.variables, directory, {"--numstat", "-z"}));
-    if (is_stat_) {
-      Table table({{"FILE"}, {"ADDED", Table::Align::right}, {"REMOVED", Table::Align::right}});
-      for (const FileChange& change : changes) {
-        table.add({{change.path}, {change.added}, {change.removed}});
-      }
-      return changes.empty() ? "" : table.render(context.out);
-    }
+  [[nodiscard]] std::string text_of(const WorkspaceDiff& diff, const Terminal& terminal) const {
+    if (is_names_) return names_of(diff.files);
+    if (is_stat_) return diff.files.empty() ? "" : table_of(diff.files).render(terminal);
+    return diff.patch;
+  }
+
+  static std::string names_of(const std::vector<FileChange>& files) {
     std::string names;
-    for (const FileChange& change : changes) names += printable(change.path) + '\n';
+    for (const FileChange& file : files) names += printable(file.path) + '\n';
     return names;
   }
 
+  DiffOptions options_;
   bool is_patch_ = false;
   bool is_stat_ = false;
   bool is_names_ = false;
   ProgressArguments progress_;
 };
 
+class PatchCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override { progress_.declare(arguments); }
+
+  int run(Context& context, const Words& operands) override {
+    const std::string patch = read_standard_input();
+    const auto view = progress_.make_view(context);
+    const ClearAtEnd clear(view.get());
+    const auto changed = workspaces_of(context).patch(
+        operands.front(), patch, {.progress = view.get(), .stop = context.stop});
+    for (const std::string& path : changed) context.out.write(printable(path) + '\n');
+    return kDone;
+  }
+
+ private:
+  static std::string read_standard_input() {
+    constexpr std::size_t kMaxPatch = 256 << 20;
+    std::string text;
+    std::array<char, 64 << 10> piece;
+    while (true) {
+      const ssize_t got =
+          uninterrupted([&] { return ::read(STDIN_FILENO, piece.data(), piece.size()); });
+      if (got < 0) throw system_error("cannot read standard input", errno);
+      if (got == 0) return text;
+      text.append(piece.data(), static_cast<std::size_t>(got));
+      if (text.size() > kMaxPatch)
+        throw Error(ErrorCode::usage, "the patch is larger than 256 MiB");
+    }
+  }
+
+  ProgressArguments progress_;
+};
+
+/// What somebody reads who comes back to a workspace.
+class SummaryCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override {
+    progress_.declare(arguments);
+    declare_json(arguments);
+  }
+
+  int run(Context& context, const Words& operands) override {
+    const std::string& name = operands.front();
+    const Workspaces workspaces = workspaces_of(context);
+    Summary summary;
+    {
+      const auto view = progress_.make_view(context);
+      const ClearAtEnd clear(view.get());
+      summary.files =
+          workspaces
+              .diff(name, {.only_counts = true}, {.progress = view.get(), .stop = context.stop})
+              .files;
+    }
+    summary.status = workspaces.status(name);
+    summary.snapshots = workspaces.snapshots(name);
+    summary.processes = workspaces.processes(name);
+    context.out.write(json() ? render_json(document_of(summary)) : text_of(summary, context.out));
+    return kDone;
+  }
+
+ private:
+  struct Summary {
+    WorkspaceStatus status;
+    std::vector<WorkspaceSnapshot> snapshots;
+    std::vector<FileChange> files;
+    std::vector<WorkspaceProcess> processes;
+  };
+
+  static Json document_of(const Summary& summary) {
+    Json snapshots = Json::array();
+    for (const auto& snapshot : summary.snapshots) snapshots.push_back(snapshot_payload(snapshot));
+    Json processes = Json::array();
+    for (const auto& process : summary.processes) processes.push_back(process_payload(process));
+    return {{"workspace", workspace_payload(summary.status)},
+            {"files", diff_payload({.files = summary.files})["files"]},
+            {"processes", std::move(processes)},
+            {"snapshots", std::move(snapshots)}};
+  }
+
+  static std::string text_of(const Summary& summary, const Terminal& terminal) {
+    const WorkspaceStatus& status = summary.status;
+    std::string snapshots;
+    for (const WorkspaceSnapshot& snapshot : summary.snapshots) {
+      snapshots += (snapshots.empty() ? "" : ", ") + snapshot.name;
+    }
+    std::string text = render_fields({{"Name", {status.name}},
+                                      {"Environment", {status.environment + ' ' + status.version}},
+                                      {"State", {std::string(to_string(status.activity))}},
+                                      {"Snapshots", {snapshots}},
+                                      {"Created", {format_age(status.created)}},
+                                      {"Last used", {format_age(status.last_used)}}},
+                                     terminal);
+    text += '\n' + changes_of(summary, terminal);
+    if (!summary.processes.empty()) {
+      text += '\n' + process_table(last_of(summary.processes)).render(terminal);
+    }
+    return text;
+  }
+
+  static std::string changes_of(const Summary& summary, const Terminal& terminal) {
+    if (summary.files.empty()) return "No file of /workspace differs from the baseline.\n";
+    return table_of(summary.files).render(terminal);
+  }
+
+  static std::vector<WorkspaceProcess> last_of(const std::vector<WorkspaceProcess>& processes) {
+    constexpr std::size_t kMostShown = 10;
+    const std::size_t shown = std::min(processes.size(), kMostShown);
+    return {processes.end() - static_cast<std::ptrdiff_t>(shown), processes.end()};
+  }
+
+  ProgressArguments progress_;
+};
+
 }  // namespace
+
+constinit const CommandEntry kWorkspaceSummaryCommand{
+    .group = "workspace",
+    .name = "summary",
+    .operands = "WORKSPACE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .purpose = "Show what was done in a workspace: changed files, processes, snapshots",
+    .details = "A suspended workspace is resumed to compare its files.\n",
+    .examples =
+        "  pyro workspace summary fix\n"
+        "  pyro workspace summary fix --json | jq -r '.files[].path'\n",
+    .make = make_command<SummaryCommand>,
+};
 
 constinit const CommandEntry kWorkspaceDiffCommand{
     .group = "workspace",
@@ -203,12 +217,32 @@ constinit const CommandEntry kWorkspaceDiffCommand{
     .details =
         "Compares /workspace with what it began with, by git. A relative PATH is below /workspace. "
         "Binary files\n"
-        "are named in one line; .git is left out.\n",
+        "are named in one line; .git is left out. With --all, names begin at /, and what pyro "
+        "writes at each start\n"
+        "is left out.\n",
     .examples =
         "  pyro workspace diff fix\n"
         "  pyro workspace diff fix --stat src\n"
+        "  pyro workspace diff fix --against s1\n"
         "  pyro workspace diff fix | git apply\n",
     .make = make_command<DiffCommand>,
+};
+
+constinit const CommandEntry kWorkspacePatchCommand{
+    .group = "workspace",
+    .name = "patch",
+    .operands = "WORKSPACE",
+    .min_operands = 1,
+    .max_operands = 1,
+    .purpose = "Apply a patch from standard input to the files of a workspace",
+    .details =
+        "All of it, or nothing: if a hunk does not apply, pyro names the first one. Paths of the "
+        "patch are below\n"
+        "/workspace. Prints the names of the changed files.\n",
+    .examples =
+        "  git diff | pyro workspace patch fix\n"
+        "  pyro workspace diff attempt-1 | pyro workspace patch attempt-2\n",
+    .make = make_command<PatchCommand>,
 };
 
 }  // namespace pyro::cli

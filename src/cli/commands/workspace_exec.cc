@@ -1,4 +1,4 @@
-// pyro workspace exec, shell, ps, logs, signal: the processes of a workspace.
+// pyro workspace exec, shell, ps, logs, attach, signal: the processes of a workspace.
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,6 +56,7 @@ class ExecCommand : public Command {
     const WorkspaceCall call{.progress = view.get(), .stop = context.stop};
     Workspaces workspaces = workspaces_of(context);
     if (detach_) {
+      command_.input = streams_.interactive ? STDIN_FILENO : -1;
       context.out.write(std::to_string(workspaces.spawn(operands.front(), command_, call)) + '\n');
       return kDone;
     }
@@ -76,7 +77,7 @@ class ExecCommand : public Command {
     streams_.declare(arguments, command_.terminal);
     arguments.flag("-d,--detach", detach_,
                    "Do not wait: print the number of the process, whose\noutput 'pyro workspace "
-                   "logs' shows");
+                   "logs' shows; with -i its input stays\nopen for 'pyro workspace attach'");
   }
 
   [[nodiscard]] virtual Words command_of(const Context& context) const {
@@ -125,6 +126,39 @@ class WorkspaceShellCommand : public ExecCommand {
   }
 };
 
+class AttachCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override {
+    arguments.flag("-t,--tty", command_.terminal,
+                   "The process has a terminal: pass keys on as they are\ntyped; Ctrl-P Ctrl-Q "
+                   "leaves it");
+    arguments.flag("--no-stdin", no_input_, "Pass no input on");
+    progress_.declare(arguments);
+  }
+
+  int run(Context& context, const Words& operands) override {
+    const auto view = progress_.make_view(context);
+    const ClearAtEnd clear(view.get());
+    const SignalRelay relay;
+    command_.signals = relay.descriptor();
+    command_.stop_signal = stop_signal;
+    command_.input = no_input_ ? -1 : STDIN_FILENO;
+    command_.before_command = [is_raw = command_.terminal && !no_input_] {
+      return hold_for_command(is_raw);
+    };
+    if (command_.terminal) GuestStreams::take_terminal(context, command_);
+    const auto report =
+        workspaces_of(context).attach(operands[0], parse_process(operands[1]), command_,
+                                      {.progress = view.get(), .stop = context.stop});
+    return report ? report->exit_code : kDone;
+  }
+
+ private:
+  CommandOptions command_;
+  bool no_input_ = false;
+  ProgressArguments progress_;
+};
+
 class WorkspacePsCommand : public Command {
  public:
   void declare(Arguments& arguments) override { declare_json(arguments); }
@@ -138,27 +172,9 @@ class WorkspacePsCommand : public Command {
     } else if (processes.empty()) {
       context.err.try_write("nothing has run in it\n");
     } else {
-      context.out.write(table_of(processes).render(context.out));
+      context.out.write(process_table(processes).render(context.out));
     }
     return kDone;
-  }
-
- private:
-  static Table table_of(const std::vector<WorkspaceProcess>& processes) {
-    Table table({{"PROCESS", Table::Align::right}, {"STATE"}, {"STARTED"}, {"COMMAND"}});
-    for (const WorkspaceProcess& process : processes) {
-      const std::string state =
-          process.end ? "exit " + std::to_string(process.end->exit_code) : "running";
-      std::string command;
-      for (const std::string& word : process.command) {
-        command += (command.empty() ? "" : " ") + word;
-      }
-      table.add({{std::to_string(process.number)},
-                 {state, process.end ? Colour::dim : Colour::green},
-                 {format_age(process.started)},
-                 {command}});
-    }
-    return table;
   }
 };
 
@@ -227,6 +243,23 @@ class SignalCommand : public Command {
 
 }  // namespace
 
+Table process_table(const std::vector<WorkspaceProcess>& processes) {
+  Table table({{"PROCESS", Table::Align::right}, {"STATE"}, {"STARTED"}, {"COMMAND"}});
+  for (const WorkspaceProcess& process : processes) {
+    const std::string state =
+        process.end ? "exit " + std::to_string(process.end->exit_code) : "running";
+    std::string command;
+    for (const std::string& word : process.command) {
+      command += (command.empty() ? "" : " ") + word;
+    }
+    table.add({{std::to_string(process.number)},
+               {state, process.end ? Colour::dim : Colour::green},
+               {format_age(process.started)},
+               {command}});
+  }
+  return table;
+}
+
 constinit const CommandEntry kWorkspaceExecCommand{
     .group = "workspace",
     .name = "exec",
@@ -283,6 +316,26 @@ constinit const CommandEntry kWorkspaceLogsCommand{
         "  pyro workspace logs fix 3\n"
         "  pyro workspace logs fix 3 --follow\n",
     .make = make_command<LogsCommand>,
+};
+
+constinit const CommandEntry kWorkspaceAttachCommand{
+    .group = "workspace",
+    .name = "attach",
+    .operands = "WORKSPACE PROCESS",
+    .min_operands = 2,
+    .max_operands = 2,
+    .purpose = "Follow a running process, with input and signals",
+    .details =
+        "Shows what it writes from now on; 'logs' shows what it wrote before. Input goes to a "
+        "process that was\n"
+        "started with 'exec --detach -i'. Ends with the process, and with its exit code. If pyro "
+        "is "
+        "killed, the process\n"
+        "goes on.\n",
+    .examples =
+        "  pyro workspace exec fix --detach -it -- bash\n"
+        "  pyro workspace attach fix 3 -t\n",
+    .make = make_command<AttachCommand>,
 };
 
 constinit const CommandEntry kWorkspaceSignalCommand{

@@ -1,4 +1,7 @@
 // pyro workspace read, write, copy-in, copy-out: the files of a workspace.
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <string>
 
 #include "cli/commands/commands.h"
@@ -28,7 +31,7 @@ class FileCommand : public Command {
 
 class ReadCommand : public FileCommand {
   int copy(Workspaces& workspaces, const Words& operands, const WorkspaceCall& call) override {
-    workspaces.copy_out(operands[0], {operands[1], "/dev/stdout"}, call);
+    workspaces.copy_out(operands[0], {{operands[1], "/dev/stdout"}}, call);
     return kDone;
   }
 };
@@ -51,10 +54,44 @@ class CopyInCommand : public FileCommand {
 };
 
 class CopyOutCommand : public FileCommand {
-  int copy(Workspaces& workspaces, const Words& operands, const WorkspaceCall& call) override {
-    workspaces.copy_out(operands[0], {operands[1], operands[2]}, call);
-    return kDone;
+ public:
+  void declare(Arguments& arguments) override {
+    arguments.flag("--force", copy_.replaces_changed,
+                   "Replace files that were changed on this host since\nthe workspace was made");
+    arguments.flag("--include-git", copy_.includes_git, "Write .git, too, into a Git checkout");
+    FileCommand::declare(arguments);
   }
+
+ private:
+  int copy(Workspaces& workspaces, const Words& operands, const WorkspaceCall& call) override {
+    copy_.from = operands[1];
+    copy_.to = operands[2];
+    const CopiedOut copied = workspaces.copy_out(operands[0], copy_, call);
+    tell(call, "left out", copied.left_out, "--include-git writes .git, too");
+    tell(call, "may run by itself", copied.may_run, "look at these before you go on");
+    tell(call, "left alone", copied.left_alone, "");
+    if (copied.left_alone.empty()) return kDone;
+    throw Error(ErrorCode::failed,
+                fmt::format("{} {} changed on this host since the workspace was made",
+                            copied.left_alone.size(),
+                            copied.left_alone.size() == 1 ? "file was" : "files were"),
+                "--force replaces them");
+  }
+
+  static void tell(const WorkspaceCall& call, const char* what, const Words& paths,
+                   const char* advice) {
+    constexpr std::size_t kMostShown = 20;
+    if (paths.empty()) return;
+    for (std::size_t i = 0; i < std::min(paths.size(), kMostShown); ++i) {
+      call.progress->warning(fmt::format("{}: {}", what, paths[i]));
+    }
+    if (paths.size() > kMostShown) {
+      call.progress->warning(fmt::format("{}: {} more", what, paths.size() - kMostShown));
+    }
+    if (*advice != '\0') call.progress->warning(advice);
+  }
+
+  CopyOut copy_;
 };
 
 }  // namespace
@@ -96,6 +133,7 @@ constinit const CommandEntry kWorkspaceCopyInCommand{
         "where the copy goes without a DST.\n",
     .examples = "  pyro workspace copy-in fix tests:/workspace/tests\n",
     .make = make_command<CopyInCommand>,
+    .alias = "sync push",
 };
 
 constinit const CommandEntry kWorkspaceCopyOutCommand{
@@ -105,8 +143,16 @@ constinit const CommandEntry kWorkspaceCopyOutCommand{
     .min_operands = 3,
     .max_operands = 3,
     .purpose = "Copy a file or tree out of a workspace",
-    .details = "As with cp -r. A relative PATH is below /workspace.\n",
-    .examples = "  pyro workspace copy-out fix build/app .\n",
+    .details =
+        "As with cp -r. A relative PATH is below /workspace. Nothing is written outside of DST, or "
+        "through a link.\n"
+        "In a Git checkout no .git is written, and files that may run by themselves (.envrc, "
+        ".vscode, CI) are listed.\n"
+        "In the directory that the workspace was made from, files that were changed there since "
+        "are left alone.\n",
+    .examples =
+        "  pyro workspace copy-out fix build/app .\n"
+        "  pyro workspace copy-out fix /workspace/. .\n",
     .make = make_command<CopyOutCommand>,
     .alias = "export",
 };

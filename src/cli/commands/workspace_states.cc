@@ -1,10 +1,12 @@
-// pyro workspace snapshot, snapshots, snapshot-delete, reset, fork, suspend, stop: what a workspace
-// was, and where its machine goes on.
+// pyro workspace snapshot, snapshots, snapshot-delete, reset, fork, commit, suspend, stop: what a
+// workspace was, and where its machine goes on.
 #include <string>
 #include <utility>
 
 #include "cli/commands/commands.h"
 #include "cli/commands/machine_options.h"
+#include "cli/image_names.h"
+#include "cli/progress.h"
 #include "front/documents.h"
 #include "front/text.h"
 
@@ -87,6 +89,31 @@ class ForkCommand : public Command {
     context.out.write(made + '\n');
     return kDone;
   }
+};
+
+class CommitCommand : public Command {
+ public:
+  void declare(Arguments& arguments) override {
+    arguments.flag("--force", environment_.replace,
+                   "Replace an earlier entry of this name, or hide a\nbuilt-in one");
+    progress_.declare(arguments);
+  }
+
+  int run(Context& context, const Words& operands) override {
+    environment_.name = operands[1];
+    environment_.description = "The workspace " + operands[0] + '.';
+    const auto view = progress_.make_view(context);
+    const ClearAtEnd clear(view.get());
+    const Environment made =
+        workspaces_of(context).commit(operands[0], environment_, user_catalog_of(context),
+                                      {.progress = view.get(), .stop = context.stop});
+    context.out.write(made.name + '\n');
+    return kDone;
+  }
+
+ private:
+  NewEnvironment environment_;
+  ProgressArguments progress_;
 };
 
 class SuspendCommand : public Command {
@@ -194,6 +221,26 @@ constinit const CommandEntry kWorkspaceForkCommand{
         "  pyro workspace fork fix attempt-1\n"
         "  pyro workspace fork fix@s1 attempt-2\n",
     .make = make_command<ForkCommand>,
+};
+
+constinit const CommandEntry kWorkspaceCommitCommand{
+    .group = "workspace",
+    .name = "commit",
+    .operands = "WORKSPACE ENVIRONMENT",
+    .min_operands = 2,
+    .max_operands = 2,
+    .purpose = "Make an environment of a workspace",
+    .details =
+        "Of the whole system as it is now, with the files in /workspace. It boots the kernel of "
+        "the "
+        "workspace, and has\n"
+        "the configuration of its image. 'pyro run', 'prepare' and 'env export' take it as any "
+        "other. In a workspace\n"
+        "that is made of it, /workspace begins empty, or with what --from says.\n",
+    .examples =
+        "  pyro workspace commit fix tools:1\n"
+        "  pyro run tools:1 -- make --version\n",
+    .make = make_command<CommitCommand>,
 };
 
 constinit const CommandEntry kWorkspaceSuspendCommand{

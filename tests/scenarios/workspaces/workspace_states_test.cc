@@ -41,6 +41,16 @@ class WorkspaceStatesTest : public WorkspaceHarness {
     return answer.empty() ? -1 : std::stoi(answer);
   }
 
+  /// Its life is over.
+  void expire() const {
+    pyro_ok({"workspace", "suspend", "w"});
+    const fs::path file = workspaces() / "w/workspace.json";
+    json manifest = json::parse(content_of(file));
+    manifest["ttl_seconds"] = 1;
+    manifest["created"] = manifest["created"].get<std::int64_t>() - 1000;
+    write_file(file, manifest.dump());
+  }
+
   /// Limits the file system that workspaces are on. Their files are copies there.
   bool mount_small_disk() {
     fs::create_directories(workspaces());
@@ -141,7 +151,7 @@ TEST_F(WorkspaceStatesTest, SuspendedOneTakesNothingAndGoesOn) {
   script("echo memory > /dev/shm/file");
   const int before = count();
   pyro_ok({"workspace", "suspend", "w"});
-  EXPECT_TRUE(processes_of_workspaces().empty());
+  EXPECT_TRUE(eventually([&] { return processes_of_workspaces().empty(); }));
   EXPECT_EQ(status()["state"], "suspended");
   EXPECT_EQ(status()["processes"], 1);
   EXPECT_EQ(process(1)["running"], true);
@@ -150,6 +160,15 @@ TEST_F(WorkspaceStatesTest, SuspendedOneTakesNothingAndGoesOn) {
   EXPECT_EQ(process(1)["running"], true);
   pyro_ok({"workspace", "signal", "w", "1", "KILL"});
   EXPECT_TRUE(eventually([&] { return process(1)["exit_code"] == 137; }));
+}
+
+TEST_F(WorkspaceStatesTest, SignalReachesProcessOfSuspendedOne) {
+  create();
+  start_counter();
+  pyro_ok({"workspace", "suspend", "w"});
+  pyro_ok({"workspace", "signal", "w", "1", "TERM"});
+  EXPECT_TRUE(eventually([&] { return process(1)["running"] == false; }));
+  EXPECT_EQ(process(1)["exit_code"], 143);
 }
 
 TEST_F(WorkspaceStatesTest, OutputOfSuspendedProcessGoesOn) {
@@ -179,6 +198,48 @@ TEST_F(WorkspaceStatesTest, SupervisorThatIsAskedToEndSuspends) {
   ::kill(supervisor(), SIGTERM);
   EXPECT_TRUE(eventually([&] { return processes_of_workspaces().empty(); }));
   EXPECT_EQ(script("cat /dev/shm/file").out, "memory\n");
+}
+
+TEST_F(WorkspaceStatesTest, ProcessesDoNotKeepOneAwakeThatIsToBeIdle) {
+  create("w", {"--idle", "1s!"});
+  start_counter();
+  EXPECT_TRUE(eventually([&] { return status()["state"] == "suspended"; }));
+  EXPECT_EQ(process(1)["running"], true);
+  EXPECT_GT(count(), 0) << "it goes on";
+}
+
+TEST_F(WorkspaceStatesTest, ExpiredOneIsDeletedWithoutChanges) {
+  create("w", {"--ttl", "1s"});
+  EXPECT_TRUE(eventually([&] { return names().empty(); }));
+}
+
+TEST_F(WorkspaceStatesTest, ExpiredOneWithChangesIsSuspendedAndStaysUntilTheyAreExported) {
+  create();
+  start_counter();
+  script("echo changed > file");
+  expire();
+  EXPECT_EQ(status()["unexported_changes"], true);
+  EXPECT_THAT(pyro_ok({"workspace", "status", "w"}).out, HasSubstr("it stays for its changes"));
+  pyro_ok({"workspace", "diff", "w", "--stat"});
+  EXPECT_EQ(status()["unexported_changes"], true) << "that was not all of them";
+  EXPECT_TRUE(eventually([&] { return status()["state"] == "suspended"; }));
+  pyro_ok({"workspace", "copy-out", "w", "file", (dir_ / "copy").string()});
+  pyro_ok({"workspace", "copy-out", "w", "/workspace/.", (dir_ / "copies").string()});
+  EXPECT_EQ(status()["unexported_changes"], true) << "a process may still write";
+  pyro_ok({"workspace", "signal", "w", "1", "KILL"});
+  // As long as it is not told that the process has ended, it may still write.
+  EXPECT_TRUE(eventually([&] {
+    if (names().empty()) return true;
+    pyro({"workspace", "diff", "w"});
+    return false;
+  }));
+}
+
+TEST_F(WorkspaceStatesTest, ExpiredOneToBeDiscardedIsDeletedWithChanges) {
+  create("w", {"--discard"});
+  script("echo changed > file");
+  expire();
+  EXPECT_THAT(names(), ElementsAre());
 }
 
 TEST_F(WorkspaceStatesTest, StopDropsMemory) {
@@ -263,6 +324,35 @@ TEST_F(WorkspaceStatesTest, ImpossibleRequestsChangeNothing) {
   pyro_ok({"workspace", "snapshot-delete", "w", "one"});
   EXPECT_THAT(snapshots(), ElementsAre("baseline"));
   EXPECT_EQ(std::distance(fs::directory_iterator(workspaces() / "w/states"), {}), 2);
+}
+
+TEST_F(WorkspaceStatesTest, CommittedOneIsAnEnvironment) {
+  create();
+  const std::string deep = "/opt/tool/" + std::string(150, 'n');
+  script("mkdir -p " + deep +
+         "; cd /opt/tool; printf '#!/bin/sh\necho made\n' > run; chown 7:3000000 run; "
+         "chmod 4755 run; ln run linked; ln -s ../tool/run link; mkfifo pipe; touch -d @1 old; "
+         "rm /etc/passwd; truncate -s 1M " +
+         deep + "/hole; echo w > " + deep + "/file");
+  script("echo x > file; mkdir sub; echo y > sub/file");
+  EXPECT_EQ(pyro_ok({"workspace", "commit", "w", "made:1"}).out, "made:1\n");
+  EXPECT_EQ(status()["unexported_changes"], false);
+  const auto in_made = [&](const std::string& text) {
+    return run_checked(command({"run", "--memory", "192", "made:1", "--", "sh", "-c", text})).out;
+  };
+  EXPECT_EQ(in_made("/opt/tool/run; cat /workspace/file /workspace/sub/file; ls /etc/passwd 2>&1; "
+                    "cd /opt/tool; stat -c '%a %u %g %h' run; stat -c %Y old; readlink link; "
+                    "[ -p pipe ] && cat " +
+                    deep + "/file; stat -c %s " + deep + "/hole"),
+            "made\nx\ny\nls: /etc/passwd: No such file or directory\n4755 7 3000000 2\n1\n"
+            "../tool/run\nw\n1048576\n");
+  run_checked(command({"prepare", "--memory", "192", "made:1"}));
+  pyro_ok({"env", "export", "made:1", "--output", (dir_ / "made.tar").string()});
+  EXPECT_EQ(pyro({"workspace", "commit", "w", "made:1"}).exit_code, 1) << "there is one";
+  EXPECT_EQ(pyro({"workspace", "commit", "w", "a name"}).exit_code, 2);
+  script("echo 2 > file");
+  pyro_ok({"workspace", "commit", "w", "made:1", "--force"});
+  EXPECT_EQ(in_made("cat /workspace/file"), "2\n");
 }
 
 TEST_F(WorkspaceStatesTest, FullHostRefusesStatesAndLeavesWorkspace) {

@@ -1,4 +1,4 @@
-// Workspaces: machines that stay, their commands, processes and files.
+// Workspaces: machines that stay, their commands and processes.
 #include <gmock/gmock.h>
 #include <signal.h>
 
@@ -31,7 +31,7 @@ TEST_F(WorkspaceTest, KeepsWhatIsWrittenUntilItIsDeleted) {
   EXPECT_EQ(script("cat file /root/other").out, "one\ntwo\n");
   pyro_ok({"workspace", "stop", "w"});
   EXPECT_EQ(status()["state"], "stopped");
-  EXPECT_TRUE(processes_of_workspaces().empty());
+  EXPECT_TRUE(eventually([&] { return processes_of_workspaces().empty(); }));
   EXPECT_EQ(script("cat file /root/other; mv file renamed; ls").out, "one\ntwo\nrenamed\n");
   pyro_ok({"workspace", "delete", "w"});
   EXPECT_EQ(entries(), Words());
@@ -182,6 +182,55 @@ TEST_F(WorkspaceTest, DetachedProcessIsListedReadAndSignalled) {
   EXPECT_EQ(pyro_ok({"workspace", "logs", "w", "1"}).out, "begin\ngot\n") << "without a machine";
 }
 
+TEST_F(WorkspaceTest, AttachedClientFollowsDetachedProcess) {
+  create();
+  script(
+      "until [ -e go ]; do echo waiting; sleep 0.1; done; "
+      "while read -r line; do echo \"got $line\"; done; echo the end >&2; exit 7",
+      {"--detach", "-i"});
+  const auto attach = [&](const std::string& input, const Words& options = {}) {
+    Words words{"workspace", "attach", "w", "1"};
+    words.insert(words.end(), options.begin(), options.end());
+    Command made = command(words);
+    made.stdin_text = input;
+    return made;
+  };
+  BackgroundProcess first(attach({}, {"--no-stdin"}), dir_ / "first");
+  first.wait_until("the first client", [&] { return first.output().starts_with("waiting\n"); });
+  const ProcessResult other = run(attach(""));
+  EXPECT_EQ(other.exit_code, 75);
+  EXPECT_THAT(other.err, HasSubstr("another client is attached"));
+  first.send_signal(SIGKILL);
+  first.wait();
+  EXPECT_EQ(process(1)["running"], true) << "it goes on without a client";
+  script("touch go");
+  pyro_ok({"workspace", "suspend", "w"});
+  Command second = attach("one\ntwo\n");
+  const ProcessResult ended = run(second);
+  EXPECT_EQ(ended.exit_code, 7) << ended.err;
+  EXPECT_EQ(ended.out, "got one\ngot two\n");
+  EXPECT_EQ(ended.err, "the end\n");
+  EXPECT_TRUE(pyro_ok({"workspace", "logs", "w", "1"}).out.ends_with(ended.out));
+  const ProcessResult late = run(attach(""));
+  EXPECT_EQ(late.exit_code, 3);
+  EXPECT_THAT(late.err, HasSubstr("the process 1 has ended"));
+}
+
+TEST_F(WorkspaceTest, KeysLeaveAttachedTerminal) {
+  create();
+  exec({"sh"}, {"--detach", "-it"});
+  PseudoTerminal terminal(33, 77);
+  const pid_t pid = terminal.start(command({"workspace", "attach", "w", "1", "-t"}));
+  EXPECT_TRUE(eventually([&] { return !terminal.is_cooked(); }));
+  terminal.type("stty size; echo $((6*7))x\r");
+  EXPECT_TRUE(terminal.shows("33 77")) << terminal.seen();
+  EXPECT_TRUE(terminal.shows("42x")) << terminal.seen();
+  terminal.type("\x10\x11");
+  EXPECT_EQ(exit_code_of(pid), 0);
+  EXPECT_TRUE(terminal.is_cooked()) << "it is given back as it was";
+  EXPECT_EQ(process(1)["running"], true);
+}
+
 TEST_F(WorkspaceTest, LogsKeepBeginningAndEndOfMuchOutput) {
   create();
   EXPECT_EQ(script("echo first; yes 0123456 | head -c 12000000; echo last").exit_code, 0);
@@ -199,6 +248,8 @@ TEST_F(WorkspaceTest, FilesAreCopiedReadAndWritten) {
   in.cwd = dir_ / "here";
   run_checked(in);
   EXPECT_EQ(pyro_ok({"workspace", "read", "w", "new/tree/file"}).out, "content");
+  pyro_ok({"workspace", "sync", "push", "w", (dir_ / "here/tree/file").string() + ":pushed"});
+  EXPECT_EQ(pyro_ok({"workspace", "read", "w", "pushed"}).out, "content");
   Command write = command({"workspace", "write", "w", "deep/er/text"});
   write.stdin_text = "written\n";
   run_checked(write);
@@ -210,80 +261,6 @@ TEST_F(WorkspaceTest, FilesAreCopiedReadAndWritten) {
   const ProcessResult missing = pyro({"workspace", "read", "w", "nothing"});
   EXPECT_EQ(missing.exit_code, 1);
   EXPECT_THAT(missing.err, HasSubstr("the guest cannot read /workspace/nothing"));
-}
-
-class WorkspaceDiffTest : public WorkspaceTest {
- protected:
-  [[nodiscard]] fs::path seed() const { return dir_ / "seed"; }
-
-  void create_from_seed() const {
-    write_file(seed() / "kept", "kept\n");
-    write_file(seed() / "src/changed.c", "one\ntwo\nthree\n");
-    write_file(seed() / "src/removed.c", "gone\n");
-    write_file(seed() / "src/moved/file", "moved\n");
-    write_file(seed() / "run.sh", "#!/bin/sh\n");
-    create("w", {"--from", seed().string()});
-  }
-
-  [[nodiscard]] std::string diff(const Words& options = {}) const {
-    Words words{"workspace", "diff", "w"};
-    words.insert(words.end(), options.begin(), options.end());
-    return pyro_ok(words).out;
-  }
-};
-
-TEST_F(WorkspaceDiffTest, NothingIsChangedAtFirst) {
-  create_from_seed();
-  EXPECT_EQ(diff(), "");
-  script("touch kept; chmod 600 kept; mkdir empty; cat src/changed.c > x && mv x src/changed.c");
-  EXPECT_EQ(diff(), "") << "times, and what Git does not know of";
-}
-
-TEST_F(WorkspaceDiffTest, PatchMakesTheSeedWhatTheWorkspaceIs) {
-  create_from_seed();
-  script(
-      "sed -i s/two/2/ src/changed.c; rm src/removed.c; mv src/moved src/away; echo new > 'a new'; "
-      "ln -s /etc/passwd link; chmod +x run.sh; printf 'no end' > tail; mkdir -p deep/er; "
-      "printf 'a\\r\\nb\\r\\n' > deep/er/crlf; mkdir .git; echo x > .git/config");
-  const std::string patch = diff();
-  EXPECT_THAT(patch, HasSubstr("diff --git a/src/changed.c b/src/changed.c\n"));
-  EXPECT_THAT(patch, HasSubstr("-two\n+2\n"));
-  EXPECT_THAT(patch, HasSubstr("diff --git a/src/removed.c b/src/removed.c\ndeleted file mode"));
-  expect_hides(patch, {"kept", ".git/config"});
-  write_file(dir_ / "patch", patch);
-  run_checked({.argv = {"git", "apply", "--verbose", (dir_ / "patch").string()}, .cwd = seed()});
-  EXPECT_EQ(content_of(seed() / "src/changed.c"), "one\n2\nthree\n");
-  EXPECT_FALSE(fs::exists(seed() / "src/removed.c"));
-  EXPECT_EQ(content_of(seed() / "src/away/file"), "moved\n");
-  EXPECT_FALSE(fs::exists(seed() / "src/moved/file"));
-  EXPECT_EQ(content_of(seed() / "a new"), "new\n");
-  EXPECT_EQ(fs::read_symlink(seed() / "link"), "/etc/passwd");
-  EXPECT_EQ(content_of(seed() / "tail"), "no end");
-  EXPECT_EQ(content_of(seed() / "deep/er/crlf"), "a\r\nb\r\n");
-  EXPECT_NE(fs::status(seed() / "run.sh").permissions() & fs::perms::owner_exec, fs::perms::none);
-  pyro_ok({"workspace", "stop", "w"});
-  EXPECT_EQ(diff(), patch) << "as after a start from the disk";
-}
-
-TEST_F(WorkspaceDiffTest, NamesAndCountsAreListed) {
-  create_from_seed();
-  script(
-      "sed -i s/two/2/ src/changed.c; rm -r src/moved; mkdir src/moved; echo b > src/moved/b; "
-      "printf '\\0' > binary");
-  EXPECT_EQ(diff({"--name-only"}), "binary\nsrc/changed.c\nsrc/moved/b\nsrc/moved/file\n");
-  EXPECT_EQ(diff({"--name-only", "src/moved", "/workspace/binary"}),
-            "binary\nsrc/moved/b\nsrc/moved/file\n");
-  const std::string stat = diff({"--stat"});
-  EXPECT_THAT(stat, ::testing::ContainsRegex("src/changed.c +1 +1"));
-  EXPECT_THAT(stat, ::testing::ContainsRegex("binary +- +-"));
-  EXPECT_EQ(pyro({"workspace", "diff", "w", "../etc"}).exit_code, 2);
-}
-
-TEST_F(WorkspaceDiffTest, WholeTreeThatWasReplacedIsCompared) {
-  create_from_seed();
-  script("mv src old; mkdir src; cp old/changed.c src/; echo more >> old/removed.c");
-  EXPECT_EQ(diff({"--name-only"}),
-            "old/changed.c\nold/moved/file\nold/removed.c\nsrc/moved/file\nsrc/removed.c\n");
 }
 
 TEST_F(WorkspaceTest, PublishedPortLeadsToServerInGuest) {
