@@ -1,9 +1,10 @@
-/* The C API of pyro, for C and for bindings: the store of environments, and machines that run them.
+/* The C API of pyro, for C and for bindings: the store of environments, machines that run them, and
+ * workspaces.
  * JSON in and JSON out.
  *
- * The documents of the store are those that the executable prints with --json; docs/schemas
- * describes them. Later versions may add fields. In C++ use pyro/environment_store.h and
- * pyro/machine.h, which need no JSON.
+ * The documents of the store and of workspaces are those that the executable prints with --json;
+ * docs/schemas describes them. Later versions may add fields. In C++ use pyro/environment_store.h
+ * and pyro/machine.h, which need no JSON.
  *
  * A document is one line of UTF-8 with a newline and a terminating zero byte. The caller owns the
  * documents that functions return as `char*`, and releases them with pyro_free(). A function that
@@ -247,6 +248,63 @@ PYRO_API void pyro_machine_stop(pyro_machine* machine);
 /* Stops and releases a machine, which must not be used afterwards, nor be in use by another thread.
  * NULL is allowed. */
 PYRO_API void pyro_machine_free(pyro_machine* machine);
+
+/* The workspaces of a user: machines with a name and a disk that stay until they are deleted
+ * (docs/workspaces.md). Any number of threads and processes may use the same ones. The machine of a
+ * workspace belongs to a process of its own, the executable `extractor` of the store: it goes on
+ * when this process ends. */
+typedef struct pyro_workspaces pyro_workspaces;
+
+/* Opens them. `directory`: NULL for that of the variables of the store, XDG_STATE_HOME or HOME.
+ * Fails with: failed (no directory). */
+PYRO_API pyro_workspaces* pyro_workspaces_open(const pyro_store* store, const char* directory,
+                                               char** error);
+
+/* Releases them; they go on. They must not be used afterwards. NULL is allowed. */
+PYRO_API void pyro_workspaces_close(pyro_workspaces* workspaces);
+
+/* Makes a request to the workspace `name`. `options`: a JSON object with the fields of the request,
+ * or NULL for none. pyro/workspace.h describes each.
+ *
+ *   request            fields                                       document
+ *   create             environment, from, all_files, cpus,          {"is_new", "files", "bytes",
+ *                      memory_mib, disk_mib, network, idle,          "secrets": [path],
+ *                      idle_with_processes, ttl, discard             "unreadable"}
+ *   list (no name)                                                  `pyro workspace list --json`
+ *   status                                                          `status --json`
+ *   rename             to                                           {}
+ *   remove             force                                        {}
+ *   remove_expired (no name)                                        {"removed": [name]}
+ *   spawn              those of pyro_machine_run()                  {"process": number}
+ *   processes                                                       `ps --json`
+ *   output             process, is_error, offset                    {"base64", "skipped", "next",
+ *                                                                    "ended"}
+ *   signal             process, signal ("TERM")                     {}
+ *   copy_in            from, to                                     {"left_out": number}
+ *   copy_out           from, to, include_git, force                 {"left_alone": [path],
+ *                                                                    "left_out", "may_run"}
+ *   diff               paths, against, all                          `diff --json`
+ *   patch              patch                                        {"files": [path]}
+ *   publish            publish ("[ADDRESS:]PORT:GUESTPORT")         {"address", "port"}
+ *   snapshot           snapshot                                     `snapshot --json`
+ *   snapshots                                                       `snapshots --json`
+ *   remove_snapshots   snapshots                                    {}
+ *   reset              to                                           {}
+ *   fork               snapshot, to                                 {}
+ *   commit             environment (a name), replace, catalog (the   {"name", "version"}
+ *                      file that gets the entry)
+ *   suspend, stop                                                   {}
+ *
+ * Fails with: any code. */
+PYRO_API char* pyro_workspaces_call(pyro_workspaces* workspaces, const char* request,
+                                    const char* name, const char* options,
+                                    pyro_operation* operation, char** error);
+
+/* Runs a command in a workspace to its end; all is as with pyro_machine_run(). The working
+ * directory is /workspace, and relative ones are below it. */
+PYRO_API char* pyro_workspaces_run(pyro_workspaces* workspaces, const char* name,
+                                   const char* command, const pyro_streams* streams,
+                                   pyro_operation* operation, char** error);
 
 #ifdef __cplusplus
 }

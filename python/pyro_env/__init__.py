@@ -38,6 +38,7 @@ from .errors import (
 )
 from .library import version
 from .machines import CommandError, CompletedCommand, Machine, run
+from .workspaces import CopiedOut, Workspace, Workspaces
 
 __all__ = [
     "CATALOG",
@@ -49,6 +50,7 @@ __all__ = [
     "BusyError",
     "CommandError",
     "CompletedCommand",
+    "CopiedOut",
     "EnvironmentStore",
     "FilesystemError",
     "InstalledEnvironment",
@@ -61,6 +63,8 @@ __all__ = [
     "RuntimePaths",
     "UsageError",
     "VmEnvironment",
+    "Workspace",
+    "Workspaces",
     "default_cache_dir",
     "default_catalog",
     "get_environment",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from .errors import NotFoundError, UsageError
-from .library import Machine, Store, beside_this_module
+from .library import Machine, Store, Workspaces, beside_this_module
 
 CATALOG_VERSION = "4.5.0"
 DEFAULT_ENVIRONMENT_VERSION = "1.0.0"
@@ -179,6 +179,9 @@ class EnvironmentStore:
         self, name: str, options: Mapping[str, object], progress: Progress | None
     ) -> Machine:
         return self._store_with(name).start_machine(name, options, progress or self._progress)
+
+    def _open_workspaces(self, directory: str | None) -> Workspaces:
+        return self._current()[1].open_workspaces(directory)
 
     def _store_with(self, name: str) -> Store:
         """The store; raises ``NotFoundError`` if the program removed the environment from ``CATALOG``."""

@@ -83,6 +83,21 @@ _FUNCTIONS = {
         ctypes.c_void_p,
         [ctypes.c_void_p] + 3 * [ctypes.c_char_p] + [ctypes.c_void_p, _ERROR],
     ),
+    "pyro_workspaces_open": (
+        ctypes.c_void_p,
+        [ctypes.c_void_p, ctypes.c_char_p, _ERROR],
+    ),
+    "pyro_workspaces_close": (None, [ctypes.c_void_p]),
+    "pyro_workspaces_call": (
+        ctypes.c_void_p,
+        [ctypes.c_void_p] + 3 * [ctypes.c_char_p] + [ctypes.c_void_p, _ERROR],
+    ),
+    "pyro_workspaces_run": (
+        ctypes.c_void_p,
+        [ctypes.c_void_p]
+        + 2 * [ctypes.c_char_p]
+        + [ctypes.POINTER(_Streams), ctypes.c_void_p, _ERROR],
+    ),
     "pyro_machine_stop": (None, [ctypes.c_void_p]),
     "pyro_machine_free": (None, [ctypes.c_void_p]),
 }
@@ -211,6 +226,10 @@ class Store:
 
         return Machine(_watch(progress, start, lose=_load().pyro_machine_free))
 
+    def open_workspaces(self, directory: str | None) -> Workspaces:
+        place = None if directory is None else _text(directory)
+        return Workspaces(_call("pyro_workspaces_open", self._handle, place))
+
     def _operate(self, name: str, progress: Progress | None, *arguments: object) -> Document:
         # Read on that thread: an interrupt of the waiting thread would lose the document.
         def call(operation: Operation) -> Document:
@@ -235,32 +254,7 @@ class Machine:
         input: int,
         output: Callable[[int, bytes], None],
     ) -> Document:
-        failures: list[BaseException] = []
-
-        def call(operation: Operation) -> Document:
-            def hear(_context: object, stream: int, data: Any, size: int) -> None:
-                try:
-                    if not failures:
-                        output(stream, ctypes.string_at(data, size))
-                except BaseException as exception:  # noqa: BLE001
-                    failures.append(exception)
-                    operation.stop()
-
-            streams = _Streams(input, _OUTPUT(hear), None)
-            return _take(
-                _call(
-                    "pyro_machine_run",
-                    self._handle,
-                    _options(command),
-                    ctypes.byref(streams),
-                    operation.handle,
-                )
-            )
-
-        report = _watch(None, call)
-        if failures:
-            raise failures[0]
-        return report
+        return _run("pyro_machine_run", (self._handle, _options(command)), input, output)
 
     def copy(
         self, direction: str, source: bytes, target: bytes, options: Mapping[str, object],
@@ -282,6 +276,72 @@ class Machine:
 
     def stop(self) -> None:
         _load().pyro_machine_stop(self._handle)
+
+
+class Workspaces:
+    """``pyro_workspaces``, for any number of threads."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._close = weakref.finalize(self, _load().pyro_workspaces_close, handle)
+
+    def call(
+        self,
+        request: str,
+        name: str | None,
+        options: Mapping[str, object],
+        progress: Progress | None,
+    ) -> Document:
+        def call(operation: Operation) -> Document:
+            return _take(
+                _call(
+                    "pyro_workspaces_call",
+                    self._handle,
+                    _text(request),
+                    None if name is None else _text(name),
+                    _options(options),
+                    operation.handle,
+                )
+            )
+
+        return _watch(progress, call)
+
+    def run(
+        self,
+        name: str,
+        command: Mapping[str, object],
+        input: int,
+        output: Callable[[int, bytes], None],
+    ) -> Document:
+        arguments = (self._handle, _text(name), _options(command))
+        return _run("pyro_workspaces_run", arguments, input, output)
+
+
+def _run(
+    name: str,
+    arguments: tuple[object, ...],
+    input: int,
+    output: Callable[[int, bytes], None],
+) -> Document:
+    """Calls a function that runs a command, and hands its output to ``output``."""
+    failures: list[BaseException] = []
+
+    def call(operation: Operation) -> Document:
+        def hear(_context: object, stream: int, data: Any, size: int) -> None:
+            try:
+                if not failures:
+                    output(stream, ctypes.string_at(data, size))
+            except BaseException as exception:  # noqa: BLE001
+                failures.append(exception)
+                operation.stop()
+
+        streams = _Streams(input, _OUTPUT(hear), None)
+        return _take(_call(name, *arguments, ctypes.byref(streams), operation.handle))
+
+    report = _watch(None, call)
+    if failures:
+        raise failures[0]
+    return report
 
 
 def _watch(

@@ -55,6 +55,53 @@ class CommandError(PyroError):
         self.completed = completed
 
 
+def command_fields(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | None = None,
+    user: str | None = None,
+    timeout: float | None = None,
+    **options: object,
+) -> dict[str, object]:
+    """A command as the fields of ``pyro_machine_run()``."""
+    if isinstance(command, str):
+        raise UsageError("the command is a list of words, not a string")
+    fields: dict[str, object] = {"command": list(command), **options}
+    if env is not None:
+        fields["variables"] = [f"{name}={value}" for name, value in env.items()]
+    for field, value in (("directory", cwd), ("user", user), ("timeout", timeout)):
+        if value is not None:
+            fields[field] = value
+    return fields
+
+
+def complete(
+    run: Callable[[dict[str, object], int, Output], dict[str, Any]],
+    fields: dict[str, object],
+    input: bytes | int | None,
+    output: Output | None,
+) -> CompletedCommand:
+    """Runs a command to its end, with its streams."""
+    kept: dict[int, list[bytes]] = {1: [], 2: []}
+
+    def keep(stream: int, data: bytes) -> None:
+        kept[stream].append(data)
+
+    with tempfile.TemporaryFile() as file:
+        if isinstance(input, bytes):
+            file.write(input)
+            file.seek(0)
+        source = input if isinstance(input, int) else file.fileno() if input else -1
+        report = run(fields, source, output or keep)
+    return CompletedCommand(
+        command=tuple(fields["command"]),  # type: ignore[arg-type]
+        stdout=b"".join(kept[1]),
+        stderr=b"".join(kept[2]),
+        **report,
+    )
+
+
 class Machine:
     """A virtual machine that runs an environment, from here until it is closed.
 
@@ -95,28 +142,8 @@ class Machine:
         ``input``: bytes, or a descriptor. ``output`` takes the output as it comes; otherwise it is
         kept in ``stdout`` and ``stderr``. ``options`` are those of ``pyro_machine_run()``.
         """
-        if isinstance(command, str):
-            raise UsageError("the command is a list of words, not a string")
-        asked: dict[str, object] = {"command": list(command), **options}
-        if env is not None:
-            asked["variables"] = [f"{name}={value}" for name, value in env.items()]
-        for field, value in (("directory", cwd), ("user", user), ("timeout", timeout)):
-            if value is not None:
-                asked[field] = value
-        kept: dict[int, list[bytes]] = {1: [], 2: []}
-
-        def keep(stream: int, data: bytes) -> None:
-            kept[stream].append(data)
-
-        with tempfile.TemporaryFile() as file:
-            if isinstance(input, bytes):
-                file.write(input)
-                file.seek(0)
-            source = input if isinstance(input, int) else file.fileno() if input else -1
-            report = self._machine.run(asked, source, output or keep)
-        return CompletedCommand(
-            command=tuple(command), stdout=b"".join(kept[1]), stderr=b"".join(kept[2]), **report
-        )
+        asked = command_fields(command, env=env, cwd=cwd, user=user, timeout=timeout, **options)
+        return complete(self._machine.run, asked, input, output)
 
     def copy_in(
         self,

@@ -2,119 +2,19 @@
 #include "capi/options.h"
 
 #include <chrono>
-#include <cstdint>
 #include <filesystem>
-#include <limits>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "base/strict_json.h"
+#include "capi/fields.h"
 #include "pyro/error.h"
 
 namespace pyro::capi {
 namespace {
 
 namespace fs = std::filesystem;
-using nlohmann::json;
-
-/// The fields of one object. Each is read at most once, and refuse_rest() finds mistyped names.
-class Fields {
- public:
-  explicit Fields(std::string_view text) : object_(json::object()) {
-    if (!text.empty()) object_ = parse_strict_json(text, ErrorCode::usage);
-    if (!object_.is_object()) throw Error(ErrorCode::usage, "the options are not an object");
-  }
-
-  /// Leaves `target` as it is when there is no such field, or null.
-  template <typename T>
-  void read(const char* name, T& target) {
-    const auto field = object_.find(name);
-    if (field == object_.end()) return;
-    if (!field->is_null()) assign(name, *field, target);
-    object_.erase(field);
-  }
-
-  void refuse_rest() const {
-    if (object_.empty()) return;
-    throw Error(ErrorCode::usage, "options: there is no field '" + object_.begin().key() + "'");
-  }
-
-  [[noreturn]] static void refuse(const char* name, const char* expected) {
-    throw Error(ErrorCode::usage, std::string("options: field '") + name + "' is not " + expected);
-  }
-
- private:
-  static void assign(const char* name, const json& value, bool& target) {
-    if (!value.is_boolean()) refuse(name, "true or false");
-    target = value.get<bool>();
-  }
-
-  static void assign(const char* name, const json& value, int& target) {
-    constexpr std::uint64_t kMax = 1000;
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMax) {
-      refuse(name, "a number from 0 to 1000");
-    }
-    target = value.get<int>();
-  }
-
-  static void assign(const char* name, const json& value, unsigned& target) {
-    constexpr std::uint64_t kMax = kMaxDiskMib;  // the largest of them
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMax) {
-      refuse(name, "a number in its bounds");
-    }
-    target = value.get<unsigned>();
-  }
-
-  static void assign(const char* name, const json& value, std::uint64_t& target) {
-    // A file's size is signed.
-    constexpr auto kMax = std::uint64_t{std::numeric_limits<std::int64_t>::max()};
-    if (!value.is_number_unsigned() || value.get<std::uint64_t>() > kMax) {
-      refuse(name, "a number of bytes");
-    }
-    target = value.get<std::uint64_t>();
-  }
-
-  template <typename Period>
-  static void assign(const char* name, const json& value,
-                     std::chrono::duration<std::int64_t, Period>& target) {
-    constexpr double kMax = 1e9;  // Thirty years.
-    if (!value.is_number() || value.get<double>() < 0 || value.get<double>() > kMax) {
-      refuse(name, "a number of seconds");
-    }
-    const std::chrono::duration<double> seconds(value.get<double>());
-    target = std::chrono::round<std::chrono::duration<std::int64_t, Period>>(seconds);
-  }
-
-  static void assign(const char* name, const json& value, std::string& target) {
-    if (!value.is_string()) refuse(name, "a string");
-    target = value.get<std::string>();
-    if (target.find('\0') != target.npos) refuse(name, "a string without a zero byte");
-  }
-
-  static void assign(const char* name, const json& value, fs::path& target) {
-    std::string text;
-    assign(name, value, text);
-    if (text.empty()) refuse(name, "a path");
-    target = std::move(text);
-  }
-
-  template <typename T>
-  static void assign(const char* name, const json& value, std::vector<T>& target) {
-    if (!value.is_array()) refuse(name, "a list");
-    target.clear();
-    for (const json& element : value) assign(name, element, target.emplace_back());
-  }
-
-  template <typename T>
-  static void assign(const char* name, const json& value, std::optional<T>& target) {
-    assign(name, value, target.emplace());
-  }
-
-  json object_;
-};
 
 std::optional<std::string> text_of(const std::optional<fs::path>& path) {
   return path ? std::optional(path->string()) : std::nullopt;
@@ -157,6 +57,14 @@ void read_network(Fields& fields, NetworkOptions& network) {
 
 }  // namespace
 
+GuestNetwork read_network_kind(Fields& fields) {
+  std::string network = "none";
+  fields.read("network", network);
+  const auto kind = parse_network(network);
+  if (!kind) Fields::refuse("network", "one of: none, user, user+host");
+  return *kind;
+}
+
 StoreOptions parse_store_options(std::string_view text, const Variables& variables) {
   Fields fields(text);
   StoreOptions store = store_options(read_places(fields), variables);
@@ -198,12 +106,11 @@ MachineChoice parse_machine_options(std::string_view text, const MachineOptions&
   Fields fields(text);
   MachineChoice choice{.machine = defaults};
   MachineOptions& machine = choice.machine;
-  std::string network = "none";
   std::optional<std::string> kvm;
   fields.read("cpus", machine.cpus);
   fields.read("memory_mib", machine.memory_mib);
   fields.read("disk_mib", machine.disk_mib);
-  fields.read("network", network);
+  machine.network = read_network_kind(fields);
   fields.read("kvm", kvm);
   fields.read("monitor", machine.monitor);
   fields.read("base", machine.base);
@@ -214,9 +121,6 @@ MachineChoice parse_machine_options(std::string_view text, const MachineOptions&
   fields.read("publish", ports);
   for (const std::string& port : ports) choice.ports.push_back(parse_port_options(port));
   fields.refuse_rest();
-  const auto kind = parse_network(network);
-  if (!kind) Fields::refuse("network", "one of: none, user, user+host");
-  machine.network = *kind;
   if (kvm && *kvm != "never" && *kvm != "required") {
     Fields::refuse("kvm", "one of: never, required");
   }
@@ -226,6 +130,12 @@ MachineChoice parse_machine_options(std::string_view text, const MachineOptions&
 
 CommandOptions parse_command_options(std::string_view text) {
   Fields fields(text);
+  CommandOptions command = read_command(fields);
+  fields.refuse_rest();
+  return command;
+}
+
+CommandOptions read_command(Fields& fields) {
   CommandOptions command;
   fields.read("command", command.command);
   fields.read("entrypoint", command.entrypoint);
@@ -237,7 +147,6 @@ CommandOptions parse_command_options(std::string_view text) {
   fields.read("stop_timeout", command.stop_timeout);
   fields.read("output_limit", command.output_limit);
   fields.read("ends_all_processes", command.ends_all_processes);
-  fields.refuse_rest();
   return command;
 }
 

@@ -3,6 +3,7 @@
 
 #include <string_view>
 
+#include "capi/fields.h"
 #include "front/settings.h"
 #include "pyro/environment_store.h"
 #include "pyro/machine.h"
@@ -28,6 +29,12 @@ struct MachineChoice {
 /// `defaults` come from the variables.
 [[nodiscard]] MachineChoice parse_machine_options(std::string_view text,
                                                   const MachineOptions& defaults);
+
+/// The field "network".
+[[nodiscard]] GuestNetwork read_network_kind(Fields& fields);
+
+/// The fields of a command.
+[[nodiscard]] CommandOptions read_command(Fields& fields);
 
 /// Streams and stop token are left to the caller.
 [[nodiscard]] CommandOptions parse_command_options(std::string_view text);

@@ -1,4 +1,4 @@
-// The C API of machines, called as C would, and the Python module above it.
+// The C API of machines and workspaces, called as C would, and the Python module above it.
 #include <gmock/gmock.h>
 #include <unistd.h>
 
@@ -36,8 +36,9 @@ class CMachineTest : public MachineHarness {
     std::string path = std::string("PATH=") + std::getenv("PATH");
     std::string key = std::string("PYRO_STATE_KEY=") + kStateKey;
     const std::array<char*, 3> variables{path.data(), key.data(), nullptr};
-    store_ = pyro_store_open(store_options_of(shared_cache(), shared_catalog()).dump().c_str(),
-                             variables.data(), nullptr);
+    json options = store_options_of(shared_cache(), shared_catalog());
+    options["extractor"] = PYRO_EXECUTABLE;
+    store_ = pyro_store_open(options.dump().c_str(), variables.data(), nullptr);
     machine_ = pyro_machine_start(store_, "tool:1", R"({"memory_mib": 192, "kvm": "never"})",
                                   nullptr, nullptr);
     ASSERT_NE(machine_, nullptr);
@@ -160,18 +161,78 @@ TEST_F(CMachineTest, StoppedMachineFails) {
               HasSubstr("stopped"));
 }
 
+/// Workspaces of the test alone.
+class CWorkspacesTest : public CMachineTest {
+ protected:
+  void SetUp() override {
+    CMachineTest::SetUp();
+    if (IsSkipped()) return;
+    workspaces_ = pyro_workspaces_open(store_, (dir_ / "workspaces").c_str(), nullptr);
+    ASSERT_NE(workspaces_, nullptr);
+  }
+
+  void TearDown() override {
+    if (IsSkipped()) return;
+    ask("remove", {{"force", true}});
+    EXPECT_EQ(ask("list")["workspaces"], json::array());
+    pyro_workspaces_close(workspaces_);
+  }
+
+  json ask(const char* request, const json& fields = json::object()) {
+    return take(
+        pyro_workspaces_call(workspaces_, request, "w", fields.dump().c_str(), nullptr, nullptr));
+  }
+
+  pyro_workspaces* workspaces_ = nullptr;
+};
+
+TEST_F(CWorkspacesTest, RequestsAndCommandsAreAnswered) {
+  const json created = ask(
+      "create", {{"environment", "tool:1"}, {"memory_mib", 192}, {"disk_mib", 128}, {"ttl", 3600}});
+  EXPECT_EQ(created["is_new"], true);
+  const pyro_streams streams{-1, &CMachineTest::hear, this};
+  const json report = take(pyro_workspaces_run(
+      workspaces_, "w", R"({"command": ["sh", "-c", "pwd; echo x > file; exit 3"]})", &streams,
+      nullptr, nullptr));
+  EXPECT_EQ(report["exit_code"], 3);
+  EXPECT_EQ(heard_[1], "/workspace\n");
+  EXPECT_EQ(ask("diff")["files"][0]["path"], "file");
+  EXPECT_EQ(ask("status")["unexported_changes"], false) << "the difference told all of them";
+  EXPECT_EQ(ask("snapshot", {{"snapshot", "s"}})["name"], "s");
+  const auto failure_of = [&](const char* request, const char* fields) {
+    return failure([&](char** error) {
+      return pyro_workspaces_call(workspaces_, request, "w", fields, nullptr, error);
+    });
+  };
+  EXPECT_EQ(failure_of("reset", R"({"to": "none"})")["code"], "not_found");
+  EXPECT_EQ(failure_of("reset", R"({"colour": 1})")["code"], "usage");
+  EXPECT_EQ(failure_of("paint", "{}")["code"], "usage");
+}
+
 #ifndef PYRO_SANITIZED  // a sanitizer's runtime must come with the program, which is Python
-TEST_F(CMachineTest, PythonModuleRunsMachines) {
-  const json store = store_options_of(shared_cache(), shared_catalog());
-  const ProcessResult result = pyro::testing::run({.argv = {PYRO_PYTHON_TESTS "/machines_test.py"},
-                                                   .env = {{"PATH", std::getenv("PATH")},
-                                                           {"PYTHONDONTWRITEBYTECODE", "1"},
-                                                           {"HOME", home().string()},
-                                                           {"PYRO_STATE_KEY", kStateKey},
-                                                           {"PYTHONPATH", PYRO_PYTHON_MODULE},
-                                                           {"PYRO_LIBRARY", PYRO_SHARED_LIBRARY},
-                                                           {"PYRO_TEST_STORE", store.dump()}}});
-  EXPECT_EQ(result.exit_code, 0) << result.err;
+class PythonTest : public MachineHarness {
+ protected:
+  void expect_passes(const std::string& tests) const {
+    json store = store_options_of(shared_cache(), shared_catalog());
+    store["extractor"] = PYRO_EXECUTABLE;
+    const ProcessResult result = pyro::testing::run({.argv = {PYRO_PYTHON_TESTS "/" + tests},
+                                                     .env = {{"PATH", std::getenv("PATH")},
+                                                             {"PYTHONDONTWRITEBYTECODE", "1"},
+                                                             {"HOME", home().string()},
+                                                             {"PYRO_STATE_KEY", kStateKey},
+                                                             {"PYTHONPATH", PYRO_PYTHON_MODULE},
+                                                             {"PYRO_LIBRARY", PYRO_SHARED_LIBRARY},
+                                                             {"PYRO_TEST_STORE", store.dump()}}});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+  }
+};
+
+TEST_F(PythonTest, ModuleRunsMachines) {
+  expect_passes("machines_test.py");
+}
+
+TEST_F(PythonTest, ModuleKeepsWorkspaces) {
+  expect_passes("workspaces_test.py");
 }
 #endif
 
