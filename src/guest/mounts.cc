@@ -173,6 +173,12 @@ std::string path_in_image() {
 int mount_workspace() {
   const std::string seed = path_in_layer(kSeedLayer);
   if (::access(seed.c_str(), F_OK) != 0) return 0;
+  // The owner of the mounted directory is that of its upper one.
+  struct stat found {};
+  const std::string changes = path_in_layer(kChangesLayer);
+  if (::mkdir(changes.c_str(), 0755) == 0 && ::stat(seed.c_str(), &found) == 0) {
+    static_cast<void>(!::chown(changes.c_str(), found.st_uid, found.st_gid));
+  }
   return mount_overlay(seed, kChangesLayer, "changes.work", kWorkspace, ",redirect_dir=on");
 }
 

@@ -21,7 +21,7 @@
 //   put, then a tree                              done or refused; refused is sent at once, and the
 //                                                 rest of the tree is ignored
 //   get                                           a tree, then done, or refused
-//   seed, then a tree                             as put: the tree is that of a new workspace
+//   user, seed, then a tree                       as put: the tree is that of a new workspace
 //   argument..., changes                          a tree of the changed files, then done
 //   argument..., files                            a tree of these files, then done, or refused
 //   argument..., replace, then a tree             done, or refused
@@ -87,7 +87,8 @@ enum class FrameType : std::uint8_t {
   put,        ///< The destination of the tree that follows.
   get,        ///< The path of a tree.
   reach,      ///< ReachPayload, then what to send to that address.
-  user,       ///< "NAME[:GROUP]" of the command, names or numbers; by default root.
+  user,       ///< "NAME[:GROUP]" of the command, or who owns the workspace, names or numbers; by
+              ///< default root.
   root,       ///< RootPayload: mount the disk.
   probe,      ///< Whether the guest answers; each argument is a program to read into memory.
   granted,    ///< NumberPayload: further bytes that the guest may send.

@@ -139,7 +139,8 @@ class Server {
         sessions_[frame.session].task = start_put(channel_, frame.session, payload);
         return;
       case FrameType::seed:
-        sessions_[frame.session].task = start_seed(channel_, frame.session);
+        sessions_[frame.session].task =
+            start_seed(channel_, frame.session, sessions_[frame.session].request.user);
         return;
       case FrameType::changes: {
         Session& session = sessions_[frame.session];

@@ -19,6 +19,7 @@
 
 #include "guest/descriptor.h"
 #include "guest/system.h"
+#include "guest/user.h"
 
 namespace pyro::guest {
 namespace {
@@ -186,12 +187,30 @@ void make_parents(const std::string& path) {
   }
 }
 
+/// Who owns what is new.
+struct Owner {
+  uid_t uid = 0;
+  gid_t gid = 0;
+  [[nodiscard]] bool is_root() const { return uid == 0 && gid == 0; }
+};
+
+/// That of kWorkspace for what is in it.
+Owner owner_in(const std::string& root) {
+  struct stat found {};
+  const bool is_in_workspace =
+      root == kWorkspace || root.rfind(std::string(kWorkspace) + '/', 0) == 0;
+  if (!is_in_workspace || ::stat(kWorkspace, &found) != 0) return {};
+  return {found.st_uid, found.st_gid};
+}
+
 /// Writes entries below a root. Existing entries keep their mode and owner, and directories their
 /// time.
 /// After the first failure it ignores the rest.
 class TreeWriter {
  public:
-  explicit TreeWriter(std::string root) : root_(std::move(root)) { make_parents(root_); }
+  TreeWriter(std::string root, Owner owner) : root_(std::move(root)), owner_(owner) {
+    make_parents(root_);
+  }
 
   void entry(std::string_view payload) {
     finish_file();
@@ -262,7 +281,7 @@ class TreeWriter {
         return make_directory();
       case EntryKind::link:
         ::unlinkat(directory(), name(), 0);
-        return ::symlinkat(target.c_str(), directory(), name()) == 0;
+        return ::symlinkat(target.c_str(), directory(), name()) == 0 && give_away();
       case EntryKind::file:
         return make_file();
     }
@@ -273,7 +292,13 @@ class TreeWriter {
   bool make_directory() {
     if (::mkdirat(directory(), name(), 0755) != 0) return errno == EEXIST && is_directory(path_);
     directories_.push_back({path_, entry_});
-    return true;
+    return give_away();
+  }
+
+  /// The new entry to its owner.
+  bool give_away() {
+    return owner_.is_root() ||
+           ::fchownat(directory(), name(), owner_.uid, owner_.gid, AT_SYMLINK_NOFOLLOW) == 0;
   }
 
   // Most modes pass the umask as they are, and save a system call.
@@ -285,7 +310,7 @@ class TreeWriter {
     if (!is_new_ && errno == EEXIST) {
       file_.set(::openat(directory(), name(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     }
-    return file_.is_open();
+    return file_.is_open() && (!is_new_ || give_away());
   }
 
   void finish_file() {
@@ -316,6 +341,7 @@ class TreeWriter {
   }
 
   std::string root_;
+  const Owner owner_;
   std::string path_;
   std::size_t name_ = 0;  ///< Where the name begins in `path_`, if its directory is open.
   std::string parent_path_;
@@ -331,8 +357,13 @@ class TreeWriter {
 class PutTask : public Task {
  public:
   /// `complete`: as of start_put_to().
-  PutTask(Channel& channel, std::uint16_t session, std::string root, std::function<int()> complete)
-      : Task(channel, session), tree_(std::move(root)), complete_(std::move(complete)) {}
+  PutTask(Channel& channel, std::uint16_t session, std::string root, Owner owner,
+          std::function<int(int error)> complete)
+      : Task(channel, session), tree_(std::move(root), owner), complete_(std::move(complete)) {}
+  // The host may give up in the middle.
+  ~PutTask() override {
+    if (!has_ended()) complete_(ECANCELED);
+  }
 
   void obey(FrameType type, std::string_view payload) override {
     if (type == FrameType::entry) tree_.entry(payload);
@@ -340,20 +371,20 @@ class PutTask : public Task {
     if (type == FrameType::hole) tree_.hole(fixed_part<HolePayload>(payload).size);
     if (type == FrameType::tree_end) tree_.finish();
     int error = tree_.error();
-    if (error == 0 && type == FrameType::tree_end && complete_) error = complete_();
+    if (error == 0 && type != FrameType::tree_end) return;
+    error = complete_(error);
     if (error != 0) {
       // At once, as the rest may be long.
       writer_.write_fixed(FrameType::refused, RefusalPayload{error}, tree_.path());
-      end();
-    } else if (type == FrameType::tree_end) {
+    } else {
       writer_.write(FrameType::done);
-      end();
     }
+    end();
   }
 
  private:
   TreeWriter tree_;
-  const std::function<int()> complete_;
+  const std::function<int(int error)> complete_;
 };
 
 }  // namespace
@@ -367,16 +398,21 @@ std::unique_ptr<Task> start_put(Channel& channel, std::uint16_t session, std::st
   std::string root(payload.substr(0, end));
   const std::string name(end == payload.npos ? "" : payload.substr(end + 1));
   if (is_directory(root) || root.ends_with('/')) root += '/' + name;
-  return start_put_to(channel, session, std::move(root), {});
+  return start_put_to(channel, session, std::move(root), [](int error) { return error; });
 }
 
 std::unique_ptr<Task> start_put_to(Channel& channel, std::uint16_t session, std::string root,
-                                   std::function<int()> complete) {
-  return std::make_unique<PutTask>(channel, session, std::move(root), std::move(complete));
+                                   std::function<int(int error)> complete) {
+  const Owner owner = owner_in(root);
+  return std::make_unique<PutTask>(channel, session, std::move(root), owner, std::move(complete));
 }
 
-std::unique_ptr<Task> start_seed(Channel& channel, std::uint16_t session) {
-  return start_put_to(channel, session, path_in_layer(kSeedLayer), mount_workspace);
+// Commands tell that there is no such user.
+std::unique_ptr<Task> start_seed(Channel& channel, std::uint16_t session, const std::string& user) {
+  const User found = find_user(user).value_or(User());
+  return std::make_unique<PutTask>(
+      channel, session, path_in_layer(kSeedLayer), Owner{found.uid, found.gid},
+      [](int error) { return error != 0 ? error : mount_workspace(); });
 }
 
 std::unique_ptr<Task> start_get_of(Channel& channel, std::uint16_t session, std::string root,

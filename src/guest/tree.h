@@ -18,17 +18,20 @@ namespace pyro::guest {
 constexpr mode_t kPermissions = 07777;
 
 /// Receives the tree that follows, and reports the first failure at once. `payload` is the
-/// destination, NUL, and the name of the copy if that is a directory, as with cp(1).
+/// destination, NUL, and the name of the copy if that is a directory, as with cp(1). What is new in
+/// kWorkspace belongs to its owner.
 [[nodiscard]] std::unique_ptr<Task> start_put(Channel& channel, std::uint16_t session,
                                               std::string_view payload);
 
-/// Receives the tree that follows as `root`. `complete` is called with the tree in its place; it
-/// returns errno, or 0.
+/// Receives the tree that follows as `root`. `complete` is called when that is over, with 0 or the
+/// error number of the first failure, and returns the one that is reported.
 [[nodiscard]] std::unique_ptr<Task> start_put_to(Channel& channel, std::uint16_t session,
-                                                 std::string root, std::function<int()> complete);
+                                                 std::string root,
+                                                 std::function<int(int error)> complete);
 
-/// Receives the tree of a new workspace, and mounts it.
-[[nodiscard]] std::unique_ptr<Task> start_seed(Channel& channel, std::uint16_t session);
+/// Receives the tree of a new workspace, which belongs to `user`, and mounts it.
+[[nodiscard]] std::unique_ptr<Task> start_seed(Channel& channel, std::uint16_t session,
+                                               const std::string& user);
 
 /// Sends the file or tree at `path`, without devices, pipes and sockets.
 [[nodiscard]] std::unique_ptr<Task> start_get(Channel& channel, std::uint16_t session,

@@ -121,11 +121,9 @@ int take_places(const std::vector<std::string>& removed) {
     auto above = directories_above(path);
     while (!above.empty() && ::rmdir(in_workspace(above.back()).c_str()) == 0) above.pop_back();
   }
-  const int error = for_each_below(kArrivals, "", [](const std::string& path, bool is_directory) {
+  return for_each_below(kArrivals, "", [](const std::string& path, bool is_directory) {
     return is_directory ? 0 : take_place(path.substr(1));
   });
-  remove_arrivals();
-  return error;
 }
 
 }  // namespace
@@ -143,8 +141,11 @@ std::unique_ptr<Task> start_files(Channel& channel, std::uint16_t session,
 std::unique_ptr<Task> start_replace(Channel& channel, std::uint16_t session,
                                     std::vector<std::string> removed) {
   remove_arrivals();  // of a machine that ended in the middle
-  return start_put_to(channel, session, kArrivals,
-                      [removed = std::move(removed)] { return take_places(removed); });
+  return start_put_to(channel, session, kArrivals, [removed = std::move(removed)](int error) {
+    if (error == 0) error = take_places(removed);
+    remove_arrivals();
+    return error;
+  });
 }
 
 }  // namespace pyro::guest

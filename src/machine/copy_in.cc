@@ -295,6 +295,7 @@ std::size_t send_seed(GuestSession& session, const SeedOptions& seed, const Note
   try {
     const Note tell = limit_notes(note);
     TreeSender sender(session, from, tell, timeout, operation, seed.choice);
+    if (!seed.user.empty()) session.send(FrameType::user, seed.user);
     session.send(FrameType::seed);
     from.empty() ? sender.send_empty_directory() : sender.send();
     finish_tree(session, timeout);

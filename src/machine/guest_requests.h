@@ -72,6 +72,7 @@ class TreeChoice {
 /// A directory of the host, and what of it is sent. Without a path it is an empty one.
 struct SeedOptions {
   std::string from = {};
+  std::string user = {};                    ///< Of the guest, who owns it; empty for root.
   const TreeChoice* choice = nullptr;       ///< Null for all.
   std::optional<std::uint64_t> bytes = {};  ///< Its size, for the progress.
 };

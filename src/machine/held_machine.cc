@@ -231,7 +231,9 @@ void HeldMachine::copy_out(const Copy& copy, const CopyOptions& options, TreeRul
 
 std::size_t HeldMachine::seed(const SeedOptions& seed, const CopyOptions& options) {
   GuestSession session(*live_.guest, options.stop);
-  return send_seed(session, seed, note_for(options), copy_timeout(options), options.progress);
+  SeedOptions owned = seed;
+  if (const auto& config = lease().installation.record.config) owned.user = config->user;
+  return send_seed(session, owned, note_for(options), copy_timeout(options), options.progress);
 }
 
 void HeldMachine::copy_changes(const std::string& directory, const std::vector<std::string>& paths,

@@ -121,6 +121,25 @@ TEST_F(ContainerTest, OtherUsersMayOpenTheirStandardStreams) {
             "out\n");
 }
 
+TEST_F(ContainerTest, WorkspaceBelongsToTheUserOfTheImage) {
+  add(distribution(), {{"User", "app"}, {"Env", {"A=image"}}});
+  write_file(dir_ / "seed/sub/file", "content");
+  pyro_ok({"workspace", "create", "w", "--environment", "app", "--memory", "192", "--disk", "128M",
+           "--from", (dir_ / "seed").string()});
+  write_file(dir_ / "in", "in");
+  pyro_ok({"workspace", "copy-in", "w", (dir_ / "in").string()});
+  pyro_ok({"workspace", "stop", "w"});
+  const ProcessResult result =
+      run(command({"workspace", "exec", "w", "--", "sh", "-c",
+                   "id -un; pwd; echo $A; echo x > new && echo y > sub/file; cat sub/file; "
+                   "stat -c '%u:%g' . sub sub/file in new; stat -c %u /etc/passwd"}));
+  EXPECT_EQ(result.out,
+            "app\n/workspace\nimage\ny\n1000:1000\n1000:1000\n1000:1000\n1000:1000\n"
+            "1000:1000\n0\n")
+      << result.err;
+  pyro_ok({"workspace", "delete", "w", "--force"});
+}
+
 TEST_F(ContainerTest, HasFilesOfItsOwnMachineAndRunOfTheImage) {
   add(distribution(), json::object());
   const ProcessResult result = run_app(

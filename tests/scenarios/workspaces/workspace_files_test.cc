@@ -214,6 +214,21 @@ TEST_F(WorkspacePatchTest, ImpossiblePatchChangesNothing) {
   expect_refused("--- a/kept\r\n+++ b/kept\r\n@@ -1 +1 @@\r\n-kept\r\n+new\r\n", 1, "kept");
 }
 
+TEST_F(WorkspacePatchTest, PatchThatDoesNotFitChangesNothing) {
+  create_from_seed();
+  script("dd if=/dev/zero of=/fill bs=64k 2>/dev/null; sync; rm kept");
+  std::string lines;
+  for (int i = 0; i < 100'000; ++i) lines += "+a line of a file that does not fit\n";
+  const ProcessResult refused = patch(
+      "--- a/src/changed.c\n+++ b/src/changed.c\n@@ -1,3 +1,3 @@\n one\n-two\n+2\n three\n"
+      "--- /dev/null\n+++ b/big\n@@ -0,0 +1,100000 @@\n" +
+      lines);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_THAT(refused.err, HasSubstr("No space left on device"));
+  script("rm /fill");
+  EXPECT_EQ(script("ls -A; cat src/changed.c").out, "run.sh\nsrc\none\ntwo\nthree\n");
+}
+
 TEST_F(WorkspacePatchTest, PathThroughLinkIsRefused) {
   create_from_seed();
   script("ln -s /etc link");
