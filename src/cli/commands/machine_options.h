@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "cli/command.h"
+#include "cli/output.h"
 #include "front/documents.h"
 #include "pyro/machine.h"
 #include "pyro/workspace.h"

@@ -40,9 +40,9 @@ class CreateCommand : public Command {
         "Suspend it after TIME without a process and a request\n(default 10m; 0: never); with "
         "TIME!, whatever runs in it");
     arguments.time("--ttl", ttl_,
-                   "Its life: then it is suspended, and deleted by the next\ncommand if all "
-                   "changes in /workspace were exported by\n'diff', 'copy-out' or 'commit'");
-    arguments.flag("--discard", options_.discard, "Delete it then with its changes");
+                   "Suspend it TIME after it was made. The next command\ndeletes it, unless it "
+                   "has changes that no 'diff',\n'copy-out' or 'commit' has covered");
+    arguments.flag("--discard", options_.discard, "Let --ttl delete it with its changes");
     declare_shape(
         arguments, machine_,
         {.memory = "Memory of the machine (default 2G); a bare number counts\nMiB",
