@@ -281,7 +281,7 @@ class TreeWriter {
         return make_directory();
       case EntryKind::link:
         ::unlinkat(directory(), name(), 0);
-        return ::symlinkat(target.c_str(), directory(), name()) == 0 && give_away();
+        return ::symlinkat(target.c_str(), directory(), name()) == 0 && give_to_owner();
       case EntryKind::file:
         return make_file();
     }
@@ -292,11 +292,11 @@ class TreeWriter {
   bool make_directory() {
     if (::mkdirat(directory(), name(), 0755) != 0) return errno == EEXIST && is_directory(path_);
     directories_.push_back({path_, entry_});
-    return give_away();
+    return give_to_owner();
   }
 
-  /// The new entry to its owner.
-  bool give_away() {
+  /// The new entry.
+  bool give_to_owner() {
     return owner_.is_root() ||
            ::fchownat(directory(), name(), owner_.uid, owner_.gid, AT_SYMLINK_NOFOLLOW) == 0;
   }
@@ -310,7 +310,7 @@ class TreeWriter {
     if (!is_new_ && errno == EEXIST) {
       file_.set(::openat(directory(), name(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
     }
-    return file_.is_open() && (!is_new_ || give_away());
+    return file_.is_open() && (!is_new_ || give_to_owner());
   }
 
   void finish_file() {
