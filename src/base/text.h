@@ -46,6 +46,13 @@ namespace pyro {
   return lower;
 }
 
+/// The front of `text` up to the next `end`, or all of it. Both are taken off.
+[[nodiscard]] constexpr std::string_view take_field(std::string_view& text, char end) {
+  const std::string_view field = text.substr(0, text.find(end));
+  text.remove_prefix(field.size() < text.size() ? field.size() + 1 : text.size());
+  return field;
+}
+
 /// Without spaces and tabs at both ends.
 [[nodiscard]] constexpr std::string_view trim(std::string_view text) {
   const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };

@@ -28,8 +28,7 @@ std::string diff_output(const fs::path& directory, const std::vector<std::string
   arguments.insert(arguments.end(), {"--", "a", "b"});
   GitResult result = run_git(directory, GitPlace::plain_directory, arguments, stop);
   if (result.exit_code == 0 || result.exit_code == 1) return std::move(result.output);
-  throw Error(ErrorCode::failed,
-              "git cannot compare the files: " + std::string(trim(result.errors)));
+  throw Error(ErrorCode::failed, "git cannot compare the files: " + result.reason());
 }
 
 /// The line "diff --git a/P b/P" for a file that is new, or was removed: of these git names one
@@ -52,29 +51,19 @@ std::string with_both_sides(std::string_view line) {
 std::string with_usual_headers(std::string_view patch) {
   std::string result;
   while (!patch.empty()) {
-    const std::string_view line = patch.substr(0, patch.find('\n'));
-    patch.remove_prefix(std::min(line.size() + 1, patch.size()));
+    const std::string_view line = take_field(patch, '\n');
     result += (line.starts_with("diff --git ") ? with_both_sides(line) : std::string(line)) + '\n';
   }
   return result;
 }
 
-/// The next of `text` up to a zero byte, which is taken off.
-std::string_view take_field(std::string_view& text) {
-  const std::string_view field = text.substr(0, text.find('\0'));
-  text.remove_prefix(std::min(field.size() + 1, text.size()));
-  return field;
-}
-
 /// The next line of `git diff --numstat -z` up to its names: "1\t2\t", of a binary file "-\t-\t".
 /// A single name follows at once.
 FileChange take_counts(std::string_view& numstat) {
-  std::string_view field = take_field(numstat);
+  std::string_view field = take_field(numstat, '\0');
   const auto take_number = [&field](std::uint64_t& number) {
-    const std::size_t tab = std::min(field.find('\t'), field.size());
-    const auto found = number_in<std::uint64_t>(field.substr(0, tab));
+    const auto found = number_in<std::uint64_t>(take_field(field, '\t'));
     number = found.value_or(0);
-    field.remove_prefix(std::min(tab + 1, field.size()));
     return found.has_value();
   };
   FileChange change;
@@ -91,8 +80,8 @@ std::vector<FileChange> changes_in(std::string_view numstat) {
   while (!numstat.empty()) {
     FileChange change = take_counts(numstat);
     // Two names follow: a/PATH and b/PATH, or that of an empty file.
-    const std::string_view before = take_field(numstat);
-    const std::string_view after = take_field(numstat);
+    const std::string_view before = take_field(numstat, '\0');
+    const std::string_view after = take_field(numstat, '\0');
     change.path = (after == kNowhere ? before : after).substr(2);
     changes.push_back(std::move(change));
   }
@@ -149,14 +138,6 @@ void require_path_in_tree(const std::string& path) {
     throw Error(ErrorCode::usage, "the patch changes " + in_quotes(path),
                 "a patch of a workspace changes files below /workspace, and not those of .git");
   }
-}
-
-/// The first line, without "error: ": failed: src/main.c:12".
-std::string reason_in(std::string_view errors) {
-  constexpr std::string_view kError = "error: ";
-  std::string_view line = trim(errors.substr(0, errors.find('\n')));
-  if (line.starts_with(kError)) line.remove_prefix(kError.size());
-  return std::string(line.substr(0, line.find(" (allow with ")));  // an option of git
 }
 
 }  // namespace
@@ -217,7 +198,7 @@ Patch read_patch(std::string_view text, const fs::path& directory, const std::st
     arguments.push_back(patch.file.string());
     const GitResult result = run_git(directory, GitPlace::plain_directory, arguments, stop);
     if (result.exit_code != 0) {
-      throw Error(ErrorCode::usage, "this is no patch: " + reason_in(result.errors));
+      throw Error(ErrorCode::usage, "this is no patch: " + result.reason());
     }
     for (std::string_view rest = result.output; !rest.empty();) {
       paths.insert(take_counts(rest).path);
@@ -232,7 +213,7 @@ void apply_patch(const Patch& patch, const fs::path& tree, const std::stop_token
   const GitResult result = run_git(tree, GitPlace::plain_directory,
                                    {"apply", "--whitespace=nowarn", patch.file.string()}, stop);
   if (result.exit_code == 0) return;
-  throw Error(ErrorCode::failed, "the patch does not apply: " + reason_in(result.errors),
+  throw Error(ErrorCode::failed, "the patch does not apply: " + result.reason(),
               "nothing was changed");
 }
 

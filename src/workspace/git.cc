@@ -7,10 +7,12 @@
 #include <array>
 #include <cstdlib>
 #include <span>
+#include <string_view>
 #include <utility>
 
 #include "base/files.h"
 #include "base/subprocess.h"
+#include "base/text.h"
 #include "pyro/error.h"
 
 namespace pyro {
@@ -60,6 +62,13 @@ std::string content_of(const Fd& file) {
 }
 
 }  // namespace
+
+std::string GitResult::reason() const {
+  constexpr std::string_view kError = "error: ";
+  std::string_view line = trim(std::string_view(errors).substr(0, errors.find('\n')));
+  if (line.starts_with(kError)) line.remove_prefix(kError.size());
+  return std::string(line.substr(0, line.find(" (allow with ")));  // an option of git
+}
 
 GitResult run_git(const fs::path& directory, GitPlace place,
                   const std::vector<std::string>& arguments, const std::stop_token& stop,

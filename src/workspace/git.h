@@ -13,6 +13,9 @@ struct GitResult {
   int exit_code = 0;
   std::string output;
   std::string errors;  ///< Lines for the user.
+
+  /// "patch failed: src/main.c:12" of "error: patch failed: src/main.c:12": what failed first.
+  [[nodiscard]] std::string reason() const;
 };
 
 enum class GitPlace {

@@ -43,12 +43,6 @@ std::optional<std::string> small_content_of(const fs::path& path) {
   return read_small_file_at(AT_FDCWD, path.c_str(), kMost);
 }
 
-std::string_view take_field(std::string_view& text, char end) {
-  const std::string_view field = text.substr(0, text.find(end));
-  text.remove_prefix(std::min(field.size() + 1, text.size()));
-  return field;
-}
-
 std::int64_t take_number(std::string_view& text) {
   const auto number = number_in<std::int64_t>(take_field(text, ' '));
   if (!number) throw Error(ErrorCode::failed, std::string(kRecord) + " cannot be read");
@@ -108,6 +102,7 @@ bool may_run_by_itself(const fs::path& path) {
 
 void CopyOutRules::begin(const fs::path& root) {
   root_ = root;
+  if (workspace_ >= 0) files_ = HostFiles::read(workspace_);
   checkout_ = find_checkout(root);
   if (checkout_.empty() || copy_.includes_git) return;
   const fs::path above = root.parent_path().lexically_relative(checkout_);
@@ -121,7 +116,7 @@ fs::path CopyOutRules::place_of(const std::string& path) const {
 }
 
 std::optional<std::string> CopyOutRules::path_of_seed(const std::string& path) const {
-  if (files_ == nullptr) return std::nullopt;
+  if (!files_) return std::nullopt;
   const fs::path below = place_of(path).lexically_relative(files_->directory());
   if (below.empty() || *below.begin() == "..") return std::nullopt;
   return below.string();
@@ -145,20 +140,30 @@ bool CopyOutRules::wants(const std::string& path, guest::EntryKind kind) {
     result_.left_alone.push_back(place.string());
     return false;
   }
-  replaced_content_ = small_content_of(place);
+  if (runs_by_itself(place)) replaced_content_ = small_content_of(place);
   return true;
+}
+
+bool CopyOutRules::runs_by_itself(const fs::path& place) const {
+  return !checkout_.empty() && may_run_by_itself(place.lexically_relative(checkout_));
 }
 
 void CopyOutRules::note_written(const std::string& path) {
   const fs::path place = place_of(path);
   struct stat status {};
   const auto below = path_of_seed(path);
-  if (below && ::lstat(place.c_str(), &status) == 0) files_->note(*below, status);
-  if (checkout_.empty()) return;
-  const fs::path in_checkout = place.lexically_relative(checkout_);
-  if (!may_run_by_itself(in_checkout)) return;
+  if (below && ::lstat(place.c_str(), &status) == 0) {
+    files_->note(*below, status);
+    has_noted_ = true;
+  }
+  if (!runs_by_itself(place)) return;
   const auto written = small_content_of(place);
-  if (!written || written != replaced_content_) result_.may_run.push_back(in_checkout.string());
+  if (written && written == replaced_content_) return;
+  result_.may_run.push_back(place.lexically_relative(checkout_).string());
+}
+
+void CopyOutRules::keep_notes(const fs::path& shown) const {
+  if (has_noted_) files_->write(workspace_, shown);
 }
 
 }  // namespace pyro

@@ -53,23 +53,28 @@ class HostFiles {
 /// are left alone.
 class CopyOutRules : public TreeRules {
  public:
-  /// `files`: of the workspace; may be null. What is written is noted there.
-  CopyOutRules(const CopyOut& copy, HostFiles* files) : copy_(copy), files_(files) {}
+  /// `workspace`: its directory, for the record; -1 for none.
+  CopyOutRules(const CopyOut& copy, int workspace) : copy_(copy), workspace_(workspace) {}
 
   void begin(const std::filesystem::path& root) override;
   [[nodiscard]] bool wants(const std::string& path, guest::EntryKind kind) override;
   void note_written(const std::string& path) override;
 
   [[nodiscard]] const CopiedOut& result() const noexcept { return result_; }
+  /// Records what was written. `shown`: the directory in errors.
+  void keep_notes(const std::filesystem::path& shown) const;
 
  private:
   [[nodiscard]] std::filesystem::path place_of(const std::string& path) const;
   /// Below the directory that the workspace began with.
   [[nodiscard]] std::optional<std::string> path_of_seed(const std::string& path) const;
   [[nodiscard]] bool was_changed_on_host(const std::string& path) const;
+  [[nodiscard]] bool runs_by_itself(const std::filesystem::path& place) const;
 
   const CopyOut& copy_;
-  HostFiles* const files_;
+  const int workspace_;
+  std::optional<HostFiles> files_;
+  bool has_noted_ = false;
   std::filesystem::path root_;
   std::filesystem::path checkout_;               ///< That has the root; empty for none.
   std::optional<std::string> replaced_content_;  ///< Of a file that may run by itself.

@@ -64,7 +64,7 @@ TEST(CopyOutRules, KeepGitOfCheckoutInEverySpelling) {
   const TempDir directory;
   fs::create_directories(directory / "checkout/.git");
   CopyOut copy;
-  CopyOutRules rules(copy, nullptr);
+  CopyOutRules rules(copy, -1);
   rules.begin(directory / "checkout");
   EXPECT_TRUE(rules.wants("", EntryKind::directory));
   EXPECT_FALSE(rules.wants(".git", EntryKind::directory));

@@ -201,12 +201,7 @@ void LiveWorkspace::export_changes(const std::function<void()>& work) {
 CopiedOut LiveWorkspace::copy_out(HeldMachine& machine, const CopyOut& copy,
                                   const CopyOptions& options) {
   const std::lock_guard lock(host_files_mutex_);
-  auto files = HostFiles::read(workspace_.descriptor());
-  CopyOutRules rules(copy, files ? &*files : nullptr);
-  // Also when the copy fails: what it has written is known.
-  const auto note = [&] {
-    if (files) files->write(workspace_.descriptor(), workspace_.path());
-  };
+  CopyOutRules rules(copy, workspace_.descriptor());
   const auto work = [&] {
     machine.copy_out(copy, options, &rules);
     if (!rules.result().left_alone.empty()) note_change();
@@ -214,10 +209,10 @@ CopiedOut LiveWorkspace::copy_out(HeldMachine& machine, const CopyOut& copy,
   try {
     is_whole_workspace(copy.from) ? export_changes(work) : work();
   } catch (const Error&) {
-    note();
+    rules.keep_notes(workspace_.path());  // what was written is known
     throw;
   }
-  note();
+  rules.keep_notes(workspace_.path());
   return rules.result();
 }
 

@@ -60,8 +60,7 @@ std::string list_checkout(const fs::path& directory, const std::stop_token& stop
               stop, "take all files with --all");
   if (listed.exit_code == 0) return std::move(listed.output);
   throw Error(ErrorCode::failed,
-              "git cannot list the files of " + directory.string() + ": " +
-                  std::string(trim(listed.errors)),
+              "git cannot list the files of " + directory.string() + ": " + listed.reason(),
               "--all takes all files");
 }
 
@@ -142,9 +141,7 @@ Seed::Seed(const fs::path& directory, bool all, const std::stop_token& stop)
   if (is_checkout_) {
     const std::string output = list_checkout(directory, stop);
     for (std::string_view rest = output; !rest.empty();) {
-      const std::string_view path = rest.substr(0, rest.find('\0'));
-      rest.remove_prefix(std::min(path.size() + 1, rest.size()));
-      add(std::string(path));
+      add(std::string(take_field(rest, '\0')));
     }
   }
   const Fd root = open_directory(directory);

@@ -111,7 +111,7 @@ class PatchCommand : public Command {
   ProgressArguments progress_;
 };
 
-/// What somebody reads who comes back to a workspace.
+/// The overview of a workspace: its state, changed files, last processes.
 class SummaryCommand : public Command {
  public:
   void declare(Arguments& arguments) override {
