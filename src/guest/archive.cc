@@ -2,7 +2,6 @@
 //
 // Sources: POSIX.1-2017, pax, ustar Interchange Format and extended headers; star(5) for
 // SCHILY.xattr.
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -149,29 +148,19 @@ std::string time_text(const timespec& time) {
   return text;
 }
 
-class ArchiveTask : public Task {
+class ArchiveTask : public SendingTask {
  public:
-  ArchiveTask(Channel& channel, std::uint16_t session) : Task(channel, session) {
+  ArchiveTask(Channel& channel, std::uint16_t session) : SendingTask(channel, session) {
     struct stat root {};
     if (::stat("/", &root) == 0) root_device_ = root.st_dev;
     if (::stat(kWorkspace, &root) == 0) workspace_device_ = root.st_dev;
     ahead_.emplace_back(".");
   }
 
-  void obey(FrameType /*type*/, std::string_view /*payload*/) override {}
-
-  [[nodiscard]] int patience() const override { return writer_.has_window() ? 0 : -1; }
-
-  void go_on(const pollfd (&)[kMaxWatched]) override {
-    // So that other sessions have their turn.
-    constexpr int kMostSteps = 64;
-    for (int i = 0; i < kMostSteps && writer_.has_window() && !has_ended(); ++i) step();
-  }
-
  private:
   using Link = std::pair<dev_t, ino_t>;
 
-  void step() {
+  void step() override {
     if (!pending_.empty()) return send_pending();
     if (file_.is_open()) return send_piece();
     if (is_complete_) {
@@ -234,25 +223,13 @@ class ArchiveTask : public Task {
     return found.st_dev == root_device_ || found.st_dev == workspace_device_;
   }
 
-  static std::string target_of(const std::string& place) {
-    char target[4096];
-    const long size = ::readlink(place.c_str(), target, sizeof target);
-    return {target, static_cast<std::size_t>(std::max(size, 0L))};
-  }
-
   void refuse(const std::string& place, int error) {
     writer_.write_fixed(FrameType::refused, RefusalPayload{error}, place);
     end();
   }
 
   void add_content(const std::string& path) {
-    DIR* const directory = ::opendir(absolute(path).c_str());
-    if (directory == nullptr) return;
-    while (const dirent* const entry = ::readdir(directory)) {
-      const std::string name = entry->d_name;
-      if (name != "." && name != "..") ahead_.push_back(path + '/' + name);
-    }
-    ::closedir(directory);
+    for (const std::string& name : names_in(absolute(path))) ahead_.push_back(path + '/' + name);
   }
 
   void add_entry(const std::string& path, const struct stat& found, char type,

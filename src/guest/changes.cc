@@ -4,7 +4,6 @@
 // Source: Documentation/filesystems/overlayfs.rst. Names in the directory of changes are those to
 // look at. A directory that was renamed or made anew has nothing in common with the seed's of that
 // name: both are compared whole.
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -28,19 +27,9 @@ std::string joined(const std::string& directory, const std::string& path) {
 }
 
 void add_names(const std::string& directory, std::set<std::string>& names) {
-  DIR* const stream = ::opendir(directory.c_str());
-  if (stream == nullptr) return;
-  while (const dirent* const entry = ::readdir(stream)) {
-    const std::string name = entry->d_name;
-    if (name != "." && name != ".." && name != ".git") names.insert(name);
+  for (const std::string& name : names_in(directory)) {
+    if (name != ".git") names.insert(name);
   }
-  ::closedir(stream);
-}
-
-std::string target_of(const std::string& path) {
-  char target[4096];
-  const long size = ::readlink(path.c_str(), target, sizeof target);
-  return {target, static_cast<std::size_t>(std::max(size, 0L))};
 }
 
 bool have_same_content(const std::string& one, const std::string& other) {

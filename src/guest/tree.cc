@@ -25,10 +25,10 @@ namespace pyro::guest {
 namespace {
 
 /// Sends entries below a root, within the window of the host.
-class GetTask : public Task {
+class GetTask : public SendingTask {
  public:
   GetTask(Channel& channel, std::uint16_t session, std::string_view root)
-      : Task(channel, session), root_(root) {
+      : SendingTask(channel, session), root_(root) {
     struct stat found {};
     if (::stat(root_.c_str(), &found) == 0)
       visit("", found);
@@ -38,19 +38,12 @@ class GetTask : public Task {
 
   /// These entries alone, each behind the directory that it is in.
   GetTask(Channel& channel, std::uint16_t session, std::string root, std::vector<std::string> paths)
-      : Task(channel, session), root_(std::move(root)), descends_(false), ahead_(std::move(paths)) {
+      : SendingTask(channel, session),
+        root_(std::move(root)),
+        descends_(false),
+        ahead_(std::move(paths)) {
     std::ranges::reverse(ahead_);
     ahead_.emplace_back();
-  }
-
-  void obey(FrameType /*type*/, std::string_view /*payload*/) override {}
-
-  [[nodiscard]] int patience() const override { return writer_.has_window() ? 0 : -1; }
-
-  void go_on(const pollfd (&)[kMaxWatched]) override {
-    // So that other sessions have their turn.
-    constexpr int kMostSteps = 64;
-    for (int i = 0; i < kMostSteps && writer_.has_window() && !has_ended(); ++i) step();
   }
 
  private:
@@ -63,7 +56,7 @@ class GetTask : public Task {
     end();
   }
 
-  void step() {
+  void step() override {
     if (file_.is_open()) return send_piece();
     if (ahead_.empty()) {
       writer_.write(FrameType::tree_end);
@@ -135,23 +128,19 @@ class GetTask : public Task {
   }
 
   void send_link(const std::string& path, const struct stat& found) {
-    char target[4096];
-    const long size = ::readlink(absolute(path).c_str(), target, sizeof target);
-    if (size < 0) return fail(path, errno);
-    send_entry(EntryKind::link, path, found,
-               '\0' + std::string(target, static_cast<std::size_t>(size)));
+    const std::string target = target_of(absolute(path));
+    if (target.empty()) return fail(path, errno);
+    send_entry(EntryKind::link, path, found, '\0' + target);
   }
 
   void send_directory(const std::string& path, const struct stat& found) {
     send_entry(EntryKind::directory, path, found);
     if (!descends_) return;
-    DIR* const directory = ::opendir(absolute(path).c_str());
-    if (directory == nullptr) return fail(path, errno);
-    while (const dirent* const entry = ::readdir(directory)) {
-      const std::string name = entry->d_name;
-      if (name != "." && name != "..") ahead_.push_back(path.empty() ? name : path + '/' + name);
+    const auto names = names_in(absolute(path));
+    if (names.empty() && errno != 0) return fail(path, errno);
+    for (const std::string& name : names) {
+      ahead_.push_back(path.empty() ? name : path + '/' + name);
     }
-    ::closedir(directory);
   }
 
   static constexpr off_t kUnknownEnd = std::numeric_limits<off_t>::max();
@@ -388,6 +377,31 @@ class PutTask : public Task {
 };
 
 }  // namespace
+
+std::vector<std::string> names_in(const std::string& directory) {
+  std::vector<std::string> names;
+  DIR* const stream = ::opendir(directory.c_str());
+  if (stream == nullptr) return names;
+  while (const dirent* const entry = ::readdir(stream)) {
+    const std::string name = entry->d_name;
+    if (name != "." && name != "..") names.push_back(name);
+  }
+  ::closedir(stream);
+  errno = 0;
+  return names;
+}
+
+std::string target_of(const std::string& link) {
+  char target[4096];
+  const long size = ::readlink(link.c_str(), target, sizeof target);
+  return {target, static_cast<std::size_t>(std::max(size, 0L))};
+}
+
+// So that other sessions have their turn.
+void SendingTask::go_on(const pollfd (&)[kMaxWatched]) {
+  constexpr int kMostSteps = 64;
+  for (int i = 0; i < kMostSteps && writer_.has_window() && !has_ended(); ++i) step();
+}
 
 std::unique_ptr<Task> start_get(Channel& channel, std::uint16_t session, std::string_view path) {
   return std::make_unique<GetTask>(channel, session, path);

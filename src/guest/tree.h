@@ -17,6 +17,24 @@ namespace pyro::guest {
 /// The bits of a mode that are copied.
 constexpr mode_t kPermissions = 07777;
 
+/// The names in a directory, without "." and ".."; none, with errno, when it cannot be read.
+[[nodiscard]] std::vector<std::string> names_in(const std::string& directory);
+
+/// Where a link leads; empty, with errno, when it cannot be read.
+[[nodiscard]] std::string target_of(const std::string& link);
+
+/// Sends something in many steps, within the window of the host.
+class SendingTask : public Task {
+ public:
+  using Task::Task;
+  void obey(FrameType /*type*/, std::string_view /*payload*/) override {}
+  [[nodiscard]] int patience() const override { return writer_.has_window() ? 0 : -1; }
+  void go_on(const pollfd (&)[kMaxWatched]) override;
+
+ private:
+  virtual void step() = 0;
+};
+
 /// Receives the tree that follows, and reports the first failure at once. `payload` is the
 /// destination, NUL, and the name of the copy if that is a directory, as with cp(1). What is new in
 /// kWorkspace belongs to its owner.

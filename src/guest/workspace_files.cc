@@ -1,5 +1,4 @@
 // Files of a workspace that the host names: those that a patch changes.
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,18 +60,13 @@ bool is_there(const std::string& path) {
 /// first error number, or 0.
 int for_each_below(const std::string& root, const std::string& path,
                    const std::function<int(const std::string& path, bool is_directory)>& visit) {
-  std::vector<std::pair<std::string, bool>> entries;
-  DIR* const stream = ::opendir((root + path).c_str());
-  if (stream == nullptr) return errno;
-  while (const dirent* const entry = ::readdir(stream)) {
-    const std::string name = entry->d_name;
+  const auto names = names_in(root + path);
+  if (names.empty() && errno != 0) return errno;
+  for (const std::string& name : names) {
     struct stat found {};
     const std::string below = path + '/' + name;
-    if (name == "." || name == ".." || ::lstat((root + below).c_str(), &found) != 0) continue;
-    entries.emplace_back(below, S_ISDIR(found.st_mode));
-  }
-  ::closedir(stream);
-  for (const auto& [below, is_directory] : entries) {
+    if (::lstat((root + below).c_str(), &found) != 0) continue;
+    const bool is_directory = S_ISDIR(found.st_mode);
     int error = is_directory ? for_each_below(root, below, visit) : 0;
     if (error == 0) error = visit(below, is_directory);
     if (error != 0) return error;
